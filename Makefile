@@ -1,0 +1,38 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := dev,dicom,metrics,track
+VENV_FLAGS := $(if $(SYSTEM_SITE),--system-site-packages,)
+# Two spinning OpenMP threads beside another busy process crawl; tests need one.
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.PHONY: help demo test lint check clean
+
+help:
+	@echo "make demo   the whole path on simulated patients, then demo/report.html"
+	@echo "make test   the default tests"
+	@echo "make check  what CI runs besides the demo: ruff, format, types, tests"
+	@echo "SYSTEM_SITE=1 uses the torch that is already installed on this machine"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/lapse demo demo
+
+test: $(STAMP)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) demo build dist

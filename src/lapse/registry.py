@@ -1,0 +1,92 @@
+"""The only list of plug-ins: lazy tables from a name to "module:Class".
+
+Layer 1, standard library only: looking up a name imports nothing until `load` is called, so
+`lapse --help` and configuration errors never wait for torch. Wherever a name is accepted,
+`"my_package.module:Class"` is accepted too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from lapse.types import nearest
+
+TABLES: dict[str, dict[str, str]] = {
+    "tasks": {
+        "cap": "lapse.tasks.cap:Cap",
+        "aref": "lapse.tasks.aref:Aref",
+        "gcap": "lapse.tasks.gcap:Gcap",
+        "caref": "lapse.tasks.caref:Caref",
+        "diff_vqa": "lapse.tasks.diff_vqa:DiffVqa",
+    },
+    "methods": {
+        "captioner": "lapse.methods.captioner:Captioner",
+    },
+    "systems": {
+        "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
+    },
+    "datasets": {
+        "mimic_cxr": "lapse.data.mimic_cxr:MimicCxr",
+        "chest_imagenome": "lapse.data.chest_imagenome:ChestImaGenome",
+        "mimic_diff_vqa": "lapse.data.mimic_diff_vqa:MimicDiffVqa",
+    },
+    "metrics": {
+        "captioning": "lapse.metrics.captioning:Captioning",
+        "changes": "lapse.metrics.changes:Changes",
+        "box_accuracy": "lapse.metrics.box_accuracy:BoxAccuracy",
+    },
+}
+
+# The configuration class of each model plug-in of ours, so that a config can be checked
+# without importing torch. A plug-in from outside names its own as `Class.config_class`.
+CONFIGS: dict[tuple[str, str], str] = {
+    ("methods", "captioner"): "lapse.config:CaptionerConfig",
+    ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
+}
+
+
+def names(table: str) -> tuple[str, ...]:
+    """The registered names of a table, in order.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    if table not in TABLES:
+        raise ValueError(f"no plug-in table {table!r}; {nearest(table, list(TABLES))}")
+    return tuple(TABLES[table])
+
+
+def load(table: str, name: str) -> Any:
+    """Import and return the class behind a registered name or a "module:Class" path.
+
+    Raises:
+        ValueError: the name is neither registered nor an importable "module:Class".
+    """
+    known = names(table)
+    path = TABLES[table].get(name, name)
+    if ":" not in path:
+        raise ValueError(
+            f"no {table} plug-in named {name!r}; {nearest(name, known)} "
+            '(or give "module:Class")'
+        )
+    return _import(path, f"{table} plug-in {name!r}")
+
+
+def config_class(table: str, name: str) -> Any:
+    """The pydantic class that checks the options of a method or a system."""
+    path = CONFIGS.get((table, name))
+    if path is not None:
+        return _import(path, f"configuration of {name!r}")
+    plugin = load(table, name)
+    if not hasattr(plugin, "config_class"):
+        raise ValueError(f"{table} plug-in {name!r} does not name its config_class")
+    return plugin.config_class
+
+
+def _import(path: str, what: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"{what} points to {path!r}, which cannot be imported: {error}") from error
