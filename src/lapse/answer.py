@@ -1,0 +1,84 @@
+"""Two image files and a question -> an answer, its parsed changes, and the safety sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lapse.batch import collate, encode_sample
+from lapse.grammar import QUESTION_CHANGED, Change, parse
+from lapse.images import read_image, resize_square
+from lapse.runs import OpenRun
+from lapse.types import Sample
+
+RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system said about one pair.
+
+    Attributes:
+        text: the answer as written.
+        changes: what the grammar reads in it, in the order of the answer sentence.
+        leftover: words that the grammar could not read; never dropped.
+    """
+
+    text: str
+    changes: tuple[Change, ...]
+    leftover: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The answer for a terminal, the safety sentence last."""
+        lines = [f"answer: {self.text or '(empty)'}"]
+        lines += [f"  {describe(change)}" for change in self.changes]
+        lines += [f"  not understood: {words!r}" for words in self.leftover]
+        return [*lines, RESEARCH_USE]
+
+
+def describe(change: Change) -> str:
+    """One change in words: "+ edema (new in the main image)"."""
+    if change.kind == "added":
+        return f"+ {change.finding} (in the main image only)"
+    if change.kind == "missing":
+        return f"- {change.finding} (in the reference image only; not proven resolved)"
+    return f"~ {change.finding}: {change.before} -> {change.after}"
+
+
+def answer_pair(
+    run: OpenRun, reference: Path, main: Path, question: str = QUESTION_CHANGED
+) -> Answer:
+    """Answer one question about two image files (JPEG, PNG 8 or 16 bit, DICOM).
+
+    Args:
+        run: an opened stage-2 run.
+        reference: the earlier image.
+        main: the image that the answer describes.
+        question: one of the templates of Medical-Diff-VQA works best; others are unseen.
+
+    Raises:
+        ValueError: the run is not of stage 2, or a file cannot be read.
+    """
+    if run.config.stage != "diffvqa":
+        raise ValueError(
+            f"run {run.folder} is of stage {run.config.stage!r}: answers need a stage-2 run, "
+            "trained with a diffvqa preset"
+        )
+    if not question.strip():
+        raise ValueError("the question is empty: leave it out for the standard one")
+    side = run.config.model_config_object().encoder.image_size
+    keys = ("reference", "main")
+    pixels = {
+        key: torch.from_numpy(resize_square(read_image(path), side))
+        for key, path in zip(keys, (reference, main), strict=True)
+    }
+    sample = Sample("answer", "diff_vqa", keys, "", question.strip(), "", " ?")
+    text = encode_sample(sample, run.tokenizer, run.config.data.max_tokens)
+    batch = collate([sample], [text], pixels).to(run.device)
+    with torch.no_grad():
+        said = run.model.answer(batch, run.config.decode)[0].strip()
+    parsed = parse(said)
+    changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
+    return Answer(said, tuple(changes), parsed.leftover)

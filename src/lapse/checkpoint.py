@@ -1,0 +1,275 @@
+"""Checkpoints that are either whole or refused.
+
+    RUN/checkpoints/step-00000040.tmp/   written and synced file by file
+        model.safetensors  optimizer.safetensors  state.json  MANIFEST.json (SHA-256 of each)
+    RUN/checkpoints/step-00000040/       the same folder, renamed once all is on the disk
+
+A kill leaves a `.tmp` folder that nobody reads; a flipped bit no longer matches the manifest.
+Weights are safetensors and everything else is JSON: nothing here can run code when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+MODEL, OPTIMIZER, STATE, MANIFEST = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+    "MANIFEST.json",
+)
+FORMAT = 1
+NAME = re.compile(r"step-(\d{8,})")
+CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One verified folder. `state` is the JSON that was handed to `save_checkpoint`."""
+
+    folder: Path
+    step: int
+    state: dict[str, Any]
+
+    def optimizer(self) -> dict[str, Tensor]:
+        """The named optimizer tensors, on the CPU."""
+        return read_tensors(self.folder / OPTIMIZER)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The newest checkpoint that verifies (None: there is none) and what was passed over."""
+
+    checkpoint: Checkpoint | None
+    skipped: tuple[str, ...]
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's tensors. Tied tensors are written once, under their first name."""
+    tensors, aliases = _untied(model)
+    _write_tensors(path, tensors, {"aliases": json.dumps(aliases, sort_keys=True)})
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Read a model's tensors in place. Nothing is changed unless everything fits.
+
+    Raises:
+        ValueError: the file is damaged, or a name, shape or type differs from the model's.
+    """
+    tensors = read_tensors(path)
+    wanted, _ = _untied(model)
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    if missing or unknown:
+        raise ValueError(
+            f"{path} does not fit the model: missing {_some(missing)}; unknown {_some(unknown)}"
+        )
+    for name, target in wanted.items():
+        found = tensors[name]
+        if found.shape != target.shape or found.dtype != target.dtype:
+            raise ValueError(
+                f"{path}: {name} is {found.dtype} {tuple(found.shape)}, the model needs "
+                f"{target.dtype} {tuple(target.shape)}"
+            )
+    with torch.no_grad():
+        for name, target in wanted.items():
+            target.copy_(tensors[name])
+
+
+def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of a safetensors file whose name begins with `prefix`, which is cut off.
+
+    Raises:
+        ValueError: there is no such file, or it is no valid safetensors file.
+    """
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}")
+    try:
+        if not prefix:
+            return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {
+                name[len(prefix) :]: file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 (not a mapping)
+                if name.startswith(prefix)
+            }
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no valid safetensors file: {error}") from error
+
+
+def save_checkpoint(
+    run: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: Mapping[str, Tensor],
+    *,
+    state: Mapping[str, Any],
+    keep: int = 2,
+) -> Path:
+    """Write one checkpoint and drop all but the newest `keep`; returns its folder.
+
+    `state` must be JSON. When the disk is full the last good checkpoint stays as it was.
+
+    Raises:
+        ValueError: the disk cannot hold the checkpoint; says how many bytes it needs.
+    """
+    parent = run / "checkpoints"
+    parent.mkdir(parents=True, exist_ok=True)
+    final = parent / f"step-{step:08d}"
+    draft = final.with_name(final.name + ".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    needed = _num_bytes(_untied(model)[0]) + _num_bytes(optimizer) + (1 << 20)
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise ValueError(_disk_message(step, needed, f"{free} are free", parent))
+    try:
+        draft.mkdir()
+        save_weights(draft / MODEL, model)
+        _write_tensors(draft / OPTIMIZER, optimizer, {})
+        _write_json(draft / STATE, {**state, "step": step})
+        _write_json(draft / MANIFEST, _manifest(draft, step))
+        for path in sorted(draft.iterdir()):
+            _sync(path)
+        _sync(draft)
+        if final.exists():
+            shutil.rmtree(final)
+        draft.rename(final)
+        _sync(parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise ValueError(_disk_message(step, needed, str(error), parent)) from error
+    _drop_others(run, step, keep)
+    return final
+
+
+def latest_valid(run: Path) -> Found:
+    """The newest checkpoint of a run whose every byte matches its manifest."""
+    skipped = []
+    for folder in _folders(run):
+        problem = verify(folder)
+        if problem is None:
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            return Found(Checkpoint(folder, int(state["step"]), state), tuple(skipped))
+        skipped.append(f"{folder.name}: {problem}")
+    return Found(None, tuple(skipped))
+
+
+def verify(folder: Path) -> str | None:
+    """What is wrong with a checkpoint folder, or None when every byte is as written."""
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+        if _json_bytes(manifest) != raw or manifest["format"] != FORMAT:
+            return f"{MANIFEST} is not as written"
+        files = manifest["files"]
+        found = {path.name for path in folder.iterdir()} - {MANIFEST}
+        if found != files.keys():
+            return f"holds {sorted(found)}, its manifest names {sorted(files)}"
+        if f"step-{manifest['step']:08d}" != folder.name:
+            return f"is of step {manifest['step']}"
+        for name, entry in files.items():
+            if (folder / name).stat().st_size != entry["bytes"]:
+                return f"{name} has the wrong size"
+            if _sha256(folder / name) != entry["sha256"]:
+                return f"{name} does not match its SHA-256"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"cannot be read ({type(error).__name__})"
+    return None
+
+
+def _folders(run: Path) -> list[Path]:
+    """Checkpoint folders, newest first; drafts are none."""
+    parent = run / "checkpoints"
+    if not parent.is_dir():
+        return []
+    named = [path for path in parent.iterdir() if NAME.fullmatch(path.name)]
+    return sorted(named, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def _drop_others(run: Path, step: int, keep: int) -> None:
+    """Keep the newest up to `step`; a later folder was passed over as damaged when resuming."""
+    folders = _folders(run)
+    later = [folder for folder in folders if int(folder.name[5:]) > step]
+    for folder in [*later, *folders[len(later) + keep :]]:
+        shutil.rmtree(folder)
+
+
+def _untied(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor of the state once, and later name -> first name for the tied ones."""
+    tensors: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) in first:
+            aliases[name] = first[id(tensor)]
+        else:
+            first[id(tensor)] = name
+            tensors[name] = tensor
+    return tensors, aliases
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    ready = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    save_file(ready, path, metadata={"format": "pt", **metadata})
+
+
+def _manifest(folder: Path, step: int) -> dict[str, Any]:
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.iterdir())
+    }
+    return {"format": FORMAT, "step": step, "files": files}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _json_bytes(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_bytes(_json_bytes(value))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _num_bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _disk_message(step: int, needed: int, why: str, parent: Path) -> str:
+    return (
+        f"the checkpoint of step {step} needs {needed} bytes in {parent} and was not written "
+        f"({why}); the checkpoint before it is intact: free some space and run the same "
+        "command again"
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return shown or "none"

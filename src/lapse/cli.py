@@ -1,0 +1,274 @@
+"""The commands of `lapse`. Each stage meets the next in files; wrong input is one sentence.
+
+Heavy imports stand inside the commands, so that `--help` and a wrong option never wait for torch.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lapse import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="lapse: what changed between two chest X-rays of one patient. Research use only.",
+)
+console = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """Print one line for the person at the terminal (to stderr: stdout is for results)."""
+    console.print(escape(line))
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as the callback (done, total) that library functions take."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"lapse {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Empty or new folder for the raw trees.")],
+    patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 48,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="Longest image side in pixels.")] = 512,
+    visits: Annotated[str, typer.Option(help="Visits per patient, e.g. 2-4.")] = "2-4",
+    nuisance: Annotated[float, typer.Option(min=0, max=1.5, help="Acquisition noise.")] = 1.0,
+    confound: Annotated[float, typer.Option(min=0, max=1, help="AP view goes with sick.")] = 0.0,
+    prevalence: Annotated[float, typer.Option(min=0, help="Scale of finding rates.")] = 1.0,
+    priors: Annotated[bool, typer.Option(help="Reports mention earlier studies.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+) -> None:
+    """Simulate patients into MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA trees."""
+    from lapse.phantom.writer import SimulateConfig
+    from lapse.phantom.writer import simulate as run
+
+    config = SimulateConfig(
+        patients=patients,
+        seed=seed,
+        size=size,
+        visits=_visits(visits),
+        nuisance=nuisance,
+        confound=confound,
+        prevalence=prevalence,
+        priors=priors,
+        processes=processes,
+    )
+    with progress_bar("simulate") as progress:
+        report = run(out, config, progress)
+    for line in report.lines():
+        say(line)
+
+
+def _visits(text: str) -> tuple[int, int]:
+    low, separator, high = text.partition("-")
+    try:
+        first, last = int(low), int(high if separator else low)
+    except ValueError:
+        raise ValueError(f"--visits {text!r} is not a number or a range such as 2-4") from None
+    if not 1 <= first <= last:
+        raise ValueError(f"--visits {text!r}: the range needs 1 <= first <= last")
+    return first, last
+
+
+@app.command()
+def prepare(
+    roots: Annotated[list[Path], typer.Argument(help="Folders that hold the raw trees, then OUT.")],
+    size: Annotated[int, typer.Option(min=16, help="Training side in pixels.")] = 448,
+    protocol: Annotated[str, typer.Option(help="patient-safe or published.")] = "patient-safe",
+    priors: Annotated[str, typer.Option(help="References to priors: rules or none.")] = "rules",
+) -> None:
+    """Read raw trees (ROOTS... OUT) into one store: records as Parquet, pixels once."""
+    if len(roots) < 2:
+        raise ValueError("prepare needs at least one raw folder and the output folder, in order")
+    from lapse.data.prepare import find_roots
+    from lapse.data.prepare import prepare as run
+
+    *sources, out = roots
+    with progress_bar("prepare") as progress:
+        report = run(
+            find_roots(sources),
+            out,
+            size=size,
+            protocol=protocol,
+            priors=priors,
+            progress=progress,
+        )
+    for line in report.lines():
+        say(line)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="Name of a preset, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="a.b=value ...")] = None,
+    data: Annotated[Path, typer.Option(help="Store written by prepare.")] = ...,  # type: ignore[assignment]
+    out: Annotated[Path, typer.Option(help="Run folder; an existing one is resumed.")] = ...,  # type: ignore[assignment]
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+) -> None:
+    """Train either stage; the same command again continues where it stopped."""
+    from lapse.config import load_config
+
+    config = load_config(preset, overrides or [])
+    from lapse.train import train as run
+
+    if dry_run:
+        run(config, data, out, say=say, dry_run=True)
+        return
+    with progress_bar(config.name) as progress:
+        run(config, data, out, say=say, progress=progress)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Annotated[Path, typer.Option(help="Store written by prepare.")] = ...,  # type: ignore[assignment]
+    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
+    out: Annotated[Path | None, typer.Option(help="Default: RUN/predictions-SPLIT.jsonl.")] = None,
+    tasks: Annotated[str, typer.Option(help="Comma list; default: those of the run.")] = "",
+    beams: Annotated[int | None, typer.Option(min=1, help="Beam width; default: the run's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples.")] = None,
+) -> None:
+    """Write the answers of a run to a predictions file."""
+    from lapse.evaluate import write_predictions
+    from lapse.predict import predict as run_predict
+
+    target = out or run / f"predictions-{split}.jsonl"
+    wanted = tuple(name.strip() for name in tasks.split(",") if name.strip()) or None
+    with progress_bar("predict") as progress:
+        found = list(
+            run_predict(
+                run, data, split, tasks=wanted, limit=limit, beams=beams, progress=progress
+            )
+        )
+    write_predictions(target, found)
+    say(f"{len(found)} predictions in {target}")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl")],
+    data: Annotated[
+        Path | None, typer.Option(help="Store: adds release and split protocol to the scores.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: scores.json beside it.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Score a predictions file: caption metrics, change scores, box accuracy."""
+    from lapse.evaluate import evaluate as run
+    from lapse.evaluate import format_markdown, read_predictions, scores_table, write_scores
+
+    target = out or predictions.with_name("scores.json")
+    found = read_predictions(predictions)
+    scores = run(found)
+    write_scores(target, scores, provenance(data=data, seed=seed, n=len(found)))
+    for task, values in scores.items():
+        typer.echo(f"\n{task} (n = {sum(p.task == task for p in found)})")
+        typer.echo(format_markdown(scores_table({task: values})))
+    say(f"scores in {target}")
+
+
+def provenance(*, data: Path | None, seed: int, n: int) -> dict[str, str]:
+    """Where a number comes from: release, split protocol, n, seed, command, version, commit."""
+    facts = {"n": str(n), "seed": str(seed), "version": __version__, "commit": commit()}
+    facts["command"] = " ".join(["lapse", *(shlex.quote(part) for part in sys.argv[1:])])
+    if data is not None:
+        from lapse.data.store import open_store
+
+        facts |= open_store(data).info.provenance()
+    return facts
+
+
+def commit() -> str:
+    """The commit of the source tree that runs, or "installed package"."""
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else "installed package"
+
+
+@app.command()
+def answer(
+    run: Annotated[Path, typer.Argument(help="Run folder of stage 2.")],
+    reference: Annotated[Path, typer.Option(help="Earlier image: JPEG, PNG, DICOM.")] = ...,  # type: ignore[assignment]
+    main_image: Annotated[Path, typer.Option("--main", help="Later image.")] = ...,  # type: ignore[assignment]
+    question: Annotated[str, typer.Option(help="Default: what has changed ...?")] = "",
+) -> None:
+    """Say what changed between two image files. Research use only."""
+    from lapse.answer import answer_pair
+    from lapse.grammar import QUESTION_CHANGED
+    from lapse.runs import open_run
+
+    said = answer_pair(open_run(run), reference, main_image, question or QUESTION_CHANGED)
+    for line in said.lines():
+        typer.echo(line)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder for everything that the demo makes.")],
+    patients: Annotated[int, typer.Option(min=12, help="Simulated patients.")] = 160,
+    seed: Annotated[int, typer.Option(help="Seed of the whole demo.")] = 0,
+) -> None:
+    """From nothing to a scored, illustrated report on simulated patients."""
+    from lapse.demo.run import DemoConfig, run_demo
+
+    report = run_demo(
+        out, DemoConfig(patients=patients, seed=seed), say=say, bar=progress_bar, commit=commit()
+    )
+    say(f"report: {report}")
+
+
+def main() -> None:
+    """Entry point: a ValueError becomes one sentence and exit code 2."""
+    try:
+        app()
+    except ValueError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise SystemExit(2) from None
+    except FileNotFoundError as error:
+        console.print(f"[bold red]error:[/] no such file or folder: {escape(str(error.filename))}")
+        raise SystemExit(2) from None

@@ -1,0 +1,233 @@
+"""The demo's results -> the page: curves, the table with its blind rows, six pairs, boxes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapse.data.store import Store
+from lapse.grammar import parse
+from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
+from lapse.text import bins_box, find_box, without_box
+from lapse.types import Prediction, Score
+
+MODEL = "lapse, tiny"
+REGIONS = "lapse, tiny: regions"
+TASKS = ("cap", "aref", "gcap", "caref")
+NUM_PAIRS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Everything the page shows. `scores`: row -> task -> metric -> Score."""
+
+    store: Store
+    folder: Path
+    predictions: Mapping[str, Sequence[Prediction]]
+    scores: Mapping[str, Mapping[str, Mapping[str, Score]]]
+    facts: Mapping[str, str]
+    patients: int
+    num_bins: int
+
+
+def build_page(result: DemoResult) -> Page:
+    """The report of one demo run."""
+    charts = tuple(_charts(result.folder))
+    return Page(
+        title="lapse demo: what changed between two simulated chest radiographs",
+        summary=(
+            f"{result.patients} simulated patients were X-rayed several times, written to disk in "
+            "the layouts of MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA, read back, and "
+            "used for both stages of the paper at a size that a CPU trains in minutes.",
+            "A few minutes on a CPU are too short to learn to read images. What the tiny model "
+            "learns here is the language of the answers and the usual place of each region, so "
+            "expect it to stand at the level of the blind rows below, which never see an image. "
+            "The demo shows that every stage works, not that the method does.",
+            _held_out_sentence(charts),
+        ),
+        charts=charts,
+        tables=tuple(_tables(result)),
+        pairs=tuple(_pairs(result)),
+        grounding=tuple(_grounding(result)),
+        provenance=result.facts,
+    )
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def series(lines: Sequence[Mapping[str, float]], key: str) -> tuple[tuple[int, float], ...]:
+    """(step, value) of one key, in order."""
+    return tuple((int(line["step"]), float(line[key])) for line in lines if key in line)
+
+
+def _charts(folder: Path) -> list[Chart]:
+    pretrain = read_metrics(folder / "pretrain")
+    held_out = tuple(
+        Curve(f"{task}, held out", series(pretrain, f"validate/{task}"), is_held_out=True)
+        for task in TASKS
+    )
+    stage_two = []
+    for run, name in (("diffvqa", "both images"), ("text-only", "text only")):
+        lines = read_metrics(folder / run)
+        points = series(lines, "validate/diff_vqa")
+        stage_two.append(Curve(f"{name}, held out", points, is_held_out=True))
+        stage_two.append(Curve(f"{name}, training", series(lines, "loss/diff_vqa")))
+    return [
+        Chart("Stage 1: four tasks on held-out patients", held_out),
+        Chart("Stage 2: difference questions", tuple(stage_two)),
+    ]
+
+
+def _held_out_sentence(charts: Sequence[Chart]) -> str:
+    parts = []
+    for chart in charts:
+        for curve in chart.curves:
+            if curve.is_held_out and curve.points:
+                first, last = curve.points[0][1], curve.points[-1][1]
+                parts.append(f"{curve.name.removesuffix(', held out')} {first:.2f} to {last:.2f}")
+    return "Loss on held-out patients, first to last: " + "; ".join(parts) + "."
+
+
+def _cell(scores: Mapping[str, Score], name: str) -> str:
+    return f"{scores[name].value:.3f}" if name in scores else "-"
+
+
+def _tables(result: DemoResult) -> list[Table]:
+    return [_difference_table(result), _box_table(result), _phrase_table(result)]
+
+
+def _difference_table(result: DemoResult) -> Table:
+    names = (
+        ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
+        + ("change precision", "change recall", "change F1")
+        + ("exact match", "unparsed rate")
+    )
+    rows = []
+    for row, scores in result.scores.items():
+        if "diff_vqa" not in scores:
+            continue
+        n = sum(item.task == "diff_vqa" for item in result.predictions[row])
+        values = scores["diff_vqa"]
+        rows.append((row, str(n), *(_cell(values, name) for name in names)))
+    return Table(
+        "Difference questions, test patients",
+        ("system", "n", *names),
+        tuple(rows),
+        note="Change scores compare the set of changes (finding and direction) that the grammar "
+        "reads in answer and truth; template words earn n-gram points but no change points. The "
+        "rows text-only, constant and random never see an image.",
+        marked=(MODEL,),
+    )
+
+
+def _region_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    rows = []
+    for row, scores in result.scores.items():
+        if task in scores:
+            n = sum(item.task == task for item in result.predictions[row])
+            rows.append((row, str(n), *(_cell(scores[task], name) for name in names)))
+    return tuple(rows)
+
+
+def _box_table(result: DemoResult) -> Table:
+    names = ("Acc@0.5", "mean IoU", "malformed rate")
+    return Table(
+        "CAREF: the box of a named region, test patients",
+        ("system", "n", *names),
+        _region_rows(result, "caref", names),
+        note="Blind row: the mean training box of the named region. A malformed box is a miss.",
+        marked=(REGIONS,),
+    )
+
+
+def _phrase_table(result: DemoResult) -> Table:
+    names = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
+    return Table(
+        "GCAP: the words for a box, test patients",
+        ("system", "n", *names),
+        _region_rows(result, "gcap", names),
+        note="Blind row: a random phrase of the training reports.",
+        marked=(REGIONS,),
+    )
+
+
+def _pairs(result: DemoResult) -> list[PairCase]:
+    """Six test pairs of six patients, in file order: none is picked for its answer."""
+    said = {item.id: item for item in result.predictions[MODEL]}
+    cases: list[PairCase] = []
+    seen: set[str] = set()
+    for pair in result.store.pairs_of("test"):
+        item = said.get(f"diff_vqa/{pair.id}")
+        if item is None or item.patient in seen:
+            continue
+        seen.add(item.patient)
+        truth = item.references[0]
+        cases.append(
+            PairCase(
+                reference=result.store.pixels(pair.reference.image),
+                main=result.store.pixels(pair.main.image),
+                question=pair.question,
+                truth=truth,
+                answer=item.prediction,
+                verdict=verdict(item.prediction, truth),
+                is_right=parse(item.prediction).changes == parse(truth).changes,
+            )
+        )
+        if len(cases) == NUM_PAIRS:
+            break
+    return cases
+
+
+def verdict(answer: str, truth: str) -> str:
+    """How many changes were right, missed and made up, in words."""
+    said, true = parse(answer), parse(truth).changes
+    parts = [
+        f"{len(said.changes & true)} of {len(true)} right",
+        f"{len(true - said.changes)} missed",
+        f"{len(said.changes - true)} made up",
+    ]
+    if said.leftover:
+        parts.append(f"not understood: {' | '.join(said.leftover)}")
+    return ", ".join(parts)
+
+
+def _grounding(result: DemoResult) -> list[Grounding]:
+    """CAREF boxes and GCAP words of the first test image that has both."""
+    found = result.predictions[REGIONS]
+    images = [item.id.split("/")[1] for item in found if item.task == "caref"]
+    if not images:
+        return []
+    image = max(dict.fromkeys(images), key=images.count)
+    words = {
+        item.id.split("/")[2]: item
+        for item in found
+        if item.task == "gcap" and item.id.split("/")[1] == image
+    }
+    cases = []
+    for item in found:
+        if item.task != "caref" or item.id.split("/")[1] != image:
+            continue
+        region = item.id.split("/")[2]
+        truth = find_box(item.references[0])
+        if truth is None:
+            continue
+        box = find_box(item.prediction)
+        in_range = box is not None and max(box) < result.num_bins
+        described = words.get(region)
+        cases.append(
+            BoxCase(
+                label=region,
+                truth=bins_box(truth, result.num_bins),
+                predicted=bins_box(box, result.num_bins) if box and in_range else None,
+                words=described.prediction if described else without_box(item.prediction),
+                truth_words=without_box(item.references[0]),
+            )
+        )
+    pixels = result.store.pixels(image)
+    return [Grounding(pixels, "One test image: CAREF boxes and GCAP words", tuple(cases[:6]))]

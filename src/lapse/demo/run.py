@@ -1,0 +1,224 @@
+"""The whole path on simulated patients, from nothing to a scored, illustrated report.
+
+    simulate -> prepare -> stage 1 -> stage 2 (and its blind twin) -> predict -> evaluate -> page
+
+Every stage leaves its files in the demo folder and is skipped or resumed when they are there.
+The blind rows never see an image; they stand in the same table as the model, whatever the
+result. Nothing is chosen on test patients.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lapse import __version__
+from lapse.config import load_config
+from lapse.data.prepare import find_roots, prepare
+from lapse.data.store import Store, open_store
+from lapse.demo.page import DemoResult, build_page
+from lapse.evaluate import evaluate, write_predictions, write_scores
+from lapse.metrics.blind import best_constant, mean_box, random_answer
+from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.predict import predict
+from lapse.registry import load
+from lapse.report import write_page
+from lapse.text import box_text, without_box
+from lapse.train import train
+from lapse.types import Prediction, Sample, Score
+
+Say = Callable[[str], None]
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoConfig:
+    """The size of the demo: a few minutes on two CPU cores."""
+
+    patients: int = 160
+    seed: int = 0
+    image_side: int = 160
+    store_side: int = 128
+    pretrain_steps: int = 450
+    finetune_steps: int = 300
+    test_answers: int = 160
+    test_regions: int = 160
+
+
+def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) -> Path:
+    """Run everything that is not there yet and write OUT/report.html; returns its path.
+
+    Args:
+        out: folder of the demo; created.
+        say: receives one line per event.
+        bar: opens a progress bar with a title and gives its (done, total) callback.
+        commit: of the running source, for the provenance table.
+    """
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    _same_config(out, config)
+    _simulate(out / "raw", config, say=say, bar=bar)
+    _prepare(out / "raw", out / "store", config, say=say, bar=bar)
+    store = open_store(out / "store")
+    _train(out, config, say=say, bar=bar)
+    predictions = _predict(out, store, config, say=say, bar=bar)
+    scores: dict[str, dict[str, dict[str, Score]]] = {}
+    for row, found in predictions.items():
+        write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
+        say(f"evaluate: {row} ({len(found)} predictions)")
+        scores[row] = evaluate(found)
+    facts = {
+        "seed": str(config.seed),
+        "command": f"lapse demo {out.name} --patients {config.patients} --seed {config.seed}",
+        "version": __version__,
+        "commit": commit,
+        **store.info.provenance(),
+    }
+    for row, values in scores.items():
+        n = str(len(predictions[row]))
+        write_scores(out / "scores" / f"{_slug(row)}.json", values, {**facts, "n": n})
+    minutes = (time.monotonic() - started) / 60
+    result = DemoResult(
+        store=store,
+        folder=out,
+        predictions=predictions,
+        scores=scores,
+        facts={**facts, "this run took": f"{minutes:.1f} minutes"},
+        patients=config.patients,
+        num_bins=config.store_side,
+    )
+    return write_page(out / "report.html", build_page(result))
+
+
+def _slug(row: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in row.lower()).split())
+
+
+def _same_config(out: Path, config: DemoConfig) -> None:
+    mark = out / "demo.json"
+    text = json.dumps({name: getattr(config, name) for name in config.__slots__}, indent=1)
+    if mark.exists() and mark.read_text(encoding="utf-8") != text:
+        raise ValueError(
+            f"{out} holds a demo of another size or seed; choose another folder or remove it"
+        )
+    mark.write_text(text, encoding="utf-8")
+
+
+def _simulate(raw: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
+    if (raw / "SIMULATED.txt").exists():
+        say(f"simulate: {raw} is there already")
+        return
+    _remove_unfinished(raw)
+    settings = SimulateConfig(
+        patients=config.patients, seed=config.seed, size=config.image_side, processes=2
+    )
+    with bar("simulate patients") as progress:
+        report = simulate(raw, settings, progress)
+    for line in report.lines():
+        say(line)
+
+
+def _remove_unfinished(raw: Path) -> None:
+    """Take away a simulation that was cut: its mark is written last."""
+    import shutil
+
+    if raw.exists():
+        shutil.rmtree(raw)
+
+
+def _prepare(raw: Path, folder: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
+    if folder.exists():
+        say(f"prepare: {folder} is there already")
+        return
+    with bar("prepare the store") as progress:
+        report = prepare(find_roots([raw]), folder, size=config.store_side, progress=progress)
+    for line in report.lines():
+        say(line)
+
+
+def _train(out: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
+    pretrained = out / "pretrain"
+    rows = [
+        ("pretrain-tiny", pretrained, [f"loop.steps={config.pretrain_steps}"]),
+        (
+            "diffvqa-tiny",
+            out / "diffvqa",
+            [f"loop.steps={config.finetune_steps}", f"init_encoder={pretrained}"],
+        ),
+        (
+            "diffvqa-tiny",
+            out / "text-only",
+            [f"loop.steps={config.finetune_steps}", "model.images=none"],
+        ),
+    ]
+    for preset, folder, overrides in rows:
+        run = load_config(preset, [*overrides, f"loop.seed={config.seed}"])
+        with bar(f"train {folder.name}") as progress:
+            train(run, out / "store", folder, say=say, progress=progress)
+
+
+def _predict(
+    out: Path, store: Store, config: DemoConfig, *, say: Say, bar: Bar
+) -> dict[str, list[Prediction]]:
+    """Row name -> predictions on test patients; the blind rows answer the same samples."""
+    data = out / "store"
+    rows: dict[str, list[Prediction]] = {}
+    for row, folder in (("lapse, tiny", "diffvqa"), ("text-only model", "text-only")):
+        with bar(f"answer: {row}") as progress:
+            rows[row] = list(
+                predict(out / folder, data, "test", limit=config.test_answers, progress=progress)
+            )
+    train_answers = [
+        sample.answer.strip()
+        for pair in store.pairs_of("train")
+        for sample in load("tasks", "diff_vqa")(config.store_side).samples(pair)
+    ]
+    truth = rows["lapse, tiny"]
+    constant = best_constant(train_answers)
+    rows["constant answer"] = [replace(item, prediction=constant) for item in truth]
+    rows["random training answer"] = [
+        replace(item, prediction=random_answer(train_answers, item.id, config.seed))
+        for item in truth
+    ]
+    say(f"blind rows: constant answer {constant!r}")
+    with bar("regions: boxes and phrases") as progress:
+        grounded = list(
+            predict(
+                out / "pretrain",
+                data,
+                "test",
+                tasks=("caref", "gcap"),
+                limit=config.test_regions,
+                progress=progress,
+            )
+        )
+    rows["lapse, tiny: regions"] = grounded
+    rows["mean box and random phrase"] = _blind_regions(store, grounded, config)
+    return rows
+
+
+def _blind_regions(
+    store: Store, grounded: list[Prediction], config: DemoConfig
+) -> list[Prediction]:
+    """CAREF: the mean training box of the named region; GCAP: a random training phrase."""
+    caref = load("tasks", "caref")(config.store_side)
+    train_samples: list[Sample] = [
+        sample for study in store.studies_of("train") for sample in caref.samples(study)
+    ]
+    boxes = mean_box(
+        [(sample.given, sample.box) for sample in train_samples if sample.box is not None]
+    )
+    phrases = [without_box(sample.answer) for sample in train_samples]
+    blind = []
+    for item in grounded:
+        said = random_answer(phrases, item.id, config.seed)
+        if item.task == "caref":
+            name = item.prompt.removeprefix("caref: ")
+            if name in boxes:
+                said = f"{said} {box_text(boxes[name], config.store_side)}"
+        blind.append(replace(item, prediction=said))
+    return blind

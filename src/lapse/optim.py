@@ -1,0 +1,130 @@
+"""AdamW, its schedule and its state, so that a resumed run continues to the last bit.
+
+Paper 4.3 and 4.4: AdamW, linear warm-up, then cosine to zero. The learning rate is a pure
+function of the step, so there is no scheduler state to save. Weight decay acts on every
+parameter of two or more dimensions (matrices, convolutions and the embedding tables, which are
+also the output matrix when tied); gains, biases and single vectors do not decay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lapse.config import OptimConfig
+
+FUSED_DEVICES = ("cpu", "cuda")
+
+
+def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Names and parameters that training may change, in the model's own order."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            yield name, parameter
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups: matrices, which decay, and vectors, which do not. Frozen ones are absent."""
+    trained = [parameter for _, parameter in trained_parameters(model)]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW over the trained parameters, fused where every parameter's device can.
+
+    Raises:
+        ValueError: nothing in the model is trained.
+    """
+    groups = parameter_groups(model, config.weight_decay)
+    if not groups:
+        raise ValueError("the model has no trained parameter: unfreeze a part of it")
+    kinds = {parameter.device.type for group in groups for parameter in group["params"]}
+    return torch.optim.AdamW(
+        groups,
+        lr=config.learning_rate,
+        betas=config.betas,
+        fused=kinds <= set(FUSED_DEVICES),
+    )
+
+
+def warmup_steps(config: OptimConfig, total: int) -> int:
+    """Steps of linear warm-up in a run of `total` steps (a fraction is rounded up)."""
+    if config.warmup_steps is not None:
+        return config.warmup_steps
+    return math.ceil((config.warmup_fraction or 0.0) * total)
+
+
+def learning_rate(config: OptimConfig, step: int, total: int) -> float:
+    """The rate of step 0 .. total - 1: linear warm-up, then cosine to zero or constant.
+
+    >>> config = OptimConfig(learning_rate=1.0, warmup_steps=2)
+    >>> [round(learning_rate(config, step, 6), 3) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
+    """
+    warm = warmup_steps(config, total)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    if config.schedule == "constant":
+        return config.learning_rate
+    share = (step - warm) / max(1, total - warm)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group the same rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clip_gradients(model: nn.Module, limit: float | None) -> Tensor:
+    """Scale the gradients down to norm `limit` (None: leave them); the norm before, a scalar."""
+    parameters = [parameter for _, parameter in trained_parameters(model)]
+    return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors, "exp_avg/<parameter>" and so on.
+
+    A parameter that has not been stepped yet has no state and no entry.
+    """
+    return {
+        f"{key}/{name}": value
+        for name, parameter in trained_parameters(model)
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def load_optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what `optimizer_tensors` returned; tensors move to their parameter's device.
+
+    Raises:
+        ValueError: a tensor belongs to no trained parameter, or its shape is another.
+    """
+    parameters = dict(trained_parameters(model))
+    restored: dict[nn.Parameter, dict[str, Tensor]] = {}
+    for full_name, tensor in tensors.items():
+        key, _, name = full_name.partition("/")
+        if name not in parameters:
+            raise ValueError(
+                f"the optimizer state holds {full_name!r}, but {name!r} is no trained parameter "
+                "of this model: resume with the configuration that wrote it"
+            )
+        parameter = parameters[name]
+        if tensor.dim() and tensor.shape != parameter.shape:
+            raise ValueError(
+                f"the optimizer state {full_name!r} has shape {tuple(tensor.shape)}, its "
+                f"parameter {tuple(parameter.shape)}"
+            )
+        restored.setdefault(parameter, {})[key] = tensor.to(parameter.device, copy=True)
+    optimizer.state.clear()
+    optimizer.state.update(restored)

@@ -1,0 +1,246 @@
+"""The run folder: what decides a run, what it logged, and how to open it again.
+
+    RUN/config.yaml       the resolved configuration, the only input of `predict`
+    RUN/vocabulary.json   the GPT-2 ids that a trimmed vocabulary keeps, or null
+    RUN/run.json          what else decides the result: data hash, threads, ranks, device
+    RUN/metrics.jsonl     one line per logged step, no clock in it: equal runs, equal bytes
+    RUN/timing.jsonl      the clock
+    RUN/checkpoints/      see `lapse.checkpoint`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+import yaml
+from torch import nn
+
+from lapse import registry
+from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
+from lapse.config import RunConfig, load_config
+from lapse.counted import counted_seed
+from lapse.text import Tokenizer
+
+CONFIG, VOCABULARY, FACTS, METRICS, TIMING = (
+    "config.yaml",
+    "vocabulary.json",
+    "run.json",
+    "metrics.jsonl",
+    "timing.jsonl",
+)
+# Keys that may change between two starts of one run, since they cannot change its result.
+FREE_KEYS = frozenset(("loop.workers", "loop.save_every", "loop.keep_checkpoints"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A trained run, ready to answer: the model is on `device` and in evaluation mode."""
+
+    folder: Path
+    config: RunConfig
+    tokenizer: Tokenizer
+    model: Any
+    device: torch.device
+    step: int
+
+
+def pick_device() -> torch.device:
+    """The GPU when there is one, the CPU otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def build_model(config: RunConfig, tokenizer: Tokenizer) -> Any:
+    """The method or system of a configuration, its random weights counted from the seed."""
+    torch.manual_seed(counted_seed(config.loop.seed, "init"))
+    return registry.load(config.table, config.model_name)(config.model_config_object(), tokenizer)
+
+
+def open_run(folder: Path, device: torch.device | str | None = None) -> OpenRun:
+    """Open a run folder with the weights of its newest whole checkpoint.
+
+    Raises:
+        ValueError: the folder is no run, or no checkpoint of it verifies.
+    """
+    place = torch.device(device) if device is not None else pick_device()
+    config, tokenizer = read_config(folder), read_tokenizer(folder)
+    found = latest_valid(folder)
+    if found.checkpoint is None:
+        raise ValueError(
+            f"run {folder} has no whole checkpoint ({'; '.join(found.skipped) or 'none written'}): "
+            "train it first"
+        )
+    model = build_model(config, tokenizer)
+    load_weights(found.checkpoint.folder / MODEL, model)
+    model.to(place).eval()
+    return OpenRun(folder, config, tokenizer, model, place, found.checkpoint.step)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The resolved configuration of a run folder."""
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{folder} is no run folder: it has no {CONFIG}")
+    return load_config(folder / CONFIG)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer that a run was trained with."""
+    kept = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+    return Tokenizer(kept)
+
+
+def write_run(
+    folder: Path, config: RunConfig, tokenizer: Tokenizer, facts: Mapping[str, Any]
+) -> None:
+    """Write the files that decide a run. config.yaml comes last: with it, the folder is a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = None if tokenizer.kept is None else list(tokenizer.kept)
+    (folder / VOCABULARY).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(dict(facts), indent=1) + "\n", encoding="utf-8")
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    draft = folder / f"{CONFIG}.tmp"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(folder / CONFIG)
+
+
+def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Refuse to continue a run with another configuration, other data or other threads.
+
+    Returns sentences about what differs without changing the order of samples (ranks, device).
+
+    Raises:
+        ValueError: names every key that differs, with both values.
+    """
+    before, now = flat(read_config(folder).model_dump()), flat(config.model_dump())
+    different = [
+        f"{key} is {now.get(key)!r}, was {before.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in FREE_KEYS
+    ]
+    stored = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    hard = ("data", "threads") if stored["device"] == facts["device"] == "cpu" else ("data",)
+    different += [
+        f"{key} is {facts[key]!r}, was {stored[key]!r}" for key in hard if facts[key] != stored[key]
+    ]
+    if different:
+        raise ValueError(
+            f"run {folder} was started differently: {'; '.join(different)}. Give the same values "
+            "(threads: OMP_NUM_THREADS) or another output folder"
+        )
+    return tuple(
+        f"{key} is {facts[key]!r}, was {stored[key]!r}: same samples, not the same last bits"
+        for key in ("ranks", "device")
+        if facts[key] != stored[key]
+    )
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, {"a.b": value}; sequences become lists.
+
+    >>> flat({"a": {"b": 1}, "c": (2,)})
+    {'a.b': 1, 'c': [2]}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def load_pretrained_encoder(model: Any, config: RunConfig) -> str:
+    """Give a stage-2 system the encoder of the stage-1 run `config.init_encoder`.
+
+    Returns one sentence that says where the encoder comes from.
+
+    Raises:
+        ValueError: that run has no whole checkpoint, or its encoder has other sizes.
+    """
+    if config.init_encoder is None:
+        return "encoder: random weights (init_encoder is not set)"
+    source = Path(config.init_encoder)
+    theirs, ours = read_config(source).model["encoder"], config.model["encoder"]
+    different = [
+        f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key) != ours.get(key) and key != "checkpoint_blocks"
+    ]
+    if different:
+        raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
+    found = latest_valid(source)
+    if found.checkpoint is None:
+        raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
+    model.load_encoder(read_tensors(found.checkpoint.folder / MODEL, "encoder."))
+    return f"encoder: from {source}, step {found.checkpoint.step}"
+
+
+class MetricsLog:
+    """metrics.jsonl, timing.jsonl and, when installed, TensorBoard; silent on other ranks.
+
+    Args:
+        folder: the run folder.
+        size: bytes of metrics.jsonl that belong to the checkpoint resumed from; what a killed
+            run wrote after them is cut off and written again, equal to the last byte.
+        step: the step resumed from.
+        is_writing: whether this process is the one that writes.
+    """
+
+    def __init__(self, folder: Path, size: int, step: int, *, is_writing: bool) -> None:
+        self._metrics: TextIO | None = None
+        self._timing: TextIO | None = None
+        self._board: Any = None
+        if not is_writing:
+            return
+        path = folder / METRICS
+        path.touch()
+        if path.stat().st_size < size:
+            raise ValueError(
+                f"{path} has {path.stat().st_size} bytes, the checkpoint was saved after {size}: "
+                "the log was cut; restore it or start another run"
+            )
+        with path.open("r+b") as file:
+            file.truncate(size)
+        self._metrics = path.open("a", encoding="utf-8")
+        self._timing = (folder / TIMING).open("a", encoding="utf-8")
+        self._board = _tensorboard(folder / "tensorboard", step)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One line {"step": ..., name: value ...}."""
+        if self._metrics is None:
+            return
+        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
+        self._metrics.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def time(self, step: int, seconds: float, rows: int) -> None:
+        """How long the steps since the last line took."""
+        if self._timing is None:
+            return
+        line = {"step": step, "seconds": round(seconds, 4), "rows_per_second": rows / seconds}
+        self._timing.write(json.dumps(line) + "\n")
+        self._timing.flush()
+
+    def size(self) -> int:
+        """Bytes of metrics.jsonl so far, 0 where this process does not write."""
+        return 0 if self._metrics is None else self._metrics.tell()
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._metrics, self._timing, self._board):
+            if file is not None:
+                file.close()
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]

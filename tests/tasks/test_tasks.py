@@ -1,0 +1,77 @@
+"""One record -> samples in the forms of the paper's figure 2."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from lapse import registry
+from lapse.types import Box, Pair, Region, Study
+
+HILUM = Region("right hilar structures", ("There is no edema.", "Clear."), Box(0.1, 0.2, 0.5, 0.6))
+STUDY = Study(
+    "d1",
+    "s1",
+    "p1",
+    "d1",
+    "PA",
+    "train",
+    datetime(2180, 5, 6),
+    "No edema.\n Heart size is normal.",
+    (HILUM, Region("carina", (), Box(0, 0, 1, 1)), Region("left arm", ("Line.",), None)),
+)
+
+
+def samples(task, record):
+    return list(registry.load("tasks", task)(101).samples(record))
+
+
+def test_cap_joins_the_lines_of_the_report():
+    (sample,) = samples("cap", STUDY)
+    assert (sample.prefix, sample.given) == ("cap:", "")
+    assert sample.answer == " No edema. Heart size is normal."
+    assert samples("cap", replace(STUDY, report=" ")) == []
+
+
+def test_aref_is_phrase_to_box_once_per_phrase():
+    first, second = samples("aref", STUDY)
+    assert (first.prefix, first.given, first.answer) == (
+        "aref:",
+        "There is no edema.",
+        " [10, 20, 50, 60]",
+    )
+    assert second.given == "Clear."
+    assert first.box == HILUM.box
+
+
+def test_gcap_is_box_to_phrases():
+    (sample,) = samples("gcap", STUDY)
+    assert sample.prompt == "gcap: [10, 20, 50, 60]"
+    assert sample.answer == " There is no edema. Clear."
+
+
+def test_caref_is_name_to_phrase_and_box():
+    (sample,) = samples("caref", STUDY)
+    assert sample.prompt == "caref: right hilar structures:"
+    assert sample.answer == " There is no edema. Clear. [10, 20, 50, 60]"
+
+
+def test_regions_without_phrase_or_box_give_no_sample():
+    assert all("carina" not in s.id and "arm" not in s.id for s in samples("aref", STUDY))
+
+
+def test_a_difference_question_sees_reference_then_main():
+    main = replace(STUDY, id="d2", image="d2", study="s2")
+    pair = Pair("x", STUDY, main, "what has changed?", "nothing has changed.", "difference", "train")
+    (sample,) = samples("diff_vqa", pair)
+    assert sample.images == ("d1", "d2")
+    assert sample.answer == " nothing has changed."
+    presence = replace(pair, category="presence", answer="yes")
+    assert samples("diff_vqa", presence) == []
+
+
+def test_a_single_image_question_never_sees_the_reference():
+    from lapse.tasks.diff_vqa import DiffVqa
+
+    main = replace(STUDY, id="d2", image="d2", study="s2")
+    pair = Pair("x", STUDY, main, "is there edema?", "yes", "presence", "train")
+    (sample,) = DiffVqa(101, categories=("presence",)).samples(pair)
+    assert sample.images == ("d2",)

@@ -1,0 +1,57 @@
+"""The page is one file, escapes what it shows, and needs no network."""
+
+import numpy as np
+
+from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table, render_page
+from lapse.types import Box
+
+GREY = np.full((16, 16), 90, dtype=np.uint8)
+
+
+def page() -> Page:
+    return Page(
+        title="Demo <1>",
+        summary=("A few minutes are too short to read images.",),
+        charts=(Chart("Loss", (Curve("cap", ((0, 9.0), (10, 3.5)), True), Curve("one", ((5, 2.0),)))),),
+        tables=(Table("Scores", ("system", "F1"), (("ours", ".12"), ("constant", ".10"))),),
+        pairs=(PairCase(GREY, GREY, "what?", "a & b", "<script>x</script>", "+ edema", False),),
+        grounding=(
+            Grounding(
+                GREY,
+                "image",
+                (BoxCase("carina", Box(0, 0, 0.5, 0.5), None, "said", "true words"),),
+            ),
+        ),
+        provenance={"n": "1"},
+    )
+
+
+def test_page_is_self_contained_and_escaped():
+    text = render_page(page())
+    assert "Research use only" in text
+    assert "<script" not in text and "&lt;script&gt;" in text
+    assert "http://" not in text and "https://" not in text
+    assert text.count("data:image/png;base64,") == 3
+    assert "malformed box: a miss" in text
+
+
+def test_page_parses_as_balanced_html():
+    from html.parser import HTMLParser
+
+    class Balance(HTMLParser):
+        stack: list[str]
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in {"meta", "img", "br"} and not self.get_starttag_text().endswith("/>"):
+                self.stack.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            pass
+
+        def handle_endtag(self, tag):
+            assert self.stack.pop() == tag
+
+    parser = Balance()
+    parser.stack = []
+    parser.feed(render_page(page()))
+    assert parser.stack == []
