@@ -59,8 +59,7 @@ class Found:
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write a model's tensors. Tied tensors are written once, under their first name."""
-    tensors, aliases = _untied(model)
-    _write_tensors(path, tensors, {"aliases": json.dumps(aliases, sort_keys=True)})
+    _write_tensors(path, _untied(model))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -70,7 +69,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         ValueError: the file is damaged, or a name, shape or type differs from the model's.
     """
     tensors = read_tensors(path)
-    wanted, _ = _untied(model)
+    wanted = _untied(model)
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
     if missing or unknown:
@@ -131,14 +130,14 @@ def save_checkpoint(
     final = parent / f"step-{step:08d}"
     draft = final.with_name(final.name + ".tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    needed = _num_bytes(_untied(model)[0]) + _num_bytes(optimizer) + (1 << 20)
+    needed = _num_bytes(_untied(model)) + _num_bytes(optimizer) + (1 << 20)
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise ValueError(_disk_message(step, needed, f"{free} are free", parent))
     try:
         draft.mkdir()
         save_weights(draft / MODEL, model)
-        _write_tensors(draft / OPTIMIZER, optimizer, {})
+        _write_tensors(draft / OPTIMIZER, optimizer)
         _write_json(draft / STATE, {**state, "step": step})
         _write_json(draft / MANIFEST, _manifest(draft, step))
         for path in sorted(draft.iterdir()):
@@ -157,7 +156,7 @@ def save_checkpoint(
 
 def latest_valid(run: Path) -> Found:
     """The newest checkpoint of a run whose every byte matches its manifest."""
-    skipped = []
+    skipped: list[str] = []
     for folder in _folders(run):
         problem = verify(folder)
         if problem is None:
@@ -207,23 +206,21 @@ def _drop_others(run: Path, step: int, keep: int) -> None:
         shutil.rmtree(folder)
 
 
-def _untied(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Each tensor of the state once, and later name -> first name for the tied ones."""
+def _untied(model: nn.Module) -> dict[str, Tensor]:
+    """Each tensor of the state once, under its first name."""
     tensors: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    first: dict[int, str] = {}
+    seen: set[int] = set()
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) in first:
-            aliases[name] = first[id(tensor)]
-        else:
-            first[id(tensor)] = name
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
             tensors[name] = tensor
-    return tensors, aliases
+    return tensors
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     ready = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    save_file(ready, path, metadata={"format": "pt", **metadata})
+    # One key only: safetensors writes several in an order that changes from process to process.
+    save_file(ready, path, metadata={"format": "pt"})
 
 
 def _manifest(folder: Path, step: int) -> dict[str, Any]:

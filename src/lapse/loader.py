@@ -16,10 +16,9 @@ step k, and workers, prefetching and the number of ranks cannot change which row
 from __future__ import annotations
 
 import multiprocessing
-from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,160 +26,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lapse import registry
-from lapse.batch import Batch, EncodedText, collate, encode_sample
+from lapse.batch import Batch, EncodedText, collate
 from lapse.config import RunConfig
 from lapse.counted import counted_order, counted_uniform
-from lapse.text import Tokenizer, trimmed_ids
+from lapse.data.store import Store
+from lapse.samples import (
+    SampleTable,
+    check_side,
+    chosen_rows,
+    length_sorted,
+    load_tasks,
+    split_records,
+    vocabulary,
+)
+from lapse.text import Tokenizer
 from lapse.types import Sample
 
 PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
 Pixels = Callable[[str], NDArray[np.uint8]]
-
-
-class Task(Protocol):
-    """What `lapse.tasks` holds: a record -> its samples."""
-
-    name: str
-    records: str
-
-    def samples(self, record: Any) -> Iterator[Sample]:
-        """All samples of one record, always in the same order."""
-        ...
-
-
-def load_tasks(names: Sequence[str], num_bins: int) -> tuple[Task, ...]:
-    """The tasks of these names; `num_bins` is the image side in pixels.
-
-    Raises:
-        ValueError: unknown name, or tasks that need different kinds of records.
-    """
-    tasks: tuple[Task, ...] = tuple(registry.load("tasks", name)(num_bins) for name in names)
-    kinds = sorted({task.records for task in tasks})
-    if len(kinds) > 1:
-        raise ValueError(f"the tasks {list(names)} need {kinds}: one run reads one kind of record")
-    return tasks
-
-
-def split_records(store: Any, task: Task, split: str) -> Sequence[Any]:
-    """The studies or pairs of a split, whichever the task needs."""
-    records: Sequence[Any] = (
-        store.pairs_of(split) if task.records == "pairs" else store.studies_of(split)
-    )
-    return records
-
-
-def vocabulary(records: Sequence[Any], tasks: Sequence[Task], num_bins: int) -> tuple[int, ...]:
-    """GPT-2 ids in use in these records' samples, and those of every box number."""
-
-    def texts() -> Iterator[str]:
-        for value in range(num_bins):
-            yield f"[{value}, {value}, {value}, {value}]"
-            yield f" [{value}, {value}, {value}, {value}]"
-        for index in range(len(records)):
-            for task in tasks:
-                for sample in task.samples(records[index]):
-                    yield sample.prefix
-                    yield f" {sample.given}"
-                    yield sample.answer
-
-    return trimmed_ids(dict.fromkeys(texts()))
-
-
-class SampleTable:
-    """All samples of some records, tokenised once into flat arrays.
-
-    Only token ids are kept (two bytes each); a `Sample` is made again from its record when a
-    batch needs it. A record that lacks a sample of any task is left out and counted.
-
-    Args:
-        records: studies or pairs; only `limit` usable ones are taken (None: all).
-        tasks: what to make of each record.
-        tokenizer: the run's tokenizer.
-        max_tokens: longer texts lose their end and are counted in `num_truncated`.
-
-    Attributes:
-        missing: task name -> number of records without a sample of it.
-
-    Raises:
-        ValueError: a prompt alone fills `max_tokens`.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[Any],
-        tasks: Sequence[Task],
-        tokenizer: Tokenizer,
-        *,
-        max_tokens: int,
-        limit: int | None = None,
-    ) -> None:
-        self.records, self.tasks = records, tuple(tasks)
-        self.missing = {task.name: 0 for task in tasks}
-        self.num_truncated = 0
-        memo = _MemoTokenizer(tokenizer.kept)
-        ids, used = array("H"), array("q")
-        offsets, first = array("q", [0]), array("q", [0])
-        parts = array("H")
-        for index in range(len(records)):
-            if limit is not None and len(used) >= limit:
-                break
-            found = [list(task.samples(records[index])) for task in self.tasks]
-            for task, samples in zip(self.tasks, found, strict=True):
-                self.missing[task.name] += not samples
-            if not all(found):
-                continue
-            used.append(index)
-            for samples in found:
-                for sample in samples:
-                    text = encode_sample(sample, memo, max_tokens)
-                    self.num_truncated += text.ids[-1] != tokenizer.end
-                    ids.extend(text.ids)
-                    offsets.append(len(ids))
-                    parts.extend((text.prefix, text.prompt))
-                first.append(len(offsets) - 1)
-        self._ids = np.frombuffer(ids, np.uint16) if ids else np.zeros(0, np.uint16)
-        self._offsets = np.frombuffer(offsets, np.int64)
-        self._parts = np.frombuffer(parts, np.uint16).reshape(-1, 2) if parts else None
-        self._first = np.frombuffer(first, np.int64)
-        self.used = np.frombuffer(used, np.int64) if used else np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.used)
-
-    @property
-    def num_rows(self) -> int:
-        """Samples of all records in use."""
-        return len(self._offsets) - 1
-
-    def rows(self, record: int, task: int) -> range:
-        """Rows of one task of the record in use number `record`; never empty."""
-        cell = record * len(self.tasks) + task
-        return range(int(self._first[cell]), int(self._first[cell + 1]))
-
-    def text(self, row: int) -> EncodedText:
-        """The tokens of one row."""
-        if self._parts is None:
-            raise ValueError("the table is empty: it has no row")
-        start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
-        prefix, prompt = (int(value) for value in self._parts[row])
-        return EncodedText(tuple(self._ids[start:stop].tolist()), prefix, prompt)
-
-    def samples(self, record: int) -> list[list[Sample]]:
-        """All samples of the record in use number `record`, per task, in row order."""
-        source = self.records[int(self.used[record])]
-        return [list(task.samples(source)) for task in self.tasks]
-
-    def locate(self, row: int) -> tuple[int, int, int]:
-        """Record, task and place within the task, of one row."""
-        cell = int(np.searchsorted(self._first, row, side="right")) - 1
-        record, task = divmod(cell, len(self.tasks))
-        return record, task, row - int(self._first[cell])
-
-    def sample(self, row: int) -> Sample:
-        """The sample of one row."""
-        record, task, place = self.locate(row)
-        return self.samples(record)[task][place]
 
 
 class BalancedStream:
@@ -190,10 +53,9 @@ class BalancedStream:
         table: the training samples.
         pixels: image key -> [S, S] uint8.
         config: the run; reads `data`, `loop` and `stage`.
-        num_parts: slices of one step: ranks x accumulation.
 
     Raises:
-        ValueError: no record is usable, rows do not come out even, or a slice would be empty.
+        ValueError: no record is usable, or rows do not come out even.
     """
 
     def __init__(self, table: SampleTable, pixels: Pixels, config: RunConfig) -> None:
@@ -222,9 +84,17 @@ class BalancedStream:
         return -(-records // self.records_per_step)
 
     def batches(self, step: int, rank: int = 0, world: int = 1) -> tuple[Batch, ...]:
-        """The batches of one rank in one step: one per accumulation step and image count."""
+        """The batches of one rank in one step: one per accumulation step and image count.
+
+        Raises:
+            ValueError: a rank or an accumulation step would get no record.
+        """
         micros = self.loop.accumulate
-        check_parts(self.records_per_step, world, micros)
+        if self.records_per_step < world * micros:
+            raise ValueError(
+                f"one step has {self.records_per_step} records, too few for {world} ranks x "
+                f"{micros} accumulation steps: raise loop.batch_size or lower loop.accumulate"
+            )
         return tuple(
             batch
             for micro in range(micros)
@@ -268,23 +138,56 @@ class BalancedStream:
                 yield samples[index][choice], self.table.text(rows[choice]), is_parallel
 
 
-def check_parts(records: int, world: int, accumulate: int) -> None:
-    """Refuse a step that cannot give every rank and accumulation step a record.
-
-    Raises:
-        ValueError: says the sizes and which to change.
-    """
-    if records < world * accumulate:
-        raise ValueError(
-            f"one step has {records} records, too few for {world} ranks x {accumulate} "
-            "accumulation steps: raise loop.batch_size or lower loop.accumulate"
-        )
-
-
 def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """The images that samples speak about, each once: key -> [S, S] uint8."""
     keys = dict.fromkeys(key for sample in samples for key in sample.images)
     return {key: torch.from_numpy(np.array(pixels(key))) for key in keys}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a run reads: batches to learn from, and per task fixed rows to watch."""
+
+    tokenizer: Tokenizer
+    stream: BalancedStream
+    held_out: dict[str, tuple[SampleTable, list[int]]]
+
+
+def read_training_data(
+    store: Store, config: RunConfig, tokenizer: Tokenizer | None, say: Callable[[str], None]
+) -> TrainingData:
+    """Tokenise the training split and choose the held-out rows.
+
+    Args:
+        store: an open store, at the image side of the model.
+        config: the run.
+        tokenizer: that of the run being resumed; None makes the one `config` asks for.
+        say: receives one line per fact: records left out, texts cut, vocabulary.
+
+    Raises:
+        ValueError: another image side, or nothing to train on.
+    """
+    side = check_side(store, config)
+    tasks = load_tasks(config.data.tasks, side)
+    records = split_records(store, tasks[0], "train")
+    if tokenizer is None and config.data.vocabulary == "trimmed":
+        tokenizer = Tokenizer(vocabulary(records, tasks, side))
+        say(f"vocabulary: trimmed to {len(tokenizer.kept or ())} of {tokenizer.size} GPT-2 tokens")
+    words = tokenizer or Tokenizer()
+    longest = config.data.max_tokens
+    table = SampleTable(records, tasks, words, max_tokens=longest, limit=config.data.limit)
+    for line in table.lines("train"):
+        say(line)
+    held_out = {}
+    for task in tasks:
+        watched = split_records(store, task, "validate")
+        found = SampleTable(watched, (task,), words, max_tokens=longest)
+        rows = chosen_rows(found, max(1, config.loop.validate_samples // len(tasks)))
+        if rows:
+            held_out[task.name] = (found, length_sorted(found, rows))
+        else:
+            say(f"validate: no {task.name} sample in the split, so its loss is not watched")
+    return TrainingData(words, BalancedStream(table, store.pixels, config), held_out)
 
 
 def prefetched(
@@ -325,17 +228,6 @@ def fixed_batches(
         yield _fixed(table, group, pixels, config)
 
 
-def length_sorted(table: SampleTable, rows: Sequence[int]) -> list[int]:
-    """Rows by the length of their prompt, then as stored, so that little is padding."""
-    return sorted(rows, key=lambda row: (table.text(row).prompt, row))
-
-
-def chosen_rows(table: SampleTable, count: int, seed: int) -> list[int]:
-    """A fixed choice of `count` rows, spread over the table by counted randomness."""
-    order = counted_order(table.num_rows, seed, "chosen")
-    return sorted(order[:count])
-
-
 def _fixed(
     table: SampleTable, group: list[tuple[int, Sample]], pixels: Pixels, config: RunConfig
 ) -> tuple[tuple[int, ...], Batch]:
@@ -350,17 +242,6 @@ def _fixed(
     return rows, batch
 
 
-class _MemoTokenizer(Tokenizer):
-    """A tokenizer that remembers: prefixes, region names and template answers repeat."""
-
-    def __init__(self, kept: Sequence[int] | None) -> None:
-        super().__init__(kept)
-        self._remembered = lru_cache(maxsize=1 << 16)(super().encode)
-
-    def encode(self, text: str) -> list[int]:
-        return self._remembered(text)
-
-
 class _Steps(Dataset[tuple[Batch, ...]]):
     def __init__(self, stream: BalancedStream, rank: int, world: int) -> None:
         self.stream, self.rank, self.world = stream, rank, world
@@ -369,7 +250,7 @@ class _Steps(Dataset[tuple[Batch, ...]]):
         return self.stream.batches(step, self.rank, self.world)
 
 
-def _as_it_is(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+def _as_it_is(batches: list[Batch]) -> list[Batch]:
     return batches
 
 

@@ -111,7 +111,7 @@ def load_optimizer_tensors(
         ValueError: a tensor belongs to no trained parameter, or its shape is another.
     """
     parameters = dict(trained_parameters(model))
-    restored: dict[nn.Parameter, dict[str, Tensor]] = {}
+    restored: dict[Tensor, dict[str, Tensor]] = {}
     for full_name, tensor in tensors.items():
         key, _, name = full_name.partition("/")
         if name not in parameters:

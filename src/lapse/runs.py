@@ -1,30 +1,32 @@
 """The run folder: what decides a run, what it logged, and how to open it again.
 
-    RUN/config.yaml       the resolved configuration, the only input of `predict`
-    RUN/vocabulary.json   the GPT-2 ids that a trimmed vocabulary keeps, or null
-    RUN/run.json          what else decides the result: data hash, threads, ranks, device
-    RUN/metrics.jsonl     one line per logged step, no clock in it: equal runs, equal bytes
-    RUN/timing.jsonl      the clock
-    RUN/checkpoints/      see `lapse.checkpoint`
+RUN/config.yaml       the resolved configuration, the only input of `predict`
+RUN/vocabulary.json   the GPT-2 ids that a trimmed vocabulary keeps, or null
+RUN/run.json          what else decides the result: data hash, threads, ranks, device
+RUN/metrics.jsonl     one line per logged step, no clock in it: equal runs, equal bytes
+RUN/timing.jsonl      the clock
+RUN/checkpoints/      see `lapse.checkpoint`
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO, TypeAlias
 
 import torch
 import yaml
-from torch import nn
 
 from lapse import registry
 from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
 from lapse.config import RunConfig, load_config
 from lapse.counted import counted_seed
+from lapse.loader import TrainingData
 from lapse.text import Tokenizer
+from lapse.world import pick_device
 
 CONFIG, VOCABULARY, FACTS, METRICS, TIMING = (
     "config.yaml",
@@ -33,6 +35,8 @@ CONFIG, VOCABULARY, FACTS, METRICS, TIMING = (
     "metrics.jsonl",
     "timing.jsonl",
 )
+# An nn.Module with `loss`, `weight` and `answer`, and `encoder` (docs/architecture.md section 3).
+AnyModel: TypeAlias = Any
 # Keys that may change between two starts of one run, since they cannot change its result.
 FREE_KEYS = frozenset(("loop.workers", "loop.save_every", "loop.keep_checkpoints"))
 
@@ -44,17 +48,12 @@ class OpenRun:
     folder: Path
     config: RunConfig
     tokenizer: Tokenizer
-    model: Any
+    model: AnyModel
     device: torch.device
     step: int
 
 
-def pick_device() -> torch.device:
-    """The GPU when there is one, the CPU otherwise."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def build_model(config: RunConfig, tokenizer: Tokenizer) -> Any:
+def build_model(config: RunConfig, tokenizer: Tokenizer) -> AnyModel:
     """The method or system of a configuration, its random weights counted from the seed."""
     torch.manual_seed(counted_seed(config.loop.seed, "init"))
     return registry.load(config.table, config.model_name)(config.model_config_object(), tokenizer)
@@ -78,6 +77,23 @@ def open_run(folder: Path, device: torch.device | str | None = None) -> OpenRun:
     load_weights(found.checkpoint.folder / MODEL, model)
     model.to(place).eval()
     return OpenRun(folder, config, tokenizer, model, place, found.checkpoint.step)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run. A new or empty one does not.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    if (folder / CONFIG).is_file():
+        return True
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    foreign = sorted(names - {VOCABULARY, FACTS, f"{CONFIG}.tmp"})
+    if foreign:
+        raise ValueError(
+            f"{folder} is no run folder and not empty (it holds {foreign[0]}): choose another"
+        )
+    return False
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -153,7 +169,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def load_pretrained_encoder(model: Any, config: RunConfig) -> str:
+def load_pretrained_encoder(model: AnyModel, config: RunConfig) -> str:
     """Give a stage-2 system the encoder of the stage-1 run `config.init_encoder`.
 
     Returns one sentence that says where the encoder comes from.
@@ -179,6 +195,22 @@ def load_pretrained_encoder(model: Any, config: RunConfig) -> str:
     return f"encoder: from {source}, step {found.checkpoint.step}"
 
 
+def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:
+    """What a dry run says: configuration, parameters by part, steps, the first batch."""
+    for line in yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).splitlines():
+        say(line)
+    with torch.device("meta"):
+        model = build_model(config, data.tokenizer)
+    for name, part in model.named_children():
+        say(f"parameters: {name} {sum(p.numel() for p in part.parameters())}")
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    say(f"parameters: {sum(p.numel() for p in model.parameters())} in all, {trained} trained")
+    say(f"steps: {data.stream.total_steps} of {config.loop.batch_size} rows")
+    for batch in data.stream.batches(0):
+        images, tokens = list(batch.images.shape), list(batch.tokens.shape)
+        say(f"first batch: images {images}, tokens {tokens}, rows {len(batch)}")
+
+
 class MetricsLog:
     """metrics.jsonl, timing.jsonl and, when installed, TensorBoard; silent on other ranks.
 
@@ -193,10 +225,10 @@ class MetricsLog:
     def __init__(self, folder: Path, size: int, step: int, *, is_writing: bool) -> None:
         self._metrics: TextIO | None = None
         self._timing: TextIO | None = None
-        self._board: Any = None
+        self._board: _Board | None = None
         if not is_writing:
             return
-        path = folder / METRICS
+        path = self._path = folder / METRICS
         path.touch()
         if path.stat().st_size < size:
             raise ValueError(
@@ -228,8 +260,11 @@ class MetricsLog:
         self._timing.flush()
 
     def size(self) -> int:
-        """Bytes of metrics.jsonl so far, 0 where this process does not write."""
-        return 0 if self._metrics is None else self._metrics.tell()
+        """Bytes of metrics.jsonl on the disk so far, 0 where this process does not write."""
+        if self._metrics is None:
+            return 0
+        os.fsync(self._metrics.fileno())
+        return self._path.stat().st_size
 
     def close(self) -> None:
         """Close the files."""
@@ -238,9 +273,16 @@ class MetricsLog:
                 file.close()
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+class _Board(Protocol):
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _tensorboard(folder: Path, step: int) -> _Board | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+    board: _Board = SummaryWriter(str(folder), purge_step=step)
+    return board

@@ -194,7 +194,7 @@ def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
             (f"{side} costophrenic angle blunting", ""),
             (f"blunted {side} costophrenic angle", "a"),
         )
-    if finding.name == "gastric distention" or finding.name in _SIDELESS:
+    if finding.name in _SIDELESS:
         side = zone = ""
     if finding.name in ("pleural effusion", "pneumothorax"):
         zone = ""

@@ -1,0 +1,52 @@
+"""A ledger of what was skipped or noticed: how many, why, and which for example."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Ledger:
+    """Counts by reason, with a few ids of each.
+
+    >>> ledger = Ledger()
+    >>> ledger.add("no frontal view", "study 51000001")
+    >>> ledger.lines()
+    ['1 x no frontal view (study 51000001)']
+    """
+
+    def __init__(self, num_examples: int = 5) -> None:
+        self.num_examples = num_examples
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, example: str, count: int = 1) -> None:
+        """Count one more case of a reason; the first few keep their id."""
+        self.counts[reason] += count
+        kept = self.examples.setdefault(reason, [])
+        if len(kept) < self.num_examples:
+            kept.append(example)
+
+    def merge(self, other: Ledger, prefix: str = "") -> None:
+        """Take over another ledger's counts and examples, its reasons prefixed."""
+        for reason, count in other.counts.items():
+            name = f"{prefix}{reason}"
+            self.counts[name] += count
+            kept = self.examples.setdefault(name, [])
+            kept.extend(other.examples[reason][: self.num_examples - len(kept)])
+
+    @property
+    def total(self) -> int:
+        """All cases of all reasons."""
+        return sum(self.counts.values())
+
+    def lines(self) -> list[str]:
+        """One line a reason, the most frequent first."""
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [
+            f"{count} x {reason} ({_some(self.examples[reason], count)})"
+            for reason, count in ordered
+        ]
+
+
+def _some(examples: list[str], count: int) -> str:
+    return ", ".join(examples) + (", ..." if count > len(examples) else "")

@@ -1,0 +1,111 @@
+"""CSV tables as PhysioNet ships them: plain or gzipped, columns found by name, ids made plain."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from lapse.data.ledger import Ledger
+from lapse.types import nearest
+
+SPLIT_WORDS = {
+    "train": "train",
+    "validate": "validate",
+    "validation": "validate",
+    "valid": "validate",
+    "val": "validate",
+    "test": "test",
+}
+
+
+def find_table(folder: Path, pattern: str) -> Path | None:
+    """The table of that name, `.csv.gz` or `.csv`; of several versions the newest.
+
+    Args:
+        folder: where to look, not below.
+        pattern: a file name without its ending, `*` allowed.
+    """
+    found = [*folder.glob(f"{pattern}.csv"), *folder.glob(f"{pattern}.csv.gz")]
+    return max(found, key=lambda path: path.name.removesuffix(".gz"), default=None)
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], broken: Ledger | None = None
+) -> Iterator[tuple[str, ...]]:
+    """The named columns of every row, in the order asked for.
+
+    Args:
+        path: a `.csv` or `.csv.gz` file, with or without a byte order mark.
+        columns: names that the header must hold, wherever they stand.
+        broken: takes rows with a wrong number of fields; without it they are an error.
+
+    Raises:
+        ValueError: a column is missing, a row is broken, or the file is damaged.
+    """
+    with _open_text(path) as stream:
+        reader = csv.reader(stream)
+        try:
+            header = next(reader, None)
+            if header is None:
+                raise ValueError(f"{path} is empty: fetch the file again")
+            places = [_place(path, header, column) for column in columns]
+            for row in reader:
+                if len(row) == len(header):
+                    yield tuple(row[place] for place in places)
+                elif row:
+                    _report_broken(path, reader.line_num, len(row), len(header), broken)
+        except (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
+
+
+def split_word(word: str, path: Path) -> str:
+    """train, validate or test from any of the words that the data sets use.
+
+    Raises:
+        ValueError: the word is none of them.
+    """
+    known = SPLIT_WORDS.get(word.strip().lower())
+    if known is None:
+        raise ValueError(f"{path} has the split {word!r}; {nearest(word, list(SPLIT_WORDS))}")
+    return known
+
+
+def plain_id(text: str) -> str:
+    """One spelling for a patient or study number: no letter, no padding, no ".0".
+
+    >>> plain_id("s50414267"), plain_id("050414267"), plain_id("50414267.0")
+    ('50414267', '50414267', '50414267')
+    """
+    bare = text.strip().removesuffix(".0")
+    if bare[:1] in {"p", "s"} and bare[1:].isdigit():
+        bare = bare[1:]
+    return bare.lstrip("0") or bare
+
+
+def _open_text(path: Path) -> IO[str]:
+    if not path.is_file():
+        raise ValueError(f"no table {path}")
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _place(path: Path, header: list[str], column: str) -> int:
+    if column not in header:
+        raise ValueError(
+            f"{path} has no column {column!r}: found {', '.join(header)}; was it renamed?"
+        )
+    return header.index(column)
+
+
+def _report_broken(path: Path, line: int, got: int, wanted: int, broken: Ledger | None) -> None:
+    if broken is None:
+        raise ValueError(
+            f"{path} line {line} has {got} fields and the header {wanted}: fetch the file again"
+        )
+    broken.add("row with a wrong number of fields", f"{path.name} line {line}")

@@ -1,0 +1,150 @@
+"""Our encoder <-> transformers' SigLIP, so that hub weights open here and ours open there.
+
+Two generations of key names exist: with the prefix "vision_model." (transformers up to 5.16) and
+without it. Both are read; a missing or unknown key is an error, never a silent default.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lapse.config import EncoderConfig
+from lapse.models.encoder import VisionEncoder
+
+PREFIX = "vision_model."
+OUTER = {
+    "patches.weight": "embeddings.patch_embedding.weight",
+    "patches.bias": "embeddings.patch_embedding.bias",
+    "positions": "embeddings.position_embedding.weight",
+    "norm.weight": "post_layernorm.weight",
+    "norm.bias": "post_layernorm.bias",
+}
+INNER = {
+    "norm_attention": "layer_norm1",
+    "attention.out": "self_attn.out_proj",
+    "norm_mlp": "layer_norm2",
+    "mlp.up": "mlp.fc1",
+    "mlp.down": "mlp.fc2",
+}
+QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+
+
+def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[str, Tensor]:
+    """Our encoder's weights under SigLIP's names; one joined projection becomes three."""
+    found: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key in OUTER:
+            found[OUTER[key]] = value
+            continue
+        match = re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)
+        if match is None:
+            raise ValueError(f"tensor {key!r} does not belong to the encoder")
+        layer, part, kind = match.groups()
+        if part == "attention.query_key_value":
+            for name, third in zip(QKV, value.chunk(3), strict=True):
+                found[f"encoder.layers.{layer}.{name}.{kind}"] = third
+        else:
+            found[f"encoder.layers.{layer}.{INNER[part]}.{kind}"] = value
+    prefix = PREFIX if with_prefix else ""
+    return {prefix + key: value.detach().cpu().contiguous().clone() for key, value in found.items()}
+
+
+def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """SigLIP's vision weights under our names, ready for `VisionEncoder.load_state_dict`.
+
+    The pooling head ("head.") and a text tower ("text_model.", the logit scale) are left out:
+    stage 2 reads tokens.
+
+    Raises:
+        ValueError: a key is missing or unknown.
+    """
+    outside = ("text_model.", "logit_", f"{PREFIX}head.", "head.")
+    theirs = {
+        key.removeprefix(PREFIX): value
+        for key, value in state.items()
+        if not key.startswith(outside)
+    }
+    theirs.pop("embeddings.position_ids", None)
+    found: dict[str, Tensor] = {}
+
+    def take(name: str) -> Tensor:
+        if name not in theirs:
+            raise ValueError(f"the SigLIP weights lack {name!r}: not a vision tower of this depth")
+        return theirs.pop(name)
+
+    for ours, name in OUTER.items():
+        found[ours] = take(name)
+    for layer in range(layers):
+        for kind in ("weight", "bias"):
+            parts = [take(f"encoder.layers.{layer}.{name}.{kind}") for name in QKV]
+            found[f"blocks.{layer}.attention.query_key_value.{kind}"] = torch.cat(parts)
+            for ours, name in INNER.items():
+                source = f"encoder.layers.{layer}.{name}.{kind}"
+                found[f"blocks.{layer}.{ours}.{kind}"] = take(source)
+    if theirs:
+        raise ValueError(
+            f"the SigLIP weights hold {len(theirs)} tensors too many, the first is "
+            f"{next(iter(theirs))!r}: is `layers` right?"
+        )
+    return found
+
+
+def siglip_config(config: EncoderConfig) -> dict[str, object]:
+    """The config.json of `SiglipVisionModel` for an encoder of ours."""
+    return {
+        "architectures": ["SiglipVisionModel"],
+        "model_type": "siglip_vision_model",
+        "image_size": config.image_size,
+        "patch_size": config.patch_size,
+        "num_channels": config.channels,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.mlp_width,
+        "hidden_act": "gelu_pytorch_tanh",
+        "layer_norm_eps": 1e-6,
+        "attention_dropout": 0.0,
+        "vision_use_head": False,
+    }
+
+
+def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = True) -> None:
+    """Write a folder that `SiglipVisionModel.from_pretrained` opens with equal outputs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = to_siglip(encoder.state_dict(), with_prefix=with_prefix)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    text = json.dumps(siglip_config(encoder.config), indent=1)
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+def import_encoder(folder: Path) -> VisionEncoder:
+    """Open a SigLIP vision folder (config.json, model.safetensors) as our encoder.
+
+    Raises:
+        ValueError: files are missing, or the weights do not fit the configuration.
+    """
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} has no {name}: expected a SigLIP folder of transformers")
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw = raw.get("vision_config", raw)
+    config = EncoderConfig(
+        image_size=raw.get("image_size", 224),
+        patch_size=raw.get("patch_size", 16),
+        channels=raw.get("num_channels", 3),
+        width=raw.get("hidden_size", 768),
+        layers=raw.get("num_hidden_layers", 12),
+        heads=raw.get("num_attention_heads", 12),
+        mlp_width=raw.get("intermediate_size", 3072),
+    )
+    encoder = VisionEncoder(config)
+    state = from_siglip(load_file(folder / "model.safetensors"), config.layers)
+    encoder.load_state_dict(state)
+    return encoder

@@ -1,0 +1,106 @@
+"""Attention and feed-forward pieces that encoder, captioner and GPT-2 share.
+
+Legend: B rows  H heads  Q queries  K keys  D width  d width of a head
+Source: Vaswani et al., 2017; pre-norm residual blocks as in SigLIP and GPT-2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Under this many keys, a CPU that needs gradients is faster with plain products than with
+# the fused kernel (1.3 to 1.6 times per training step; docs/performance.md).
+PLAIN_KEYS = 512
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Scaled dot-product attention; picks the faster of two equal computations.
+
+    Args:
+        query: [B, H, Q, d].
+        key, value: [B, H, K, d] (or broadcastable in B).
+        mask: bool, True where a query may look, broadcastable to [B, H, Q, K]; None for all.
+        dropout: probability of dropping an attention weight.
+
+    Returns:
+        [B, H, Q, d]
+    """
+    is_plain = (
+        query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] < PLAIN_KEYS
+    )
+    if not is_plain:
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout
+        )
+    scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # [B, H, Q, K]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1)
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    return weights @ value
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, T, D] -> [B, H, T, d]."""
+    batch, length, width = x.shape
+    return x.view(batch, length, heads, width // heads).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """[B, H, T, d] -> [B, T, D]."""
+    batch, heads, length, width = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * width)
+
+
+class Mlp(nn.Module):
+    """Two linear layers around GELU (tanh form, as SigLIP and GPT-2 use)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
+        out: Tensor = self.down(F.gelu(self.up(x), approximate="tanh"))
+        return out
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over one set of tokens."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, T, D] -> query, key, value, each [B, H, T, d]."""
+        query, key, value = self.query_key_value(x).chunk(3, dim=-1)
+        return (
+            split_heads(query, self.heads),
+            split_heads(key, self.heads),
+            split_heads(value, self.heads),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        out: Tensor = self.out(join_heads(attend(*self.project(x), mask)))
+        return out
+
+
+def init_linear(module: nn.Module, std: float) -> None:
+    """Every linear layer below `module`: normal weights of deviation `std`, zero bias."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=std)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

@@ -1,0 +1,349 @@
+"""One loop for every method and system, on one CPU, one GPU, or many ranks under torchrun.
+
+    batches of step k -> losses -> gradients of the mean over ALL loss tokens of the step
+        (ranks and accumulation steps included) -> clip -> AdamW -> log, validate, save
+
+A step either happens whole or not at all: the learning rate, the batch and the dropout of step k
+are functions of k, so a killed run that starts again from its checkpoint ends with the same bits.
+A loss or gradient that is not finite stops the run before it can touch the weights.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lapse.batch import Batch
+from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
+from lapse.config import RunConfig
+from lapse.counted import counted_seed
+from lapse.data.store import open_store
+from lapse.loader import TrainingData, fixed_batches, prefetched, read_training_data
+from lapse.optim import (
+    build_optimizer,
+    clip_gradients,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+from lapse.runs import (
+    AnyModel,
+    MetricsLog,
+    build_model,
+    check_same_run,
+    describe,
+    is_run,
+    load_pretrained_encoder,
+    read_tokenizer,
+    write_run,
+)
+from lapse.world import World, asked_to_stop, open_world
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+STOPPED = 143  # exit code of a run that was asked to stop, as after SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What `train` did. `validation` holds the last held-out losses by name."""
+
+    folder: Path
+    step: int
+    total_steps: int
+    resumed_from: int | None
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = True,
+    dry_run: bool = False,
+    say: Say = lambda _: None,
+    progress: Progress = lambda _done, _total: None,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> TrainReport:
+    """Train a run to its end; the same call again continues where it stopped.
+
+    Args:
+        config: the resolved configuration.
+        data: a store written by `prepare`.
+        out: the run folder; one that holds another run is refused.
+        resume: False refuses a folder that holds a run already.
+        dry_run: only say what would run; nothing is written.
+        say: receives one line per event.
+        progress: called with (steps done, steps in all).
+        on_step: called at the edge of every step, after its log and checkpoint.
+
+    Raises:
+        ValueError: wrong input, another run in `out`, a full disk, or a loss that is not finite.
+        SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint at the step's edge.
+    """
+    with open_world() as world:
+        ears = _Ears(say if world.rank == 0 else lambda _: None, progress, on_step)
+        is_known = is_run(out)
+        if is_known and not resume:
+            raise ValueError(f"{out} holds a run already: resume it or choose another folder")
+        store = open_store(data)
+        facts = {
+            "data": store.info.fingerprint,
+            "threads": torch.get_num_threads(),
+            "ranks": world.size,
+            "device": world.device.type,
+            "torch": str(torch.__version__),
+        }
+        if is_known:
+            for line in check_same_run(out, config, facts):
+                ears.say(line)
+        tokenizer = read_tokenizer(out) if is_known else None
+        material = read_training_data(store, config, tokenizer, ears.say)
+        if dry_run:
+            describe(config, material, ears.say)
+            return TrainReport(out, 0, material.stream.total_steps, None)
+        world.wait()
+        if not is_known and world.rank == 0:
+            write_run(out, config, material.tokenizer, facts)
+        return _Loop(config, out, material, world, ears).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ears:
+    say: Say
+    progress: Progress
+    on_step: Callable[[int], None]
+
+
+class _Loop:
+    """The state of a running job, from step to step."""
+
+    def __init__(
+        self, config: RunConfig, folder: Path, data: TrainingData, world: World, ears: _Ears
+    ) -> None:
+        self.config, self.folder, self.world, self.ears = config, folder, world, ears
+        self.stream, self.held_out = data.stream, data.held_out
+        self.total = self.stream.total_steps
+        self.names = ("loss", *(f"loss/{task.name}" for task in self.stream.table.tasks))
+        self.window: dict[str, list[float]] = {}
+        self.validation: dict[str, float] = {}
+        self.start, log_size = 0, 0
+        self.model = build_model(config, data.tokenizer)
+        found = latest_valid(folder)
+        for line in found.skipped:
+            ears.say(f"skipped a damaged checkpoint: {line}")
+        if found.checkpoint is not None:
+            load_weights(found.checkpoint.folder / MODEL, self.model)
+        elif config.stage == "diffvqa":
+            ears.say(load_pretrained_encoder(self.model, config))
+        self.model.to(world.device).train()
+        self.optimizer = build_optimizer(self.model, config.optim)
+        if found.checkpoint is not None:
+            state = found.checkpoint.state
+            load_optimizer_tensors(self.model, self.optimizer, found.checkpoint.optimizer())
+            self.start, log_size = found.checkpoint.step, int(state["metrics_bytes"])
+            self.window, self.validation = state["window"], state["validation"]
+            ears.say(f"resumed from step {self.start} of {folder}")
+        self.losses = _parallel(self.model, world)
+        self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
+
+    def run(self) -> TrainReport:
+        """All steps that are left."""
+        try:
+            with asked_to_stop() as asked:
+                self._run(asked)
+        finally:
+            self.log.close()
+        resumed = self.start or None
+        return TrainReport(self.folder, self.total, self.total, resumed, self.validation)
+
+    def _run(self, asked: threading.Event) -> None:
+        loop = self.config.loop
+        if self.start == 0:
+            self._validate(0)
+        rank, size = self.world.rank, self.world.size
+        batches = prefetched(self.stream, self.start, self.total, rank=rank, world=size)
+        clock, since = time.perf_counter(), self.start
+        for step, pieces in enumerate(batches, start=self.start):
+            is_stopping = self._step(step, pieces, asked)
+            done = step + 1
+            is_last = done == self.total
+            if done % loop.log_every == 0 or is_last:
+                self._log(done)
+                now = time.perf_counter()
+                self.log.time(done, now - clock, (done - since) * loop.batch_size)
+                clock, since = now, done
+            if done % loop.validate_every == 0 or is_last:
+                self._validate(done)
+            if done % loop.save_every == 0 or is_last or is_stopping:
+                self._save(done)
+            self.ears.progress(done, self.total)
+            self.ears.on_step(done)
+            if is_stopping and not is_last:
+                self.ears.say(f"stopped at step {done} of {self.total}; the same command continues")
+                raise SystemExit(STOPPED)
+
+    def _step(self, step: int, pieces: tuple[Batch, ...], asked: threading.Event) -> bool:
+        """One optimizer step; returns whether any rank was asked to stop."""
+        seed, world = self.config.loop.seed, self.world
+        torch.manual_seed(counted_seed(seed, "dropout", step, world.rank))
+        rate = learning_rate(self.config.optim, step, self.total)
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        weights = [float(self.model.weight(batch)) for batch in pieces]
+        (whole,) = world.sum([sum(weights)])
+        found: list[tuple[str, Tensor, float]] = []
+        for index, (batch, weight) in enumerate(zip(pieces, weights, strict=True)):
+            with self._no_sync(index + 1 < len(pieces)):
+                with self._autocast():
+                    losses = self.losses(batch.to(world.device))
+                (losses["loss"] * (weight / whole * world.size)).backward()
+            found += _by_task(batch, losses, weight)
+        norm = clip_gradients(self.model, self.config.optim.clip_norm)
+        *values, norm_value = torch.stack([*(value for _, value, _ in found), norm]).tolist()
+        sums = dict.fromkeys((*self.names, *(f"{name}#" for name in self.names)), 0.0)
+        for (name, _, weight), value in zip(found, values, strict=True):
+            sums[name] += value * weight
+            sums[f"{name}#"] += weight
+        *totals, stop = world.sum([*sums.values(), float(asked.is_set())])
+        if not all(math.isfinite(value) for value in (*totals, norm_value)):
+            raise ValueError(_not_finite(step, pieces, found, norm_value))
+        self.optimizer.step()
+        for name, value in zip(sums, totals, strict=True):
+            self.window.setdefault(name, [0.0])[0] += value
+        self.window.setdefault("norm", []).append(norm_value)
+        return stop > 0
+
+    def _log(self, done: int) -> None:
+        window = self.window
+        values = {
+            name: window[name][0] / window[f"{name}#"][0]
+            for name in self.names
+            if window[f"{name}#"][0] > 0
+        }
+        values["learning_rate"] = learning_rate(self.config.optim, done - 1, self.total)
+        values["gradient_norm"] = sum(window["norm"]) / len(window["norm"])
+        self.log.write(done, values)
+        self.window = {}
+
+    @torch.no_grad()
+    def _validate(self, done: int) -> None:
+        """Mean held-out loss per token of each task, on the same samples every time."""
+        if not self.held_out:
+            return
+        self.model.eval()
+        names = list(self.held_out)
+        sums = []
+        for name in names:
+            table, rows = self.held_out[name]
+            loss_sum = weight_sum = 0.0
+            size = max(1, self.config.loop.batch_size // self.config.loop.accumulate)
+            batches = fixed_batches(table, rows, self.stream.pixels, self.config, size=size)
+            for index, (_, batch) in enumerate(batches):
+                if index % self.world.size == self.world.rank:
+                    weight = float(self.model.weight(batch))
+                    with self._autocast():
+                        loss = self.model.loss(batch.to(self.world.device))["loss"]
+                    loss_sum += float(loss) * weight
+                    weight_sum += weight
+            sums += [loss_sum, weight_sum]
+        self.model.train()
+        totals = self.world.sum(sums)
+        means = {
+            f"validate/{name}": totals[2 * index] / totals[2 * index + 1]
+            for index, name in enumerate(names)
+        }
+        self.validation = {**means, "validate/loss": sum(totals[::2]) / sum(totals[1::2])}
+        if not all(math.isfinite(value) for value in self.validation.values()):
+            raise ValueError(f"step {done}: held-out loss {self.validation} is not finite")
+        self.log.write(done, self.validation)
+        shown = ", ".join(f"{name[9:]} {value:.4f}" for name, value in self.validation.items())
+        self.ears.say(f"step {done} of {self.total}: held-out loss {shown}")
+
+    def _save(self, done: int) -> None:
+        if self.world.rank == 0:
+            state = {
+                "metrics_bytes": self.log.size(),
+                "window": self.window,
+                "validation": self.validation,
+                "ranks": self.world.size,
+            }
+            save_checkpoint(
+                self.folder,
+                done,
+                self.model,
+                optimizer_tensors(self.model, self.optimizer),
+                state=state,
+                keep=self.config.loop.keep_checkpoints,
+            )
+        self.world.wait()
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        kind, wanted = self.world.device.type, self.config.loop.precision
+        is_half = wanted == "bf16" or (wanted == "auto" and kind == "cuda")
+        return torch.autocast(kind, dtype=torch.bfloat16) if is_half else nullcontext()
+
+    def _no_sync(self, is_open: bool) -> AbstractContextManager[object]:
+        if is_open and isinstance(self.losses, DistributedDataParallel):
+            return self.losses.no_sync()
+        return nullcontext()
+
+
+class _Losses(nn.Module):
+    """The model's `loss` as a forward, which is what DDP can wrap."""
+
+    def __init__(self, model: AnyModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = self.model.loss(batch)
+        return losses
+
+
+def _parallel(model: AnyModel, world: World) -> nn.Module:
+    # A batch without a parallel row leaves the mask token unused, so unused ones are looked for;
+    # that also keeps DDP's buckets the same from the first step on, which resuming needs.
+    losses = _Losses(model)
+    if world.size == 1:
+        return losses
+    return DistributedDataParallel(losses, find_unused_parameters=True)
+
+
+def _by_task(
+    batch: Batch, losses: dict[str, Tensor], weight: float
+) -> Iterator[tuple[str, Tensor, float]]:
+    """The loss of a batch and, where the model says it, of each task, with its tokens."""
+    yield "loss", losses["loss"].detach().float(), weight
+    tokens = batch.loss_mask.sum(1).tolist()
+    for task in dict.fromkeys(sample.task for sample in batch.samples):
+        pairs = zip(batch.samples, tokens, strict=True)
+        share = float(sum(count for sample, count in pairs if sample.task == task))
+        if f"loss/{task}" in losses:
+            yield f"loss/{task}", losses[f"loss/{task}"].detach().float(), share
+        elif len({sample.task for sample in batch.samples}) == 1:
+            yield f"loss/{task}", losses["loss"].detach().float(), weight
+
+
+def _not_finite(
+    step: int, pieces: tuple[Batch, ...], found: list[tuple[str, Tensor, float]], norm: float
+) -> str:
+    ids = [sample.id for batch in pieces for sample in batch.samples]
+    wrong = [name for name, value, _ in found if not math.isfinite(float(value))]
+    what = ", ".join(dict.fromkeys(wrong)) or f"gradient norm {norm} (or another rank's loss)"
+    shown = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
+    return (
+        f"step {step + 1}: {what} is not finite; the weights were not changed and nothing was "
+        f"saved. Samples of the step: {shown}. Lower optim.learning_rate or look at these samples"
+    )

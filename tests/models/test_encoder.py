@@ -1,0 +1,81 @@
+"""Our encoder is SigLIP's vision tower, to the fifth digit and in both directions."""
+
+import pytest
+import torch
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+from lapse.config import EncoderConfig
+from lapse.models.encoder import VisionEncoder
+from lapse.models.interop import (
+    export_encoder,
+    from_siglip,
+    import_encoder,
+    siglip_config,
+    to_siglip,
+)
+
+TINY = EncoderConfig(
+    image_size=30, patch_size=7, channels=3, width=24, layers=3, heads=3, mlp_width=40
+)
+
+
+def images(seed: int = 0) -> torch.Tensor:
+    return torch.rand(2, 3, 30, 30, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("with_prefix", [True, False])
+def test_transformers_opens_our_export_with_equal_outputs(tmp_path, with_prefix):
+    torch.manual_seed(1)
+    ours = VisionEncoder(TINY).eval()
+    export_encoder(ours, tmp_path, with_prefix=with_prefix)
+    theirs, info = SiglipVisionModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    with torch.no_grad():
+        expected = theirs.eval()(images()).last_hidden_state
+        assert torch.allclose(ours(images()), expected, atol=1e-5)
+
+
+def test_we_open_theirs_with_equal_outputs(tmp_path):
+    torch.manual_seed(2)
+    config = {k: v for k, v in siglip_config(TINY).items() if k not in {"architectures"}}
+    config["vision_use_head"] = True
+    theirs = SiglipVisionModel(SiglipVisionConfig(**config)).eval()
+    theirs.save_pretrained(tmp_path)
+    ours = import_encoder(tmp_path).eval()
+    with torch.no_grad():
+        assert torch.allclose(ours(images()), theirs(images()).last_hidden_state, atol=1e-5)
+
+
+def test_a_missing_or_unknown_key_raises():
+    state = to_siglip(VisionEncoder(TINY).state_dict())
+    lacking = {k: v for k, v in state.items() if "layers.1.mlp.fc1.bias" not in k}
+    with pytest.raises(ValueError, match=r"lack 'encoder\.layers\.1\.mlp\.fc1\.bias'"):
+        from_siglip(lacking, TINY.layers)
+    with pytest.raises(ValueError, match="too many"):
+        from_siglip(state, TINY.layers - 1)
+
+
+def test_wrong_image_size_says_both():
+    with pytest.raises(ValueError, match=r"\(3, 28, 28\).*\(3, 30, 30\)"):
+        VisionEncoder(TINY)(torch.zeros(1, 3, 28, 28))
+
+
+def test_checkpointed_blocks_give_the_same_gradients():
+    torch.manual_seed(3)
+    plain = VisionEncoder(TINY)
+    saving = VisionEncoder(TINY.model_copy(update={"checkpoint_blocks": True}))
+    saving.load_state_dict(plain.state_dict())
+    for model in (plain, saving):
+        model(images()).square().mean().backward()
+    for one, two in zip(plain.parameters(), saving.parameters(), strict=True):
+        assert torch.allclose(one.grad, two.grad, atol=1e-6)
+
+
+def test_fused_and_plain_attention_are_equal():
+    from lapse.models.transformer import attend
+
+    query, key, value = torch.randn(3, 2, 2, 5, 8).unbind(0)
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+    with torch.no_grad():
+        fused = attend(query, key, value, mask)
+    assert torch.allclose(attend(query, key, value, mask), fused, atol=1e-6)

@@ -1,0 +1,199 @@
+"""Checkpoints are whole or refused: flips, cuts, foreign files, a full disk."""
+
+import json
+import pickle
+import random
+import resource
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from lapse.checkpoint import (
+    MANIFEST,
+    MODEL,
+    latest_valid,
+    load_weights,
+    read_tensors,
+    save_checkpoint,
+    save_weights,
+    verify,
+)
+
+
+class Tied(nn.Module):
+    """Two names, one tensor, as in a language model whose head is its embedding."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.words = nn.Embedding(7, 4)
+        self.head = nn.Linear(4, 7, bias=False)
+        self.head.weight = self.words.weight
+        self.encoder = nn.Linear(3, 4)
+        self.register_buffer("scale", torch.rand(2))
+
+
+def save(run, step, seed=0, keep=2):
+    optimizer = {"exp_avg/encoder.weight": torch.full((4, 3), float(step))}
+    return save_checkpoint(
+        run, step, Tied(seed), optimizer, state={"metrics_bytes": step * 10}, keep=keep
+    )
+
+
+def test_round_trip_with_tied_weights(tmp_path):
+    written, read = Tied(1), Tied(2)
+    save_weights(tmp_path / "w.safetensors", written)
+    load_weights(tmp_path / "w.safetensors", read)
+    for name, tensor in written.state_dict().items():
+        assert torch.equal(read.state_dict()[name], tensor), name
+    assert read.head.weight is read.words.weight
+    assert "head.weight" not in read_tensors(tmp_path / "w.safetensors")
+    assert set(read_tensors(tmp_path / "w.safetensors", "encoder.")) == {"weight", "bias"}
+
+
+def test_found_state_and_optimizer(tmp_path):
+    save(tmp_path, 4)
+    found = latest_valid(tmp_path).checkpoint
+    assert (found.step, found.state["metrics_bytes"]) == (4, 40)
+    assert torch.equal(found.optimizer()["exp_avg/encoder.weight"], torch.full((4, 3), 4.0))
+
+
+def test_only_the_newest_are_kept_and_drafts_are_not_read(tmp_path):
+    for step in (1, 2, 3, 10):
+        save(tmp_path, step)
+    draft = tmp_path / "checkpoints" / "step-00000011.tmp"
+    shutil.copytree(tmp_path / "checkpoints" / "step-00000010", draft)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000003", "step-00000010", "step-00000011.tmp"]
+    assert latest_valid(tmp_path).checkpoint.step == 10
+    assert latest_valid(tmp_path / "nowhere").checkpoint is None
+
+
+def test_every_flipped_bit_is_refused(tmp_path):
+    folder = save(tmp_path, 1)
+    assert verify(folder) is None
+    chance = random.Random(5)
+    refused = 0
+    for trial in range(120):
+        path = sorted(folder.iterdir())[trial % 4]
+        whole = path.read_bytes()
+        raw = bytearray(whole)
+        raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+        path.write_bytes(raw)
+        refused += verify(folder) is not None
+        path.write_bytes(whole)
+    assert refused == 120
+    assert verify(folder) is None
+
+
+def test_a_flip_that_no_reader_would_notice_is_why_the_manifest_exists(tmp_path):
+    """Sabotage twin: without the manifest the same flip loads and gives other weights."""
+    folder = save(tmp_path, 1)
+    raw = bytearray((folder / MODEL).read_bytes())
+    raw[-1] ^= 1
+    (folder / MODEL).write_bytes(raw)
+    model = Tied(0)
+    load_weights(folder / MODEL, model)
+    assert any(
+        not torch.equal(tensor, Tied(0).state_dict()[name])
+        for name, tensor in model.state_dict().items()
+    )
+    assert verify(folder) == f"{MODEL} does not match its SHA-256"
+
+
+@pytest.mark.parametrize("harm", ["cut", "missing", "added", "renamed"])
+def test_falls_back_to_the_last_whole_one_and_says_what_it_skipped(tmp_path, harm):
+    save(tmp_path, 1)
+    folder = save(tmp_path, 2)
+    if harm == "cut":
+        (folder / MODEL).write_bytes((folder / MODEL).read_bytes()[:-7])
+    elif harm == "missing":
+        (folder / MANIFEST).unlink()
+    elif harm == "added":
+        (folder / "extra.pkl").write_bytes(b"x")
+    else:
+        folder.rename(folder.with_name("step-00000009"))
+    found = latest_valid(tmp_path)
+    assert found.checkpoint.step == 1
+    assert len(found.skipped) == 1 and found.skipped[0].startswith("step-0000000")
+    save(tmp_path, 3, keep=1)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+
+
+class Canary:
+    """Unpickling it would leave a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_hostile_weight_files_are_refused_and_run_nothing(tmp_path):
+    canary = tmp_path / "canary"
+    good = tmp_path / "good.safetensors"
+    save_weights(good, Tied(0))
+    tensors = read_tensors(good)
+    header = good.read_bytes()
+    hostile = {
+        "pickle": pickle.dumps(Canary(str(canary))),
+        "empty": b"",
+        "huge header": (1 << 62).to_bytes(8, "little") + b"{}",
+        "cut": header[:-1],
+        "longer": header + b"\0",
+        "no json": (4).to_bytes(8, "little") + b"abcd",
+    }
+    files = {}
+    for name, raw in hostile.items():
+        files[name] = tmp_path / f"{name}.safetensors"
+        files[name].write_bytes(raw)
+    torch.save({"words.weight": Canary(str(canary))}, tmp_path / "torch.safetensors")
+    files["torch"] = tmp_path / "torch.safetensors"
+    changed = {
+        "lacks one": {k: v for k, v in tensors.items() if k != "scale"},
+        "has one more": {**tensors, "more": torch.zeros(1)},
+        "other shape": {**tensors, "scale": torch.zeros(3)},
+        "other type": {**tensors, "scale": tensors["scale"].double()},
+    }
+    for name, values in changed.items():
+        files[name] = tmp_path / f"{name}.safetensors"
+        save_file(values, files[name])
+    model = Tied(3)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for name, path in files.items():
+        with pytest.raises(ValueError, match=r"safetensors|fit"):
+            load_weights(path, model)
+        assert all(torch.equal(before[k], v) for k, v in model.state_dict().items()), name
+    assert not canary.exists()
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_one(tmp_path):
+    save(tmp_path, 1)
+    before = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = [path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*.*")]
+    for limit in (0, 50, min(sizes), max(sizes) // 2, max(sizes) - 1):  # bytes a file may have
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(ValueError, match=r"needs \d+ bytes.*before it is intact"):
+                save(tmp_path, 2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+        assert verify(tmp_path / "checkpoints" / "step-00000001") is None
+    after = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
+    assert after == before
+    save(tmp_path, 2)
+    assert latest_valid(tmp_path).checkpoint.step == 2
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ValueError, match=r"needs \d+ bytes.*1000 are free"):
+        save(tmp_path, 1)
+    assert list((tmp_path / "checkpoints").iterdir()) == []

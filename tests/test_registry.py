@@ -1,0 +1,96 @@
+"""The contract: every registered name loads, builds tiny, learns a step, and keeps its weights."""
+
+import pytest
+import torch
+
+from lapse import registry
+from lapse.batch import collate, encode_sample
+from lapse.checkpoint import load_weights, save_weights
+from lapse.config import load_config
+from lapse.text import Tokenizer, trimmed_ids
+from lapse.types import Sample
+
+SMALL = {
+    "methods": [
+        "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, "
+        "heads: 2, mlp_width: 32}",
+        "model.adapter_width=16",
+        "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 48}",
+    ],
+    "systems": [
+        "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, "
+        "heads: 2, mlp_width: 32}",
+        "model.language_model={width: 16, layers: 1, heads: 2, positions: 48, dropout: 0.0}",
+    ],
+}
+PRESET = {"methods": "pretrain-tiny", "systems": "diffvqa-tiny"}
+MODELS = [(table, name) for table in PRESET for name in registry.names(table)]
+
+
+def build(table, name):
+    config = load_config(PRESET[table], [f"model_name={name}", *SMALL[table]])
+    images = ("a",) if table == "methods" else ("a", "b")
+    task = "cap" if table == "methods" else "diff_vqa"
+    samples = [
+        Sample(f"{task}/{i}", task, images, "p", "what changed?", "", f" word {i}.")
+        for i in range(2)
+    ]
+    tokenizer = Tokenizer(trimmed_ids([s.prefix + s.answer for s in samples]))
+    torch.manual_seed(0)
+    model = registry.load(table, name)(config.model_config_object(), tokenizer)
+    texts = [encode_sample(sample, tokenizer, 48) for sample in samples]
+    grey = torch.arange(32 * 32, dtype=torch.uint8).reshape(32, 32)
+    batch = collate(samples, texts, {"a": grey, "b": grey.flip(0)})
+    return config, model, batch
+
+
+@pytest.mark.parametrize("table", list(registry.TABLES))
+def test_every_name_imports(table):
+    for name in registry.names(table):
+        plugin = registry.load(table, name)
+        assert plugin.__module__ == registry.TABLES[table][name].split(":")[0]
+
+
+@pytest.mark.parametrize(("table", "name"), MODELS)
+def test_one_step_lowers_the_loss_and_weights_round_trip(table, name, tmp_path):
+    _, model, batch = build(table, name)
+    assert isinstance(model, torch.nn.Module)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    model.eval()
+    before = model.loss(batch)["loss"]
+    assert before.ndim == 0 and torch.isfinite(before)
+    assert model.weight(batch) == batch.loss_mask.sum().item()
+    before.backward()
+    optimizer.step()
+    after = model.loss(batch)["loss"]
+    assert after < before
+    save_weights(tmp_path / "w.safetensors", model)
+    _, other, _ = build(table, name)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    load_weights(tmp_path / "w.safetensors", other)
+    other.eval()
+    assert torch.equal(other.loss(batch)["loss"], after)
+
+
+@pytest.mark.parametrize(("table", "name"), MODELS)
+def test_answers_are_one_string_per_row(table, name):
+    config, model, batch = build(table, name)
+    model.eval()
+    decode = config.decode.model_copy(update={"beams": 2, "max_tokens": 4})
+    answers = model.answer(batch, decode)
+    assert len(answers) == len(batch) and all(isinstance(text, str) for text in answers)
+
+
+def test_unknown_names_say_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'captioner'"):
+        registry.load("methods", "captoner")
+    with pytest.raises(ValueError, match="no plug-in table 'method'"):
+        registry.names("method")
+    with pytest.raises(ValueError, match="cannot be imported"):
+        registry.load("tasks", "no_such_package:Thing")
+
+
+def test_a_plugin_from_outside_is_a_path():
+    assert registry.load("tasks", "lapse.tasks.cap:Cap").name == "cap"
