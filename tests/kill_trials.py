@@ -12,8 +12,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -22,7 +20,6 @@ import torch.distributed as dist
 import tiny_model
 import tiny_store
 from lapse import checkpoint, train
-from lapse.text import Tokenizer
 
 
 def forked(job: Callable[[], object]) -> int:
@@ -184,8 +181,8 @@ def ranks(folder: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Tokenizer().encode("read the vocabulary once, before any fork")
-    find_spec("tensorboard") and import_module("torch.utils.tensorboard")
     mode, where = sys.argv[1], Path(sys.argv[2])
+    warm = tiny_model.config(loop__steps=1)  # what torch imports late is imported once, here
+    train.train(warm, tiny_store.write(where / "warm store"), where / "warm run")
     result = ranks(where) if mode == "ranks" else trials(where, mode, int(sys.argv[3]))
     sys.stdout.write(json.dumps(result))

@@ -22,7 +22,7 @@ import yaml
 
 from lapse import registry
 from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
-from lapse.config import RunConfig, load_config
+from lapse.config import RunConfig, check_config, load_config
 from lapse.counted import counted_seed
 from lapse.loader import TrainingData
 from lapse.text import Tokenizer
@@ -73,7 +73,7 @@ def open_run(folder: Path, device: torch.device | str | None = None) -> OpenRun:
             f"run {folder} has no whole checkpoint ({'; '.join(found.skipped) or 'none written'}): "
             "train it first"
         )
-    model = build_model(config, tokenizer)
+    model = build_model(without_pretrained(config), tokenizer)
     load_weights(found.checkpoint.folder / MODEL, model)
     model.to(place).eval()
     return OpenRun(folder, config, tokenizer, model, place, found.checkpoint.step)
@@ -169,16 +169,28 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def load_pretrained_encoder(model: AnyModel, config: RunConfig) -> str:
-    """Give a stage-2 system the encoder of the stage-1 run `config.init_encoder`.
+def without_pretrained(config: RunConfig) -> RunConfig:
+    """The same run without outside weights, for a model whose own checkpoint is read next."""
+    values = config.model_dump(mode="json")
+    if values["model"].get("language_model", {}).get("weights") is None:
+        return config
+    values["model"]["language_model"]["weights"] = None
+    return check_config(values)
 
-    Returns one sentence that says where the encoder comes from.
+
+def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
+    """Give a new stage-2 system the encoder of the stage-1 run `config.init_encoder`.
+
+    Returns sentences that say where the weights of a stage-2 system come from.
 
     Raises:
         ValueError: that run has no whole checkpoint, or its encoder has other sizes.
     """
+    if config.stage == "pretrain":
+        return ()
+    told = (str(model.origin),) if hasattr(model, "origin") else ()
     if config.init_encoder is None:
-        return "encoder: random weights (init_encoder is not set)"
+        return ("encoder: random weights (init_encoder is not set)", *told)
     source = Path(config.init_encoder)
     theirs, ours = read_config(source).model["encoder"], config.model["encoder"]
     different = [
@@ -192,7 +204,7 @@ def load_pretrained_encoder(model: AnyModel, config: RunConfig) -> str:
     if found.checkpoint is None:
         raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
     model.load_encoder(read_tensors(found.checkpoint.folder / MODEL, "encoder."))
-    return f"encoder: from {source}, step {found.checkpoint.step}"
+    return (f"encoder: from {source}, step {found.checkpoint.step}", *told)
 
 
 def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:
@@ -200,7 +212,7 @@ def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) 
     for line in yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).splitlines():
         say(line)
     with torch.device("meta"):
-        model = build_model(config, data.tokenizer)
+        model = build_model(without_pretrained(config), data.tokenizer)
     for name, part in model.named_children():
         say(f"parameters: {name} {sum(p.numel() for p in part.parameters())}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -43,8 +43,9 @@ from lapse.runs import (
     check_same_run,
     describe,
     is_run,
-    load_pretrained_encoder,
+    load_pretrained,
     read_tokenizer,
+    without_pretrained,
     write_run,
 )
 from lapse.world import World, asked_to_stop, open_world
@@ -139,14 +140,16 @@ class _Loop:
         self.window: dict[str, list[float]] = {}
         self.validation: dict[str, float] = {}
         self.start, log_size = 0, 0
-        self.model = build_model(config, data.tokenizer)
         found = latest_valid(folder)
         for line in found.skipped:
             ears.say(f"skipped a damaged checkpoint: {line}")
         if found.checkpoint is not None:
+            self.model = build_model(without_pretrained(config), data.tokenizer)
             load_weights(found.checkpoint.folder / MODEL, self.model)
-        elif config.stage == "diffvqa":
-            ears.say(load_pretrained_encoder(self.model, config))
+        else:
+            self.model = build_model(config, data.tokenizer)
+            for line in load_pretrained(self.model, config):
+                ears.say(line)
         self.model.to(world.device).train()
         self.optimizer = build_optimizer(self.model, config.optim)
         if found.checkpoint is not None:
@@ -165,8 +168,7 @@ class _Loop:
                 self._run(asked)
         finally:
             self.log.close()
-        resumed = self.start or None
-        return TrainReport(self.folder, self.total, self.total, resumed, self.validation)
+        return TrainReport(self.folder, self.total, self.total, self.start or None, self.validation)
 
     def _run(self, asked: threading.Event) -> None:
         loop = self.config.loop
@@ -196,10 +198,9 @@ class _Loop:
 
     def _step(self, step: int, pieces: tuple[Batch, ...], asked: threading.Event) -> bool:
         """One optimizer step; returns whether any rank was asked to stop."""
-        seed, world = self.config.loop.seed, self.world
-        torch.manual_seed(counted_seed(seed, "dropout", step, world.rank))
-        rate = learning_rate(self.config.optim, step, self.total)
-        set_learning_rate(self.optimizer, rate)
+        world = self.world
+        torch.manual_seed(counted_seed(self.config.loop.seed, "dropout", step, world.rank))
+        set_learning_rate(self.optimizer, learning_rate(self.config.optim, step, self.total))
         self.optimizer.zero_grad(set_to_none=True)
         weights = [float(self.model.weight(batch)) for batch in pieces]
         (whole,) = world.sum([sum(weights)])
@@ -226,12 +227,10 @@ class _Loop:
         return stop > 0
 
     def _log(self, done: int) -> None:
-        window = self.window
-        values = {
-            name: window[name][0] / window[f"{name}#"][0]
-            for name in self.names
-            if window[f"{name}#"][0] > 0
-        }
+        window, values = self.window, {}
+        for name in self.names:
+            if window[f"{name}#"][0] > 0:
+                values[name] = window[name][0] / window[f"{name}#"][0]
         values["learning_rate"] = learning_rate(self.config.optim, done - 1, self.total)
         values["gradient_norm"] = sum(window["norm"]) / len(window["norm"])
         self.log.write(done, values)
@@ -254,8 +253,9 @@ class _Loop:
                 if index % self.world.size == self.world.rank:
                     weight = float(self.model.weight(batch))
                     with self._autocast():
-                        loss = self.model.loss(batch.to(self.world.device))["loss"]
-                    loss_sum += float(loss) * weight
+                        losses = self.model.loss(batch.to(self.world.device))
+                    # The task's own loss is free of label smoothing where a model smooths.
+                    loss_sum += float(losses.get(f"loss/{name}", losses["loss"])) * weight
                     weight_sum += weight
             sums += [loss_sum, weight_sum]
         self.model.train()

@@ -23,7 +23,7 @@ class Ledger:
         """Count one more case of a reason; the first few keep their id."""
         self.counts[reason] += count
         kept = self.examples.setdefault(reason, [])
-        if len(kept) < self.num_examples:
+        if len(kept) < self.num_examples and example not in kept:
             kept.append(example)
 
     def merge(self, other: Ledger, prefix: str = "") -> None:

@@ -1,0 +1,91 @@
+"""Change scores: does the answer name the right findings in the right direction?
+
+An answer is a set of changes (`lapse.grammar`): (finding, added), (finding, missing),
+(finding, level, from, to). Order and template words count nothing. Micro scores pool all
+changes of all answers; where nothing was said or nothing was true, a ratio of 0 / 0 is 0, and
+`details` gives the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lapse.grammar import KINDS, Change, Parsed, contradictions, parse
+from lapse.types import Prediction, Score
+
+
+class Changes:
+    """(predictions) -> precision, recall and F1 of changes, exact match, unparsed rate."""
+
+    names = (
+        "change precision",
+        "change recall",
+        "change F1",
+        *(f"{kind} {part}" for kind in KINDS for part in ("precision", "recall", "F1")),
+        "exact match",
+        "unparsed rate",
+        "contradiction rate",
+    )
+
+    def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
+        """Score the first reference of each prediction.
+
+        Raises:
+            ValueError: no prediction.
+        """
+        if not predictions:
+            raise ValueError("change scores need at least one prediction, got none")
+        said = [parse(item.prediction) for item in predictions]
+        true = [parse(item.references[0]) for item in predictions]
+        found = _ratios("change", said, true, lambda change: True)
+        for kind in KINDS:
+            found |= _ratios(kind, said, true, lambda change, kind=kind: change.kind == kind)
+        unread = sum(not item.is_parsed for item in true)
+        exact = [
+            float(one.is_parsed and one.changes == two.changes)
+            for one, two in zip(said, true, strict=True)
+        ]
+        rates = {
+            "exact match": exact,
+            "unparsed rate": [float(not item.is_parsed) for item in said],
+            "contradiction rate": [float(bool(contradictions(item.changes))) for item in said],
+        }
+        for name, values in rates.items():
+            details = {"n": str(len(values)), "unparsed references": str(unread)}
+            mean = sum(values) / len(values)
+            found[name] = Score(name, mean, per_sample=tuple(values), details=details)
+        return found
+
+
+def _ratios(
+    name: str,
+    said: Sequence[Parsed],
+    true: Sequence[Parsed],
+    is_counted: Callable[[Change], bool],
+) -> dict[str, Score]:
+    """Micro precision, recall and F1 over the changes that are counted."""
+    right = num_said = num_true = 0
+    each = []
+    for one, two in zip(said, true, strict=True):
+        ours = {change for change in one.changes if is_counted(change)}
+        theirs = {change for change in two.changes if is_counted(change)}
+        right += len(ours & theirs)
+        num_said += len(ours)
+        num_true += len(theirs)
+        each.append(_f1(len(ours & theirs), len(ours), len(theirs)))
+    details = {"right": str(right), "said": str(num_said), "true": str(num_true)}
+    return {
+        f"{name} precision": Score(
+            f"{name} precision", right / num_said if num_said else 0.0, details=details
+        ),
+        f"{name} recall": Score(
+            f"{name} recall", right / num_true if num_true else 0.0, details=details
+        ),
+        f"{name} F1": Score(
+            f"{name} F1", _f1(right, num_said, num_true), per_sample=tuple(each), details=details
+        ),
+    }
+
+
+def _f1(right: int, said: int, true: int) -> float:
+    return 2 * right / (said + true) if said + true else 0.0

