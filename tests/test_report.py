@@ -12,7 +12,9 @@ def page() -> Page:
     return Page(
         title="Demo <1>",
         summary=("A few minutes are too short to read images.",),
-        charts=(Chart("Loss", (Curve("cap", ((0, 9.0), (10, 3.5)), True), Curve("one", ((5, 2.0),)))),),
+        charts=(
+            Chart("Loss", (Curve("cap", ((0, 9.0), (10, 3.5)), True), Curve("one", ((5, 2.0),)))),
+        ),
         tables=(Table("Scores", ("system", "F1"), (("ours", ".12"), ("constant", ".10"))),),
         pairs=(PairCase(GREY, GREY, "what?", "a & b", "<script>x</script>", "+ edema", False),),
         grounding=(

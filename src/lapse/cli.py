@@ -165,7 +165,9 @@ def predict(
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Default: RUN/predictions-SPLIT.jsonl.")] = None,
     tasks: Annotated[str, typer.Option(help="Comma list; default: those of the run.")] = "",
-    beams: Annotated[int | None, typer.Option(min=1, help="Beam width; default: the run's.")] = None,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="Beam width; default: the run's.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples.")] = None,
 ) -> None:
     """Write the answers of a run to a predictions file."""
@@ -176,9 +178,7 @@ def predict(
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip()) or None
     with progress_bar("predict") as progress:
         found = list(
-            run_predict(
-                run, data, split, tasks=wanted, limit=limit, beams=beams, progress=progress
-            )
+            run_predict(run, data, split, tasks=wanted, limit=limit, beams=beams, progress=progress)
         )
     write_predictions(target, found)
     say(f"{len(found)} predictions in {target}")

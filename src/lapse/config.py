@@ -58,7 +58,7 @@ class DecoderConfig(Config):
     layers: int = Field(12, ge=1)
     heads: int = Field(16, ge=1)
     mlp_width: int = Field(4096, ge=8)
-    max_tokens: int = Field(256, ge=8)
+    max_tokens: int = Field(448, ge=8)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")

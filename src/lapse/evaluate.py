@@ -121,9 +121,7 @@ def evaluate(
         found: dict[str, Score] = {}
         for name in chosen.get(task, ("captioning",)):
             found |= registry.load("metrics", name)()(rows)
-        scores[task] = {
-            name: with_interval(score, patients, seed) for name, score in found.items()
-        }
+        scores[task] = {name: with_interval(score, patients, seed) for name, score in found.items()}
     return scores
 
 

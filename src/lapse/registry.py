@@ -67,8 +67,7 @@ def load(table: str, name: str) -> Any:
     path = TABLES[table].get(name, name)
     if ":" not in path:
         raise ValueError(
-            f"no {table} plug-in named {name!r}; {nearest(name, known)} "
-            '(or give "module:Class")'
+            f'no {table} plug-in named {name!r}; {nearest(name, known)} (or give "module:Class")'
         )
     return _import(path, f"{table} plug-in {name!r}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -260,7 +260,8 @@ def _chart(chart: Chart) -> str:
         f'<figure class="chart"><svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{_escape(chart.title)}"><text x="{left}" y="14" class="title">'
         f"{_escape(chart.title)}</text>{''.join(marks)}{''.join(lines)}"
-        f'<text x="{width - right}" y="{height - 4}" text-anchor="end">steps; {_escape(chart.y_label)}'
+        f'<text x="{width - right}" y="{height - 4}" text-anchor="end">'
+        f"steps; {_escape(chart.y_label)}"
         f'</text></svg><figcaption class="keys">{"".join(keys)}</figcaption></figure>'
     )
 
@@ -269,10 +270,12 @@ STYLE = """
 :root{color-scheme:light}
 body{margin:0;background:#f6f7f8;color:#1b1f23;font:15px/1.5 system-ui,sans-serif}
 main{max-width:980px;margin:0 auto;padding:24px 20px 60px}
-h1{font-size:26px;margin:0 0 8px}h2{font-size:20px;margin:34px 0 10px}h3{font-size:16px;margin:0 0 8px}
+h1{font-size:26px;margin:0 0 8px}h2{font-size:20px;margin:34px 0 10px}
+h3{font-size:16px;margin:0 0 8px}
 .safety{background:#fff4d6;border-left:4px solid #e69f00;padding:8px 12px}
 .note{color:#4a5560;font-size:13px}
-.scroll{overflow-x:auto}table{border-collapse:collapse;background:#fff;margin:12px 0;font-size:13.5px}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;background:#fff;margin:12px 0;font-size:13.5px}
 caption{text-align:left;font-weight:600;padding:4px 0}
 th,td{padding:5px 9px;border-bottom:1px solid #e1e5e9;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{background:#eef1f4}
@@ -280,9 +283,11 @@ tr.marked td{font-weight:600;background:#eef6fc}
 .pair{background:#fff;border:1px solid #e1e5e9;border-radius:6px;padding:14px;margin:14px 0}
 .images{display:flex;gap:10px;flex-wrap:wrap}figure{margin:0}figcaption{font-size:13px;color:#4a5560}
 .images img{width:260px;max-width:100%;background:#000}
-dl{display:grid;grid-template-columns:86px 1fr;gap:4px 10px;margin:10px 0 0}dt{color:#4a5560}dd{margin:0}
+dl{display:grid;grid-template-columns:86px 1fr;gap:4px 10px;margin:10px 0 0}
+dt{color:#4a5560}dd{margin:0}
 .right{color:#00664a}.wrong{color:#a33a00}
-.ground{display:flex;gap:16px;flex-wrap:wrap}.overlay{position:relative;width:380px;max-width:100%}
+.ground{display:flex;gap:16px;flex-wrap:wrap}
+.overlay{position:relative;width:380px;max-width:100%}
 .overlay img{width:100%;display:block}.overlay svg{position:absolute;inset:0;width:100%;height:100%}
 .ground ul{flex:1;min-width:260px;margin:0;padding:0;list-style:none;font-size:13.5px}
 .ground li{margin-bottom:8px}.key{display:inline-block;width:12px;height:12px;margin-right:6px}

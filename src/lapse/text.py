@@ -107,7 +107,7 @@ def _byte_symbols() -> list[str]:
 def _bytes_of(token: int) -> tuple[int, ...]:
     """The byte tokens that spell one token."""
     symbols = {symbol: index for index, symbol in enumerate(_byte_symbols())}
-    spelled: str = _gpt2().id_to_token(token)
+    spelled = _gpt2().id_to_token(token) or ""
     return tuple(symbols[symbol] for symbol in spelled)
 
 

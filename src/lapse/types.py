@@ -40,9 +40,7 @@ class Box:
                 "clip the box to the image first"
             )
         if self.x_min >= self.x_max or self.y_min >= self.y_max:
-            raise ValueError(
-                f"box {values} has no area: it needs x_min < x_max and y_min < y_max"
-            )
+            raise ValueError(f"box {values} has no area: it needs x_min < x_max and y_min < y_max")
 
     @property
     def area(self) -> float:

@@ -46,7 +46,14 @@ def test_identical_answers_score_one():
 
 def test_texts_that_hang_or_shift_the_original():
     texts = ["two\nlines", "a ||| b", "", "  ", "naïve 2.5 cm", "(right) -LRB-"]
-    assert tokenize(texts) == ["two lines", "a b", "", "", "naïve 2.5 cm", "-lrb- right -rrb- -lrb-"]
+    assert tokenize(texts) == [
+        "two lines",
+        "a b",
+        "",
+        "",
+        "naïve 2.5 cm",
+        "-lrb- right -rrb- -lrb-",
+    ]
     _, each = shared_meteor().score([(text, ["two lines\nhere"]) for text in texts])
     assert len(each) == len(texts) and each[2] == 0.0
     assert one_line("a ||| b\r\nc") == "a b c"

@@ -44,8 +44,12 @@ def test_equal_to_brute_force_on_200_random_pairs():
 
 def test_order_and_direction():
     truth = "the main image has additional findings of edema, and hernia than the reference image. "
-    turned = "the main image has additional findings of hernia, and edema than the reference image. "
-    opposite = "the main image is missing the findings of edema, and hernia than the reference image. "
+    turned = (
+        "the main image has additional findings of hernia, and edema than the reference image. "
+    )
+    opposite = (
+        "the main image is missing the findings of edema, and hernia than the reference image. "
+    )
     same = Changes()([Prediction("1", "diff_vqa", turned, (truth,))])
     assert (same["change F1"].value, same["exact match"].value) == (1.0, 1.0)
     swapped = Changes()([Prediction("1", "diff_vqa", opposite, (truth,))])

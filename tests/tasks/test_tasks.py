@@ -60,7 +60,9 @@ def test_regions_without_phrase_or_box_give_no_sample():
 
 def test_a_difference_question_sees_reference_then_main():
     main = replace(STUDY, id="d2", image="d2", study="s2")
-    pair = Pair("x", STUDY, main, "what has changed?", "nothing has changed.", "difference", "train")
+    pair = Pair(
+        "x", STUDY, main, "what has changed?", "nothing has changed.", "difference", "train"
+    )
     (sample,) = samples("diff_vqa", pair)
     assert sample.images == ("d1", "d2")
     assert sample.answer == " nothing has changed."

@@ -104,9 +104,8 @@ def _tables(result: DemoResult) -> list[Table]:
 
 def _difference_table(result: DemoResult) -> Table:
     names = (
-        ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
-        + ("change precision", "change recall", "change F1")
-        + ("exact match", "unparsed rate")
+        *("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
+        *("change precision", "change recall", "change F1", "exact match", "unparsed rate"),
     )
     rows = []
     for row, scores in result.scores.items():
@@ -126,7 +125,9 @@ def _difference_table(result: DemoResult) -> Table:
     )
 
 
-def _region_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _region_rows(
+    result: DemoResult, task: str, names: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
     rows = []
     for row, scores in result.scores.items():
         if task in scores:

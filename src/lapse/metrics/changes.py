@@ -8,9 +8,9 @@ changes of all answers; where nothing was said or nothing was true, a ratio of 0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from lapse.grammar import KINDS, Change, Parsed, contradictions, parse
+from lapse.grammar import KINDS, Parsed, contradictions, parse
 from lapse.types import Prediction, Score
 
 
@@ -37,9 +37,9 @@ class Changes:
             raise ValueError("change scores need at least one prediction, got none")
         said = [parse(item.prediction) for item in predictions]
         true = [parse(item.references[0]) for item in predictions]
-        found = _ratios("change", said, true, lambda change: True)
+        found = _ratios("change", said, true, KINDS)
         for kind in KINDS:
-            found |= _ratios(kind, said, true, lambda change, kind=kind: change.kind == kind)
+            found |= _ratios(kind, said, true, (kind,))
         unread = sum(not item.is_parsed for item in true)
         exact = [
             float(one.is_parsed and one.changes == two.changes)
@@ -61,14 +61,14 @@ def _ratios(
     name: str,
     said: Sequence[Parsed],
     true: Sequence[Parsed],
-    is_counted: Callable[[Change], bool],
+    kinds: Sequence[str],
 ) -> dict[str, Score]:
-    """Micro precision, recall and F1 over the changes that are counted."""
+    """Micro precision, recall and F1 over the changes of these kinds."""
     right = num_said = num_true = 0
     each = []
     for one, two in zip(said, true, strict=True):
-        ours = {change for change in one.changes if is_counted(change)}
-        theirs = {change for change in two.changes if is_counted(change)}
+        ours = {change for change in one.changes if change.kind in kinds}
+        theirs = {change for change in two.changes if change.kind in kinds}
         right += len(ours & theirs)
         num_said += len(ours)
         num_true += len(theirs)

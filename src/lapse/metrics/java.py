@@ -21,10 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 TIME_LIMIT = 120.0  # seconds without any answer
-PUNCTUATION = frozenset(
-    ("''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-")
-    + (".", "?", "!", ",", ":", "-", "--", "...", ";")
-)
+PUNCTUATION = frozenset("'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;".split(" "))
 TOKENIZER = "PTB (Stanford CoreNLP 3.4.1, lower case, punctuation dropped)"
 METEOR = "METEOR 1.5 Java, -l en -norm"
 
@@ -42,7 +39,8 @@ def java_command() -> str:
     found = shutil.which("java")
     if found is None:
         raise ValueError(
-            'METEOR and the PTB tokenizer need Java and none was found: pip install "lapse[metrics]"'
+            "METEOR and the PTB tokenizer need Java and none was found: "
+            'pip install "lapse[metrics]"'
         )
     return found
 

@@ -38,7 +38,9 @@ class _Prompt:
         return self.finished[-1][0] if len(self.finished) == self.beams else CLOSED
 
 
-def beam_search(step: Step, first_logits: Tensor, config: DecodeConfig, end: int) -> list[list[int]]:
+def beam_search(
+    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+) -> list[list[int]]:
     """The best continuation of each prompt.
 
     A hypothesis is scored by its summed log-probability over length ** length_penalty, the end
@@ -73,7 +75,7 @@ def beam_search(step: Step, first_logits: Tensor, config: DecodeConfig, end: int
         sources, tokens = flat // vocabulary, flat % vocabulary
         is_last = length == config.max_tokens
         ends = (tokens == end) | is_last
-        _collect(prompts, texts, (best, sources, tokens, ends), length**config.length_penalty, end)
+        _collect(prompts, texts, (best, sources, tokens, ends), length**config.length_penalty)
         open_scores = best.masked_fill(ends, CLOSED)
         scores, kept = open_scores.topk(beams, dim=1)
         sources, tokens = sources.gather(1, kept), tokens.gather(1, kept)
@@ -92,7 +94,6 @@ def _collect(
     texts: list[list[list[int]]],
     found: tuple[Tensor, Tensor, Tensor, Tensor],
     divisor: float,
-    end: int,
 ) -> None:
     """File the candidates that ended among the k best of each open prompt."""
     best, sources, tokens, ends = (part.tolist() for part in found)

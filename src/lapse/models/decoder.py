@@ -13,6 +13,7 @@ against one set of keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -159,7 +160,7 @@ class TextDecoder(nn.Module):
 
     def memory(self, visual: Tensor, image_of: Tensor) -> Memory:
         """Keys and values of every layer for [U, N, D] visual tokens, once per image."""
-        pairs = [block.cross_attention.project(visual) for block in self.blocks]
+        pairs = [block.cross_attention.project(visual) for block in self._layers()]
         return Memory(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), image_of)
 
     def forward(self, rows: Tensor, memory: Memory, hidden_by: Tensor, lengths: Tensor) -> Tensor:
@@ -180,7 +181,7 @@ class TextDecoder(nn.Module):
         x = torch.where(hidden_by.unsqueeze(-1), self.tokens.mask.to(x.dtype), x)
         x = x + self.positions[: rows.shape[1]]
         mask = attention_mask(lengths, hidden_by.any(dim=1), rows.shape[1])
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers()):
             x = block(x, mask, (memory.keys[layer], memory.values[layer]), memory.image_of)
         out: Tensor = self.norm(x)
         return out
@@ -204,7 +205,7 @@ class TextDecoder(nn.Module):
         x = self.tokens.embed(rows) + self.positions[:length]
         mask = attention_mask(lengths, torch.zeros_like(lengths, dtype=torch.bool), length)
         keys, values = [], []
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers()):
             query, key, value = block.self_attention.project(block.norm_self(x))
             keys.append(F.pad(key, (0, 0, 0, room)))
             values.append(F.pad(value, (0, 0, 0, room)))
@@ -221,7 +222,7 @@ class TextDecoder(nn.Module):
         room = cache.keys[0].shape[2]
         mask = torch.arange(room, device=rows.device) <= cache.filled.unsqueeze(1)  # [B, L]
         mask = mask[:, None, None, :]
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers()):
             query, key, value = block.self_attention.project(block.norm_self(x))
             cache.keys[layer][index, :, cache.filled] = key[:, :, 0].to(cache.keys[layer].dtype)
             cache.values[layer][index, :, cache.filled] = value[:, :, 0].to(
@@ -234,6 +235,9 @@ class TextDecoder(nn.Module):
         cache.filled = cache.filled + 1
         out: Tensor = self.norm(x[:, 0])
         return out
+
+    def _layers(self) -> list[DecoderBlock]:
+        return cast("list[DecoderBlock]", list(self.blocks))
 
     def _check_length(self, length: int) -> None:
         if length > self.config.max_tokens:

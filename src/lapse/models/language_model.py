@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -135,7 +136,7 @@ class GPT2(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         init_linear(self, 0.02)
         nn.init.normal_(self.positions, std=0.01)
-        for block in self.blocks:
+        for block in self._layers():
             for last in (block.attention.out, block.mlp.down):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
 
@@ -162,7 +163,7 @@ class GPT2(nn.Module):
     def step(self, x: Tensor, cache: PrefixCache) -> Tensor:
         """One token of every beam: embeddings [R, D] -> hidden [R, D]."""
         x = x.unsqueeze(1)
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self._layers()):
             x = block.step(x, cache, layer)
         cache.written += 1
         out: Tensor = self.norm(x[:, 0])
@@ -170,10 +171,13 @@ class GPT2(nn.Module):
 
     def _run(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         pairs = []
-        for block in self.blocks:
+        for block in self._layers():
             x, pair = block(x, mask)
             pairs.append(pair)
         return self.norm(x), pairs
+
+    def _layers(self) -> list[GPT2Block]:
+        return cast("list[GPT2Block]", list(self.blocks))
 
     @staticmethod
     def _causal(x: Tensor) -> Tensor:
@@ -183,6 +187,6 @@ class GPT2(nn.Module):
 
 def stretched(table: Tensor, length: int) -> Tensor:
     """A position table [L, D] interpolated linearly to another length [length, D]."""
-    return F.interpolate(
-        table.t().unsqueeze(0), size=length, mode="linear", align_corners=True
-    )[0].t()
+    return F.interpolate(table.t().unsqueeze(0), size=length, mode="linear", align_corners=True)[
+        0
+    ].t()

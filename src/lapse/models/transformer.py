@@ -31,13 +31,9 @@ def attend(
     Returns:
         [B, H, Q, d]
     """
-    is_plain = (
-        query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] < PLAIN_KEYS
-    )
+    is_plain = query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] < PLAIN_KEYS
     if not is_plain:
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout
-        )
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # [B, H, Q, K]
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)

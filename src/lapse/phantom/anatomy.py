@@ -92,9 +92,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         ]
     )
     domes[:, 0] += float(np.interp(-100.0, GRID, table[:, Column.MIDDLE]))
-    sulcus = tuple(
-        top[side] - (0.5 * half * 0.93) ** 2 / (2 * domes[side, 3]) for side in (0, 1)
-    )
+    sulcus = tuple(top[side] - (0.5 * half * 0.93) ** 2 / (2 * domes[side, 3]) for side in (0, 1))
     middle = float(np.interp(-15.0, GRID, table[:, Column.MIDDLE]))
     anatomy = Anatomy(
         patient=patient,
@@ -182,9 +180,9 @@ def _body(table: Floats, patient: Patient, half: float, depth: float) -> None:
     ]
     table[:, Column.BODY_W] = _smooth(np.interp(GRID, heights, widths))
     front = 24.0 + 1.1 * max(patient.bmi - 18.0, 0.0)
-    deep = np.interp(
-        GRID, [-300, -120, -40, 60, 110, 160], [1.08, 1.02, 1.0, 0.8, 0.66, 0.52]
-    ) * (depth + front)
+    deep = np.interp(GRID, [-300, -120, -40, 60, 110, 160], [1.08, 1.02, 1.0, 0.8, 0.66, 0.52]) * (
+        depth + front
+    )
     table[:, Column.BODY_D] = _smooth(deep)
     table[:, Column.BODY_Y] = table[:, Column.CAVITY_Y]
 

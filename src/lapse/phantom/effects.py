@@ -96,9 +96,7 @@ def _add(effects: Effects, finding: Finding) -> None:
         _pleura(effects, finding, severity, sides)
 
 
-def _collapse(
-    effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]
-) -> None:
+def _collapse(effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]) -> None:
     """Loss of volume: the dome goes up, and a large loss draws the heart over."""
     low = finding.zone in ("basilar", "lower", "")
     thin = finding.type in ("linear", "plate-like")

@@ -63,8 +63,8 @@ _LABEL_OF = {
     "pneumothorax": "Pneumothorax",
 }
 _VIEWS = {
-    "PA": ("CHEST (PA AND LAT)", "postero-anterior", "Erect"),
-    "AP": ("CHEST (PORTABLE AP)", "antero-posterior", "Recumbent"),
+    "PA": ("CHEST (PA AND LAT)", "postero-anterior"),
+    "AP": ("CHEST (PORTABLE AP)", "antero-posterior"),
 }
 # the words of each data set for one partition: MIMIC-CXR, Chest ImaGenome's file, Diff-VQA
 SPLIT_FILE = {"train": "train", "validate": "valid", "test": "test"}
@@ -101,8 +101,8 @@ class SimulateConfig:
         low, high = self.visits
         if not 1 <= low <= high <= MAX_VISITS:
             raise ValueError(f"visits {low}-{high}: need 1 <= fewest <= most <= {MAX_VISITS}")
-        if not 64 <= self.size <= 4096:
-            raise ValueError(f"image size {self.size} px: choose between 64 and 4096")
+        if not 64 <= self.size <= 3072:
+            raise ValueError(f"image size {self.size} px: choose between 64 and 3072")
         if not 0.0 <= self.confound <= 1.0:
             raise ValueError(f"confound {self.confound}: choose between 0 and 1")
         if not 0.0 <= self.nuisance <= 1.5:
@@ -181,7 +181,7 @@ def write_patient(out: Path, config: SimulateConfig, patient: int, part: str) ->
             previous_dicom=dicom_name(seed, patient, visit.index - 1) if earlier else "",
         )
         _write_study(out, source, Image.fromarray(rendered.image))
-        _add_rows(files, source, visit)
+        _add_rows(files, source, visit, "Recumbent" if acquisition.is_supine else "Erect")
     for reference, main in visit_pairs(visits):
         for item in pair_questions(reference, main, views[main.index], seed=seed):
             files.questions.append(
@@ -208,9 +208,9 @@ def _write_study(out: Path, source: GraphSource, image: Image.Image) -> None:
     text_file.write_text(source.report.text, encoding="utf-8", newline="\n")
 
 
-def _add_rows(files: PatientFiles, source: GraphSource, visit: Visit) -> None:
+def _add_rows(files: PatientFiles, source: GraphSource, visit: Visit, posture: str) -> None:
     dicom, subject, study = source.dicom_id, source.subject_id, source.study_id
-    exam, code, posture = _VIEWS[source.view]
+    exam, code = _VIEWS[source.view]
     taken = source.taken_at
     date = int(f"{taken:%Y%m%d}")
     clock = float(f"{taken:%H%M%S}.{taken.microsecond // 1000:03d}")

@@ -88,6 +88,16 @@ class SimulateReport:
     studies_per_part: Counter[str] = field(default_factory=Counter)
     questions: Counter[str] = field(default_factory=Counter)
 
+    def lines(self) -> list[str]:
+        """What was written, for a person at a terminal."""
+        parts = ", ".join(f"{count} {part}" for part, count in self.studies_per_part.items())
+        return [
+            f"simulated {self.num_patients} patients, {self.num_studies} studies ({parts}) "
+            f"in {self.out}",
+            f"{self.described_per_image:.1f} described regions per image; {self.num_pairs} pairs, "
+            f"{self.share_unchanged:.0%} unchanged; {self.questions.total()} questions",
+        ]
+
     @property
     def described_per_image(self) -> float:
         """Regions with a box and a phrase, per image."""

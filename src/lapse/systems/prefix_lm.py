@@ -176,7 +176,7 @@ class PrefixLM(nn.Module):
     def _pooled(self, tokens: Tensor) -> Tensor:
         if self.config.pool == 1:
             return tokens
-        grid = tokens.transpose(1, 2).unflatten(2, (self.side, self.side))
+        grid = tokens.transpose(1, 2).reshape(len(tokens), -1, self.side, self.side)
         return F.avg_pool2d(grid, self.config.pool).flatten(2).transpose(1, 2)
 
     def _slot_positions(self, slot: int, place: int) -> Tensor:
@@ -188,9 +188,7 @@ class PrefixLM(nn.Module):
     def _one_table(self) -> Tensor:
         if self.visual_positions is not None:
             return self.visual_positions
-        return stretched(
-            self.language_model.positions, 2 * self.num_visual + self._text_room()
-        )
+        return stretched(self.language_model.positions, 2 * self.num_visual + self._text_room())
 
     def _text_room(self) -> int:
         """How many text tokens have a position."""

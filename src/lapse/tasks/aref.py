@@ -9,7 +9,7 @@ from lapse.types import Sample, Study
 
 
 class Aref:
-    """"aref: There is no edema." -> " [61, 66, 95, 110]".
+    """ "aref: There is no edema." -> " [61, 66, 95, 110]".
 
     Several regions may share a phrase; the paper excludes AREF from its evaluation for that.
     """

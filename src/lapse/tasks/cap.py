@@ -8,7 +8,7 @@ from lapse.types import Sample, Study
 
 
 class Cap:
-    """"cap:" -> the findings and impression of the report."""
+    """ "cap:" -> the findings and impression of the report."""
 
     name = "cap"
     records = "studies"

@@ -9,7 +9,7 @@ from lapse.types import Sample, Study
 
 
 class Caref:
-    """"caref: carina:" -> " There is no edema. [61, 66, 95, 110]"; scored by Acc@0.5 (4.2)."""
+    """ "caref: carina:" -> " There is no edema. [61, 66, 95, 110]"; scored by Acc@0.5 (4.2)."""
 
     name = "caref"
     records = "studies"

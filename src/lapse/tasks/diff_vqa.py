@@ -8,7 +8,7 @@ from lapse.types import Pair, Sample
 
 
 class DiffVqa:
-    """"what has changed compared to the reference image?" -> " the main image has ...".
+    """ "what has changed compared to the reference image?" -> " the main image has ...".
 
     Only the category "difference" is trained and scored, as in the paper (3.3.3). A question
     of another category, where one is asked for, sees the main image alone: the reference id

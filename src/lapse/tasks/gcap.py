@@ -9,7 +9,7 @@ from lapse.types import Sample, Study
 
 
 class Gcap:
-    """"gcap: [61, 66, 95, 110]" -> " There is no edema."."""
+    """ "gcap: [61, 66, 95, 110]" -> " There is no edema."."""
 
     name = "gcap"
     records = "studies"

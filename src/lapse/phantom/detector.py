@@ -1,0 +1,110 @@
+"""From line integrals to a grey image: beam, scatter, blur, noise, film curve, equalisation.
+
+I = exp(-L); scatter: a wide blur (38 mm) of I, .22 (PA) or .55 (AP) of it added
+noise ~ sqrt(photons); processing: log, a scale set by percentiles, partial equalisation of
+the histogram (images of MIMIC-CXR-JPG are equalised), bones white.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.phantom.acquisition import Acquisition
+from lapse.phantom.kernels import Floats, Singles, compiled
+
+SCATTER_MM = 38.0
+PHOTONS = 3.0e5  # per mm2, behind no patient
+_BINS = 1024
+
+
+@compiled
+def _smooth_rows(image: Singles, taps: Floats) -> Singles:
+    """Each row filtered by symmetric taps (middle first), edges repeated; transposed."""
+    height, width = image.shape
+    out = np.empty((width, height), dtype=np.float32)
+    reach = taps.shape[0] - 1
+    row = np.empty(width + 2 * reach, dtype=np.float32)
+    for r in range(height):
+        for c in range(width + 2 * reach):
+            row[c] = image[r, min(max(c - reach, 0), width - 1)]
+        for c in range(width):
+            total = taps[0] * row[c + reach]
+            for k in range(1, reach + 1):
+                total += taps[k] * (row[c + reach - k] + row[c + reach + k])
+            out[c, r] = total
+    return out
+
+
+def gaussian(image: Singles, sigma: float) -> Singles:
+    """A Gaussian blur of `sigma` pixels. # [H, W]"""
+    reach = max(1, int(np.ceil(2.6 * sigma)))
+    taps = np.exp(-0.5 * (np.arange(reach + 1) / max(sigma, 1e-3)) ** 2)
+    taps /= taps[0] + 2 * taps[1:].sum()
+    return _smooth_rows(_smooth_rows(image, taps), taps)
+
+
+def wide_blur(image: Singles, sigma: float) -> Singles:
+    """A Gaussian blur for a sigma of many pixels, made on a coarse grid. # [H, W]"""
+    step = max(1, int(sigma / 3.0))
+    if step == 1:
+        return gaussian(image, sigma)
+    height, width = image.shape
+    high, wide = -(-height // step), -(-width // step)
+    padded = np.pad(image, ((0, high * step - height), (0, wide * step - width)), mode="edge")
+    small = padded.reshape(high, step, wide, step).mean(axis=(1, 3), dtype=np.float32)
+    small = gaussian(small, sigma / step)
+    return _enlarge(small, height, width, step)
+
+
+@compiled
+def _enlarge(small: Singles, height: int, width: int, step: int) -> Singles:
+    out = np.empty((height, width), dtype=np.float32)
+    high, wide = small.shape
+    for r in range(height):
+        y = min(max((r + 0.5) / step - 0.5, 0.0), high - 1.0)
+        r0 = min(int(y), max(high - 2, 0))
+        r1 = min(r0 + 1, high - 1)
+        fy = y - r0
+        for c in range(width):
+            x = min(max((c + 0.5) / step - 0.5, 0.0), wide - 1.0)
+            c0 = min(int(x), max(wide - 2, 0))
+            c1 = min(c0 + 1, wide - 1)
+            fx = x - c0
+            top = small[r0, c0] * (1 - fx) + small[r0, c1] * fx
+            low = small[r1, c0] * (1 - fx) + small[r1, c1] * fx
+            out[r, c] = top * (1 - fy) + low * fy
+    return out
+
+
+def expose(integrals: Singles, acquisition: Acquisition, pixel: float) -> NDArray[np.uint8]:
+    """The finished image of these line integrals. # [H, W] float32 -> [H, W] uint8
+
+    `pixel` is the size of a pixel in mm.
+    """
+    beam = np.exp(-integrals * (1.0 + 0.004 * (100.0 - acquisition.kilovolts)))
+    beam = gaussian(beam, max(acquisition.blur / pixel, 0.3))
+    beam += acquisition.scatter * wide_blur(beam, SCATTER_MM / pixel)
+    draw = np.random.Generator(np.random.PCG64(acquisition.seed))
+    photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
+    noise = draw.standard_normal(beam.shape, dtype=np.float32)
+    beam += noise * np.sqrt(beam / np.float32(photons))
+    return _develop(-np.log(np.maximum(beam, 1e-4)), acquisition)
+
+
+def _develop(film: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
+    """The film curve, then the histogram moved part of the way to a flat one."""
+    inside = film[film > 0.45 * float(film.mean())]
+    low, high = (float(v) for v in np.percentile(inside[::7], (2.0, 98.5)))
+    low -= 0.16 * (high - low)
+    tone = np.clip((film - low) / (high - low), 0.0, 1.12).astype(np.float32) / np.float32(1.12)
+    tone = tone ** np.float32(acquisition.gamma)
+    counts, _ = np.histogram(tone, bins=_BINS, range=(0.0, 1.0))
+    counts = np.minimum(counts, 0.004 * tone.size)  # a limit on how far one grey is stretched
+    flat = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
+    share = acquisition.equalisation
+    grid = np.linspace(0.0, 1.0, _BINS + 1)
+    curve = (1 - share) * grid + share * flat
+    curve = 0.5 + (curve - 0.5) * acquisition.contrast
+    levels = np.clip(np.rint(255.0 * np.clip(curve, 0.0, 1.0)), 0, 255).astype(np.uint8)
+    return levels[np.rint(tone * _BINS).astype(np.int32)]

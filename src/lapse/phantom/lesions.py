@@ -1,0 +1,1 @@
+"""Findings with a place of their own (being written)."""
