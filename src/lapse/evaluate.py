@@ -39,7 +39,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     if not path.is_file():
         raise ValueError(f"no predictions file {path}")
     found = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 found.append(_read_line(line, f"{path} line {number}"))
@@ -49,11 +49,11 @@ def read_predictions(path: Path) -> list[Prediction]:
     return found
 
 
-def _read_line(line: str, where: str) -> Prediction:
+def _read_line(line: bytes, where: str) -> Prediction:
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where} is not JSON: {error}") from None
+        values = json.loads(line.decode("utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{where} is not JSON in UTF-8: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{where} is not an object with the keys {', '.join(sorted(KEYS))}")
     unknown = sorted(values.keys() - KEYS)
@@ -61,9 +61,9 @@ def _read_line(line: str, where: str) -> Prediction:
     if unknown or missing:
         raise ValueError(f"{where}: unknown keys {unknown}, missing keys {missing}")
     references = values["references"]
-    texts = [values["id"], values["task"], values["prediction"]]
+    texts = [value for key, value in values.items() if key != "references"]
     if not isinstance(references, list) or not all(isinstance(t, str) for t in texts + references):
-        raise ValueError(f"{where}: id, task and prediction are texts, references a list of texts")
+        raise ValueError(f"{where}: references is a list of texts, every other value a text")
     try:
         return Prediction(**{**values, "references": tuple(references)})
     except ValueError as error:
@@ -108,11 +108,18 @@ def evaluate(
     Scores that are means of their per-sample values carry a 95% bootstrap interval by patient;
     corpus scores (BLEU, METEOR's total, pooled F1) carry none.
 
+    Raises:
+        ValueError: no prediction, an id that occurs twice, an unknown metric, or a metric that
+            cannot read its predictions.
+
     Args:
         predictions: of one system; tasks may be mixed.
         metrics: task -> names of metrics, instead of `METRICS`.
         seed: of the resampling.
     """
+    if not predictions:
+        raise ValueError("there is nothing to evaluate: got no prediction")
+    check_unique(predictions)
     chosen = dict(METRICS) | dict(metrics or {})
     scores: Scores = {}
     for task in dict.fromkeys(item.task for item in predictions):
@@ -126,11 +133,14 @@ def evaluate(
 
 
 def with_interval(score: Score, patients: Sequence[str], seed: int = 0) -> Score:
-    """The score with its bootstrap interval where it is the mean of its parts."""
+    """The score with its bootstrap interval by patient, where it can have one.
+
+    That is where the metric says that its value is the mean of the per-sample values
+    (`details["aggregate"] == "mean"`), every sample's patient is known, and there are two or more.
+    """
     values = score.per_sample
-    if len(values) != len(patients) or not values or len(set(patients)) < 2:
-        return score
-    if abs(sum(values) / len(values) - score.value) > 1e-9:
+    known = set(patients)
+    if score.details.get("aggregate") != "mean" or "" in known or len(known) < 2:
         return score
     low, high = bootstrap_interval(values, patients, seed=seed)
     details = {**score.details, "interval": f"95%, {RESAMPLES} resamples by patient"}
@@ -140,8 +150,24 @@ def with_interval(score: Score, patients: Sequence[str], seed: int = 0) -> Score
 def bootstrap_interval(
     values: Sequence[float], patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """95% interval of the mean of `values` when whole patients are drawn with replacement."""
+    """95% interval of the mean of `values` when whole patients are drawn with replacement.
+
+    Args:
+        values: [n], one per sample.
+        patients: [n], the patient of each sample.
+        resamples: how often the patients are drawn anew.
+        seed: of the drawing.
+
+    Raises:
+        ValueError: no value, or not one patient for each value.
+    """
     import numpy as np
+
+    if not values or len(values) != len(patients):
+        raise ValueError(
+            f"an interval needs one patient per value, got {len(values)} values and "
+            f"{len(patients)} patients"
+        )
 
     groups = {name: index for index, name in enumerate(dict.fromkeys(patients))}
     index = np.array([groups[name] for name in patients])
@@ -165,7 +191,9 @@ def write_scores(path: Path, scores: Scores, provenance: Mapping[str, str]) -> N
         },
     }
     draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
+    draft.write_text(
+        json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )
     draft.replace(path)
 
 

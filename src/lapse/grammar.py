@@ -130,18 +130,21 @@ def _alternatives(words: Iterable[str]) -> str:
 _NAME = re.compile(_alternatives(_NAMES))
 _LEVEL = re.compile(_alternatives(LEVELS))
 _LEVEL_SENTENCE = re.compile(
-    r"the level of (?P<what>.+?) has changed from (?P<levels>.+?)"
+    r"the level of (?P<what>[^.]+?) has changed from (?P<levels>.+?)"
     r"(?=\.|,? the level of |,? the main image |$)"
 )
 _ADDED = re.compile(
     r"the main image has (?:an )?additional findings? of (?P<what>.*?)"
-    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)"
+    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)",
+    re.MULTILINE,
 )
 _MISSING = re.compile(
     r"the main image is missing (?:the )?findings? of (?P<what>.*?)"
-    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)"
+    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)",
+    re.MULTILINE,
 )
 _NOTHING = re.compile(r"nothing has changed")
+_GAP = "\n"  # where something was read and taken out: no answer holds one once blanks are collapsed
 _GLUE = re.compile(r"[\s.,;]+|\band\b")
 
 
@@ -170,7 +173,7 @@ class Change:
                     f"{self.after!r}: it needs two different levels"
                 )
             for level in (self.before, self.after):
-                if _LEVEL.sub("", level).strip():
+                if not _is_level(level) or level != " ".join(level.split()):
                     raise ValueError(f"unknown level {level!r}: words of grammar.LEVELS")
         elif self.before or self.after:
             raise ValueError(f"a change {self.kind!r} of {self.finding} has no levels")
@@ -199,7 +202,8 @@ class Parsed:
 def parse(answer: str) -> Parsed:
     """Read a difference answer; tolerant of case, blanks and missing punctuation.
 
-    An empty answer has the leftover ("",), so that it counts as not understood.
+    An empty answer has the leftover ("",), so that it counts as not understood. One text has
+    two readings: "from mild to moderate to severe" is read as mild -> moderate to severe.
 
     >>> parse("the main image is missing the finding of edema than the reference image. ").changes
     frozenset({Change(finding='edema', kind='missing', before='', after='')})
@@ -221,20 +225,22 @@ def parse(answer: str) -> Parsed:
             changes.update(found)
             leftover.extend(unread)
             last = match.end()
-        text = " | ".join([*pieces, text[last:]])
+        text = _GAP.join([*pieces, text[last:]])
 
     take(_LEVEL_SENTENCE, _read_level)
     take(_ADDED, lambda match: _read_list(match["what"], "added"))
     take(_MISSING, lambda match: _read_list(match["what"], "missing"))
     is_unchanged = _NOTHING.search(text) is not None
-    text = _NOTHING.sub(" | ", text)
+    text = _NOTHING.sub(_GAP, text)
     leftover.extend(_rest(text))
+    if not (changes or leftover or is_unchanged):  # nothing but separators
+        leftover.append(" ".join(answer.split()))
     return Parsed(frozenset(changes), tuple(leftover), is_unchanged)
 
 
 def _read_list(what: str, kind: Kind) -> tuple[list[Change], list[str]]:
     names = [_NAMES[match] for match in _NAME.findall(what)]
-    unread = _rest(_NAME.sub(" | ", what))
+    unread = _rest(_NAME.sub(_GAP, what))
     if not names and not unread:
         unread = [kind]
     return [Change(name, kind) for name in names], unread
@@ -244,7 +250,7 @@ def _read_level(match: re.Match[str]) -> tuple[list[Change], list[str]]:
     names = [_NAMES[name] for name in _NAME.findall(match["what"])]
     before, after = _split_levels(match["levels"])
     if len(names) == 1 and before and after and before != after:
-        return [Change(names[0], "level", before, after)], _rest(_NAME.sub(" | ", match["what"]))
+        return [Change(names[0], "level", before, after)], _rest(_NAME.sub(_GAP, match["what"]))
     return [], [match.group(0)]
 
 
@@ -264,7 +270,7 @@ def _is_level(text: str) -> bool:
 
 def _rest(text: str) -> list[str]:
     """What remains of a text once separators are gone; [] when nothing does."""
-    pieces = (_GLUE.sub(" ", piece) for piece in text.split("|"))
+    pieces = (_GLUE.sub(" ", piece) for piece in text.split(_GAP))
     return [words for words in (" ".join(piece.split()) for piece in pieces) if words]
 
 

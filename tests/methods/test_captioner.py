@@ -1,5 +1,7 @@
 """Stage 1: where the loss is, what it ignores, the paper's size, and that it can overfit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -87,53 +89,102 @@ def test_loss_is_the_plain_cross_entropy_of_all_positions():
     assert set(losses) == {"loss", "loss/cap", "loss/aref", "loss/gcap", "loss/caref"}
 
 
+def hidden_states(captioner, found):
+    hidden_by = found.loss_mask & found.parallel[:, None]
+    rows = captioner.decoder.tokens.rows(found.tokens)
+    return captioner.decoder(rows, captioner._memory(found), hidden_by, found.lengths)
+
+
 def test_parallel_captions_do_not_read_themselves():
     captioner = model().eval()
-    rows = [s for s in samples() if s.task == "cap"]
-    found = batch(rows, parallel=[True, True])
+    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, False])
+    place = int(found.prefix_lengths[0])
     changed = found.tokens.clone()
-    changed[0, 3] = TOKENIZER.encode("x")[0]
-    from dataclasses import replace
-
-    mask = found.loss_mask.clone()
-    mask[0, 3] = False  # the changed token is no target, but it would be an input
-    hidden = replace(found, loss_mask=mask)
-    other = replace(hidden, tokens=changed)
-    # As an input it is visible now (it is no target), so hide it again by the parallel mask:
-    again = replace(found, tokens=changed)
-    logits = [_parallel_logits(captioner, b) for b in (found, again)]
-    assert torch.equal(*logits)
-    assert not torch.equal(_parallel_logits(captioner, hidden), _parallel_logits(captioner, other))
+    changed[:, place] = TOKENIZER.encode("x")[0]
+    other = replace(found, tokens=changed)
+    one, two = hidden_states(captioner, found), hidden_states(captioner, other)
+    assert torch.equal(one[0], two[0])  # parallel: what was changed is hidden
+    assert not torch.equal(one[1], two[1])  # causal: it is read
 
 
-def _parallel_logits(captioner, found):
-    memory = captioner._memory(found)
-    hidden_by = found.loss_mask & found.parallel[:, None]
-    return captioner.decoder(
-        captioner.decoder.tokens.rows(found.tokens), memory, hidden_by, found.lengths
-    )
-
-
-def test_a_trimmed_table_changes_only_the_normalisation():
+def test_a_parallel_row_predicts_each_token_from_its_own_place():
     captioner = model().eval()
-    torch.manual_seed(0)
-    full = Captioner(SMALL, Tokenizer()).eval()
+    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, True])
+    logits = captioner.decoder.tokens.logits(hidden_states(captioner, found)).log_softmax(-1)
+    targets = captioner.decoder.tokens.rows(found.tokens)
+    chosen = logits.gather(2, targets[:, :, None])[:, :, 0][found.loss_mask]
+    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+
+
+def test_the_loss_does_not_depend_on_the_order_of_the_rows():
+    captioner = model().eval()
+    rows = samples()
+    mixed = [rows[index] for index in (5, 0, 3, 6, 1, 7, 2, 4)]
+    one, two = captioner.loss(batch(rows)), captioner.loss(batch(mixed))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert value.item() == pytest.approx(two[name].item(), rel=1e-5), name
+
+
+def test_a_trimmed_vocabulary_has_the_loss_of_the_full_one_restricted_to_it():
+    captioner, full = model().eval(), Captioner(SMALL, Tokenizer()).eval()
     state = captioner.state_dict()
-    state["decoder.tokens.weight"] = full.state_dict()["decoder.tokens.weight"].clone()
-    state["decoder.tokens.weight"][list(TOKENIZER.kept)] = captioner.decoder.tokens.weight.detach()
+    kept = torch.tensor(TOKENIZER.kept)
+    weight = full.decoder.tokens.weight.detach().clone()
+    state["decoder.tokens.weight"] = weight.index_copy(0, kept, state["decoder.tokens.weight"])
     full.load_state_dict(state)
     found = batch()
-    small = _parallel_logits(captioner, found)
-    assert torch.allclose(small, _parallel_logits(full, found), atol=1e-5)
+    logits = full.decoder.tokens.logits(hidden_states(full, found))
+    others = torch.ones(Tokenizer.size, dtype=torch.bool).index_fill(0, kept, False)
+    log = logits.masked_fill(others, -torch.inf).log_softmax(-1)[:, :-1]
+    chosen = log.gather(2, found.tokens[:, 1:, None])[:, :, 0][found.loss_mask[:, 1:]]
+    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
 
 
-def test_answers_do_not_depend_on_their_neighbours():
+def test_under_bf16_the_loss_is_fp32_and_close():
+    captioner, found = model().eval(), batch()
+    exact = captioner.loss(found)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = captioner.loss(found)["loss"]
+        answers = captioner.answer(found, DecodeConfig(beams=2, max_tokens=3))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+    assert len(answers) == len(found)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("max_tokens", [6, 60])  # 60 is more than the decoder has positions
+def test_answers_do_not_depend_on_their_neighbours(beams, max_tokens):
     captioner = model().eval()
-    decode = DecodeConfig(beams=3, max_tokens=6)
-    with torch.no_grad():
-        together = captioner.answer(batch(), decode)
-        alone = [captioner.answer(batch([row]), decode)[0] for row in samples()]
-    assert together == alone
+    decode = DecodeConfig(beams=beams, max_tokens=max_tokens)
+    together = captioner.answer(batch(), decode)
+    assert together == [captioner.answer(batch([row]), decode)[0] for row in samples()]
+
+
+def test_a_text_ends_where_the_positions_end():
+    captioner = model().eval()
+
+    def written(row, max_tokens):
+        return captioner.answer(batch([row]), DecodeConfig(beams=1, max_tokens=max_tokens))[0]
+
+    for row in samples():
+        # The last token needs no position: it is written, and never read.
+        room = 48 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, room) != written(row, room - 1)
+
+
+def test_two_images_per_text_are_refused():
+    found = batch()
+    pair = replace(found, image_index=found.image_index.expand(-1, 2))
+    with pytest.raises(ValueError, match="one image per text, got 2"):
+        model().loss(pair)
+
+
+def test_the_adapter_has_the_width_of_the_config():
+    wide = Captioner(SMALL.model_copy(update={"adapter_width": 20}), TOKENIZER)
+    assert wide.adapter.first.weight.shape == (20, 48)
+    assert wide.adapter.second.weight.shape == (48, 20)
+    assert wide.loss(batch())["loss"].isfinite()
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0])

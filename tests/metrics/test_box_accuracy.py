@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.metrics.box_accuracy import BoxAccuracy, iou
+from lapse.metrics.box_accuracy import BoxAccuracy, iou, region_of
 from lapse.types import Prediction
 
 TRUE = " There is no edema. [0, 0, 10, 10]"
@@ -27,6 +27,22 @@ def test_hits_misses_and_malformed():
     assert found["mean IoU"].value == pytest.approx((1 + 0.5 + 0.4) / 5)
     assert found["Acc@0.5 carina"].value == 1.0
     assert found["Acc@0.5 spine"].value == 0.0
+    assert found["Acc@0.5"].per_sample == (1.0, 1.0, 0.0, 0.0, 0.0)
+    assert found["Acc@0.5"].details["malformed"] == "2"
+    assert found["Acc@0.5 spine"].details["n"] == "3"
+    assert found["Acc@0.5 spine"].per_sample == ()
+
+
+def test_half_is_a_hit_and_a_touching_box_is_not():
+    assert iou((0, 0, 10, 10), (0, 0, 10, 5)) == 0.5
+    assert iou((0, 0, 10, 10), (10, 0, 20, 10)) == 0.0
+    assert iou((3, 4, 7, 9), (3, 4, 7, 9)) == 1.0
+
+
+def test_the_region_comes_from_the_id_else_from_the_prompt():
+    assert region_of(caref(0, "", "right hilar structures")) == "right hilar structures"
+    other = Prediction("17", "caref", "", (TRUE,), prompt="caref: carina:")
+    assert region_of(other) == "carina"
 
 
 def test_iou_of_bins_by_counting_cells():
@@ -43,3 +59,5 @@ def test_iou_of_bins_by_counting_cells():
 def test_a_reference_without_a_box_is_an_error():
     with pytest.raises(ValueError, match="holds no box"):
         BoxAccuracy()([Prediction("x", "caref", "[1, 2, 3, 4]", ("No edema.",))])
+    with pytest.raises(ValueError, match="at least one"):
+        BoxAccuracy()([])

@@ -4,10 +4,11 @@ import random
 
 import pytest
 
-from lapse.grammar import FINDINGS, Change, render
-from lapse.metrics.blind import best_changes, best_constant, mean_box, random_answer
+from lapse.grammar import FINDINGS, Change, invert, render
 from lapse.metrics.changes import Changes
-from lapse.types import Box, Prediction
+from lapse.types import Prediction
+
+ADDED = "the main image has an additional finding of edema than the reference image. "
 
 
 def random_changes(generator: random.Random) -> frozenset[Change]:
@@ -64,7 +65,44 @@ def test_unread_words_and_nothing_over_nothing():
     assert found["unparsed rate"].value == pytest.approx(2 / 3)
     assert found["exact match"].value == pytest.approx(1 / 3)
     assert found["change F1"].value == 0.0
-    assert found["change F1"].details == {"right": "0", "said": "0", "true": "0"}
+    assert found["change F1"].details == {"n": "3", "right": "0", "said": "0", "true": "0"}
+    assert found["change precision"].value == found["change recall"].value == 0.0
+
+
+def test_swapping_the_images_keeps_every_pooled_score():
+    generator = random.Random(1)
+    pairs = [(random_changes(generator), random_changes(generator)) for _ in range(60)]
+    pairs += [(changes, changes) for changes, _ in pairs[:20]]
+
+    def scores(turn):
+        return Changes()(
+            [
+                Prediction(str(i), "diff_vqa", render(turn(a)), (render(turn(b)),))
+                for i, (a, b) in enumerate(pairs)
+            ]
+        )
+
+    forth, back = scores(frozenset), scores(invert)
+    assert forth["change F1"].value == back["change F1"].value > 0.0
+    assert forth["added F1"].value == back["missing F1"].value > 0.0
+    assert forth["level F1"].value == back["level F1"].value > 0.0
+    assert forth["exact match"].per_sample == back["exact match"].per_sample
+
+
+@pytest.mark.parametrize(
+    ("said", "true"),
+    [
+        ("nothing has changed. " + ADDED, ADDED),  # both cannot be true
+        ("nothing has changed.", "banana"),  # an unread reference has no changes either
+        ("banana", "banana"),
+        (ADDED + "banana", ADDED),
+        (ADDED, ADDED + "banana"),
+    ],
+)
+def test_what_is_no_exact_match(said, true):
+    found = Changes()([Prediction("1", "diff_vqa", said, (true,))])
+    assert found["exact match"].value == 0.0
+    assert found["exact match"].details["unparsed references"] == str(int("banana" in true))
 
 
 def test_contradictions_are_counted():
@@ -74,15 +112,12 @@ def test_contradictions_are_counted():
     )
     found = Changes()([Prediction("1", "diff_vqa", both, ("nothing has changed.",))])
     assert found["contradiction rate"].value == 1.0
+    also = Changes()([Prediction("1", "diff_vqa", "nothing has changed. " + ADDED, (ADDED,))])
+    assert also["contradiction rate"].value == 1.0
+    fine = Changes()([Prediction("1", "diff_vqa", ADDED, (ADDED,))])
+    assert fine["contradiction rate"].value == 0.0
 
 
-def test_blind_rows_are_made_from_training_answers():
-    edema = "the main image has an additional finding of edema than the reference image."
-    answers = ["nothing has changed."] * 3 + [edema] * 2
-    assert best_constant(answers) in answers
-    assert best_changes(answers) == edema
-    drawn = {random_answer(answers, f"s{i}", 0) for i in range(40)}
-    assert drawn == set(answers)
-    assert random_answer(answers, "s1", 0) == random_answer(answers, "s1", 0)
-    boxes = mean_box([("a", Box(0, 0, 0.5, 0.5)), ("a", Box(0.5, 0.5, 1, 1))])
-    assert boxes["a"] == Box(0.25, 0.25, 0.75, 0.75)
+def test_no_prediction_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        Changes()([])

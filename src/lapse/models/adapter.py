@@ -13,13 +13,15 @@ class Adapter(nn.Module):
 
     Args:
         vision_width: width of the encoder's tokens.
-        text_width: width of the decoder or language model; also the hidden width.
+        text_width: width of the decoder or language model.
+        hidden_width: between the two layers; `text_width` unless given.
     """
 
-    def __init__(self, vision_width: int, text_width: int) -> None:
+    def __init__(self, vision_width: int, text_width: int, hidden_width: int | None = None) -> None:
         super().__init__()
-        self.first = nn.Linear(vision_width, text_width)
-        self.second = nn.Linear(text_width, text_width)
+        hidden = text_width if hidden_width is None else hidden_width
+        self.first = nn.Linear(vision_width, hidden)
+        self.second = nn.Linear(hidden, text_width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[..., N, D_v] -> [..., N, D_t]."""

@@ -3,9 +3,11 @@
 Legend: U images  B rows (texts)  R rows per image  T text tokens  N visual tokens
         D width  H heads  d width of a head  V tokens of the table
 
-Several rows look at one image. Its keys and values are computed once, and where every image
-has the same number of rows they are not even copied: the rows of an image become more queries
-against one set of keys.
+Several rows look at one image, in any order. Its keys and values are computed once and are not
+even copied: the rows of an image become more queries against one set of keys.
+
+    image_of [1, 0, 1]  ->  image 0: row 1, (empty)
+                            image 1: row 0, row 2
 
     rows [B, T] --embed--> self-attention (causal | parallel) --> cross-attention --> mlp  x L
 """
@@ -31,6 +33,66 @@ from lapse.models.transformer import (
 )
 
 EPSILON = 1e-5
+# Rows are laid out image by image unless that leaves more empty places than this share of the
+# rows; then every row gets its own copy of its image's keys and values.
+MOST_EMPTY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowsByImage:
+    """Where the rows stand when they are laid out image by image, each with R places.
+
+    Attributes:
+        image_of: [B], the image of each row.
+        images: U.
+        per_image: R, the most rows that one image has; 0 where the counts are too uneven.
+        places: [B], the place of each row among the U * R; None where row b stands at place b.
+    """
+
+    image_of: Tensor
+    images: int
+    per_image: int
+    places: Tensor | None
+
+    @classmethod
+    def of(cls, image_of: Tensor, images: int) -> RowsByImage:
+        """Find the layout once, for all layers.
+
+        Raises:
+            ValueError: a row names an image that is not there.
+        """
+        owners = image_of.tolist()
+        counts = [0] * images
+        ranks = []
+        for owner in owners:
+            if not 0 <= owner < images:
+                raise ValueError(f"a row names image {owner}, the batch has {images}")
+            ranks.append(counts[owner])
+            counts[owner] += 1
+        per_image = max(counts, default=0)
+        if images * per_image > (1 + MOST_EMPTY) * len(owners):
+            return cls(image_of, images, 0, None)
+        places = [owner * per_image + rank for owner, rank in zip(owners, ranks, strict=True)]
+        if places == list(range(images * per_image)):
+            return cls(image_of, images, per_image, None)
+        return cls(image_of, images, per_image, torch.tensor(places, device=image_of.device))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """query [B, H, T, d] against key and value [U, H, N, d] -> [B, H, T, d]."""
+        if self.per_image == 0:
+            return attend(query, key[self.image_of], value[self.image_of])
+        _, heads, length, depth = query.shape
+        laid = query
+        if self.places is not None:
+            empty = query.new_zeros(self.images * self.per_image, heads, length, depth)
+            laid = empty.index_copy(0, self.places, query)
+        laid = laid.reshape(self.images, self.per_image, heads, length, depth).transpose(1, 2)
+        seen = attend(
+            laid.reshape(self.images, heads, self.per_image * length, depth), key, value
+        )  # [U, H, R * T, d]
+        seen = seen.view(self.images, heads, self.per_image, length, depth).transpose(1, 2)
+        seen = seen.reshape(self.images * self.per_image, heads, length, depth)
+        return seen if self.places is None else seen.index_select(0, self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +101,17 @@ class Memory:
 
     Attributes:
         keys, values: one tensor per layer.
-        image_of: [B], the image of each row.
+        layout: the rows of each image.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    image_of: Tensor
+    layout: RowsByImage
 
     def for_rows(self, rows: Tensor) -> Memory:
         """The same images, seen by other rows (indices into the present ones)."""
-        return Memory(self.keys, self.values, self.image_of[rows])
+        layout = RowsByImage.of(self.layout.image_of[rows], self.layout.images)
+        return Memory(self.keys, self.values, layout)
 
 
 @dataclass(slots=True)
@@ -89,30 +152,11 @@ class CrossAttention(nn.Module):
         key, value = self.key_value(visual).chunk(2, dim=-1)
         return split_heads(key, self.heads), split_heads(value, self.heads)
 
-    def forward(self, x: Tensor, key: Tensor, value: Tensor, image_of: Tensor) -> Tensor:
-        """x [B, T, D], key and value [U, H, N, d], image_of [B] -> [B, T, D]."""
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, layout: RowsByImage) -> Tensor:
+        """x [B, T, D], key and value [U, H, N, d] -> [B, T, D]."""
         query = split_heads(self.query(x), self.heads)  # [B, H, T, d]
-        batch, heads, length, depth = query.shape
-        images = key.shape[0]
-        if _is_grouped(image_of, images):
-            per_image = batch // images
-            grouped = query.view(images, per_image, heads, length, depth).transpose(1, 2)
-            seen = attend(grouped.reshape(images, heads, per_image * length, depth), key, value)
-            seen = seen.view(images, heads, per_image, length, depth).transpose(1, 2)
-            seen = seen.reshape(batch, heads, length, depth)
-        else:
-            seen = attend(query, key[image_of], value[image_of])
-        out: Tensor = self.out(join_heads(seen))
+        out: Tensor = self.out(join_heads(layout.attend(query, key, value)))
         return out
-
-
-def _is_grouped(image_of: Tensor, images: int) -> bool:
-    """Whether the rows stand image by image, equally many for each."""
-    rows = image_of.shape[0]
-    if rows % images:
-        return False
-    expected = torch.arange(images, device=image_of.device).repeat_interleave(rows // images)
-    return bool(torch.equal(image_of, expected))
 
 
 class DecoderBlock(nn.Module):
@@ -129,15 +173,15 @@ class DecoderBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, mask: Tensor, memory: tuple[Tensor, Tensor], image_of: Tensor
+        self, x: Tensor, mask: Tensor, memory: tuple[Tensor, Tensor], layout: RowsByImage
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
         x = x + self.dropout(self.self_attention(self.norm_self(x), mask))
-        return self.finish(x, memory, image_of)
+        return self.finish(x, memory, layout)
 
-    def finish(self, x: Tensor, memory: tuple[Tensor, Tensor], image_of: Tensor) -> Tensor:
+    def finish(self, x: Tensor, memory: tuple[Tensor, Tensor], layout: RowsByImage) -> Tensor:
         """Everything behind the self-attention."""
-        x = x + self.dropout(self.cross_attention(self.norm_cross(x), *memory, image_of))
+        x = x + self.dropout(self.cross_attention(self.norm_cross(x), *memory, layout))
         out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
         return out
 
@@ -161,7 +205,8 @@ class TextDecoder(nn.Module):
     def memory(self, visual: Tensor, image_of: Tensor) -> Memory:
         """Keys and values of every layer for [U, N, D] visual tokens, once per image."""
         pairs = [block.cross_attention.project(visual) for block in self._layers()]
-        return Memory(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), image_of)
+        layout = RowsByImage.of(image_of, visual.shape[0])
+        return Memory(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), layout)
 
     def forward(self, rows: Tensor, memory: Memory, hidden_by: Tensor, lengths: Tensor) -> Tensor:
         """Hidden states of whole texts.
@@ -182,7 +227,7 @@ class TextDecoder(nn.Module):
         x = x + self.positions[: rows.shape[1]]
         mask = attention_mask(lengths, hidden_by.any(dim=1), rows.shape[1])
         for layer, block in enumerate(self._layers()):
-            x = block(x, mask, (memory.keys[layer], memory.values[layer]), memory.image_of)
+            x = block(x, mask, (memory.keys[layer], memory.values[layer]), memory.layout)
         out: Tensor = self.norm(x)
         return out
 
@@ -201,7 +246,7 @@ class TextDecoder(nn.Module):
             the last hidden state of each prompt [B, D] and the cache to go on with.
         """
         batch, length = rows.shape
-        self._check_length(length + room)
+        self._check_length(length)
         x = self.tokens.embed(rows) + self.positions[:length]
         mask = attention_mask(lengths, torch.zeros_like(lengths, dtype=torch.bool), length)
         keys, values = [], []
@@ -211,14 +256,19 @@ class TextDecoder(nn.Module):
             values.append(F.pad(value, (0, 0, 0, room)))
             seen = block.self_attention.out(join_heads(attend(query, key, value, mask)))
             pair = (memory.keys[layer], memory.values[layer])
-            x = block.finish(x + seen, pair, memory.image_of)
+            x = block.finish(x + seen, pair, memory.layout)
         last = x[torch.arange(batch, device=x.device), lengths - 1]
         return self.norm(last), DecoderCache(keys, values, lengths.clone(), memory)
 
     def step(self, rows: Tensor, cache: DecoderCache) -> Tensor:
-        """One more token per row: rows [B] -> hidden [B, D]; the cache grows by one."""
+        """One more token per row: rows [B] -> hidden [B, D]; the cache grows by one.
+
+        A row that already holds `max_tokens` stays at the last position; what is written for it
+        means nothing, and `is_full` tells the caller to end it.
+        """
         index = torch.arange(rows.shape[0], device=rows.device)
-        x = (self.tokens.embed(rows) + self.positions[cache.filled]).unsqueeze(1)  # [B, 1, D]
+        place = cache.filled.clamp(max=self.config.max_tokens - 1)
+        x = (self.tokens.embed(rows) + self.positions[place]).unsqueeze(1)  # [B, 1, D]
         room = cache.keys[0].shape[2]
         mask = torch.arange(room, device=rows.device) <= cache.filled.unsqueeze(1)  # [B, L]
         mask = mask[:, None, None, :]
@@ -231,10 +281,14 @@ class TextDecoder(nn.Module):
             seen = attend(query, cache.keys[layer], cache.values[layer], mask)
             seen = block.self_attention.out(join_heads(seen))
             pair = (cache.memory.keys[layer], cache.memory.values[layer])
-            x = block.finish(x + seen, pair, cache.memory.image_of)
+            x = block.finish(x + seen, pair, cache.memory.layout)
         cache.filled = cache.filled + 1
         out: Tensor = self.norm(x[:, 0])
         return out
+
+    def is_full(self, cache: DecoderCache) -> Tensor:
+        """[B] bool, rows that have no position left for one more token."""
+        return cache.filled >= self.config.max_tokens
 
     def _layers(self) -> list[DecoderBlock]:
         return cast("list[DecoderBlock]", list(self.blocks))
@@ -243,7 +297,7 @@ class TextDecoder(nn.Module):
         if length > self.config.max_tokens:
             raise ValueError(
                 f"a text of {length} tokens exceeds the decoder's {self.config.max_tokens}: "
-                "raise decoder.max_tokens or lower decode.max_tokens"
+                "raise decoder.max_tokens or lower data.max_tokens"
             )
 
 

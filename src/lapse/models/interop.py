@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lapse.config import EncoderConfig
-from lapse.models.encoder import VisionEncoder
+from lapse.models.encoder import EPSILON, VisionEncoder
 
 PREFIX = "vision_model."
 OUTER = {
@@ -33,25 +33,37 @@ INNER = {
     "mlp.up": "mlp.fc1",
     "mlp.down": "mlp.fc2",
 }
+JOINED = "attention.query_key_value"
+KINDS = ("weight", "bias")
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
 
 def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[str, Tensor]:
-    """Our encoder's weights under SigLIP's names; one joined projection becomes three."""
-    found: dict[str, Tensor] = {}
-    for key, value in state.items():
-        if key in OUTER:
-            found[OUTER[key]] = value
-            continue
-        match = re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)
-        if match is None:
-            raise ValueError(f"tensor {key!r} does not belong to the encoder")
-        layer, part, kind = match.groups()
-        if part == "attention.query_key_value":
-            for name, third in zip(QKV, value.chunk(3), strict=True):
+    """Our encoder's weights under SigLIP's names; one joined projection becomes three.
+
+    Raises:
+        ValueError: a key is missing or unknown.
+    """
+    layers = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
+    depth = max(layers, default=-1) + 1
+    expected = _our_keys(depth)
+    for what, keys in (
+        ("lack", expected - set(state)),
+        ("hold the unknown", set(state) - expected),
+    ):
+        if keys:
+            raise ValueError(
+                f"the weights {what} tensor {min(keys)!r}: not an encoder of {depth} layers"
+            )
+    found = {theirs: state[ours] for ours, theirs in OUTER.items()}
+    for layer in range(depth):
+        for kind in KINDS:
+            joined = state[f"blocks.{layer}.{JOINED}.{kind}"]
+            for name, third in zip(QKV, joined.chunk(3), strict=True):
                 found[f"encoder.layers.{layer}.{name}.{kind}"] = third
-        else:
-            found[f"encoder.layers.{layer}.{INNER[part]}.{kind}"] = value
+            for ours, theirs in INNER.items():
+                source = f"blocks.{layer}.{ours}.{kind}"
+                found[f"encoder.layers.{layer}.{theirs}.{kind}"] = state[source]
     prefix = PREFIX if with_prefix else ""
     return {prefix + key: value.detach().cpu().contiguous().clone() for key, value in found.items()}
 
@@ -82,9 +94,9 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     for ours, name in OUTER.items():
         found[ours] = take(name)
     for layer in range(layers):
-        for kind in ("weight", "bias"):
+        for kind in KINDS:
             parts = [take(f"encoder.layers.{layer}.{name}.{kind}") for name in QKV]
-            found[f"blocks.{layer}.attention.query_key_value.{kind}"] = torch.cat(parts)
+            found[f"blocks.{layer}.{JOINED}.{kind}"] = torch.cat(parts)
             for ours, name in INNER.items():
                 source = f"encoder.layers.{layer}.{name}.{kind}"
                 found[f"blocks.{layer}.{ours}.{kind}"] = take(source)
@@ -94,6 +106,12 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
             f"{next(iter(theirs))!r}: is `layers` right?"
         )
     return found
+
+
+def _our_keys(depth: int) -> set[str]:
+    parts = (*INNER, JOINED)
+    blocks = {f"blocks.{n}.{part}.{kind}" for n in range(depth) for part in parts for kind in KINDS}
+    return blocks | set(OUTER)
 
 
 def siglip_config(config: EncoderConfig) -> dict[str, object]:
@@ -109,7 +127,7 @@ def siglip_config(config: EncoderConfig) -> dict[str, object]:
         "num_attention_heads": config.heads,
         "intermediate_size": config.mlp_width,
         "hidden_act": "gelu_pytorch_tanh",
-        "layer_norm_eps": 1e-6,
+        "layer_norm_eps": EPSILON,
         "attention_dropout": 0.0,
         "vision_use_head": False,
     }
@@ -135,6 +153,9 @@ def import_encoder(folder: Path) -> VisionEncoder:
             raise ValueError(f"{folder} has no {name}: expected a SigLIP folder of transformers")
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     raw = raw.get("vision_config", raw)
+    for name, ours in (("hidden_act", "gelu_pytorch_tanh"), ("layer_norm_eps", EPSILON)):
+        if raw.get(name, ours) != ours:
+            raise ValueError(f"{folder}: {name} is {raw[name]!r}, the encoder computes {ours!r}")
     config = EncoderConfig(
         image_size=raw.get("image_size", 224),
         patch_size=raw.get("patch_size", 16),

@@ -7,6 +7,7 @@ for small CPU models, where 50,257 logits cost more than the network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,9 @@ class TokenTable(nn.Module):
         width: D.
         kept: sorted GPT-2 ids that have a row; None for all 50,257.
         with_mask: adds the learned mask token of parallel prediction, outside the vocabulary.
+
+    Raises:
+        ValueError: `kept` is empty, not sorted, or holds an id that GPT-2 does not have.
     """
 
     row_of: Tensor
@@ -33,6 +37,8 @@ class TokenTable(nn.Module):
         self, width: int, kept: Sequence[int] | None = None, *, with_mask: bool = False
     ) -> None:
         super().__init__()
+        if kept is not None:
+            _check_kept(kept)
         ids = torch.arange(SIZE) if kept is None else torch.tensor(list(kept), dtype=torch.long)
         rows = torch.full((SIZE,), -1, dtype=torch.long)
         rows[ids] = torch.arange(len(ids))
@@ -69,7 +75,8 @@ class TokenTable(nn.Module):
 
     def ids(self, rows: Sequence[int]) -> list[int]:
         """Rows of the table -> GPT-2 ids."""
-        return [int(self.id_of[row]) for row in rows]
+        found: list[int] = self.id_of[torch.tensor(list(rows), dtype=torch.long)].tolist()
+        return found
 
     def embed(self, rows: Tensor) -> Tensor:
         """Rows [...] -> [..., D]."""
@@ -78,3 +85,10 @@ class TokenTable(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., D] -> [..., V], tied with the embedding."""
         return F.linear(hidden, self.weight)
+
+
+def _check_kept(kept: Sequence[int]) -> None:
+    if not kept or any(low >= high for low, high in pairwise(kept)):
+        raise ValueError(f"{len(kept)} kept ids: give at least one, sorted and each once")
+    if kept[0] < 0 or kept[-1] >= SIZE:
+        raise ValueError(f"kept ids run from {kept[0]} to {kept[-1]}, GPT-2's from 0 to {SIZE - 1}")

@@ -43,7 +43,10 @@ class Anatomy:
 
     def at(self, column: Column, z: float) -> float:
         """A value of the table at a height."""
-        return float(np.interp(z, GRID, self.table[:, column]))
+        place = min(max(z - Z_LOW, 0.0), Z_ROWS - 1.001)
+        low = int(place)
+        first, second = self.table[low, column], self.table[low + 1, column]
+        return float(first + (place - low) * (second - first))
 
     def half_width(self, side: int, z: float) -> float:
         """Inner half width of one side of the cavity at a height."""
@@ -83,7 +86,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
                 12.0,
                 top[side],
                 44.0 / curve * patient.width,
-                125.0 / curve,
+                190.0 / curve,
                 66.0 / curve,
                 118.0 / curve,
                 SIGNS[side],
@@ -98,7 +101,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         patient=patient,
         effects=effects,
         table=table,
-        hearts=_hearts(patient, effects, rise, expired, middle),
+        hearts=_hearts(patient, effects, top, expired, middle),
         domes=domes,
         extras=_extras(patient, half, depth),
         gases=np.zeros((0, 9)),
@@ -135,7 +138,7 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     spine = patient.scoliosis * bend + effects.curve * np.cos((GRID + 45.0) / 80.0) * spread
     shift = effects.shift * np.exp(-(((GRID + 50.0) / 110.0) ** 2))
     table[:, Column.SPINE_X] = spine
-    table[:, Column.SPINE_R] = np.interp(GRID, [-250, -100, 0, 90], [27.0, 24.0, 21.0, 20.0])
+    table[:, Column.SPINE_R] = np.interp(GRID, [-250, -100, 0, 90], [33.0, 30.0, 27.0, 26.0])
     table[:, Column.MIDDLE] = 0.55 * spine + shift
     wide = patient.mediastinum * patient.width
     heights = [-150, -110, -60, -30, -5, 20, 40, 60, 80, 110]
@@ -143,8 +146,12 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     left = [22, 22, 22, 25, 27, 27, 28, 27, 29, 31]
     table[:, Column.MEDIASTINUM_R] = _smooth(np.interp(GRID, heights, right)) * wide
     table[:, Column.MEDIASTINUM_L] = _smooth(np.interp(GRID, heights, left)) * wide
-    table[:, Column.MEDIASTINUM_D] = np.interp(GRID, [-100, 0, 60, 110], [74, 66, 52, 40])
-    table[:, Column.MEDIASTINUM_Y] = np.interp(GRID, [-100, 0, 60, 110], [0, -2, -14, -24])
+    table[:, Column.MEDIASTINUM_D] = np.interp(
+        GRID, [-135, -110, -60, 0, 60, 110], [95, 60, 44, 46, 36, 30]
+    )
+    table[:, Column.MEDIASTINUM_Y] = np.interp(
+        GRID, [-110, -60, 0, 60, 110], [0, -12, -10, -16, -28]
+    )
     sway = patient.aorta_sway + effects.sway
     swing = sway * np.sin(np.clip((8.0 - GRID) / 120.0, 0.0, 1.0) * np.pi)
     taper = np.interp(GRID, [-200, -20, 15, 30], [11.0, 12.5, 12.5, 1.0])
@@ -188,14 +195,14 @@ def _body(table: Floats, patient: Patient, half: float, depth: float) -> None:
 
 
 def _hearts(
-    patient: Patient, effects: Effects, rise: list[float], expired: float, middle: float
+    patient: Patient, effects: Effects, tops: tuple[float, float], expired: float, middle: float
 ) -> Floats:
     size = patient.heart * effects.heart * (1.0 - 0.08 * effects.flat)
     own = size * (0.96 + 0.06 * expired) * patient.width
     tall = size * (0.94 + 0.06 * patient.height)
-    lift = 0.45 * (0.5 * rise[0] + 0.5 * rise[1]) - 0.3 * (patient.dome_right - 106)
+    lift = 0.5 * (0.5 * (tops[0] + tops[1]) + 112.0)
     turn = radians(patient.heart_turn - 12.0 * expired - 10.0 * effects.globe + 8 * effects.flat)
-    low = -34.0 + lift  # the heart hangs from here and grows down and to the sides
+    low = -37.0 + lift  # the heart hangs from here and grows down and to the sides
     knob = patient.aortic_knob + 0.8 * effects.knob
     out = 1.0 + 0.25 * effects.globe
     unfold = 1.0 + 0.02 * effects.sway
@@ -206,15 +213,16 @@ def _hearts(
         return [middle + x, y, z, a, b, c, cos(angle), sin(angle)]
 
     rows = [
-        solid(29 * own, 22, low - 37 * tall, 60 * own, 44 * own, 40 * tall * out, turn),
-        solid(-13 * own, 10, low - 36 * tall, 31 * own * out, 38 * own, 43 * tall, -0.15),
-        solid(12 * own, 36, low - 56 * tall, 52 * own, 30 * own, 29 * tall, 0.14),
-        solid(-2, -18, low - 10 * tall, 38 * own, 28 * own, 32 * tall),
-        solid(21 * own, 18, low + 8, 23 * own, 18, 27, -0.5),
-        solid(-15, 14, 4 + 0.5 * lift, 21 * unfold, 19, 42, -0.08),
-        solid(36 - 0.6 * knob, -12, 27, 0.95 * knob, 1.6 * knob, knob),
+        solid(31 * own, 7, low - 38 * tall, 63 * own, 63 * own, 38 * tall * out, turn),
+        solid(-9 * own, 4, low - 34 * tall, 31 * own * out, 56 * own, 46 * tall, -0.12),
+        solid(12 * own, 26, low - 54 * tall, 52 * own, 42 * own, 31 * tall, 0.14),
+        solid(0, -20, low - 14 * tall, 40 * own, 34 * own, 38 * tall),
+        solid(20 * own, 16, low + 8, 24 * own, 26, 30, -0.5),
+        solid(-15, 12, 4 + 0.5 * lift, 21 * unfold, 26, 44, -0.08),
+        solid(41.5 - knob + 0.5 * (knob - 15), -12, 25, knob, 1.9 * knob, 1.3 * knob),
         solid(16, -4, 26, 26, 20, 0.9 * knob, 0.2),
-        solid(-26, 6, 30, 9.5, 12, 52, 0.04),
+        solid(14 * own, 8, 0.5 * (tops[0] + tops[1]) - 17, 62 * own, 62, 31),
+        solid(-25, 4, 32, 10.5, 22, 54, 0.05),
     ]
     return np.array(rows, dtype=np.float64)
 
@@ -229,7 +237,7 @@ def _extras(patient: Patient, half: float, depth: float) -> Floats:
         if patient.breast:
             size = patient.breast
             row = [sign * 0.56 * half, depth, -72 - 0.25 * size, 1.1 * size, 0.8 * size]
-            rows.append([*row, 0.85 * size, 1, 0, 0.42])
+            rows.append([*row, 0.85 * size, 1, 0, 0.34])
         else:
             pad = [sign * 0.55 * half, depth, 4, 72, 20, 58]
             rows.append([*pad, cos(sign * 0.4), sin(sign * 0.4), 0.5])
@@ -248,7 +256,7 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
         severity = effects.fluid[side]
         if severity and is_supine:
             lower = np.clip((anatomy.apex + 20 - GRID) / reach, 0.0, 1.3)
-            table[:, Column.BACK_R + side] = (8.0 + 75.0 * severity) * lower**0.7
+            table[:, Column.BACK_R + side] = (14.0 + 95.0 * severity) * lower**0.7
             fluid = np.maximum(fluid, (3.0 + 9.0 * severity) * np.clip(lower, 0.25, 1.0))
             low_edge = sulcus + 4.0 + 40.0 * severity
             fluid = np.maximum(fluid, 9.0 * np.exp(np.minimum((low_edge - GRID) / 12.0, 5.0)))
@@ -268,8 +276,8 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
         severity = effects.air[side]
         if severity:
             fall = np.clip((anatomy.apex - GRID) / reach, 0.0, 1.0)
-            high = 9.0 + 62.0 * severity**1.25
-            spread = 0.34 + 0.7 * severity
+            high = 11.0 + 66.0 * severity**1.15
+            spread = 0.5 + 0.75 * severity
             gap = high * np.exp(-((fall / spread) ** 1.7))
             gap += 1.25 * high * np.exp(-((fall / 0.16) ** 1.3))
             if is_supine:

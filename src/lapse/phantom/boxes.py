@@ -28,8 +28,10 @@ def region_boxes(
     """Name -> (x1, y1, x2, y2), for the regions that are in the image."""
     height, width = camera[15], camera[16]
     boxes: dict[str, FractionBox] = {}
-    for name, points in _outlines(anatomy, clavicles).items():
-        seen = project(points, camera)
+    outlines = _outlines(anatomy, clavicles)
+    all_seen = project(np.vstack(list(outlines.values())), camera)
+    ends = np.cumsum([len(points) for points in outlines.values()])
+    for name, seen in zip(outlines, np.split(all_seen, ends[:-1]), strict=True):
         u, v = (seen[:, 0] + 0.5) / width, (seen[:, 1] + 0.5) / height
         box = (float(u.min()), float(v.min()), float(u.max()), float(v.max()))
         cut = tuple(min(1.0, max(0.0, value)) for value in box)
@@ -57,7 +59,7 @@ def _side_outlines(anatomy: Anatomy, side: int) -> dict[str, Floats]:
 
     def lung(low: float, high: float) -> Floats:
         points = []
-        for z in np.linspace(low, high, 24):
+        for z in np.linspace(low, high, 12):
             middle = anatomy.at(Column.MIDDLE, z)
             y = anatomy.at(Column.CAVITY_Y, z)
             outer = max(anatomy.half_width(side, z), 12.0)
@@ -113,7 +115,6 @@ def _middle_outlines(anatomy: Anatomy) -> dict[str, Floats]:
     trunk = np.array(
         [(middle + x, -8.0, z) for x in (-right, right + 4) for z in (0.0, 0.97 * apex)]
     )
-    low = float(heart[:, 2].min())
     center = middle + 4.0
     spine = np.array(
         [
@@ -156,7 +157,7 @@ def _middle_outlines(anatomy: Anatomy) -> dict[str, Floats]:
         "left cardiac silhouette": _clip_x(heart, center, 1.0),
         "right cardiac silhouette": _clip_x(heart, center, -1.0),
         "descending aorta": aorta,
-    } | ({} if low < anatomy.apex else {})
+    }
 
 
 def _heart_edge(anatomy: Anatomy, side: int) -> float:

@@ -14,7 +14,9 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
-PHOTONS = 3.0e5  # per mm2, behind no patient
+LATITUDE, LATITUDE_MM = 0.48, 30.0
+PHOTONS = 1.1e6  # per mm2, behind no patient
+SHUTTER = 2  # grey behind the collimator
 _BINS = 1024
 
 
@@ -89,14 +91,24 @@ def expose(integrals: Singles, acquisition: Acquisition, pixel: float) -> NDArra
     photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
     noise = draw.standard_normal(beam.shape, dtype=np.float32)
     beam += noise * np.sqrt(beam / np.float32(photons))
-    return _develop(-np.log(np.maximum(beam, 1e-4)), acquisition)
+    film = -np.log(np.maximum(beam, 1e-4))
+    # latitude: what is slow over the chest is weakened, what is fine stays
+    film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
+    image = _develop(film, acquisition)
+    height, width = image.shape
+    left, top, right, bottom = acquisition.collimation
+    image[: round(top * height)] = SHUTTER
+    image[height - round(bottom * height) :] = SHUTTER
+    image[:, : round(left * width)] = SHUTTER
+    image[:, width - round(right * width) :] = SHUTTER
+    return image
 
 
 def _develop(film: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
     """The film curve, then the histogram moved part of the way to a flat one."""
     inside = film[film > 0.45 * float(film.mean())]
-    low, high = (float(v) for v in np.percentile(inside[::7], (2.0, 98.5)))
-    low -= 0.16 * (high - low)
+    low, high = (float(v) for v in np.percentile(inside[::7], (1.5, 99.0)))
+    low -= 0.06 * (high - low)
     tone = np.clip((film - low) / (high - low), 0.0, 1.12).astype(np.float32) / np.float32(1.12)
     tone = tone ** np.float32(acquisition.gamma)
     counts, _ = np.histogram(tone, bins=_BINS, range=(0.0, 1.0))
@@ -107,4 +119,4 @@ def _develop(film: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
     curve = (1 - share) * grid + share * flat
     curve = 0.5 + (curve - 0.5) * acquisition.contrast
     levels = np.clip(np.rint(255.0 * np.clip(curve, 0.0, 1.0)), 0, 255).astype(np.uint8)
-    return levels[np.rint(tone * _BINS).astype(np.int32)]
+    return np.asarray(levels[np.rint(tone * _BINS).astype(np.int32)], dtype=np.uint8)

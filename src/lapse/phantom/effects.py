@@ -114,15 +114,15 @@ def _pleura(effects: Effects, finding: Finding, severity: float, sides: tuple[in
             push = max(0.0, severity - 0.65) * 55.0
         elif finding.name == "pneumothorax":
             effects.air[side] = max(effects.air[side], severity)
-            push = max(0.0, severity - 0.6) * 45.0
+            push = max(0.0, severity - 0.78) * 75.0
         elif finding.name == "blunting of the costophrenic angle":
             effects.blunt[side] = max(effects.blunt[side], 0.3 + 0.7 * severity)
             continue
         elif finding.name == "pleural thickening":
             if finding.zone in ("apical", "upper"):
-                effects.cap[side] = max(effects.cap[side], 6.0 + 11.0 * severity)
+                effects.cap[side] = max(effects.cap[side], 8.0 + 13.0 * severity)
             else:
-                effects.band[side] = max(effects.band[side], 4.0 + 9.0 * severity)
+                effects.band[side] = max(effects.band[side], 5.0 + 11.0 * severity)
             continue
         else:
             continue

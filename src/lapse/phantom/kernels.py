@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+_FAST = ("contract", "arcp", "nsz")  # what keeps nan, inf and the order of sums
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
     """The same function in machine code, on a single thread, safe after a fork."""
-    options = {"nogil": True, "fastmath": {"contract", "arcp", "nsz"}}
     try:
-        kernel = numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, nogil=True, fastmath=set(_FAST))(function)
     except RuntimeError:  # no writable cache folder: compile in every process
-        kernel = numba.njit(**options)(function)
+        kernel = numba.njit(nogil=True, fastmath=set(_FAST))(function)
     return cast(Function, kernel)

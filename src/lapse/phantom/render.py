@@ -18,13 +18,18 @@ from lapse.phantom.anatomy import Anatomy, build_anatomy
 from lapse.phantom.boxes import FractionBox, region_boxes
 from lapse.phantom.camera import make_camera, rays
 from lapse.phantom.detector import expose
+from lapse.phantom.devices import device_parts
 from lapse.phantom.effects import collect
 from lapse.phantom.kernels import Floats, Singles
+from lapse.phantom.lesion_shapes import Lesions
+from lapse.phantom.lesions import collect_lesions
+from lapse.phantom.markers import overlay
 from lapse.phantom.patient import Patient
 from lapse.phantom.skeleton import bone_tubes, clavicle_line, rib_cage, rib_tubes, spine_bones
 from lapse.phantom.splat import paint_blocks, paint_tubes
 from lapse.phantom.state import Visit
 from lapse.phantom.textures import texture_tile
+from lapse.phantom.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
 from lapse.phantom.volumes import soft_tissue
 
 MIN_SIZE, MAX_SIZE = 32, 3072
@@ -49,14 +54,15 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
     anatomy = build_anatomy(patient, collect(visit), acquisition)
     camera = _camera(anatomy, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
-    image = expose(integrals, acquisition, float(camera[14]))
+    image = overlay(expose(integrals, acquisition, float(camera[14])), acquisition)
     clavicles = (clavicle_line(anatomy, 0, acquisition), clavicle_line(anatomy, 1, acquisition))
     return Rendered(image, region_boxes(anatomy, camera, clavicles))
 
 
 def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:
     patient = anatomy.patient
-    middle = -42.0 * patient.height - 0.0
+    base = -(patient.dome_right + 0.5 * patient.dome_left) * patient.height - 47.0
+    middle = 0.5 * (anatomy.apex + base + 30.0 * (1.0 - anatomy.breath))  # never the findings
     scale = max(patient.width, patient.height) * (1.0 + 0.004 * max(patient.bmi - 24.0, 0.0))
     return make_camera(acquisition, size, middle=middle, scale=scale)
 
@@ -75,29 +81,60 @@ def line_integrals(
             *anatomy.hila[0],
             *anatomy.hila[1],
             float(camera[14]),
-            1.0,
+            0.35,
             0.25,
         ]
     )
-    lesions = np.zeros((0, 21))
+    lesions = collect_lesions(visit, anatomy)
+    hearts, gases = anatomy.hearts, anatomy.gases
+    if lesions.masses:
+        hearts = np.vstack([hearts, lesions.masses])
+    if lesions.gases:
+        gases = np.vstack([gases, lesions.gases])
     parts = soft_tissue(
         rays(camera),
         anatomy.table,
-        anatomy.hearts,
+        hearts,
         anatomy.domes,
         anatomy.extras,
-        anatomy.gases,
-        lesions,
+        gases,
+        lesions.rows(),
         texture_tile(),
         knobs,
     )
-    total = parts[0]
-    bones = np.zeros_like(total)
-    ribs = rib_cage(anatomy)
-    tubes = [rib_tubes(line, anatomy, number) for (_, number), line in ribs.items()]
-    paint_tubes(bones, np.vstack([*tubes, bone_tubes(anatomy, acquisition)]), camera)
-    blocks, more = spine_bones(anatomy)
-    paint_blocks(bones, blocks, camera)
-    paint_tubes(bones, more, camera)
-    total += bones
-    return total
+    total, aerated, solid = parts[0], parts[1], parts[2]
+    inside = np.zeros_like(total)
+    paint_tubes(inside, vessel_tubes(anatomy), camera)
+    for band in lesions.bands:
+        paint_tubes(inside, band, camera)
+    inside *= aerated
+    total += inside
+    if lesions.bodies:
+        airways = np.zeros_like(total)
+        paint_tubes(airways, bronchogram_tubes(anatomy), camera)
+        total += airways * solid
+    opaque = np.zeros_like(total)
+    devices, boxes = device_parts(visit, anatomy)
+    blocks, processes = spine_bones(anatomy)
+    tubes = [_ribs(anatomy, lesions), bone_tubes(anatomy, acquisition), processes, devices]
+    tubes += [airway_tubes(anatomy, acquisition), *lesions.dense]
+    paint_tubes(opaque, np.vstack(tubes), camera)
+    paint_blocks(opaque, np.vstack([blocks, boxes]), camera)
+    total += opaque
+    return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
+
+
+def _ribs(anatomy: Anatomy, lesions: Lesions) -> Floats:
+    """All ribs; a broken one is cut, and its outer part displaced."""
+    rows: list[Floats] = []
+    for (side, number), line in rib_cage(anatomy).items():
+        tubes = rib_tubes(line, anatomy, number)
+        for broken_side, broken, share, move in lesions.broken:
+            if (broken_side, broken) == (side, number):
+                cut = int(share * len(tubes))
+                fade = np.clip(1.0 - np.arange(len(tubes) - cut) / 30.0, 0.0, 1.0)
+                tubes[cut:, 2] += move * fade
+                tubes[cut:, 6] += move * np.append(fade[1:], fade[-1])
+                tubes = np.delete(tubes, (cut - 1, cut, cut + 1), axis=0)
+        rows.append(tubes)
+    return np.vstack(rows)

@@ -17,8 +17,8 @@ from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.volumes import Column
 
-CORTEX = 0.034  # per mm, over soft tissue
-MARROW = 0.0062
+CORTEX = 0.042  # per mm, over soft tissue
+MARROW = 0.0075
 # where each rib ends, in degrees around the chest from the spine
 _ENDS = (158, 150, 147, 144, 141, 137, 132, 122, 112, 103, 72, 42)
 _STRETCH = (0.93, 0.99) + (1.0,) * 8 + (0.97, 0.9)
@@ -158,8 +158,8 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
         )
         wide = (15.5 + 0.62 * max(number, 0)) * patient.width
         tall = 0.5 * gap - 2.1
-        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.15 * dense, 0.1 * dense])
-        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.05, 0.05 * dense])
+        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.055 * dense, 0.06 * dense])
+        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.03, 0.04 * dense])
         if number < -2:
             continue
         for sign in SIGNS:  # transverse processes and pedicles
@@ -168,7 +168,7 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
             size = np.array([4.2, 3.4])
             tubes.append(tubes_of(np.array([root, tip]), size, 0.012 * dense))
             ring = np.array([(root[0], -70.0, root[2] - 2), (root[0], -78.0, root[2])])
-            tubes.append(tubes_of(ring, 4.6, CORTEX * dense, wall=1.6, inside=0.004 * dense))
+            tubes.append(tubes_of(ring, 4.6, 0.016 * dense, wall=1.6, inside=0.002 * dense))
         process = np.array([(x, -88.0, z - 4), (x + 1, -104.0, z - 10), (x, -113.0, z - 17)])
         tubes.append(
             tubes_of(process, np.array([2.4, 3.0, 3.4]), 0.02 * dense, wall=1.2, inside=0.006)

@@ -62,9 +62,12 @@ def draw_tubes(
             + (tubes[i, 5] - tubes[i, 1]) ** 2
             + (tubes[i, 6] - tubes[i, 2]) ** 2
         )
-        steps = max(1, int(np.ceil(run / max(0.6, step_share * min(r0, r1)))))
-        mass = length / steps
         mu, wall, inside = tubes[i, 8], tubes[i, 9], tubes[i, 10]
+        stride = step_share * min(r0, r1)
+        if wall > 0.0:
+            stride = min(stride, 1.4 * wall * m0)
+        steps = max(1, int(np.ceil(run / max(0.6, stride))))
+        mass = length / steps
         for k in range(steps):
             t = (k + 0.5) / steps
             u, v = u0 + t * (u1 - u0), v0 + t * (v1 - v0)
@@ -122,21 +125,23 @@ def tubes_of(
     return rows
 
 
+@compiled
 def smooth_line(points: Floats, count: int) -> Floats:
     """`count` points on a smooth curve through the given ones. # [n, 3] -> [count, 3]"""
-    knots = np.linspace(0.0, 1.0, len(points))
-    padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    at = np.linspace(0.0, 1.0, count)
-    piece = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(points) - 2)
-    t = ((at - knots[piece]) * (len(points) - 1))[:, None]
-    p0, p1, p2, p3 = (padded[piece + k] for k in range(4))
-    curve = 0.5 * (
-        2 * p1
-        + (p2 - p0) * t
-        + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-        + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    )
-    return np.asarray(curve, dtype=np.float64)
+    last = points.shape[0] - 1
+    out = np.empty((count, 3))
+    for i in range(count):
+        at = i / (count - 1) * last
+        k = min(int(at), last - 1)
+        t = at - k
+        for axis in range(3):
+            p1, p2 = points[k, axis], points[k + 1, axis]
+            p0 = points[k - 1, axis] if k > 0 else 2 * p1 - p2
+            p3 = points[k + 2, axis] if k + 1 < last else 2 * p2 - p1
+            out[i, axis] = p1 + 0.5 * t * (
+                (p2 - p0) + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * p1 - p0 - 3 * p2 + p3))
+            )
+    return out
 
 
 def paint_tubes(image: Singles, tubes: Floats, camera: Floats, step: float = 0.4) -> None:

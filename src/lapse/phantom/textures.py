@@ -1,8 +1,8 @@
 """One periodic tile of noise, the grain of every simulated tissue and lesion.
 
-Its power falls with the cube of the frequency, about as in chest radiographs (slope near -3.2
-over 4 to 120 cycles per image). Patients, visits and lesions read it from different places, so
-one tile, the same in every process, serves all.
+Its power falls with the frequency to the power -4.4; read at several scales it gives the slope
+of chest radiographs (near -3.2 over 4 to 120 cycles per image). Patients and lesions read it
+from different places, so one tile, the same in every process, serves all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def texture_tile() -> Singles:
     down = np.fft.fftfreq(TILE_SIZE)[:, None]
     across = np.fft.rfftfreq(TILE_SIZE)[None, :]
     frequency = np.hypot(down, across)
-    shape = 1.0 / (frequency**2 + 0.02**2) ** 0.75
+    shape = 1.0 / (frequency**2 + 0.016**2) ** 1.1
     shape[0, 0] = 0.0
     noise = np.fft.irfft2(white * shape, s=(TILE_SIZE, TILE_SIZE))
     noise /= noise.std()

@@ -23,6 +23,7 @@ from lapse.phantom.kernels import Floats, Singles, compiled
 Z_LOW, Z_ROWS = -360.0, 640  # the table starts 360 mm below the carina
 MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
 BODY_POWER, CAVITY_POWER = 2.5, 2.35
+RIM = 256  # steps of the superellipse's table
 TILE_MM = 2.0  # mm per cell of the texture tile
 
 
@@ -60,33 +61,49 @@ AORTA_Y, SPINE_Y = -48.0, -62.0
 @compiled
 def sample(tile: Singles, x: float, z: float) -> float:
     """The periodic texture at a place in mm."""
-    size = tile.shape[0]
+    mask = tile.shape[0] - 1  # the size is a power of two
     u, v = x / TILE_MM, z / TILE_MM
     c, r = int(np.floor(u)), int(np.floor(v))
     fu, fv = u - c, v - r
-    c0, r0 = c % size, r % size
-    c1, r1 = (c0 + 1) % size, (r0 + 1) % size
+    c0, r0 = c & mask, r & mask
+    c1, r1 = (c + 1) & mask, (r + 1) & mask
     top = tile[r0, c0] * (1 - fu) + tile[r0, c1] * fu
     low = tile[r1, c0] * (1 - fu) + tile[r1, c1] * fu
-    return top * (1 - fv) + low * fv
+    return float(top * (1 - fv) + low * fv)
 
 
 @compiled
-def ball(ray: Floats, e: Floats) -> tuple[float, float, float]:
-    """Where a ray meets an ellipsoid: first and last depth, squared least distance.
+def profile(rims: Floats, which: int, share: float) -> float:
+    """The half depth of a superellipse at a share of its half width, from a table."""
+    place = RIM * np.sqrt(1.0 - share)
+    low = int(place)
+    return float(rims[which, low] + (place - low) * (rims[which, low + 1] - rims[which, low]))
 
-    `e` is (x, y, z, three half axes, cosine, sine of the turn in the frontal plane).
+
+@compiled
+def ball(
+    x0: float, kx: float, z0: float, kz: float, solids: Floats, i: int, reach: float
+) -> tuple[float, float, float]:
+    """Where a ray meets ellipsoid `i`: first and last depth, squared least distance.
+
+    A row is (x, y, z, three half axes, cosine, sine of the turn in the frontal plane, ...).
+    Rays that pass farther from the middle than `reach` times its size are not looked at.
     """
-    x, z = ray[0] + ray[1] * e[1] - e[0], ray[2] + ray[3] * e[1] - e[2]
-    p0 = (e[6] * x - e[7] * z) / e[3]
-    q0 = (e[7] * x + e[6] * z) / e[5]
-    p1 = (e[6] * ray[1] - e[7] * ray[3]) / e[3]
-    q1 = (e[7] * ray[1] + e[6] * ray[3]) / e[5]
-    d1 = 1.0 / e[4]
+    y0 = solids[i, 1]
+    x, z = x0 + kx * y0 - solids[i, 0], z0 + kz * y0 - solids[i, 2]
+    wide, tall = solids[i, 3], solids[i, 5]
+    co, si = solids[i, 6], solids[i, 7]
+    if abs(x) > reach * (abs(co) * wide + abs(si) * tall):
+        return y0, y0, 9.0
+    if abs(z) > reach * (abs(si) * wide + abs(co) * tall):
+        return y0, y0, 9.0
+    p0, q0 = (co * x - si * z) / wide, (si * x + co * z) / tall
+    p1, q1 = (co * kx - si * kz) / wide, (si * kx + co * kz) / tall
+    d1 = 1.0 / solids[i, 4]
     a = p1 * p1 + q1 * q1 + d1 * d1
     b = p0 * p1 + q0 * q1
     least = p0 * p0 + q0 * q0 - b * b / a
-    middle = e[1] - b / a
+    middle = y0 - b / a
     if least >= 1.0:
         return middle, middle, least
     half = np.sqrt((1.0 - least) / a)
@@ -94,28 +111,21 @@ def ball(ray: Floats, e: Floats) -> tuple[float, float, float]:
 
 
 @compiled
-def dome_interval(ray: Floats, dome: Floats, y: float) -> tuple[float, float]:
-    """The depths at which a ray is below a diaphragm.
-
-    `dome` is (x, y, z of the top, curve radii towards the side, the middle, back, front).
-    """
-    ends = np.empty(2)
-    for way in range(2):
-        at = dome[1]
-        for _ in range(2):
-            x = ray[0] + ray[1] * at - dome[0]
-            outward = x * dome[7] > 0
-            drop = x * x / (2 * (dome[3] if outward else dome[4]))
-            over = dome[2] - drop - (ray[2] + ray[3] * at)
-            if over <= 0.0:
-                at = dome[1]
-                break
-            reach = np.sqrt(2 * over * (dome[5] if way == 0 else dome[6]))
-            at = dome[1] - reach if way == 0 else dome[1] + reach
-        ends[way] = at
-    if ends[1] - ends[0] < 1e-6:
-        return y, y
-    return ends[0], ends[1]
+def _dome_end(
+    x0: float, kx: float, z0: float, kz: float, domes: Floats, side: int, radius: float
+) -> float:
+    """One end of the interval under a diaphragm; a negative radius is the back."""
+    at = domes[side, 1]
+    for _ in range(2):
+        x = x0 + kx * at - domes[side, 0]
+        outward = x * domes[side, 7] > 0
+        drop = x * x / (2 * (domes[side, 3] if outward else domes[side, 4]))
+        over = domes[side, 2] - drop - (z0 + kz * at)
+        if over <= 0.0:
+            return float(domes[side, 1])
+        reach = np.sqrt(2 * over * abs(radius))
+        at = domes[side, 1] + (reach if radius > 0.0 else -reach)
+    return float(at)
 
 
 @compiled
@@ -159,40 +169,48 @@ def soft_tissue(
     """
     height, width = beams.shape[0], beams.shape[1]
     out = np.zeros((3, height, width), dtype=np.float32)
-    cuts = np.empty((24, 2))
+    cuts = np.empty((8 + hearts.shape[0], 2))
+    rims = np.empty((2, RIM + 2))
+    for k in range(RIM + 2):
+        share = max(0.0, 1.0 - (k / RIM) ** 2)
+        rims[0, k] = (1.0 - share**BODY_POWER) ** (1.0 / BODY_POWER)
+        rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
     half_pixel = knobs[10]
+    widest = 0.0  # no heart or vessel beyond this distance from the middle
+    for k in range(hearts.shape[0]):
+        widest = max(widest, abs(hearts[k, 0]) + max(hearts[k, 3], hearts[k, 5]) + 30.0)
     for r in range(height):
         for c in range(width):
-            ray = beams[r, c]
-            z = ray[2] - 12.0 * ray[3]
+            x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
+            z = z0 - 12.0 * kz
             place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
             low = int(place)
             part = place - low
             for k in range(table.shape[1]):
                 t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             # the body
-            x = ray[0] + ray[1] * t[2]
+            x = x0 + kx * t[2]
             share = abs(x) / t[0]
             thick = 0.0
             if share < 1.0:
-                thick = 2 * t[1] * (1.0 - share**BODY_POWER) ** (1.0 / BODY_POWER)
+                thick = 2 * t[1] * profile(rims, 0, share)
             added = 0.0
             for k in range(extras.shape[0]):
-                near, far, _ = ball(ray, extras[k])
+                near, far, least = ball(x0, kx, z0, kz, extras, k, 1.1)
                 if far > near:
                     if extras[k, 8] < 0.0:
                         thick = max(thick, far - near)
                     else:
-                        added += extras[k, 8] * (far - near)
+                        added += extras[k, 8] * (far - near) * np.sqrt(1.0 - least)
             total = thick + added
             if total <= 0.0:
                 continue
-            coarse = sample(tile, ray[0] * 0.6 + knobs[1], ray[2] * 0.6 + knobs[0])
+            coarse = sample(tile, x0 * 0.6 + knobs[1], z0 * 0.6 + knobs[0])
             integral = MU_SOFT * total * (1.0 + 0.018 * coarse)
             # the chest cavity of one side
             middle = t[7]
-            x = ray[0] + ray[1] * t[6] - middle
+            x = x0 + kx * t[6] - middle
             side = 0 if x < 0.0 else 1
             x = abs(x)
             wall = t[3 + side]
@@ -201,38 +219,40 @@ def soft_tissue(
                 inner_w, inner_d = wall - fluid, t[5] - fluid
                 mid_y = t[6]
                 if inner_w > 0.5 and inner_d > 0.5 and x < inner_w:
-                    share = (x / inner_w) ** CAVITY_POWER
-                    half = inner_d * (1.0 - share) ** (1.0 / CAVITY_POWER)
+                    half = inner_d * profile(rims, 1, x / inner_w)
                     first, last = mid_y - half + t[20 + side], mid_y + half
                     count = 0
-                    a, b = dome_interval(ray, domes[side], mid_y)
+                    a = _dome_end(x0, kx, z0, kz, domes, side, -domes[side, 5])
+                    b = _dome_end(x0, kx, z0, kz, domes, side, domes[side, 6])
                     if b > a:
                         cuts[count, 0], cuts[count, 1] = a, b
                         count += 1
                     # mediastinum, aorta and spine: upright cylinders
                     span = 0.5 * (t[8] + t[9])
-                    xm = ray[0] + ray[1] * t[11] - middle - 0.5 * (t[9] - t[8])
+                    xm = x0 + kx * t[11] - middle - 0.5 * (t[9] - t[8])
                     share = (xm / span) ** 2
                     if share < 1.0:
-                        half = t[10] * np.sqrt(1.0 - share)
+                        half = t[10] * np.sqrt((1.0 - share) * np.sqrt(1.0 - share))
                         cuts[count, 0], cuts[count, 1] = t[11] - half, t[11] + half
                         count += 1
-                    xm = ray[0] + ray[1] * AORTA_Y - t[12]
+                    xm = x0 + kx * AORTA_Y - t[12]
                     if abs(xm) < t[13]:
                         half = np.sqrt(t[13] * t[13] - xm * xm)
                         cuts[count, 0], cuts[count, 1] = AORTA_Y - half, AORTA_Y + half
                         count += 1
-                    xm = ray[0] + ray[1] * SPINE_Y - t[14]
+                    xm = x0 + kx * SPINE_Y - t[14]
                     if abs(xm) < t[15]:
-                        half = 1.3 * np.sqrt(t[15] * t[15] - xm * xm)
-                        cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.5 * half, SPINE_Y + half
+                        half = 22.0 * (1.0 - (xm / t[15]) ** 2)
+                        cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.3 * half, SPINE_Y + half
                         count += 1
-                    for k in range(hearts.shape[0]):
-                        a, b, _ = ball(ray, hearts[k])
+                    near_heart = hearts.shape[0] if x < widest else 0
+                    for k in range(near_heart):
+                        a, b, _ = ball(x0, kx, z0, kz, hearts, k, 1.1)
                         if b > a:
                             cuts[count, 0], cuts[count, 1] = a, b
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
+                    free *= min(1.0, x / 14.0)  # the lungs thin out where they meet
                     lung = free
                     full = max(last - first, 1.0)
                     line = 0.0
@@ -251,24 +271,23 @@ def soft_tissue(
                             inward = (w2 - x) / np.sqrt(1.0 + slope * slope)
                             width_of = max(0.8, half_pixel)
                             fade = min(1.0, air / 4.0)
-                            line = fade * 0.085 / width_of * np.exp(-((inward / width_of) ** 2))
+                            line = fade * 0.17 / width_of * np.exp(-((inward / width_of) ** 2))
                             if x < w2:
-                                share = (x / w2) ** CAVITY_POWER
-                                half = d2 * (1.0 - share) ** (1.0 / CAVITY_POWER)
+                                half = d2 * profile(rims, 1, x / w2)
                                 lung = free * min(1.0, 2 * half / full)
                                 cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
                                 lung *= cover
                     # what the lung holds
-                    noise = sample(tile, ray[0] + knobs[0], ray[2] + knobs[1])
-                    fine = sample(tile, 3.1 * ray[0] + knobs[1], 3.1 * ray[2] + knobs[0])
-                    grain = 1.0 + knobs[11] * (0.09 * noise + 0.13 * fine)
+                    noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
+                    fine = sample(tile, 3.1 * x0 + knobs[1], 3.1 * z0 + knobs[0])
+                    grain = 1.0 + knobs[11] * (0.1 * noise + 0.16 * fine)
                     mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
                     haze = knobs[4 + side]
                     if haze > 0.0:
-                        hx = (ray[0] - knobs[6 + 2 * side]) / 62.0
-                        hz = (ray[2] + 12.0 - knobs[7 + 2 * side]) / 78.0
+                        hx = (x0 - knobs[6 + 2 * side]) / 62.0
+                        hz = (z0 + 12.0 - knobs[7 + 2 * side]) / 78.0
                         spread = 0.25 + np.exp(-hx * hx - hz * hz)
-                        patch = max(0.1, 1.0 + 0.42 * noise + 0.25 * fine)
+                        patch = max(0.2, 1.0 + 0.2 * noise + 0.12 * fine)
                         mu += haze * 0.0062 * spread * patch
                     if air > 0.3 and lung > 0.0:
                         mu *= 1.0 + min(1.2, air / 45.0)  # a retracted lung is denser
@@ -278,34 +297,36 @@ def soft_tissue(
                     solid = 0.0
                     weight = min(1.0, lung / (0.7 * full))
                     for k in range(lesions.shape[0]):
-                        row = lesions[k]
-                        if row[16] * (ray[0] - middle) < 0.0:
+                        if lesions[k, 16] * (x0 - middle) < 0.0:
                             continue
-                        near, far, least = ball(ray, row)
+                        near, far, least = ball(x0, kx, z0, kz, lesions, k, 1.7)
                         if least > 2.6:
                             continue
-                        zm = ray[2] + ray[3] * row[1]
-                        xm = ray[0] + ray[1] * row[1]
-                        px, pz = xm - row[0] + row[11], zm - row[2] + row[12]
-                        edge = sample(tile, px, pz) + 0.5 * sample(tile, 2.7 * px, 2.7 * pz)
-                        distance = np.sqrt(max(0.0, least)) + row[9] * edge
+                        zm = z0 + kz * lesions[k, 1]
+                        xm = x0 + kx * lesions[k, 1]
+                        px, pz = (
+                            xm - lesions[k, 0] + lesions[k, 11],
+                            zm - lesions[k, 2] + lesions[k, 12],
+                        )
+                        edge = sample(tile, px, pz) + 0.3 * sample(tile, 3.3 * px, 3.3 * pz)
+                        distance = np.sqrt(max(0.0, least)) + lesions[k, 9] * edge
                         if distance >= 1.0:
                             continue
-                        bulk = (1.0 - max(0.0, distance) ** 2) ** row[14]
-                        if row[20] > 0.0:  # a fissure
-                            beyond = row[17] * xm + row[18] * zm - row[19]
-                            bulk *= min(1.0, max(0.0, 0.5 + beyond / row[20]))
+                        bulk = (1.0 - max(0.0, distance) ** 2) ** lesions[k, 14]
+                        if lesions[k, 20] > 0.0:  # a fissure
+                            beyond = lesions[k, 17] * xm + lesions[k, 18] * zm - lesions[k, 19]
+                            bulk *= min(1.0, max(0.0, 0.5 + beyond / lesions[k, 20]))
                         speck = sample(tile, 1.9 * pz + 31.0, 1.9 * px + 77.0)
-                        patch = max(0.05, 1.0 + row[13] * speck)
-                        amount = row[8] * 2.0 * row[4] * bulk * patch * weight
+                        patch = max(0.05, 1.0 + lesions[k, 13] * speck)
+                        amount = lesions[k, 8] * 2.0 * lesions[k, 4] * bulk * patch * weight
                         integral += amount
-                        cover = min(1.0, bulk * patch * weight * row[15])
+                        cover = min(1.0, bulk * patch * weight * lesions[k, 15])
                         solid = max(solid, cover)
                         alive *= 1.0 - 0.75 * cover
                     out[1, r, c] = min(1.0, lung / 75.0) * alive
                     out[2, r, c] = solid
             for k in range(gases.shape[0]):
-                near, far, _ = ball(ray, gases[k])
+                near, far, _ = ball(x0, kx, z0, kz, gases, k, 1.1)
                 if far > near:
                     integral -= gases[k, 8] * (far - near)
             out[0, r, c] = max(0.0, integral)
