@@ -88,7 +88,7 @@ def test_pickled_and_misfitting_weights_are_refused(tmp_path):
         load_gpt2(GPT2(TINY, tuple(range(256))), str(tmp_path))
     theirs().save_pretrained(tmp_path)
     deeper = TINY.model_copy(update={"layers": 3})
-    with pytest.raises(ValueError, match="does not fit .* in 12 tensors"):
+    with pytest.raises(ValueError, match=r"does not fit .* in 12 tensors"):
         load_gpt2(GPT2(deeper), str(tmp_path))
 
 

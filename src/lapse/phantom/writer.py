@@ -19,6 +19,8 @@ import multiprocessing
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -162,9 +164,18 @@ def _patients(
     if config.processes == 1:
         yield from map(one, work)
         return
+    # An executor, not a multiprocessing.Pool: a worker that cannot start ends the run with an
+    # error, where a Pool would start it again for ever.
     context = multiprocessing.get_context("spawn")
-    pool = stack.enter_context(context.Pool(min(config.processes, config.patients)))
-    yield from pool.imap(one, work, chunksize=2)
+    workers = min(config.processes, config.patients)
+    pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+    try:
+        yield from pool.map(one, work, chunksize=2)
+    except BrokenProcessPool:
+        raise ValueError(
+            "a simulating process ended early: out of memory, or simulate was called outside "
+            'an `if __name__ == "__main__":` block; use processes=1'
+        ) from None
 
 
 def _write(out: Path, config: SimulateConfig, item: tuple[int, str]) -> PatientFiles:
