@@ -13,6 +13,7 @@ LAYERS = (
     ("methods", "systems", "samples"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
+    ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
     ("answer", "demo", "web"),
     ("cli",),

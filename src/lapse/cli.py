@@ -116,6 +116,7 @@ def prepare(
     size: Annotated[int, typer.Option(min=16, help="Training side in pixels.")] = 448,
     protocol: Annotated[str, typer.Option(help="patient-safe or published.")] = "patient-safe",
     priors: Annotated[str, typer.Option(help="References to priors: rules or none.")] = "rules",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
 ) -> None:
     """Read raw trees (ROOTS... OUT) into one store: records as Parquet, pixels once."""
     if len(roots) < 2:
@@ -132,6 +133,7 @@ def prepare(
             protocol=protocol,
             priors=priors,
             progress=progress,
+            workers=workers,
         )
     for line in report.lines():
         say(line)

@@ -117,19 +117,19 @@ def render_page(page: Page) -> str:
     if page.tables:
         parts.append("<h2>Scores</h2>")
         parts += [_table(table) for table in page.tables]
+    if page.charts:
+        parts.append("<h2>Learning curves</h2>")
+        parts.append('<div class="charts">' + "".join(map(_chart, page.charts)) + "</div>")
     if page.pairs:
         parts.append("<h2>Test pairs</h2>")
         parts += [_pair(case, number) for number, case in enumerate(page.pairs, start=1)]
     if page.grounding:
         parts.append("<h2>Where the model looks</h2>")
         parts += [_grounding(item) for item in page.grounding]
-    if page.charts:
-        parts.append("<h2>Learning curves</h2>")
-        parts.append('<div class="charts">' + "".join(map(_chart, page.charts)) + "</div>")
     if page.provenance:
         parts.append("<h2>Where these numbers come from</h2>")
         rows = tuple((key, value) for key, value in page.provenance.items())
-        parts.append(_table(Table("", ("what", "value"), rows)))
+        parts.append(_table(Table("", ("what", "value"), rows), kind="facts"))
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -143,7 +143,7 @@ def _escape(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, kind: str = "scores") -> str:
     head = "".join(f"<th>{_escape(name)}</th>" for name in table.columns)
     rows = []
     for row in table.rows:
@@ -153,7 +153,7 @@ def _table(table: Table) -> str:
     title = f"<caption>{_escape(table.title)}</caption>" if table.title else ""
     note = f'<p class="note">{_escape(table.note)}</p>' if table.note else ""
     return (
-        f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead>'
+        f'<div class="scroll"><table class="{kind}">{title}<thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
     )
 
@@ -168,7 +168,7 @@ def _image(pixels: Pixels, alt: str) -> str:
 def _pair(case: PairCase, number: int) -> str:
     style = "right" if case.is_right else "wrong"
     return (
-        f'<section class="pair"><h3>Pair {number}</h3><div class="images">'
+        f'<section class="pair"><h3>Pair {number}</h3><div class="seen"><div class="images">'
         f"<figure>{_image(case.reference, f'reference image of pair {number}')}"
         "<figcaption>reference</figcaption></figure>"
         f"<figure>{_image(case.main, f'main image of pair {number}')}"
@@ -176,7 +176,7 @@ def _pair(case: PairCase, number: int) -> str:
         f"<dt>Question</dt><dd>{_escape(case.question)}</dd>"
         f"<dt>Truth</dt><dd>{_escape(case.truth)}</dd>"
         f'<dt>Answer</dt><dd class="{style}">{_escape(case.answer) or "(empty)"}</dd>'
-        f"<dt>Changes</dt><dd>{_escape(case.verdict)}</dd></dl></section>"
+        f"<dt>Changes</dt><dd>{_escape(case.verdict)}</dd></dl></div></section>"
     )
 
 
@@ -269,7 +269,7 @@ def _chart(chart: Chart) -> str:
 STYLE = """
 :root{color-scheme:light}
 body{margin:0;background:#f6f7f8;color:#1b1f23;font:15px/1.5 system-ui,sans-serif}
-main{max-width:980px;margin:0 auto;padding:24px 20px 60px}
+main{max-width:1180px;margin:0 auto;padding:24px 20px 60px}
 h1{font-size:26px;margin:0 0 8px}h2{font-size:20px;margin:34px 0 10px}
 h3{font-size:16px;margin:0 0 8px}
 .safety{background:#fff4d6;border-left:4px solid #e69f00;padding:8px 12px}
@@ -277,13 +277,15 @@ h3{font-size:16px;margin:0 0 8px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;background:#fff;margin:12px 0;font-size:13.5px}
 caption{text-align:left;font-weight:600;padding:4px 0}
-th,td{padding:5px 9px;border-bottom:1px solid #e1e5e9;text-align:right;white-space:nowrap}
+th,td{padding:5px 8px;border-bottom:1px solid #e1e5e9;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{background:#eef1f4}
 tr.marked td{font-weight:600;background:#eef6fc}
+table.facts td,table.facts th{text-align:left;white-space:normal}
 .pair{background:#fff;border:1px solid #e1e5e9;border-radius:6px;padding:14px;margin:14px 0}
-.images{display:flex;gap:10px;flex-wrap:wrap}figure{margin:0}figcaption{font-size:13px;color:#4a5560}
-.images img{width:260px;max-width:100%;background:#000}
-dl{display:grid;grid-template-columns:86px 1fr;gap:4px 10px;margin:10px 0 0}
+.seen{display:flex;gap:22px;flex-wrap:wrap}.seen dl{flex:1;min-width:300px}
+.images{display:flex;gap:10px}figure{margin:0}figcaption{font-size:13px;color:#4a5560}
+.images img{width:250px;max-width:100%;background:#000}
+dl{display:grid;grid-template-columns:80px 1fr;gap:8px 10px;margin:0;align-content:start}
 dt{color:#4a5560}dd{margin:0}
 .right{color:#00664a}.wrong{color:#a33a00}
 .ground{display:flex;gap:16px;flex-wrap:wrap}

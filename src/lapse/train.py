@@ -27,7 +27,7 @@ from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed
 from lapse.data.store import open_store
-from lapse.loader import TrainingData, fixed_batches, prefetched, read_training_data
+from lapse.loader import TrainingData, prefetched, read_training_data
 from lapse.optim import (
     build_optimizer,
     clip_gradients,
@@ -48,6 +48,7 @@ from lapse.runs import (
     without_pretrained,
     write_run,
 )
+from lapse.watch import HeldOut, autocast
 from lapse.world import World, asked_to_stop, open_world
 
 Say = Callable[[str], None]
@@ -135,6 +136,7 @@ class _Loop:
     ) -> None:
         self.config, self.folder, self.world, self.ears = config, folder, world, ears
         self.stream, self.held_out = data.stream, data.held_out
+        self.watch = HeldOut(data, config)
         self.total = self.stream.total_steps
         self.names = ("loss", *(f"loss/{task.name}" for task in self.stream.table.tasks))
         self.window: dict[str, list[float]] = {}
@@ -207,7 +209,7 @@ class _Loop:
         found: list[tuple[str, Tensor, float]] = []
         for index, (batch, weight) in enumerate(zip(pieces, weights, strict=True)):
             with self._no_sync(index + 1 < len(pieces)):
-                with self._autocast():
+                with autocast(self.world, self.config.loop.precision):
                     losses = self.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
@@ -236,39 +238,17 @@ class _Loop:
         self.log.write(done, values)
         self.window = {}
 
-    @torch.no_grad()
     def _validate(self, done: int) -> None:
-        """Mean held-out loss per token of each task, on the same samples every time."""
         if not self.held_out:
             return
-        self.model.eval()
-        names = list(self.held_out)
-        sums = []
-        for name in names:
-            table, rows = self.held_out[name]
-            loss_sum = weight_sum = 0.0
-            size = max(1, self.config.loop.batch_size // self.config.loop.accumulate)
-            batches = fixed_batches(table, rows, self.stream.pixels, self.config, size=size)
-            for index, (_, batch) in enumerate(batches):
-                if index % self.world.size == self.world.rank:
-                    weight = float(self.model.weight(batch))
-                    with self._autocast():
-                        losses = self.model.loss(batch.to(self.world.device))
-                    # The task's own loss is free of label smoothing where a model smooths.
-                    loss_sum += float(losses.get(f"loss/{name}", losses["loss"])) * weight
-                    weight_sum += weight
-            sums += [loss_sum, weight_sum]
-        self.model.train()
-        totals = self.world.sum(sums)
-        means = {
-            f"validate/{name}": totals[2 * index] / totals[2 * index + 1]
-            for index, name in enumerate(names)
-        }
-        self.validation = {**means, "validate/loss": sum(totals[::2]) / sum(totals[1::2])}
+        self.validation = self.watch.losses(self.model, self.world)
         if not all(math.isfinite(value) for value in self.validation.values()):
             raise ValueError(f"step {done}: held-out loss {self.validation} is not finite")
         self.log.write(done, self.validation)
-        shown = ", ".join(f"{name[9:]} {value:.4f}" for name, value in self.validation.items())
+        shown = ", ".join(
+            f"{name.removeprefix('validate/')} {value:.4f}"
+            for name, value in self.validation.items()
+        )
         self.ears.say(f"step {done} of {self.total}: held-out loss {shown}")
 
     def _save(self, done: int) -> None:
@@ -288,11 +268,6 @@ class _Loop:
                 keep=self.config.loop.keep_checkpoints,
             )
         self.world.wait()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        kind, wanted = self.world.device.type, self.config.loop.precision
-        is_half = wanted == "bf16" or (wanted == "auto" and kind == "cuda")
-        return torch.autocast(kind, dtype=torch.bfloat16) if is_half else nullcontext()
 
     def _no_sync(self, is_open: bool) -> AbstractContextManager[object]:
         if is_open and isinstance(self.losses, DistributedDataParallel):

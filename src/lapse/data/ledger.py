@@ -14,7 +14,7 @@ class Ledger:
     ['1 x no frontal view (study 51000001)']
     """
 
-    def __init__(self, num_examples: int = 5) -> None:
+    def __init__(self, num_examples: int = 3) -> None:
         self.num_examples = num_examples
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}

@@ -17,6 +17,7 @@ MODEL = "lapse, tiny"
 REGIONS = "lapse, tiny: regions"
 TASKS = ("cap", "aref", "gcap", "caref")
 NUM_PAIRS = 6
+GAP_TITLE = "Stage 1: what another patient's image costs (0: blind)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +79,32 @@ def _charts(folder: Path) -> list[Chart]:
         points = series(lines, "validate/diff_vqa")
         stage_two.append(Curve(f"{name}, held out", points, is_held_out=True))
         stage_two.append(Curve(f"{name}, training", series(lines, "loss/diff_vqa")))
+    gaps = tuple(
+        Curve(f"{task}, held out", series(pretrain, f"image_gap/{task}"), is_held_out=True)
+        for task in TASKS
+    )
     return [
         Chart("Stage 1: four tasks on held-out patients", held_out),
         Chart("Stage 2: difference questions", tuple(stage_two)),
+        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)"),
     ]
 
 
 def _held_out_sentence(charts: Sequence[Chart]) -> str:
-    parts = []
+    parts, risen = [], []
     for chart in charts:
+        if chart.title == GAP_TITLE:
+            continue
         for curve in chart.curves:
             if curve.is_held_out and curve.points:
+                name = curve.name.removesuffix(", held out")
                 first, last = curve.points[0][1], curve.points[-1][1]
-                parts.append(f"{curve.name.removesuffix(', held out')} {first:.2f} to {last:.2f}")
-    return "Loss on held-out patients, first to last: " + "; ".join(parts) + "."
+                parts.append(f"{name} {first:.2f} to {last:.2f}")
+                if not last < first:
+                    risen.append(name)
+    verdict = f"These did not fall: {', '.join(risen)}." if risen else "All of them fell."
+    listed = "; ".join(parts)
+    return f"Loss on held-out patients, first to last: {listed}. {verdict}"
 
 
 def _cell(scores: Mapping[str, Score], name: str) -> str:

@@ -1,0 +1,86 @@
+"""Held-out losses while a run trains, and whether the model looks at its images at all.
+
+A text prior alone makes every loss fall for thousands of steps. So each held-out row is read
+twice, with its own images and with another patient's:
+
+    image_gap/<task> = loss with the other images - loss with its own     (per target token)
+
+Zero means blind, whatever the loss; the step where it leaves zero is the end of the plateau.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+import torch
+
+from lapse.batch import Batch
+from lapse.config import RunConfig
+from lapse.loader import TrainingData, fixed_batches
+from lapse.runs import AnyModel
+from lapse.world import World
+
+
+def autocast(world: World, precision: str) -> AbstractContextManager[object]:
+    """bf16 where it is asked for, or "auto" on a GPU."""
+    kind = world.device.type
+    is_half = precision == "bf16" or (precision == "auto" and kind == "cuda")
+    return torch.autocast(kind, dtype=torch.bfloat16) if is_half else nullcontext()
+
+
+class HeldOut:
+    """The same held-out rows of each task, every time.
+
+    Args:
+        data: reads its `held_out` rows and its pixels.
+        config: the run.
+    """
+
+    def __init__(self, data: TrainingData, config: RunConfig) -> None:
+        self.rows = data.held_out
+        self.pixels = data.stream.pixels
+        self.config = config
+
+    @torch.no_grad()
+    def losses(self, model: AnyModel, world: World) -> dict[str, float]:
+        """Mean loss per target token: "validate/<task>", "image_gap/<task>", "validate/loss".
+
+        The model is in training mode again afterwards. Ranks share the work.
+        """
+        model.eval()
+        names = list(self.rows)
+        totals = world.sum([value for name in names for value in self._task(model, world, name)])
+        model.train()
+        found = {}
+        for index, name in enumerate(names):
+            loss, tokens, gap, compared = totals[4 * index : 4 * index + 4]
+            found[f"validate/{name}"] = loss / tokens
+            if compared:
+                found[f"image_gap/{name}"] = gap / compared
+        return {**found, "validate/loss": sum(totals[::4]) / sum(totals[1::4])}
+
+    def _task(self, model: AnyModel, world: World, name: str) -> tuple[float, float, float, float]:
+        """Sums over this rank's rows: loss, tokens, gap, and the tokens that the gap is over."""
+        table, rows = self.rows[name]
+        loss = tokens = gap = compared = 0.0
+        size = max(1, self.config.loop.batch_size // self.config.loop.accumulate)
+        batches = fixed_batches(table, rows, self.pixels, self.config, size=size)
+        for index, (_, batch) in enumerate(batches):
+            if index % world.size != world.rank:
+                continue
+            count = float(model.weight(batch))
+            own = self._loss(model, world, batch, name)
+            loss, tokens = loss + own * count, tokens + count
+            half = len(batch.images) // 2  # neighbours may be of one patient
+            if half:
+                moved = replace(batch, images=batch.images.roll(half, dims=0))
+                gap += (self._loss(model, world, moved, name) - own) * count
+                compared += count
+        return loss, tokens, gap, compared
+
+    def _loss(self, model: AnyModel, world: World, batch: Batch, name: str) -> float:
+        with autocast(world, self.config.loop.precision):
+            losses = model.loss(batch.to(world.device))
+        # The task's own loss is free of label smoothing where a model smooths.
+        return float(losses.get(f"loss/{name}", losses["loss"]))
