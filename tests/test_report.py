@@ -1,8 +1,10 @@
 """The page is one file, escapes what it shows, and needs no network."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table, render_page
+from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table, render_page, ticks
 from lapse.types import Box
 
 GREY = np.full((16, 16), 90, dtype=np.uint8)
@@ -57,3 +59,17 @@ def test_page_parses_as_balanced_html():
     parser.stack = []
     parser.feed(render_page(page()))
     assert parser.stack == []
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6),
+    st.sampled_from([1e-6, 0.04, 1.0]),
+)
+def test_axis_holds_every_value_with_labels_that_tell_its_levels_apart(values, least_range):
+    levels = ticks(values, least_range)
+    assert 2 <= len(levels) <= 8
+    assert levels[0][0] <= min(0.0, *values) + 1e-9
+    assert levels[-1][0] >= max(0.0, least_range, *values) - 1e-3
+    labels = [label for _, label in levels]
+    assert len(set(labels)) == len(labels)
+    assert all(abs(float(label) - value) < 1e-6 + 1e-9 * abs(value) for value, label in levels)

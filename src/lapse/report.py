@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ RESEARCH_USE = (
 )
 # Okabe-Ito colours: told apart with colour-blind eyes too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MAX_STEPS = 5  # of an axis
 
 Pixels = NDArray[np.uint8]
 
@@ -40,11 +42,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves that share axes."""
+    """Curves that share axes. `least_range`: a smaller spread than this is drawn as flat."""
 
     title: str
     curves: tuple[Curve, ...]
     y_label: str = "loss per token (nats)"
+    least_range: float = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,28 +218,50 @@ def _rectangle(box: Box, colour: str, *, dashed: bool) -> str:
     )
 
 
+def ticks(values: Sequence[float], least_range: float) -> list[tuple[float, str]]:
+    """Round levels of an axis from zero or below to above every value, with their labels.
+
+    Args:
+        values: what the axis must hold.
+        least_range: the axis spans at least this much, so that noise is not drawn as a curve.
+
+    >>> [label for _, label in ticks([0.3, 6.7], 1e-6)]
+    ['0', '2', '4', '6', '8']
+    >>> [label for _, label in ticks([-0.0001, 0.0008], 0.04)]
+    ['-0.01', '0.00', '0.01', '0.02', '0.03', '0.04']
+    """
+    low, high = min(0.0, *values), max(0.0, *values)
+    high = max(high, least_range)
+    rough = (high - low) / MAX_STEPS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(unit for unit in (1, 2, 5, 10) if unit * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [(index * step, f"{index * step:.{decimals}f}") for index in range(first, last + 1)]
+
+
 def _chart(chart: Chart) -> str:
     width, height, left, bottom, top, right = 460, 260, 46, 34, 26, 10
     points = [point for curve in chart.curves for point in curve.points]
     if not points:
         return ""
     last = max(step for step, _ in points) or 1
-    low = min(0.0, min(value for _, value in points))
-    high = max(value for _, value in points) or 1.0
+    levels = ticks([value for _, value in points], chart.least_range)
+    low, high = levels[0][0], levels[-1][0]
 
     def place(step: int, value: float) -> tuple[float, float]:
         x = left + (width - left - right) * step / last
-        y = height - bottom - (height - bottom - top) * (value - low) / (high - low or 1.0)
+        y = height - bottom - (height - bottom - top) * (value - low) / (high - low)
         return x, y
 
     marks = []
-    for tick in range(5):
-        value = low + (high - low) * tick / 4
+    for value, label in levels:
         _, y = place(0, value)
         marks.append(
             f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
-            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2g}</text>'
+            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
         )
+    for tick in range(5):
         step = round(last * tick / 4)
         x, _ = place(step, low)
         marks.append(
@@ -277,8 +302,9 @@ h3{font-size:16px;margin:0 0 8px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;background:#fff;margin:12px 0;font-size:13.5px}
 caption{text-align:left;font-weight:600;padding:4px 0}
-th,td{padding:5px 8px;border-bottom:1px solid #e1e5e9;text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{background:#eef1f4}
+th,td{padding:5px 7px;border-bottom:1px solid #e1e5e9;text-align:right;white-space:nowrap}
+th{white-space:normal;vertical-align:bottom;background:#eef1f4}
+th:first-child,td:first-child{text-align:left}
 tr.marked td{font-weight:600;background:#eef6fc}
 table.facts td,table.facts th{text-align:left;white-space:normal}
 .pair{background:#fff;border:1px solid #e1e5e9;border-radius:6px;padding:14px;margin:14px 0}

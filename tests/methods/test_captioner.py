@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lapse.batch import Batch, collate, encode_sample
 from lapse.config import CaptionerConfig, DecodeConfig, DecoderConfig, EncoderConfig, load_config
-from lapse.methods.captioner import Captioner
+from lapse.methods.captioner import Captioner, length_groups
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.types import Sample
 
@@ -218,3 +220,33 @@ def test_the_paper_size_on_the_meta_device():
     assert millions(paper.decoder) - tokens == pytest.approx(202.0, abs=0.1)
     assert millions(paper) - tokens == pytest.approx(617.5, abs=0.1)
     assert millions(paper) == pytest.approx(669.0, abs=0.1)
+
+
+def test_reading_in_two_groups_changes_neither_losses_nor_gradients(monkeypatch):
+    found = batch(parallel=[True] + [False] * 7)
+    groups = length_groups(found.lengths.tolist())
+    assert len(groups) == 2 and sorted(groups[0] + groups[1]) == list(range(len(found)))
+
+    def losses_and_gradients():
+        captioner = model()
+        losses = captioner.loss(found)
+        losses["loss"].backward()
+        return losses, [part.grad for part in captioner.parameters()]
+
+    losses, gradients = losses_and_gradients()
+    one_group = [list(range(len(found)))]
+    monkeypatch.setattr("lapse.methods.captioner.length_groups", lambda lengths: one_group)
+    plain_losses, plain_gradients = losses_and_gradients()
+    assert losses.keys() == plain_losses.keys()
+    for name, value in losses.items():
+        torch.testing.assert_close(value, plain_losses[name])
+    for one, other in zip(gradients, plain_gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@given(st.lists(st.integers(1, 448), min_size=1, max_size=40))
+def test_groups_hold_each_row_once_and_never_cost_more(lengths):
+    groups = length_groups(lengths)
+    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
+    cost = sum(len(rows) * max(lengths[row] for row in rows) for rows in groups)
+    assert cost <= len(lengths) * max(lengths)

@@ -86,7 +86,7 @@ def _charts(folder: Path) -> list[Chart]:
     return [
         Chart("Stage 1: four tasks on held-out patients", held_out),
         Chart("Stage 2: difference questions", tuple(stage_two)),
-        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)"),
+        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)", least_range=0.04),
     ]
 
 
