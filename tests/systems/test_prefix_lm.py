@@ -133,13 +133,26 @@ def test_the_blind_rows_do_not_see_what_they_must_not_see():
 
 @pytest.mark.parametrize("visual_positions", ["extend", "interpolate", "learned"])
 @pytest.mark.parametrize("beams", [1, 3])
-def test_batched_answers_equal_answers_one_by_one(visual_positions, beams):
+@pytest.mark.parametrize("max_tokens", [5, 60])  # 60 is more than there are text positions
+def test_batched_answers_equal_answers_one_by_one(visual_positions, beams, max_tokens):
     system = model(visual_positions=visual_positions).eval()
-    decode = DecodeConfig(beams=beams, max_tokens=5)
+    decode = DecodeConfig(beams=beams, max_tokens=max_tokens)
     with torch.no_grad():
         together = system.answer(batch(), decode)
         alone = [system.answer(batch([row]), decode)[0] for row in samples()]
     assert together == alone
+
+
+def test_an_answer_ends_where_the_text_positions_end():
+    system = model().eval()
+
+    def written(row, max_tokens):
+        return system.answer(batch([row]), DecodeConfig(beams=1, max_tokens=max_tokens))[0]
+
+    for row in samples():
+        # The last token needs no position: it is written, and never read.
+        room = 40 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, room) != written(row, room - 1)
 
 
 def test_a_single_image_question_is_about_the_main_image():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lapse.batch import Batch, normalise
 from lapse.config import CaptionerConfig, DecodeConfig
 from lapse.models.adapter import Adapter
-from lapse.models.beam import beam_search
+from lapse.models.beam import beam_search, end_where
 from lapse.models.decoder import DecoderCache, Memory, TextDecoder
 from lapse.models.encoder import VisionEncoder
 from lapse.text import Tokenizer
@@ -165,8 +165,4 @@ class _Writer:
         self.cache.reorder(order)
         is_full = self.decoder.is_full(self.cache)
         logits = self.decoder.tokens.logits(self.decoder.step(tokens, self.cache)).float()
-        if self.end is not None:
-            only_end = torch.full_like(logits[0], -torch.inf)
-            only_end[self.end] = 0.0
-            logits = torch.where(is_full[:, None], only_end, logits)
-        return logits
+        return logits if self.end is None else end_where(is_full, logits, self.end)

@@ -89,6 +89,13 @@ def beam_search(
     return [_without_end(prompt.finished[0][1], end) for prompt in prompts]
 
 
+def end_where(is_full: Tensor, logits: Tensor, end: int) -> Tensor:
+    """Logits [R, V] that leave rows [R] without room for another token nothing but the end."""
+    only_end = torch.full_like(logits[0], -torch.inf)
+    only_end[end] = 0.0
+    return torch.where(is_full[:, None], only_end, logits)
+
+
 def _collect(
     prompts: list[_Prompt],
     texts: list[list[list[int]]],

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lapse.batch import Batch, normalise
 from lapse.config import DecodeConfig, PrefixLMConfig
 from lapse.models.adapter import Adapter
-from lapse.models.beam import beam_search
+from lapse.models.beam import beam_search, end_where
 from lapse.models.encoder import VisionEncoder
 from lapse.models.gpt2_weights import load_gpt2
 from lapse.models.language_model import GPT2, PrefixCache, stretched
@@ -124,7 +124,10 @@ class PrefixLM(nn.Module):
         return found
 
     def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
-        """Answer each row's question by beam search; images and prompts are read once."""
+        """Answer each row's question by beam search; images and prompts are read once.
+
+        An answer ends where the text positions do, whatever its neighbours need.
+        """
         width = int(batch.prompt_lengths.max())
         table = self.language_model.tokens
         rows = table.rows(batch.tokens[:, :width])
@@ -133,16 +136,14 @@ class PrefixLM(nn.Module):
         index = torch.arange(x.shape[1], device=x.device)
         is_prefix = index < (batch.prompt_lengths + visual.shape[1])[:, None]  # [B, M + T]
         last, cache = self.language_model.start(x, is_prefix)
-        room = min(config.max_tokens, self._text_room() - width)
-        if room < 1:
+        if width >= self.text_room:
             raise ValueError(
                 f"a question of {width} tokens leaves no room for an answer within the "
-                f"{self._text_room()} text positions of the language model"
+                f"{self.text_room} text positions of the language model"
             )
-        writer = _Writer(self, cache, batch.prompt_lengths, visual.shape[1])
         end = int(table.rows(torch.tensor([self.tokenizer.end], device=rows.device)))
-        limited = config.model_copy(update={"max_tokens": room})
-        written = beam_search(writer.step, table.logits(last).float(), limited, end)
+        writer = _Writer(self, cache, batch.prompt_lengths, visual.shape[1], end)
+        written = beam_search(writer.step, table.logits(last).float(), config, end)
         return [self.tokenizer.decode(table.ids(found)) for found in written]
 
     def text_positions(self, positions: Tensor, num_visual: int) -> Tensor:
@@ -188,9 +189,10 @@ class PrefixLM(nn.Module):
     def _one_table(self) -> Tensor:
         if self.visual_positions is not None:
             return self.visual_positions
-        return stretched(self.language_model.positions, 2 * self.num_visual + self._text_room())
+        return stretched(self.language_model.positions, 2 * self.num_visual + self.text_room)
 
-    def _text_room(self) -> int:
+    @property
+    def text_room(self) -> int:
         """How many text tokens have a position."""
         positions = self.config.language_model.positions
         if self.config.visual_positions == "interpolate":
@@ -199,9 +201,9 @@ class PrefixLM(nn.Module):
 
     def _join(self, visual: Tensor, text: Tensor) -> Tensor:
         length = text.shape[1]
-        if length > self._text_room():
+        if length > self.text_room:
             raise ValueError(
-                f"a text of {length} tokens exceeds the {self._text_room()} text positions: "
+                f"a text of {length} tokens exceeds the {self.text_room} text positions: "
                 "lower data.max_tokens or raise language_model.positions"
             )
         places = torch.arange(length, device=text.device)
@@ -210,15 +212,21 @@ class PrefixLM(nn.Module):
 
 
 class _Writer:
-    """The step of beam search behind a shared prefix."""
+    """The step of beam search behind a shared prefix; full rows are made to write `end`."""
 
     def __init__(
-        self, system: PrefixLM, cache: PrefixCache, prompt_lengths: Tensor, num_visual: int
+        self,
+        system: PrefixLM,
+        cache: PrefixCache,
+        prompt_lengths: Tensor,
+        num_visual: int,
+        end: int,
     ) -> None:
         self.system = system
         self.cache = cache
         self.prompt_lengths = prompt_lengths
         self.num_visual = num_visual
+        self.end = end
 
     def step(self, tokens: Tensor, order: Tensor | None) -> Tensor:
         """Reorder the written parts, consume one token per beam, return the next logits."""
@@ -227,5 +235,8 @@ class _Writer:
         model = self.system.language_model
         beams = tokens.shape[0] // self.prompt_lengths.shape[0]
         places = self.prompt_lengths.repeat_interleave(beams) + self.cache.written
-        x = model.tokens.embed(tokens) + self.system.text_positions(places, self.num_visual)
-        return model.tokens.logits(model.step(x, self.cache)).float()
+        last = self.system.text_room - 1
+        held = places.clamp(max=last)  # what is written past the last place means nothing
+        x = model.tokens.embed(tokens) + self.system.text_positions(held, self.num_visual)
+        logits = model.tokens.logits(model.step(x, self.cache)).float()
+        return end_where(places > last, logits, self.end)
