@@ -16,6 +16,13 @@ def test_preset_loads_and_is_short(name):
     assert "lapse train" in text
 
 
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_may_write_texts_as_long_as_it_learned(name):
+    config = load_config(name)
+    longest_question = 32
+    assert config.decode.max_tokens >= config.data.max_tokens - longest_question
+
+
 def test_the_paper_presets_hold_the_papers_numbers():
     pretrain, diffvqa = load_config("pretrain-lapse"), load_config("diffvqa-lapse")
     encoder = pretrain.model_config_object().encoder

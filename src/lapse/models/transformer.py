@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
-# the fused kernel (1.3 to 1.6 times per training step; docs/performance.md).
+# the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
 PLAIN_KEYS = 512
 
 
