@@ -86,8 +86,8 @@ def train(
         out: the run folder; one that holds another run is refused.
         resume: False refuses a folder that holds a run already.
         dry_run: only say what would run; nothing is written.
-        say: receives one line per event.
-        progress: called with (steps done, steps in all).
+        say: receives one line per event, on rank 0.
+        progress: called with (steps done, steps in all), on rank 0.
         on_step: called at the edge of every step, after its log and checkpoint.
 
     Raises:
@@ -95,7 +95,7 @@ def train(
         SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint at the step's edge.
     """
     with open_world() as world:
-        ears = _Ears(say if world.rank == 0 else lambda _: None, progress, on_step)
+        ears = _Ears(say, progress, on_step) if world.rank == 0 else _Ears(_deaf, _deaf, on_step)
         is_known = is_run(out)
         if is_known and not resume:
             raise ValueError(f"{out} holds a run already: resume it or choose another folder")
@@ -119,6 +119,10 @@ def train(
         if not is_known and world.rank == 0:
             write_run(out, config, material.tokenizer, facts)
         return _Loop(config, out, material, world, ears).run()
+
+
+def _deaf(*_: object) -> None:
+    """What the ranks behind the first say."""
 
 
 @dataclass(frozen=True, slots=True)
