@@ -19,7 +19,7 @@ import torch.distributed as dist
 
 import tiny_model
 import tiny_store
-from lapse import checkpoint, train
+from lapse import checkpoint, train, watch
 
 
 def forked(job: Callable[[], object]) -> int:
@@ -97,7 +97,7 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
                 "manifest": (checkpoint, "_manifest", 2),
                 "sync": (checkpoint, "_sync", 9),
                 "old one dropped": (checkpoint, "_drop_others", 3),
-                "validation": (train, "fixed_batches", 3),
+                "validation": (watch, "fixed_batches", 3),
                 "clipping": (train, "clip_gradients", 4),
             }.items()
         },

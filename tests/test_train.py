@@ -76,7 +76,7 @@ def test_two_ranks_are_one_process_with_the_same_batch(tmp_path):
     one, two = found["weights"]
     assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-5
     for left, right in zip(*found["logs"], strict=True):
-        assert left == pytest.approx(right, rel=1e-5)
+        assert left == pytest.approx(right, rel=1e-5, abs=1e-5)
     straight, resumed = found["resumed"]
     assert straight == resumed and found["killed"] != [0, 0]
     assert found["poisoned"] == [2, 2] and found["saved"] == []
@@ -119,7 +119,7 @@ def test_accumulation_gives_the_same_run(data, tmp_path):
         config = tiny_model.config(model__dropout=0.0, loop__accumulate=accumulate)
         train(config, data, tmp_path / str(accumulate))
     for left, right in zip(lines(tmp_path / "1"), lines(tmp_path / "2"), strict=True):
-        assert left == pytest.approx(right, rel=1e-5)
+        assert left == pytest.approx(right, rel=1e-5, abs=1e-5)
 
 
 def test_a_damaged_checkpoint_is_skipped_aloud_and_made_again(data, tmp_path):
