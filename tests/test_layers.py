@@ -10,7 +10,7 @@ LAYERS = (
     ("types", "counted", "grammar", "registry"),
     ("config", "text", "images"),
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
-    ("methods", "systems", "samples"),
+    ("methods", "systems", "samples", "baselines"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
     ("watch",),

@@ -60,8 +60,8 @@ def test_fine_tuning_learns_64_pairs_by_heart(store, pretrained):
         [
             f"init_encoder={pretrained}",
             f"data.limit={COUNT}",
-            "loop.steps=600",
-            "loop.validate_every=600",
+            "loop.steps=300",
+            "loop.validate_every=300",
         ],
     )
     train(config, store, out, say=print)

@@ -44,12 +44,21 @@ def made(tmp_path_factory):
 def test_disk_to_scores(made):
     lapse("predict", made / "diffvqa", "--data", made / "store", "--split", "test", "--beams", 2)
     predictions = made / "diffvqa" / "predictions-test.jsonl"
-    lapse("evaluate", predictions, "--data", made / "store")
+    twin = made / "diffvqa" / "twin.jsonl"
+    shutil.copy(predictions, twin)
+    said = lapse("evaluate", predictions, "--data", made / "store", "--beside", twin)
+    assert "| constant answer | random training answer |" in said
     scores = json.loads((made / "diffvqa" / "scores.json").read_text("utf-8"))
     text = json.dumps(scores)
     for needed in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
         assert needed in text
+    beside = scores["beside"]
+    assert list(beside) == [str(twin), "constant answer", "random training answer"]
+    assert beside[str(twin)] == scores["scores"]
     lines = predictions.read_text("utf-8").splitlines()
+    twin.write_text("\n".join(lines[1:]), "utf-8")
+    with pytest.raises(ValueError, match=f"{len(lines) - 1} shared with the {len(lines)}"):
+        lapse("evaluate", predictions, "--beside", twin)
     assert lines and all(json.loads(line)["task"] == "diff_vqa" for line in lines)
 
 
@@ -57,7 +66,9 @@ def test_regions_to_scores(made):
     out = made / "regions.jsonl"
     lapse("predict", made / "pretrain", "--data", made / "store", "--tasks", "caref,gcap",
           "--limit", 8, "--out", out)  # fmt: skip
-    lapse("evaluate", out, "--out", made / "regions.json")
+    said = lapse("evaluate", out, "--out", made / "regions.json", "--data", made / "store")
+    assert "mean box |" in said
+    assert "no blind rows" in lapse("evaluate", out, "--out", made / "regions.json")
     assert "Acc@0.5" in (made / "regions.json").read_text("utf-8")
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lapse import registry
 from lapse.types import Prediction, Score
@@ -79,6 +80,23 @@ def check_unique(predictions: Iterable[Prediction]) -> None:
     twice = [name for name, count in Counter(p.id for p in predictions).items() if count > 1]
     if twice:
         raise ValueError(f"{len(twice)} ids occur more than once, the first is {twice[0]!r}")
+
+
+def check_same_samples(
+    predictions: Iterable[Prediction], others: Iterable[Prediction], name: str
+) -> None:
+    """Refuse to set two systems side by side that answered different samples.
+
+    Raises:
+        ValueError: how many samples `predictions` and `others` share, and how many they hold.
+    """
+    mine, theirs = ({item.id for item in rows} for rows in (predictions, others))
+    if mine != theirs:
+        raise ValueError(
+            f"{name} answers other samples: {len(theirs)} of them, {len(mine & theirs)} shared "
+            f"with the {len(mine)} to compare with; predict both with the same --split, "
+            "--tasks and --limit"
+        )
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
@@ -180,21 +198,38 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def write_scores(path: Path, scores: Scores, provenance: Mapping[str, str]) -> None:
-    """scores.json: where the numbers come from, then every score with its parts."""
+def write_scores(
+    path: Path,
+    scores: Scores,
+    provenance: Mapping[str, str],
+    beside: Mapping[str, Scores] | None = None,
+) -> None:
+    """scores.json: where the numbers come from, every score with its parts, and other rows.
+
+    Args:
+        path: the file; its folder is made.
+        scores: task -> name -> Score.
+        provenance: release, split protocol, n, seed, command, commit.
+        beside: row name -> the scores of that row, blind rows among them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "provenance": dict(provenance),
-        "scores": {
-            task: {name: asdict(score) for name, score in rows.items()}
-            for task, rows in scores.items()
-        },
+        "scores": _plain(scores),
+        "beside": {row: _plain(others) for row, others in (beside or {}).items()},
     }
     draft = path.with_name(f"{path.name}.tmp")
     draft.write_text(
         json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
     )
     draft.replace(path)
+
+
+def _plain(scores: Scores) -> dict[str, dict[str, Any]]:
+    return {
+        task: {name: asdict(score) for name, score in found.items()}
+        for task, found in scores.items()
+    }
 
 
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:

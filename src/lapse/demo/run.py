@@ -13,23 +13,21 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from lapse import __version__
+from lapse.baselines import CONSTANT, blind_rows
 from lapse.config import load_config
 from lapse.data.prepare import find_roots, prepare
 from lapse.data.store import Store, open_store
-from lapse.demo.page import DemoResult, build_page
+from lapse.demo.page import MODEL, REGIONS, DemoResult, build_page
 from lapse.evaluate import evaluate, write_predictions, write_scores
-from lapse.metrics.blind import best_constant, mean_box, random_answer
 from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.predict import predict
-from lapse.registry import load
 from lapse.report import write_page
-from lapse.text import box_text, without_box
 from lapse.train import train
-from lapse.types import Prediction, Sample, Score
+from lapse.types import Prediction, Score
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
 # still, but the adapter shuts the images out and the model goes blind (docs/log.md).
@@ -180,24 +178,13 @@ def _predict(
     """Row name -> predictions on test patients; the blind rows answer the same samples."""
     data = out / "store"
     rows: dict[str, list[Prediction]] = {}
-    for row, folder in (("lapse, tiny", "diffvqa"), ("text-only model", "text-only")):
+    for row, folder in ((MODEL, "diffvqa"), ("text-only model", "text-only")):
         with bar(f"answer: {row}") as progress:
             rows[row] = list(
                 predict(out / folder, data, "test", limit=config.test_answers, progress=progress)
             )
-    train_answers = [
-        sample.answer.strip()
-        for pair in store.pairs_of("train")
-        for sample in load("tasks", "diff_vqa")(config.store_side).samples(pair)
-    ]
-    truth = rows["lapse, tiny"]
-    constant = best_constant(train_answers)
-    rows["constant answer"] = [replace(item, prediction=constant) for item in truth]
-    rows["random training answer"] = [
-        replace(item, prediction=random_answer(train_answers, item.id, config.seed))
-        for item in truth
-    ]
-    say(f"blind rows: constant answer {constant!r}")
+    rows |= blind_rows(store, rows[MODEL], seed=config.seed)
+    say(f"blind rows: constant answer {rows[CONSTANT][0].prediction!r}")
     with bar("regions: boxes and phrases") as progress:
         grounded = list(
             predict(
@@ -209,29 +196,7 @@ def _predict(
                 progress=progress,
             )
         )
-    rows["lapse, tiny: regions"] = grounded
-    rows["mean box and random phrase"] = _blind_regions(store, grounded, config)
+    rows[REGIONS] = grounded
+    blind = blind_rows(store, grounded, seed=config.seed)
+    rows["mean box, random phrase"] = [item for said in blind.values() for item in said]
     return rows
-
-
-def _blind_regions(
-    store: Store, grounded: list[Prediction], config: DemoConfig
-) -> list[Prediction]:
-    """CAREF: the mean training box of the named region; GCAP: a random training phrase."""
-    caref = load("tasks", "caref")(config.store_side)
-    train_samples: list[Sample] = [
-        sample for study in store.studies_of("train") for sample in caref.samples(study)
-    ]
-    boxes = mean_box(
-        [(sample.given, sample.box) for sample in train_samples if sample.box is not None]
-    )
-    phrases = [without_box(sample.answer) for sample in train_samples]
-    blind = []
-    for item in grounded:
-        said = random_answer(phrases, item.id, config.seed)
-        if item.task == "caref":
-            name = item.prompt.removeprefix("caref: ")
-            if name in boxes:
-                said = f"{said} {box_text(boxes[name], config.store_side)}"
-        blind.append(replace(item, prediction=said))
-    return blind

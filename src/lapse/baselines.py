@@ -1,0 +1,84 @@
+"""Blind rows for a predictions file: the same samples, answered without ever seeing an image.
+
+A score means little alone: templates earn n-gram points, and regions stand where they always
+stand. What is handed out here comes from the training part of a store and from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from lapse.data.store import Store
+from lapse.metrics.blind import best_constant, mean_box, random_answer
+from lapse.registry import load
+from lapse.text import box_text, without_box
+from lapse.types import Box, Prediction, Sample
+
+CONSTANT = "constant answer"
+RANDOM = "random training answer"
+MEAN_BOX = "mean box"
+# Which row answers which task. AREF's phrase names no region: its box is the mean of them all.
+TASKS: dict[str, tuple[str, ...]] = {
+    CONSTANT: ("diff_vqa", "cap"),
+    RANDOM: ("diff_vqa", "cap", "gcap"),
+    MEAN_BOX: ("caref", "aref"),
+}
+
+
+def blind_rows(
+    store: Store, predictions: Sequence[Prediction], *, seed: int = 0
+) -> dict[str, list[Prediction]]:
+    """Row name -> what it says for those of the predictions whose task it can answer.
+
+    Args:
+        store: its training part is all that the rows know.
+        predictions: of any system; only ids, tasks and prompts are read.
+        seed: of the random answers; one sample always gets the same one.
+
+    Returns:
+        "constant answer", "random training answer" and "mean box", in this order, each only
+        where it has something to answer.
+
+    Raises:
+        ValueError: the store has no training answer for a task of the predictions.
+    """
+    tasks = {item.task for item in predictions}
+    texts = {
+        task: [without_box(sample.answer) for sample in _training(store, task)]
+        for task in sorted(tasks & {*TASKS[CONSTANT], *TASKS[RANDOM]})
+    }
+    constants = {task: best_constant(texts[task]) for task in sorted(tasks & {*TASKS[CONSTANT]})}
+    boxes = _mean_boxes(store) if tasks & {*TASKS[MEAN_BOX]} else {}
+
+    def said(row: str, item: Prediction) -> str:
+        if row == CONSTANT:
+            return constants[item.task]
+        if row == RANDOM:
+            return random_answer(texts[item.task], item.id, seed)
+        region = item.prompt.removeprefix("caref:").strip().removesuffix(":")
+        box = boxes.get("" if item.task == "aref" else region)
+        return box_text(box, store.info.size) if box else ""
+
+    rows = {
+        row: [replace(item, prediction=said(row, item)) for item in predictions if item.task in can]
+        for row, can in TASKS.items()
+    }
+    return {row: found for row, found in rows.items() if found}
+
+
+def _training(store: Store, name: str) -> Iterator[Sample]:
+    task = load("tasks", name)(store.info.size)
+    records = store.pairs_of("train") if task.records == "pairs" else store.studies_of("train")
+    for record in records:
+        yield from task.samples(record)
+
+
+def _mean_boxes(store: Store) -> dict[str, Box]:
+    """The mean training box of each region name, and of all of them under ""."""
+    found: list[tuple[str, Box]] = []
+    for study in store.studies_of("train"):
+        for region in study.regions:
+            if region.box is not None and region.phrases:
+                found += [(region.name, region.box), ("", region.box)]
+    return mean_box(found)

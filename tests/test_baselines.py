@@ -1,0 +1,86 @@
+"""Blind rows know the training part of the store, answer the same samples, and nothing else."""
+
+from collections import Counter
+
+import pytest
+
+import tiny_store
+from lapse.baselines import CONSTANT, MEAN_BOX, RANDOM, blind_rows
+from lapse.data.store import open_store
+from lapse.registry import load
+from lapse.text import bins_box, find_box
+from lapse.types import Prediction
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return open_store(tiny_store.write(tmp_path_factory.mktemp("baselines") / "store"))
+
+
+def asked(store, *tasks: str, split: str = "test") -> list[Prediction]:
+    """A prediction "?" for every sample of these tasks."""
+    found = []
+    for name in tasks:
+        task = load("tasks", name)(tiny_store.SIDE)
+        records = store.pairs_of(split) if task.records == "pairs" else store.studies_of(split)
+        for sample in (sample for record in records for sample in task.samples(record)):
+            reference = (sample.answer.strip(),)
+            found.append(Prediction(sample.id, name, "?", reference, sample.patient, sample.prompt))
+    return found
+
+
+def test_each_row_answers_the_samples_it_can(store):
+    items = asked(store, "diff_vqa", "cap", "gcap", "caref", "aref")
+    rows = blind_rows(store, items)
+    assert list(rows) == [CONSTANT, RANDOM, MEAN_BOX]
+    for row, tasks in {
+        CONSTANT: {"diff_vqa", "cap"},
+        RANDOM: {"diff_vqa", "cap", "gcap"},
+        MEAN_BOX: {"caref", "aref"},
+    }.items():
+        wanted = [item for item in items if item.task in tasks]
+        assert [(p.id, p.references) for p in rows[row]] == [(p.id, p.references) for p in wanted]
+        assert all(item.prediction not in ("", "?") for item in rows[row])
+    assert list(blind_rows(store, asked(store, "caref"))) == [MEAN_BOX]
+
+
+def test_texts_come_from_the_training_part(store):
+    train = {pair.answer for pair in store.pairs_of("train") if pair.category == "difference"}
+    rows = blind_rows(store, asked(store, "diff_vqa"))
+    assert {item.prediction for item in rows[RANDOM]} <= train
+    assert len(Counter(item.prediction for item in rows[CONSTANT])) == 1
+    assert rows[CONSTANT][0].prediction in train
+
+
+def test_a_phrase_carries_no_box(store):
+    rows = blind_rows(store, asked(store, "gcap"))
+    assert all(find_box(item.prediction) is None for item in rows[RANDOM])
+
+
+def test_random_answers_depend_on_the_seed_and_the_sample_alone(store):
+    items = asked(store, "diff_vqa", "cap")
+    said = {item.id: item.prediction for item in blind_rows(store, items)[RANDOM]}
+    for item in blind_rows(store, items[::-2])[RANDOM]:
+        assert item.prediction == said[item.id]
+    other = {item.id: item.prediction for item in blind_rows(store, items, seed=1)[RANDOM]}
+    assert other != said
+
+
+def test_the_mean_box_is_that_of_the_named_region_on_training_studies(store):
+    boxes: dict[str, list] = {}
+    for study in store.studies_of("train"):
+        for region in study.regions:
+            boxes.setdefault(region.name, []).append(region.box)
+            boxes.setdefault("", []).append(region.box)
+    for item in blind_rows(store, asked(store, "caref", "aref"))[MEAN_BOX]:
+        group = boxes[item.id.split("/")[2] if item.task == "caref" else ""]
+        said = bins_box(find_box(item.prediction), tiny_store.SIDE)
+        for side in ("x_min", "y_min", "x_max", "y_max"):
+            mean = sum(getattr(box, side) for box in group) / len(group)
+            assert getattr(said, side) == pytest.approx(mean, abs=1 / tiny_store.SIDE)
+
+
+def test_a_region_that_no_training_study_has_gets_no_box(store):
+    strange = Prediction("caref/x/spleen", "caref", "?", ("[1, 2, 3, 4]",), "p", "caref: spleen:")
+    (said,) = blind_rows(store, [strange])[MEAN_BOX]
+    assert said.prediction == ""
