@@ -127,7 +127,7 @@ def render_page(page: Page) -> str:
         parts.append("<h2>Test pairs</h2>")
         parts += [_pair(case, number) for number, case in enumerate(page.pairs, start=1)]
     if page.grounding:
-        parts.append("<h2>Where the model looks</h2>")
+        parts.append("<h2>Boxes and words of one test image</h2>")
         parts += [_grounding(item) for item in page.grounding]
     if page.provenance:
         parts.append("<h2>Where these numbers come from</h2>")
@@ -261,8 +261,8 @@ def _chart(chart: Chart) -> str:
             f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
             f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
         )
-    for tick in range(5):
-        step = round(last * tick / 4)
+    whole = dict.fromkeys(round(value) for value, _ in ticks([last], 1) if value <= last)
+    for step in whole:
         x, _ = place(step, low)
         marks.append(
             f'<text x="{x:.1f}" y="{height - bottom + 16}" text-anchor="middle">{step}</text>'
