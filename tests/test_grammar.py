@@ -203,3 +203,10 @@ def test_changes_check_themselves():
 def test_contradictions():
     assert contradictions({Change("edema", "added"), Change("edema", "missing")}) == ("edema",)
     assert contradictions({Change("edema", "added")}) == ()
+
+
+def test_an_endless_answer_is_all_leftover():
+    text = "the level of " * 2000
+    parsed = parse(text)
+    assert parsed.leftover == (text.strip(),) and not parsed.changes and not parsed.is_parsed
+    assert parse("the main image is missing the finding of edema. " * 200).changes

@@ -1,6 +1,7 @@
-"""JPEG, PNG of 8 and 16 bits and DICOM -> one grey image; damaged and huge files are refused."""
+"""JPEG and PNG of 8 and 16 bits -> one grey image; damaged and huge files are refused."""
 
 import io
+import pickle
 import struct
 import zlib
 
@@ -8,8 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lapse import images
-from lapse.images import equalise, image_size, letterbox, read_image, read_jpeg_at, resize_square
+from lapse.images import (
+    Refusal,
+    equalise,
+    image_size,
+    letterbox,
+    png,
+    read_at,
+    read_image,
+    read_jpeg_at,
+    refusal,
+    resize_square,
+)
+from small_files import png_chunks
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -157,11 +169,17 @@ def test_a_claimed_size_is_refused_before_decoding(tmp_path):
     huge = write_dicom(tmp_path / "huge.dcm", gradient(), Rows=60000, Columns=60000)
     with pytest.raises(ValueError, match="claims 60000 x 60000"):
         read_image(huge)
+    # within the limit of pixels, and yet colours take too much memory
+    body = chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 8, 2, 0, 0, 0))
+    body += chunk(b"IDAT", zlib.compress(b"\0" * 8000 * 24001)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(ValueError, match="claims 8000 x 8000 pixels and the limit is 41666666"):
+        image_size(path)
 
 
 def test_weight_limit_and_foreign_files(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", gradient().astype(np.uint8))
-    monkeypatch.setattr(images, "MAX_BYTES", 10)
+    monkeypatch.setattr(refusal, "MAX_BYTES", 10)
     with pytest.raises(ValueError, match=r"weighs \d+ bytes and the limit is 10"):
         read_image(path)
     monkeypatch.undo()
@@ -204,7 +222,7 @@ def test_dicom_rescale_and_window_come_before_equalisation(tmp_path):
     [
         ({"PhotometricInterpretation": "RGB"}, "its pixels are 'RGB'"),
         ({"NumberOfFrames": 3}, "3 frames"),
-        ({"PixelData": b"\0" * 100}, "not a readable DICOM"),
+        ({"PixelData": b"\0" * 100}, "ends inside its pixels: 100 of 6144"),
     ],
 )
 def test_dicoms_that_are_no_radiograph(tmp_path, tags, message):
@@ -279,3 +297,97 @@ def test_other_kinds_take_the_full_path(tmp_path):
     np.testing.assert_array_equal(read_jpeg_at(path, 16), resize_square(read_image(path), 16))
     buffer = io.BytesIO(path.read_bytes())
     assert buffer.getvalue()[1:4] == b"PNG"
+
+
+def test_read_at_tells_the_original_size_and_letterboxes_by_it(tmp_path):
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (10, 8), np.uint8))
+    path = tmp_path / "a.jpg"
+    coarse.resize((1021, 1283), Image.Resampling.BICUBIC).save(path, quality=95)
+    for way, whole in (("squash", resize_square), ("letterbox", letterbox)):
+        stored = read_at(path, 64, way)
+        assert (stored.height, stored.width) == (1283, 1021)
+        expected = whole(read_image(path), 64)
+        assert np.abs(stored.pixels.astype(int) - expected).mean() < 0.5, way
+    boxed = read_at(path, 64, "letterbox").pixels
+    # 64 / 1283 * 1021 = 50.9 columns, 7 left of them
+    assert not boxed[:, :7].any() and not boxed[:, 57:].any() and boxed[:, 7:57].any()
+    png = save(tmp_path / "a.png", gradient().astype(np.uint8))
+    np.testing.assert_array_equal(
+        read_at(png, 16, "letterbox").pixels, letterbox(read_image(png), 16)
+    )
+    with pytest.raises(ValueError, match="no way to resize by 'crop'"):
+        read_at(png, 16, "crop")
+    with pytest.raises(ValueError, match="0 x 0 pixels were asked for"):
+        read_at(png, 0)
+
+
+def test_a_refusal_has_a_code_and_travels_between_processes(tmp_path):
+    with pytest.raises(Refusal) as caught:
+        read_image(tmp_path / "none.png")
+    assert caught.value.code == "missing" and str(caught.value).startswith("missing: no image")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.code, str(again)) == (caught.value.code, str(caught.value))
+    assert set(refusal.CODES) >= {"missing", "damaged", "multi-frame"}
+    with pytest.raises(Refusal, match="missing"):
+        read_image(tmp_path)
+
+
+def test_a_changed_pixel_of_a_png_is_found_by_its_checksum(tmp_path):
+    image = gradient().astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG", compress_level=0)
+    data = bytearray(stream.getvalue())
+    data[data.index(b"IDAT") + 900] ^= 0x10
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(Refusal, match=r"damaged: .*checksum of PNG chunk b'IDAT'"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_jpeg_filled_up_with_zeros_has_no_end(tmp_path):
+    """As an interrupted download leaves it. Pillow decodes the zeros as grey."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG", quality=95)
+    data = stream.getvalue()
+    filled = data[: len(data) // 2] + b"\0" * (len(data) // 2)
+    with Image.open(io.BytesIO(filled)) as opened:
+        assert np.asarray(opened).shape == (256, 256)
+    (tmp_path / "a.jpg").write_bytes(filled)
+    with pytest.raises(Refusal, match=r"truncated: .*there is no end marker"):
+        read_image(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_bytes(data + b"garbage after the end")
+    assert read_image(tmp_path / "b.jpg").shape == (256, 256)
+
+
+def test_large_images_pass_in_strips_with_the_same_result(tmp_path, monkeypatch):
+    layered = Image.merge("LA", [Image.fromarray(gradient().astype(np.uint8))] * 2)
+    layered.save(tmp_path / "a.png")
+    paths = [
+        tmp_path / "a.png",
+        write_png16(tmp_path / "b.png", gradient(top=4095)),
+        write_dicom(tmp_path / "c.dcm", gradient(top=4095)),
+    ]
+    whole = [read_image(path) for path in paths]
+    monkeypatch.setattr("lapse.images.tone.STRIP", 300)
+    for path, expected in zip(paths, whole, strict=True):
+        np.testing.assert_array_equal(read_image(path), expected)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 8, 13, 64])
+def test_interlaced_png_rows_are_counted_as_the_writer_does(tmp_path, side):
+    """All seven passes, the empty ones of small images too: one byte less is refused."""
+    pixels = np.arange(side * (side + 1), dtype=np.uint8).reshape(side, side + 1)
+    rows = []
+    for left, top, across, down in png._PASSES:
+        part = pixels[top::down, left::across]
+        rows += [b"\0" + row.tobytes() for row in part] if part.size else []
+    for cut in (0, 1):
+        data = b"".join(rows)
+        body = struct.pack(">IIBBBBB", side + 1, side, 8, 0, 0, 0, 1)
+        data = zlib.compress(data[: len(data) - cut])
+        path = tmp_path / f"{cut}.png"
+        path.write_bytes(png_chunks((b"IHDR", body), (b"IDAT", data), (b"IEND", b"")))
+    np.testing.assert_array_equal(np.rint(read_image(tmp_path / "0.png") * 255), pixels)
+    with pytest.raises(Refusal, match="truncated"):
+        read_image(tmp_path / "1.png")

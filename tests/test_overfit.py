@@ -8,7 +8,7 @@ about other patients.
 import pytest
 
 from lapse.config import load_config
-from lapse.data.prepare import find_roots, prepare
+from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.metrics.box_accuracy import BoxAccuracy
 from lapse.phantom.writer import SimulateConfig, simulate
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overfit")
     simulate(folder / "raw", SimulateConfig(patients=60, seed=5, size=160))
-    prepare(find_roots([folder / "raw"]), folder / "store", size=128)
+    prepare(find_roots([folder / "raw"]), folder / "store", PrepareOptions(128))
     return folder / "store"
 
 

@@ -6,10 +6,12 @@ stand. What is handed out here comes from the training part of a store and from 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lapse.data.store import Store
+from lapse.grammar import UNCHANGED
 from lapse.metrics.blind import best_constant, mean_box, random_answer
 from lapse.registry import load
 from lapse.text import box_text, without_box
@@ -20,10 +22,13 @@ RANDOM = "random training answer"
 MEAN_BOX = "mean box"
 # Which row answers which task. AREF's phrase names no region: its box is the mean of them all.
 TASKS: dict[str, tuple[str, ...]] = {
-    CONSTANT: ("diff_vqa", "cap"),
-    RANDOM: ("diff_vqa", "cap", "gcap"),
+    CONSTANT: ("diff_vqa", "cap", "vqa", "progression"),
+    RANDOM: ("diff_vqa", "cap", "gcap", "vqa"),
     MEAN_BOX: ("caref", "aref"),
 }
+
+# An evaluation set without a training part: "stable" is what a blind system would say.
+UNTRAINED = {"progression": UNCHANGED}
 
 
 def blind_rows(
@@ -46,14 +51,18 @@ def blind_rows(
     tasks = {item.task for item in predictions}
     texts = {
         task: [without_box(sample.answer) for sample in _training(store, task)]
-        for task in sorted(tasks & {*TASKS[CONSTANT], *TASKS[RANDOM]})
+        for task in sorted(tasks & {*TASKS[CONSTANT], *TASKS[RANDOM]} - UNTRAINED.keys())
     }
-    constants = {task: best_constant(texts[task]) for task in sorted(tasks & {*TASKS[CONSTANT]})}
+    constants = {
+        task: UNTRAINED[task] if task in UNTRAINED else best_constant(texts[task])
+        for task in sorted(tasks & {*TASKS[CONSTANT]})
+    }
+    usual = _usual_answers(store) if "vqa" in tasks else {}
     boxes = _mean_boxes(store) if tasks & {*TASKS[MEAN_BOX]} else {}
 
     def said(row: str, item: Prediction) -> str:
         if row == CONSTANT:
-            return constants[item.task]
+            return usual.get(item.prompt, constants[item.task])
         if row == RANDOM:
             return random_answer(texts[item.task], item.id, seed)
         region = item.prompt.removeprefix("caref:").strip().removesuffix(":")
@@ -72,6 +81,14 @@ def _training(store: Store, name: str) -> Iterator[Sample]:
     records = store.pairs_of("train") if task.records == "pairs" else store.studies_of("train")
     for record in records:
         yield from task.samples(record)
+
+
+def _usual_answers(store: Store) -> dict[str, str]:
+    """Question of one image -> its most frequent training answer, the first of several."""
+    found: dict[str, Counter[str]] = {}
+    for sample in _training(store, "vqa"):
+        found.setdefault(sample.prompt, Counter())[sample.answer.strip()] += 1
+    return {question: answers.most_common(1)[0][0] for question, answers in found.items()}
 
 
 def _mean_boxes(store: Store) -> dict[str, Box]:

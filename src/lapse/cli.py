@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `--help` and a wrong option nev
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -77,8 +78,16 @@ def simulate(
     prevalence: Annotated[float, typer.Option(min=0, help="Scale of finding rates.")] = 1.0,
     priors: Annotated[bool, typer.Option(help="Reports mention earlier studies.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    images: Annotated[str, typer.Option(help="jpeg, dicom or both.")] = "jpeg",
+    quirks: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of records that get each kind of defect.")
+    ] = 0.0,
+    quirk: Annotated[
+        list[str] | None, typer.Option(help="Only this kind of defect; may be repeated.")
+    ] = None,
 ) -> None:
     """Simulate patients into MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA trees."""
+    from lapse.phantom.quirks import check_kinds, inject
     from lapse.phantom.writer import SimulateConfig
     from lapse.phantom.writer import simulate as run
 
@@ -92,11 +101,19 @@ def simulate(
         prevalence=prevalence,
         priors=priors,
         processes=processes,
+        images=images,
     )
+    check_kinds(quirk or [])
+    if quirk and not quirks:
+        raise ValueError(f"--quirk {quirk[0]} without a rate: add --quirks 0.02, for example")
     with progress_bar("simulate") as progress:
         report = run(out, config, progress)
     for line in report.lines():
         say(line)
+    if quirks:
+        truth = inject(out, quirks, seed, quirk)
+        num_defects = sum(len(ids) for ids in truth.values())
+        say(f"{num_defects} defects of {len(truth)} kinds, listed in {out / 'quirks.json'}")
 
 
 def _visits(text: str) -> tuple[int, int]:
@@ -111,32 +128,104 @@ def _visits(text: str) -> tuple[int, int]:
 
 
 @app.command()
+def verify(
+    roots: Annotated[list[Path], typer.Argument(help="Folders that hold the raw trees.")],
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Also decode every image: hours on a full release.")
+    ] = False,
+    json_file: Annotated[
+        str, typer.Option("--json", help="Write all that was found, with ids; - for stdout.")
+    ] = "",
+    page: Annotated[Path | None, typer.Option(help="Write the same as an HTML page.")] = None,
+    release_counts: Annotated[
+        bool, typer.Option(help="Compare row counts with the published ones.")
+    ] = True,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+) -> None:
+    """Look for defects in raw trees; changes nothing. Exit code 1 where there are errors."""
+    from lapse.data.roots import find_roots
+    from lapse.data.verify import verify as run
+    from lapse.data.verify_page import write_verify_page
+
+    found = find_roots(roots)
+    with progress_bar("verify") as progress:
+        report = run(
+            found,
+            pixels=pixels,
+            release_counts=release_counts,
+            workers=workers,
+            progress=progress,
+        )
+    is_piped = json_file == "-"
+    for line in report.lines():
+        typer.echo(line, err=is_piped)
+    if json_file:
+        text = json.dumps(report.to_json(), indent=1)
+        if is_piped:
+            typer.echo(text)
+        else:
+            Path(json_file).write_text(f"{text}\n", encoding="utf-8")
+    if page is not None:
+        say(f"page: {write_verify_page(page, report)}")
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
 def prepare(
     roots: Annotated[list[Path], typer.Argument(help="Folders that hold the raw trees, then OUT.")],
     size: Annotated[int, typer.Option(min=16, help="Training side in pixels.")] = 448,
     protocol: Annotated[str, typer.Option(help="patient-safe or published.")] = "patient-safe",
-    priors: Annotated[str, typer.Option(help="References to priors: rules or none.")] = "rules",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    priors: Annotated[
+        str, typer.Option(help="References to priors: rules, none, classifier:/FOLDER.")
+    ] = "rules",
+    frontals: Annotated[
+        str, typer.Option(help="Frontal images of a study: first or all.")
+    ] = "first",
+    subset: Annotated[
+        bool, typer.Option("--subset", help="Go on with the images that are there.")
+    ] = False,
+    shard: Annotated[str, typer.Option(help="i/n: make only these shards, no store.")] = "",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode images.")] = 2,
 ) -> None:
-    """Read raw trees (ROOTS... OUT) into one store: records as Parquet, pixels once."""
+    """Read raw trees (ROOTS... OUT) into one store: records as Parquet, pixels once.
+
+    A run that was killed goes on where it stopped. Several machines can share the work: each
+    runs with --shard i/n, the folders OUT.parts are copied into one, and a run without --shard
+    merges them.
+    """
     if len(roots) < 2:
         raise ValueError("prepare needs at least one raw folder and the output folder, in order")
-    from lapse.data.prepare import find_roots
+    from lapse.data.prepare import PrepareOptions, find_roots
     from lapse.data.prepare import prepare as run
 
     *sources, out = roots
+    options = PrepareOptions(
+        size=size,
+        protocol=protocol,
+        priors=priors,
+        frontals=frontals,
+        is_subset=subset,
+        workers=workers,
+        part=_part(shard),
+    )
     with progress_bar("prepare") as progress:
-        report = run(
-            find_roots(sources),
-            out,
-            size=size,
-            protocol=protocol,
-            priors=priors,
-            progress=progress,
-            workers=workers,
+        report = run(find_roots(sources), out, options, progress=progress)
+    if options.part is not None:
+        say(
+            f"{report.num_made} shards made in {out}.parts, {report.images_per_second:.1f} images/s"
         )
+        return
     for line in report.lines():
         say(line)
+
+
+def _part(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    first, _, last = text.partition("/")
+    if not first.isdecimal() or not last.isdecimal():
+        raise ValueError(f"--shard {text!r} is not of the form i/n, such as 1/2")
+    return int(first), int(last)
 
 
 @app.command()

@@ -19,6 +19,9 @@ from lapse.types import Prediction, Score
 # What each task is scored by; a task from outside gets the caption metrics.
 METRICS: dict[str, tuple[str, ...]] = {
     "diff_vqa": ("captioning", "changes"),
+    "vqa": ("answer_accuracy",),
+    "medical_vqa": ("answer_accuracy", "captioning"),
+    "progression": ("progression",),
     "cap": ("captioning",),
     "gcap": ("captioning",),
     "caref": ("box_accuracy",),

@@ -19,6 +19,7 @@ from typing import Literal
 
 QUESTION_CHANGED = "what has changed compared to the reference image?"
 UNCHANGED = "nothing has changed."
+MAX_ANSWER = 10_000  # characters
 
 FINDINGS = (
     "pleural effusion",
@@ -202,15 +203,16 @@ class Parsed:
 def parse(answer: str) -> Parsed:
     """Read a difference answer; tolerant of case, blanks and missing punctuation.
 
-    An empty answer has the leftover ("",), so that it counts as not understood. One text has
+    An empty answer has the leftover ("",), so that it counts as not understood, and one of more
+    than MAX_ANSWER characters is all leftover: real ones are shorter than 700. One text has
     two readings: "from mild to moderate to severe" is read as mild -> moderate to severe.
 
     >>> parse("the main image is missing the finding of edema than the reference image. ").changes
     frozenset({Change(finding='edema', kind='missing', before='', after='')})
     """
     text = " ".join(answer.lower().split())
-    if not text:
-        return Parsed(frozenset(), ("",), False)
+    if not text or len(text) > MAX_ANSWER:  # the time to read grows with the square
+        return Parsed(frozenset(), (text,), False)
     changes: set[Change] = set()
     leftover: list[str] = []
 

@@ -19,6 +19,9 @@ TABLES: dict[str, dict[str, str]] = {
         "gcap": "lapse.tasks.gcap:Gcap",
         "caref": "lapse.tasks.caref:Caref",
         "diff_vqa": "lapse.tasks.diff_vqa:DiffVqa",
+        "vqa": "lapse.tasks.diff_vqa:Vqa",
+        "medical_vqa": "lapse.tasks.diff_vqa:MedicalVqa",
+        "progression": "lapse.tasks.diff_vqa:Progression",
     },
     "methods": {
         "captioner": "lapse.methods.captioner:Captioner",
@@ -29,12 +32,16 @@ TABLES: dict[str, dict[str, str]] = {
     "datasets": {
         "mimic_cxr": "lapse.data.mimic_cxr:MimicCxr",
         "chest_imagenome": "lapse.data.chest_imagenome:ChestImaGenome",
+        "chest_imagenome_gold": "lapse.data.chest_imagenome_gold:ChestImaGenomeGold",
         "mimic_diff_vqa": "lapse.data.mimic_diff_vqa:MimicDiffVqa",
+        "ms_cxr_t": "lapse.data.ms_cxr_t:MsCxrT",
     },
     "metrics": {
         "captioning": "lapse.metrics.captioning:Captioning",
         "changes": "lapse.metrics.changes:Changes",
         "box_accuracy": "lapse.metrics.box_accuracy:BoxAccuracy",
+        "answer_accuracy": "lapse.metrics.answer_accuracy:AnswerAccuracy",
+        "progression": "lapse.metrics.progression:ProgressionAccuracy",
     },
 }
 

@@ -1,5 +1,8 @@
 """prepare: four raw trees -> one store without a leak, with everything counted."""
 
+import csv
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +10,10 @@ import pytest
 import tiny_tree
 from PIL import Image
 
+from lapse.data import plan as plan_module
 from lapse.data import prepare as prepare_module
-from lapse.data.prepare import find_roots, prepare
+from lapse.data.plan import Plan
+from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.data.tables import plain_id
 
@@ -21,7 +26,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(tree, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "store"
-    report = prepare(find_roots([tree]), out, size=32)
+    report = prepare(find_roots([tree]), out, PrepareOptions(32))
     return report, open_store(out)
 
 
@@ -108,7 +113,7 @@ def test_the_report_counts_everything(made):
 
 
 def test_published_keeps_the_words_and_counts_the_leak(tree, tmp_path):
-    report = prepare(find_roots([tree]), tmp_path / "store", size=16, protocol="published")
+    report = prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, "published"))
     store = open_store(tmp_path / "store")
     assert report.leaked_patients == 4 and "LEAKED" in "\n".join(report.lines())
     words = {int(study.patient) - 19000000: study.split for study in store.studies}
@@ -122,21 +127,22 @@ def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
     def careless(words):
         return dict.fromkeys(dict(words), "train")
 
-    monkeypatch.setattr(prepare_module, "assign_patients", careless)
-    real = prepare_module._Run._finish_study
+    monkeypatch.setattr(plan_module, "assign_patients", careless)
+    real = Plan._item
 
-    def padded(run, study):
-        finished = real(run, study)
+    def padded(plan, study):
+        item = real(plan, study)
         if plain_id(study.patient) == str(tiny_tree.patient(1)) and study.study.endswith("1"):
-            return replace(finished, patient=f"0{study.patient}", split="test")
-        return finished
+            leaking = replace(item.study, patient=f"0{study.patient}", split="test")
+            return replace(item, study=leaking, report="")
+        return item
 
-    monkeypatch.setattr(prepare_module._Run, "_finish_study", padded)
+    monkeypatch.setattr(Plan, "_item", padded)
     with pytest.raises(ValueError, match=r"leak .*patient: 1 \(for example 19000001\)"):
-        prepare(find_roots([tree]), tmp_path / "store", size=16)
-    assert not list(tmp_path.iterdir())
+        prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    assert [path.name for path in tmp_path.iterdir()] == ["store.parts"]
     monkeypatch.setattr(prepare_module, "_refuse_leak", lambda store: None)
-    prepare(find_roots([tree]), tmp_path / "store", size=16)
+    prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
     assert (tmp_path / "store").is_dir()
 
 
@@ -144,29 +150,165 @@ def test_an_unreadable_image_is_listed_and_its_pairs_go(tmp_path):
     tree = tiny_tree.write_tree(tmp_path / "tree")
     broken = tiny_tree.image_file(tree, 1, 2)
     broken.write_bytes(broken.read_bytes()[:600])
-    tiny_tree.image_file(tree, 2, 1).unlink()
-    report = prepare(find_roots([tree]), tmp_path / "store", size=16, workers=2)
-    assert report.skipped.counts["mimic_cxr: unreadable image"] == 2
-    examples = report.skipped.examples["mimic_cxr: unreadable image"]
-    assert broken.name in examples[0] and "truncated" in examples[0]
+    report = prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    reason = "mimic_cxr: unreadable image"
+    assert report.skipped.counts[reason] == 1
+    assert broken.name in report.skipped.examples[reason][0]
+    assert "truncated" in report.skipped.examples[reason][0]
     store = open_store(tmp_path / "store")
-    assert len(store.studies) == 10
-    patients = {pair.main.patient for pair in store.pairs}
-    assert not patients & {str(tiny_tree.patient(1)), str(tiny_tree.patient(2))}
-    questions = "mimic_diff_vqa: question whose"
-    assert report.skipped.counts[f"{questions} main study has no usable image"] == 2
-    assert report.skipped.counts[f"{questions} reference study has no usable image"] == 2
+    assert len(store.studies) == 11
+    assert str(tiny_tree.patient(1)) not in {pair.main.patient for pair in store.pairs}
+    reason = "mimic_diff_vqa: question whose main study has no usable image"
+    assert report.skipped.counts[reason] == 2
 
 
-def test_workers_do_not_change_the_store(tree, tmp_path):
+def test_missing_images_are_an_error_unless_a_subset_is_asked_for(tmp_path):
+    tree = tiny_tree.write_tree(tmp_path / "tree")
+    gone = tiny_tree.image_file(tree, 2, 1)
+    gone.unlink()
+    with pytest.raises(ValueError, match=r"1 of 12 images are missing.*--subset") as caught:
+        prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    assert gone.name in str(caught.value)
+    options = PrepareOptions(16, is_subset=True)
+    report = prepare(find_roots([tree]), tmp_path / "store", options)
+    store = open_store(tmp_path / "store")
+    assert report.skipped.counts["mimic_cxr: image is not there (subset)"] == 1
+    assert len(store.studies) == 11 and store.info.subset
+    assert "only those that were there" in store.info.provenance()["images"]
+
+
+def test_a_damaged_scene_graph_costs_its_regions_only(tmp_path):
+    tree = tiny_tree.write_tree(tmp_path / "tree")
+    graphs = {tiny_tree.dicom(n, v): tiny_tree.graph(tiny_tree.dicom(n, v))
+              for n in tiny_tree.PATIENTS for v in (1, 2)}  # fmt: skip
+    graphs[tiny_tree.dicom(1, 1)] = ["no object"]
+    tiny_tree.write_graphs(tree, graphs)
+    report = prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    reason = "chest_imagenome: unreadable scene graph (study kept without regions)"
+    assert report.skipped.counts[reason] == 1
+    store = open_store(tmp_path / "store")
+    assert [bool(study.regions) for study in store.studies].count(False) == 1
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_workers_and_shards_do_not_change_the_store(tree, tmp_path):
     seen = []
-    for workers in (1, 3):
-        out = tmp_path / str(workers)
-        prepare(find_roots([tree]), out, size=24, workers=workers,
+    for name, options in (
+        ("here", PrepareOptions(24)),
+        ("one shard each", PrepareOptions(24, shard_size=1)),
+        ("processes", PrepareOptions(24, shard_size=5, workers=2)),
+    ):
+        prepare(find_roots([tree]), tmp_path / name, options,
                 progress=lambda done, total: seen.append((done, total)))  # fmt: skip
-    first, second = (open_store(tmp_path / name) for name in ("1", "3"))
-    assert first.info == second.info
-    assert seen == [(done, 12) for done in range(1, 13)] * 2
+        assert not (tmp_path / f"{name}.parts").exists()
+    assert seen == [(done, 12) for done in range(1, 13)] * 3
+    first, *others = (content(tmp_path / n) for n in ("here", "one shard each", "processes"))
+    assert sorted(first) == sorted(
+        ["pairs.parquet", "pixels.npy", "removed.jsonl", "splits.csv", "store.json",
+         "studies.parquet"]
+    )  # fmt: skip
+    assert all(other == first for other in others)
+
+
+def test_two_machines_make_the_store_of_one(tree, tmp_path):
+    """Two halves in two places, copied together, merged: byte for byte the single run."""
+    roots = find_roots([tree])
+    prepare(roots, tmp_path / "single", PrepareOptions(24, shard_size=5))
+    for place, part in (("a", (1, 2)), ("b", (2, 2))):
+        report = prepare(
+            roots, tmp_path / place / "store", PrepareOptions(24, part=part, shard_size=5)
+        )
+        assert not (tmp_path / place / "store").exists()
+        assert (report.num_made, report.num_shards) == ({"a": 2, "b": 1}[place], 3)
+    parts = tmp_path / "merged.parts"
+    shutil.copytree(tmp_path / "a" / "store.parts", parts)
+    shutil.copytree(tmp_path / "b" / "store.parts", parts, dirs_exist_ok=True)
+    report = prepare(roots, tmp_path / "merged", PrepareOptions(24, shard_size=5))
+    assert report.num_made == 0
+    assert content(tmp_path / "merged") == content(tmp_path / "single")
+
+
+def test_a_killed_run_keeps_its_finished_shards(tree, tmp_path):
+    roots, out = find_roots([tree]), tmp_path / "store"
+    options = PrepareOptions(24, shard_size=4)
+
+    def killed(done, total):
+        if done == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(roots, out, options, progress=killed)
+    parts = tmp_path / "store.parts"
+    before = content(parts)
+    assert sorted(name for name in before if name.endswith(".json")) == [
+        "shard-00000.json", "shard-00001.json"]  # fmt: skip
+    seen = []
+    report = prepare(roots, out, options, progress=lambda *count: seen.append(count))
+    assert report.num_made == 1 and seen == [(done, 4) for done in range(1, 5)]
+    prepare(roots, tmp_path / "whole", options)
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_shards_of_other_options_or_damaged_ones_are_refused(tree, tmp_path):
+    roots, out = find_roots([tree]), tmp_path / "store"
+    prepare(roots, out, PrepareOptions(24, shard_size=4, part=(1, 1)))
+    with pytest.raises(ValueError, match="made from other raw files or with other options"):
+        prepare(roots, out, PrepareOptions(16, shard_size=4))
+    damaged = tmp_path / "store.parts" / "shard-00001.npy"
+    data = bytearray(damaged.read_bytes())
+    data[-5] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(ValueError, match=r"shard-00001.npy is missing or damaged"):
+        prepare(roots, out, PrepareOptions(24, shard_size=4))
+    assert not out.exists()
+    (tmp_path / "store.parts" / "shard-00001.json").unlink()
+    assert prepare(roots, out, PrepareOptions(24, shard_size=4)).num_made == 1
+
+
+def test_splits_and_removed_texts_are_written_for_other_tools(made):
+    _, store = made
+    with (store.path / "splits.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["dicom_id"] for row in rows] == [study.id for study in store.studies]
+    assert [row["split"] for row in rows] == [study.split for study in store.studies]
+    fourth = next(row for row in rows if row["subject_id"] == str(tiny_tree.patient(4)))
+    assert (fourth["mimic_cxr"], fourth["chest_imagenome"], fourth["split"]) == (
+        "train", "test", "test")  # fmt: skip
+    removed = [json.loads(line) for line in (store.path / "removed.jsonl").read_text().splitlines()]
+    assert len(removed) == 12
+    first = {"image": tiny_tree.dicom(1, 1), "where": "report", "removed": "1. Stable heart."}
+    assert removed[0] == first
+
+
+def test_all_frontal_images_can_be_kept(tmp_path):
+    tree = tiny_tree.write_tree(tmp_path / "tree")
+    rows = [tiny_tree.metadata_row(n, v) for n in tiny_tree.PATIENTS for v in (1, 2)]
+    second = tiny_tree.metadata_row(1, 1, dicom_id="second", ViewPosition="AP")
+    (tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz").unlink()
+    tiny_tree.write_csv(
+        tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv", tiny_tree.METADATA, [*rows, second]
+    )
+    header = ["dicom_id", "study_id", "subject_id", "split"]
+    (tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz").unlink()
+    splits = [
+        {**{key: row[key] for key in header[:3]}, "split": "train"} for row in [*rows, second]
+    ]
+    tiny_tree.write_csv(tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv", header, splits)
+    tiny_tree.write_jpg(tiny_tree.image_file(tree, 1, 1).with_name("second.jpg"), 99)
+    roots = find_roots([tree])
+    report = prepare(roots, tmp_path / "first", PrepareOptions(16))
+    reason = "mimic_cxr: further image of a study that is shown by another"
+    assert report.skipped.counts[reason] == 1
+    prepare(roots, tmp_path / "all", PrepareOptions(16, frontals="all"))
+    first, both = open_store(tmp_path / "first"), open_store(tmp_path / "all")
+    assert {study.id for study in both.studies} - {study.id for study in first.studies} == {
+        "second"
+    }
+    mains = {pair.reference.image for pair in both.pairs}
+    assert tiny_tree.dicom(1, 1) in mains and "second" not in mains  # questions mean the first
 
 
 @pytest.mark.parametrize(
@@ -174,18 +316,24 @@ def test_workers_do_not_change_the_store(tree, tmp_path):
     [
         ({"protocol": "patient-save"}, "did you mean 'patient-safe'"),
         ({"priors": "rule"}, "did you mean 'rules'"),
-        ({"workers": 0}, "0 workers"),
+        ({"workers": -1}, "-1 workers"),
         ({"size": 0}, "size is at least 1"),
+        ({"part": (3, 2)}, "part 3 of 2"),
+        ({"shard_size": 0}, "shards of 0 studies"),
     ],
 )
-def test_wrong_options(tree, tmp_path, options, message):
+def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
-        prepare(find_roots([tree]), tmp_path / "store", **{"size": 16, **options})
-    assert not (tmp_path / "store").exists()
+        PrepareOptions(**{"size": 16, **options})
+
+
+def test_an_unknown_choice_of_frontals_is_refused(tree, tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'first'"):
+        prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, frontals="firts"))
 
 
 def test_a_taken_place_is_refused_before_any_work(tree, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ValueError, match="exists: give another folder"):
-        prepare(find_roots([tree]), tmp_path, size=16)
+        prepare(find_roots([tree]), tmp_path, PrepareOptions(16))
     assert [item.name for item in tmp_path.iterdir()] == ["mine.txt"]

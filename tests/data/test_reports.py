@@ -1,14 +1,8 @@
-"""Sections of a report, its text, and the removal of references to earlier examinations."""
+"""Sections of a report and its text: every sentence of the layout's description has a test."""
 
 import pytest
 
-from lapse.data.reports import (
-    parse_sections,
-    remove_priors,
-    report_sections,
-    report_text,
-    split_sentences,
-)
+from lapse.data.reports import join_sections, parse_sections, report_sections, report_text
 
 FULL = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -43,10 +37,12 @@ def test_sections_in_order():
     ("header", "name"),
     [
         ("CONCLUSION", "impression"),
+        ("CONCLUSIONS", "impression"),
         ("FINDINGS AND IMPRESSION", "impression"),
         ("FINDINGS/IMPRESSION", "impression"),
         ("FINDING", "findings"),
         ("FINDINS", "findings"),
+        ("COMPARISONS", "comparison"),
         ("CLINICAL HISTORY", "history"),
         ("PFI", "history"),
         ("CHEST, TWO VIEWS", "findings"),
@@ -56,6 +52,16 @@ def test_sections_in_order():
         ("COMPARISON", "comparison"),
         ("ADDENDUM BY DR", "addendum"),
         ("TECHNIQUE", "technique"),
+        ("FINAL IMPRESSION", "impression"),  # what follows is mapped by substring
+        ("LUNG FINDINGS", "findings"),
+        ("MEDICAL HISTORY", "history"),
+        ("COMPARISON STUDIES", "comparison"),
+        ("REASON FOR EXAM", "reason for exam"),
+        ("CHEST", "chest"),  # no view is named
+        ("INDICATION (CHEST PAIN)", "indication (chest pain)"),
+        ("CHEST, PA AND LATERAL", "findings"),
+        ("FRONTAL AND LATERAL RADIOGRAPHS OF THE CHEST", "findings"),
+        ("TWO VIEWS", "findings"),
     ],
 )
 def test_header_names(header, name):
@@ -80,54 +86,66 @@ def test_last_paragraph_only_without_findings_and_impression():
     assert report_text(" HISTORY: cough") == "" and report_text("") == ""
 
 
-def test_sentences_keep_decimals_numbers_and_titles():
-    text = "1. A nodule of 2.5 cm, 3 mm. 2. Dr. ___ called at 4 p.m. The heart is big? Yes."
-    assert split_sentences(text) == [
-        "1. A nodule of 2.5 cm, 3 mm.",
-        "2. Dr. ___ called at 4 p.m.",
-        "The heart is big?",
-        "Yes.",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "rest", "removed"),
-    [
-        ("Effusion of 2.5 cm, unchanged. No edema.", "Effusion of 2.5 cm. No edema.",
-         ("unchanged",)),
-        ("Compared to the prior study, there is a small effusion.", "There is a small effusion.",
-         ("Compared to the prior study",)),
-        ("There is new edema. The heart is big.", "The heart is big.", ("There is new edema.",)),
-        ("Mild edema, not significantly changed since ___.", "Mild edema.",
-         ("not significantly changed since ___",)),
-        ("Heart, lungs, and unchanged mediastinum are normal.", "",
-         ("Heart, lungs, and unchanged mediastinum are normal.",)),
-        ("Stable cardiomegaly.", "", ("Stable cardiomegaly.",)),
-        ("The effusion has increased.", "", ("The effusion has increased.",)),
-        ("Lines are in place, with interval removal of the tube, since ___.", "",
-         ("Lines are in place, with interval removal of the tube, since ___.",)),
-    ],
-)  # fmt: skip
-def test_priors_by_rules(text, rest, removed):
-    assert remove_priors(text) == (rest, removed)
-
-
 @pytest.mark.parametrize(
     "text",
     [
-        "Degenerative changes of the spine.",
-        "Prior granulomatous disease with a 2.5 cm calcification.",
-        "No pleural effusion or pneumothorax.",
-        "Post-surgical changes, old rib fractures.",
-        "Recommend follow-up in 3.5 months.",
-        "No pneumothorax, effusion, or edema.",
+        "x\nFINDINGS: words",  # no blank before
+        "x\n Findings: words",  # small letters
+        "x\n FINDINGS words",  # no colon
+        "x\n FINDINGS:words",  # no white space
+        "x\n 2 FINDINGS: words",  # a digit
+        "x FINDINGS: words",  # within a line
     ],
 )
-def test_innocent_words_survive(text):
-    assert remove_priors(text) == (text, ())
+def test_what_is_no_header(text):
+    assert [name for name, _ in parse_sections(text)] == ["preamble"]
 
 
-def test_none_leaves_the_text_and_anything_else_is_refused():
-    assert remove_priors("Unchanged.", "none") == ("Unchanged.", ())
-    with pytest.raises(ValueError, match="one of rules, none"):
-        remove_priors("x", "all")
+def test_a_header_may_stand_in_the_first_line_and_end_its_line():
+    assert parse_sections(" FINDINGS:\n words")[1:] == (("findings", "words"),)
+    assert parse_sections(" FINDINGS: words")[0] == ("preamble", "")
+    assert parse_sections("x\n   FINDINGS: words")[1] == ("findings", "words")  # blanks are of it
+    assert parse_sections("x\n FINDINGS:\twords")[1] == ("findings", "words")
+    assert parse_sections("x\n FINDINGS:")[1] == ("findings", "")
+
+
+def test_names_are_lower_case_and_blanks_collapse():
+    assert parse_sections("x\n WET   READ: words")[1] == ("wet read", "words")
+
+
+def test_text_before_the_first_header_is_the_preamble():
+    assert report_sections("one\n two\n FINDINGS: three")["preamble"] == "one\n two"
+    assert report_sections("no header at all") == {"preamble": "no header at all"}
+
+
+def test_line_ends_of_other_systems():
+    for end in ("\n", "\r\n", "\r"):
+        report = end.join(("FINAL REPORT", " FINDINGS: Clear.", " IMPRESSION: Normal."))
+        assert report_text(report) == "Clear. Normal."
+
+
+def test_aliases_take_part_in_the_last_occurrence():
+    report = "x\n IMPRESSION: first\n FINDINGS AND IMPRESSION: second\n CONCLUSION: third"
+    assert report_sections(report)["impression"] == "third"
+
+
+def test_the_last_paragraph_follows_the_first_blank_line_of_the_last_section():
+    report = "x\n HISTORY: a\n\n b\n COMPARISON: c\n \n d\n\n e"
+    assert report_sections(report)["last_paragraph"] == "d\n\n e"
+    assert "last_paragraph" not in report_sections("x\n COMPARISON: c\n d")
+    assert "last_paragraph" not in report_sections("x\n IMPRESSION: c\n\n d")
+    assert "last_paragraph" not in report_sections("x\n FINDINGS: c\n\n d")
+
+
+def test_an_empty_impression_leaves_the_last_paragraph():
+    assert report_text("x\n IMPRESSION:\n HISTORY: a\n\n Clear.") == "Clear."
+
+
+def test_sections_of_the_derived_table_are_joined_alike():
+    row = {"impression": "No edema.", "findings": " Clear\n lungs. ", "last_paragraph": "Other."}
+    assert join_sections(row) == "Clear lungs. No edema."
+    assert join_sections(row | {"impression": " ", "findings": ""}) == "Other."
+
+
+def test_marks_of_removed_names_stay_in_a_report():
+    assert report_text("x\n FINDINGS: Seen by Dr. ___.") == "Seen by Dr. ___."

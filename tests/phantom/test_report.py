@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from lapse.phantom.catalogue import SPECS
-from lapse.phantom.comparisons import compare
+from lapse.phantom.comparisons import WORDINGS, compare
 from lapse.phantom.findings import draw_visits, level_of
 from lapse.phantom.phrases import affirm, noun_phrases
 from lapse.phantom.report import extract_findings, write_report
@@ -127,10 +127,33 @@ def test_sentences_are_phrases_and_counts_are_like_the_data_set(written):
 
 
 def test_priors_are_said_only_when_asked_for(written):
-    words = re.compile(r"\b(prior|previous|interval|again seen|unchanged|stable|resolved)\b", re.I)
+    words = re.compile(
+        r"\b(prior|previous|interval|again|before|unchanged|stable|resolved|persists|new|newly|now|"
+        r"since|from ___|no longer|(increas|worsen|improv)ing|redemonstration|improve)\b",
+        re.I,
+    )
     assert not any(words.search(item.text) for _, r in written for item in r.statements)
     later = [report for one, report in reports(60, priors=True) if one.index and one.findings]
-    assert all(any(words.search(item.text) for item in report.statements) for report in later)
+    for report in later:
+        assert any(item.comparison for item in report.statements)
+        for item in report.statements:
+            assert bool(words.search(item.text)) is bool(item.comparison), item.text
+
+
+@pytest.mark.parametrize("kind", sorted(WORDINGS))
+def test_comparisons_have_many_wordings(kind):
+    texts = WORDINGS[kind]
+    assert len(set(texts)) == len(texts) >= 8
+    assert any("," in text for text in texts) and all("{0}" in t or "{1}" in t for t in texts)
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in SPECS])
+def test_no_comparison_says_what_is_not_there(name):
+    """Read back alone, a comparison affirms its own finding or none; a resolved one none."""
+    for kind, texts in WORDINGS.items():
+        for text in texts:
+            found = extract_findings(text.format(name.capitalize(), name))
+            assert found <= (set() if kind == "gone" else {name}), text
 
 
 def source(size=(320, 256)):
@@ -173,7 +196,9 @@ def test_both_frames_of_a_scene_graph_agree(size):
     ]
     for item in graph["objects"]:
         assert item["object_id"] == f"a-b_{item['bbox_name']}"
-        assert (item["original_width"], item["original_height"]) == size
+        for axis, side in zip("xy", ("width", "height"), strict=True):  # sizes of the box
+            corners = item[f"original_{axis}1"], item[f"original_{axis}2"]
+            assert item[f"original_{side}"] == corners[1] - corners[0]
         for axis, pad in zip("xy", pads, strict=True):
             for end in "12":
                 back = (item[f"{axis}{end}"] - pad) / ratio

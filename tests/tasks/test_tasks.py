@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
+
 from lapse import registry
 from lapse.types import Box, Pair, Region, Study
 
@@ -70,10 +72,25 @@ def test_a_difference_question_sees_reference_then_main():
     assert samples("diff_vqa", presence) == []
 
 
-def test_a_single_image_question_never_sees_the_reference():
-    from lapse.tasks.diff_vqa import DiffVqa
-
+@pytest.mark.parametrize(
+    "category", ["abnormality", "presence", "view", "location", "level", "type"]
+)
+@pytest.mark.parametrize("task", ["vqa", "medical_vqa"])
+def test_a_single_image_question_never_sees_the_reference(task, category):
     main = replace(STUDY, id="d2", image="d2", study="s2")
-    pair = Pair("x", STUDY, main, "is there edema?", "yes", "presence", "train")
-    (sample,) = DiffVqa(101, categories=("presence",)).samples(pair)
-    assert sample.images == ("d2",)
+    pair = Pair("x", STUDY, main, "is there edema?", "yes", category, "train")
+    (sample,) = samples(task, pair)
+    assert sample.images == ("d2",) and sample.answer == " yes"
+    assert samples("diff_vqa", pair) == []
+
+
+def test_the_two_kinds_of_question_are_kept_apart():
+    main = replace(STUDY, id="d2", image="d2", study="s2")
+    pair = Pair("x", STUDY, main, "what?", "nothing has changed.", "difference", "train")
+    assert samples("vqa", pair) == [] and len(samples("diff_vqa", pair)) == 1
+    (sample,) = samples("medical_vqa", pair)
+    assert sample.images == ("d1", "d2") and sample.id == "medical_vqa/x"
+    progression = replace(pair, category="progression", answer="edema: stable", split="test")
+    assert samples("diff_vqa", progression) == samples("medical_vqa", progression) == []
+    (sample,) = samples("progression", progression)
+    assert sample.images == ("d1", "d2") and sample.answer == " edema: stable"

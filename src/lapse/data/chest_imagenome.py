@@ -5,23 +5,26 @@
     silver_dataset/splits/*.csv           train, valid, test, images_to_avoid (gold patients)
 
 Every box stands twice in a scene graph: in pixels of the full image (`original_*`) and in a
-224 x 224 letterbox. Here, and nowhere else, pixels become fractions of the original image, from
-the first frame; the second is only compared with it. Source: Wu et al. 2021, arXiv:2108.00316.
+224 x 224 letterbox. The first becomes fractions of the image in `lapse.data.region_reader`; the
+second is only compared with it. An object's `original_width` is that of its box, and is not used.
+Source: Wu et al. 2021, arXiv:2108.00316.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lapse.data.ledger import Ledger
-from lapse.data.scene_graph import Frame, clean_phrase, original_box, original_corners
+from lapse.data.priors import PriorRemover
+from lapse.data.region_reader import RegionReader
+from lapse.data.scene_graph import PHRASES, has_parallel_lists
 from lapse.data.tables import find_table, plain_id, read_rows
-from lapse.types import Box, Region
+from lapse.types import Region
 
 REGIONS = (
     "right lung",
@@ -63,9 +66,19 @@ FURTHER_REGIONS = (
     "left upper abdomen",
     "right upper abdomen",
 )
+REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
 SUFFIX = "_SceneGraph.json"
 MAX_GRAPH_BYTES = 16 * 1024 * 1024
+# what zipfile raises for a damaged, encrypted or oddly packed member
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class ChestImaGenome:
@@ -75,7 +88,9 @@ class ChestImaGenome:
         root: the folder that holds `silver_dataset`.
         sizes: dicom_id -> (height, width) in pixels, from MIMIC-CXR-JPG's metadata: a scene
             graph does not hold the size of its image.
-        names: the regions to read; the 7 further names that exist are counted and left out.
+        names: the regions to read, one of REGION_SETS or others; what is not asked for is
+            counted and left out.
+        remover: takes references to earlier examinations out of the phrases.
 
     Attributes:
         skipped: boxes and phrases that were dropped, by reason.
@@ -92,12 +107,14 @@ class ChestImaGenome:
         root: Path,
         sizes: Mapping[str, tuple[int, int]],
         names: tuple[str, ...] = REGIONS,
+        remover: PriorRemover | None = None,
     ) -> None:
         self.root = root
         self.sizes = sizes
         self.names = names
-        self.skipped = Ledger()
-        self.noted = Ledger()
+        self._reader = RegionReader(names, REGION_SETS["36"], remover)
+        self.skipped = self._reader.skipped
+        self.noted = self._reader.noted
         self._silver = root / "silver_dataset"
         if not (self._silver / "scene_graph.zip").is_file() and not self._folder.is_dir():
             raise ValueError(
@@ -118,15 +135,10 @@ class ChestImaGenome:
         if graph is None:
             self.noted.add("image without a scene graph", dicom_id)
             return ()
-        boxes = self._boxes(dicom_id, graph)
-        phrases = self._phrases(dicom_id, graph)
-        ordered = [name for name in self.names if name in boxes or name in phrases]
-        known = {*REGIONS, *FURTHER_REGIONS, *self.names}
-        ordered += [name for name in phrases if name not in known]
-        for name in self.names:
-            if name not in boxes:
-                self.noted.add("region without a box", f"{dicom_id} {name}")
-        return tuple(Region(name, phrases.get(name, ()), boxes.get(name)) for name in ordered)
+        objects = self._items(dicom_id, graph, "objects")
+        boxes = self._reader.boxes(dicom_id, objects, self.sizes.get(dicom_id))
+        phrases = self._reader.phrases(dicom_id, self._described(dicom_id, graph))
+        return self._reader.regions(dicom_id, boxes, phrases)
 
     def patient_words(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the split tables; patients to avoid are "test"."""
@@ -156,73 +168,30 @@ class ChestImaGenome:
         for patient, dicom in read_rows(avoid, columns):
             yield plain_id(patient), dicom.strip(), "test"
 
-    def _boxes(self, dicom_id: str, graph: Mapping[str, Any]) -> dict[str, Box]:
-        """Region -> box in fractions, of the regions asked for."""
-        size = self.sizes.get(dicom_id)
-        if size is None:
-            self.skipped.add("boxes of an image of unknown size", dicom_id)
-            return {}
-        frame = Frame(*size)
-        boxes: dict[str, Box] = {}
-        seen: set[str] = set()
-        disagreeing = 0
-        for item in _dicts(graph, "objects"):
-            name = str(item.get("bbox_name", ""))
-            if not self._is_wanted(name, f"{dicom_id} {name}"):
-                continue
-            if name in seen:
-                self.skipped.add("second box of one region", f"{dicom_id} {name}")
-                continue
-            seen.add(name)
-            corners = original_corners(item)
-            if corners is None:
-                self.skipped.add("box without coordinates", f"{dicom_id} {name}")
-                continue
-            disagreeing += not frame.agrees(item, corners)
-            box, is_clipped = original_box(corners, frame)
-            if box is None:
-                self.skipped.add("box without area", f"{dicom_id} {name}")
-                continue
-            if is_clipped:
-                self.noted.add("box clipped to its image", f"{dicom_id} {name}")
-            boxes[name] = box
-        if disagreeing:
-            self.noted.add("image whose two box frames disagree", dicom_id)
-        return boxes
-
-    def _is_wanted(self, name: str, example: str) -> bool:
-        if name in self.names:
-            return True
-        if name in REGIONS or name in FURTHER_REGIONS:
-            self.noted.add("box of a region that is not asked for", example)
-        else:
-            self.skipped.add("box with a name outside the known 36", example)
-        return False
-
-    def _phrases(self, dicom_id: str, graph: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        """Region -> its phrases, cleaned, each once, in order."""
-        found: dict[str, dict[str, str]] = {}
-        for item in _dicts(graph, "attributes"):
-            name = str(item.get("bbox_name", ""))
-            raw = item.get("phrases")
-            if not name or not isinstance(raw, list):
+    def _described(
+        self, dicom_id: str, graph: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Sequence[object]]]:
+        """(region, raw phrases) of every attribute that has both."""
+        for item in self._items(dicom_id, graph, "attributes"):
+            name, phrases = item.get("bbox_name"), item.get(PHRASES)
+            if not isinstance(name, str) or not name or not isinstance(phrases, list):
                 self.skipped.add("attribute without a region or phrases", dicom_id)
                 continue
-            if name in {*REGIONS, *FURTHER_REGIONS} and name not in self.names:
-                self.noted.add("phrases of a region that is not asked for", f"{dicom_id} {name}")
-                continue
-            if name not in self.names:
-                self.noted.add("phrases under a name outside the known 36", f"{dicom_id} {name}")
-            phrases = found.setdefault(name, {})
-            for text in raw:
-                cleaned = clean_phrase(str(text))
-                if not cleaned:
-                    self.skipped.add("phrase without words", f"{dicom_id} {name}")
-                elif cleaned.lower() in phrases:
-                    self.skipped.add("phrase repeated in its region", f"{dicom_id} {name}")
-                else:
-                    phrases[cleaned.lower()] = cleaned
-        return {name: tuple(phrases.values()) for name, phrases in found.items() if phrases}
+            if not has_parallel_lists(item):
+                self.noted.add("attribute whose lists differ in length", f"{dicom_id} {name}")
+            yield name, phrases
+
+    def _items(self, dicom_id: str, graph: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+        """The JSON objects of one list of a scene graph."""
+        found = graph.get(key)
+        if not isinstance(found, list):
+            self.skipped.add(f"scene graph whose {key} are no list", dicom_id)
+            return
+        for item in found:
+            if isinstance(item, dict):
+                yield item
+            else:
+                self.skipped.add(f"entry of {key} that is no JSON object", dicom_id)
 
     def _graph(self, dicom_id: str) -> dict[str, Any] | None:
         data = self._bytes(f"{dicom_id}{SUFFIX}")
@@ -230,7 +199,7 @@ class ChestImaGenome:
             return None
         try:
             graph = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"scene graph of {dicom_id} is damaged: {error}") from error
         if not isinstance(graph, dict):
             raise ValueError(f"scene graph of {dicom_id} is a {type(graph).__name__}, no object")
@@ -249,7 +218,7 @@ class ChestImaGenome:
             )
         try:
             return self._archive.read(member)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{name} in scene_graph.zip is damaged: {error}") from error
 
     @property
@@ -271,8 +240,3 @@ class ChestImaGenome:
         archive = self._archive
         infos = archive.infolist() if archive else []
         return {info.filename.rpartition("/")[2]: info for info in infos}
-
-
-def _dicts(graph: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    items = graph.get(key)
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

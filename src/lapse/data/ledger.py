@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 
 class Ledger:
@@ -33,6 +35,18 @@ class Ledger:
             self.counts[name] += count
             kept = self.examples.setdefault(name, [])
             kept.extend(other.examples[reason][: self.num_examples - len(kept)])
+
+    def to_plain(self) -> dict[str, Any]:
+        """The ledger as plain values, for a file."""
+        return {"counts": dict(self.counts), "examples": self.examples}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Ledger:
+        """The ledger that `to_plain` wrote."""
+        ledger = cls()
+        ledger.counts.update(values["counts"])
+        ledger.examples.update(values["examples"])
+        return ledger
 
     @property
     def total(self) -> int:

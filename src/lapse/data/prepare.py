@@ -1,49 +1,85 @@
 """Raw trees -> store: read, join, split, decode, check for leaks, write (`lapse prepare`).
 
-    MIMIC-CXR-JPG --> frontal studies --+-- regions <-- Chest ImaGenome
-                                        |                                  store
-    reports --> findings + impression --+--> without priors --> studies --> | --> no-leak check
-    Medical-Diff-VQA --------------------------- joined --> pairs --------> |
+    tables --> plan --> shards, each by one process and kept when a run is killed
+                           |
+                           '--> merged in order --> store --> no-leak check
+    Medical-Diff-VQA, MS-CXR-T --> joined --> pairs ---'
 
-What is not used is counted by reason, with examples; nothing is repaired in silence. Studies
-pass one by one: memory holds their numbers, not their texts or pixels.
+What is not used is counted by reason, with examples; nothing is repaired in silence. A shard
+holds a thousand studies and is the unit of restarting and of sharing work between machines.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from lapse.data.chest_imagenome import ChestImaGenome
+from lapse.data.chest_imagenome import REGIONS
+from lapse.data.crew import run_crew, run_here
 from lapse.data.ledger import Ledger
-from lapse.data.mimic_cxr import MimicCxr
-from lapse.data.mimic_diff_vqa import MimicDiffVqa
-from lapse.data.reports import PRIORS, remove_priors
+from lapse.data.plan import Plan, PlanOptions
+from lapse.data.reports import PRIORS
 from lapse.data.roots import Roots, find_roots
-from lapse.data.splits import (
-    PROTOCOLS,
-    assign_patients,
-    check_no_leak,
-    leaked_patients,
-    protocol_hash,
+from lapse.data.shards import (
+    ShardFacts,
+    ShardJob,
+    read_facts,
+    read_removed,
+    read_shard,
 )
-from lapse.data.store import Store
+from lapse.data.splits import PROTOCOLS, check_no_leak, protocol_hash
+from lapse.data.store import REMOVED, SPLIT_TABLE, Store
 from lapse.data.store_writer import Origin, StoreWriter, check_free
-from lapse.images import image_size, read_jpeg_at
-from lapse.types import Pair, Region, Study, nearest
+from lapse.types import Study, nearest
 
-__all__ = ["PrepareReport", "Roots", "find_roots", "prepare"]
+__all__ = ["PrepareOptions", "PrepareReport", "Roots", "find_roots", "prepare"]
 
 Progress = Callable[[int, int], None]  # images done, images in all
-Pixels = npt.NDArray[np.uint8]
+SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split", "mimic_cxr", "chest_imagenome")
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How raw trees become a store.
+
+    Attributes:
+        size: side of the stored images in pixels.
+        protocol: how three disagreeing splits become one; see `lapse.data.splits`.
+        priors: how references to earlier examinations leave reports and phrases.
+        frontals: the "first" PA or AP image of a study, as Medical-Diff-VQA does it, or "all".
+        is_subset: pass over images that are not there; otherwise a missing image is an error.
+        workers: processes that make shards; 0 works in this process, unprotected.
+        part: (i, n) makes only every n-th shard, beginning with the i-th (from 1), and no store.
+        shard_size: studies of a shard.
+    """
+
+    size: int
+    protocol: str = "patient-safe"
+    priors: str = "rules"
+    frontals: str = "first"
+    is_subset: bool = False
+    workers: int = 0
+    part: tuple[int, int] | None = None
+    shard_size: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"images of {self.size} pixels: the size is at least 1")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"no protocol {self.protocol!r}; {nearest(self.protocol, PROTOCOLS)}")
+        if self.priors not in PRIORS and not self.priors.startswith("classifier:"):
+            known = (*PRIORS, "classifier:/folder")
+            raise ValueError(f"no removal of priors {self.priors!r}; {nearest(self.priors, known)}")
+        if self.workers < 0:
+            raise ValueError(f"{self.workers} workers: 0 or more")
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
+            raise ValueError(f"part {self.part[0]} of {self.part[1]}: needs 1 <= i <= n")
+        if self.shard_size < 1:
+            raise ValueError(f"shards of {self.shard_size} studies: at least 1")
 
 
 @dataclass(slots=True)
@@ -57,7 +93,9 @@ class PrepareReport:
         noted: oddities of what is in the store.
         leaked_patients: patients whom the data sets' own splits both train and evaluate on;
             none of them is left under patient-safe.
-        images_per_second: decoding, resizing and writing, all workers together.
+        num_shards: shards of the whole store; `num_made` of them were made by this run.
+        images_per_second: decoding, resizing and writing, all workers together; 0 where every
+            shard was there already.
     """
 
     protocol: str
@@ -68,6 +106,8 @@ class PrepareReport:
     skipped: Ledger = field(default_factory=Ledger)
     noted: Ledger = field(default_factory=Ledger)
     leaked_patients: int = 0
+    num_shards: int = 0
+    num_made: int = 0
     images_per_second: float = 0.0
 
     def lines(self) -> list[str]:
@@ -80,6 +120,7 @@ class PrepareReport:
             f"protocol {self.protocol} {self.protocol_hash}",
             f"leak     {self.leaked_patients} patients stand in training and in evaluation parts "
             f"of the published splits: {fate}",
+            f"shards   {self.num_made} of {self.num_shards} made now",
             f"speed    {self.images_per_second:.1f} images/s",
             f"skipped  {self.skipped.total}",
             *(f"  {line}" for line in self.skipped.lines()),
@@ -89,184 +130,204 @@ class PrepareReport:
 
 
 def prepare(
-    roots: Roots,
-    out: Path,
-    *,
-    size: int,
-    protocol: str = "patient-safe",
-    priors: str = "rules",
-    progress: Progress | None = None,
-    workers: int = 1,
+    roots: Roots, out: Path, options: PrepareOptions, *, progress: Progress | None = None
 ) -> PrepareReport:
-    """Write the store of the four data sets.
+    """Write the store of the raw trees, or one part of its shards.
+
+    Shards that lie in `<out>.parts` already, from a run that was killed or from another machine,
+    are used as they are. A finished store takes the folder away.
 
     Args:
         roots: the raw trees, from `find_roots`.
         out: the future store; it must not exist.
-        size: side of the stored images in pixels.
-        protocol: how three disagreeing splits become one; see `lapse.data.splits`.
-        priors: how references to earlier examinations leave reports and phrases.
-        progress: called with (images done, images in all).
-        workers: threads that decode images.
+        options: how.
+        progress: called with (images done, images in all of this run's shards).
 
     Raises:
-        ValueError: a table is missing or damaged, `out` is taken, nothing is left to store, or
-            the protocol is patient-safe and the written records leak.
+        ValueError: a table is missing or damaged, images are missing, `out` is taken, the parts
+            belong to other data or options, nothing is left to store, or the protocol is
+            patient-safe and the written records leak.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"no protocol {protocol!r}; {nearest(protocol, PROTOCOLS)}")
-    if priors not in PRIORS:
-        raise ValueError(f"no removal of priors {priors!r}; {nearest(priors, PRIORS)}")
-    if workers < 1:
-        raise ValueError(f"{workers} workers: at least one is needed")
     check_free(out)
-    run = _Run(roots, PrepareReport(protocol), priors, progress or _say_nothing)
-    with StoreWriter(out, size) as writer:
-        run.write_studies(writer, size, workers)
-        run.write_pairs(writer)
-        return run.finish(writer)
+    return _Run(roots, out, options, progress or _say_nothing).run()
 
 
 class _Run:
-    """One pass of `prepare`: the open data sets and what is known so far."""
+    """One pass of `prepare`: the plan and what is known so far."""
 
     def __init__(
-        self, roots: Roots, report: PrepareReport, priors: str, progress: Progress
+        self, roots: Roots, out: Path, options: PrepareOptions, progress: Progress
     ) -> None:
-        self.report = report
-        self.priors = priors
-        self.progress = progress
-        self.mimic = MimicCxr(roots.mimic_cxr_jpg, roots.reports)
-        self.imagenome = ChestImaGenome(roots.chest_imagenome, self.mimic.sizes)
-        self.questions = MimicDiffVqa(roots.medical_diff_vqa)
-        self.source = roots.describe()
-        self.patients = assign_patients(self._words())
-        report.leaked_patients = len(leaked_patients(self._words()))
-        self.published: dict[str, str] = {}  # record -> split, what the published hash names
-        self.light: dict[str, Study] = {}  # study number -> Study without its texts
-
-    def write_studies(self, writer: StoreWriter, size: int, workers: int) -> None:
-        """Decode the images of all studies in parallel and store them in order."""
-        report, started, done = self.report, time.perf_counter(), 0
-        total = self.mimic.num_studies
-        decoded = _decoded(self.mimic, size, workers)
-        for done, (study, pixels, oddity) in enumerate(decoded, start=1):
-            if isinstance(pixels, str):
-                report.skipped.add("mimic_cxr: unreadable image", pixels)
-                continue
-            if oddity:
-                report.noted.add("mimic_cxr: image size differs from the metadata", oddity)
-            finished = self._finish_study(study)
-            writer.add_study(finished, pixels)
-            self.light[study.study] = replace(finished, report="", regions=())
-            self.progress(done, total)
-        seconds = time.perf_counter() - started
-        report.images_per_second = done / seconds if seconds > 0 else 0.0
-        report.read["images"] = self.mimic.num_images
-        if not self.light:
-            raise ValueError(
-                f"no study of {self.mimic.root} can be stored: "
-                f"{'; '.join([*report.skipped.lines(), *self.mimic.skipped.lines()]) or 'empty'}"
-            )
-
-    def write_pairs(self, writer: StoreWriter) -> None:
-        """Join the questions with the stored studies and store what the protocol allows."""
-        for pair in self.questions.pairs(self.light):
-            if self._is_allowed(pair):
-                self.published[pair.id] = pair.split
-                writer.add_pair(pair)
-        self.report.read["questions"] = self.questions.num_rows
-
-    def finish(self, writer: StoreWriter) -> PrepareReport:
-        """Write store.json, check what lies on the disk, collect the report."""
-        report = self.report
-        is_safe = report.protocol == "patient-safe"
-        report.protocol_hash = protocol_hash(self.patients if is_safe else self.published)
-        report.release = (
-            f"mimic-cxr-jpg {self.mimic.release}, chest-imagenome 1.0.0, "
-            f"medical-diff-vqa {self.questions.release}"
+        self.out, self.options, self.progress = out, options, progress
+        self.report = PrepareReport(options.protocol)
+        self.plan = Plan(
+            roots,
+            PlanOptions(
+                protocol=options.protocol,
+                frontals=options.frontals,
+                is_subset=options.is_subset,
+                shard_size=options.shard_size,
+            ),
         )
+        self.source = roots.describe()
+        self.report.leaked_patients = self.plan.num_leaked
+        self.report.num_shards = self.plan.num_shards
+        self.parts = out.with_name(f"{out.name}.parts")
+        settings = {"size": str(options.size), "priors": options.priors}
+        self.job = ShardJob(
+            parts=self.parts,
+            key=self.plan.key(settings),
+            size=options.size,
+            priors=options.priors,
+            imagenome=roots.chest_imagenome,
+            reports=roots.reports,
+            regions=REGIONS,
+        )
+
+    def run(self) -> PrepareReport:
+        """Shards that are missing, then the store."""
+        self.parts.mkdir(parents=True, exist_ok=True)
+        self._make_shards()
+        if self.options.part is not None:
+            return self.report
+        with StoreWriter(self.out, self.options.size) as writer:
+            shards = self._facts()
+            studies = self._merge(writer, shards)
+            self._write_pairs(writer, studies)
+            self._finish(writer, shards)
+        _remove_parts(self.parts)
+        return self.report
+
+    def _make_shards(self) -> None:
+        report, options = self.report, self.options
+        wanted = self._wanted()
+        left = [n for n in wanted if read_facts(self.parts, n, self.job.key) is None]
+        report.num_made = len(left)
+        if not left:
+            return
+        total = sum(self._shard_length(index) for index in left)
+        done = 0
+
+        def on_item(_: str) -> None:
+            nonlocal done
+            done = min(done + 1, total)  # an image on which a process died begins twice
+            self.progress(done, total)
+
+        started = time.perf_counter()
+        tasks = self.plan.shards(left)
+        if options.workers == 0:
+            results = run_here(self.job, tasks, on_item)
+        else:
+            results = run_crew(self.job, tasks, processes=options.workers, on_item=on_item)
+        for _ in results:
+            pass
+        report.images_per_second = total / max(1e-9, time.perf_counter() - started)
+
+    def _wanted(self) -> range:
+        if self.options.part is None:
+            return range(self.plan.num_shards)
+        first, step = self.options.part
+        return range(first - 1, self.plan.num_shards, step)
+
+    def _shard_length(self, index: int) -> int:
+        size = self.options.shard_size
+        return min(size, self.plan.num_studies - index * size)
+
+    def _facts(self) -> list[ShardFacts]:
+        found = []
+        for index in range(self.plan.num_shards):
+            facts = read_facts(self.parts, index, self.job.key)
+            assert facts is not None, "a shard that was just made is gone"
+            found.append(facts)
+        if not sum(facts.num_studies for facts in found):
+            reasons = "; ".join(line for facts in found for line in facts.skipped.lines())
+            raise ValueError(f"no study of {self.plan.mimic.root} can be stored: {reasons}")
+        return found
+
+    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> list[Study]:
+        """Put the shards into the store in order; returns the studies without their texts."""
+        light: list[Study] = []
+        for facts in shards:
+            for study, pixels in read_shard(self.parts, facts):
+                writer.add_study(study, pixels)
+                light.append(replace(study, report="", regions=()))
+            self.report.skipped.merge(facts.skipped)
+            self.report.noted.merge(facts.noted)
+        return light
+
+    def _write_pairs(self, writer: StoreWriter, studies: list[Study]) -> None:
+        """Join the questions with the stored studies and store what the protocol allows."""
+        plan = self.plan
+        named = {study.study: study for study in studies if plan.mimic.stands_for(study)}
+        published = {study.id: plan.own_split(_mimic_word(plan, study)) for study in studies}
+        for pair in plan.questions.pairs(named):
+            if plan.is_allowed(pair):
+                published[pair.id] = pair.split
+                writer.add_pair(pair)
+        if plan.progressions is not None:
+            for pair in plan.progressions.pairs({study.id: study for study in studies}):
+                published[pair.id] = pair.split
+                writer.add_pair(pair)
+        self.report.read["images"] = plan.mimic.num_images
+        self.report.read["questions"] = plan.questions.num_rows
+        is_safe = self.options.protocol == "patient-safe"
+        self.report.protocol_hash = protocol_hash(plan.patients if is_safe else published)
+        writer.add_file(SPLIT_TABLE, _split_lines(plan, studies))
+
+    def _finish(self, writer: StoreWriter, shards: list[ShardFacts]) -> None:
+        """Write store.json, check what lies on the disk, collect the report."""
+        report, plan, options = self.report, self.plan, self.options
+        report.release = (
+            f"mimic-cxr-jpg {plan.mimic.release}, chest-imagenome 1.0.0, "
+            f"medical-diff-vqa {plan.questions.release}"
+        )
+        if plan.progressions is not None:
+            report.release += ", ms-cxr-t 1.0.0"
         origin = Origin(
             protocol=report.protocol,
             protocol_hash=report.protocol_hash,
             release=report.release,
-            priors=self.priors,
+            priors=options.priors,
             source=self.source,
+            frontals=options.frontals,
+            regions=len(self.job.regions),
+            subset=options.is_subset,
         )
+        writer.add_file(REMOVED, (read_removed(self.parts, facts) for facts in shards))
+        is_safe = report.protocol == "patient-safe"
         info = writer.finish(origin, check=_refuse_leak if is_safe else None)
         report.kept = info.counts
-        for dataset in (self.mimic, self.imagenome, self.questions):
-            report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
-            report.noted.merge(dataset.noted, f"{dataset.name}: ")
-        return report
-
-    def _words(self) -> Iterable[tuple[str, str]]:
-        datasets = (self.mimic, self.imagenome, self.questions)
-        return chain.from_iterable(dataset.patient_words() for dataset in datasets)
-
-    def _finish_study(self, study: Study) -> Study:
-        """Regions, texts without priors, and the split of the protocol."""
-        own = self.imagenome.split_of.get(study.id, study.split)
-        split = own
-        if self.report.protocol == "patient-safe":
-            split = self.patients[study.patient]
-            if split != own:
-                reason = f"splits: study moved from {own} to {split} with its patient"
-                self.report.noted.add(reason, study.id)
-        self.published[study.id] = own
-        found = self.imagenome.regions(study.id)
-        regions = tuple(self._clean_region(region, study) for region in found)
-        report = self._clean(study.report, study)
-        return replace(study, split=split, report=report, regions=regions)
-
-    def _clean_region(self, region: Region, study: Study) -> Region:
-        cleaned = (self._clean(phrase, study) for phrase in region.phrases)
-        return replace(region, phrases=tuple(dict.fromkeys(text for text in cleaned if text)))
-
-    def _clean(self, text: str, study: Study) -> str:
-        rest, removed = remove_priors(text, self.priors)
-        if removed:
-            owner = f"{len(removed)} in {study.id}"
-            self.report.noted.add("priors: sentence or clause removed", owner, len(removed))
-        return rest
-
-    def _is_allowed(self, pair: Pair) -> bool:
-        """Under patient-safe a question stays where its own split is its patient's split."""
-        if self.report.protocol == "published":
-            return True
-        split = self.patients[pair.main.patient]
-        if pair.split != split:
-            reason = f"splits: {pair.split} question of a patient who is in {split}"
-            self.report.skipped.add(reason, pair.id)
-        return pair.split == split
+        report.skipped.merge(plan.skipped)
+        report.noted.merge(plan.noted)
+        for dataset in (plan.mimic, plan.imagenome, plan.questions, plan.progressions):
+            if dataset is not None:
+                report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
+                report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
 
-def _decoded(mimic: MimicCxr, size: int, workers: int) -> Iterator[tuple[Study, Pixels | str, str]]:
-    """Every study with its pixels (or why there are none), in order, a few ahead of use."""
-
-    def decode(study: Study) -> tuple[Study, Pixels | str, str]:
-        path = mimic.image_path(study)
-        try:
-            pixels = read_jpeg_at(path, size)
-            return study, pixels, _size_oddity(study.id, path, mimic.sizes)
-        except ValueError as error:
-            return study, str(error), ""
-
-    waiting: deque[Future[tuple[Study, Pixels | str, str]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for study in mimic.read():
-            waiting.append(pool.submit(decode, study))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _mimic_word(plan: Plan, study: Study) -> Study:
+    """The study with MIMIC-CXR's own word as its split."""
+    return replace(study, split=plan.mimic.split_of[study.id])
 
 
-def _size_oddity(dicom_id: str, path: Path, sizes: Mapping[str, tuple[int, int]]) -> str:
-    if path.suffix != ".jpg" or dicom_id not in sizes:
-        return ""
-    found, told = image_size(path), sizes[dicom_id]
-    return "" if found == told else f"{dicom_id} is {found}, metadata says {told}"
+def _split_lines(plan: Plan, studies: Iterable[Study]) -> Iterator[str]:
+    """splits.csv: the split of every stored image, beside the words of the data sets."""
+    words: Mapping[str, str] = plan.imagenome.split_of
+    yield ",".join(SPLIT_HEADER) + "\n"
+    for study in studies:
+        line = io.StringIO()
+        own = (plan.mimic.split_of[study.id], words.get(study.id, ""))
+        row = (study.patient, study.study, study.id, study.split, *own)
+        csv.writer(line, lineterminator="\n").writerow(row)
+        yield line.getvalue()
+
+
+def _remove_parts(parts: Path) -> None:
+    """Take the shards away; a folder that holds anything else stays."""
+    for path in parts.glob("shard-*"):
+        path.unlink()
+    if not any(parts.iterdir()):
+        parts.rmdir()
 
 
 def _refuse_leak(store: Store) -> None:

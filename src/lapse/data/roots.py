@@ -17,16 +17,18 @@ _PATIENT_GROUP = re.compile(r"p\d\d+")
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """The folders of the four data sets."""
+    """The folders of the four data sets, and of MS-CXR-T where it is there."""
 
     mimic_cxr_jpg: Path
     reports: Path
     chest_imagenome: Path
     medical_diff_vqa: Path
+    ms_cxr_t: Path | None = None
 
     def describe(self) -> str:
-        """The names of the four folders, and whether the images are simulated."""
-        names = dict.fromkeys(getattr(self, field.name).name for field in fields(self))
+        """The names of the folders, and whether the images are simulated."""
+        folders = [getattr(self, field.name) for field in fields(self)]
+        names = dict.fromkeys(folder.name for folder in folders if folder is not None)
         is_simulated = (self.mimic_cxr_jpg.parent / SIMULATED).is_file()
         return ("simulated: " if is_simulated else "") + ", ".join(names)
 
@@ -36,11 +38,13 @@ LOOKS: dict[str, str] = {
     "reports": "MIMIC-CXR reports: files/p10/p<subject>/s<study>.txt, or mimic_cxr_sectioned.csv",
     "chest_imagenome": "Chest ImaGenome: silver_dataset/scene_graph.zip and silver_dataset/splits",
     "medical_diff_vqa": "Medical-Diff-VQA: mimic_pair_questions.csv",
+    "ms_cxr_t": "MS-CXR-T: MS_CXR_T_temporal_image_classification_v1.0.0.csv",
 }
+OPTIONAL = {"ms_cxr_t"}
 
 
 def find_roots(paths: Sequence[Path]) -> Roots:
-    """The four trees inside the given folders, or in folders up to five levels below.
+    """The trees inside the given folders, or in folders up to five levels below.
 
     Raises:
         ValueError: a folder does not exist, a tree is missing, or one stands there twice; the
@@ -54,7 +58,7 @@ def find_roots(paths: Sequence[Path]) -> Roots:
             for kind, is_kind in _KINDS.items():
                 if is_kind(folder) and folder not in found[kind]:
                     found[kind].append(folder)
-    missing = [LOOKS[kind] for kind, folders in found.items() if not folders]
+    missing = [LOOKS[kind] for kind in found if not found[kind] and kind not in OPTIONAL]
     if missing:
         raise ValueError(
             f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}"
@@ -63,7 +67,7 @@ def find_roots(paths: Sequence[Path]) -> Roots:
         if len({folder.resolve() for folder in folders}) > 1:
             listed = ", ".join(str(folder) for folder in folders)
             raise ValueError(f"{LOOKS[kind].split(':')[0]} stands there twice: {listed}; name one")
-    return Roots(**{kind: folders[0] for kind, folders in found.items()})
+    return Roots(**{kind: folders[0] for kind, folders in found.items() if folders})
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
@@ -101,9 +105,14 @@ def _is_medical_diff_vqa(folder: Path) -> bool:
     return find_table(folder, "mimic_pair_questions") is not None
 
 
+def _is_ms_cxr_t(folder: Path) -> bool:
+    return find_table(folder, "MS_CXR_T_temporal_image_classification_v1.*") is not None
+
+
 _KINDS: dict[str, Callable[[Path], bool]] = {
     "mimic_cxr_jpg": _is_mimic_cxr_jpg,
     "reports": _has_reports,
     "chest_imagenome": _is_chest_imagenome,
     "medical_diff_vqa": _is_medical_diff_vqa,
+    "ms_cxr_t": _is_ms_cxr_t,
 }

@@ -1,4 +1,4 @@
-"""The two coordinate frames of a scene graph, and the cleaning of its phrases.
+"""The two coordinate frames of a scene graph, its lists, and the cleaning of its phrases.
 
 The 224 letterbox: r = 224 / max(H, W), sides int(side * r), (224 - side) // 2 left and above, so
 original = (v - pad) / r. Both frames are rounded to whole pixels and therefore agree within
@@ -13,12 +13,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lapse.data.reports import section_name
 from lapse.types import Box
 
 SIDE = 224
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
+PHRASES = "phrases"
+PARALLEL = (  # of an attribute: entry j of each describes phrase j
+    "attributes",
+    "attributes_ids",
+    "phrase_IDs",
+    "sections",
+    "comparison_cues",
+    "temporal_cues",
+    "severity_cues",
+    "texture_cues",
+)
 
 _LIST_NUMBER = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•])\s+")
+_CAPITALS = re.compile(r"^([A-Z][A-Z ()/,\-]+):\s+")
+_SECTIONS = ("impression", "findings", "comparison", "addendum")
+_MARK = re.compile(r"_{2,}")
 _HEADER_WORDS = re.compile(
     r"^(?:final report|findings? and impressions?|findings?|impressions?|conclusions?|"
     r"comparisons?|indication|history|technique|examination|(?:portable )?(?:ap|pa) chest|chest)"
@@ -58,7 +73,7 @@ class Frame:
 
 
 def original_corners(item: Mapping[str, Any]) -> Corners | None:
-    """The full-resolution corners of an object in pixels, None where one is not a number."""
+    """The full-resolution corners of an object in pixels, None where one is no finite number."""
     return _corners(item, "original_")
 
 
@@ -73,19 +88,50 @@ def original_box(corners: Corners, frame: Frame) -> tuple[Box | None, bool]:
     return Box(x_min, y_min, x_max, y_max), is_clipped
 
 
+def has_parallel_lists(item: Mapping[str, Any]) -> bool:
+    """Whether the lists of an attribute, as far as it has them, are as long as its phrases."""
+    lengths = {len(item[key]) for key in (PHRASES, *PARALLEL) if isinstance(item.get(key), list)}
+    return len(lengths) <= 1
+
+
 def clean_phrase(text: str) -> str:
+    """One line without list numbers, section headers and marks of what was de-identified.
+
+    >>> clean_phrase(" IMPRESSION:  1. There is no\\n pneumothorax, Dr. ___ .")
+    'There is no pneumothorax, Dr.'
+    """
+    return drop_marks(strip_front(text))
+
+
+def strip_front(text: str) -> str:
     """One line without list numbers and section headers in front.
 
-    >>> clean_phrase(" IMPRESSION:  1. There is no\\n pneumothorax.")
-    'There is no pneumothorax.'
+    >>> strip_front("2) FINDINGS: Clear since ___.")
+    'Clear since ___.'
     """
     phrase = " ".join(text.split())
     while True:
         shorter = _HEADER_WORDS.sub("", _LIST_NUMBER.sub("", phrase), count=1).strip()
+        header = _CAPITALS.match(shorter)
+        if header is not None and section_name(header.group(1)) in _SECTIONS:
+            shorter = shorter[header.end() :]
         if shorter == phrase:
-            break
+            return phrase
         phrase = shorter
-    return phrase if any(character.isalnum() for character in phrase) else ""
+
+
+def drop_marks(text: str) -> str:
+    """A text without the marks ___, the blanks and commas around them tidied; "" without words.
+
+    >>> drop_marks("The line, ___, ends in the SVC ( ___ ).")
+    'The line, ends in the SVC.'
+    """
+    if _MARK.search(text):
+        text = re.sub(r"\(\s*\)", "", _MARK.sub(" ", text))
+        text = re.sub(r"\s+(?=[,;:.?!)])", "", text)
+        text = re.sub(r"[,;:]+(?=[,;:.?!])|\.(?=[.?!])", "", text)
+        text = " ".join(text.split()).lstrip(" ,;:.-")
+    return text if any(character.isalnum() for character in text) else ""
 
 
 def _corners(item: Mapping[str, Any], prefix: str) -> Corners | None:
@@ -94,7 +140,7 @@ def _corners(item: Mapping[str, Any], prefix: str) -> Corners | None:
         value = item.get(f"{prefix}{key}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        if not math.isfinite(value):
+        if abs(value) > 1e9 or not math.isfinite(value):
             return None
         values.append(float(value))
     return values[0], values[1], values[2], values[3]

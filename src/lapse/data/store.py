@@ -4,6 +4,8 @@
     pairs.parquet     one row a Pair; its two studies as row numbers of studies.parquet
     pixels.npy        [N, S, S] uint8, read through a memory map
     store.json        StoreInfo, written last
+    splits.csv, removed.jsonl    for people and other tools: who is in which split, and what was
+                      taken out of the texts; lapse itself does not read them
 
 A store is written by `lapse.data.store_writer` and never changed. It can be sent to another
 process: only its path travels.
@@ -26,10 +28,12 @@ import pyarrow.parquet as pq
 
 from lapse.types import SPLITS, Box, Pair, Region, Study
 
-SCHEMA = 1
+SCHEMA = 2
 FORMAT = "lapse-store"
 STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy", "store.json"
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
+SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
+EXTRAS = (SPLIT_TABLE, REMOVED)
 NUM_CACHED = 4096  # studies kept for the pairs that share them
 BLOCK = 512  # rows turned into records at once when a sequence is read from end to end
 
@@ -43,12 +47,17 @@ class StoreInfo:
     Attributes:
         schema: version of the layout on disk.
         size: side of the stored images in pixels.
-        resize: how images became squares ("squash").
+        resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
+            square, so under "squash" fractions of the original image.
         protocol: "patient-safe" or "published".
         protocol_hash: who is in which split.
         release: releases of the data sets.
         priors: how references to earlier examinations were removed.
         source: the folders that were read, and whether they are simulated.
+        boxes: "silver" or "gold" annotations of Chest ImaGenome.
+        regions: how many region names were asked for, 29 or 36.
+        frontals: "first" frontal image of a study, or "all".
+        subset: whether images that are not there were passed over.
         counts: "studies/train" and so on, "pairs/train" and so on, "patients".
         fingerprint: SHA-256 of all records and pixels, in order.
         created_by: package and version.
@@ -62,17 +71,26 @@ class StoreInfo:
     release: str
     priors: str
     source: str
+    boxes: str
+    regions: int
+    frontals: str
+    subset: bool
     counts: dict[str, int]
     fingerprint: str
     created_by: str
 
     def provenance(self) -> dict[str, str]:
         """What must stand beside every score computed from this store."""
+        images = f"{self.size} px {self.resize}, {self.frontals} frontal image of a study"
+        if self.subset:
+            images += ", only those that were there"
         return {
             "data release": self.release,
             "data source": self.source,
             "split protocol": f"{self.protocol} {self.protocol_hash}",
             "priors removed by": self.priors,
+            "images": images,
+            "boxes": f"{self.boxes}, {self.regions} regions",
             "data fingerprint": self.fingerprint[:16],
         }
 
@@ -209,7 +227,7 @@ class Store:
         return {key: row for row, key in enumerate(keys)}
 
     def _build_studies(self, rows: Sequence[int]) -> list[Study]:
-        return [_study(row) for row in _dicts(self._studies, rows)]
+        return [study_of(row) for row in _dicts(self._studies, rows)]
 
     def _build_pairs(self, rows: Sequence[int]) -> list[Pair]:
         records = _dicts(self._pairs, rows)
@@ -297,7 +315,8 @@ def _dicts(table: pa.Table, rows: Sequence[int]) -> list[dict[str, Any]]:
     return values
 
 
-def _study(row: dict[str, Any]) -> Study:
+def study_of(row: dict[str, Any]) -> Study:
+    """A row of studies.parquet as a Study; the row is used up."""
     names, phrases, boxes = (row.pop(f"region_{part}") for part in ("names", "phrases", "boxes"))
     regions = tuple(
         Region(name, tuple(said), Box(*box) if box else None)

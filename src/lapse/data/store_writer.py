@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from lapse import __version__
 from lapse.data.store import (
+    EXTRAS,
     FILES,
     FORMAT,
     INFO,
@@ -68,6 +69,11 @@ class Origin:
     release: str
     priors: str
     source: str
+    resize: str = "squash"
+    boxes: str = "silver"
+    regions: int = 29
+    frontals: str = "first"
+    subset: bool = False
 
 
 class StoreWriter:
@@ -129,7 +135,7 @@ class StoreWriter:
         self._rows[study.image] = len(self._rows)
         self._patients.add(study.patient)
         self.counts[f"studies/{study.split}"] += 1
-        data, row = np.ascontiguousarray(pixels).tobytes(), _study_row(study)
+        data, row = np.ascontiguousarray(pixels).tobytes(), study_row(study)
         self._digest.update(data)
         self._digest.update(_canonical(row))
         self._pixels.write(data)
@@ -154,6 +160,13 @@ class StoreWriter:
         self._digest.update(_canonical(row))
         self._pairs.add(row)
 
+    def add_file(self, name: str, lines: Iterable[str]) -> None:
+        """Put a text file beside the tables; `name` is one of `store.EXTRAS`."""
+        if name not in EXTRAS:
+            raise ValueError(f"a store has no file {name!r}: one of {', '.join(EXTRAS)}")
+        with (self._folder / name).open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(lines)
+
     def finish(self, origin: Origin, check: Callable[[Store], None] | None = None) -> StoreInfo:
         """Close the files, check what lies on the disk, and give the store its name.
 
@@ -168,7 +181,6 @@ class StoreWriter:
         info = StoreInfo(
             schema=SCHEMA,
             size=self.size,
-            resize="squash",
             counts={**dict(sorted(self.counts.items())), "patients": len(self._patients)},
             fingerprint=self._digest.hexdigest(),
             created_by=f"lapse {__version__}",
@@ -183,8 +195,8 @@ class StoreWriter:
         except BaseException:
             self.abort()
             raise
-        for name in FILES:
-            _sync(self._folder / name)
+        for item in self._folder.iterdir():
+            _sync(item)
         _sync(self._folder)
         self._folder.rename(self.out)
         _sync(self.out.parent)
@@ -262,7 +274,8 @@ class _Table:
         self._rows = []
 
 
-def _study_row(study: Study) -> dict[str, Any]:
+def study_row(study: Study) -> dict[str, Any]:
+    """A Study as a row of studies.parquet."""
     row = {name: getattr(study, name) for name in STUDY_SCHEMA.names if "region" not in name}
     boxes = [region.box for region in study.regions]
     row["region_names"] = [region.name for region in study.regions]
@@ -280,7 +293,7 @@ def _canonical(row: dict[str, Any]) -> bytes:
 def _fresh_folder(out: Path) -> Path:
     folder = out.with_name(f".{out.name}.partial")
     if folder.exists():
-        foreign = [item.name for item in folder.iterdir() if item.name not in FILES]
+        foreign = [item.name for item in folder.iterdir() if item.name not in {*FILES, *EXTRAS}]
         if foreign:
             raise ValueError(f"{folder} holds {foreign[0]!r}, which is not ours: move it away")
         shutil.rmtree(folder)

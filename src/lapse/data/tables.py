@@ -1,4 +1,7 @@
-"""CSV tables as PhysioNet ships them: plain or gzipped, columns found by name, ids made plain."""
+"""CSV tables as PhysioNet ships them: plain or gzipped, columns found by name, ids made plain.
+
+Rows stream: memory does not grow with a table. What a small file can unpack to is limited.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ from typing import IO
 
 from lapse.data.ledger import Ledger
 from lapse.types import nearest
+
+MAX_LINE = 1024 * 1024  # characters of one line
+MAX_RATIO = 100  # characters for each byte of a file; real tables pack to a fifth or less
+MIN_UNPACKED = 1024 * 1024  # characters that any file may unpack to
 
 SPLIT_WORDS = {
     "train": "train",
@@ -45,10 +52,11 @@ def read_rows(
         broken: takes rows with a wrong number of fields; without it they are an error.
 
     Raises:
-        ValueError: a column is missing, a row is broken, or the file is damaged.
+        ValueError: a column is missing or stands there twice, a row is broken, or the file is
+            damaged or unpacks too far.
     """
     with _open_text(path) as stream:
-        reader = csv.reader(stream)
+        reader = csv.reader(_lines(path, stream), strict=True)
         try:
             header = next(reader, None)
             if header is None:
@@ -95,11 +103,27 @@ def _open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
+def _lines(path: Path, stream: IO[str]) -> Iterator[str]:
+    """The lines of a table, none too long and none of zeros, as a broken download leaves them."""
+    limit = max(MIN_UNPACKED, MAX_RATIO * path.stat().st_size)
+    total = 0
+    while line := stream.readline(MAX_LINE):
+        total += len(line)
+        if len(line) == MAX_LINE or total > limit:
+            what = f"a line of {MAX_LINE}" if len(line) == MAX_LINE else f"more than {limit}"
+            raise ValueError(f"{path} unpacks to {what} characters: fetch the file again")
+        if "\0" in line:
+            raise ValueError(f"{path} is damaged (zero bytes in a table): fetch the file again")
+        yield line
+
+
 def _place(path: Path, header: list[str], column: str) -> int:
     if column not in header:
         raise ValueError(
             f"{path} has no column {column!r}: found {', '.join(header)}; was it renamed?"
         )
+    if header.count(column) > 1:
+        raise ValueError(f"{path} has {header.count(column)} columns {column!r}: keep one of them")
     return header.index(column)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from lapse import __version__
 from lapse.baselines import CONSTANT, blind_rows
 from lapse.config import load_config
-from lapse.data.prepare import find_roots, prepare
+from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import Store, open_store
 from lapse.demo.page import MODEL, REGIONS, DemoResult, build_page
 from lapse.evaluate import evaluate, write_predictions, write_scores
@@ -142,7 +142,8 @@ def _prepare(raw: Path, folder: Path, config: DemoConfig, *, say: Say, bar: Bar)
         say(f"prepare: {folder} is there already")
         return
     with bar("prepare the store") as progress:
-        report = prepare(find_roots([raw]), folder, size=config.store_side, progress=progress)
+        options = PrepareOptions(config.store_side, workers=2)
+        report = prepare(find_roots([raw]), folder, options, progress=progress)
     for line in report.lines():
         say(line)
 

@@ -18,36 +18,73 @@ from lapse.phantom.state import Finding, Visit
 
 DIRECTIONS = ("no change", "improved", "worsened")
 
-_WORDINGS: dict[str, tuple[str, ...]] = {
+# {0} begins a sentence, {1} does not. Some compare in one clause only, so that the rest may stay.
+WORDINGS: dict[str, tuple[str, ...]] = {
     "same": (
         "{0} is unchanged since the prior study.",
         "{0} is stable compared to the previous exam.",
         "Compared to the prior, {1} is unchanged.",
         "Again seen is {1}.",
+        "{0}, unchanged.",
+        "{0}, not significantly changed since ___.",
+        "As before, there is {1}.",
+        "Stable {1}.",
+        "No interval change in {1}.",
+        "{0} persists.",
+        "{0} is similar in appearance to the prior radiograph.",
+        "Redemonstration of {1}.",
     ),
     "more": (
         "{0} has increased since the prior study.",
         "{0} has worsened compared to the previous exam.",
         "Compared to the prior, {1} has increased.",
         "Interval worsening of {1}.",
+        "{0}, increased from ___.",
+        "Increasing {1}.",
+        "{0} has progressed in the interval.",
+        "As compared to the previous radiograph, {1} is more extensive.",
+        "Interval increase in {1}.",
+        "{0} is now more prominent than on the study of ___.",
+        "Worsening {1}.",
     ),
     "less": (
         "{0} has decreased since the prior study.",
         "{0} has improved compared to the previous exam.",
         "Compared to the prior, {1} has decreased.",
         "Interval improvement of {1}.",
+        "{0}, decreased since ___.",
+        "Improving {1}.",
+        "{0} is less conspicuous than before.",
+        "As compared to the previous radiograph, {1} is less extensive.",
+        "Interval decrease in {1}.",
+        "{0} continues to improve.",
+        "In the interval, {1} has decreased.",
     ),
     "new": (
         "{0} is new since the prior study.",
         "{0} was not seen previously and is new.",
         "Compared to the prior, {1} is new.",
         "Interval development of {1}.",
+        "New {1}.",
+        "There is new {1}.",
+        "{0}, new since ___.",
+        "{0} has developed in the interval.",
+        "Since the prior study, {1} has appeared.",
+        "{0} is newly seen.",
+        "There is now {1}.",
     ),
     "gone": (
         "{0} has resolved since the prior study.",
         "Previously seen {1} has resolved.",
         "Compared to the prior, {1} has resolved.",
         "Interval resolution of {1}.",
+        "The previously described {1} has resolved.",
+        "{0} has resolved in the interval.",
+        "There is no longer {1}.",
+        "No residual {1} compared to the radiograph of ___.",
+        "No {1} is seen, in contrast to the prior study.",
+        "In the interval, {1} has resolved.",
+        "As compared to the previous radiograph, there is no remaining {1}.",
     ),
 }
 _DIRECTION = {
@@ -85,7 +122,7 @@ def _comparison(old: Finding | None, new: Finding | None, key: Key) -> Compariso
     name = f"{finding.side} {finding.name}" if finding.name in _SIDED else finding.name
     if name == "lung opacity":
         name = "airspace opacity"
-    texts = _WORDINGS[kind]
+    texts = WORDINGS[kind]
     text = texts[counted_index(len(texts), *key, "comparison", finding.name)]
     direction = _DIRECTION[kind]
     is_gone = kind == "gone"

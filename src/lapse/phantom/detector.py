@@ -7,6 +7,8 @@ the histogram (images of MIMIC-CXR-JPG are equalised), bones white.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,8 +81,8 @@ def _enlarge(small: Singles, height: int, width: int, step: int) -> Singles:
     return out
 
 
-def expose(integrals: Singles, acquisition: Acquisition, pixel: float) -> NDArray[np.uint8]:
-    """The finished image of these line integrals. # [H, W] float32 -> [H, W] uint8
+def film_tone(integrals: Singles, acquisition: Acquisition, pixel: float) -> Singles:
+    """The film of these line integrals before equalisation. # [H, W] -> [H, W] in [0, 1]
 
     `pixel` is the size of a pixel in mm.
     """
@@ -94,23 +96,36 @@ def expose(integrals: Singles, acquisition: Acquisition, pixel: float) -> NDArra
     film = -np.log(np.maximum(beam, 1e-4))
     # latitude: what is slow over the chest is weakened, what is fine stays
     film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
-    image = _develop(film, acquisition)
-    height, width = image.shape
-    left, top, right, bottom = acquisition.collimation
-    image[: round(top * height)] = SHUTTER
-    image[height - round(bottom * height) :] = SHUTTER
-    image[:, : round(left * width)] = SHUTTER
-    image[:, width - round(right * width) :] = SHUTTER
+    return _curve(film, acquisition)
+
+
+def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
+    """The finished image, its histogram moved part of the way to a flat one. # [H, W] uint8"""
+    image = _equalised(tone, acquisition)
+    close_shutter(image, acquisition, SHUTTER)
     return image
 
 
-def _develop(film: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
-    """The film curve, then the histogram moved part of the way to a flat one."""
+def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -> None:
+    """Fill what lies behind the collimator, in place. # [H, W]"""
+    height, width = image.shape
+    left, top, right, bottom = acquisition.collimation
+    image[: round(top * height)] = value
+    image[height - round(bottom * height) :] = value
+    image[:, : round(left * width)] = value
+    image[:, width - round(right * width) :] = value
+
+
+def _curve(film: Singles, acquisition: Acquisition) -> Singles:
+    """The film curve: a scale set by percentiles, then a power."""
     inside = film[film > 0.45 * float(film.mean())]
     low, high = (float(v) for v in np.percentile(inside[::7], (1.5, 99.0)))
     low -= 0.06 * (high - low)
     tone = np.clip((film - low) / (high - low), 0.0, 1.12).astype(np.float32) / np.float32(1.12)
-    tone = tone ** np.float32(acquisition.gamma)
+    return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
+
+
+def _equalised(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
     counts, _ = np.histogram(tone, bins=_BINS, range=(0.0, 1.0))
     counts = np.minimum(counts, 0.004 * tone.size)  # a limit on how far one grey is stretched
     flat = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])

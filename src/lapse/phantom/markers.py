@@ -17,6 +17,8 @@ from lapse.phantom.splat import disc
 
 Stroke = tuple[tuple[float, float], ...]
 
+NEAR_WHITE = 236.0  # grey of a marker
+
 _ROUND: Stroke = ((0, 0), (2.6, 0), (3.7, 0.8), (3.7, 2.2), (2.6, 3), (0, 3))
 LETTERS: dict[str, tuple[Stroke, ...]] = {
     "A": (((0, 6), (2, 0), (4, 6)), ((0.8, 4), (3.2, 4))),
@@ -79,4 +81,4 @@ def overlay(image: NDArray[np.uint8], acquisition: Acquisition) -> NDArray[np.ui
         left = width * 0.97 - len(acquisition.label) * 0.94 * small
         write(letters, acquisition.label, left, 0.025 * height, small, 0.6)
     share = np.minimum(letters, 1.0)
-    return np.asarray(np.rint(image + share * (236.0 - image)), dtype=np.uint8)
+    return np.asarray(np.rint(image + share * (NEAR_WHITE - image)), dtype=np.uint8)

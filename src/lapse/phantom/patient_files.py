@@ -1,6 +1,7 @@
 """One simulated patient: images and reports on disk, rows and scene graphs handed back.
 
     visits -> acquisition -> render -> JPEG          (mimic-cxr-jpg)
+                                    -> DICOM         (mimic-cxr)
            -> report -> text file                    (mimic-cxr)
            -> scene graph                            (chest-imagenome)
            -> questions about pairs                  (medical-diff-vqa)
@@ -19,6 +20,13 @@ from PIL import Image
 from lapse.counted import counted_index
 from lapse.phantom.acquisition import draw_acquisition
 from lapse.phantom.comparisons import compare
+from lapse.phantom.dicom_file import (
+    IMAGES,
+    is_monochrome1,
+    jpeg_image,
+    stored_values,
+    write_dicom,
+)
 from lapse.phantom.findings import MAX_VISITS, draw_visits
 from lapse.phantom.identity import dicom_name, study_folder, study_number, subject_number
 from lapse.phantom.patient import draw_patient
@@ -28,6 +36,7 @@ from lapse.phantom.render import render
 from lapse.phantom.report import Report, write_report
 from lapse.phantom.scene_graph import GraphSource, scene_graph
 from lapse.phantom.state import Visit
+from lapse.types import nearest
 
 Row = tuple[str | int | float, ...]
 
@@ -85,6 +94,8 @@ class SimulateConfig:
         prevalence: multiplies how often findings begin.
         priors: print sentences that compare with the study before.
         processes: how many to use; the files do not depend on it.
+        images: "jpeg"; or "dicom"; or "both", and then the JPEGs are made of the DICOMs as
+            MIMIC-CXR-JPG's were, where "jpeg" equalises only in part.
     """
 
     patients: int
@@ -96,6 +107,7 @@ class SimulateConfig:
     prevalence: float = 1.0
     priors: bool = False
     processes: int = 1
+    images: str = "jpeg"
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -111,6 +123,8 @@ class SimulateConfig:
             raise ValueError(f"prevalence {self.prevalence} is negative: 0 is the least")
         if self.processes < 1:
             raise ValueError(f"processes {self.processes}: at least one")
+        if self.images not in IMAGES:
+            raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGES)}")
 
 
 @dataclass(slots=True)
@@ -180,7 +194,15 @@ def write_patient(out: Path, config: SimulateConfig, patient: int, part: str) ->
             else (),
             previous_dicom=dicom_name(seed, patient, visit.index - 1) if earlier else "",
         )
-        _write_study(out, source, Image.fromarray(rendered.image))
+        _write_report(out, source)
+        image = rendered.image
+        if config.images != "jpeg":
+            values = stored_values(rendered.tone, acquisition)
+            image = jpeg_image(values)
+            is_inverted = is_monochrome1(seed, patient, visit.index)
+            write_dicom(_image_path(out, "dcm", source), values, source, is_inverted=is_inverted)
+        if config.images != "dicom":
+            Image.fromarray(image).save(_image_path(out, "jpg", source), quality=JPEG_QUALITY)
         _add_rows(files, source, visit, "Recumbent" if acquisition.is_supine else "Erect")
     for reference, main in visit_pairs(visits):
         for item in pair_questions(reference, main, views[main.index], seed=seed):
@@ -198,11 +220,16 @@ def write_patient(out: Path, config: SimulateConfig, patient: int, part: str) ->
     return files
 
 
-def _write_study(out: Path, source: GraphSource, image: Image.Image) -> None:
+def _image_path(out: Path, kind: str, source: GraphSource) -> Path:
+    """A new image, `jpg` beside the tables or `dcm` beside the reports; its folder is made."""
+    root = out / ("mimic-cxr-jpg" if kind == "jpg" else "mimic-cxr")
+    folder = root / study_folder(source.subject_id, source.study_id)
+    folder.mkdir(parents=True)
+    return folder / f"{source.dicom_id}.{kind}"
+
+
+def _write_report(out: Path, source: GraphSource) -> None:
     folder = study_folder(source.subject_id, source.study_id)
-    image_folder = out / "mimic-cxr-jpg" / folder
-    image_folder.mkdir(parents=True)
-    image.save(image_folder / f"{source.dicom_id}.jpg", quality=JPEG_QUALITY)
     text_file = out / "mimic-cxr" / f"{folder}.txt"
     text_file.parent.mkdir(parents=True, exist_ok=True)
     text_file.write_text(source.report.text, encoding="utf-8", newline="\n")

@@ -17,7 +17,7 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.anatomy import Anatomy, build_anatomy
 from lapse.phantom.boxes import FractionBox, region_boxes
 from lapse.phantom.camera import make_camera, rays
-from lapse.phantom.detector import expose
+from lapse.phantom.detector import develop, film_tone
 from lapse.phantom.devices import device_parts
 from lapse.phantom.effects import collect
 from lapse.phantom.kernels import Floats, Singles
@@ -37,9 +37,10 @@ MIN_SIZE, MAX_SIZE = 32, 3072
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished image, bones white, and the boxes of the regions in it."""
+    """A finished image, bones white, its film, and the boxes of the regions in it."""
 
     image: NDArray[np.uint8]  # [H, W]
+    tone: Singles  # [H, W] in [0, 1], before equalisation, markers and shutter
     boxes: dict[str, FractionBox]  # name -> fractions of width and height
 
 
@@ -54,9 +55,10 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
     anatomy = build_anatomy(patient, collect(visit), acquisition)
     camera = _camera(anatomy, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
-    image = overlay(expose(integrals, acquisition, float(camera[14])), acquisition)
+    tone = film_tone(integrals, acquisition, float(camera[14]))
+    image = overlay(develop(tone, acquisition), acquisition)
     clavicles = (clavicle_line(anatomy, 0, acquisition), clavicle_line(anatomy, 1, acquisition))
-    return Rendered(image, region_boxes(anatomy, camera, clavicles))
+    return Rendered(image, tone, region_boxes(anatomy, camera, clavicles))
 
 
 def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:

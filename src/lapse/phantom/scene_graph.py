@@ -1,6 +1,7 @@
 """Scene graphs of simulated images in the layout of Chest ImaGenome 1.0.0 (docs/formats, 3).
 
-    objects        one per box, in two frames: 224 x 224 letterboxed integers, original pixels
+    objects        one per box, in two frames: 224 x 224 letterboxed integers, original pixels;
+                   width and height are those of the box
     attributes     one per described region, parallel lists: entry j describes phrase j
     relationships  one per region and finding compared with the study before
 
@@ -117,8 +118,8 @@ def _object(source: GraphSource, name: str, box: Fractions) -> dict[str, Any] | 
         "original_y1": y1,
         "original_x2": x2,
         "original_y2": y2,
-        "original_width": width,
-        "original_height": height,
+        "original_width": x2 - x1,
+        "original_height": y2 - y1,
     }
 
 

@@ -1,7 +1,7 @@
 """`simulate`: a whole raw tree on disk in the layouts of the real data sets (docs/formats).
 
-    OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports
-    OUT/chest-imagenome   scene_graph.zip and splits     OUT/medical-diff-vqa questions
+    OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports, DICOMs
+    OUT/chest-imagenome   scene_graph.zip, splits, gold  OUT/medical-diff-vqa questions
     OUT/SIMULATED.txt     what this is; written last, so it marks a complete tree
 
 Patients are independent, so they are spread over processes and the tables are written by one, in
@@ -29,6 +29,7 @@ from typing import IO, Any, Protocol
 
 from lapse import __version__
 from lapse.grammar import QUESTION_CHANGED, UNCHANGED
+from lapse.phantom.gold import GoldWriter
 from lapse.phantom.identity import PARTS, partition
 from lapse.phantom.patient_files import (
     LABELS,
@@ -217,6 +218,7 @@ class _Tables:
         self._graphs = stack.enter_context(
             zipfile.ZipFile(silver / "scene_graph.zip", "w", zipfile.ZIP_DEFLATED)
         )
+        self._gold = GoldWriter(out / "chest-imagenome" / "gold_dataset", stack)
 
     def write(self, files: PatientFiles) -> None:
         """Append one patient to every shared file."""
@@ -238,6 +240,12 @@ class _Tables:
             entry.create_system = 3  # the same bytes on every operating system
             entry.external_attr = 0o644 << 16
             self._graphs.writestr(entry, json.dumps(graph))
+        if files.part == "test":
+            sizes = {row[METADATA.index("dicom_id")]: row for row in files.metadata}
+            rows, columns = METADATA.index("Rows"), METADATA.index("Columns")
+            for dicom, graph in files.graphs:
+                row = sizes[dicom]
+                self._gold.write(graph, int(row[rows]), int(row[columns]))
 
     def finish(self) -> None:
         """Close the JSON list; the files themselves are closed by the stack."""
@@ -263,6 +271,8 @@ def _rows(table: _Writer, rows: Iterable[Row]) -> None:
 
 def _notice(config: SimulateConfig) -> str:
     options = {name: value for name, value in asdict(config).items() if name != "processes"}
+    if config.images == "jpeg":  # the usual; its notice says what it always said
+        del options["images"]
     lines = [
         "SIMULATED DATA: a research phantom, not patients.",
         "",

@@ -1,0 +1,129 @@
+"""The words that betray an earlier examination: the lexicon of the rules.
+
+Words with an innocent use are tied to a context: "degenerative changes", "prior granulomatous
+disease", "larger than the left" and "follow-up to document resolution" say nothing of an earlier
+image. `is_dated` is the only question asked of this file.
+"""
+
+from __future__ import annotations
+
+import re
+
+_STUDY = (
+    r"(?:stud(?:y|ies)|exam(?:ination)?s?|radiographs?|films?|images?|imaging|x-?rays?|cxrs?|"
+    r"cta?|mri|scans?|tomograph\w*|reports?|comparisons?|chest)"
+)
+# What a patient has been through: it is seen in the present image.
+_PAST = (
+    r"(?:sternotom\w+|thoracotom\w+|surger\w+|surgical|operati\w+|cabg|bypass|valve|resections?|"
+    r"lobectom\w+|pneumonectom\w+|mastectom\w+|cholecystectom\w+|\w+ectom\w+|fractures?|trauma\w*|"
+    r"injur\w+|infect\w+|inflammat\w+|granulomatous|disease|tb|tuberculo\w+|histoplasmosis|"
+    r"exposure|pneumonias?|empyema|pleurodesis|radiation|radiotherapy|vertebroplast\w+|"
+    r"kyphoplast\w+|fusions?|procedures?|interventions?|repairs?|stent\w*|emboli[sz]ation|"
+    r"infarct\w*|instrumentation|hemorrhage|smoking|history|replacements?|reconstructions?)"
+)
+_SIDE = r"(?:the |that (?:of|on) the )?(?:left|right|contralateral|opposite|other)\b"
+_ADVERB = (
+    r"(?: been| also| since| slightly| further| markedly| significantly| mildly| moderately|"
+    r" substantially| partially| completely| nearly| largely| now| not| almost| entirely)*"
+)
+_MOVED = (
+    r"(?:increased|decreased|changed|cleared|removed|developed|enlarged|appeared|placed|advanced|"
+    r"withdrawn|retracted|extubated|inserted|repositioned|exchanged|replaced|diminished|grown|"
+    r"moved|migrated|regressed|evolved|reduced|lessened|risen|fallen|shifted)"
+)
+_QUALIFIER = (
+    r"(?:significant(?:ly)?|substantial(?:ly)?|relevant|appreciabl[ey]|interval|definite|major|"
+    r"obvious|other|further|gross|notabl[ey]|overall|marked(?:ly)?|real|clear|convincing|great(?:ly)?|"
+    r"or|evident)"
+)
+
+_HARD = (
+    r"unchanged",
+    r"(?<!hemodynamically )stable",
+    r"again",
+    r"previously",
+    rf"(?:prior|previous)s?\b(?:(?: \w+){{0,2}}? {_STUDY}\b|"
+    rf"(?! to\b)(?!(?:[ -]\w+){{0,3}}?[ -]{_PAST}\b))",
+    rf"new(?!-onset| onset|born| york| {_STUDY})",
+    r"newly",
+    r"compar(?:ed|ison)|comparable (?:to|with|in)",
+    r"remain(?:s|ed)?",
+    r"remaining (?:small |trace |mild )?(?:effusion|pneumothorax|opacit\w+|edema|consolidation)",
+    r"(?:small|tiny|trace|minimal|mild|no|any) remaining",
+    r"persist(?:s|ent|ed|ing|ently|ence)?",
+    r"worse|worsen(?:s|ed|ing)?",
+    r"improv(?:ed|es|ing)",
+    r"progress(?:ed|es|ing|ive|ively)",
+    r"resolv(?:ed|es|ing)",
+    r"re-?demonstrat\w+|re-?identified|re-?visuali[sz]ed|re-?accumulat\w+|re-?expan\w+|reappear\w*",
+    r"recurren(?:t|ce)(?! aspiration| infections?| pneumonias?)",
+    r"residual",
+    r"pre-?existing",
+    r"increasing(?:ly)?|decreasing|enlarging",
+    rf"(?:has|have|had){_ADVERB} {_MOVED}",
+    r"(?:was|were) (?:removed|placed|withdrawn|pulled|repositioned|inserted|extubated|advanced)",
+    r"pulled back|extubat(?:ed|ion)|(?<!post )removal of",
+    r"(?:increase|decrease|reduction) in (?:the|size|extent|right|left|bilateral|bibasilar|number)",
+    rf"(?:no|little|minimal|without(?: any| a)?|not) (?:{_QUALIFIER} ){{0,3}}chang(?:es?|ed)\b"
+    r"(?! of)",
+    r"(?:increased|decreased|larger|smaller|changed|different) (?:since|from|compared)",
+    r"(?:slightly|minimally|somewhat|markedly|much|is|are|significantly) (?:smaller|larger|better)"
+    rf"\b(?! than {_SIDE}| on {_SIDE}| than expected)",
+    r"decreased in (?:size|extent|conspicuity|prominence|severity|degree)",
+    r"increased in (?:extent|conspicuity|prominence|severity|degree)",
+    rf"than (?:on|in|at)\b(?! {_SIDE}| the (?:lateral|frontal))|(?:than|as|to) before|than it was",
+    r"(?:larger|smaller|bigger|denser|fewer)(?= ?[.,;]|$)",
+    rf"(?:less (?:dense|conspicuous|apparent|extensive|prominent|pronounced|evident|confluent|"
+    rf"severe)|more (?:extensive|confluent))\b(?! (?:than|on|in|at) {_SIDE})",
+    r"further (?:decline|decrease|increase|reduction|improvement|progression|enlargement)",
+    r"interim|in the interval",
+    r"(?:ever )?since\b(?! (?:the )?(?:patient|he|she|there|this|it|these|they)\b)",
+    rf"yesterday|last (?:night|seen|{_STUDY})|earlier",
+    r"no longer|any longer",
+    r"continue[sd]? to|continued(?! follow| attention| clinical| surveillance| monitoring|"
+    r" evaluation)",
+    rf"similar (?:to\b(?! {_SIDE})|in (?:appearance|size|extent|position|configuration|degree|"
+    r"distribution|severity)|as|compared)",
+    r"(?:is|are|appears?|overall|grossly|essentially|relatively) similar(?= ?[.,;]|$)",
+    r"identical",
+    r"now|baseline",
+    r"differences? in (?:\w+ )?(?:technique|position(?:ing)?|inspir\w+|projection|rotation|"
+    r"lung volumes?|exposure)",
+    r"(?:the )?same (?:position|location|place|appearance|extent|size)",
+    rf"(?:recent|outside|outside hospital) (?:\w+ ){{0,2}}{_STUDY}",
+    rf"(?:seen|noted|present|described|identified|{_STUDY}) (?:from|on|of|dated) ___",
+    r"(?:from|since|than|versus) (?:on |in )?___",
+    r"(?:since|from|than on|than in)(?= ?[.,;]| ?$)",  # a date was here
+)
+# Innocent where the clause speaks of what should be done next.
+_SOFT = (
+    r"(?<!short[- ])interval(?:ly)?(?! follow| imaging| radiograph| ct)",
+    r"(?:complete|partial|near|continued)[- ]resolution|resolution of|clearing",
+    r"improvement|progression|stability",
+)
+
+
+def _words(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
+
+
+_HARD_WORDS = _words(_HARD)
+_SOFT_WORDS = _words(_SOFT)
+_PLAN = re.compile(
+    r"\b(?:recommend\w*|advis\w+|should|could be (?:obtained|performed|helpful)|until|"
+    r"follow-?\s?up|to (?:ensure|document|confirm|assess|evaluate|exclude|establish|verify)|"
+    r"(?:is|are) suggested|consider)\b",
+    re.IGNORECASE,
+)
+
+
+def is_dated(text: str) -> bool:
+    """Whether a sentence or clause refers to an earlier examination.
+
+    >>> is_dated("Mild edema has improved."), is_dated("Degenerative changes of the spine.")
+    (True, False)
+    """
+    if _HARD_WORDS.search(text):
+        return True
+    return bool(_SOFT_WORDS.search(text)) and not _PLAN.search(text)

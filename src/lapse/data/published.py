@@ -1,0 +1,83 @@
+"""How many rows the published releases have, beside what was counted.
+
+MIMIC-CXR-JPG 2.0.0 and 2.1.0 (Johnson et al. 2019), Chest ImaGenome 1.0.0 (Wu et al. 2021),
+Medical-Diff-VQA 1.0.0 and 1.0.1 (Hu et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MIMIC_CXR = "MIMIC-CXR"
+IMAGENOME = "Chest ImaGenome"
+DIFF_VQA = "Medical-Diff-VQA"
+
+PUBLISHED: Mapping[tuple[str, str], int] = {
+    (MIMIC_CXR, "images"): 377_110,
+    (MIMIC_CXR, "studies"): 227_835,
+    (MIMIC_CXR, "patients"): 65_379,
+    (IMAGENOME, "train"): 166_521,
+    (IMAGENOME, "valid"): 23_953,
+    (IMAGENOME, "test"): 47_393,
+    (IMAGENOME, "images_to_avoid"): 3_821,
+    (IMAGENOME, "scene graphs"): 242_072,
+    (IMAGENOME, "gold boxes"): 25_989,
+    (DIFF_VQA, "questions"): 700_703,
+    (DIFF_VQA, "abnormality"): 145_421,
+    (DIFF_VQA, "presence"): 155_726,
+    (DIFF_VQA, "view"): 56_265,
+    (DIFF_VQA, "location"): 84_193,
+    (DIFF_VQA, "level"): 67_296,
+    (DIFF_VQA, "type"): 27_478,
+    (DIFF_VQA, "difference"): 164_324,
+    (DIFF_VQA, "mimic_all"): 227_827,
+}
+UNSURE = {(IMAGENOME, "scene graphs")}  # shown beside, never an error
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """The rows of one table; `published` is None where nothing is to be compared."""
+
+    data_set: str
+    what: str
+    found: int
+    published: int | None
+    is_sure: bool = True
+
+    @property
+    def differs(self) -> bool:
+        """Whether the count is an error."""
+        return self.is_sure and self.published is not None and self.found != self.published
+
+    @property
+    def verdict(self) -> str:
+        """Words for the last column of a table."""
+        if self.published is None:
+            return ""
+        if self.found == self.published:
+            return "as published"
+        return "differs" if self.is_sure else "differs (published number unsure)"
+
+
+def beside_published(
+    counts: Mapping[tuple[str, str], int], *, has_published: bool
+) -> tuple[RowCount, ...]:
+    """Each count with the release's, in the order of the release's tables.
+
+    Args:
+        counts: (data set, what) -> rows found.
+        has_published: False for simulated trees and subsets, which have nothing to compare with.
+    """
+    order = {key: place for place, key in enumerate(PUBLISHED)}
+    keys = sorted(counts, key=lambda key: (order.get(key, len(order)), key))
+    return tuple(
+        RowCount(
+            *key,
+            found=counts[key],
+            published=PUBLISHED.get(key) if has_published else None,
+            is_sure=key not in UNSURE,
+        )
+        for key in keys
+    )

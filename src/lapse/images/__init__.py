@@ -1,0 +1,27 @@
+"""JPEG, PNG of 8 or 16 bits, DICOM -> one grey image, safely.
+
+    file --weigh--> bytes --header--> H x W --decode--> [H, W] in [0, 1] --resize--> [S, S] uint8
+
+A file is weighed before it is opened, its headers are measured before it is decoded, and it is
+decoded to its end. What is not read is refused by a `Refusal`, a ValueError whose first word is
+one of a closed list. Decoders that die of damaged files run in a process of their own.
+"""
+
+from lapse.images.read import RESIZES, Stored, image_size, read_at, read_image, read_jpeg_at
+from lapse.images.refusal import Code, Refusal
+from lapse.images.resize import letterbox, resize_square
+from lapse.images.tone import equalise
+
+__all__ = [
+    "RESIZES",
+    "Code",
+    "Refusal",
+    "Stored",
+    "equalise",
+    "image_size",
+    "letterbox",
+    "read_at",
+    "read_image",
+    "read_jpeg_at",
+    "resize_square",
+]

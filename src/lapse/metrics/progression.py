@@ -1,0 +1,102 @@
+"""MS-CXR-T: improving, stable or worsening, read from the changes that an answer names.
+
+    added   -> worsening      missing -> improving      not named -> stable
+    level   -> by the order of the two levels; levels that cannot be ordered count as stable
+
+A finding's macro accuracy is the mean of its accuracies on the classes that occur, as the
+benchmark reports it. Source: Bannur et al. 2023, arXiv:2301.04558.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lapse.grammar import Change, parse
+from lapse.types import Prediction, Score
+
+# Levels of Medical-Diff-VQA from faint to grave; "increasing" and "decreasing" are directions.
+RANKS = {
+    **dict.fromkeys(("minimal", "minimally", "subtle", "minor"), 1),
+    **dict.fromkeys(("mild", "mildly", "small"), 2),
+    "mild to moderate": 3,
+    **dict.fromkeys(("moderate", "moderately"), 4),
+    **dict.fromkeys(("moderate to large", "moderate to severe"), 5),
+    **dict.fromkeys(("severe", "massive", "acute"), 6),
+}
+
+
+class ProgressionAccuracy:
+    """(predictions) -> macro accuracy of each finding, their mean, plain accuracy, unparsed."""
+
+    names = ("macro accuracy", "accuracy", "unparsed rate")
+
+    def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
+        """Score answers whose references read "edema: worsening; pneumonia: stable".
+
+        Raises:
+            ValueError: no prediction, or a reference of another form.
+        """
+        if not predictions:
+            raise ValueError("progression needs at least one prediction, got none")
+        hits: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        unparsed, shares = [], []
+        for item in predictions:
+            said = parse(item.prediction)
+            unparsed.append(float(not said.is_parsed))
+            own = []
+            for finding, true in read_progressions(item):
+                hit = float(progression_of(said.changes, finding) == true)
+                hits[finding][true].append(hit)
+                own.append(hit)
+            shares.append(sum(own) / len(own))
+        found = {"macro accuracy": Score("macro accuracy", 0.0)}
+        macros = []
+        for finding, classes in sorted(hits.items()):
+            macro = sum(sum(values) / len(values) for values in classes.values()) / len(classes)
+            macros.append(macro)
+            name = f"macro accuracy {finding}"
+            counts = {word: str(len(values)) for word, values in sorted(classes.items())}
+            found[name] = Score(name, macro, details=counts)
+        mean = sum(macros) / len(macros)
+        found["macro accuracy"] = Score(
+            "macro accuracy", mean, details={"findings": str(len(macros))}
+        )
+        n = str(len(predictions))
+        for name, values in (("accuracy", shares), ("unparsed rate", unparsed)):
+            details = {"n": n, "aggregate": "mean"}
+            found[name] = Score(name, sum(values) / len(values), None, None, tuple(values), details)
+        return found
+
+
+def read_progressions(item: Prediction) -> list[tuple[str, str]]:
+    """(finding, progression) of a prediction's reference."""
+    pairs = [part.partition(": ") for part in item.references[0].strip().split("; ")]
+    if not all(name and word in {"improving", "stable", "worsening"} for name, _, word in pairs):
+        raise ValueError(
+            f"reference of {item.id} is {item.references[0]!r}: 'finding: progression; ...' is "
+            "needed"
+        )
+    return [(name, word) for name, _, word in pairs]
+
+
+def progression_of(changes: frozenset[Change], finding: str) -> str:
+    """How a finding went according to a set of changes."""
+    for change in changes:
+        if change.finding != finding:
+            continue
+        if change.kind == "added":
+            return "worsening"
+        if change.kind == "missing":
+            return "improving"
+        return _direction(change.before or "", change.after or "")
+    return "stable"
+
+
+def _direction(before: str, after: str) -> str:
+    if after in {"increasing", "decreasing"}:
+        return "worsening" if after == "increasing" else "improving"
+    first, second = RANKS.get(before), RANKS.get(after)
+    if first is None or second is None or first == second:
+        return "stable"
+    return "worsening" if second > first else "improving"

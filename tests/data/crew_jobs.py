@@ -1,0 +1,35 @@
+"""Jobs for the tests of the crew, in a module of their own so that a child can import them."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds the numbers of a task; "die", "hang" and "refuse" do that instead."""
+
+    def __call__(self, task, refused, begin):
+        total, missing = 0, []
+        for item in task:
+            begin(str(item))
+            if str(item) in refused:
+                missing.append((str(item), refused[str(item)]))
+            elif item == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif item == "hang":
+                time.sleep(60)
+            elif item == "refuse":
+                raise ValueError("this task is wrong")
+            else:
+                total += item
+        return total, tuple(missing)
+
+
+@dataclass(frozen=True)
+class DieAtOnce:
+    """Dies before it names an item."""
+
+    def __call__(self, task, refused, begin):
+        os._exit(9)

@@ -1,0 +1,162 @@
+"""Gold boxes and sentences: layouts that the files may have, and what is counted."""
+
+import csv
+
+import pytest
+
+from lapse.data.chest_imagenome_gold import BOXES, NUMBERS, PHRASES, ChestImaGenomeGold
+from lapse.data.priors import prior_remover
+
+SIZES = {"one": (224, 224), "two": (448, 224)}
+BOX_HEADER = ["image_id", "bbox_name", *NUMBERS, "annotator"]
+PHRASE_HEADER = ["patient_id", "image_id", "bbox", "sentence", "label_name"]
+
+
+def box(image, name, x1, y1, x2, y2):
+    row = {"image_id": f"{image}.dcm", "bbox_name": name, "annotator": "a"}
+    for frame in ("", "original_"):
+        corners = zip(("x1", "y1", "x2", "y2"), (x1, y1, x2, y2), strict=True)
+        row |= {f"{frame}{corner}": value for corner, value in corners}
+    return row
+
+
+def said(image, name, sentence, label="edema", patient="19000001"):
+    return dict(zip(PHRASE_HEADER, (patient, f"{image}.dcm", name, sentence, label), strict=True))
+
+
+def write(path, header, rows, *, delimiter=",", encoding="utf-8"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding=encoding, newline="") as stream:
+        writer = csv.DictWriter(stream, header, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def gold(root, boxes, phrases=(), header=PHRASE_HEADER, encoding="utf-8", **options):
+    write(root / "gold_dataset" / BOXES, BOX_HEADER, boxes, encoding=encoding)
+    path = root / "gold_dataset" / PHRASES
+    write(path, header, phrases, delimiter="\t", encoding=encoding)
+    return ChestImaGenomeGold(root, SIZES, **options)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_boxes_and_sentences_are_joined(tmp_path, encoding):
+    boxes = [box("one", "svc", 56, 112, 112, 168), box("one", "carina", 0, 0, 224, 112.0)]
+    phrases = [
+        said("one", "svc", "Line ends here."),
+        said("one", "svc", "Line ends here.", label="line"),  # one row for each attribute
+        said("one", "svc", "No\tedema,\n none."),
+        said("two", "svc", "Other image."),
+    ]
+    data = gold(tmp_path, boxes, phrases, encoding=encoding)
+    svc, carina = data.regions("one")
+    assert (svc.name, svc.phrases) == ("svc", ("Line ends here.", "No edema, none."))
+    assert (svc.box.x_min, svc.box.y_min, svc.box.x_max, svc.box.y_max) == (0.25, 0.5, 0.5, 0.75)
+    assert (carina.name, carina.phrases, carina.box.y_max) == ("carina", (), 0.5)
+    assert data.images == ("one",) and list(data.patient_words()) == [("19000001", "test")]
+    assert data.skipped.total == 0
+    assert data.noted.counts == {"region without a box": 24, "box without phrases": 1}
+
+
+def test_defects_are_counted(tmp_path):
+    boxes = [
+        box("one", "svc", "", "", "", ""),
+        box("one", "carina", 10, 10, 10, 30),
+        box("one", "trachea", -5, 10, 20, 30),
+        box("one", "left lung", 0, 0, 50, 50) | {"x1": 30},
+        box("one", "left lung", 0, 0, 60, 60),
+        box("one", "spine", 0, 0, 50, 50),
+        box("one", "tail", 0, 0, 50, 50),
+        box("three", "svc", 0, 0, 50, 50),
+    ]
+    phrases = [said("one", "svc", "Clear."), said("one", "", "x"), said("one", "carina", "___")]
+    data = gold(tmp_path, boxes, phrases)
+    assert [region.name for region in data.regions("one")] == ["left lung", "trachea", "svc"]
+    assert [region.name for region in data.regions("three")] == []
+    assert data.regions("four") == ()
+    assert data.skipped.counts == {
+        "box without coordinates": 1,
+        "box without area": 1,
+        "second box of one region": 1,
+        "box with a name outside the known regions": 1,
+        "boxes of an image of unknown size": 1,
+        "sentence without a region": 1,
+        "phrase without words": 1,
+    }
+    assert data.noted.counts == {
+        "box clipped to its image": 1,
+        "image whose two box frames disagree": 1,
+        "box of a region that is not asked for": 1,
+        "described region without a box": 1,
+        "region without phrases": 1,
+        "region without a box": 24 + 26,
+        "box without phrases": 2,
+        "image without gold boxes": 1,
+    }
+
+
+def test_both_frames_are_those_of_a_letterbox(tmp_path):
+    tall = {"x1": 84, "y1": 56, "x2": 112, "y2": 112}  # left border of 56
+    good = box("two", "svc", 56, 112, 112, 224) | tall
+    data = gold(tmp_path, [good])
+    data.regions("two")
+    assert "image whose two box frames disagree" not in data.noted.counts
+    squashed = good | {"x1": 56, "x2": 112}
+    data = gold(tmp_path, [squashed])
+    data.regions("two")
+    assert data.noted.counts["image whose two box frames disagree"] == 1
+
+
+def test_other_names_of_columns(tmp_path):
+    header = ["image_id", "bbox_name", "phrase"]
+    rows = [{"image_id": "one.dcm", "bbox_name": "svc", "phrase": "Clear."}]
+    data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], rows, header)
+    assert data.regions("one")[0].phrases == ("Clear.",)
+    assert list(data.patient_words()) == []
+    assert data.noted.counts["gold without a column of patients"] == 1
+    for missing, message in (
+        (["bbox", "sentence"], "no column image_id: found bbox, sentence"),
+        (["image_id", "sentence"], "no column bbox or bbox_name: found image_id, sentence"),
+        (["image_id", "bbox"], "no column sentence or phrase: found image_id, bbox"),
+    ):
+        data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], (), missing)
+        with pytest.raises(ValueError, match=message):
+            data.regions("one")
+
+
+def test_rows_of_another_length_and_damage(tmp_path):
+    data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], [said("one", "svc", "Clear.")])
+    path = tmp_path / "gold_dataset" / PHRASES
+    path.write_text(path.read_text() + "19000001\tone.dcm\tsvc\n\n", encoding="utf-8")
+    with (tmp_path / "gold_dataset" / BOXES).open("a") as stream:
+        stream.write("one.dcm,svc\n")
+    data = ChestImaGenomeGold(tmp_path, SIZES)
+    assert data.regions("one")[0].phrases == ("Clear.",)
+    assert data.skipped.counts == {"row with a wrong number of fields": 2}
+    path.write_bytes(path.read_bytes() + b"\xff\xfe")
+    with pytest.raises(ValueError, match="is damaged"):
+        ChestImaGenomeGold(tmp_path, SIZES).regions("one")
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="found nothing"):
+        ChestImaGenomeGold(tmp_path, SIZES).regions("one")
+
+
+def test_missing_files(tmp_path):
+    assert not ChestImaGenomeGold.is_in(tmp_path)
+    with pytest.raises(ValueError, match=f"holds no {BOXES}"):
+        ChestImaGenomeGold(tmp_path, SIZES)
+    gold(tmp_path, [])
+    assert ChestImaGenomeGold.is_in(tmp_path)
+    (tmp_path / "gold_dataset" / PHRASES).unlink()
+    with pytest.raises(ValueError, match=f"holds no {PHRASES}"):
+        ChestImaGenomeGold(tmp_path, SIZES)
+
+
+def test_priors_leave_its_phrases_too(tmp_path):
+    phrases = [said("one", "svc", "Line, unchanged since ___."), said("one", "svc", "Stable.")]
+    data = gold(
+        tmp_path, [box("one", "svc", 0, 0, 50, 50)], phrases, remover=prior_remover("rules")
+    )
+    assert data.regions("one")[0].phrases == ()
+    data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], phrases)
+    assert data.regions("one")[0].phrases == ("Line, unchanged since.", "Stable.")

@@ -1,0 +1,40 @@
+"""The crew: a child that dies or hangs costs one item, never the run."""
+
+import multiprocessing
+
+import pytest
+from crew_jobs import DieAtOnce, Sum
+
+from lapse.data.crew import run_crew, run_here
+
+
+def test_all_tasks_are_done_once_and_items_are_named():
+    tasks = [(1, 2), (3,), (), (4, 5, 6)]
+    here = sorted(run_here(Sum(), tasks))
+    items = []
+    there = sorted(run_crew(Sum(), tasks, processes=2, on_item=items.append))
+    assert here == there == [(0, ()), (3, ()), (3, ()), (15, ())]
+    assert sorted(items) == ["1", "2", "3", "4", "5", "6"]
+    assert list(run_crew(Sum(), [], processes=2)) == []
+
+
+def test_a_death_costs_the_item_it_happened_at():
+    tasks = [(1, "die", 2), (3,)]
+    found = sorted(run_crew(Sum(), tasks, processes=2))
+    assert found == [(3, ()), (3, (("die", "the process that read it died"),))]
+
+
+def test_a_hanging_item_is_given_up():
+    found = list(run_crew(Sum(), [(1, "hang", 2)], processes=1, patience=2.0))
+    assert found == [(3, (("hang", "reading it took more than 2 s"),))]
+
+
+def test_a_wrong_task_ends_the_run_and_no_child_is_left():
+    with pytest.raises(ValueError, match="this task is wrong"):
+        list(run_crew(Sum(), [(1,), ("refuse",), (2,)], processes=1))
+    assert not multiprocessing.active_children()
+
+
+def test_a_child_that_dies_before_its_first_item_is_an_error():
+    with pytest.raises(ValueError, match=r"exit code 9.*before it reached its first image"):
+        list(run_crew(DieAtOnce(), [(1,)], processes=1))

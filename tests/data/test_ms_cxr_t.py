@@ -1,0 +1,109 @@
+"""MS-CXR-T: rows to pairs, its images kept, its patients test patients, scored end to end."""
+
+import pytest
+import tiny_tree
+
+from lapse.baselines import blind_rows
+from lapse.data.ms_cxr_t import FINDINGS, MsCxrT
+from lapse.data.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store import open_store
+from lapse.evaluate import evaluate
+from lapse.registry import load
+from lapse.types import Prediction
+
+TABLE = "MS_CXR_T_temporal_image_classification_v1.0.0.csv"
+HEADER = [
+    *("dicom_id", "subject_id", "study_id", "previous_dicom_id", "previous_study_id"),
+    *(f"{finding}_{kind}" for finding in FINDINGS for kind in ("progression", "label_quality")),
+]
+
+
+def row(number, **changes):
+    folder = f"p19/p{tiny_tree.patient(number)}/s{tiny_tree.study(number, 2)}"
+    values = dict.fromkeys(HEADER, "")
+    values |= {
+        "dicom_id": f"{folder}/{tiny_tree.dicom(number, 2)}",
+        "previous_dicom_id": f"x/{tiny_tree.dicom(number, 1)}",
+        "subject_id": tiny_tree.patient(number),
+        "edema_progression": "worsening",
+        "pleural_effusion_progression": "stable",
+    }
+    return values | changes
+
+
+def write(root, rows):
+    tiny_tree.write_csv(root / "ms-cxr-t" / TABLE, HEADER, rows)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return tiny_tree.write_tree(tmp_path / "tree")
+
+
+def test_rows_become_test_pairs_and_their_patients_leave_training(tree, tmp_path):
+    before = prepare(find_roots([tree]), tmp_path / "without", PrepareOptions(16))
+    write(tree, [row(1)])
+    roots = find_roots([tree])
+    assert roots.ms_cxr_t == tree / "ms-cxr-t"
+    report = prepare(roots, tmp_path / "store", PrepareOptions(16))
+    store = open_store(tmp_path / "store")
+    (pair,) = store.pairs_of("test", "progression")
+    assert pair.answer == "edema: worsening; pleural effusion: stable"
+    assert pair.main.image == tiny_tree.dicom(1, 2)
+    assert pair.reference.image == tiny_tree.dicom(1, 1)
+    moved = {study.split for study in store.studies if study.patient == str(tiny_tree.patient(1))}
+    assert moved == {"test"}
+    assert report.protocol_hash != before.protocol_hash
+    assert "ms-cxr-t 1.0.0" in store.info.release
+    (sample,) = load("tasks", "progression")(16).samples(pair)
+    said = Prediction(sample.id, sample.task, "nothing has changed.", (sample.answer,))
+    assert evaluate([said])["progression"]["accuracy"].value == 0.5
+    (blind,) = blind_rows(store, [said])["constant answer"]
+    assert blind.prediction == "nothing has changed."
+
+
+def test_an_image_that_is_not_its_studys_first_is_kept(tree, tmp_path):
+    import csv
+    import gzip
+
+    table = tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz"
+    with gzip.open(table, "rt", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows.append(tiny_tree.metadata_row(1, 2, dicom_id="second", ViewPosition="AP"))
+    tiny_tree.write_csv(table, tiny_tree.METADATA, rows)
+    splits = tree / "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz"
+    header = ["dicom_id", "study_id", "subject_id", "split"]
+    listed = [{**{key: one[key] for key in header[:3]}, "split": "train"} for one in rows]
+    tiny_tree.write_csv(splits, header, listed)
+    tiny_tree.write_jpg(tiny_tree.image_file(tree, 1, 2).with_name("second.jpg"), 5)
+    write(tree, [row(1, dicom_id="p19/p1/s1/second")])
+    prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    store = open_store(tmp_path / "store")
+    (pair,) = store.pairs_of("test", "progression")
+    assert pair.main.image == "second"
+    others = [one for one in store.pairs if one.category != "progression"]
+    assert "second" not in {one.main.image for one in others}
+
+
+def test_rows_that_cannot_be_used_are_counted(tree):
+    rows = [
+        row(1, dicom_id="nowhere"),
+        row(2, subject_id=tiny_tree.patient(3)),
+        row(3, edema_progression="", pleural_effusion_progression=""),
+        row(4, edema_progression="vanished"),
+    ]
+    write(tree, rows)
+    from lapse.data.mimic_cxr import MimicCxr
+
+    studies = {study.id: study for study in MimicCxr(tree / "mimic-cxr-jpg").read()}
+    data = MsCxrT(tree / "ms-cxr-t")
+    (pair,) = data.pairs(studies)
+    assert pair.answer == "pleural effusion: stable"
+    assert data.skipped.counts == {
+        "row whose main image is not stored": 1,
+        "row that joins images of different patients": 1,
+        "row without a progression": 1,
+        "progression with an unknown word": 1,
+    }
+    with pytest.raises(ValueError, match="give the folder of MS-CXR-T"):
+        MsCxrT(tree)

@@ -1,0 +1,100 @@
+"""Gold annotations of the phantom: the two real files, read back by the loader."""
+
+import csv
+import hashlib
+
+import pytest
+
+from lapse.data.chest_imagenome import ChestImaGenome
+from lapse.data.chest_imagenome_gold import GOLD_REGIONS, ChestImaGenomeGold
+from lapse.data.mimic_cxr import MimicCxr
+from lapse.phantom.gold import BOXES, PHRASES, write_gold
+from lapse.phantom.writer import SimulateConfig, simulate
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    out = tmp_path_factory.mktemp("gold") / "raw"
+    simulate(out, SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3), priors=True))
+    return out
+
+
+@pytest.fixture(scope="module")
+def sizes(tree):
+    mimic = MimicCxr(tree / "mimic-cxr-jpg")
+    return {study.id: mimic.sizes[study.id] for study in mimic.read()}
+
+
+def test_gold_has_the_test_patients_and_26_regions(tree, sizes):
+    silver = ChestImaGenome(tree / "chest-imagenome", sizes)
+    gold = ChestImaGenomeGold(tree / "chest-imagenome", sizes)
+    assert {silver.split_of[image] for image in gold.images} == {"test"}
+    assert set(gold.images) == {image for image, part in silver.split_of.items() if part == "test"}
+    assert len(GOLD_REGIONS) == 26 and not {"spine", "mediastinum", "abdomen"} & set(GOLD_REGIONS)
+    assert set(gold.patient_words()) <= {(p, s) for p, s in silver.patient_words() if s == "test"}
+
+
+def test_a_second_annotator_differs_a_little(tree, sizes):
+    silver = ChestImaGenome(tree / "chest-imagenome", sizes)
+    gold = ChestImaGenomeGold(tree / "chest-imagenome", sizes)
+    overlaps, num_phrases = [], 0
+    for image in gold.images:
+        drawn = {region.name: region for region in silver.regions(image)}
+        for region in gold.regions(image):
+            assert region.phrases == drawn[region.name].phrases
+            num_phrases += len(region.phrases)
+            overlaps.append(region.box.iou(drawn[region.name].box))
+    assert min(overlaps) > 0.6 and 0.85 < sum(overlaps) / len(overlaps) < 0.999
+    assert num_phrases > 10
+    # nothing is dropped and both frames agree
+    assert gold.skipped.total == 0
+    odd = set(gold.noted.counts) - {"region without a box", "box without phrases"}
+    assert not odd, gold.noted.lines()
+
+
+def test_the_layout_is_that_of_the_real_files(tree):
+    folder = tree / "chest-imagenome/gold_dataset"
+    with (folder / BOXES).open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert ",".join(rows[0]) == (
+        "image_id,x1,y1,x2,y2,width,height,bbox_name,annot_id,original_x1,original_x2,original_y1,"
+        "original_y2,original_width,original_height,annotator,coord224,coord_original"
+    )
+    assert all(row["image_id"].endswith(".dcm") for row in rows)
+    for row in rows:
+        for side, axis in (("width", "x"), ("height", "y")):
+            for frame in ("", "original_"):
+                ends = int(row[f"{frame}{axis}2"]) - int(row[f"{frame}{axis}1"])
+                assert int(row[f"{frame}{side}"]) == ends
+    text = (folder / PHRASES).read_bytes()
+    assert text.startswith(b"patient_id\tstudy_id\timage_id\t")
+
+
+def test_the_same_graphs_give_the_same_files(tmp_path, tree, sizes):
+    graph = {
+        "image_id": "a",
+        "patient_id": 1,
+        "study_id": 2,
+        "objects": [
+            {"bbox_name": "svc", "original_x1": 10, "original_y1": 10, "original_x2": 11,
+             "original_y2": 90},
+            {"bbox_name": "spine", "original_x1": 0, "original_y1": 0, "original_x2": 9,
+             "original_y2": 9},
+        ],
+        "attributes": [
+            {"bbox_name": name, "phrases": ['A "wide" line.'], "phrase_IDs": ["2|0|0"],
+             "attributes": [["device|yes|line", "nlp|yes|abnormal"]]}
+            for name in ("svc", "spine")
+        ],
+    }  # fmt: skip
+    digests = set()
+    for name in ("one", "two"):
+        write_gold(tmp_path / name, [(graph, 100, 80)])
+        files = sorted((tmp_path / name).rglob("gold_*.*"))
+        assert len(files) == 2
+        digests.add(hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest())
+    assert len(digests) == 1
+    gold = ChestImaGenomeGold(tmp_path / "one", {"a": (100, 80)})
+    (region,) = gold.regions("a")
+    assert (region.name, region.phrases) == ("svc", ('A "wide" line.',))
+    assert region.box.x_max - region.box.x_min == pytest.approx(1 / 80)
