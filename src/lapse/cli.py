@@ -178,6 +178,9 @@ def prepare(
     priors: Annotated[
         str, typer.Option(help="References to priors: rules, none, classifier:/FOLDER.")
     ] = "rules",
+    resize: Annotated[str, typer.Option(help="squash (the paper) or letterbox.")] = "squash",
+    boxes: Annotated[str, typer.Option(help="silver; gold: to evaluate on.")] = "silver",
+    regions: Annotated[str, typer.Option(help="29 or 36 region names.")] = "29",
     frontals: Annotated[
         str, typer.Option(help="Frontal images of a study: first or all.")
     ] = "first",
@@ -203,6 +206,9 @@ def prepare(
         size=size,
         protocol=protocol,
         priors=priors,
+        resize=resize,
+        boxes=boxes,
+        regions=regions,
         frontals=frontals,
         is_subset=subset,
         workers=workers,

@@ -16,6 +16,7 @@ from lapse.data.plan import Plan
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.data.tables import plain_id
+from lapse.phantom.writer import SimulateConfig, simulate
 
 
 @pytest.fixture(scope="module")
@@ -311,9 +312,55 @@ def test_all_frontal_images_can_be_kept(tmp_path):
     assert tiny_tree.dicom(1, 1) in mains and "second" not in mains  # questions mean the first
 
 
+def test_letterbox_keeps_proportions_of_pixels_and_boxes(tree, tmp_path, made):
+    _, squashed = made
+    prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(32, resize="letterbox"))
+    store = open_store(tmp_path / "store")
+    assert store.info.resize == "letterbox" and "letterbox" in store.info.provenance()["images"]
+    # 120 x 90 at side 32: 24 columns of image, 4 of nothing on each side
+    pixels = store.pixels(store.studies[0].image)
+    assert (pixels[:, :4] == 0).all() and (pixels[:, -4:] == 0).all() and pixels[:, 4:28].any()
+    box = store.studies[0].region("right lung").box
+    before = squashed.studies[0].region("right lung").box
+    assert (box.y_min, box.y_max) == pytest.approx((before.y_min, before.y_max))
+    assert box.x_min == pytest.approx((4 + 24 * before.x_min) / 32)
+    assert box.x_max == pytest.approx((4 + 24 * before.x_max) / 32)
+
+
+def test_all_36_regions_can_be_kept(tree, tmp_path, made):
+    _, usual = made
+    prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, regions="36"))
+    store = open_store(tmp_path / "store")
+    more = {r.name for r in store.studies[0].regions} - {r.name for r in usual.studies[0].regions}
+    assert more == {"left cardiac silhouette"} and store.info.regions == 36
+
+
+def test_gold_makes_a_store_to_evaluate_on(tmp_path):
+    raw = tmp_path / "raw"
+    simulate(raw, SimulateConfig(patients=14, seed=3, size=96, visits=(2, 2)))
+    with pytest.raises(ValueError, match="did you mean 'gold'"):
+        PrepareOptions(32, boxes="golden")
+    prepare(find_roots([raw]), tmp_path / "silver", PrepareOptions(32))
+    prepare(find_roots([raw]), tmp_path / "gold", PrepareOptions(32, boxes="gold"))
+    silver, gold = open_store(tmp_path / "silver"), open_store(tmp_path / "gold")
+    assert gold.info.boxes == "gold" and len(gold.pairs) == 0
+    assert {study.split for study in gold.studies} == {"test"} and len(gold.studies)
+    ours = {study.id: study for study in silver.studies}
+    overlaps = []
+    for study in gold.studies:
+        assert study.region("spine") is None
+        for region in study.regions:
+            other = ours[study.id].region(region.name)
+            if region.box and other and other.box:
+                overlaps.append(region.box.iou(other.box))
+    assert min(overlaps) > 0.6 and sum(overlaps) / len(overlaps) < 0.999  # a second annotator
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"resize": "squish"}, "did you mean 'squash'"),
+        ({"regions": "30"}, "known: 29, 36"),
         ({"protocol": "patient-save"}, "did you mean 'patient-safe'"),
         ({"priors": "rule"}, "did you mean 'rules'"),
         ({"workers": -1}, "-1 workers"),

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lapse.data.ledger import Ledger
 from lapse.data.priors import PriorRemover
 from lapse.data.region_reader import RegionReader
 from lapse.data.scene_graph import PHRASES, has_parallel_lists
@@ -113,14 +114,26 @@ class ChestImaGenome:
         self.sizes = sizes
         self.names = names
         self._reader = RegionReader(names, REGION_SETS["36"], remover)
-        self.skipped = self._reader.skipped
-        self.noted = self._reader.noted
         self._silver = root / "silver_dataset"
         if not (self._silver / "scene_graph.zip").is_file() and not self._folder.is_dir():
             raise ValueError(
                 f"{self._silver} holds neither scene_graph.zip nor scene_graph/: give the folder "
                 "of Chest ImaGenome that holds silver_dataset"
             )
+
+    @property
+    def skipped(self) -> Ledger:
+        """What was dropped, by reason."""
+        return self._reader.skipped
+
+    @property
+    def noted(self) -> Ledger:
+        """Oddities of what was read, by reason."""
+        return self._reader.noted
+
+    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+        """What was skipped and noted until now; counting begins anew."""
+        return self._reader.take_ledgers()
 
     def regions(self, dicom_id: str) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`, then phrases without a box.

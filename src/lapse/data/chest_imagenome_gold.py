@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lapse.data.chest_imagenome import REGION_SETS, REGIONS
+from lapse.data.ledger import Ledger
 from lapse.data.priors import PriorRemover
 from lapse.data.region_reader import RegionReader
 from lapse.data.tables import plain_id, read_rows
@@ -66,8 +67,6 @@ class ChestImaGenomeGold:
         self.sizes = sizes
         self.names = names
         self._reader = RegionReader(names, REGION_SETS["36"], remover)
-        self.skipped = self._reader.skipped
-        self.noted = self._reader.noted
         for name in (BOXES, PHRASES):
             if not (root / FOLDER / name).is_file():
                 raise ValueError(
@@ -84,6 +83,20 @@ class ChestImaGenomeGold:
     def images(self) -> tuple[str, ...]:
         """The dicom_ids that have boxes, in the order of the table."""
         return tuple(self._boxes)
+
+    @property
+    def skipped(self) -> Ledger:
+        """What was dropped, by reason."""
+        return self._reader.skipped
+
+    @property
+    def noted(self) -> Ledger:
+        """Oddities of what was read, by reason."""
+        return self._reader.noted
+
+    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+        """What was skipped and noted until now; counting begins anew."""
+        return self._reader.take_ledgers()
 
     def regions(self, dicom_id: str) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`.

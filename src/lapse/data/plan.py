@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from lapse.data.chest_imagenome import ChestImaGenome
+from lapse.data.chest_imagenome_gold import ChestImaGenomeGold
 from lapse.data.ledger import Ledger
 from lapse.data.mimic_cxr import Choice, MimicCxr
 from lapse.data.mimic_diff_vqa import MimicDiffVqa
@@ -34,6 +35,7 @@ class PlanOptions:
 
     protocol: str = "patient-safe"
     frontals: str = "first"
+    boxes: str = "silver"
     is_subset: bool = False
     shard_size: int = 1024
 
@@ -61,7 +63,11 @@ class Plan:
         self.skipped, self.noted = Ledger(), Ledger()
         self.questions = MimicDiffVqa(roots.medical_diff_vqa)
         self.progressions = MsCxrT(roots.ms_cxr_t) if roots.ms_cxr_t is not None else None
-        also = self.progressions.images if self.progressions else frozenset()
+        self.gold = _open_gold(roots, options)
+        self._gold_images = frozenset(self.gold.images) if self.gold else frozenset[str]()
+        also = self._gold_images
+        if self.progressions is not None:
+            also |= self.progressions.images
         choice = Choice(options.frontals, self.questions.images, also)
         self.mimic = MimicCxr(roots.mimic_cxr_jpg, roots.reports, choice=choice)
         self.imagenome = ChestImaGenome(roots.chest_imagenome, self.mimic.sizes)
@@ -130,6 +136,8 @@ class Plan:
             self.mimic.skipped, self.mimic.noted = Ledger(), Ledger()
         try:
             for study in self.mimic.plan():
+                if self.options.boxes == "gold" and study.id not in self._gold_images:
+                    continue
                 if self.options.is_subset and not self.mimic.image_path(study).is_file():
                     if is_noting:
                         self.skipped.add("mimic_cxr: image is not there (subset)", study.id)
@@ -177,13 +185,24 @@ class Plan:
         ]
         if self.progressions is not None:
             words.append(self.progressions.patient_words())
+        if self.gold is not None:
+            words.append(self.gold.patient_words())
         return chain.from_iterable(words)
 
     def _raw_tables(self) -> list[Path]:
         roots = self.roots
         silver = roots.chest_imagenome / "silver_dataset"
-        places = (roots.mimic_cxr_jpg, roots.medical_diff_vqa, silver / "splits", silver)
+        places = [roots.mimic_cxr_jpg, roots.medical_diff_vqa, silver / "splits", silver]
+        if self.gold is not None:
+            places.append(roots.chest_imagenome / "gold_dataset")
         found = [path for place in places for path in sorted(place.glob("*")) if path.is_file()]
         if roots.ms_cxr_t is not None:
             found += sorted(roots.ms_cxr_t.glob("*.csv"))
         return found
+
+
+def _open_gold(roots: Roots, options: PlanOptions) -> ChestImaGenomeGold | None:
+    """The gold annotations, where they are there or asked for."""
+    if options.boxes == "gold" or ChestImaGenomeGold.is_in(roots.chest_imagenome):
+        return ChestImaGenomeGold(roots.chest_imagenome, {})
+    return None

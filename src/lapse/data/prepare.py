@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lapse.data.chest_imagenome import REGIONS
+from lapse.data.chest_imagenome import REGION_SETS
 from lapse.data.crew import run_crew, run_here
 from lapse.data.ledger import Ledger
 from lapse.data.plan import Plan, PlanOptions
-from lapse.data.reports import PRIORS
+from lapse.data.priors import PRIORS, prior_remover
 from lapse.data.roots import Roots, find_roots
 from lapse.data.shards import (
     ShardFacts,
@@ -39,6 +39,12 @@ from lapse.types import Study, nearest
 __all__ = ["PrepareOptions", "PrepareReport", "Roots", "find_roots", "prepare"]
 
 Progress = Callable[[int, int], None]  # images done, images in all
+CHOICES = {
+    "protocol": PROTOCOLS,
+    "resize": ("squash", "letterbox"),
+    "boxes": ("silver", "gold"),
+    "regions": tuple(REGION_SETS),
+}
 SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split", "mimic_cxr", "chest_imagenome")
 
 
@@ -50,6 +56,10 @@ class PrepareOptions:
         size: side of the stored images in pixels.
         protocol: how three disagreeing splits become one; see `lapse.data.splits`.
         priors: how references to earlier examinations leave reports and phrases.
+        resize: "squash" as in the paper, or "letterbox", which keeps proportions.
+        boxes: "silver", or "gold" for a store of the images that people annotated, to evaluate
+            on; it holds no pairs.
+        regions: "29" region names as in the paper, or all "36" that have boxes.
         frontals: the "first" PA or AP image of a study, as Medical-Diff-VQA does it, or "all".
         is_subset: pass over images that are not there; otherwise a missing image is an error.
         workers: processes that make shards; 0 works in this process, unprotected.
@@ -60,6 +70,9 @@ class PrepareOptions:
     size: int
     protocol: str = "patient-safe"
     priors: str = "rules"
+    resize: str = "squash"
+    boxes: str = "silver"
+    regions: str = "29"
     frontals: str = "first"
     is_subset: bool = False
     workers: int = 0
@@ -69,8 +82,10 @@ class PrepareOptions:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"images of {self.size} pixels: the size is at least 1")
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(f"no protocol {self.protocol!r}; {nearest(self.protocol, PROTOCOLS)}")
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"no {name} {value!r}; {nearest(value, known)}")
         if self.priors not in PRIORS and not self.priors.startswith("classifier:"):
             known = (*PRIORS, "classifier:/folder")
             raise ValueError(f"no removal of priors {self.priors!r}; {nearest(self.priors, known)}")
@@ -165,6 +180,7 @@ class _Run:
             PlanOptions(
                 protocol=options.protocol,
                 frontals=options.frontals,
+                boxes=options.boxes,
                 is_subset=options.is_subset,
                 shard_size=options.shard_size,
             ),
@@ -173,15 +189,23 @@ class _Run:
         self.report.leaked_patients = self.plan.num_leaked
         self.report.num_shards = self.plan.num_shards
         self.parts = out.with_name(f"{out.name}.parts")
-        settings = {"size": str(options.size), "priors": options.priors}
+        self.priors = prior_remover(options.priors).name
+        settings = {
+            "size": str(options.size),
+            "priors": self.priors,
+            "resize": options.resize,
+            "regions": options.regions,
+        }
         self.job = ShardJob(
             parts=self.parts,
             key=self.plan.key(settings),
             size=options.size,
+            resize=options.resize,
             priors=options.priors,
             imagenome=roots.chest_imagenome,
+            boxes=options.boxes,
+            regions=options.regions,
             reports=roots.reports,
-            regions=REGIONS,
         )
 
     def run(self) -> PrepareReport:
@@ -260,11 +284,12 @@ class _Run:
         plan = self.plan
         named = {study.study: study for study in studies if plan.mimic.stands_for(study)}
         published = {study.id: plan.own_split(_mimic_word(plan, study)) for study in studies}
-        for pair in plan.questions.pairs(named):
+        is_gold = self.options.boxes == "gold"
+        for pair in () if is_gold else plan.questions.pairs(named):
             if plan.is_allowed(pair):
                 published[pair.id] = pair.split
                 writer.add_pair(pair)
-        if plan.progressions is not None:
+        if plan.progressions is not None and not is_gold:
             for pair in plan.progressions.pairs({study.id: study for study in studies}):
                 published[pair.id] = pair.split
                 writer.add_pair(pair)
@@ -287,10 +312,12 @@ class _Run:
             protocol=report.protocol,
             protocol_hash=report.protocol_hash,
             release=report.release,
-            priors=options.priors,
+            priors=self.priors,
             source=self.source,
+            resize=options.resize,
+            boxes=options.boxes,
+            regions=int(options.regions),
             frontals=options.frontals,
-            regions=len(self.job.regions),
             subset=options.is_subset,
         )
         writer.add_file(REMOVED, (read_removed(self.parts, facts) for facts in shards))
@@ -299,7 +326,7 @@ class _Run:
         report.kept = info.counts
         report.skipped.merge(plan.skipped)
         report.noted.merge(plan.noted)
-        for dataset in (plan.mimic, plan.imagenome, plan.questions, plan.progressions):
+        for dataset in (plan.mimic, plan.questions, plan.progressions):
             if dataset is not None:
                 report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
                 report.noted.merge(dataset.noted, f"{dataset.name}: ")

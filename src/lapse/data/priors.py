@@ -48,6 +48,30 @@ class NoRemoval:
         return text, ()
 
 
+class Recorder:
+    """A remover that also keeps what went, until it is taken."""
+
+    def __init__(self, remover: PriorRemover) -> None:
+        self._remover = remover
+        self._gone: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """That of the remover inside."""
+        return self._remover.name
+
+    def remove(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """As the remover inside."""
+        rest, gone = self._remover.remove(text)
+        self._gone += gone
+        return rest, gone
+
+    def take(self) -> list[str]:
+        """What went since the last call, in order."""
+        taken, self._gone = self._gone, []
+        return taken
+
+
 def prior_remover(how: str, *, device: str = "cpu") -> PriorRemover:
     """The remover of that name.
 

@@ -47,6 +47,12 @@ class RegionReader:
         self.skipped = Ledger()
         self.noted = Ledger()
 
+    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+        """What was skipped and noted until now; counting begins anew."""
+        taken = self.skipped, self.noted
+        self.skipped, self.noted = Ledger(), Ledger()
+        return taken
+
     def boxes(
         self, image: str, items: Iterable[Mapping[str, Any]], size: tuple[int, int] | None
     ) -> dict[str, Box]:

@@ -26,15 +26,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lapse.data.chest_imagenome import ChestImaGenome
+from lapse.data.chest_imagenome import REGION_SETS, ChestImaGenome
+from lapse.data.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
 from lapse.data.crew import Begin
 from lapse.data.ledger import Ledger
+from lapse.data.letterbox import letterboxed
 from lapse.data.mimic_cxr import note_report
+from lapse.data.priors import Recorder, prior_remover
 from lapse.data.report_files import ReportFiles
-from lapse.data.reports import remove_priors
 from lapse.data.store import study_of
 from lapse.data.store_writer import STUDY_SCHEMA, study_row
-from lapse.images import image_size, read_jpeg_at
+from lapse.images import Stored, read_at
 from lapse.types import Region, Study
 
 PIXELS, STUDIES, REMOVED, FACTS = ".npy", ".parquet", ".removed.jsonl", ".json"
@@ -83,19 +85,23 @@ class ShardJob:
         parts: folder of the shards.
         key: names raw files and options; shards of another key do not fit together.
         size: side of the stored images in pixels.
+        resize: "squash" or "letterbox".
         priors: how references to earlier examinations are removed.
         imagenome: root of Chest ImaGenome.
+        boxes: its "silver" or "gold" annotations.
+        regions: which of its region names, "29" or "36".
         reports: root of the reports.
-        regions: names of the regions to read.
     """
 
     parts: Path
     key: str
     size: int
+    resize: str
     priors: str
     imagenome: Path
+    boxes: str
+    regions: str
     reports: Path | None
-    regions: tuple[str, ...]
 
     def __call__(self, task: Shard, refused: dict[str, str], begin: Begin) -> ShardFacts:
         """Make one shard, or find it there already."""
@@ -114,9 +120,23 @@ class ShardJob:
         return ReportFiles(self.reports)
 
     @cached_property
-    def graphs(self) -> ChestImaGenome:
-        """The scene graphs, opened once a process."""
-        return ChestImaGenome(self.imagenome, {}, self.regions)
+    def remover(self) -> Recorder:
+        """The remover of references to priors, opened once a process."""
+        return Recorder(prior_remover(self.priors))
+
+    @cached_property
+    def graphs(self) -> ChestImaGenome | ChestImaGenomeGold:
+        """The annotated regions, opened once a process; `sizes` grows with each shard."""
+        names = REGION_SETS[self.regions]
+        if self.boxes == "gold":
+            names = tuple(name for name in names if name not in NOT_IN_GOLD)
+            return ChestImaGenomeGold(self.imagenome, self.sizes, names, self.remover)
+        return ChestImaGenome(self.imagenome, self.sizes, names, self.remover)
+
+    @cached_property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """dicom_id -> (height, width) of the images of the shard at hand."""
+        return {}
 
 
 class _Making:
@@ -129,8 +149,9 @@ class _Making:
         self.pixels: list[npt.NDArray[np.uint8]] = []
         self.removed: list[dict[str, str]] = []
         self.graphs = job.graphs
-        self.graphs.sizes = {item.study.id: item.size for item in task.items if item.size}
-        self.graphs.skipped, self.graphs.noted = Ledger(), Ledger()
+        job.sizes.clear()
+        job.sizes.update({item.study.id: item.size for item in task.items if item.size})
+        self.graphs.take_ledgers()
         self.texts_noted = Ledger()
 
     def add(self, item: Item, why_refused: str | None) -> None:
@@ -139,22 +160,26 @@ class _Making:
         try:
             if why_refused is not None:
                 raise ValueError(f"{item.path}: {why_refused}")
-            pixels = read_jpeg_at(item.path, self.job.size)
-            self._note_size(item)
+            image = read_at(item.path, self.job.size, self.job.resize)
         except ValueError as error:
             self.skipped.add("mimic_cxr: unreadable image", str(error))
             return
-        report = self._clean(self._text(item), study, "report")
-        regions = tuple(self._clean_region(region, study) for region in self._regions(study))
+        self._note_size(item, image)
+        report, _ = self.job.remover.remove(self._text(item))
+        self._note_removed(study, "report")
+        regions = self._regions(study)
+        self._note_removed(study, "regions")
+        if self.job.resize == "letterbox":
+            regions = tuple(self._letterboxed(region, image) for region in regions)
         self.studies.append(replace(study, report=report, regions=regions))
-        self.pixels.append(pixels)
+        self.pixels.append(image.pixels)
 
     def finish(self) -> ShardFacts:
         """Write the files, the facts last."""
         skipped, noted = self.skipped, self.noted
         noted.merge(self.texts_noted, "mimic_cxr: ")
-        skipped.merge(self.graphs.skipped, f"{self.graphs.name}: ")
-        noted.merge(self.graphs.noted, f"{self.graphs.name}: ")
+        for ledger, more in zip((skipped, noted), self.graphs.take_ledgers(), strict=True):
+            ledger.merge(more, f"{self.graphs.name}: ")
         parts, size = self.job.parts, self.job.size
         shape = (len(self.pixels), size, size)
         stacked = np.stack(self.pixels) if self.pixels else np.zeros(shape, np.uint8)
@@ -193,26 +218,25 @@ class _Making:
             self.skipped.add(reason, str(error))
             return ()
 
-    def _note_size(self, item: Item) -> None:
-        if item.path.suffix != ".jpg" or item.size is None:
-            return
-        found = image_size(item.path)
-        if found != item.size:
+    def _note_size(self, item: Item, image: Stored) -> None:
+        found = (image.height, image.width)
+        if item.size is not None and found != item.size:
             example = f"{item.study.id} is {found}, metadata says {item.size}"
             self.noted.add("mimic_cxr: image size differs from the metadata", example)
 
-    def _clean_region(self, region: Region, study: Study) -> Region:
-        cleaned = (self._clean(phrase, study, region.name) for phrase in region.phrases)
-        return replace(region, phrases=tuple(dict.fromkeys(text for text in cleaned if text)))
+    def _letterboxed(self, region: Region, image: Stored) -> Region:
+        if region.box is None:
+            return region
+        box = letterboxed(region.box, image.height, image.width, self.job.size)
+        return replace(region, box=box)
 
-    def _clean(self, text: str, study: Study, where: str) -> str:
-        rest, removed = remove_priors(text, self.job.priors)
-        if removed:
-            owner = f"{len(removed)} in {study.id}"
-            self.noted.add("priors: sentence or clause removed", owner, len(removed))
-            common = {"image": study.id, "where": where}
-            self.removed += [{**common, "removed": gone} for gone in removed]
-        return rest
+    def _note_removed(self, study: Study, where: str) -> None:
+        gone = self.job.remover.take()
+        if gone:
+            reason = "priors: sentence or clause removed"
+            self.noted.add(reason, f"{len(gone)} in {study.id}", len(gone))
+        common = {"image": study.id, "where": where}
+        self.removed += [{**common, "removed": text} for text in gone]
 
 
 def shard_file(parts: Path, index: int, kind: str) -> Path:
