@@ -15,7 +15,7 @@ LAYERS = (
     ("runs",),
     ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
-    ("answer", "demo", "web"),
+    ("answer", "demo", "web", "terminal"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

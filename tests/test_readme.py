@@ -91,7 +91,7 @@ def test_commands_for_own_data_run(places):
         if arguments[0] == "train" and "diffvqa" in arguments[1]:
             assert "gpt2" in output  # the run says where its weights come from
     assert done == [
-        *("prepare", "train", "train", "train"),
+        *("verify", "prepare", "train", "train", "train"),
         *("predict", "predict", "evaluate", "answer"),
     ]
 

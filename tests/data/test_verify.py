@@ -1,6 +1,7 @@
 """The doctor finds every kind of defect, names exactly what has it, and invents nothing."""
 
 import gzip
+import hashlib
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from lapse.data.verify_kinds import KINDS, kind_of
 from lapse.data.verify_page import render_verify_page
 from lapse.data.verify_report import Findings, VerifyReport, printable
 from lapse.phantom.quirks import ALONE, HARMLESS_KINDS, INJECTORS, inject
+from lapse.phantom.quirks_images import IMAGES, REPORTS
 from lapse.phantom.writer import SimulateConfig, simulate
 
 DOCS = Path(__file__).parents[2] / "docs" / "verify.md"
@@ -31,6 +33,7 @@ CONSEQUENCES = {
     "patient-two-splits": {"cross-stage-overlap"},
     "questions-two-splits": {"cross-stage-overlap"},
 }
+WRITES_FILES = {*IMAGES, *REPORTS, "empty-file", "further-views", "overview-other-image"}
 CHECK_OF = {  # one kind that each check alone can find
     "check_image_files": "missing-image",
     "check_label_tables": "missing-side-table",
@@ -48,10 +51,27 @@ CHECK_OF = {  # one kind that each check alone can find
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A few simulated patients, and the report on them."""
+    """A few simulated patients, and the report on them; no test may change them."""
     out = tmp_path_factory.mktemp("clean") / "raw"
     simulate(out, SimulateConfig(patients=6, seed=3, size=64, visits=(2, 3)))
-    return out, verify(find_roots([out]), pixels=True)
+    before = digest(out)
+    yield out, verify(find_roots([out]), pixels=True)
+    assert digest(out) == before
+
+
+def digest(root):
+    names = sorted(path for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()
+
+
+def copy(clean, out, *, files):
+    """A copy to damage; without `files`, images and reports are only linked to."""
+    if files:
+        return shutil.copytree(clean, out)
+    shutil.copytree(clean, out, ignore=lambda _, names: {"files"} & set(names))
+    for root in ("mimic-cxr-jpg", "mimic-cxr"):
+        (out / root / "files").symlink_to(clean / root / "files")
+    return out
 
 
 @pytest.fixture
@@ -66,7 +86,7 @@ def found(report: VerifyReport) -> dict[str, int]:
 
 def damaged(clean, folder, kind, seed):
     """Truth and report of a copy of the clean tree with one kind of defect."""
-    out = shutil.copytree(clean[0], folder / f"{kind}-{seed}")
+    out = copy(clean[0], folder / f"{kind}-{seed}", files=kind in WRITES_FILES)
     truth = inject(out, RATE, seed, [kind])[kind]
     with_pixels = kind in HARMLESS_KINDS or kind_of(kind).needs_pixels or kind == "empty-file"
     report = verify(find_roots([out]), pixels=with_pixels)
@@ -174,7 +194,7 @@ def tables_of(out):
 def test_a_damaged_table_is_named_and_its_absent_rows_are_not_held_against_others(clean, tmp_path):
     known = set(found(clean[1]))
     for table in tables_of(clean[0]):
-        out = shutil.copytree(clean[0], tmp_path / "raw")
+        out = copy(clean[0], tmp_path / "raw", files=False)
         path = out / table.relative_to(clean[0])
         data = path.read_bytes()
         path.unlink()

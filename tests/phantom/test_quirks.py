@@ -17,7 +17,7 @@ SIZE = ["--patients", "6", "--size", "64", "--visits", "2-3"]
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     out = tmp_path_factory.mktemp("clean") / "raw"
-    simulate(out, SimulateConfig(patients=12, seed=5, size=64, visits=(2, 3)))
+    simulate(out, SimulateConfig(patients=6, seed=5, size=64, visits=(2, 3)))
     return out
 
 
