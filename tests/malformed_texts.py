@@ -54,7 +54,7 @@ def _zipped_bomb(line: bytes) -> Callable[[Random], bytes]:
         stream = BytesIO()
         with gzip.GzipFile(fileobj=stream, mode="wb", mtime=0) as packed:
             packed.write(small.table())
-            for _ in range(int(rng.integers(60, 90))):
+            for _ in range(int(rng.integers(20, 30))):
                 packed.write((line * (1 << 20))[: 1 << 20])
         return stream.getvalue()
 

@@ -11,12 +11,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gdcm
 import numpy as np
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
@@ -98,6 +100,9 @@ def dicom(
     meta.TransferSyntaxUID = syntax
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, "2.25.1"
+    # GDCM fills these up by the clock where they are missing
+    data.StudyDate, data.StudyTime = "21800506", "213014.531"
+    data.StudyInstanceUID, data.SeriesInstanceUID = "2.25.2", "2.25.3"
     data.Rows, data.Columns = image.shape
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit = allocated, bits, bits - 1
@@ -141,9 +146,19 @@ def rewritten(data: bytes, syntax: int, error: int = 0) -> bytes:
         writer.SetFile(reader.GetFile())
         writer.SetImage(change.GetOutput())
         assert writer.Write()
-        return target.read_bytes()
+        written = target.read_bytes()
+    return _with_fixed_numbers(written, data)
 
 
+def _with_fixed_numbers(written: bytes, source: bytes) -> bytes:
+    """GDCM numbers a derived image by the clock: the same bytes each time need the same UID."""
+    ours, theirs = (dcmread(io.BytesIO(data)).SOPInstanceUID for data in (source, written))
+    # of equal length, so that no other byte moves
+    fixed = (str(ours) + "." + "1" * len(theirs))[: len(theirs)]
+    return written.replace(str(theirs).encode(), fixed.encode())
+
+
+@cache
 def in_syntax(name: str, bits: int = 12, **options: Any) -> bytes:
     """A sound DICOM in the named transfer syntax."""
     if name == "jpeg-extended":

@@ -204,8 +204,8 @@ def parse(answer: str) -> Parsed:
     """Read a difference answer; tolerant of case, blanks and missing punctuation.
 
     An empty answer has the leftover ("",), so that it counts as not understood, and one of more
-    than MAX_ANSWER characters is all leftover: real ones are shorter than 700. One text has
-    two readings: "from mild to moderate to severe" is read as mild -> moderate to severe.
+    than MAX_ANSWER characters is all leftover. One text has two readings: "from mild to moderate
+    to severe" is read as mild -> moderate to severe.
 
     >>> parse("the main image is missing the finding of edema than the reference image. ").changes
     frozenset({Change(finding='edema', kind='missing', before='', after='')})
