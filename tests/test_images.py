@@ -17,7 +17,6 @@ from lapse.images import (
     png,
     read_at,
     read_image,
-    read_jpeg_at,
     refusal,
     resize_square,
 )
@@ -112,7 +111,7 @@ def test_every_truncation_is_refused_or_changes_nothing(tmp_path, suffix):
     for length in lengths:
         cut = tmp_path / f"cut.{suffix}"
         cut.write_bytes(data[:length])
-        for read in (read_image, lambda path: read_jpeg_at(path, 16)):
+        for read in (read_image, lambda path: read_at(path, 16).pixels):
             try:
                 found = read(cut)
             except ValueError as error:
@@ -279,7 +278,7 @@ def test_the_fast_path_equals_the_full_one(tmp_path):
     coarse = Image.fromarray(rng.integers(0, 256, (10, 8), np.uint8))
     path = tmp_path / "a.jpg"
     coarse.resize((1024, 1280), Image.Resampling.BICUBIC).save(path, quality=95)
-    fast = read_jpeg_at(path, 64)
+    fast = read_at(path, 64).pixels
     full = resize_square(read_image(path), 64)
     assert fast.dtype == np.uint8 and fast.shape == (64, 64)
     assert np.abs(fast.astype(int) - full.astype(int)).mean() < 0.5
@@ -288,13 +287,13 @@ def test_the_fast_path_equals_the_full_one(tmp_path):
         assert opened.size == (128, 160), "the draft was expected to shrink eight times"
     coloured = tmp_path / "c.jpg"
     Image.open(path).convert("RGB").save(coloured, quality=95)
-    assert np.abs(read_jpeg_at(coloured, 64).astype(int) - full).mean() < 1
+    assert np.abs(read_at(coloured, 64).pixels.astype(int) - full).mean() < 1
 
 
 def test_other_kinds_take_the_full_path(tmp_path):
     image = gradient().astype(np.uint8)
     path = save(tmp_path / "a.png", image)
-    np.testing.assert_array_equal(read_jpeg_at(path, 16), resize_square(read_image(path), 16))
+    np.testing.assert_array_equal(read_at(path, 16).pixels, resize_square(read_image(path), 16))
     buffer = io.BytesIO(path.read_bytes())
     assert buffer.getvalue()[1:4] == b"PNG"
 

@@ -13,6 +13,7 @@ Source: Wu et al. 2021, arXiv:2108.00316.
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,14 +72,17 @@ REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
 SUFFIX = "_SceneGraph.json"
 MAX_GRAPH_BYTES = 16 * 1024 * 1024
-# what zipfile raises for a damaged, encrypted or oddly packed member
-_UNREADABLE = (
+# what zipfile raises for a damaged, encrypted or oddly packed archive or member
+UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
     OSError,
     EOFError,
+    MemoryError,  # a damaged directory claims any size
     NotImplementedError,
     RuntimeError,
+    ValueError,
 )
 
 
@@ -221,17 +225,17 @@ class ChestImaGenome:
     def _bytes(self, name: str) -> bytes | None:
         if self._archive is None:
             path = self._folder / name
-            return path.read_bytes() if path.is_file() else None
+            if not path.is_file():
+                return None
+            _check_weight(name, path.stat().st_size)
+            return path.read_bytes()
         member = self._members.get(name)
         if member is None:
             return None
-        if member.file_size > MAX_GRAPH_BYTES:
-            raise ValueError(
-                f"{name} unpacks to {member.file_size} bytes and the limit is {MAX_GRAPH_BYTES}"
-            )
+        _check_weight(name, member.file_size)
         try:
             return self._archive.read(member)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise ValueError(f"{name} in scene_graph.zip is damaged: {error}") from error
 
     @property
@@ -245,7 +249,7 @@ class ChestImaGenome:
             return None
         try:
             return zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
 
     @cached_property
@@ -253,3 +257,8 @@ class ChestImaGenome:
         archive = self._archive
         infos = archive.infolist() if archive else []
         return {info.filename.rpartition("/")[2]: info for info in infos}
+
+
+def _check_weight(name: str, weight: int) -> None:
+    if weight > MAX_GRAPH_BYTES:
+        raise ValueError(f"{name} unpacks to {weight} bytes and the limit is {MAX_GRAPH_BYTES}")

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from lapse.data.chest_imagenome import MAX_GRAPH_BYTES, SUFFIX
+from lapse.data.chest_imagenome import MAX_GRAPH_BYTES, SUFFIX, UNREADABLE
 from lapse.data.published import IMAGENOME
 from lapse.data.verify_boxes import graph_defects
 from lapse.data.verify_case import Case
@@ -31,7 +30,7 @@ def check_scene_graphs(case: Case) -> None:
             keys.append(key_of(dicom))
             _check_graph(case, dicom, data)
             case.meter.step()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except UNREADABLE as error:
         case.findings.add("damaged-archive", "scene_graph.zip")
         case.findings.note(f"scene graphs were not read: {error}")
         is_whole = False
@@ -70,7 +69,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
         return None
     try:
         return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except UNREADABLE:
         return None
 
 

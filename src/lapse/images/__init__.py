@@ -7,7 +7,7 @@ decoded to its end. What is not read is refused by a `Refusal`, a ValueError who
 one of a closed list. Decoders that die of damaged files run in a process of their own.
 """
 
-from lapse.images.read import RESIZES, Stored, image_size, read_at, read_image, read_jpeg_at
+from lapse.images.read import RESIZES, Stored, image_size, read_at, read_image
 from lapse.images.refusal import Code, Refusal
 from lapse.images.resize import letterbox, resize_square
 from lapse.images.tone import equalise
@@ -22,6 +22,5 @@ __all__ = [
     "letterbox",
     "read_at",
     "read_image",
-    "read_jpeg_at",
     "resize_square",
 ]

@@ -98,11 +98,6 @@ def read_at(path: Path, size: int, resize: str = "squash") -> Stored:
     return _stored(np.asarray(_decode(path, opened)), shape, size, resize, part)
 
 
-def read_jpeg_at(path: Path, size: int) -> Bytes:
-    """The pixels of `read_at`, squashed. # [size, size] uint8"""
-    return read_at(path, size).pixels
-
-
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of a JPEG or PNG from its headers alone.
 
