@@ -232,7 +232,7 @@ class ChestImaGenome:
         member = self._members.get(name)
         if member is None:
             return None
-        _check_weight(name, member.file_size)
+        _check_weight(name, max(member.file_size, member.compress_size))
         try:
             return self._archive.read(member)
         except UNREADABLE as error:

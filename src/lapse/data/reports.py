@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import re
 
-from lapse.data.priors import PRIORS, remove_priors
-
 __all__ = [
     "LAST_PARAGRAPH",
     "PREAMBLE",
-    "PRIORS",
     "join_sections",
     "parse_sections",
-    "remove_priors",
     "report_sections",
     "report_text",
     "section_name",

@@ -65,7 +65,7 @@ def _graphs(case: Case) -> Iterator[tuple[str, bytes | None]]:
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
-    if member.file_size > MAX_GRAPH_BYTES:
+    if max(member.file_size, member.compress_size) > MAX_GRAPH_BYTES:
         return None
     try:
         return archive.read(member)
