@@ -80,8 +80,7 @@ UNREADABLE = (
     OSError,
     EOFError,
     MemoryError,  # a damaged directory claims any size
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # and NotImplementedError, of packings that nobody uses
     ValueError,
 )
 
