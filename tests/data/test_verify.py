@@ -338,3 +338,18 @@ def test_the_command_line(tree, tmp_path):
     piped = run(app, ["verify", str(tree), "--json", "-"])
     assert json.loads(piped.stdout)["errors"] == json.loads(file.read_text())["errors"]
     assert isinstance(run(app, ["verify", str(tree / "no")]).exception, ValueError)  # exit code 2
+
+
+def test_a_tree_of_dicoms_is_as_good_as_one_of_jpegs(tmp_path):
+    raw = tmp_path / "raw"
+    simulate(raw, SimulateConfig(patients=4, seed=5, size=64, visits=(2, 2), images="dicom"))
+    roots = find_roots([raw])
+    report = verify(roots, pixels=True)
+    assert report.num("error") == report.num("warning") == 0
+    first, second = sorted(raw.rglob("*.dcm"))[:2]
+    first.unlink()
+    second.write_bytes(b"")
+    report = verify(roots)
+    assert report.ids("missing-image") == (first.stem,)
+    name = second.relative_to(raw / "mimic-cxr").as_posix()
+    assert report.ids("empty-file") == (name,)

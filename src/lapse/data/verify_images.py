@@ -145,10 +145,15 @@ def image_stem(patient: int, study: int, dicom: str) -> str:
 
 
 def image_path(case: Case, row: int) -> Path | None:
-    """The file of one row of the metadata, None where there is none."""
+    """The file of one row of the metadata, None where there is none.
+
+    As the loader does: JPEG before DICOM, and the folder of the reports, where MIMIC-CXR has its
+    DICOMs, after that of MIMIC-CXR-JPG.
+    """
     images = case.images
     stem = image_stem(int(images.patients[row]), int(images.studies[row]), images.name(row))
-    paths = [case.roots.mimic_cxr_jpg / f"{stem}{suffix}" for suffix in SUFFIXES]
+    folders = (case.roots.mimic_cxr_jpg, case.roots.reports)
+    paths = [folder / f"{stem}{suffix}" for folder in folders for suffix in SUFFIXES]
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -165,7 +170,7 @@ def check_image_files(case: Case) -> None:
         if path is None:
             findings.add("missing-image", images.name(row))
         elif path.stat().st_size == 0:
-            findings.add("empty-file", path.relative_to(root).as_posix())
+            findings.add("empty-file", path.relative_to(path.parents[4]).as_posix())
         case.meter.step()
     if not images.is_whole:
         return
