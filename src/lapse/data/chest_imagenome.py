@@ -80,7 +80,7 @@ UNREADABLE = (
     OSError,
     EOFError,
     MemoryError,  # a damaged directory claims any size
-    RuntimeError,  # and NotImplementedError, of packings that nobody uses
+    RuntimeError,  # and its kinds: encrypted members, packings that zipfile lacks
     ValueError,
 )
 

@@ -79,6 +79,11 @@ class Plan:
         """The published split of a study: that of Chest ImaGenome, else of MIMIC-CXR."""
         return self.imagenome.split_of.get(study.id, study.split)
 
+    def split_of(self, study: Study) -> str:
+        """The split of a study under the protocol."""
+        is_published = self.options.protocol == "published"
+        return self.own_split(study) if is_published else self.patients[study.patient]
+
     def is_allowed(self, pair: Pair) -> bool:
         """Under patient-safe a question stays where its own split is its patient's split."""
         if self.options.protocol == "published":
@@ -120,14 +125,11 @@ class Plan:
             yield Shard(number // size, tuple(items))
 
     def _item(self, study: Study) -> Item:
-        split = self.own_split(study)
-        if self.options.protocol == "patient-safe":
-            split = self.patients[study.patient]
         report = None
         if self.mimic.reports.is_table:
             report = self.mimic.reports.text(study.patient, study.study) or ""
         path, size = self.mimic.image_path(study), self.mimic.sizes.get(study.id)
-        return Item(replace(study, split=split), path, size, report)
+        return Item(replace(study, split=self.split_of(study)), path, size, report)
 
     def _studies(self, *, is_noting: bool) -> Iterator[Study]:
         """The studies of the plan; without noting, nothing is counted a second time."""
@@ -154,7 +156,10 @@ class Plan:
             number += 1
             if not self.options.is_subset and not self.mimic.image_path(study).is_file():
                 missing.add("missing", str(self.mimic.image_path(study)))
-            split = self._item_split(study)
+            split, own = self.split_of(study), self.own_split(study)
+            if split != own:
+                reason = f"splits: study moved from {own} to {split} with its patient"
+                self.noted.add(reason, study.id)
             digest.update(f"{study.id} {study.study} {study.patient} {split}\n".encode())
         if missing.total:
             examples = ", ".join(missing.examples["missing"])
@@ -166,16 +171,6 @@ class Plan:
             reasons = "; ".join([*self.skipped.lines(), *self.mimic.skipped.lines()])
             raise ValueError(f"no study of {self.mimic.root} can be stored: {reasons or 'empty'}")
         return number, digest.digest()
-
-    def _item_split(self, study: Study) -> str:
-        own = self.own_split(study)
-        if self.options.protocol == "published":
-            return own
-        split = self.patients[study.patient]
-        if split != own:
-            reason = f"splits: study moved from {own} to {split} with its patient"
-            self.noted.add(reason, study.id)
-        return split
 
     def _words(self) -> Iterable[tuple[str, str]]:
         words = [
