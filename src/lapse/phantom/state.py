@@ -21,6 +21,21 @@ class Finding:
     severity: float  # 0 .. 1
     type: str  # one of grammar.TYPES or ""
     seed: int  # identity of this instance: position, shape and texture follow from it
+    is_fine: bool = False  # tier "fine": only its cue below the sampling limit is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Mimic:
+    """Something harmless that looks like a finding at low resolution: "skin fold" (pneumothorax),
+    "end-on vessel" (granuloma), "under-exposure haze" (edema), "expiration crowding" (edema,
+    atelectasis), "ap magnification" (cardiomegaly), "breast shadow" (effusion, opacity),
+    "nutrient canal" (fracture)."""
+
+    name: str
+    like: str  # the finding it is mistaken for, one of grammar.FINDINGS
+    side: str
+    zone: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,7 @@ class Visit:
     taken_at: datetime
     findings: tuple[Finding, ...]
     devices: tuple[Device, ...]
+    mimics: tuple[Mimic, ...] = ()
 
     @property
     def illness(self) -> float:
