@@ -13,7 +13,7 @@ from lapse.phantom.knobs import Knobs
 from lapse.phantom.mimicry import nuisance_mimics
 from lapse.phantom.state import Device, Finding, Mimic
 
-MEAN_SICKNESS = 0.4  # of all visits: confound moves devices between patients, not their number
+MEAN_SICKNESS = 0.48  # of all visits: confound moves devices between patients, not their number
 DRAINED_SHARE = 0.3  # of all visits have fluid or air in the pleura
 _TUBE_FACTOR = 5.0
 
