@@ -16,6 +16,7 @@ LAYERS = (
     ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
     ("answer", "demo", "web", "terminal"),
+    ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
