@@ -14,6 +14,7 @@ from lapse import __version__
 from lapse.commands.answer import answer
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
+from lapse.commands.export import export
 from lapse.commands.predict import predict
 from lapse.commands.prepare import prepare
 from lapse.commands.simulate import simulate
@@ -36,6 +37,7 @@ for command in (
     predict,
     evaluate,
     answer,
+    export,
     demo,
 ):
     app.command()(command)
