@@ -13,7 +13,7 @@ pixels   counterfactual quads at 16 x 16 pixels: one image alone, or both side b
 fine     quads of the fine tier whose two states are a finding and its mimic under one exposure:
          the difference of the two images at 32 x 32 pixels against which of them is the finding.
 
-Prints the AUC with its 95% interval by patient; cross-validated by patient (tests/phantom/probe.py).
+Prints AUCs with 95% intervals by patient, cross-validated by patient (tests/phantom/probe.py).
 """
 
 from __future__ import annotations
