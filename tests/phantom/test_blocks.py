@@ -14,6 +14,7 @@ from lapse.phantom import blocks
 from lapse.phantom.writer import SimulateConfig, simulate
 
 OPTIONS = {"patients": 8, "seed": 4, "size": 64, "visits": (2, 2)}
+OPTIONS |= {"tier": "mixed", "quads": 1.0, "tails": 0.0}
 CONFIG = SimulateConfig(**OPTIONS)
 
 
