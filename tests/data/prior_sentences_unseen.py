@@ -1,0 +1,143 @@
+"""Sentences written before anyone looked at the rules, and scored once at first sight.
+
+`FIRST` was written and committed before its author had opened a rule. What the rules scored at
+first sight of it stands in docs/data.md; afterwards it was in sight while they were extended, so
+its present score says nothing about unseen text. No sentence is taken from a data set.
+"""
+
+_FIRST_REFERRING = """
+The left lower lobe consolidation looks about the same.
+Pleural fluid on the right has reaccumulated after drainage.
+Compared with two days ago, aeration of both bases is poorer.
+The nasogastric tube has been replaced by a Dobbhoff tube.
+No interval development of pneumothorax after bronchoscopy.
+Mild vascular engorgement, which was present earlier as well.
+The previously noted retrocardiac density has gone.
+Edema, if anything, is slightly worse.
+There is a newly apparent density in the lingula.
+The Swan-Ganz catheter was taken out since the last film.
+Monitoring and support devices are as on the earlier study.
+Appearance of the right hilum is the same as in 2012.
+Bilateral effusions, both somewhat bigger today.
+A right apical pneumothorax can no longer be appreciated.
+Heart remains enlarged.
+Ongoing left basilar collapse.
+Right upper lobe mass continues to grow.
+The known small left apical pneumothorax has almost completely resorbed.
+Radiograph of ___ at 04:12 is used as a reference.
+Allowing for lower inspiration, there has been little alteration.
+The cavity in the left apex was smaller at that time.
+Slight improvement of the right basal opacity.
+Interval insertion of a left subclavian line, tip in the lower SVC.
+Pulmonary vascularity has returned to normal.
+Effusion on the left side has now cleared.
+Atelectasis at the right base is somewhat less marked.
+Cardiac contour unaltered.
+Old films show the same nodule, so it is likely benign.
+The tracheostomy tube is in its usual position, with no change.
+There is continued opacification of the left hemithorax.
+Diffuse airspace disease has worsened in the interval.
+Chest tube on the right has been repositioned.
+Left retrocardiac opacity appears denser.
+The previous report described a nodule, which is not reproduced here.
+Mediastinal drains have been pulled.
+Stability over two years suggests a benign process.
+Bibasilar opacities are becoming more confluent.
+The pacer lead seen on the prior has migrated.
+Rapid progression of bilateral infiltrates.
+The degree of congestion is comparable to that of yesterday.
+Near total clearing of the previously extensive right lung opacity.
+The lung nodules are unchanged in size and number.
+Further increase in the left pleural effusion.
+Sternal wires appear intact and are not displaced from where they were.
+Following thoracentesis, the right effusion has become small.
+The patient has been intubated in the meantime.
+There is regression of the hilar lymphadenopathy.
+Subcutaneous emphysema is diminishing.
+Extensive left chest wall air, more than before.
+The right lung shows better expansion.
+Stable postoperative appearance of the mediastinum.
+Right hemidiaphragm elevation is long-standing and constant.
+Lungs are again hyperinflated.
+Multifocal pneumonia is improving.
+An earlier CT had shown a nodule in this location.
+The fluid level in the left pneumonectomy space has risen.
+There is partial resolution of the perihilar haze.
+The peripherally inserted line now terminates in the azygos vein.
+Interstitial abnormality is not significantly different.
+Healing fracture of the right sixth rib, with more callus.
+"""
+
+_FIRST_INNOCENT = """
+The lungs show no focal airspace disease.
+Pacemaker leads terminate in the right atrium and right ventricle.
+Cardiac silhouette is borderline enlarged.
+The patient is status post aortic valve replacement.
+There is elevation of the left hemidiaphragm with adjacent atelectasis.
+Blunting of the left costophrenic angle may represent a small effusion or pleural thickening.
+No evidence of active or latent tuberculosis.
+The right internal jugular catheter ends in the mid SVC.
+Interstitial markings are coarse, in keeping with chronic lung disease.
+There is increased opacity overlying the left lower lung.
+Decreased bone density is compatible with osteopenia.
+Lung volumes are low, which exaggerates the heart size.
+Old fracture deformity of the left clavicle.
+Postoperative changes of left mastectomy with axillary clips.
+A 6 mm nodule projects over the right fifth anterior rib.
+Correlation with the clinical findings is recommended.
+A repeat film with better inspiration would be useful.
+Rounded lucency at the right apex may be a bulla.
+The enteric tube courses below the diaphragm and out of view.
+Heart failure is favored over infection.
+The aortic arch is heavily calcified.
+The upper mediastinum is widened, probably by mediastinal fat.
+The left lung is clear, while the right shows diffuse haze.
+No rib fracture is seen, although this study is not designed for it.
+A large amount of stool is present in the colon.
+The right lung is smaller than the left.
+Findings are suspicious for early interstitial edema.
+New York Heart Association class III symptoms are reported.
+No new symptoms are reported by the patient.
+The endotracheal tube is 2 cm above the carina and could be withdrawn by 1 to 2 cm.
+Diffuse bony sclerosis is consistent with renal osteodystrophy.
+Skin folds overlie the left chest and should not be mistaken for pneumothorax.
+Thickening of the minor fissure is noted.
+Prior median sternotomy with intact wires.
+History of previous lobectomy on the right.
+Evidence of old granulomatous disease, with calcified hilar nodes.
+Lateral view is degraded by motion.
+The lungs are symmetrically inflated.
+Congestive changes are more pronounced on the left side.
+Stent is seen in the left main bronchus.
+There is a moderate hiatal hernia.
+Multilevel degenerative changes of the thoracic spine.
+The trachea is deviated to the right by a goiter.
+No pleural effusion, pneumothorax or consolidation is seen.
+Vague density in the right mid lung could be a confluence of shadows.
+Air bronchograms are visible within the right upper lobe opacity.
+Short-term follow-up in 4 to 6 weeks is suggested to document clearing.
+If symptoms persist, CT may be considered.
+Gaseous distention of the stomach.
+Bilateral nipple shadows are noted.
+Left-sided dual-chamber device is in standard position.
+The pulmonary arteries are prominent, suggesting pulmonary hypertension.
+There is no change of contour at the aortopulmonary window that suggests adenopathy.
+A portion of the left lung base was not included.
+Increased retrosternal airspace is typical of emphysema.
+Tip of the dialysis catheter lies at the cavoatrial junction.
+The descending aorta is tortuous but not dilated.
+Volume loss in the right upper lobe with upward retraction of the hilum.
+Pleural plaques are partially calcified.
+A small amount of fluid tracks into the right major fissure.
+"""
+
+
+def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
+    return tuple(
+        (line, refers)
+        for block, refers in ((referring, True), (innocent, False))
+        for line in block.strip().splitlines()
+    )
+
+
+FIRST = _pairs(_FIRST_REFERRING, _FIRST_INNOCENT)
