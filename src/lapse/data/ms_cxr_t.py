@@ -12,14 +12,15 @@ on: its patients are test patients. Source: Bannur et al. 2023, arXiv:2301.04558
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from lapse.data.ledger import Ledger
+from lapse.data.mimic_diff_vqa import Studies
 from lapse.data.tables import find_table, plain_id, read_rows
 from lapse.grammar import QUESTION_CHANGED
-from lapse.types import Pair, Study
+from lapse.types import Pair
 
 TABLE = "MS_CXR_T_temporal_image_classification_v1.*"
 FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
@@ -70,7 +71,7 @@ class MsCxrT:
         for _, patient, *_ in self._rows():
             yield patient, "test"
 
-    def pairs(self, studies: Mapping[str, Study]) -> Iterator[Pair]:
+    def pairs(self, studies: Studies) -> Iterator[Pair]:
         """Join the rows with studies.
 
         Args:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lapse.data.flat import key_of
 from lapse.data.mimic_cxr import parse_time
 from lapse.data.published import MIMIC_CXR
 from lapse.data.tables import find_table
 from lapse.data.verify_case import Case
-from lapse.data.verify_index import NO_TIME, ImageRow, key_of
+from lapse.data.verify_index import NO_TIME, ImageRow
 from lapse.data.verify_report import Findings
 from lapse.data.verify_tables import RawTable, id_number
 
