@@ -1,7 +1,7 @@
 """Big dictionaries in flat memory: a text costs its bytes and a table of 64-bit keys.
 
-    KeyMap   text -> number       12 bytes an entry, at most four fifths of its table free
-    Texts    number -> text       8 bytes and the text, end to end in one buffer
+    KeyMap   text -> number       9 or 12 bytes a slot, two to four fifths of them in use
+    Texts    number -> text       4 bytes and the text, end to end in one buffer
     Names    text <-> number      both: every different text once, in order of arrival
     WordMap  text -> word         one of a few words, such as the split of an image
     TextMap  text -> text         such as the image of a study
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-_FULL = 0.65  # share of a table at which it doubles
+_FULL = 0.8  # share of a table at which it doubles
 
 
 def key_of(*parts: str) -> int:
@@ -30,7 +30,12 @@ def key_of(*parts: str) -> int:
 
 
 class KeyMap:
-    """Texts -> numbers of 32 bits, without the texts.
+    """Texts -> numbers, without the texts.
+
+    The keys are Python's own hashes, 64 bits that are good for one process.
+
+    Args:
+        kind: bytes of a number: "b" one (up to 127), "i" four.
 
     >>> rows = KeyMap()
     >>> rows["s50414267"] = 7
@@ -38,24 +43,42 @@ class KeyMap:
     (7, None, 1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "i") -> None:
+        self._kind = kind
         self._length = 0
-        self._keys = _empty("Q", 1 << 8)
-        self._values = _empty("i", 1 << 8)
+        self._keys = _empty("q", 1 << 8)
+        self._values = _empty(kind, 1 << 8)
 
     def __len__(self) -> int:
         return self._length
 
     def get(self, text: str) -> int | None:
         """The number of a text, None where it has none."""
-        slot = self._slot(key_of(text) or 1)
+        slot = self._slot(hash(text) or 1)
         return self._values[slot] if self._keys[slot] else None
 
-    def __contains__(self, text: str) -> bool:
-        return bool(self._keys[self._slot(key_of(text) or 1)])
-
     def __setitem__(self, text: str, value: int) -> None:
-        key = key_of(text) or 1  # 0 marks a free slot
+        self._values[self._taken(hash(text) or 1)] = value
+
+    def add(self, text: str, value: int = 0) -> int | None:
+        """Give a text a number unless it has one; the number that it had, None where it is new."""
+        key = hash(text) or 1  # 0 marks a free slot
+        slot = self._slot(key)
+        if self._keys[slot]:
+            return self._values[slot]
+        self._values[self._taken(key)] = value
+        return None
+
+    def _slot(self, key: int) -> int:
+        """Where a key stands, or the free slot where it would."""
+        keys, mask = self._keys, len(self._keys) - 1
+        slot = key & mask
+        while (found := keys[slot]) and found != key:
+            slot = (slot + 1) & mask
+        return slot
+
+    def _taken(self, key: int) -> int:
+        """The slot of a key that stands there from now on."""
         slot = self._slot(key)
         if not self._keys[slot]:
             if self._length >= _FULL * len(self._keys):
@@ -63,26 +86,12 @@ class KeyMap:
                 slot = self._slot(key)
             self._keys[slot] = key
             self._length += 1
-        self._values[slot] = value
-
-    def add(self, text: str, value: int = 0) -> int | None:
-        """Give a text a number unless it has one; the number that it had, None where it is new."""
-        known = self.get(text)
-        if known is None:
-            self[text] = value
-        return known
-
-    def _slot(self, key: int) -> int:
-        keys, mask = self._keys, len(self._keys) - 1
-        slot = key & mask
-        while (found := keys[slot]) and found != key:
-            slot = (slot + 1) & mask
         return slot
 
     def _grow(self) -> None:
         old = zip(self._keys, self._values, strict=True)
         size = 2 * len(self._keys)
-        self._keys, self._values = _empty("Q", size), _empty("i", size)
+        self._keys, self._values = _empty("q", size), _empty(self._kind, size)
         for key, value in old:
             if key:
                 slot = self._slot(key)
@@ -95,7 +104,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._ends = array("q", [0])
+        self._ends = array("I", [0])
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -110,7 +119,7 @@ class Texts:
 
     def order(self) -> Ints:
         """[N] the numbers in the order of their texts, as Python sorts them."""
-        width = int(np.diff(np.frombuffer(self._ends, np.int64)).max(initial=1))
+        width = int(np.diff(np.frombuffer(self._ends, np.uint32)).max(initial=1))
         rows = np.zeros(len(self), f"S{width}")
         for number in range(len(self)):
             rows[number] = self._raw(number)
@@ -156,7 +165,7 @@ class WordMap:
     """
 
     def __init__(self) -> None:
-        self._numbers = KeyMap()
+        self._numbers = KeyMap("b")
         self._words = Names()
 
     def __len__(self) -> int:

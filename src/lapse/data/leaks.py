@@ -50,7 +50,7 @@ def refuse_leak(store: Store) -> None:
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    with pq.ParquetFile(path) as opened:
+    with pq.ParquetFile(path, pre_buffer=False) as opened:
         for batch in opened.iter_batches(batch_size=4096, columns=list(columns)):
             values: dict[str, list[Any]] = batch.to_pydict()
             yield values

@@ -9,6 +9,7 @@ The table is preferred where it exists, because it is what most published work w
 from __future__ import annotations
 
 import tempfile
+import weakref
 from array import array
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,7 @@ class _Spool:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
+        weakref.finalize(self, self._file.close)
         self._numbers = KeyMap()
         self._ends = array("q", [0])
 

@@ -117,7 +117,7 @@ class _Sides:
 
     def __init__(self) -> None:
         self.shared: set[str] = set()
-        self._seen = KeyMap()
+        self._seen = KeyMap("b")
 
     def add(self, name: str, split: str) -> None:
         side = 1 if split == "train" else 2

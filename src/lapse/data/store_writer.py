@@ -98,7 +98,7 @@ class StoreWriter:
         self.out = out
         self.size = size
         self.counts: Counter[str] = Counter()
-        self._rows, self._pair_ids, self._patients = KeyMap(), KeyMap(), KeyMap()
+        self._rows, self._pair_ids, self._patients = KeyMap(), KeyMap("b"), KeyMap("b")
         self._digest = hashlib.sha256()
         self._folder = _fresh_folder(out)
         self._studies = _Table(self._folder / STUDIES, STUDY_SCHEMA)
@@ -184,6 +184,7 @@ class StoreWriter:
             created_by=f"lapse {__version__}",
             **asdict(origin),
         )
+        self._rows = self._pair_ids = self._patients = KeyMap()  # room for the last check
         text = json.dumps({"format": FORMAT, **asdict(info)}, indent=2)
         (self._folder / INFO).write_text(text + "\n", encoding="utf-8")
         try:
