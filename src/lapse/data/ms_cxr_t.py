@@ -78,6 +78,7 @@ class MsCxrT:
             studies: dicom_id -> its Study.
         """
         self.skipped = Ledger()
+        seen: set[tuple[str, str]] = set()
         for number, patient, main_id, reference_id, words in self._rows():
             main, reference = studies.get(main_id), studies.get(reference_id)
             owner = f"row {number} {main_id}"
@@ -86,7 +87,12 @@ class MsCxrT:
                 self.skipped.add(f"row whose {side} image is not stored", owner)
             elif {main.patient, reference.patient} != {patient}:
                 self.skipped.add("row that joins images of different patients", owner)
+            elif main.taken_at < reference.taken_at:
+                self.skipped.add("row whose image is earlier than the previous one", owner)
+            elif (main_id, reference_id) in seen:
+                self.skipped.add("row with the two images of an earlier row", owner)
             elif answer := self._answer(owner, words):
+                seen.add((main_id, reference_id))
                 yield Pair(
                     id=f"ms-cxr-t/{main_id}/{reference_id}/{number}",
                     reference=reference,
