@@ -8,6 +8,8 @@ from lapse.data.ms_cxr_t import FINDINGS, MsCxrT
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.evaluate import evaluate
+from lapse.grammar import QUESTION_CHANGED
+from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.registry import load
 from lapse.types import Prediction
 
@@ -83,6 +85,45 @@ def test_an_image_that_is_not_its_studys_first_is_kept(tree, tmp_path):
     assert pair.main.image == "second"
     others = [one for one in store.pairs if one.category != "progression"]
     assert "second" not in {one.main.image for one in others}
+
+
+def test_reversed_and_repeated_rows_are_left_out(tree):
+    ahead = row(2)
+    ahead["dicom_id"], ahead["previous_dicom_id"] = ahead["previous_dicom_id"], ahead["dicom_id"]
+    write(tree, [row(1), row(1), ahead])
+    from lapse.data.mimic_cxr import MimicCxr
+
+    studies = {study.id: study for study in MimicCxr(tree / "mimic-cxr-jpg").read()}
+    data = MsCxrT(tree / "ms-cxr-t")
+    assert len(list(data.pairs(studies))) == 1
+    assert data.skipped.counts == {
+        "row with the two images of an earlier row": 1,
+        "row whose image is earlier than the previous one": 1,
+    }
+
+
+def test_the_phantoms_table_is_true_to_its_states_and_scored(tmp_path):
+    """What the metric reads in the true difference answers is what the table says."""
+    simulate(tmp_path / "raw", SimulateConfig(patients=40, seed=8, size=64, visits=(2, 3)))
+    prepare(find_roots([tmp_path / "raw"]), tmp_path / "store", PrepareOptions(16))
+    store = open_store(tmp_path / "store")
+    answers = {
+        (pair.reference.id, pair.main.id): pair.answer
+        for pair in store.pairs_of("test", "difference")
+        if pair.question == QUESTION_CHANGED
+    }
+    rows = store.pairs_of("test", "progression")
+    words = [part.partition(": ")[2] for pair in rows for part in pair.answer.split("; ")]
+    assert len(rows) >= 4 and {"improving", "worsening"} <= set(words)
+    assert all(not list(store.pairs_of(split, "progression")) for split in ("train", "validate"))
+    said = []
+    for pair in rows:
+        (sample,) = load("tasks", "progression")(16).samples(pair)
+        truth = answers[pair.reference.id, pair.main.id]
+        said.append(Prediction(sample.id, sample.task, truth, (sample.answer,)))
+    assert evaluate(said)["progression"]["accuracy"].value == 1.0
+    silent = [Prediction(p.id, p.task, "nothing has changed.", p.references) for p in said]
+    assert evaluate(silent)["progression"]["accuracy"].value < 0.9
 
 
 def test_rows_that_cannot_be_used_are_counted(tree):

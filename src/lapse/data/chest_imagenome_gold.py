@@ -162,9 +162,8 @@ class ChestImaGenomeGold:
             if not region:
                 self.skipped.add("sentence without a region", _dicom(row[image_place]))
                 continue
-            if relation_place is not None and not self._is_related(
-                row[relation_place], row, region
-            ):
+            owner = f"{_dicom(row[image_place])} {region}"
+            if relation_place is not None and not self._is_related(row[relation_place], owner):
                 continue
             regions = sentences.setdefault(_dicom(row[image_place]), {})
             regions.setdefault(region, {})[row[sentence_place]] = None
@@ -172,13 +171,13 @@ class ChestImaGenomeGold:
                 patients[plain_id(row[patient_place])] = None
         return sentences, patients
 
-    def _is_related(self, relation: str, row: list[str], region: str) -> bool:
+    def _is_related(self, relation: str, owner: str) -> bool:
         """Whether a row links its sentence to its region; what is left out is counted."""
         word = relation.strip().lower().removesuffix(".0")
         if word in RELATED:
             return True
         reason = "row with a negative relation" if word in UNRELATED else "row of unknown relation"
-        self.skipped.add(reason, f"{region} {relation!r} {row[0]}")
+        self.skipped.add(reason, f"{owner} {relation!r}")
         return False
 
     @property

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 from lapse.phantom.findings import level_of
@@ -54,11 +55,11 @@ def progression_rows(visits: Sequence[Visit], part: str, seed: int) -> list[Row]
     """The rows of one patient; none of a patient who is not a test patient."""
     if part != "test":
         return []
-    found = []
-    for before, after in zip(visits, visits[1:], strict=False):
+    found: list[Row] = []
+    for before, after in pairwise(visits):
         words = [_progression(before, after, finding.replace("_", " ")) for finding in FINDINGS]
         if any(words):
-            labels = [cell for word in words for cell in (word, QUALITY if word else "")]
+            labels: list[str] = [cell for word in words for cell in (word, QUALITY if word else "")]
             now, then = _image(after, seed), _image(before, seed)
             subject = subject_number(seed, after.patient)
             found.append((now[0], subject, now[1], then[0], then[1], *labels))
