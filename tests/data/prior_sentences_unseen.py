@@ -2,7 +2,8 @@
 
 `FIRST` was written and committed before its author had opened a rule. What the rules scored at
 first sight of it stands in docs/data.md; afterwards it was in sight while they were extended, so
-its present score says nothing about unseen text. No sentence is taken from a data set.
+its present score says nothing about unseen text. `LAST` was written against the extended rules,
+committed, and then scored for the first time. No sentence is taken from a data set.
 """
 
 _FIRST_REFERRING = """
@@ -132,6 +133,73 @@ A small amount of fluid tracks into the right major fissure.
 """
 
 
+_LAST_REFERRING = """
+Right basal chest tube has been pulled out, and no pneumothorax is seen.
+The bilateral pulmonary edema looks milder than it did.
+Left pleural effusion has come down in size.
+Cardiomediastinal contours show no shift from the earlier exam.
+A previously placed right PICC line ends at the cavoatrial junction.
+Consolidation in the right middle lobe is resolving slowly.
+There is no pneumothorax any more.
+The nodule in the left upper lobe measures 9 mm, previously 6 mm.
+Support devices, including the endotracheal tube, are in similar position.
+Mild cardiomegaly is again noted.
+Right lung opacities are similar, allowing for differences in positioning.
+Substantial increase in the size of the left hydropneumothorax.
+Moderate vascular congestion is unchanged from the preceding radiograph.
+Opacity at the left base has almost vanished.
+Worsened aeration of the right lower lobe.
+The dialysis catheter was exchanged for a larger one.
+The feeding tube was advanced and now ends in the stomach.
+No new focal opacity.
+Compared with the CT performed on ___, the mass is grossly stable.
+Left lower lobe collapse persists.
+Heart size has gone back to baseline.
+The hilar enlargement was already visible in 2015.
+Interval extubation.
+The patchy opacities seen in the morning have faded.
+Left apical pneumothorax is a little bigger.
+There is progressive widening of the mediastinum.
+Right effusion, likely increased, with overlying atelectasis.
+The pulmonary vessels are less engorged.
+Surgical clips are redemonstrated in the left breast.
+Extensive pneumomediastinum is improving day by day.
+"""
+
+_LAST_INNOCENT = """
+Moderate cardiomegaly with pulmonary venous congestion.
+Right lower lobe opacity is concerning for aspiration.
+The patient is status post coronary bypass surgery with median sternotomy wires.
+A left pectoral pacemaker has leads in the right atrium and ventricle.
+The lungs have a hyperinflated appearance.
+There are low lung volumes with crowding of the bronchovascular structures.
+No free intraperitoneal air.
+Thoracic kyphosis is exaggerated, with anterior wedging of several vertebral bodies.
+The costophrenic angles are blunted bilaterally.
+The aorta is unfolded and calcified.
+Findings were telephoned to the referring team at the time of interpretation.
+Left upper lobe scarring with bronchiectasis, likely the result of remote infection.
+Minimal dextroscoliosis of the thoracic spine.
+The tip of the nasogastric tube is in the stomach, but the side port is above the junction.
+An azygos lobe is noted, a normal variant.
+Repeat radiograph with the patient upright would be more sensitive for a small effusion.
+There is a calcified lymph node in the right hilum.
+Haziness over both lower lungs may be due to overlying soft tissue.
+The right heart border is obscured by an opacity in the middle lobe.
+The central airways are patent.
+More opacity is seen in the left lung than in the right.
+Bones are diffusely demineralized.
+Mild pulmonary edema with small bilateral effusions.
+The left hemidiaphragm is less well seen, owing to a retrocardiac opacity.
+Percutaneous gastrostomy tube projects over the upper abdomen.
+CT is recommended for characterization of the nodule, and comparison with it would be easier then.
+Shoulder arthroplasty on the left.
+The patient has been rotated to the left, which limits evaluation of the mediastinum.
+Multiple nodules in both lungs are suspicious for metastases.
+No radiographic evidence of acute disease.
+"""
+
+
 def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
     return tuple(
         (line, refers)
@@ -141,3 +209,4 @@ def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
 
 
 FIRST = _pairs(_FIRST_REFERRING, _FIRST_INNOCENT)
+LAST = _pairs(_LAST_REFERRING, _LAST_INNOCENT)
