@@ -3,7 +3,8 @@
 `FIRST` was written and committed before its author had opened a rule. What the rules scored at
 first sight of it stands in docs/data.md; afterwards it was in sight while they were extended, so
 its present score says nothing about unseen text. `LAST` was written against the extended rules,
-committed, and then scored for the first time. No sentence is taken from a data set.
+committed, and then scored for the first time; after one more extension so was `FINAL`. No sentence
+is taken from a data set.
 """
 
 _FIRST_REFERRING = """
@@ -200,6 +201,73 @@ No radiographic evidence of acute disease.
 """
 
 
+_FINAL_REFERRING = """
+Since the examination of ___, the left lung has partially re-aerated.
+Tubes and lines have not been altered in position.
+Right upper lobe opacity persists but is fading.
+The effusions, once large, are now trace.
+A new right-sided central venous catheter ends in the right atrium.
+No appreciable change in the cardiac or mediastinal silhouette.
+The left hemithorax remains opacified after pneumonectomy.
+Previously described lingular opacity is not evident.
+Interstitial edema has largely cleared in the past 24 hours.
+Basilar atelectasis on the right is more marked than on the study of ___.
+The endotracheal tube, formerly at the carina, lies 4 cm above it.
+Slow resolution of the right upper lobe pneumonia.
+The heart is bigger than in the prior film.
+Worsening of the left retrocardiac consolidation.
+Stable appearance of bilateral apical scarring.
+The small nodule in the right lung did not change over three years.
+As noted earlier, the left clavicle is fractured.
+Left-sided pneumothorax, now minimal.
+Interval removal of the mediastinal drain.
+Comparison is made to the radiograph from the outside hospital.
+Further progression of the diffuse reticular opacities.
+The cavitary lesion shows slight shrinkage.
+Bibasilar consolidations are unchanged, the effusions have decreased.
+There continues to be a large hiatal hernia.
+Intra-aortic balloon pump was removed in the interim.
+Persistent low lung volumes.
+The prior exam showed a right pleural effusion.
+Mild prominence of the hila, as on multiple prior studies.
+The left base is clearer.
+Right paratracheal fullness has been present for years.
+"""
+
+_FINAL_INNOCENT = """
+The heart is normal in size.
+Streaky bibasilar opacities, most consistent with atelectasis.
+Left subclavian port with its tip in the right atrium.
+The patient is status post right upper lobectomy with volume loss.
+Ill-defined opacity in the right lower lung, infection versus aspiration.
+The thoracic aorta has a tortuous course.
+Old rib fractures on the left side.
+A large hiatal hernia contains an air-fluid level.
+Lateral projection shows a small posterior effusion.
+Lungs are grossly clear within the limits of a portable study.
+Cardiac silhouette cannot be assessed because of adjacent opacity.
+Emphysema with upper lobe predominance.
+Mild perihilar haze and cephalization suggest volume overload.
+Bibasal subsegmental atelectasis is present.
+There is minimal biapical pleural thickening.
+The opacity overlying the spine on the lateral view is likely pneumonia.
+Follow-up chest radiograph after treatment is advised.
+Clips in the left axilla from lymph node dissection.
+The chin obscures the apices.
+Right infrahilar opacity is more extensive than the one on the left.
+Severe emphysema with a large bulla in the right apex.
+The bones are unremarkable for age.
+Diffuse interstitial thickening may reflect edema or fibrosis.
+There is no mediastinal shift.
+Retained barium is seen in the colon.
+Dense consolidation in the left lower lobe with air bronchograms.
+The cardiac apex is lifted, as in right ventricular enlargement.
+Small calcified granuloma at the right base.
+ET tube terminates near the thoracic inlet, and advancing it by 3 cm is suggested.
+Nodular density over the left sixth rib likely represents a nipple shadow.
+"""
+
+
 def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
     return tuple(
         (line, refers)
@@ -210,3 +278,4 @@ def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
 
 FIRST = _pairs(_FIRST_REFERRING, _FIRST_INNOCENT)
 LAST = _pairs(_LAST_REFERRING, _LAST_INNOCENT)
+FINAL = _pairs(_FINAL_REFERRING, _FINAL_INNOCENT)

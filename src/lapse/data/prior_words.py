@@ -39,7 +39,14 @@ _MOVED = (
 _TOLD = (
     r"(?:communicated|discussed|called|notified|informed|paged|obtained|performed|acquired|"
     r"reviewed|provided|included|excluded|requested|recommended|advised|suggested|marked|cropped|"
-    r"known|diagnosed|treated|reported|made|given|sent)"
+    r"known|diagnosed|treated|reported|made|given|sent|rotated|positioned|imaged|taught|asked)"
+)
+# "Has vanished" tells of a change; "has rounded margins" and "has undergone surgery" do not.
+_HAPPENED = (
+    r"(?:has|have|had)(?: \w+ly| almost| nearly| also| not| now| since| all but| in part| long)* "
+    rf"(?!been\b|undergone|needed|required|complained|presented|suffered|{_TOLD}\b)"
+    r"(?!\w+ed (?:\w+ )?(?:margins?|borders?|edges?|contours?|appearance|shape|density|walls?|course|"
+    r"configuration|outlines?|lungs?|cent(?:er|re)|component)\b)\w+ed"
 )
 # Comparatives whose other side stands in the sentence compare within one image.
 _WITHIN = (
@@ -89,6 +96,10 @@ _HARD = (
     rf"(?:has|have|had)(?: \w+ly| not| now| since)? been(?: \w+ly| now| since)? (?!{_TOLD}\b|able|on\b|"
     r"in place\b|a\b|an\b)\w+",
     r"there (?:has|have) (?:\w+ )?been",
+    _HAPPENED,
+    r"than (?:it|they|he|she) (?:did|had|used)|any ?more|formerly|hitherto|thus far|so far",
+    r"(?:likely|probably|possibly|perhaps|presumably|slightly|minimally|mildly|markedly|further|"
+    r"somewhat) (?:increased|decreased|changed|reduced|diminished|enlarged)(?= ?[.,;]|$)",
     r"(?:where|what|as|than) (?:it|they) (?:was|were)",
     rf"(?:is|are|appears?|seems?)(?: to be)?(?: {_ADVERBS}| \w+ly)? (?:growing|clearing|evolving|"
     r"expanding|accumulating|coalescing|filling|shifting|migrating|progressing|getting|rising|"
@@ -135,7 +146,8 @@ _HARD = (
     r"no longer|any longer",
     r"continue[sd]? to|continued(?! follow| attention| clinical| surveillance| monitoring|"
     r" evaluation)",
-    rf"similar (?:to\b(?! {_SIDE})|in (?:appearance|size|extent|position|configuration|degree|"
+    rf"similar (?:position|location|appearance|extent|degree|distribution|amount|to\b(?! {_SIDE})|"
+    r"in (?:appearance|size|extent|position|configuration|degree|"
     r"distribution|severity)|as|compared)",
     r"(?:is|are|appears?|overall|grossly|essentially|relatively) similar(?= ?[.,;]|$)",
     r"identical",
