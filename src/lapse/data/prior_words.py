@@ -22,7 +22,7 @@ _PAST = (
     r"kyphoplast\w+|fusions?|procedures?|interventions?|repairs?|stent\w*|emboli[sz]ation|"
     r"infarct\w*|instrumentation|hemorrhage|smoking|history|replacements?|reconstructions?)"
 )
-_SIDE = r"(?:the |that (?:of|on) the )?(?:left|right|contralateral|opposite|other)\b"
+_SIDE = r"(?:the |(?:that|those|the one) (?:of|on|in|at) the )?(?:left|right|contralateral|opposite|other)\b"
 _ADVERB = (
     r"(?: been| also| since| slightly| further| markedly| significantly| mildly| moderately|"
     r" substantially| partially| completely| nearly| largely| now| not| almost| entirely)*"
@@ -106,7 +106,7 @@ _HARD = (
     r"falling|healing)",
     r"diminishing|receding|shrinking|subsiding|regressing|deteriorating|resorbing|waning|becoming|"
     r"lessening|trending",
-    r"regression|re-?sorption|reabsorption|deterioration|normali[sz]ed|normali[sz]ation|subsided|"
+    r"shrinkage|regression|re-?sorption|reabsorption|deterioration|normali[sz]ed|normali[sz]ation|subsided|"
     r"receded|abated|dissipated|reabsorbed|resorbed|unresolved|re-?inserted|re-?intubated|"
     r"re-?positioned|exchanged",
     r"(?:is|are|was|were) (?:re-?intubated|drained|exchanged|replaced|upsized|discontinued)",
