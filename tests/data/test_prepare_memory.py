@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import wide_tree
 
-from lapse.data import store_writer
+from lapse.data import store_writer, stored
 from lapse.data.flat import KeyMap, NamedWords, Names, TextMap, Texts, WordMap
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store import open_store
+from lapse.data.store_writer import StoreWriter
 
-SMALL, LARGE = 400, 1600  # four times as many, so that every table of keys is as full
-BYTES_A_STUDY = 640  # at three questions and two images a study
+SMALL, LARGE = 512, 2048  # powers of two, so that every table of keys is as full
+BYTES_A_STUDY = 500  # at three questions and two images a study
 MORE_MB = 50  # of 100,000 studies over 1,000
 STATUS = Path("/proc/self/status")
 CHILD = """
@@ -48,36 +50,51 @@ class DictMap:
         return known
 
 
-def peak(tree, out):
-    """Bytes that Python and numpy held at most."""
-    tracemalloc.start()
-    try:
-        prepare(find_roots([tree]), out, PrepareOptions(16, shard_size=200))
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        shutil.rmtree(out)
-
-
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
+    """Two trees with their shards, which are made before anything is measured."""
     root = tmp_path_factory.mktemp("wide")
     made = [wide_tree.write_wide_tree(root / str(n), n) for n in (SMALL, LARGE)]
-    prepare(find_roots([made[0]]), root / "warm", PrepareOptions(16))
+    for tree in made:
+        prepare(find_roots([tree]), tree / "store", PrepareOptions(16, part=(1, 1)))
     return made
 
 
-def bytes_a_study(trees, folder):
-    small, large = (peak(tree, folder / "store") for tree in trees)
+def held(tree, folder, monkeypatch):
+    """Bytes that Python and numpy hold when the last pair is written."""
+    found = []
+    finish = StoreWriter.finish
+
+    def measured(writer, *args, **options):
+        found.append(tracemalloc.get_traced_memory()[0])
+        return finish(writer, *args, **options)
+
+    monkeypatch.setattr(StoreWriter, "finish", measured)
+    parts = shutil.copytree(tree / "store.parts", folder / "store.parts")
+    tracemalloc.start()
+    try:
+        prepare(find_roots([tree]), folder / "store", PrepareOptions(16))
+    finally:
+        tracemalloc.stop()
+        monkeypatch.setattr(StoreWriter, "finish", finish)
+    assert not parts.exists() and open_store(folder / "store").info.counts["patients"]
+    shutil.rmtree(folder / "store")
+    return found[0]
+
+
+def bytes_a_study(trees, folder, monkeypatch):
+    small, large = (held(tree, folder, monkeypatch) for tree in trees)
     return (large - small) / (LARGE - SMALL)
 
 
 def test_a_study_costs_bytes(trees, tmp_path, monkeypatch):
-    cost = bytes_a_study(trees, tmp_path)
+    monkeypatch.setattr(stored, "NUM_RECENT", 16)
+    held(trees[0], tmp_path, monkeypatch)  # what is imported late is imported now
+    cost = bytes_a_study(trees, tmp_path, monkeypatch)
     print(f"{cost:.0f} bytes a study")
     assert cost <= BYTES_A_STUDY
     monkeypatch.setattr(store_writer, "KeyMap", DictMap)
-    with_dicts = bytes_a_study(trees, tmp_path)
+    with_dicts = bytes_a_study(trees, tmp_path, monkeypatch)
     print(f"{with_dicts:.0f} bytes with dicts in the writer alone")
     assert with_dicts > BYTES_A_STUDY
 
@@ -96,7 +113,7 @@ def test_a_hundred_thousand_studies(tmp_path):
 
 
 def test_flat_dictionaries_are_dictionaries():
-    truth = {f"text {number % 700} ß": number for number in range(2000)}
+    truth = {f"text {number} ß": number for number in range(2000)}
     keys, words, others, named = KeyMap(), WordMap(), TextMap(), NamedWords()
     for text, number in truth.items():
         assert keys.add(text, number) is None and keys.add(text, 0) == number

@@ -58,7 +58,8 @@ class KeyMap:
         return self._values[slot] if self._keys[slot] else None
 
     def __setitem__(self, text: str, value: int) -> None:
-        self._values[self._taken(hash(text) or 1)] = value
+        slot = self._taken(hash(text) or 1)  # may make a new table, so before the next line
+        self._values[slot] = value
 
     def add(self, text: str, value: int = 0) -> int | None:
         """Give a text a number unless it has one; the number that it had, None where it is new."""
@@ -66,7 +67,8 @@ class KeyMap:
         slot = self._slot(key)
         if self._keys[slot]:
             return self._values[slot]
-        self._values[self._taken(key)] = value
+        slot = self._taken(key)
+        self._values[slot] = value
         return None
 
     def _slot(self, key: int) -> int:
