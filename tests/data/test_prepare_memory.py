@@ -15,7 +15,7 @@ from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.data.store_writer import StoreWriter
 
-SMALL, LARGE = 512, 2048  # powers of two, so that every table of keys is as full
+SMALL, LARGE = 256, 1024  # powers of two, so that every table of keys is as full
 BYTES_A_STUDY = 500  # at three questions and two images a study
 MORE_MB = 50  # of 100,000 studies over 1,000
 STATUS = Path("/proc/self/status")

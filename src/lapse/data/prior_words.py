@@ -22,7 +22,10 @@ _PAST = (
     r"kyphoplast\w+|fusions?|procedures?|interventions?|repairs?|stent\w*|emboli[sz]ation|"
     r"infarct\w*|instrumentation|hemorrhage|smoking|history|replacements?|reconstructions?)"
 )
-_SIDE = r"(?:the |(?:that|those|the one) (?:of|on|in|at) the )?(?:left|right|contralateral|opposite|other)\b"
+_SIDE = (
+    r"(?:the |(?:that|those|the one) (?:of|on|in|at) the )?"
+    r"(?:left|right|contralateral|opposite|other)\b"
+)
 _ADVERB = (
     r"(?: been| also| since| slightly| further| markedly| significantly| mildly| moderately|"
     r" substantially| partially| completely| nearly| largely| now| not| almost| entirely)*"
@@ -45,8 +48,8 @@ _TOLD = (
 _HAPPENED = (
     r"(?:has|have|had)(?: \w+ly| almost| nearly| also| not| now| since| all but| in part| long)* "
     rf"(?!been\b|undergone|needed|required|complained|presented|suffered|{_TOLD}\b)"
-    r"(?!\w+ed (?:\w+ )?(?:margins?|borders?|edges?|contours?|appearance|shape|density|walls?|course|"
-    r"configuration|outlines?|lungs?|cent(?:er|re)|component)\b)\w+ed"
+    r"(?!\w+ed (?:\w+ )?(?:margins?|borders?|edges?|contours?|appearance|shape|density|walls?|"
+    r"course|configuration|outlines?|lungs?|cent(?:er|re)|component)\b)\w+ed"
 )
 # Comparatives whose other side stands in the sentence compare within one image.
 _WITHIN = (
@@ -93,8 +96,8 @@ _HARD = (
     r"pre-?existing",
     r"increasing(?:ly)?|decreasing|enlarging",
     rf"(?:has|have|had){_ADVERB} {_MOVED}",
-    rf"(?:has|have|had)(?: \w+ly| not| now| since)? been(?: \w+ly| now| since)? (?!{_TOLD}\b|able|on\b|"
-    r"in place\b|a\b|an\b)\w+",
+    rf"(?:has|have|had)(?: \w+ly| not| now| since)? been(?: \w+ly| now| since)? "
+    rf"(?!{_TOLD}\b|able|on\b|in place\b|a\b|an\b)\w+",
     r"there (?:has|have) (?:\w+ )?been",
     _HAPPENED,
     r"than (?:it|they|he|she) (?:did|had|used)|any ?more|formerly|hitherto|thus far|so far",
@@ -112,7 +115,8 @@ _HARD = (
     r"(?:is|are|was|were) (?:re-?intubated|drained|exchanged|replaced|upsized|discontinued)",
     r"unaltered|unmodified|unvarying|static|constant",
     rf"(?:no|little|minimal|without(?: any)?|not) (?:{_QUALIFIER} ){{0,3}}(?:alterations?|altered|"
-    r"differences?|different|development|movement|growth|evolution)(?! (?:between|in size between))",
+    r"differences?|different|development|movement|growth|evolution)"
+    r"(?! (?:between|in size between))",
     r"(?:was|were) (?:removed|placed|withdrawn|pulled|repositioned|inserted|extubated|advanced)",
     r"pulled back|extubat(?:ed|ion)|(?<!post )removal of",
     r"(?:increase|decrease|reduction) in (?:the|size|extent|right|left|bilateral|bibasilar|number)",
