@@ -53,7 +53,7 @@ def verify(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
-    """Look for every kind of defect in the four trees.
+    """Look for every kind of defect in the raw trees.
 
     Args:
         roots: where the trees are (`find_roots`).
