@@ -23,6 +23,7 @@ from lapse.phantom.comparisons import compare
 from lapse.phantom.dicom_file import is_monochrome1, jpeg_image, stored_values, write_dicom
 from lapse.phantom.history import Exposure, History, draw_history
 from lapse.phantom.identity import dicom_name, study_folder, study_number, subject_number
+from lapse.phantom.ms_cxr_t import progression_rows
 from lapse.phantom.options import SimulateConfig
 from lapse.phantom.questions import entities, pair_questions
 from lapse.phantom.regions import REGIONS
@@ -92,6 +93,7 @@ class PatientFiles:
     graphs: list[tuple[str, str]] = field(default_factory=list)
     questions: list[Row] = field(default_factory=list)
     overview: list[Row] = field(default_factory=list)
+    progressions: list[Row] = field(default_factory=list)
     diseases: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[Row] = field(default_factory=list)
@@ -113,6 +115,8 @@ def write_patient(out: Path, config: SimulateConfig, patient: int, role: Role) -
     for exposure in history.exposures:
         _write_study(out, config, history, exposure, earlier, files)
         earlier = exposure.visit
+    visits = [item.visit for item in history.exposures]
+    files.progressions = progression_rows(visits, role.part, config.seed)
     for reference, main in history.pairs:
         view = main.acquisition.view
         for item in pair_questions(reference.visit, main.visit, view, seed=config.seed):

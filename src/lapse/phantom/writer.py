@@ -2,6 +2,7 @@
 
     OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports, DICOMs
     OUT/chest-imagenome   scene_graph.zip, splits, gold  OUT/medical-diff-vqa questions
+    OUT/ms-cxr-t          progressions of test patients
     OUT/phantom           the truth behind them (lapse.phantom.truth); no loader reads it
     OUT/SIMULATED.txt     what this is; written last, so it marks a complete tree
 
@@ -30,6 +31,7 @@ from lapse.grammar import QUESTION_CHANGED, UNCHANGED
 from lapse.phantom.blocks import drop_blocks, make_blocks, open_blocks, read_blocks
 from lapse.phantom.gold import GoldWriter
 from lapse.phantom.identity import PARTS
+from lapse.phantom.ms_cxr_t import ProgressionWriter
 from lapse.phantom.options import SimulateConfig
 from lapse.phantom.patient_files import LABELS, SPLIT_FILE, PatientFiles, Row
 from lapse.phantom.roles import draw_roles
@@ -190,6 +192,7 @@ class _Tables:
             zipfile.ZipFile(silver / "scene_graph.zip", "w", zipfile.ZIP_DEFLATED)
         )
         self._gold = GoldWriter(out / "chest-imagenome" / "gold_dataset", stack)
+        self._progressions = ProgressionWriter(out, stack)
         self._states = self._text(out / FOLDER / STATES)
         self._pairs = self._table(out / FOLDER / PAIRS, PAIR_COLUMNS)
 
@@ -204,6 +207,7 @@ class _Tables:
             self._num_imagenome[files.part] += 1
         _rows(self._questions, files.questions)
         _rows(self._overview, files.overview)
+        self._progressions.write(files.progressions)
         for item in files.diseases:
             self._diseases.write(f"{self._separator}\n{json.dumps(item)}")
             self._separator = ","
