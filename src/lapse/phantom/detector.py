@@ -16,8 +16,10 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
-LATITUDE, LATITUDE_MM = 0.48, 30.0
+LATITUDE, LATITUDE_MM = 0.3, 40.0
+SCATTER_GAIN = 1.7  # a grid takes away part of it, a thick body adds more
 PHOTONS = 1.1e6  # per mm2, behind no patient
+STEEP, MIDDLE = 4.4, 0.3  # the film curve: a toe in the lung, a shoulder in the abdomen
 SHUTTER = 2  # grey behind the collimator
 _BINS = 1024
 
@@ -88,7 +90,8 @@ def film_tone(integrals: Singles, acquisition: Acquisition, pixel: float) -> Sin
     """
     beam = np.exp(-integrals * (1.0 + 0.004 * (100.0 - acquisition.kilovolts)))
     beam = gaussian(beam, max(acquisition.blur / pixel, 0.3))
-    beam += acquisition.scatter * wide_blur(beam, SCATTER_MM / pixel)
+    struck = beam * (1.0 - beam)  # open air scatters nothing
+    beam += SCATTER_GAIN * acquisition.scatter * wide_blur(struck, SCATTER_MM / pixel)
     draw = np.random.Generator(np.random.PCG64(acquisition.seed))
     photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
     noise = draw.standard_normal(beam.shape, dtype=np.float32)
@@ -119,9 +122,9 @@ def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -
 def _curve(film: Singles, acquisition: Acquisition) -> Singles:
     """The film curve: a scale set by percentiles, then a power."""
     inside = film[film > 0.45 * float(film.mean())]
-    low, high = (float(v) for v in np.percentile(inside[::7], (1.5, 99.0)))
-    low -= 0.06 * (high - low)
-    tone = np.clip((film - low) / (high - low), 0.0, 1.12).astype(np.float32) / np.float32(1.12)
+    low, high = (float(v) for v in np.percentile(inside[::7], (4.0, 92.0)))
+    steep = STEEP / (high - low)
+    tone = 1.0 / (1.0 + np.exp((low + MIDDLE * (high - low) - film) * np.float32(steep)))
     return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
 
 

@@ -26,7 +26,7 @@ from lapse.phantom.lesions import collect_lesions
 from lapse.phantom.markers import overlay
 from lapse.phantom.patient import Patient
 from lapse.phantom.skeleton import bone_tubes, clavicle_line, rib_cage, rib_tubes, spine_bones
-from lapse.phantom.splat import paint_blocks, paint_tubes
+from lapse.phantom.splat import limited, paint_blocks, paint_tubes
 from lapse.phantom.state import Visit
 from lapse.phantom.textures import texture_tile
 from lapse.phantom.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
@@ -83,7 +83,7 @@ def line_integrals(
             *anatomy.hila[0],
             *anatomy.hila[1],
             float(camera[14]),
-            0.35,
+            0.8,
             0.25,
         ]
     )
@@ -109,20 +109,23 @@ def line_integrals(
     paint_tubes(inside, vessel_tubes(anatomy), camera)
     for band in lesions.bands:
         paint_tubes(inside, band, camera)
+    inside = limited(inside, 0.9)
     inside *= aerated
     total += inside
     if lesions.bodies:
         airways = np.zeros_like(total)
         paint_tubes(airways, bronchogram_tubes(anatomy), camera)
         total += airways * solid
-    opaque = np.zeros_like(total)
-    devices, boxes = device_parts(visit, anatomy)
+    bones = np.zeros_like(total)
     blocks, processes = spine_bones(anatomy)
-    tubes = [_ribs(anatomy, lesions), bone_tubes(anatomy, acquisition), processes, devices]
-    tubes += [airway_tubes(anatomy, acquisition), *lesions.dense]
-    paint_tubes(opaque, np.vstack(tubes), camera)
-    paint_blocks(opaque, np.vstack([blocks, boxes]), camera)
-    total += opaque
+    tubes = [_ribs(anatomy, lesions), bone_tubes(anatomy, acquisition), processes]
+    paint_tubes(bones, np.vstack(tubes), camera)
+    paint_blocks(bones, blocks, camera)
+    total += limited(bones, 0.7)
+    devices, boxes = device_parts(visit, anatomy)
+    tubes = [devices, airway_tubes(anatomy, acquisition), *lesions.dense]
+    paint_tubes(total, np.vstack(tubes), camera)
+    paint_blocks(total, boxes, camera)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
 
 

@@ -20,7 +20,7 @@ from lapse.phantom.kernels import Floats, compiled
 from lapse.phantom.patient import Patient
 from lapse.phantom.splat import TUBE, smooth_line, tubes_of
 
-MU_VESSEL = 0.026  # per mm, blood over lung (the walls and the sheath included)
+MU_VESSEL = 0.03  # per mm, blood over lung (the walls and the sheath included)
 MU_AIR = -0.0175  # per mm, air in place of soft tissue
 END_RADIUS = 0.58  # mm
 MURRAY = 2.55
@@ -134,7 +134,7 @@ def _one_lung(
     wiggle = draw.uniform(-1, 1, (count, 3))
     total = _grow(nodes, parents, 8, targets[order], wiggle, 6.0)
     radii = patient.vessel_size * _radii(parents, total, END_RADIUS, MURRAY)
-    radii *= 1.0 + 0.55 * np.exp(-((nodes[:total, 3] / 24.0) ** 2))  # the arteries at the hilum
+    radii *= 1.0 + 0.9 * np.exp(-((nodes[:total, 3] / 34.0) ** 2))  # the arteries at the hilum
     links = parents[1:total].astype(int)
     return nodes[links, :3], nodes[1:total, :3], radii[1:], nodes[1:total, 3]
 
@@ -151,7 +151,7 @@ def vessel_tubes(anatomy: Anatomy) -> Floats:
     rows[:, 0:3] = anatomy.breathe(tree.starts)
     rows[:, 4:7] = anatomy.breathe(tree.ends)
     rows[:, 3] = rows[:, 7] = radii
-    rows[:, 8] = MU_VESSEL * np.clip(1.15 - radii / 8.0, 0.4, 1.0)
+    rows[:, 8] = MU_VESSEL * np.clip(1.15 - radii / 14.0, 0.5, 1.0)
     return rows
 
 

@@ -207,7 +207,8 @@ def soft_tissue(
             if total <= 0.0:
                 continue
             coarse = sample(tile, x0 * 0.6 + knobs[1], z0 * 0.6 + knobs[0])
-            integral = MU_SOFT * total * (1.0 + 0.018 * coarse)
+            streaks = sample(tile, x0 * 2.3 + knobs[0], z0 * 1.4 + knobs[1])
+            integral = MU_SOFT * total * (1.0 + 0.018 * coarse + 0.009 * streaks)
             # the chest cavity of one side
             middle = t[7]
             x = x0 + kx * t[6] - middle
@@ -232,7 +233,7 @@ def soft_tissue(
                     xm = x0 + kx * t[11] - middle - 0.5 * (t[9] - t[8])
                     share = (xm / span) ** 2
                     if share < 1.0:
-                        half = t[10] * np.sqrt((1.0 - share) * np.sqrt(1.0 - share))
+                        half = t[10] * (1.0 - share)
                         cuts[count, 0], cuts[count, 1] = t[11] - half, t[11] + half
                         count += 1
                     xm = x0 + kx * AORTA_Y - t[12]
@@ -247,12 +248,13 @@ def soft_tissue(
                         count += 1
                     near_heart = hearts.shape[0] if x < widest else 0
                     for k in range(near_heart):
-                        a, b, _ = ball(x0, kx, z0, kz, hearts, k, 1.1)
-                        if b > a:
-                            cuts[count, 0], cuts[count, 1] = a, b
+                        a, b, least = ball(x0, kx, z0, kz, hearts, k, 1.1)
+                        if b > a:  # a beating heart has a soft edge
+                            inset = 0.5 * (b - a) * (1.0 - np.sqrt(np.sqrt(1.0 - least)))
+                            cuts[count, 0], cuts[count, 1] = a + inset, b - inset
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
-                    free *= min(1.0, x / 14.0)  # the lungs thin out where they meet
+                    free *= min(1.0, (x + 3.0) / 36.0)  # the lungs thin out where they meet
                     lung = free
                     full = max(last - first, 1.0)
                     line = 0.0
@@ -280,7 +282,8 @@ def soft_tissue(
                     # what the lung holds
                     noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
                     fine = sample(tile, 3.1 * x0 + knobs[1], 3.1 * z0 + knobs[0])
-                    grain = 1.0 + knobs[11] * (0.1 * noise + 0.16 * fine)
+                    dust = sample(tile, 7.0 * z0 + knobs[0], 7.0 * x0 + knobs[1])
+                    grain = 1.0 + knobs[11] * (0.035 * noise + 0.055 * fine + 0.11 * dust)
                     mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
                     haze = knobs[4 + side]
                     if haze > 0.0:
@@ -326,8 +329,8 @@ def soft_tissue(
                     out[1, r, c] = min(1.0, lung / 75.0) * alive
                     out[2, r, c] = solid
             for k in range(gases.shape[0]):
-                near, far, _ = ball(x0, kx, z0, kz, gases, k, 1.1)
+                near, far, least = ball(x0, kx, z0, kz, gases, k, 1.1)
                 if far > near:
-                    integral -= gases[k, 8] * (far - near)
+                    integral -= gases[k, 8] * (far - near) * np.sqrt(1.0 - least)
             out[0, r, c] = max(0.0, integral)
     return out
