@@ -142,8 +142,8 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     table[:, Column.MIDDLE] = 0.55 * spine + shift
     wide = patient.mediastinum * patient.width
     heights = [-150, -110, -60, -30, -5, 20, 40, 60, 80, 110]
-    right = [20, 21, 22, 25, 31, 33, 31, 27, 29, 38]
-    left = [22, 22, 22, 26, 29, 28, 28, 27, 32, 41]
+    right = [20, 21, 22, 25, 30, 31, 29, 25, 27, 36]
+    left = [22, 22, 22, 25, 27, 26, 26, 25, 29, 38]
     for column, widths in ((Column.MEDIASTINUM_R, right), (Column.MEDIASTINUM_L, left)):
         own = 1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
         table[:, column] = _smooth(np.interp(GRID, heights, widths)) * wide * own
@@ -264,8 +264,8 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
             low_edge = sulcus + 4.0 + 40.0 * severity
             fluid = np.maximum(fluid, 9.0 * np.exp(np.minimum((low_edge - GRID) / 12.0, 5.0)))
         elif severity:
-            level = sulcus + 7.0 + 0.97 * reach * severity**1.35
-            steep = 9.0 + 7.0 * severity
+            level = sulcus + 5.0 + 0.95 * reach * severity**1.35
+            steep = 14.0 + 12.0 * severity
             meniscus = 17.0 * np.exp(np.minimum((level - GRID) / steep, 5.0))
             fluid = np.maximum(fluid, meniscus)
         grain = 1.0 + 0.35 * np.sin(GRID / 9.0 + side) * np.sin(GRID / 23.0)

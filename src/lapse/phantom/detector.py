@@ -16,10 +16,10 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
-LATITUDE, LATITUDE_MM = 0.3, 40.0
+LATITUDE, LATITUDE_MM = 0.24, 40.0
 SCATTER_GAIN = 1.7  # a grid takes away part of it, a thick body adds more
 PHOTONS = 1.1e6  # per mm2, behind no patient
-STEEP, MIDDLE = 4.4, 0.3  # the film curve: a toe in the lung, a shoulder in the abdomen
+STEEP, MIDDLE = 4.4, 0.24  # the film curve: a toe in the lung, a shoulder in the abdomen
 SHUTTER = 2  # grey behind the collimator
 _BINS = 1024
 

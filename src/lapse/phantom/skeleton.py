@@ -17,10 +17,10 @@ from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.volumes import Column
 
-CORTEX = 0.05  # per mm, over soft tissue
+CORTEX = 0.057  # per mm, over soft tissue
 MARROW = 0.0055
 # where each rib ends, in degrees around the chest from the spine
-_ENDS = (158, 150, 147, 144, 141, 137, 132, 122, 112, 103, 72, 42)
+_ENDS = (142, 134, 131, 129, 127, 124, 120, 112, 104, 96, 72, 42)
 _STRETCH = (0.93, 0.99) + (1.0,) * 8 + (0.97, 0.9)
 
 
@@ -72,7 +72,7 @@ def rib_tubes(points: Floats, anatomy: Anatomy, number: int) -> Floats:
     tubes = tubes_of(
         points, radius * size, CORTEX * dense, wall=0.75 * dense, inside=MARROW * dense
     )
-    fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.66, 0.25])
+    fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.7, 0.35])
     tubes[:, 8] *= fade
     tubes[:, 10] *= fade
     return tubes

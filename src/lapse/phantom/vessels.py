@@ -20,7 +20,7 @@ from lapse.phantom.kernels import Floats, compiled
 from lapse.phantom.patient import Patient
 from lapse.phantom.splat import TUBE, smooth_line, tubes_of
 
-MU_VESSEL = 0.03  # per mm, blood over lung (the walls and the sheath included)
+MU_VESSEL = 0.042  # per mm, blood over lung (the walls and the sheath included)
 MU_AIR = -0.0175  # per mm, air in place of soft tissue
 END_RADIUS = 0.58  # mm
 MURRAY = 2.55
