@@ -145,7 +145,9 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     right = [20, 21, 22, 25, 30, 31, 29, 25, 27, 36]
     left = [22, 22, 22, 25, 27, 26, 26, 25, 29, 38]
     for column, widths in ((Column.MEDIASTINUM_R, right), (Column.MEDIASTINUM_L, left)):
-        own = 1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
+        own = (
+            1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
+        )
         table[:, column] = _smooth(np.interp(GRID, heights, widths)) * wide * own
     table[:, Column.MEDIASTINUM_D] = np.interp(
         GRID, [-135, -110, -60, 0, 60, 110], [95, 64, 50, 54, 44, 40]

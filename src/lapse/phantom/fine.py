@@ -10,6 +10,7 @@ length, spread over a width that a small image resolves as well: downsampled the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,28 +33,44 @@ SPREAD = {
     "breast shadow": 12.0,
     "nutrient canal": 5.0,
 }
+LIKE: dict[str, tuple[str, ...]] = {  # what each of them is taken for
+    "skin fold": ("pneumothorax",),
+    "end-on vessel": ("granuloma",),
+    "under-exposure haze": ("edema",),
+    "expiration crowding": ("atelectasis", "edema"),
+    "breast shadow": ("lung opacity", "pleural effusion"),
+    "nutrient canal": ("fracture",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cue lies, and how much of it."""
+
+    zone: str
+    side: int  # 0 right, 1 left
+    anatomy: Anatomy
+    severity: float  # 0 .. 1
+
 
 Draw = np.random.Generator
-Cue = Callable[[str, int, Anatomy, Draw], list[Floats]]
+Cue = Callable[[Place, Draw], list[Floats]]
 
 
-def fine_tubes(
-    item: Finding | Mimic, anatomy: Anatomy, side: int, *, severity: float = 0.5
-) -> list[Floats]:
+def fine_tubes(item: Finding | Mimic, anatomy: Anatomy, side: int, severity: float) -> list[Floats]:
     """The cue of a fine finding, or of a mimic the same one spread out. Unknown names: nothing."""
     name = item.name if isinstance(item, Finding) else item.like
     cue = CUES.get(name)
     if cue is None:
         return []
-    draw = np.random.Generator(np.random.PCG64([abs(item.seed), side, 13]))
-    tubes = cue(item.zone, side, anatomy, draw)
-    strength = 0.8 + 0.4 * severity
     factor = 1.0 if isinstance(item, Finding) else SPREAD.get(item.name, 0.0)
     if factor == 0.0:
         return []
+    draw = np.random.Generator(np.random.PCG64([abs(item.seed), side, 13]))
+    tubes = cue(Place(item.zone, side, anatomy, severity), draw)
     for rows in tubes:
         rows[:, (3, 7)] *= factor
-        rows[:, 8] *= strength / factor**2
+        rows[:, 8] /= factor**2
     return tubes
 
 
@@ -61,18 +78,20 @@ def add_fine(lesions: Lesions, finding: Finding, anatomy: Anatomy) -> None:
     """Draw a fine finding on its side or sides."""
     severity = min(1.0, max(0.0, finding.severity))
     for side in sides_of(finding.side):
-        lesions.dense += fine_tubes(finding, anatomy, side, severity=severity)
+        lesions.dense += fine_tubes(finding, anatomy, side, severity)
 
 
 def add_mimic(lesions: Lesions, mimic: Mimic, anatomy: Anatomy) -> None:
-    """Draw a mimic on its side or sides."""
+    """Draw a mimic on its side or sides, as large as a minimal or small finding would be."""
+    draw = np.random.Generator(np.random.PCG64([abs(mimic.seed), 14]))
+    severity = float(draw.uniform(0.1, 0.16) if draw.random() < 0.2 else draw.uniform(0.24, 0.36))
     for side in sides_of(mimic.side):
-        lesions.dense += fine_tubes(mimic, anatomy, side)
+        lesions.dense += fine_tubes(mimic, anatomy, side, severity)
 
 
-def _spot(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> Floats:
-    place = Finding("", "left" if side else "right", zone, 0.0, "", 0)
-    return anatomy.breathe(lesion_spot(place, side, anatomy, draw)[None])[0]
+def _spot(place: Place, draw: Draw) -> Floats:
+    at = Finding("", "left" if place.side else "right", place.zone, 0.0, "", 0)
+    return place.anatomy.breathe(lesion_spot(at, place.side, place.anatomy, draw)[None])[0]
 
 
 def _inside_wall(
@@ -90,20 +109,21 @@ def _inside_wall(
     return np.stack([middle + SIGNS[side] * x, y, z], axis=1)
 
 
-def _pleural_line(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _pleural_line(place: Place, draw: Draw) -> list[Floats]:
     """The visceral pleura a few mm inside the wall of the apex."""
-    del zone
-    gap = np.linspace(float(draw.uniform(7, 12)), float(draw.uniform(3, 6)), 40)
-    low = anatomy.apex - float(draw.uniform(60, 90))
+    side, anatomy = place.side, place.anatomy
+    wide = 3.5 + 26.0 * place.severity + float(draw.uniform(0, 2))
+    gap = np.linspace(wide, 0.4 * wide, 40)
+    low = anatomy.apex - float(draw.uniform(50, 70)) - 60.0 * place.severity
     line = _inside_wall(side, anatomy, low, anatomy.apex - 3.0, gap)
     return [tubes_of(line, HAIR, 0.3)]
 
 
-def _septal_lines(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _septal_lines(place: Place, draw: Draw) -> list[Floats]:
     """Kerley B lines: short, level, at the outer base."""
-    del zone
+    side, anatomy = place.side, place.anatomy
     rows = []
-    count = int(draw.integers(11, 16))
+    count = round(5 + 26 * place.severity)
     for index in range(count):
         z = anatomy.top[side] - 12.0 + 66.0 * (index + float(draw.random())) / count
         x = anatomy.at(Column.MIDDLE, z) + SIGNS[side] * (anatomy.half_width(side, z) - 2.0)
@@ -113,15 +133,16 @@ def _septal_lines(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Fl
     return rows
 
 
-def _dot(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _dot(place: Place, draw: Draw) -> list[Floats]:
     """A calcified granuloma of 2 mm."""
-    centre = _spot(zone, side, anatomy, draw)
+    centre = _spot(place, draw)
     return [tubes_of(centre + np.array([(0, -0.9, 0), (0, 0.9, 0)]), 1.0, 0.2)]
 
 
-def _hairline(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _hairline(place: Place, draw: Draw) -> list[Floats]:
     """A dark line through the side of a rib, a little oblique."""
-    number = {"upper": 4, "apical": 3, "mid": 6, "lower": 7, "basilar": 8}.get(zone, 6)
+    side, anatomy = place.side, place.anatomy
+    number = {"upper": 4, "apical": 3, "mid": 6, "lower": 7, "basilar": 8}.get(place.zone, 6)
     line = rib_line(anatomy, side, number)
     at = round(float(draw.uniform(0.26, 0.36)) * (len(line) - 1))
     along = line[at + 1] - line[at - 1]
@@ -133,9 +154,10 @@ def _hairline(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats
     return [tubes_of(ends, HAIR, -0.55)]
 
 
-def _hair_bands(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _hair_bands(place: Place, draw: Draw) -> list[Floats]:
     """Two hair-thin lines of collapsed lung above the diaphragm or beside the hilum."""
-    at_base = zone in ("basilar", "lower", "")
+    side, anatomy = place.side, place.anatomy
+    at_base = place.zone in ("basilar", "lower", "")
     rows = []
     for index in range(2):
         z = (anatomy.top[side] + 12.0 if at_base else anatomy.hila[side][1] - 20.0) + 14.0 * index
@@ -149,18 +171,18 @@ def _hair_bands(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floa
     return rows
 
 
-def _stripe(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _stripe(place: Place, draw: Draw) -> list[Floats]:
     """A film of fluid beside the lateral wall, above the costophrenic angle."""
-    del zone
+    side, anatomy = place.side, place.anatomy
     low = anatomy.sulcus[side] + 6.0
     gap = np.linspace(2.4, float(draw.uniform(3.0, 5.0)), 40)
     line = _inside_wall(side, anatomy, low, low + float(draw.uniform(46, 62)), gap)
     return [tubes_of(line, HAIR, 0.3)]
 
 
-def _grains(zone: str, side: int, anatomy: Anatomy, draw: Draw) -> list[Floats]:
+def _grains(place: Place, draw: Draw) -> list[Floats]:
     """A cluster of nodules of 1 mm."""
-    centre = _spot(zone, side, anatomy, draw)
+    centre = _spot(place, draw)
     rows = []
     for _ in range(26):
         spot = centre + draw.normal(0.0, 1.0, 3) * (10.0, 8.0, 10.0)

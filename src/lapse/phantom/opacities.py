@@ -172,7 +172,12 @@ def _collapsed_lobe(
         half = anatomy.half_width(side, top)
         foot = anatomy.at(Column.MIDDLE, top) + sign * (0.72 - 0.24 * severity) * half
         steep = (hz - 8.0 - top) / (hx + sign * 4.0 - foot)
-        plane = (-sign, sign / steep, sign * (top / steep - foot) + shift, 4.0)  # towards the middle
+        plane = (
+            -sign,
+            sign / steep,
+            sign * (top / steep - foot) + shift,
+            4.0,
+        )  # towards the middle
         centre = np.array([hx + sign * 6.0, -42.0, top + 10.0])
         axes = (0.62 * half, 60.0, 78.0)
     elif finding.zone in ("upper", "apical"):

@@ -50,15 +50,26 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
     Raises:
         ValueError: the size is outside 32 .. 3072.
     """
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
-    anatomy = build_anatomy(patient, collect(visit), acquisition)
-    camera = _camera(anatomy, acquisition, size)
+    anatomy, camera = expose(patient, visit, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
     tone = film_tone(integrals, acquisition, float(camera[14]))
     image = overlay(develop(tone, acquisition), acquisition)
     clavicles = (clavicle_line(anatomy, 0, acquisition), clavicle_line(anatomy, 1, acquisition))
     return Rendered(image, tone, region_boxes(anatomy, camera, clavicles))
+
+
+def expose(
+    patient: Patient, visit: Visit, acquisition: Acquisition, size: int
+) -> tuple[Anatomy, Floats]:
+    """The solids of a patient at a visit, and the camera that looks at them.
+
+    Raises:
+        ValueError: the size is outside 32 .. 3072.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
+    anatomy = build_anatomy(patient, collect(visit), acquisition)
+    return anatomy, _camera(anatomy, acquisition, size)
 
 
 def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:
@@ -73,20 +84,6 @@ def line_integrals(
     anatomy: Anatomy, visit: Visit, acquisition: Acquisition, camera: Floats
 ) -> Singles:
     """Attenuation along the ray of every pixel, before the detector. # [H, W]"""
-    patient, effects = anatomy.patient, anatomy.effects
-    knobs = np.array(
-        [
-            *patient.texture,
-            effects.density[0] * (1.0 - 0.35 * effects.flat),
-            effects.density[1] * (1.0 - 0.35 * effects.flat),
-            *effects.haze,
-            *anatomy.hila[0],
-            *anatomy.hila[1],
-            float(camera[14]),
-            0.8,
-            0.25,
-        ]
-    )
     lesions = collect_lesions(visit, anatomy)
     hearts, gases = anatomy.hearts, anatomy.gases
     if lesions.masses:
@@ -102,7 +99,7 @@ def line_integrals(
         gases,
         lesions.rows(),
         texture_tile(),
-        knobs,
+        tissue_knobs(anatomy, float(camera[14])),
     )
     total, aerated, solid = parts[0], parts[1], parts[2]
     inside = np.zeros_like(total)
@@ -127,6 +124,24 @@ def line_integrals(
     paint_tubes(total, np.vstack(tubes), camera)
     paint_blocks(total, boxes, camera)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
+
+
+def tissue_knobs(anatomy: Anatomy, pixel: float) -> Floats:
+    """What volumes.soft_tissue is told besides the solids. # [13]"""
+    effects = anatomy.effects
+    return np.array(
+        [
+            *anatomy.patient.texture,
+            effects.density[0] * (1.0 - 0.35 * effects.flat),
+            effects.density[1] * (1.0 - 0.35 * effects.flat),
+            *effects.haze,
+            *anatomy.hila[0],
+            *anatomy.hila[1],
+            pixel,
+            0.8,
+            0.25,
+        ]
+    )
 
 
 def _ribs(anatomy: Anatomy, lesions: Lesions) -> Floats:

@@ -90,7 +90,7 @@ def draw_sheets(
     *,
     seed: int = 0,
     tile: int = 200,
-    tell: Callable[[str, int, int], None] = lambda name, done, total: None,
+    tell: Callable[[str, int, int], None] | None = None,
 ) -> tuple[Path, ...]:
     """Draw all contact sheets into a folder; their files. `tell(name, pages done, pages)`.
 
@@ -111,11 +111,13 @@ def draw_sheets(
     )
     files = []
     for index, (name, tiles, columns) in enumerate(pages):
-        tell(name, index, len(pages))
+        if tell:
+            tell(name, index, len(pages))
         path = out / f"{name}.png"
         _page(list(tiles), columns, tile).save(path, optimize=True)
         files.append(path)
-    tell("", len(pages), len(pages))
+    if tell:
+        tell("", len(pages), len(pages))
     return tuple(files)
 
 
@@ -129,9 +131,7 @@ def normal_tiles(seed: int, count: int = 24) -> Iterator[Tile]:
         yield Tile(shown.image, f"{person.sex}{person.age} BMI {person.bmi:.0f} {kind}")
 
 
-def finding_tiles(
-    seed: int, shown: tuple[tuple[str, str, str, str, str], ...]
-) -> Iterator[Tile]:
+def finding_tiles(seed: int, shown: tuple[tuple[str, str, str, str, str], ...]) -> Iterator[Tile]:
     """Each finding at three severities, the same patient and acquisition in a row."""
     for row, (name, side, zone, kind, region) in enumerate(shown):
         is_supine = kind == "supine"
@@ -215,9 +215,7 @@ def tier_tiles(seed: int) -> Iterator[Tile]:
             yield Tile(shown.image[top : top + side, left : left + side], "")
 
 
-def plain(
-    seed: int, patient: int, *, view: str = "PA", is_supine: bool = False
-) -> Acquisition:
+def plain(seed: int, patient: int, *, view: str = "PA", is_supine: bool = False) -> Acquisition:
     """The first acquisition of this kind, near the ideal one, without a label."""
     view = "AP" if is_supine else view
     for visit in range(1000):
@@ -258,8 +256,15 @@ def _page(tiles: list[Tile], columns: int, size: int) -> Image.Image:
         page.paste(picture.point(lambda grey: grey // GREYS * GREYS), (across, down))
         if tile.box:
             x1, y1, x2, y2 = tile.box
-            frame = (x1 * picture.width, y1 * picture.height, x2 * picture.width, y2 * picture.height)
-            pen.rectangle([a + b for a, b in zip(frame, (across, down) * 2, strict=True)], None, 255)
+            frame = (
+                x1 * picture.width,
+                y1 * picture.height,
+                x2 * picture.width,
+                y2 * picture.height,
+            )
+            pen.rectangle(
+                [a + b for a, b in zip(frame, (across, down) * 2, strict=True)], None, 255
+            )
         caption = tile.caption
         while caption and pen.textlength(caption, font=font) > size - 4:
             caption = caption[:-1]

@@ -73,6 +73,7 @@ def rib_tubes(points: Floats, anatomy: Anatomy, number: int) -> Floats:
         points, radius * size, CORTEX * dense, wall=0.75 * dense, inside=MARROW * dense
     )
     fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.7, 0.35])
+    fade *= 0.6 if number > 9 else 1.0
     tubes[:, 8] *= fade
     tubes[:, 10] *= fade
     return tubes
@@ -158,11 +159,13 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
         )
         wide = (15.5 + 0.62 * max(number, 0)) * patient.width
         tall = 0.5 * gap - 2.1
-        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * dense, 0.07 * dense])
+        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * dense, 0.06 * dense])
         blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * dense])
         if number < -2:
             continue
         for sign in SIGNS:  # transverse processes and pedicles
+            if number < 1:
+                break
             root = (x + sign * 0.66 * wide, -78.0, z + 3.5)
             tip = (x + sign * (1.0 * wide + 14.0), -88.0, z + 6.0)
             size = np.array([4.2, 3.4])

@@ -56,6 +56,7 @@ class Column(IntEnum):
 
 
 AORTA_Y, SPINE_Y = -48.0, -62.0
+TABLE_Y = -12.0  # the depth at which a ray's height is looked up
 
 
 @compiled
@@ -183,7 +184,7 @@ def soft_tissue(
     for r in range(height):
         for c in range(width):
             x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
-            z = z0 - 12.0 * kz
+            z = z0 + TABLE_Y * kz
             place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
             low = int(place)
             part = place - low
@@ -333,4 +334,25 @@ def soft_tissue(
                 if far > near:
                     integral -= gases[k, 8] * (far - near) * np.sqrt(1.0 - least)
             out[0, r, c] = max(0.0, integral)
+    return out
+
+
+@compiled
+def chords(beams: Floats, solids: Floats, low: Floats, high: Floats) -> Singles:
+    """The longest way of each ray through any of the ellipsoids, clipped to a block. # [H, W]
+
+    `low` and `high` are the corners (x, y, z) of the block in body coordinates; the middle of
+    a way decides.
+    """
+    height, width = beams.shape[0], beams.shape[1]
+    out = np.zeros((height, width), dtype=np.float32)
+    for r in range(height):
+        for c in range(width):
+            x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
+            for k in range(solids.shape[0]):
+                near, far, _ = ball(x0, kx, z0, kz, solids, k, 1.5)
+                y = 0.5 * (near + far)
+                x, z = x0 + kx * y, z0 + kz * y
+                if low[0] <= x <= high[0] and low[2] <= z <= high[2]:
+                    out[r, c] = max(out[r, c], far - near)
     return out
