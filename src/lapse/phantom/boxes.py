@@ -94,8 +94,8 @@ def junction(anatomy: Anatomy) -> tuple[float, float, float]:
 def _lung_points(anatomy: Anatomy, side: int, low: float, high: float) -> Floats:
     """The wall of the cavity between two heights, and the lung's inner edge."""
     sign, table = SIGNS[side], anatomy.table
-    heights = np.linspace(low, high, 14)
-    angle = np.linspace(-1.35, 1.35, 7)
+    heights = np.linspace(low, high, 9)
+    angle = np.linspace(-1.35, 1.35, 5)
     middle, half, deep, mid_y = (
         np.interp(heights, GRID, table[:, column])[:, None]
         for column in (
@@ -264,8 +264,8 @@ def _clip_x(points: Floats, x: float, sign: float) -> Floats:
 
 
 def surfaces(solids: Floats) -> Floats:
-    """Points on the surfaces of ellipsoids. # [n, 8] -> [108 n, 3]"""
-    angle = np.linspace(0.0, 2 * np.pi, 36, endpoint=False)
+    """Points on the surfaces of ellipsoids. # [n, 8] -> [96 n, 3]"""
+    angle = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
     rows = []
     for solid in solids:
         for height in (-0.6, 0.0, 0.6):  # levels of depth

@@ -26,12 +26,12 @@ from lapse.phantom.volumes import Column
 HAIR = 0.3  # mm, radius of a pleural, septal or fracture line
 # how many times wider than its finding's cue each mimic is
 SPREAD = {
-    "skin fold": 5.0,
-    "end-on vessel": 2.4,
-    "under-exposure haze": 16.0,
-    "expiration crowding": 6.0,
-    "breast shadow": 12.0,
-    "nutrient canal": 5.0,
+    "skin fold": 4.0,
+    "end-on vessel": 1.8,
+    "under-exposure haze": 5.0,
+    "expiration crowding": 4.5,
+    "breast shadow": 4.0,
+    "nutrient canal": 4.0,
 }
 LIKE: dict[str, tuple[str, ...]] = {  # what each of them is taken for
     "skin fold": ("pneumothorax",),

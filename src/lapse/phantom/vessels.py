@@ -98,21 +98,21 @@ def _one_lung(
     wide, tall = patient.width, patient.height
     top, base = 90.0 * tall, (-112.0 - 6.0 * side) * tall
     count = patient.vessel_count
-    targets = np.empty((count, 3))
-    filled = 0
-    while filled < count:
-        z = base - 25.0 + (top - base + 25.0) * draw.random()
-        up = float(np.clip((z + 88.0) / (185.0 * tall), 0.0, 0.995))
+    targets = np.empty((0, 3))
+    while len(targets) < count:
+        z = base - 25.0 + (top - base + 25.0) * draw.random(4 * count)
+        up = np.clip((z + 88.0) / (185.0 * tall), 0.0, 0.995)
         half = 128.0 * wide * (1.0 - up**2.5) ** 0.49
         deep = 78.0 * patient.depth * (1.0 - up**2.3) ** 0.45
-        x = half * (0.12 + 0.88 * draw.random())
-        y = deep * float(draw.uniform(-1, 1))
-        inside = (x / half) ** 2.4 + (abs(y) / deep) ** 2.4 < 1.0
-        below = z < base + (0.2 * y if y > 0 else 0.5 * y) + 14.0
-        in_heart = side == 1 and z < -20 and y > 5 and x < 62 * patient.heart
-        if inside and not below and not in_heart:
-            targets[filled] = (sign * x, y - 4.0 - 0.24 * max(z + 40.0, 0.0), z)
-            filled += 1
+        x = half * (0.12 + 0.88 * draw.random(4 * count))
+        y = deep * draw.uniform(-1, 1, 4 * count)
+        inside = (x / half) ** 2.4 + (np.abs(y) / deep) ** 2.4 < 1.0
+        below = z < base + np.where(y > 0, 0.2, -0.5) * np.abs(y) + 14.0
+        in_heart = (side == 1) & (z < -20) & (y > 5) & (x < 62 * patient.heart)
+        kept = inside & ~below & ~in_heart
+        places = np.stack([sign * x, y - 4.0 - 0.24 * np.maximum(z + 40.0, 0.0), z], axis=1)
+        targets = np.vstack([targets, places[kept]])
+    targets = targets[:count]
     root = np.array([sign * 27.0, -2.0, hilum_z])
     order = np.argsort(np.linalg.norm(targets - root, axis=1) + 22 * draw.random(count))
     # the lower lobe's artery runs down beside the heart, the upper one climbs

@@ -18,7 +18,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from lapse.phantom.kernels import Floats, Singles, compiled
+from lapse.phantom.kernels import Floats, Integers, Singles, compiled
 
 Z_LOW, Z_ROWS = -360.0, 640  # the table starts 360 mm below the carina
 MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
@@ -112,6 +112,24 @@ def ball(
 
 
 @compiled
+def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
+    """Which solids a row of the image can meet, into `found`; how many."""
+    width = beams.shape[1]
+    low, high = 1e9, -1e9
+    for c in (0, width // 2, width - 1):
+        for y in (-150.0, 150.0):
+            z = beams[r, c, 2] + y * beams[r, c, 3]
+            low, high = min(low, z - 12.0), max(high, z + 12.0)  # the warp bends rows
+    count = 0
+    for k in range(solids.shape[0]):
+        tall = 1.1 * (abs(solids[k, 7]) * solids[k, 3] + abs(solids[k, 6]) * solids[k, 5])
+        if solids[k, 2] + tall >= low and solids[k, 2] - tall <= high:
+            found[count] = k
+            count += 1
+    return count
+
+
+@compiled
 def _dome_end(
     x0: float, kx: float, z0: float, kz: float, domes: Floats, side: int, radius: float
 ) -> float:
@@ -178,17 +196,18 @@ def soft_tissue(
         rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
     half_pixel = knobs[10]
-    widest = 0.0  # no heart or vessel beyond this distance from the middle
-    for k in range(hearts.shape[0]):
-        widest = max(widest, abs(hearts[k, 0]) + max(hearts[k, 3], hearts[k, 5]) + 30.0)
+    near_hearts = np.empty(hearts.shape[0], dtype=np.int64)
+    near_extras = np.empty(extras.shape[0], dtype=np.int64)
     for r in range(height):
+        num_hearts = _at_row(beams, r, hearts, near_hearts)
+        num_extras = _at_row(beams, r, extras, near_extras)
         for c in range(width):
             x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
             z = z0 + TABLE_Y * kz
             place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
             low = int(place)
             part = place - low
-            for k in range(table.shape[1]):
+            for k in range(3):
                 t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             # the body
             x = x0 + kx * t[2]
@@ -197,7 +216,8 @@ def soft_tissue(
             if share < 1.0:
                 thick = 2 * t[1] * profile(rims, 0, share)
             added = 0.0
-            for k in range(extras.shape[0]):
+            for i in range(num_extras):
+                k = near_extras[i]
                 near, far, least = ball(x0, kx, z0, kz, extras, k, 1.1)
                 if far > near:
                     if extras[k, 8] < 0.0:
@@ -207,10 +227,11 @@ def soft_tissue(
             total = thick + added
             if total <= 0.0:
                 continue
-            coarse = sample(tile, x0 * 0.6 + knobs[1], z0 * 0.6 + knobs[0])
-            streaks = sample(tile, x0 * 2.3 + knobs[0], z0 * 1.4 + knobs[1])
-            integral = MU_SOFT * total * (1.0 + 0.018 * coarse + 0.009 * streaks)
+            streaks = sample(tile, x0 * 1.7 + knobs[0], z0 * 1.1 + knobs[1])
+            integral = MU_SOFT * total * (1.0 + 0.014 * streaks)
             # the chest cavity of one side
+            for k in range(3, table.shape[1]):
+                t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             middle = t[7]
             x = x0 + kx * t[6] - middle
             side = 0 if x < 0.0 else 1
@@ -247,9 +268,8 @@ def soft_tissue(
                         half = 22.0 * (1.0 - (xm / t[15]) ** 2)
                         cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.3 * half, SPINE_Y + half
                         count += 1
-                    near_heart = hearts.shape[0] if x < widest else 0
-                    for k in range(near_heart):
-                        a, b, least = ball(x0, kx, z0, kz, hearts, k, 1.1)
+                    for i in range(num_hearts):
+                        a, b, least = ball(x0, kx, z0, kz, hearts, near_hearts[i], 1.1)
                         if b > a:  # a beating heart has a soft edge
                             inset = 0.5 * (b - a) * (1.0 - np.sqrt(np.sqrt(1.0 - least)))
                             cuts[count, 0], cuts[count, 1] = a + inset, b - inset
@@ -281,16 +301,16 @@ def soft_tissue(
                                 cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
                                 lung *= cover
                     # what the lung holds
-                    noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
-                    fine = sample(tile, 3.1 * x0 + knobs[1], 3.1 * z0 + knobs[0])
+                    fine = sample(tile, 2.7 * x0 + knobs[1], 2.7 * z0 + knobs[0])
                     dust = sample(tile, 7.0 * z0 + knobs[0], 7.0 * x0 + knobs[1])
-                    grain = 1.0 + knobs[11] * (0.035 * noise + 0.055 * fine + 0.11 * dust)
+                    grain = 1.0 + knobs[11] * (0.07 * fine + 0.11 * dust)
                     mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
                     haze = knobs[4 + side]
                     if haze > 0.0:
                         hx = (x0 - knobs[6 + 2 * side]) / 62.0
                         hz = (z0 + 12.0 - knobs[7 + 2 * side]) / 78.0
                         spread = 0.25 + np.exp(-hx * hx - hz * hz)
+                        noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
                         patch = max(0.2, 1.0 + 0.2 * noise + 0.12 * fine)
                         mu += haze * 0.0062 * spread * patch
                     if air > 0.3 and lung > 0.0:
