@@ -122,7 +122,7 @@ def draw_acquisition(
         scatter=max(0.05, around(0.42 if is_ap else 0.22, 0.06, 0.15)),
         blur=max(0.2, around(0.46 if is_ap else 0.34, 0.1, 0.24)),
         gamma=max(0.6, around(1.15, 0.1, 0.22)),
-        equalisation=float(np.clip(around(0.3, 0.12, 0.3), 0.0, 0.9)),
+        equalisation=float(np.clip(around(0.55, 0.12, 0.3), 0.0, 0.9)),
         contrast=max(0.6, around(1.0, 0.08, 0.2)),
         marker=side,
         marker_at=(column, float(draw.uniform(0.06, 0.16))),

@@ -264,8 +264,8 @@ def _clip_x(points: Floats, x: float, sign: float) -> Floats:
 
 
 def surfaces(solids: Floats) -> Floats:
-    """Points on the surfaces of ellipsoids. # [n, 8] -> [96 n, 3]"""
-    angle = np.linspace(0.0, 2 * np.pi, 32, endpoint=False)
+    """Points on the surfaces of ellipsoids. # [n, 8] -> [120 n, 3]"""
+    angle = np.linspace(0.0, 2 * np.pi, 40, endpoint=False)
     rows = []
     for solid in solids:
         for height in (-0.6, 0.0, 0.6):  # levels of depth

@@ -27,7 +27,7 @@ HAIR = 0.3  # mm, radius of a pleural, septal or fracture line
 # how many times wider than its finding's cue each mimic is
 SPREAD = {
     "skin fold": 4.0,
-    "end-on vessel": 1.8,
+    "end-on vessel": 2.2,
     "under-exposure haze": 5.0,
     "expiration crowding": 4.5,
     "breast shadow": 4.0,
@@ -83,10 +83,15 @@ def add_fine(lesions: Lesions, finding: Finding, anatomy: Anatomy) -> None:
 
 def add_mimic(lesions: Lesions, mimic: Mimic, anatomy: Anatomy) -> None:
     """Draw a mimic on its side or sides, as large as a minimal or small finding would be."""
-    draw = np.random.Generator(np.random.PCG64([abs(mimic.seed), 14]))
-    severity = float(draw.uniform(0.1, 0.16) if draw.random() < 0.2 else draw.uniform(0.24, 0.36))
+    severity = mimic_severity(mimic.seed)
     for side in sides_of(mimic.side):
         lesions.dense += fine_tubes(mimic, anatomy, side, severity)
+
+
+def mimic_severity(seed: int) -> float:
+    """How large the finding would be that a mimic of this seed looks like."""
+    draw = np.random.Generator(np.random.PCG64([abs(seed), 14]))
+    return float(draw.uniform(0.1, 0.16) if draw.random() < 0.2 else draw.uniform(0.24, 0.36))
 
 
 def _spot(place: Place, draw: Draw) -> Floats:

@@ -8,7 +8,7 @@ Equal arguments give equal bytes on one machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.anatomy import Anatomy, build_anatomy
 from lapse.phantom.boxes import FractionBox, region_boxes
 from lapse.phantom.camera import make_camera, rays
-from lapse.phantom.detector import develop, film_tone
+from lapse.phantom.detector import develop, expected_window, film_tone
 from lapse.phantom.devices import device_parts
 from lapse.phantom.effects import collect
 from lapse.phantom.kernels import Floats, Singles
-from lapse.phantom.lesion_shapes import Lesions
+from lapse.phantom.lesion_shapes import LESION, Lesions
 from lapse.phantom.lesions import collect_lesions
 from lapse.phantom.markers import overlay
 from lapse.phantom.patient import Patient
@@ -33,6 +33,7 @@ from lapse.phantom.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
 from lapse.phantom.volumes import soft_tissue
 
 MIN_SIZE, MAX_SIZE = 32, 3072
+WINDOW_SIZE = 72  # px of the image that sets the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
     """
     anatomy, camera = expose(patient, visit, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
-    tone = film_tone(integrals, acquisition, float(camera[14]))
+    usual = _usual_window(patient, visit, acquisition)
+    tone = film_tone(integrals, acquisition, float(camera[14]), usual)
     image = overlay(develop(tone, acquisition), acquisition)
     clavicles = (clavicle_line(anatomy, 0, acquisition), clavicle_line(anatomy, 1, acquisition))
     return Rendered(image, tone, region_boxes(anatomy, camera, clavicles))
@@ -78,6 +80,25 @@ def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:
     middle = 0.5 * (anatomy.apex + base + 30.0 * (1.0 - anatomy.breath))  # never the findings
     scale = max(patient.width, patient.height) * (1.0 + 0.004 * max(patient.bmi - 24.0, 0.0))
     return make_camera(acquisition, size, middle=middle, scale=scale)
+
+
+def _usual_window(patient: Patient, visit: Visit, acquisition: Acquisition) -> tuple[float, float]:
+    """The window of the same exposure without findings, from its soft tissue alone."""
+    plain = replace(visit, findings=(), devices=(), mimics=())
+    anatomy, camera = expose(patient, plain, acquisition, WINDOW_SIZE)
+    pixel = float(camera[14])
+    tissue = soft_tissue(
+        rays(camera),
+        anatomy.table,
+        anatomy.hearts,
+        anatomy.domes,
+        anatomy.extras,
+        anatomy.gases,
+        np.zeros((0, LESION)),
+        texture_tile(),
+        tissue_knobs(anatomy, pixel),
+    )[0]
+    return expected_window(np.asarray(tissue), acquisition, pixel)
 
 
 def line_integrals(

@@ -19,7 +19,7 @@ from PIL import Image
 from lapse.phantom.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.alone import finding_alone
 from lapse.phantom.catalogue import BY_NAME, EITHER, MIDLINE
-from lapse.phantom.fine import CUES, LIKE
+from lapse.phantom.fine import CUES, LIKE, mimic_severity
 from lapse.phantom.kernels import Floats, Singles
 from lapse.phantom.patient import Patient, draw_patient
 from lapse.phantom.render import render
@@ -104,7 +104,8 @@ def energy_lost(
 ) -> Loss:
     """The energy that a cue loses from one image size to half of it.
 
-    `alike` compares a fine cue with its mimic; it is 0 for a finding that is not fine.
+    A fine cue is as large as its mimic (`severity` is for ordinary findings), and `alike` compares
+    the two; it is 0 for a finding that is not fine.
 
     Raises:
         ValueError: a fine finding that has no cue, or sizes that do not fall.
@@ -120,6 +121,8 @@ def energy_lost(
         taken = replace(draw_acquisition(seed, index, 0, 0), aspect=1.0)
         visit = Visit(index, 0, _DAY, (), ())
         finding = example(name, severity, index, is_fine=is_fine)
+        if is_fine:
+            finding = replace(finding, severity=mimic_severity(finding.seed))
         alone = finding_alone(finding, person, visit, taken, NATIVE)
         large, small = (_shrunk(alone, size) for size in sizes)
         energy = float((large**2).mean())
