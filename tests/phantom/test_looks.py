@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import lapse
+from lapse.commands.simulate import simulate
+from lapse.phantom import sheet
 from lapse.phantom.render import render
 from lapse.phantom.sheet import SHOWN, draw_sheets, finding_tiles
 from lapse.phantom.speed import measure_speed
@@ -72,10 +76,6 @@ sick = at_visit(Finding("edema", "bilateral", "", .6, "", 3),
 shown = render(person, sick, taken, 40)
 np.save(sys.argv[1], shown.image)
 """
-    from pathlib import Path
-
-    import lapse
-
     images = []
     for off in ("0", "1"):
         target = tmp_path / f"{off}.npy"
@@ -93,35 +93,25 @@ np.save(sys.argv[1], shown.image)
     assert np.abs(images[0] - images[1]).max() <= 1
 
 
-def test_the_sheets_are_pages_of_grey_tiles(tmp_path, monkeypatch):
-    from lapse.phantom import sheet
-
-    monkeypatch.setattr(sheet, "SIZE", 64)
-    monkeypatch.setattr(sheet, "FINE_SIZE", 128)
-    told = []
-    files = draw_sheets(tmp_path / "sheets", tile=64, tell=lambda *what: told.append(what))
-    assert [file.name for file in files] == [
-        "normals.png",
-        "findings-1.png",
-        "findings-2.png",
-        "pairs.png",
-        "devices.png",
-        "tiers.png",
-    ]
-    assert told[0] == ("normals", 0, 6)
-    assert told[-1][1:] == (6, 6)
-    for file in files:
-        page = np.asarray(Image.open(file))
+def test_the_command_draws_sheets_or_trees(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheet, "SIZE", 32)
+    monkeypatch.setattr(sheet, "FINE_SIZE", 64)
+    monkeypatch.setattr(sheet, "SHOWN", SHOWN[:4])
+    simulate(sheet=tmp_path / "pages")
+    names = {"normals", "findings-1", "findings-2", "pairs", "devices", "tiers"}
+    assert {file.stem for file in (tmp_path / "pages").glob("*.png")} == names
+    for name in names:
+        page = np.asarray(Image.open(tmp_path / "pages" / f"{name}.png"))
         assert page.dtype == np.uint8
         assert page.ndim == 2
         assert page.std() > 40
+    with pytest.raises(ValueError, match="no folder for the trees: lapse simulate OUT"):
+        simulate()
     with pytest.raises(ValueError, match="tiles of 8 pixels"):
         draw_sheets(tmp_path, tile=8)
 
 
 def test_each_shown_finding_has_a_box(monkeypatch):
-    from lapse.phantom import sheet
-
     monkeypatch.setattr(sheet, "SIZE", 64)
     tiles = list(finding_tiles(0, SHOWN[::6]))
     assert len(tiles) == 3 * len(SHOWN[::6])

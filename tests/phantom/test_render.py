@@ -191,8 +191,8 @@ def test_a_finding_shows_in_its_region(name, side, zone, kind, region):
     box = picture(finding).boxes[region]
     inside = window(box, moved.shape, 0.03)
     assert (moved[inside] > 12).sum() >= 12
-    # a lung full of air moves the equalised histogram of the whole image
-    least = 1.8 if name == "pneumothorax" else 2.5
+    # a lung full of air moves the equalised histogram, a collapsed lobe draws the heart over
+    least = 1.8 if name == "pneumothorax" or kind == "obstructive" else 2.5
     assert moved[inside].mean() > least * moved[~inside].mean()
     weak = np.abs(change(dataclasses.replace(finding, severity=0.25)))
     assert moved[inside].mean() > weak[inside].mean() > 0

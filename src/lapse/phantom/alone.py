@@ -156,7 +156,8 @@ def _central(name: str, anatomy: Anatomy, camera: Floats, acquisition: Acquisiti
         if name == "mediastinum":
             solids = np.vstack([solids, hearts[:5]])
         column = _column(anatomy, camera)
-        return np.maximum(column / 0.014, chords(rays(camera), solids, low, high))
+        ways = chords(rays(camera), solids, low, high)
+        return np.asarray(np.maximum(column / 0.014, ways), dtype=np.float32)
     return chords(rays(camera), solids, low, high)
 
 
@@ -170,7 +171,7 @@ def _tubes(tubes: Floats, camera: Floats) -> Singles:
     return image
 
 
-def _ball(centre: Floats, radius: float, camera: Floats) -> Singles:
+def _ball(centre: tuple[float, float, float], radius: float, camera: Floats) -> Singles:
     row = np.array([[*centre, radius, radius, radius, 1.0, 0.0]])
     return chords(rays(camera), row, *_ALL)
 
@@ -182,7 +183,7 @@ def _tissue(
     knobs = tissue_knobs(anatomy, float(camera[14]))
     knobs[11] = 0.0
     knobs[4:6] = 0.0
-    return soft_tissue(
+    parts = soft_tissue(
         rays(camera),
         table,
         anatomy.hearts,
@@ -192,7 +193,8 @@ def _tissue(
         np.zeros((0, 21)),
         np.zeros_like(texture_tile()),
         knobs,
-    )[0]
+    )
+    return np.asarray(parts[0], dtype=np.float32)
 
 
 def _lung(anatomy: Anatomy, camera: Floats, side: int, low: float, high: float) -> Singles:

@@ -96,7 +96,8 @@ def mimic_severity(seed: int) -> float:
 
 def _spot(place: Place, draw: Draw) -> Floats:
     at = Finding("", "left" if place.side else "right", place.zone, 0.0, "", 0)
-    return place.anatomy.breathe(lesion_spot(at, place.side, place.anatomy, draw)[None])[0]
+    spot = lesion_spot(at, place.side, place.anatomy, draw)
+    return np.asarray(place.anatomy.breathe(spot[None])[0])
 
 
 def _inside_wall(

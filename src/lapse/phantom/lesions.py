@@ -107,8 +107,10 @@ def _granuloma(
         move = draw.uniform(-1, 1, 3) * (12.0, 8.0, 12.0) if index else np.zeros(3)
         centre = anatomy.breathe((spot + move)[None])[0]
         radius = (3.4 + 3.2 * severity) * (1.0 if index == 0 else 0.7)
-        line = centre + np.array([(0, -0.9 * radius, 0), (0, 0.9 * radius, 0)])
-        lesions.dense.append(tubes_of(line, radius, 0.042))
+        share = np.linspace(-0.98, 0.98, 12)  # a ball, its irregular rim a little paler
+        line = centre + share[:, None] * np.array([0.3, 1.0, 0.2]) * radius
+        radii = radius * np.sqrt(1.0 - share**2) * draw.uniform(0.8, 1.0, 12)
+        lesions.dense.append(tubes_of(line, radii, 0.055))
 
 
 def _calcification(

@@ -42,7 +42,7 @@ def paint_opacity(
         way = 1.0 if above else -1.0
         at = way * (tilt * centre[0] + centre[2]) - 0.42 * axes[2]
         plane = (way * tilt, way, float(at), 3.0)
-        mu = SOLID * (0.36 + 0.42 * severity) * (1.15 if finding.type == "dense" else 1.0)
+        mu = SOLID * (0.25 + 0.53 * severity) * (1.15 if finding.type == "dense" else 1.0)
         lesions.bodies.append(
             lesion_body(
                 centre,

@@ -89,10 +89,10 @@ def draw_sheets(
     out: Path,
     *,
     seed: int = 0,
-    tile: int = 200,
-    tell: Callable[[str, int, int], None] | None = None,
+    tile: int = 240,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
-    """Draw all contact sheets into a folder; their files. `tell(name, pages done, pages)`.
+    """Draw all contact sheets into a folder; their files. `progress(pages done, pages)`.
 
     Raises:
         ValueError: a tile has fewer than 64 pixels.
@@ -111,13 +111,13 @@ def draw_sheets(
     )
     files = []
     for index, (name, tiles, columns) in enumerate(pages):
-        if tell:
-            tell(name, index, len(pages))
+        if progress:
+            progress(index, len(pages))
         path = out / f"{name}.png"
         _page(list(tiles), columns, tile).save(path, optimize=True)
         files.append(path)
-    if tell:
-        tell("", len(pages), len(pages))
+    if progress:
+        progress(len(pages), len(pages))
     return tuple(files)
 
 
@@ -166,7 +166,7 @@ def pair_tiles(seed: int, count: int = 9) -> Iterator[Tile]:
 
 def device_tiles(seed: int) -> Iterator[Tile]:
     """Every tube, line and implant, and some together."""
-    groups = [(spec.name,) for spec in DEVICES]
+    groups: list[tuple[str, ...]] = [(spec.name,) for spec in DEVICES]
     groups += [("endotracheal tube", "nasogastric tube", "central line", "ecg leads")]
     groups += [("pacemaker", "sternal wires")]
     for index, names in enumerate(groups):

@@ -9,9 +9,9 @@ Both are medians over patients, each with its own anatomy, place of the finding 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -69,13 +69,11 @@ def finding_rms(
     moved, nuisance = [], []
     for index in range(patients):
         person = draw_patient(seed, index)
-        first, second = (draw_acquisition(seed, index, visit, 0) for visit in (0, 1))
-        second = replace(second, aspect=first.aspect)  # images of one shape can be compared
         finding = example(name, severity, index, is_fine=is_fine)
-        with_it = _grey(person, first, size, finding)
-        without = _grey(person, first, size)
+        with_it = _grey(person, draw_acquisition(seed, index, 0, 0), size, finding)
+        without, other = _without(seed, index, size)
         moved.append(_rms(with_it - without))
-        nuisance.append(_rms(_grey(person, second, size) - without))
+        nuisance.append(_rms(other - without))
     typical = float(np.median(nuisance))
     low, high = (float(v) / typical for v in np.percentile(moved, (10, 90)))
     return Signal(name, severity, is_fine, float(np.median(moved)), typical, low, high)
@@ -155,18 +153,13 @@ def example(name: str, severity: float, index: int, *, is_fine: bool = False) ->
     return Finding(name, pick[0], pick[1], severity, pick[2], seed, is_fine)
 
 
-def table_rows(
-    names: tuple[str, ...], severities: tuple[float, ...], patients: int, seed: int = 0
-) -> Iterator[tuple[str, Signal]]:
-    """`finding_rms` for every name and severity, fine cues included."""
-    for name in names:
-        for severity in severities:
-            yield "coarse", finding_rms(name, severity, patients=patients, seed=seed)
-        if name in CUES:
-            yield (
-                "fine",
-                finding_rms(name, 0.3, is_fine=True, patients=patients, seed=seed, size=768),
-            )
+@lru_cache(maxsize=64)
+def _without(seed: int, index: int, size: int) -> tuple[Floats, Floats]:
+    """Two images of a patient without findings, in the same format. # [H, W] twice"""
+    person = draw_patient(seed, index)
+    first, second = (draw_acquisition(seed, index, visit, 0) for visit in (0, 1))
+    second = replace(second, aspect=first.aspect)
+    return _grey(person, first, size), _grey(person, second, size)
 
 
 def _grey(person: Patient, taken: Acquisition, size: int, *findings: Finding) -> Floats:
