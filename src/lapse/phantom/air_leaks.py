@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.lesion_shapes import Lesions, lesion_spot, lesion_stream
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Finding
-from lapse.phantom.volumes import Column
 
 MU_LEAK = -0.019  # per mm, air in place of soft tissue
 

@@ -25,6 +25,7 @@ from lapse.phantom.boxes import (
     near_hilum,
 )
 from lapse.phantom.camera import rays
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats, Singles
 from lapse.phantom.patient import Patient
 from lapse.phantom.regions import OTHER_REGIONS, REGIONS
@@ -34,7 +35,7 @@ from lapse.phantom.splat import paint_blocks, paint_tubes, tubes_of
 from lapse.phantom.state import Finding, Mimic, Visit
 from lapse.phantom.textures import texture_tile
 from lapse.phantom.vessels import airway_tubes, vessel_tubes
-from lapse.phantom.volumes import Column, chords, soft_tissue
+from lapse.phantom.volumes import chords, soft_tissue
 
 _ALL = (np.full(3, -inf), np.full(3, inf))
 

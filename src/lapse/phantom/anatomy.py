@@ -14,10 +14,11 @@ from math import cos, radians, sin
 import numpy as np
 
 from lapse.phantom.acquisition import Acquisition
+from lapse.phantom.columns import Column
 from lapse.phantom.effects import Effects
 from lapse.phantom.kernels import Floats
 from lapse.phantom.patient import Patient
-from lapse.phantom.volumes import Z_LOW, Z_ROWS, Column
+from lapse.phantom.volumes import Z_LOW, Z_ROWS
 
 GRID: Floats = Z_LOW + np.arange(Z_ROWS, dtype=np.float64)
 SIGNS = (-1.0, 1.0)  # X of the patient's right, left

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from lapse.phantom.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.camera import project
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
 from lapse.phantom.vessels import grow_tree
-from lapse.phantom.volumes import AORTA_Y, TABLE_Y, Column
+from lapse.phantom.volumes import AORTA_Y, TABLE_Y
 
 FractionBox = tuple[float, float, float, float]
 MIN_SIDE = 0.012  # of the image

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Visit
-from lapse.phantom.volumes import Column
 
 Knots = list[tuple[float, float, float]]
 

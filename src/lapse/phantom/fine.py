@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.effects import sides_of
 from lapse.phantom.kernels import Floats
 from lapse.phantom.lesion_shapes import Lesions, lesion_spot
 from lapse.phantom.skeleton import rib_line
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Finding, Mimic
-from lapse.phantom.volumes import Column
 
 HAIR = 0.3  # mm, radius of a pleural, septal or fracture line
 # how many times wider than its finding's cue each mimic is

@@ -15,6 +15,7 @@ from lapse.phantom.air_leaks import (
     paint_pneumomediastinum,
 )
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.effects import sides_of
 from lapse.phantom.fine import add_fine, add_mimic
 from lapse.phantom.lesion_shapes import (
@@ -28,7 +29,6 @@ from lapse.phantom.opacities import paint_atelectasis, paint_opacity
 from lapse.phantom.skeleton import rib_line
 from lapse.phantom.splat import tubes_of
 from lapse.phantom.state import Finding, Visit
-from lapse.phantom.volumes import Column
 
 
 def collect_lesions(visit: Visit, anatomy: Anatomy) -> Lesions:

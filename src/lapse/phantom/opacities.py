@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.lesion_shapes import (
     SOLID,
     Lesions,
@@ -19,7 +20,6 @@ from lapse.phantom.lesion_shapes import (
 )
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Finding
-from lapse.phantom.volumes import Column
 
 
 def paint_opacity(

@@ -13,9 +13,9 @@ import numpy as np
 
 from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.anatomy import GRID, SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
-from lapse.phantom.volumes import Column
 
 CORTEX = 0.057  # per mm, over soft tissue
 MARROW = 0.0055

@@ -9,12 +9,10 @@ A ray meets each solid in one interval of depth Y; what is left of the lung is t
 the union of the intervals. Pleural space is the shell between the cavity and the lung, set in
 by a gap that depends on height: filled with fluid it is soft tissue (a meniscus by itself),
 filled with air it is a pneumothorax. Cross-sections are superellipses whose sizes stand in a
-table over height, one row per mm (`Column`).
+table over height, one row per mm (columns.py).
 """
 
 from __future__ import annotations
-
-from enum import IntEnum
 
 import numpy as np
 
@@ -25,34 +23,6 @@ MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
 BODY_POWER, CAVITY_POWER = 2.5, 2.35
 RIM = 256  # steps of the superellipse's table
 TILE_MM = 2.0  # mm per cell of the texture tile
-
-
-class Column(IntEnum):
-    """Columns of the table; R and L are the patient's right and left."""
-
-    BODY_W = 0
-    BODY_D = 1
-    BODY_Y = 2
-    CAVITY_R = 3
-    CAVITY_L = 4
-    CAVITY_D = 5
-    CAVITY_Y = 6
-    MIDDLE = 7
-    MEDIASTINUM_R = 8
-    MEDIASTINUM_L = 9
-    MEDIASTINUM_D = 10
-    MEDIASTINUM_Y = 11
-    AORTA_X = 12
-    AORTA_R = 13
-    SPINE_X = 14
-    SPINE_R = 15
-    FLUID_R = 16  # gap in mm, filled with fluid or scar
-    FLUID_L = 17
-    AIR_R = 18  # gap in mm, filled with air
-    AIR_L = 19
-    BACK_R = 20  # fluid that lies at the back only
-    BACK_L = 21
-    END = 22
 
 
 AORTA_Y, SPINE_Y = -48.0, -62.0
