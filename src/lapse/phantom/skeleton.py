@@ -159,8 +159,9 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
         )
         wide = (15.5 + 0.62 * max(number, 0)) * patient.width
         tall = 0.5 * gap - 2.1
-        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * dense, 0.06 * dense])
-        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * dense])
+        part = dense * (1.0 if number > 0 else 0.55)  # the neck's are smaller and flatter
+        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * part, 0.06 * part**2])
+        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * part**2])
         if number < -2:
             continue
         for sign in SIGNS:  # transverse processes and pedicles

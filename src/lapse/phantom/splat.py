@@ -65,7 +65,7 @@ def draw_tubes(
         mu, wall, inside = tubes[i, 8], tubes[i, 9], tubes[i, 10]
         stride = step_share * min(r0, r1)
         if wall > 0.0:
-            stride = min(stride, 1.9 * wall * m0)
+            stride = min(stride, 1.9 * wall * m0, 2.0)
         steps = max(1, int(np.ceil(run / max(0.6, stride))))
         mass = length / steps
         for k in range(steps):
