@@ -93,7 +93,7 @@ def _add(effects: Effects, finding: Finding) -> None:
     elif name == "emphysema":
         effects.flat = max(effects.flat, 0.35 + 0.65 * severity)
     elif name == "scoliosis":
-        effects.curve += sign * (14.0 + 24.0 * severity)
+        effects.curve += sign * (9.0 + 19.0 * severity)
     elif name in ("tortuosity of the thoracic aorta", "tortuosity of the descending aorta"):
         effects.knob = max(effects.knob, 4.0 + 8.0 * severity)
         effects.sway = max(effects.sway, 10.0 + 20.0 * severity)
