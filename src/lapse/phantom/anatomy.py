@@ -22,6 +22,7 @@ from lapse.phantom.volumes import Z_LOW, Z_ROWS
 
 GRID: Floats = Z_LOW + np.arange(Z_ROWS, dtype=np.float64)
 SIGNS = (-1.0, 1.0)  # X of the patient's right, left
+NO_LEVEL = -1e9
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Anatomy:
     hila: tuple[tuple[float, float], tuple[float, float]]  # x, z
     rise: tuple[float, float]  # mm that the lung's base stands above a full breath
     breath: float  # 1 full
+    level: list[float]  # heights of fluid that stands in the pleural space; -1e9 none
 
     def at(self, column: Column, z: float) -> float:
         """A value of the table at a height."""
@@ -112,6 +114,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         hila=((middle - 40.0, -16.0), (middle + 43.0, -6.0)),
         rise=(rise[0], rise[1]),
         breath=breath,
+        level=[NO_LEVEL, NO_LEVEL],
     )
     _gaps(anatomy, acquisition.is_supine)
     anatomy.gases = _gases(anatomy)
@@ -251,7 +254,7 @@ def _extras(patient: Patient, half: float, depth: float) -> Floats:
 
 
 def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
-    """Fill the pleural space: fluid by a level with a meniscus, air from the top."""
+    """Fill the pleural space: standing or lying fluid, scar, air from the top."""
     effects, table = anatomy.effects, anatomy.table
     for side in (0, 1):
         sulcus, reach = anatomy.sulcus[side], anatomy.apex - anatomy.sulcus[side]
@@ -267,10 +270,7 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
             low_edge = sulcus + 4.0 + 40.0 * severity
             fluid = np.maximum(fluid, 9.0 * np.exp(np.minimum((low_edge - GRID) / 12.0, 5.0)))
         elif severity:
-            level = sulcus + 5.0 + 0.95 * reach * severity**1.35
-            steep = 14.0 + 12.0 * severity
-            meniscus = 17.0 * np.exp(np.minimum((level - GRID) / steep, 5.0))
-            fluid = np.maximum(fluid, meniscus)
+            anatomy.level[side] = sulcus + 8.0 + 0.95 * reach * severity**1.35
         grain = 1.0 + 0.35 * np.sin(GRID / 9.0 + side) * np.sin(GRID / 23.0)
         if effects.cap[side]:
             bell = np.exp(-((np.maximum(anatomy.apex - 12 - GRID, 0.0) / 30.0) ** 2))

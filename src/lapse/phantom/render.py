@@ -148,7 +148,7 @@ def line_integrals(
 
 
 def tissue_knobs(anatomy: Anatomy, pixel: float) -> Floats:
-    """What volumes.soft_tissue is told besides the solids. # [13]"""
+    """What volumes.soft_tissue is told besides the solids. # [15]"""
     effects = anatomy.effects
     return np.array(
         [
@@ -161,6 +161,7 @@ def tissue_knobs(anatomy: Anatomy, pixel: float) -> Floats:
             pixel,
             0.8,
             0.25,
+            *anatomy.level,
         ]
     )
 

@@ -6,10 +6,9 @@
       plus   lesions inside the aerated lung, haze, breasts, arms
 
 A ray meets each solid in one interval of depth Y; what is left of the lung is the cavity minus
-the union of the intervals. Pleural space is the shell between the cavity and the lung, set in
-by a gap that depends on height: filled with fluid it is soft tissue (a meniscus by itself),
-filled with air it is a pneumothorax. Cross-sections are superellipses whose sizes stand in a
-table over height, one row per mm (columns.py).
+the union of the intervals. Pleural space is the shell between cavity and lung, as wide as the
+table says: scar or lying fluid is soft tissue, air a pneumothorax; standing fluid fills the
+cavity up to a level. Cross-sections are superellipses, one row of the table per mm (columns.py).
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ def soft_tissue(
     `extras` are ellipsoids with a value: above 0 added to the body, below 0 joined to it.
     `lesions` are rows as made in lesions.py. `knobs`: texture x, z; lung density right, left;
     haze right, left; hila x, z right, left; mm per pixel; strength of the lung's texture;
-    basal density.
+    basal density; level of the fluid right, left.
     """
     height, width = beams.shape[0], beams.shape[1]
     out = np.zeros((3, height, width), dtype=np.float32)
@@ -246,6 +245,11 @@ def soft_tissue(
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
                     free *= min(1.0, (x + 3.0) / 36.0)  # the lungs thin out where they meet
+                    level = knobs[13 + side]
+                    if level > -1e8:  # fluid stands, and climbs the walls in a meniscus
+                        rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
+                        above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
+                        free *= above * above * (3.0 - 2.0 * above)
                     lung = free
                     full = max(last - first, 1.0)
                     line = 0.0
@@ -298,10 +302,8 @@ def soft_tissue(
                             continue
                         zm = z0 + kz * lesions[k, 1]
                         xm = x0 + kx * lesions[k, 1]
-                        px, pz = (
-                            xm - lesions[k, 0] + lesions[k, 11],
-                            zm - lesions[k, 2] + lesions[k, 12],
-                        )
+                        px = xm - lesions[k, 0] + lesions[k, 11]
+                        pz = zm - lesions[k, 2] + lesions[k, 12]
                         edge = sample(tile, px, pz) + 0.3 * sample(tile, 3.3 * px, 3.3 * pz)
                         distance = np.sqrt(max(0.0, least)) + lesions[k, 9] * edge
                         if distance >= 1.0:
