@@ -267,12 +267,10 @@ def _clip_x(points: Floats, x: float, sign: float) -> Floats:
 def surfaces(solids: Floats) -> Floats:
     """Points on the surfaces of ellipsoids. # [n, 8] -> [120 n, 3]"""
     angle = np.linspace(0.0, 2 * np.pi, 40, endpoint=False)
-    rows = []
-    for solid in solids:
-        for height in (-0.6, 0.0, 0.6):  # levels of depth
-            share = float(np.sqrt(1.0 - height * height))
-            p, q = solid[3] * share * np.cos(angle), solid[5] * share * np.sin(angle)
-            x = solid[0] + solid[6] * p + solid[7] * q
-            z = solid[2] - solid[7] * p + solid[6] * q
-            rows.append(np.stack([x, np.full_like(x, solid[1] + height * solid[4]), z], axis=1))
-    return np.vstack(rows)
+    level = np.array([-0.6, 0.0, 0.6])[:, None]  # of depth
+    across, up = np.sqrt(1.0 - level**2) * np.cos(angle), np.sqrt(1.0 - level**2) * np.sin(angle)
+    x0, y0, z0, wide, deep, tall, co, si = (solids[:, k, None, None] for k in range(8))
+    x = x0 + co * wide * across + si * tall * up
+    z = z0 - si * wide * across + co * tall * up
+    y = np.broadcast_to(y0 + deep * level, x.shape)
+    return np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
