@@ -35,7 +35,7 @@ from lapse.phantom.splat import paint_blocks, paint_tubes, tubes_of
 from lapse.phantom.state import Finding, Mimic, Visit
 from lapse.phantom.textures import texture_tile
 from lapse.phantom.vessels import airway_tubes, vessel_tubes
-from lapse.phantom.volumes import chords, soft_tissue
+from lapse.phantom.volumes import soft_tissue
 
 _ALL = (np.full(3, -inf), np.full(3, inf))
 
@@ -157,9 +157,9 @@ def _central(name: str, anatomy: Anatomy, camera: Floats, acquisition: Acquisiti
         if name == "mediastinum":
             solids = np.vstack([solids, hearts[:5]])
         column = _column(anatomy, camera)
-        ways = chords(rays(camera), solids, low, high)
+        ways = _chords(rays(camera), solids, low, high)
         return np.asarray(np.maximum(column / 0.014, ways), dtype=np.float32)
-    return chords(rays(camera), solids, low, high)
+    return _chords(rays(camera), solids, low, high)
 
 
 def _blank(camera: Floats) -> Singles:
@@ -174,7 +174,28 @@ def _tubes(tubes: Floats, camera: Floats) -> Singles:
 
 def _ball(centre: tuple[float, float, float], radius: float, camera: Floats) -> Singles:
     row = np.array([[*centre, radius, radius, radius, 1.0, 0.0]])
-    return chords(rays(camera), row, *_ALL)
+    return _chords(rays(camera), row, *_ALL)
+
+
+def _chords(beams: Floats, solids: Floats, low: Floats, high: Floats) -> Singles:
+    """The longest way of each ray through any of the ellipsoids, clipped to a block. # [H, W]
+
+    `low` and `high` are the corners (x, y, z) of the block; the middle of a way decides.
+    """
+    x0, kx, z0, kz = np.moveaxis(beams, -1, 0)
+    longest = np.zeros(beams.shape[:2])
+    for x, y, z, wide, deep, tall, co, si in solids[:, :8]:
+        dx, dz = x0 + kx * y - x, z0 + kz * y - z
+        p0, q0 = (co * dx - si * dz) / wide, (si * dx + co * dz) / tall
+        p1, q1 = (co * kx - si * kz) / wide, (si * kx + co * kz) / tall
+        a = p1**2 + q1**2 + 1.0 / deep**2
+        b = p0 * p1 + q0 * q1
+        half = np.sqrt(np.maximum(1.0 - p0**2 - q0**2 + b**2 / a, 0.0) / a)
+        at = y - b / a
+        across, up = x0 + kx * at, z0 + kz * at
+        seen = (across >= low[0]) & (across <= high[0]) & (up >= low[2]) & (up <= high[2])
+        longest = np.maximum(longest, np.where(seen, 2.0 * half, 0.0))
+    return np.asarray(longest, dtype=np.float32)
 
 
 def _tissue(

@@ -82,18 +82,23 @@ def ball(
 
 @compiled
 def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
-    """Which solids a row of the image can meet, into `found`; how many."""
-    width = beams.shape[1]
+    """Which solids a row meets, into `found` with first and last column; how many. # [n, 3]"""
+    last = beams.shape[1] - 1
     low, high = 1e9, -1e9
-    for c in (0, width // 2, width - 1):
+    for c in (0, last // 2, last):
         for y in (-150.0, 150.0):
             z = beams[r, c, 2] + y * beams[r, c, 3]
             low, high = min(low, z - 12.0), max(high, z + 12.0)  # the warp bends rows
     count = 0
     for k in range(solids.shape[0]):
-        tall = 1.1 * (abs(solids[k, 7]) * solids[k, 3] + abs(solids[k, 6]) * solids[k, 5])
+        y, co, si = solids[k, 1], abs(solids[k, 6]), abs(solids[k, 7])
+        tall = 1.1 * (si * solids[k, 3] + co * solids[k, 5])
         if solids[k, 2] + tall >= low and solids[k, 2] - tall <= high:
-            found[count] = k
+            wide = 1.1 * (co * solids[k, 3] + si * solids[k, 5]) + 16.0
+            x0, x1 = beams[r, 0, 0] + y * beams[r, 0, 1], beams[r, last, 0] + y * beams[r, last, 1]
+            a = (solids[k, 0] - wide - x0) / (x1 - x0) * last
+            b = (solids[k, 0] + wide - x0) / (x1 - x0) * last
+            found[count, 0], found[count, 1], found[count, 2] = k, int(min(a, b)), int(max(a, b))
             count += 1
     return count
 
@@ -114,6 +119,12 @@ def _dome_end(
         reach = np.sqrt(2 * over * abs(radius))
         at = domes[side, 1] + (reach if radius > 0.0 else -reach)
     return float(at)
+
+
+@compiled
+def _lung_half(table: Floats, row: int, side: int) -> float:
+    """Half the width of the cavity less what the pleural space takes."""
+    return float(table[row, 3 + side] - table[row, 16 + side] - table[row, 18 + side])
 
 
 @compiled
@@ -165,8 +176,8 @@ def soft_tissue(
         rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
     half_pixel = knobs[10]
-    near_hearts = np.empty(hearts.shape[0], dtype=np.int64)
-    near_extras = np.empty(extras.shape[0], dtype=np.int64)
+    near_hearts = np.empty((hearts.shape[0], 3), dtype=np.int64)
+    near_extras = np.empty((extras.shape[0], 3), dtype=np.int64)
     for r in range(height):
         num_hearts = _at_row(beams, r, hearts, near_hearts)
         num_extras = _at_row(beams, r, extras, near_extras)
@@ -186,7 +197,9 @@ def soft_tissue(
                 thick = 2 * t[1] * profile(rims, 0, share)
             added = 0.0
             for i in range(num_extras):
-                k = near_extras[i]
+                k = near_extras[i, 0]
+                if c < near_extras[i, 1] or c > near_extras[i, 2]:
+                    continue
                 near, far, least = ball(x0, kx, z0, kz, extras, k, 1.1)
                 if far > near:
                     if extras[k, 8] < 0.0:
@@ -238,7 +251,9 @@ def soft_tissue(
                         cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.3 * half, SPINE_Y + half
                         count += 1
                     for i in range(num_hearts):
-                        a, b, least = ball(x0, kx, z0, kz, hearts, near_hearts[i], 1.1)
+                        if c < near_hearts[i, 1] or c > near_hearts[i, 2]:
+                            continue
+                        a, b, least = ball(x0, kx, z0, kz, hearts, near_hearts[i, 0], 1.1)
                         if b > a:  # a beating heart has a soft edge
                             inset = 0.5 * (b - a) * (1.0 - np.sqrt(np.sqrt(1.0 - least)))
                             cuts[count, 0], cuts[count, 1] = a + inset, b - inset
@@ -257,14 +272,7 @@ def soft_tissue(
                         w2, d2 = inner_w - air, inner_d - air
                         lung = 0.0
                         if w2 > 0.5 and d2 > 0.5:
-                            slope = (
-                                table[low + 1, 3 + side]
-                                - table[low + 1, 16 + side]
-                                - table[low + 1, 18 + side]
-                                - table[low, 3 + side]
-                                + table[low, 16 + side]
-                                + table[low, 18 + side]
-                            )
+                            slope = _lung_half(table, low + 1, side) - _lung_half(table, low, side)
                             inward = (w2 - x) / np.sqrt(1.0 + slope * slope)
                             width_of = max(0.8, half_pixel)
                             fade = min(1.0, air / 4.0)
@@ -326,25 +334,4 @@ def soft_tissue(
                 if far > near:
                     integral -= gases[k, 8] * (far - near) * np.sqrt(1.0 - least)
             out[0, r, c] = max(0.0, integral)
-    return out
-
-
-@compiled
-def chords(beams: Floats, solids: Floats, low: Floats, high: Floats) -> Singles:
-    """The longest way of each ray through any of the ellipsoids, clipped to a block. # [H, W]
-
-    `low` and `high` are the corners (x, y, z) of the block in body coordinates; the middle of
-    a way decides.
-    """
-    height, width = beams.shape[0], beams.shape[1]
-    out = np.zeros((height, width), dtype=np.float32)
-    for r in range(height):
-        for c in range(width):
-            x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
-            for k in range(solids.shape[0]):
-                near, far, _ = ball(x0, kx, z0, kz, solids, k, 1.5)
-                y = 0.5 * (near + far)
-                x, z = x0 + kx * y, z0 + kz * y
-                if low[0] <= x <= high[0] and low[2] <= z <= high[2]:
-                    out[r, c] = max(out[r, c], far - near)
     return out
