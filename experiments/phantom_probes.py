@@ -11,7 +11,8 @@ pixels   counterfactual quads at 16 x 16 pixels: one image alone, or both side b
          stands in one changed and one unchanged pair. Positive controls: the state that an image
          shows, and the same label among ordinary pairs, where the sick change more often.
 fine     quads of the fine tier whose two states are a finding and its mimic under one exposure:
-         the difference of the two images at 32 x 32 pixels against which of them is the finding.
+         the difference of the two images at 32 x 32 pixels against which of them is the finding,
+         and its size in grey levels beside that of another exposure of the same state.
 
 Prints AUCs with 95% intervals by patient, cross-validated by patient (tests/phantom/probe.py).
 """
@@ -130,15 +131,23 @@ def pixels(count: int, seed: int, size: int) -> None:
 
 def fine(count: int, seed: int, size: int) -> None:
     quads = quads_of(count, seed, "fine", size)
-    print("| fine look | quads | AUC of 32 x 32 difference pixels |\n|---|---|---|")
+    print("| fine look | quads | finding - mimic, grey levels | another exposure | AUC |")
+    print("|---|---|---|---|---|")
     rows: dict[str, tuple[list[Floats], list[float], list[int]]] = {}
+    sizes: dict[str, tuple[list[float], list[float]]] = {}
     for history in quads:
         by_place = {e.place: e for e in history.exposures}
         finding, mimic = by_place["A1"], by_place["B1"]
         (change,) = difference(finding.visit, mimic.visit)
-        moved = shrunk(history, finding, size, 32) - shrunk(history, mimic, size, 32)
+        first = shrunk(history, finding, size, 32)
+        moved = first - shrunk(history, mimic, size, 32)
+        exposed = first - shrunk(history, by_place["A2"], size, 32)
         is_first = counted_index(2, seed, "fine probe", history.patient) == 1
         for name in (change.finding, "all"):
+            for values, kept in zip(
+                (moved, exposed), sizes.setdefault(name, ([], [])), strict=True
+            ):
+                kept.append(float(np.sqrt((values**2).mean())))
             inputs, truth, who = rows.setdefault(name, ([], [], []))
             inputs.append(moved if is_first else -moved)
             truth.append(float(is_first))
@@ -147,7 +156,8 @@ def fine(count: int, seed: int, size: int) -> None:
         if name in rows:
             inputs, truth, who = rows[name]
             found = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]
-            print(f"| {name} | {len(truth)} | {found} |")
+            small, large = (float(np.median(values)) for values in sizes[name])
+            print(f"| {name} | {len(truth)} | {small:.3f} | {large:.1f} | {found} |")
 
 
 def main() -> None:
