@@ -19,6 +19,8 @@ TABLES: dict[str, dict[str, str]] = {
         "gcap": "lapse.tasks.gcap:Gcap",
         "caref": "lapse.tasks.caref:Caref",
         "diff_vqa": "lapse.tasks.diff_vqa:DiffVqa",
+        "diff_vqa_boxes": "lapse.tasks.diff_vqa:DiffVqaBoxes",
+        "diff_vqa_reports": "lapse.tasks.diff_vqa:DiffVqaReports",
         "vqa": "lapse.tasks.diff_vqa:Vqa",
         "medical_vqa": "lapse.tasks.diff_vqa:MedicalVqa",
         "progression": "lapse.tasks.diff_vqa:Progression",
@@ -28,6 +30,11 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "systems": {
         "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
+        "real": "lapse.systems.real:ReAL",
+        "plural": "lapse.systems.plural:Plural",
+        "rgag": "lapse.systems.rgag:ReportThenAnswer",
+        "ekaid": "lapse.systems.ekaid:Ekaid",
+        "blind": "lapse.systems.blind:Remembered",
     },
     "datasets": {
         "mimic_cxr": "lapse.data.mimic_cxr:MimicCxr",
@@ -50,6 +57,11 @@ TABLES: dict[str, dict[str, str]] = {
 CONFIGS: dict[tuple[str, str], str] = {
     ("methods", "captioner"): "lapse.config:CaptionerConfig",
     ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
+    ("systems", "real"): "lapse.models.system_options:RealConfig",
+    ("systems", "plural"): "lapse.models.system_options:PluralConfig",
+    ("systems", "rgag"): "lapse.models.system_options:RgagConfig",
+    ("systems", "ekaid"): "lapse.models.system_options:EkaidConfig",
+    ("systems", "blind"): "lapse.models.system_options:BlindConfig",
 }
 
 
