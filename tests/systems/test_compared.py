@@ -29,9 +29,7 @@ def test_a_frozen_encoder_stays_in_eval_and_gets_no_gradient(name):
 def test_every_trained_part_gets_a_gradient(name):
     system = build(name).train()
     system.loss(batch())["loss"].backward()
-    without = [
-        key for key, p in system.named_parameters() if p.requires_grad and p.grad is None
-    ]
+    without = [key for key, p in system.named_parameters() if p.requires_grad and p.grad is None]
     assert without in ([], ["writer.decoder.tokens.mask"])  # parallel prediction is stage 1's
 
 
