@@ -25,6 +25,8 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "methods": {
         "captioner": "lapse.methods.captioner:Captioner",
+        "global_contrastive": "lapse.methods.global_contrastive:GlobalContrastive",
+        "regional_contrastive": "lapse.methods.regional_contrastive:RegionalContrastive",
     },
     "systems": {
         "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
@@ -49,6 +51,8 @@ TABLES: dict[str, dict[str, str]] = {
 # without importing torch. A plug-in from outside names its own as `Class.config_class`.
 CONFIGS: dict[tuple[str, str], str] = {
     ("methods", "captioner"): "lapse.config:CaptionerConfig",
+    ("methods", "global_contrastive"): "lapse.models.method_options:GlobalContrastiveConfig",
+    ("methods", "regional_contrastive"): "lapse.models.method_options:RegionalContrastiveConfig",
     ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
 }
 
