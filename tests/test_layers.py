@@ -15,12 +15,12 @@ LAYERS = (
     ("runs",),
     ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
-    ("answer", "demo", "web", "terminal"),
+    ("answer", "demo", "harness", "web", "terminal"),
     ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo"}
+SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "harness"}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

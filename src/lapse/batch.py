@@ -147,26 +147,6 @@ def collate(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Rows of token ids [B, T] and their lengths [B]."""
-
-    tokens: Tensor
-    lengths: Tensor
-
-
-def answer_texts(batch: Batch) -> Texts:
-    """The answers of a batch alone, each from its first place on, with their end tokens.
-
-    prefix given answer end  ->  answer end pad pad
-    """
-    lengths = batch.lengths - batch.prompt_lengths
-    index = torch.arange(int(lengths.max()), device=batch.tokens.device)
-    places = batch.prompt_lengths[:, None] + index
-    found = batch.tokens.gather(1, places.clamp(max=batch.tokens.shape[1] - 1))
-    return Texts(found.masked_fill(index >= lengths[:, None], PAD), lengths)
-
-
 def text_keys(batch: Batch) -> Tensor:
     """One number per row, equal where two answers read the same (case and blanks aside): [B]."""
     words = [" ".join(sample.answer.lower().split()) for sample in batch.samples]

@@ -17,6 +17,7 @@ from lapse.commands.evaluate import evaluate
 from lapse.commands.predict import predict
 from lapse.commands.prepare import prepare
 from lapse.commands.simulate import simulate
+from lapse.commands.table import table
 from lapse.commands.train import train
 from lapse.commands.verify import verify
 from lapse.terminal import console
@@ -36,6 +37,7 @@ for command in (
     predict,
     evaluate,
     answer,
+    table,
     demo,
 ):
     app.command()(command)

@@ -200,13 +200,18 @@ class DecodeConfig(Config):
 
 
 class RunConfig(Config):
-    """Everything that decides a run. `model` holds the options of the method or system."""
+    """Everything that decides a run. `model` holds the options of the method or system.
+
+    `init_encoder`: a stage-1 run whose encoder a system begins with. `init_model`: a run of the
+    same system whose weights it begins with (training in stages); not both.
+    """
 
     name: str
     stage: Literal["pretrain", "diffvqa"]
     model_name: str
     model: dict[str, Any]
     init_encoder: str | None = None
+    init_model: str | None = None
     data: DataConfig
     optim: OptimConfig
     loop: LoopConfig
@@ -216,6 +221,15 @@ class RunConfig(Config):
     def table(self) -> str:
         """The registry table that `model_name` is looked up in."""
         return "methods" if self.stage == "pretrain" else "systems"
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> RunConfig:
+        if self.init_encoder is not None and self.init_model is not None:
+            raise ValueError(
+                f"init_encoder is {self.init_encoder!r} and init_model is {self.init_model!r}: "
+                "give at most one of them (a whole model holds an encoder)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _model_options(self) -> RunConfig:

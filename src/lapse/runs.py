@@ -25,6 +25,7 @@ from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
 from lapse.config import RunConfig, check_config, load_config
 from lapse.counted import counted_seed
 from lapse.loader import TrainingData
+from lapse.models.token_table import TokenTable
 from lapse.text import Tokenizer
 from lapse.world import pick_device
 
@@ -179,16 +180,22 @@ def without_pretrained(config: RunConfig) -> RunConfig:
 
 
 def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
-    """Give a new stage-2 system the encoder of the stage-1 run `config.init_encoder`.
+    """Give a new stage-2 system the weights of an earlier run: `init_encoder` or `init_model`.
 
     Returns sentences that say where the weights of a stage-2 system come from.
 
     Raises:
-        ValueError: that run has no whole checkpoint, or its encoder has other sizes.
+        ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
     """
     if config.stage == "pretrain":
         return ()
     told = (str(model.origin),) if hasattr(model, "origin") else ()
+    if config.init_model is not None:
+        return (begin_from(model, config, Path(config.init_model)),)
+    if not hasattr(model, "encoder"):
+        if config.init_encoder is not None:
+            raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
+        return told
     if config.init_encoder is None:
         return ("encoder: random weights (init_encoder is not set)", *told)
     source = Path(config.init_encoder)
@@ -205,6 +212,46 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
         raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
     model.load_encoder(read_tensors(found.checkpoint.folder / MODEL, "encoder."))
     return (f"encoder: from {source}, step {found.checkpoint.step}", *told)
+
+
+def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
+    """Give a new model all weights of an earlier run of the same system (training in stages).
+
+    The two runs may have kept different tokens: a token that both know keeps its row, a new one
+    keeps its random row. Returns one sentence that says how many.
+
+    Raises:
+        ValueError: another system, other sizes, or no whole checkpoint.
+    """
+    theirs = read_config(source)
+    if theirs.model_name != config.model_name:
+        raise ValueError(
+            f"init_model {source} is a run of {theirs.model_name!r}, this is one of "
+            f"{config.model_name!r}: begin with a run of the same system"
+        )
+    found = latest_valid(source)
+    if found.checkpoint is None:
+        raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
+    tensors = read_tensors(found.checkpoint.folder / MODEL)
+    kept = read_tokenizer(source).kept
+    ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
+    told = ""
+    for name, part in model.named_modules():
+        key = f"{name}.weight"
+        if isinstance(part, TokenTable) and key in tensors:
+            rows = part.row_of[ids]
+            own = part.weight.detach().clone()
+            if own.shape[1:] == tensors[key].shape[1:]:
+                own[rows[rows >= 0]] = tensors[key][rows >= 0]
+                tensors[key] = own
+                told = f", {int((rows >= 0).sum())} of {len(own)} tokens known to it"
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the model of {source} does not fit this one: {' '.join(str(error).split())}"
+        ) from None
+    return f"model: from {source}, step {found.checkpoint.step}{told}"
 
 
 def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:

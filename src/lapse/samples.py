@@ -89,6 +89,7 @@ def vocabulary(records: Sequence[Record], tasks: Sequence[Task], num_bins: int) 
                     yield sample.prefix
                     yield f" {sample.given}"
                     yield sample.answer
+                    yield from (f" {report}" for report in sample.reports)
 
     return trimmed_ids(dict.fromkeys(texts()))
 

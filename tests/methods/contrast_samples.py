@@ -42,7 +42,7 @@ def regions() -> list[Sample]:
                     box_text(box, 32),
                     f" {text}",
                     box,
-                )  # fmt: skip
+                )
             )
     return found
 

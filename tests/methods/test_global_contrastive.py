@@ -6,10 +6,10 @@ import pytest
 import torch
 from contrast_samples import ENCODER, TEXT, TOKENIZER, batch, regions, reports
 
-from lapse.batch import answer_texts
 from lapse.config import DecodeConfig, load_config
 from lapse.methods.global_contrastive import GlobalContrastive
 from lapse.models.method_options import GlobalContrastiveConfig
+from lapse.models.texts import answers_of
 from lapse.text import Tokenizer
 from siglip_mapping import whole_siglip
 
@@ -22,7 +22,8 @@ def model(**changes) -> GlobalContrastive:
 
 
 def test_the_text_is_the_report_without_its_prefix():
-    texts = answer_texts(batch(reports()))
+    found = batch(reports())
+    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
     for row, sample in enumerate(reports()):
         ids = texts.tokens[row, : texts.lengths[row]].tolist()
         assert ids == [*TOKENIZER.encode(sample.answer), TOKENIZER.end]
@@ -32,7 +33,7 @@ def test_the_text_is_the_report_without_its_prefix():
 def test_logits_and_loss_equal_transformers_siglip():
     method, found = model().eval(), batch(reports()[:3])
     theirs = whole_siglip(method, method.text.tokens.num_rows)
-    texts = answer_texts(found)
+    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
     length = int(texts.lengths.min())  # SigLIP reads padding: whole texts of one length
     cut = replace(found, lengths=found.prompt_lengths + length)
     rows = method.text.tokens.rows(texts.tokens[:, :length])
@@ -59,7 +60,7 @@ def test_several_texts_of_one_image_are_refused():
 
 
 def test_it_writes_nothing_and_says_what_to_do():
-    with pytest.raises(ValueError, match="writes no text .* stage 2"):
+    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
         model().answer(batch(reports()), DecodeConfig())
 
 

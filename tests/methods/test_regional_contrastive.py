@@ -63,7 +63,7 @@ def test_rows_without_a_box_are_refused():
 
 
 def test_it_writes_nothing_and_says_what_to_do():
-    with pytest.raises(ValueError, match="writes no text .* stage 2"):
+    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
         model().answer(batch(regions()), DecodeConfig())
 
 

@@ -20,7 +20,7 @@ def grid(images=2):
 def value_at(plane, x, y):
     """Linear interpolation of plane[row][column] at a point, tokens at integer places."""
     x, y = min(max(x, 0.0), SIDE - 1), min(max(y, 0.0), SIDE - 1)
-    left, top = min(int(math.floor(x)), SIDE - 2), min(int(math.floor(y)), SIDE - 2)
+    left, top = min(math.floor(x), SIDE - 2), min(math.floor(y), SIDE - 2)
     right, below = x - left, y - top
     return (
         plane[top][left] * (1 - right) * (1 - below)

@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.batch import Batch, answer_texts, normalise, text_keys
+from lapse.batch import Batch, normalise, text_keys
 from lapse.config import DecodeConfig
 from lapse.models.encoder import VisionEncoder
 from lapse.models.method_options import GlobalContrastiveConfig
 from lapse.models.pooling import AttentionPool
 from lapse.models.sigmoid_loss import SigmoidLoss
 from lapse.models.text_encoder import TextEncoder
+from lapse.models.texts import answers_of
 from lapse.text import Tokenizer
 
 
@@ -70,7 +71,7 @@ class GlobalContrastive(nn.Module):
 
     def text_vectors(self, batch: Batch) -> Tensor:
         """The answer text of each row in the common space, length one: [B, E]."""
-        texts = answer_texts(batch)
+        texts = answers_of(batch.tokens, batch.lengths, batch.prompt_lengths)
         found = self.text(self.text.tokens.rows(texts.tokens), texts.lengths)
         return F.normalize(found.float(), dim=-1)
 

@@ -4,6 +4,9 @@ diff_vqa      what has changed: reference and main image
 vqa           the six other categories: the main image alone; the reference id that the
               files carry for them too is no input
 medical_vqa   all seven, each seeing what it may see
+diff_vqa_boxes, diff_vqa_reports
+              the samples of diff_vqa (same task, same ids), which also carry the boxes of the
+              anatomy (EKAID), or boxes and the training reports (RG-AG)
 progression   MS-CXR-T, for evaluation: the difference question again, whose true answer
               is a list of progressions
 """
@@ -11,8 +14,9 @@ progression   MS-CXR-T, for evaluation: the difference question again, whose tru
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from lapse.types import Pair, Sample
+from lapse.types import Box, Pair, Sample, Study
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
 PAIRED = ("difference", "progression")  # categories that see the reference
@@ -36,18 +40,46 @@ class DiffVqa:
         """One sample where the pair's category is asked for, none otherwise."""
         if record.category not in self.categories:
             return
-        images: tuple[str, ...] = (record.main.image,)
+        studies: tuple[Study, ...] = (record.main,)
         if record.category in PAIRED:
-            images = (record.reference.image, record.main.image)
+            studies = (record.reference, record.main)
         yield Sample(
             id=f"{self.name}/{record.id}",
             task=self.name,
-            images=images,
+            images=tuple(study.image for study in studies),
             patient=record.main.patient,
             prefix=record.question,
             given="",
             answer=f" {record.answer.strip()}",
+            **self.more(studies),
         )
+
+    def more(self, _: tuple[Study, ...]) -> dict[str, Any]:
+        """Further fields of a sample; none here."""
+        return {}
+
+
+class DiffVqaBoxes(DiffVqa):
+    """diff_vqa whose samples carry the boxes of both images' anatomy."""
+
+    def more(self, studies: tuple[Study, ...]) -> dict[str, Any]:
+        """The boxes."""
+        return {"boxes": tuple(_boxes(study) for study in studies)}
+
+
+class DiffVqaReports(DiffVqa):
+    """diff_vqa whose samples carry both images' boxes and reports; the reports only teach."""
+
+    def more(self, studies: tuple[Study, ...]) -> dict[str, Any]:
+        """Boxes and reports."""
+        return {
+            "boxes": tuple(_boxes(study) for study in studies),
+            "reports": tuple(" ".join(study.report.split()) for study in studies),
+        }
+
+
+def _boxes(study: Study) -> tuple[tuple[str, Box], ...]:
+    return tuple((place.name, place.box) for place in study.regions if place.box is not None)
 
 
 class Vqa(DiffVqa):
