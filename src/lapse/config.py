@@ -6,6 +6,7 @@ The resolved configuration is printed, saved in the run folder, and is the only 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _check_heads(width: int, heads: int, what: str) -> None:
+def check_heads(width: int, heads: int, what: str) -> None:
+    """Refuse a width that the heads do not divide."""
     if width % heads:
         raise ValueError(f"{what}: {heads} heads do not divide width {width}")
 
@@ -42,7 +44,7 @@ class EncoderConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
-        _check_heads(self.width, self.heads, "encoder")
+        check_heads(self.width, self.heads, "encoder")
         return self
 
     @property
@@ -63,7 +65,7 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> DecoderConfig:
-        _check_heads(self.width, self.heads, "decoder")
+        check_heads(self.width, self.heads, "decoder")
         return self
 
 
@@ -90,7 +92,7 @@ class LanguageModelConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> LanguageModelConfig:
-        _check_heads(self.width, self.heads, "language model")
+        check_heads(self.width, self.heads, "language model")
         return self
 
 
@@ -114,9 +116,14 @@ class PrefixLMConfig(Config):
 
 
 class DataConfig(Config):
-    """Which tasks, and how records become rows."""
+    """Which tasks, and how records become rows.
+
+    `records_with`: further tasks that a record must have a sample of, though none is made. So
+    methods that read other tasks still see the same images.
+    """
 
     tasks: tuple[str, ...]
+    records_with: tuple[str, ...] = ()
     regions_per_image: int = Field(1, ge=1)
     parallel_fraction: float = Field(0.25, ge=0.0, le=1.0)
     train_given: bool = True
@@ -128,7 +135,7 @@ class DataConfig(Config):
     def _known_tasks(self) -> DataConfig:
         if not self.tasks:
             raise ValueError("tasks is empty: name at least one task")
-        for task in self.tasks:
+        for task in (*self.tasks, *self.records_with):
             if ":" not in task and task not in registry.names("tasks"):
                 raise ValueError(f"no task {task!r}; {nearest(task, registry.names('tasks'))}")
         return self
@@ -296,11 +303,18 @@ def explain(error: ValidationError, prefix: str = "") -> str:
 
 
 def _model_at(title: str, location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    model = globals().get(title)
+    model = next((kind for kind in _kinds(Config) if kind.__name__ == title), None)
     for part in location:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _kinds(owner: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Every configuration class that has been imported."""
+    for kind in owner.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

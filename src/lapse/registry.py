@@ -27,6 +27,10 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "methods": {
         "captioner": "lapse.methods.captioner:Captioner",
+        "global_contrastive": "lapse.methods.global_contrastive:GlobalContrastive",
+        "blip2": "lapse.methods.blip2:Blip2",
+        "blip2_writer": "lapse.methods.blip2_writer:Blip2Writer",
+        "regional_contrastive": "lapse.methods.regional_contrastive:RegionalContrastive",
     },
     "systems": {
         "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
@@ -56,6 +60,10 @@ TABLES: dict[str, dict[str, str]] = {
 # without importing torch. A plug-in from outside names its own as `Class.config_class`.
 CONFIGS: dict[tuple[str, str], str] = {
     ("methods", "captioner"): "lapse.config:CaptionerConfig",
+    ("methods", "global_contrastive"): "lapse.models.method_options:GlobalContrastiveConfig",
+    ("methods", "blip2"): "lapse.models.method_options:Blip2Config",
+    ("methods", "blip2_writer"): "lapse.models.method_options:Blip2WriterConfig",
+    ("methods", "regional_contrastive"): "lapse.models.method_options:RegionalContrastiveConfig",
     ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
     ("systems", "real"): "lapse.models.system_options:RealConfig",
     ("systems", "plural"): "lapse.models.system_options:PluralConfig",

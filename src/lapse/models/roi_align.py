@@ -49,7 +49,7 @@ def roi_align(
 def _weights(low: Tensor, high: Tensor, side: int, bins: int, samples: int) -> Tensor:
     """[R], [R] -> [R, P, S]: how much each grid line counts in each bin along one axis."""
     points = bins * samples
-    steps = (torch.arange(points, device=low.device) + 0.5) / points
+    steps = (torch.arange(points, device=low.device, dtype=low.dtype) + 0.5) / points
     places = low[:, None] + (high - low)[:, None] * steps  # [R, P * K] fractions
     places = (places * side - 0.5).clamp(0.0, side - 1.0)
     lines = torch.arange(side, device=low.device)
