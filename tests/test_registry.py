@@ -20,6 +20,10 @@ DECODER = "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tok
 TINY = {
     ("methods", "captioner"): ("pretrain-tiny", [ENCODER, "model.adapter_width=16", DECODER]),
     ("systems", "prefix_lm"): ("diffvqa-tiny", [ENCODER, GPT2]),
+    ("systems", "blip2"): (
+        "diffvqa-blip2-tiny",
+        [ENCODER, GPT2, "model.qformer={queries: 3, width: 16, layers: 2, heads: 2, mlp_width: 32}"],
+    ),
     ("systems", "real"): (
         "diffvqa-real-tiny",
         [ENCODER, ENCODER.replace("model.encoder", "model.residual"), GPT2],

@@ -4,7 +4,15 @@ import torch
 
 from lapse.batch import Batch, collate, encode_sample
 from lapse.config import DecoderConfig, EncoderConfig, LanguageModelConfig
-from lapse.models.system_options import EkaidConfig, PluralConfig, RealConfig, RgagConfig
+from lapse.models.method_options import QFormerConfig
+from lapse.models.system_options import (
+    Blip2SystemConfig,
+    EkaidConfig,
+    PluralConfig,
+    RealConfig,
+    RgagConfig,
+)
+from lapse.systems.blip2 import Blip2Answerer
 from lapse.systems.ekaid import Ekaid
 from lapse.systems.plural import Plural
 from lapse.systems.real import ReAL
@@ -17,7 +25,14 @@ ENCODER = EncoderConfig(
 )
 GPT2 = LanguageModelConfig(width=32, layers=2, heads=2, positions=64, dropout=0.0)
 DECODER = DecoderConfig(width=32, layers=2, heads=2, mlp_width=48, max_tokens=40)
+QFORMER = QFormerConfig(
+    queries=5, width=24, layers=2, heads=2, mlp_width=48, max_tokens=40, dropout=0.0
+)
 SYSTEMS = {
+    "blip2": (
+        Blip2Answerer,
+        Blip2SystemConfig(encoder=ENCODER, qformer=QFORMER, language_model=GPT2),
+    ),
     "ekaid": (Ekaid, EkaidConfig(encoder=ENCODER, width=32, heads=2, words=24, dropout=0.0)),
     "plural": (
         Plural,

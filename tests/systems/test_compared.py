@@ -92,7 +92,7 @@ def system_encoder(name):
     return SYSTEMS[name][1].encoder
 
 
-@pytest.mark.parametrize("name", ["ekaid", "real"])
+@pytest.mark.parametrize("name", ["blip2", "ekaid", "real"])
 def test_one_image_alone_is_refused(name):
     row = samples()[0]
     one = replace(row, images=row.images[:1], boxes=row.boxes[:1], reports=row.reports[:1])
@@ -120,7 +120,7 @@ def test_token_losses_against_a_plain_computation():
 
 
 def test_answers_end_within_the_positions():
-    for name in ("real", "rgag", "plural"):
+    for name in ("blip2", "real", "rgag", "plural"):
         system = build(name).eval()
         with torch.no_grad():
             said = system.answer(batch(), DecodeConfig(beams=1, max_tokens=200))

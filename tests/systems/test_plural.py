@@ -40,7 +40,7 @@ def test_the_past_report_is_read_only_when_asked_for():
 
 def test_a_question_that_does_not_fit_its_slot_is_refused():
     long = replace(samples()[0], prefix="what has changed in the left lung area? " * 3)
-    with pytest.raises(ValueError, match="does not fit into 24: raise model.question_tokens"):
+    with pytest.raises(ValueError, match=r"does not fit into 24: raise model\.question_tokens"):
         build("plural").loss(batch([long]))
 
 
