@@ -16,9 +16,20 @@ ENCODER = (
 )
 GPT2 = "model.language_model={width: 16, layers: 1, heads: 2, positions: 96, dropout: 0.0}"
 DECODER = "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 48}"
+TEXT = "model.text={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 48}"
+QFORMER = (
+    "model.qformer={queries: 3, width: 16, layers: 2, heads: 2, mlp_width: 32, max_tokens: 48, "
+    "dropout: 0.0}"
+)
+PER_PAIR = {"global_contrastive", "regional_contrastive", "blip2"}  # their mean is over rows
+WRITES_NOTHING = {"global_contrastive", "regional_contrastive"}
 # The preset that builds each model, and what makes it small.
 TINY = {
     ("methods", "captioner"): ("pretrain-tiny", [ENCODER, "model.adapter_width=16", DECODER]),
+    ("methods", "global_contrastive"): ("pretrain-global-tiny", [ENCODER, TEXT]),
+    ("methods", "regional_contrastive"): ("pretrain-regional-tiny", [ENCODER, TEXT]),
+    ("methods", "blip2"): ("pretrain-blip2-tiny", [ENCODER, QFORMER, "model.embedding_width=8"]),
+    ("methods", "blip2_writer"): ("pretrain-blip2-writer-tiny", [ENCODER, QFORMER, GPT2]),
     ("systems", "prefix_lm"): ("diffvqa-tiny", [ENCODER, GPT2]),
     ("systems", "blip2"): (
         "diffvqa-blip2-tiny",
@@ -43,12 +54,12 @@ PLACES = (("carina", Box(0.4, 0.4, 0.6, 0.6)), ("right lung", Box(0.1, 0.1, 0.5,
 def build(table, name):
     preset, changes = TINY[table, name]
     config = load_config(preset, changes)
-    images = ("a",) if table == "methods" else ("a", "b")
+    images = (("a",), ("b",)) if table == "methods" else (("a", "b"),) * 2
     task = "cap" if table == "methods" else "diff_vqa"
     samples = [
         Sample(
-            f"{task}/{i}", task, images, "p", "what changed?", "", f" word {i}.",
-            boxes=(PLACES,) * len(images), reports=("a report",) * len(images),
+            f"{task}/{i}", task, images[i], "p", "what changed?", "", f" word {i}.",
+            PLACES[i][1], boxes=(PLACES,) * len(images[i]), reports=("a report",) * len(images[i]),
         )
         for i in range(2)
     ]  # fmt: skip
@@ -72,11 +83,13 @@ def test_every_name_imports(table):
 def test_one_step_lowers_the_loss_and_weights_round_trip(table, name, tmp_path):
     _, model, batch = build(table, name)
     assert isinstance(model, torch.nn.Module)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    rate = 1e-3 if name in PER_PAIR else 1e-2
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate)
     model.eval()
     before = model.loss(batch)["loss"]
     assert before.ndim == 0 and torch.isfinite(before)
-    assert model.weight(batch) == batch.loss_mask.sum().item()
+    targets = len(batch) if name in PER_PAIR else batch.loss_mask.sum().item()
+    assert model.weight(batch) == targets
     before.backward()
     optimizer.step()
     after = model.loss(batch)["loss"]
@@ -97,6 +110,10 @@ def test_answers_are_one_string_per_row(table, name):
     model.loss(batch)  # a blind system answers from what it was trained on
     model.eval()
     decode = config.decode.model_copy(update={"beams": 2, "max_tokens": 4})
+    if name in WRITES_NOTHING:
+        with pytest.raises(ValueError, match=f"{name} writes no text"):
+            model.answer(batch, decode)
+        return
     answers = model.answer(batch, decode)
     assert len(answers) == len(batch) and all(isinstance(text, str) for text in answers)
 

@@ -31,7 +31,11 @@ def check_heads(width: int, heads: int, what: str) -> None:
 
 
 class EncoderConfig(Config):
-    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1)."""
+    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1).
+
+    `foreign`: the architecture of another kind of encoder, as its config.json has it
+    (`lapse.models.pretrained.encoder_config_of` writes it); the sizes then describe that one.
+    """
 
     image_size: int = Field(448, ge=16)
     patch_size: int = Field(14, ge=1)
@@ -41,6 +45,7 @@ class EncoderConfig(Config):
     heads: int = Field(16, ge=1)
     mlp_width: int = Field(4304, ge=8)
     checkpoint_blocks: bool = False
+    foreign: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:

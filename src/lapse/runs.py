@@ -22,9 +22,10 @@ import yaml
 
 from lapse import registry
 from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
-from lapse.config import RunConfig, check_config, load_config
+from lapse.config import EncoderConfig, RunConfig, check_config, load_config
 from lapse.counted import counted_seed
 from lapse.loader import TrainingData
+from lapse.models.pretrained import read_encoder
 from lapse.models.token_table import TokenTable
 from lapse.text import Tokenizer
 from lapse.world import pick_device
@@ -187,18 +188,23 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     Raises:
         ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
     """
-    if config.init_model is not None:
-        return (begin_from(model, config, Path(config.init_model)),)
-    if config.stage == "pretrain":
-        return ()
     told = (str(model.origin),) if hasattr(model, "origin") else ()
+    if config.init_model is not None:
+        return (begin_from(model, config, Path(config.init_model)), *told)
     if not hasattr(model, "encoder"):
         if config.init_encoder is not None:
             raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
         return told
     if config.init_encoder is None:
+        if config.stage == "pretrain":
+            return told
         return ("encoder: random weights (init_encoder is not set)", *told)
     source = Path(config.init_encoder)
+    if not (source / CONFIG).is_file():
+        sizes = EncoderConfig.model_validate(config.model["encoder"])
+        found_there = read_encoder(config.init_encoder, sizes)
+        _take_encoder(model, found_there.state, config.init_encoder)
+        return (*found_there.told, *told)
     theirs, ours = read_config(source).model["encoder"], config.model["encoder"]
     different = [
         f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
@@ -211,7 +217,7 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     if found.checkpoint is None:
         raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
     weights = found.checkpoint.folder / MODEL
-    model.load_encoder(read_tensors(weights, "encoder."))
+    _take_encoder(model, read_tensors(weights, "encoder."), str(source))
     more = tuple(
         model.load_part(part, read_tensors(weights, f"{part}."))
         for part in getattr(model, "further_parts", ())
@@ -219,12 +225,22 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     return (f"encoder: from {source}, step {found.checkpoint.step}", *more, *told)
 
 
+def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
+    take = getattr(model, "load_encoder", model.encoder.load_state_dict)
+    try:
+        take(tensors)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the encoder of {source} does not fit: {' '.join(str(error).split())}"
+        ) from None
+
+
 def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
     """Give a new model all weights of an earlier run of the same model (training in stages).
 
     A class may also take parts of another model's run: its `inherits` names that model and the
-    prefixes of the tensors. The two runs may have kept different tokens: a token that both know keeps its row, a new one
-    keeps its random row. Returns one sentence that says how many.
+    prefixes of the tensors. The two runs may have kept different tokens: a token that both know
+    keeps its row, a new one its random row. Returns one sentence that says how many.
 
     Raises:
         ValueError: another system, other sizes, or no whole checkpoint.

@@ -142,7 +142,7 @@ class _Loop:
         self.stream, self.held_out = data.stream, data.held_out
         self.watch = HeldOut(data, config)
         self.total = self.stream.total_steps
-        self.names = ("loss", *(f"loss/{task.name}" for task in self.stream.table.tasks))
+        tasks = tuple(f"loss/{task.name}" for task in self.stream.table.tasks)
         self.window: dict[str, list[float]] = {}
         self.validation: dict[str, float] = {}
         self.start, log_size = 0, 0
@@ -164,6 +164,8 @@ class _Loop:
             self.start, log_size = found.checkpoint.step, int(state["metrics_bytes"])
             self.window, self.validation = state["window"], state["validation"]
             ears.say(f"resumed from step {self.start} of {folder}")
+        self.parts = tuple(f"loss/{part}" for part in getattr(self.model, "loss_parts", ()))
+        self.names = ("loss", *tasks, *self.parts)
         self.losses = _parallel(self.model, world)
         self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
 
@@ -217,6 +219,7 @@ class _Loop:
                     losses = self.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
+            found += [(part, losses[part].detach().float(), weight) for part in self.parts]
         norm = clip_gradients(self.model, self.config.optim.clip_norm)
         *values, norm_value = torch.stack([*(value for _, value, _ in found), norm]).tolist()
         sums = dict.fromkeys((*self.names, *(f"{name}#" for name in self.names)), 0.0)

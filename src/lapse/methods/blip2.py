@@ -47,6 +47,7 @@ class Blip2(Sighted):
     """
 
     config_class = Blip2Config
+    loss_parts = ("contrast", "matching", "generation")
 
     def __init__(self, config: Blip2Config, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, is_trained=config.train_encoder)
@@ -78,7 +79,7 @@ class Blip2(Sighted):
         texts = self._texts(batch)
         seen = self._seen(batch)
         similar = self.similarity(seen, texts)  # [B, B]
-        parts = {
+        parts = {  # as `loss_parts` names them
             "contrast": self._contrast(similar),
             "matching": self._matching(seen, texts, similar.detach(), text_keys(batch)),
             "generation": self._generation(seen, texts),

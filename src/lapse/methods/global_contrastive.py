@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lapse.batch import Batch, normalise, text_keys
 from lapse.config import DecodeConfig
-from lapse.models.encoder import VisionEncoder
+from lapse.models.any_encoder import build_encoder
 from lapse.models.method_options import GlobalContrastiveConfig
 from lapse.models.pooling import AttentionPool
 from lapse.models.sigmoid_loss import SigmoidLoss
@@ -40,7 +40,7 @@ class GlobalContrastive(nn.Module):
         super().__init__()
         self.config = config
         sizes = config.encoder
-        self.encoder = VisionEncoder(sizes)
+        self.encoder = build_encoder(sizes)
         self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
         self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
         self.contrast = SigmoidLoss(

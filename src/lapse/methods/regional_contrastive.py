@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lapse.batch import Batch, normalise, text_keys
 from lapse.config import DecodeConfig
-from lapse.models.encoder import VisionEncoder
+from lapse.models.any_encoder import build_encoder
 from lapse.models.method_options import RegionalContrastiveConfig
 from lapse.models.pooling import AttentionPool
 from lapse.models.roi_align import roi_align
@@ -45,7 +45,7 @@ class RegionalContrastive(nn.Module):
         self.config = config
         sizes = config.encoder
         self.side = sizes.image_size // sizes.patch_size
-        self.encoder = VisionEncoder(sizes)
+        self.encoder = build_encoder(sizes)
         self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
         self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
         self.contrast = SigmoidLoss(

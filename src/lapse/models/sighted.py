@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import EncoderConfig
-from lapse.models.encoder import VisionEncoder
+from lapse.models.any_encoder import build_encoder
 
 Own = TypeVar("Own", bound="Sighted")
 
@@ -28,7 +28,7 @@ class Sighted(nn.Module):
 
     def __init__(self, config: EncoderConfig, *, is_trained: bool) -> None:
         super().__init__()
-        self.encoder = VisionEncoder(config)
+        self.encoder = build_encoder(config)
         self.is_encoder_trained = is_trained
         self.encoder.requires_grad_(is_trained)
 
