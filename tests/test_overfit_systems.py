@@ -17,6 +17,7 @@ COUNT = 8
 # preset -> steps that are enough, and what else differs from the preset
 SYSTEMS = {
     "diffvqa-tiny": (250, []),
+    "diffvqa-blip2-tiny": (300, []),
     "diffvqa-ekaid-tiny": (250, []),
     "diffvqa-plural-tiny": (300, []),
     "diffvqa-real-tiny": (250, []),

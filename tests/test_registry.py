@@ -31,6 +31,10 @@ TINY = {
     ("methods", "blip2"): ("pretrain-blip2-tiny", [ENCODER, QFORMER, "model.embedding_width=8"]),
     ("methods", "blip2_writer"): ("pretrain-blip2-writer-tiny", [ENCODER, QFORMER, GPT2]),
     ("systems", "prefix_lm"): ("diffvqa-tiny", [ENCODER, GPT2]),
+    ("systems", "blip2"): (
+        "diffvqa-blip2-tiny",
+        [ENCODER, GPT2, "model.qformer={queries: 3, width: 16, layers: 2, heads: 2, mlp_width: 32}"],
+    ),
     ("systems", "real"): (
         "diffvqa-real-tiny",
         [ENCODER, ENCODER.replace("model.encoder", "model.residual"), GPT2],

@@ -14,6 +14,7 @@ from lapse import __version__
 from lapse.commands.answer import answer
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
+from lapse.commands.export import export
 from lapse.commands.predict import predict
 from lapse.commands.prepare import prepare
 from lapse.commands.simulate import simulate
@@ -38,6 +39,7 @@ for command in (
     evaluate,
     answer,
     table,
+    export,
     demo,
 ):
     app.command()(command)

@@ -34,6 +34,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "systems": {
         "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
+        "blip2": "lapse.systems.blip2:Blip2Answerer",
         "real": "lapse.systems.real:ReAL",
         "plural": "lapse.systems.plural:Plural",
         "rgag": "lapse.systems.rgag:ReportThenAnswer",
@@ -65,6 +66,7 @@ CONFIGS: dict[tuple[str, str], str] = {
     ("methods", "blip2_writer"): "lapse.models.method_options:Blip2WriterConfig",
     ("methods", "regional_contrastive"): "lapse.models.method_options:RegionalContrastiveConfig",
     ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
+    ("systems", "blip2"): "lapse.models.system_options:Blip2SystemConfig",
     ("systems", "real"): "lapse.models.system_options:RealConfig",
     ("systems", "plural"): "lapse.models.system_options:PluralConfig",
     ("systems", "rgag"): "lapse.models.system_options:RgagConfig",

@@ -181,9 +181,9 @@ def without_pretrained(config: RunConfig) -> RunConfig:
 
 
 def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
-    """Give a new stage-2 system the weights of an earlier run: `init_encoder` or `init_model`.
+    """Give a new model the weights of an earlier run: `init_encoder` or `init_model`.
 
-    Returns sentences that say where the weights of a stage-2 system come from.
+    Returns sentences that say where the weights come from.
 
     Raises:
         ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
@@ -216,9 +216,13 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     found = latest_valid(source)
     if found.checkpoint is None:
         raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
-    tensors = read_tensors(found.checkpoint.folder / MODEL, "encoder.")
-    _take_encoder(model, tensors, str(source))
-    return (f"encoder: from {source}, step {found.checkpoint.step}", *told)
+    weights = found.checkpoint.folder / MODEL
+    _take_encoder(model, read_tensors(weights, "encoder."), str(source))
+    more = tuple(
+        model.load_part(part, read_tensors(weights, f"{part}."))
+        for part in getattr(model, "further_parts", ())
+    )
+    return (f"encoder: from {source}, step {found.checkpoint.step}", *more, *told)
 
 
 def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
@@ -232,24 +236,36 @@ def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str
 
 
 def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
-    """Give a new model all weights of an earlier run of the same system (training in stages).
+    """Give a new model all weights of an earlier run of the same model (training in stages).
 
-    The two runs may have kept different tokens: a token that both know keeps its row, a new one
-    keeps its random row. Returns one sentence that says how many.
+    A class may also take parts of another model's run: its `inherits` names that model and the
+    prefixes of the tensors. The two runs may have kept different tokens: a token that both know
+    keeps its row, a new one its random row. Returns one sentence that says how many.
 
     Raises:
         ValueError: another system, other sizes, or no whole checkpoint.
     """
     theirs = read_config(source)
-    if theirs.model_name != config.model_name:
+    other, prefixes = getattr(model, "inherits", ("", ()))
+    if theirs.model_name not in {config.model_name, other}:
         raise ValueError(
             f"init_model {source} is a run of {theirs.model_name!r}, this is one of "
-            f"{config.model_name!r}: begin with a run of the same system"
+            f"{config.model_name!r}: begin with a run of the same model"
+            + (f" or of {other!r}" if other else "")
         )
     found = latest_valid(source)
     if found.checkpoint is None:
         raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
     tensors = read_tensors(found.checkpoint.folder / MODEL)
+    if theirs.model_name != config.model_name:
+        own = model.state_dict()
+        shared = {name: item for name, item in tensors.items() if name.startswith(prefixes)}
+        tensors = {**own, **{name: item for name, item in shared.items() if name in own}}
+        lacking = [n for n in own if n.startswith(prefixes) and n not in shared]
+        if lacking:
+            raise ValueError(
+                f"init_model {source} lacks {len(lacking)} tensors, first {lacking[0]}"
+            )
     kept = read_tokenizer(source).kept
     ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     told = ""

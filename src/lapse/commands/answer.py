@@ -9,7 +9,9 @@ import typer
 
 
 def answer(
-    run: Annotated[Path, typer.Argument(help="Run folder of stage 2.")],
+    model: Annotated[
+        str, typer.Argument(help="Stage-2 run folder, or a model folder; default: the small model.")
+    ] = "",
     reference: Annotated[Path, typer.Option(help="Earlier image: JPEG, PNG, DICOM.")] = ...,  # type: ignore[assignment]
     main_image: Annotated[Path, typer.Option("--main", help="Later image.")] = ...,  # type: ignore[assignment]
     question: Annotated[str, typer.Option(help="Default: what has changed ...?")] = "",
@@ -17,8 +19,15 @@ def answer(
     """Say what changed between two image files. Research use only."""
     from lapse.answer import answer_pair
     from lapse.grammar import QUESTION_CHANGED
-    from lapse.runs import open_run
+    from lapse.runs import CONFIG, open_run
 
-    said = answer_pair(open_run(run), reference, main_image, question or QUESTION_CHANGED)
-    for line in said.lines():
+    asked = question or QUESTION_CHANGED
+    if model and (Path(model) / CONFIG).is_file():
+        said = answer_pair(open_run(Path(model)), reference, main_image, asked)
+        lines = said.lines()
+    else:
+        from lapse.pretrained import load
+
+        lines = load(model or None).compare(reference, main_image, asked).lines()
+    for line in lines:
         typer.echo(line)

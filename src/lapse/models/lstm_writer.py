@@ -63,6 +63,9 @@ class LstmWriter(nn.Module):
         self.out = nn.Linear(width, words)
         self.dropout = nn.Dropout(dropout)
         self.begin = nn.Parameter(torch.zeros(words))
+        # Tied embeddings are small (0.02); normed, they are as large as an LSTM expects.
+        self.norm_word = nn.LayerNorm(words)
+        self.norm_out = nn.LayerNorm(words)
 
     def losses(
         self, graphs: Tensor, is_there: Tensor, answers: Tensor, is_target: Tensor, smoothing: float
@@ -113,7 +116,7 @@ class LstmWriter(nn.Module):
 
     def _step(self, word: Tensor, state: _State) -> tuple[_State, Tensor]:
         """One word of every row: [R, words] -> the next state and [R, words] before the table."""
-        word = self.dropout(word)
+        word = self.dropout(self.norm_word(word))
         share = state.is_there.to(word.dtype) / state.is_there.sum(1, keepdim=True)
         mean = torch.einsum("rgkd,rk->rd", state.graphs, share) / 3
         first = self.first(torch.cat([word, mean, state.second[0]], -1), state.first)
@@ -125,7 +128,7 @@ class LstmWriter(nn.Module):
         weights = self.weigh(first[0]).softmax(-1)  # [R, 3]
         now = (weights[..., None] * seen).sum(1)
         second = self.second(torch.cat([word, now, first[0]], -1), state.second)
-        out = self.out(self.dropout(torch.tanh(second[0])))
+        out = self.norm_out(self.out(self.dropout(second[0])))
         return _State(first, second, state.graphs, state.is_there), out
 
 

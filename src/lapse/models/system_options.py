@@ -10,7 +10,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lapse.config import Config, DecoderConfig, EncoderConfig, LanguageModelConfig
+from lapse.config import (
+    Config,
+    DecoderConfig,
+    EncoderConfig,
+    LanguageModelConfig,
+    check_heads,
+)
+from lapse.models.method_options import QFormerConfig
 
 
 class BlindConfig(Config):
@@ -26,22 +33,17 @@ class BlindConfig(Config):
 
 
 class Blip2SystemConfig(Config):
-    """BLIP-2's second stage (Li et al., 2023): queries instead of all visual tokens."""
+    """BLIP-2 (Li et al., 2023b) on difference questions: queries instead of all visual tokens.
+
+    `train_language_model` False keeps GPT-2 frozen, as published; it then needs `weights`.
+    """
 
     encoder: EncoderConfig = EncoderConfig()
+    qformer: QFormerConfig = QFormerConfig()
     language_model: LanguageModelConfig = LanguageModelConfig()
-    queries: int = Field(32, ge=1)
-    query_width: int = Field(768, ge=8)
-    query_layers: int = Field(12, ge=1)
-    query_heads: int = Field(12, ge=1)
     label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
     train_encoder: bool = False
     train_language_model: bool = True
-
-    @model_validator(mode="after")
-    def _divides(self) -> Blip2SystemConfig:
-        _check_heads(self.query_width, self.query_heads, "queries")
-        return self
 
 
 class RealConfig(Config):
@@ -114,10 +116,5 @@ class EkaidConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> EkaidConfig:
-        _check_heads(self.width, self.heads, "graph")
+        check_heads(self.width, self.heads, "graph")
         return self
-
-
-def _check_heads(width: int, heads: int, what: str) -> None:
-    if width % heads:
-        raise ValueError(f"{what}: {heads} heads do not divide width {width}")
