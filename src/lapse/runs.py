@@ -257,6 +257,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
     if found.checkpoint is None:
         raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
     tensors = read_tensors(found.checkpoint.folder / MODEL)
+    what, handed = "model", set(tensors)
     if theirs.model_name != config.model_name:
         own = model.state_dict()
         shared = {name: item for name, item in tensors.items() if name.startswith(prefixes)}
@@ -266,12 +267,13 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
             raise ValueError(
                 f"init_model {source} lacks {len(lacking)} tensors, first {lacking[0]}"
             )
+        what, handed = " and ".join(part.rstrip(".") for part in prefixes), set(shared)
     kept = read_tokenizer(source).kept
     ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     told = ""
     for name, part in model.named_modules():
         key = f"{name}.weight"
-        if isinstance(part, TokenTable) and key in tensors:
+        if isinstance(part, TokenTable) and key in handed:
             rows = part.row_of[ids]
             own = part.weight.detach().clone()
             if own.shape[1:] == tensors[key].shape[1:]:
@@ -284,7 +286,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
         raise ValueError(
             f"the model of {source} does not fit this one: {' '.join(str(error).split())}"
         ) from None
-    return f"model: from {source}, step {found.checkpoint.step}{told}"
+    return f"{what}: from {source}, step {found.checkpoint.step}{told}"
 
 
 def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:
