@@ -65,9 +65,10 @@ def main() -> None:
             hits[depth] += float(is_right.gather(1, order[:, :depth]).any(dim=1).sum())
         guess += float(is_right.float().mean(dim=1).sum())
         total += len(rows)
+    first, fifth = hits[1] / total, hits[5] / total
     print(
         f"{run.config.name} step {run.step}: {total} held-out rows in pools of {asked.pool}: "
-        f"recall@1 {hits[1] / total:.3f} (a guess {guess / total:.3f}), recall@5 {hits[5] / total:.3f}"
+        f"recall@1 {first:.3f} (a guess {guess / total:.3f}), recall@5 {fifth:.3f}"
     )
 
 

@@ -21,9 +21,8 @@ QFORMER = (
     "model.qformer={queries: 3, width: 16, layers: 2, heads: 2, mlp_width: 32, max_tokens: 48, "
     "dropout: 0.0}"
 )
-PER_PAIR = {
-    ("methods", name) for name in ("global_contrastive", "regional_contrastive", "blip2")
-}  # their mean is over rows
+# Methods whose mean loss is over rows, not over tokens.
+PER_PAIR = {("methods", name) for name in ("global_contrastive", "regional_contrastive", "blip2")}
 WRITES_NOTHING = {"global_contrastive", "regional_contrastive"}
 # The preset that builds each model, and what makes it small.
 TINY = {

@@ -257,6 +257,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
     if found.checkpoint is None:
         raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
     tensors = read_tensors(found.checkpoint.folder / MODEL)
+    what = "model"
     is_other = theirs.model_name != config.model_name
     if is_other:
         own = model.state_dict()
@@ -266,6 +267,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
                 f"init_model {source} lacks {len(lacking)} tensors, first {lacking[0]}"
             )
         tensors = {n: tensors[n] for n in own if n.startswith(prefixes)}
+        what = " and ".join(part.rstrip(".") for part in prefixes)
     kept = read_tokenizer(source).kept
     ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     told = ""
@@ -284,7 +286,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
         raise ValueError(
             f"the model of {source} does not fit this one: {' '.join(str(error).split())}"
         ) from None
-    return f"model: from {source}, step {found.checkpoint.step}{told}"
+    return f"{what}: from {source}, step {found.checkpoint.step}{told}"
 
 
 def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:

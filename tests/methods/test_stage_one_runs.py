@@ -103,6 +103,23 @@ def test_blip2_logs_its_three_parts(runs):
     assert sum(parts) == pytest.approx(line["loss"], rel=1e-5) == line["loss/cap"]
 
 
+def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path):
+    """Encoder and Q-Former are handed over, whatever words either run keeps."""
+    changes = [f"init_model={runs / 'pretrain-blip2-tiny'}", "data.limit=3", "loop.steps=1"]
+    said = []
+    train(config("pretrain-blip2-writer-tiny", *changes), data, tmp_path / "run", say=said.append)
+    assert f"encoder and qformer: from {runs / 'pretrain-blip2-tiny'}, step 4" in said
+    first = open_run(runs / "pretrain-blip2-tiny", "cpu").model
+    second = open_run(tmp_path / "run", "cpu").model
+    for name, value in second.encoder.state_dict().items():  # frozen: exactly as handed over
+        assert torch.equal(value, first.encoder.state_dict()[name])
+    apart = (second.qformer.queries - first.qformer.queries).abs().max()
+    assert 0 < apart < 2e-3  # one step away from what was handed over
+    with pytest.raises(ValueError, match=r"init_model .* is a run of 'global_contrastive'"):
+        other = f"init_model={runs / 'pretrain-global-tiny'}"
+        train(config("pretrain-blip2-writer-tiny", other), data, tmp_path / "wrong")
+
+
 def test_what_writes_no_text_is_not_asked_twice(data, runs):
     for preset in ("pretrain-global-tiny", "pretrain-regional-tiny"):
         with pytest.raises(ValueError, match="writes no text"):
