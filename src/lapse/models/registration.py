@@ -7,7 +7,8 @@ Legend: B pairs  S image side
 "shift" is phase correlation (Kuglin and Hines, 1975) by PyTorch's FFT, for a whole batch at
 once and on the images' device; tests compare it with scikit-image's. "flow" is the iterative
 Lucas-Kanade optical flow of scikit-image (extra "registration"), which also follows breathing.
-What enters at a border is not a change: there the residual is zero.
+A shift after which more is left than before is not believed. What enters at a border is not a
+change: there the residual is zero.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def residual(reference: Tensor, main: Tensor, by: str, max_shift: float) -> Tens
     if by == "none":
         return (main - reference) / 2
     if by == "shift":
-        moved, is_seen = shifted(reference, phase_shift(reference, main, max_shift))
+        moved, is_seen = _helpful_shift(reference, main, max_shift)
     elif by == "flow":
         moved, is_seen = _along_flow(reference, main)
     else:
@@ -60,6 +61,14 @@ def phase_shift(reference: Tensor, main: Tensor, max_shift: float) -> Tensor:
     allowed = is_near[:, None] & is_near[None, :]
     best = peak.masked_fill(~allowed, -torch.inf).flatten(1).argmax(1)
     return torch.stack([steps[best // side], steps[best % side]], dim=1).round().long()
+
+
+def _helpful_shift(reference: Tensor, main: Tensor, max_shift: float) -> tuple[Tensor, Tensor]:
+    """The shifted reference, or the reference as it is where the shift makes matters worse."""
+    moved, is_seen = shifted(reference, phase_shift(reference, main, max_shift))
+    left = ((main - moved).abs() * is_seen).sum((1, 2)) / is_seen.sum((1, 2))
+    is_better = (left < (main - reference).abs().mean((1, 2)))[:, None, None]
+    return torch.where(is_better, moved, reference), is_seen | ~is_better
 
 
 def shifted(images: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
