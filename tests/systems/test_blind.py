@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lapse.answer import answer_pair
 from lapse.baselines import CONSTANT, blind_rows
 from lapse.batch import collate, encode_sample
 from lapse.config import load_config
@@ -10,6 +11,7 @@ from lapse.counted import counted_index
 from lapse.data.store import open_store
 from lapse.models.system_options import BlindConfig
 from lapse.predict import predict
+from lapse.runs import open_run
 from lapse.systems.blind import Remembered
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.train import train
@@ -79,3 +81,5 @@ def test_the_trained_constant_is_the_constant_of_the_blind_rows(tmp_path):
     said = list(predict(tmp_path / "run", data, "test"))
     rows = blind_rows(open_store(data), said)
     assert [item.prediction for item in said] == [item.prediction for item in rows[CONSTANT]]
+    with pytest.raises(ValueError, match="'blind', which reads no image"):
+        answer_pair(open_run(tmp_path / "run"), tmp_path / "a.png", tmp_path / "b.png")
