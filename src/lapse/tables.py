@@ -51,7 +51,8 @@ class RowSpec(Config):
 class TableSpec(Config):
     """A table: rows, columns ("task/score"), and how the tiny scale is shorter.
 
-    `kind` "cases" shows answers to a few test pairs instead of scores (Table 3).
+    `kind` "cases" shows answers to a few test pairs instead of scores (Table 3). `floor` is a row
+    that every other should beat, such as a random answer; the page names those that do not.
     """
 
     title: str
@@ -60,6 +61,7 @@ class TableSpec(Config):
     tasks: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, str] = Field(default_factory=dict)
     ours: str
+    floor: str = ""
     cases: int = Field(3, ge=1)
     tiny: Changes = Field(default_factory=dict)
     tiny_limit: int = Field(96, ge=1)
@@ -70,8 +72,9 @@ class TableSpec(Config):
         keys = [row.key for row in self.rows]
         if len(set(keys)) < len(keys):
             raise ValueError(f"rows {keys} are not all different: give each row its own key")
-        if self.ours not in keys:
-            raise ValueError(f"ours is {self.ours!r}, the rows are {', '.join(keys)}")
+        for what, key in (("ours", self.ours), ("floor", self.floor)):
+            if key not in keys and (what == "ours" or key):
+                raise ValueError(f"{what} is {key!r}, the rows are {', '.join(keys)}")
         for row in self.rows:
             unknown = sorted(row.printed.keys() - self.columns.keys())
             if unknown:

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lapse.harness.page import as_csv, show
+from lapse.harness.page import as_csv, below_the_floor, show
 from lapse.harness.results import RowResult, cells, holm, paired_p
 from lapse.tables import RowSpec, TableSpec
 from lapse.types import Score
@@ -44,8 +44,19 @@ def test_seeds_are_averaged_and_their_range_is_kept():
     cell = cells([row("ours", [0.0] * 8, [1.0] * 8)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
     assert (cell.value, cell.low_seed, cell.high_seed) == (0.5, 0.0, 1.0)
     assert (cell.low, cell.high) == (0.1, 0.9)
-    assert show(cell) == "0.500 [0.100, 0.900] {0.000 to 1.000}"
+    assert show(cell) == "[0.100, 0.900] {0.000 to 1.000}"
     assert show(None) == "-"
+
+
+def test_rows_below_the_floor_are_named():
+    rows = [row("ours", [0.5] * 8), row("low", [0.1] * 8), row("random", [0.2] * 8)]
+    spec = TableSpec(
+        title="T", section="0", tasks=("diff_vqa",), columns={"x": "diff_vqa/x"}, ours="ours",
+        floor="random", rows=tuple(item.row for item in rows),
+    )  # fmt: skip
+    found = cells(rows, ["diff_vqa/x"], "ours")
+    assert below_the_floor(spec, rows, found) == ["LOW is not above RANDOM in x."]
+    assert below_the_floor(spec.model_copy(update={"floor": ""}), rows, found) == []
 
 
 def test_rows_that_did_not_run_have_no_cell():

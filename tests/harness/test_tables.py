@@ -90,6 +90,7 @@ def test_only_keeps_ours_to_compare_with():
     ("changes", "message"),
     [
         ({"ours": "us"}, "ours is 'us', the rows are ours"),
+        ({"floor": "random"}, "floor is 'random', the rows are ours"),
         ({"columnz": {}}, "columnz: unknown key"),
         ({"columns": {}}, None),
     ],

@@ -30,19 +30,18 @@ def write_scores_table(
     found = cells(rows, list(spec.columns.values()), spec.ours) if spec.ours in known else {}
     stem.parent.mkdir(parents=True, exist_ok=True)
     _write(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, found))
-    tables = [_scores(spec, rows, found), _sizes(rows)]
-    notes = _notes(spec, rows)
+    tables = [_scores(spec, rows, found), _intervals(spec, rows, found), _sizes(rows)]
+    notes = [*_notes(spec, rows), *below_the_floor(spec, rows, found)]
     _write(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = [
-        Chart(
-            "Held-out loss of each row's last run",
-            tuple(Curve(row.row.name, row.curve, is_held_out=True) for row in rows if row.curve),
-        )
+        Chart(row.row.name, (Curve("held-out loss of the last run", row.curve, is_held_out=True),))
+        for row in rows
+        if row.curve
     ]
     page = Page(
         spec.title,
         tuple(notes),
-        charts=tuple(chart for chart in charts if chart.curves),
+        charts=tuple(charts),
         tables=tuple(tables),
         provenance=facts,
     )
@@ -142,23 +141,46 @@ def as_markdown(
 def _scores(
     spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
 ) -> Table:
+    is_printed = {title: any(title in row.printed for row in spec.rows) for title in spec.columns}
     columns = ["row"]
     for title in spec.columns:
-        columns += [title, "printed"]
+        columns += [title, "printed"] if is_printed[title] else [title]
     body = []
     for row in rows:
         line = [row.row.name]
         for title, column in spec.columns.items():
-            line.append(show(found.get(row.row.key, {}).get(column)))
-            printed = row.row.printed.get(title)
-            line.append("" if printed is None else f"{printed:.3f}")
+            cell = found.get(row.row.key, {}).get(column)
+            line.append("-" if cell is None else f"{cell.value:.3f}")
+            if is_printed[title]:
+                printed = row.row.printed.get(title)
+                line.append("" if printed is None else f"{printed:.3f}")
         body.append(tuple(line))
-    (ours,) = [row.name for row in spec.rows if row.key == spec.ours]
+    note = 'Measured here; "printed" is the number of the paper. Means over the seeds.'
+    return Table(spec.title, tuple(columns), tuple(body), note, marked=(_ours(spec),))
+
+
+def _intervals(
+    spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
+) -> Table:
+    body = [
+        (
+            row.row.name,
+            *(show(found.get(row.row.key, {}).get(column)) for column in spec.columns.values()),
+        )
+        for row in rows
+        if not row.reason
+    ]
     note = (
-        "Ours (here) beside the number that the paper prints. [95% interval over patients]; "
-        "{lowest to highest seed}; p: paired test against ours by patient, Holm over the rows."
+        "[95% interval over patients]; {lowest to highest seed}; p: paired test against ours, "
+        "whole patients exchanged, Holm over the rows of a column."
     )
-    return Table(spec.title, tuple(columns), tuple(body), note, marked=(ours,))
+    title = "Intervals, and tests against ours"
+    return Table(title, ("row", *spec.columns), tuple(body), note, marked=(_ours(spec),))
+
+
+def _ours(spec: TableSpec) -> str:
+    (name,) = [row.name for row in spec.rows if row.key == spec.ours]
+    return name
 
 
 def _sizes(rows: Sequence[RowResult]) -> Table:
@@ -183,18 +205,37 @@ def _notes(spec: TableSpec, rows: Sequence[RowResult]) -> list[str]:
     return notes
 
 
+def below_the_floor(
+    spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
+) -> list[str]:
+    """A sentence for each row that is not above the floor in some column."""
+    floor = found.get(spec.floor, {})
+    notes = []
+    for row in rows:
+        own = found.get(row.row.key, {})
+        low = [
+            title
+            for title, column in spec.columns.items()
+            if column in own and column in floor and own[column].value <= floor[column].value
+        ]
+        if low and row.row.key != spec.floor:
+            (name,) = [item.name for item in spec.rows if item.key == spec.floor]
+            notes.append(f"{row.row.name} is not above {name} in {', '.join(low)}.")
+    return notes
+
+
 def show(cell: Cell | None) -> str:
-    """ "0.412 [0.380, 0.441] {0.40 to 0.42} p 0.030", each part where it is known."""
+    """ "[0.380, 0.441] {0.400 to 0.420} p 0.030", each part where it is known, else "-"."""
     if cell is None:
         return "-"
-    parts = [f"{cell.value:.3f}"]
+    parts = []
     if cell.low is not None and cell.high is not None:
         parts.append(f"[{cell.low:.3f}, {cell.high:.3f}]")
     if cell.low_seed != cell.high_seed:
         parts.append(f"{{{cell.low_seed:.3f} to {cell.high_seed:.3f}}}")
     if cell.p is not None:
         parts.append(f"p {cell.p:.3f}")
-    return " ".join(parts)
+    return " ".join(parts) or "-"
 
 
 def show_sizes(sizes: Sequence[tuple[int, int]]) -> str:
