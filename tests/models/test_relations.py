@@ -114,9 +114,13 @@ def test_region_features_read_the_place_of_the_box():
     assert regions.is_there.tolist() == [[True, True, False]]
 
 
-def test_an_image_without_boxes_is_one_clear_sentence():
-    with pytest.raises(ValueError, match="image 1 of the batch has no box of the 29"):
-        regions_of([{"carina": Box(0, 0, 1, 1)}, {}], REGIONS, "cpu")
+def test_an_image_without_boxes_shows_every_region_as_the_whole_image():
+    found = regions_of([{"carina": Box(0.1, 0.1, 0.2, 0.2)}, {}], REGIONS, "cpu")
+    assert found.is_there.sum(1).tolist() == [1, 29]
+    assert torch.equal(found.boxes[1], torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(29, 4))
+
+
+def test_a_sample_that_carries_no_boxes_is_one_clear_sentence():
     bare = Sample("x/1", "diff_vqa", ("a", "b"), "p", "q", "", " a")
     with pytest.raises(ValueError, match="sample x/1 carries no boxes"):
         named_boxes([bare], torch.tensor([[0, 1]]))

@@ -59,19 +59,14 @@ def regions_of(
 ) -> Regions:
     """Named boxes of each image as tensors, in the order of `names`.
 
-    Raises:
-        ValueError: an image has none of these regions.
+    An image without a single box (its scene graph is missing) shows every region as the whole
+    image, so that it can be answered; such pairs are not trained on (the tasks leave them out).
     """
     rows, there = [], []
-    for index, found in enumerate(boxes):
-        if not any(name in found for name in names):
-            raise ValueError(
-                f"image {index} of the batch has no box of the {len(names)} anatomical regions: "
-                "this system reads annotated boxes; use a store made from Chest ImaGenome and "
-                "the task diff_vqa_boxes or diff_vqa_reports"
-            )
+    for found in boxes:
         places = [found.get(name) for name in names]
-        there.append([place is not None for place in places])
+        is_bare = not any(places)
+        there.append([is_bare or place is not None for place in places])
         rows.append(
             [
                 [0.0, 0.0, 1.0, 1.0]

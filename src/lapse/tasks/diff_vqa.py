@@ -14,7 +14,6 @@ progression   MS-CXR-T, for evaluation: the difference question again, whose tru
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from lapse.types import Box, Pair, Sample, Study
 
@@ -32,6 +31,7 @@ class DiffVqa:
     records = "pairs"
 
     categories: tuple[str, ...] = ("difference",)
+    carries: tuple[str, ...] = ()  # further fields of its samples
 
     def __init__(self, num_bins: int) -> None:
         self.num_bins = num_bins
@@ -43,6 +43,9 @@ class DiffVqa:
         studies: tuple[Study, ...] = (record.main,)
         if record.category in PAIRED:
             studies = (record.reference, record.main)
+        boxes, reports = self._boxes(studies), self._reports(studies)
+        if record.split == "train" and boxes and not all(boxes):
+            return  # nothing to learn from; other splits keep it, so that all answer the same
         yield Sample(
             id=f"{self.name}/{record.id}",
             task=self.name,
@@ -51,35 +54,37 @@ class DiffVqa:
             prefix=record.question,
             given="",
             answer=f" {record.answer.strip()}",
-            **self.more(studies),
+            boxes=boxes,
+            reports=reports,
         )
 
-    def more(self, _: tuple[Study, ...]) -> dict[str, Any]:
-        """Further fields of a sample; none here."""
-        return {}
+    def _boxes(self, studies: tuple[Study, ...]) -> tuple[tuple[tuple[str, Box], ...], ...]:
+        if "boxes" not in self.carries:
+            return ()
+        return tuple(
+            tuple((place.name, place.box) for place in study.regions if place.box is not None)
+            for study in studies
+        )
+
+    def _reports(self, studies: tuple[Study, ...]) -> tuple[str, ...]:
+        if "reports" not in self.carries:
+            return ()
+        return tuple(" ".join(study.report.split()) for study in studies)
 
 
 class DiffVqaBoxes(DiffVqa):
-    """diff_vqa whose samples carry the boxes of both images' anatomy."""
+    """diff_vqa whose samples carry the boxes of both images' anatomy.
 
-    def more(self, studies: tuple[Study, ...]) -> dict[str, Any]:
-        """The boxes."""
-        return {"boxes": tuple(_boxes(study) for study in studies)}
+    A training pair with an image that has no box is left out, and counted as such.
+    """
+
+    carries = ("boxes",)
 
 
 class DiffVqaReports(DiffVqa):
     """diff_vqa whose samples carry both images' boxes and reports; the reports only teach."""
 
-    def more(self, studies: tuple[Study, ...]) -> dict[str, Any]:
-        """Boxes and reports."""
-        return {
-            "boxes": tuple(_boxes(study) for study in studies),
-            "reports": tuple(" ".join(study.report.split()) for study in studies),
-        }
-
-
-def _boxes(study: Study) -> tuple[tuple[str, Box], ...]:
-    return tuple((place.name, place.box) for place in study.regions if place.box is not None)
+    carries = ("boxes", "reports")
 
 
 class Vqa(DiffVqa):
