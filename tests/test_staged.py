@@ -2,21 +2,27 @@
 
 import pytest
 import torch
-from tiny_store import write
 
 from lapse.config import check_config, load_config
 from lapse.runs import begin_from, build_model, load_pretrained, open_run, read_tokenizer
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.train import train
+from tiny_store import write
 
 ENCODER = {
     "image_size": 32, "patch_size": 16, "channels": 1, "width": 16, "layers": 1, "heads": 2,
     "mlp_width": 32,
 }  # fmt: skip
 QFORMER = {"queries": 3, "width": 16, "layers": 2, "heads": 2, "mlp_width": 32, "max_tokens": 96}
-SHORT = [f"model.encoder={ENCODER}", "loop.steps=2", "loop.batch_size=4", "loop.validate_samples=4"]
-PLURAL = [*SHORT, "model.layers=1",
-          "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 96}"]  # fmt: skip
+SHORT = [
+    f"model.encoder={ENCODER}",
+    *("loop.steps=2", "loop.batch_size=4", "loop.validate_samples=4"),
+]
+PLURAL = [
+    *SHORT,
+    "model.layers=1",
+    "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 96}",
+]
 
 
 @pytest.fixture(scope="module")

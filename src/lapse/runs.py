@@ -257,31 +257,31 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
     if found.checkpoint is None:
         raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
     tensors = read_tensors(found.checkpoint.folder / MODEL)
-    what, handed = "model", set(tensors)
-    if theirs.model_name != config.model_name:
+    what = "model"
+    is_other = theirs.model_name != config.model_name
+    if is_other:
         own = model.state_dict()
-        shared = {name: item for name, item in tensors.items() if name.startswith(prefixes)}
-        tensors = {**own, **{name: item for name, item in shared.items() if name in own}}
-        lacking = [n for n in own if n.startswith(prefixes) and n not in shared]
+        lacking = [n for n in own if n.startswith(prefixes) and n not in tensors]
         if lacking:
             raise ValueError(
                 f"init_model {source} lacks {len(lacking)} tensors, first {lacking[0]}"
             )
-        what, handed = " and ".join(part.rstrip(".") for part in prefixes), set(shared)
+        tensors = {n: tensors[n] for n in own if n.startswith(prefixes)}
+        what = " and ".join(part.rstrip(".") for part in prefixes)
     kept = read_tokenizer(source).kept
     ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     told = ""
     for name, part in model.named_modules():
         key = f"{name}.weight"
-        if isinstance(part, TokenTable) and key in handed:
+        if isinstance(part, TokenTable) and key in tensors:
             rows = part.row_of[ids]
-            own = part.weight.detach().clone()
-            if own.shape[1:] == tensors[key].shape[1:]:
-                own[rows[rows >= 0]] = tensors[key][rows >= 0]
-                tensors[key] = own
-                told = f", {int((rows >= 0).sum())} of {len(own)} tokens known to it"
+            table = part.weight.detach().clone()
+            if table.shape[1:] == tensors[key].shape[1:]:
+                table[rows[rows >= 0]] = tensors[key][rows >= 0]
+                tensors[key] = table
+                told = f", {int((rows >= 0).sum())} of {len(table)} tokens known to it"
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(tensors, strict=not is_other)
     except RuntimeError as error:
         raise ValueError(
             f"the model of {source} does not fit this one: {' '.join(str(error).split())}"

@@ -4,12 +4,12 @@ import csv
 from contextlib import contextmanager
 
 import pytest
-from tiny_store import write
 from typer.testing import CliRunner
 
 from lapse.cli import app
 from lapse.harness.run import TableOptions, open_stores, run_table
 from lapse.tables import TableSpec
+from tiny_store import write
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "

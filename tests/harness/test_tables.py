@@ -1,4 +1,4 @@
-"""A table as a plan: equal runs are one, seeds change the last run only, what is missing is said."""
+"""A table as a plan: equal runs are one, seeds change the last run, what is missing is said."""
 
 from pathlib import Path
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny_store import write
 
 from lapse.baselines import CONSTANT, blind_rows
 from lapse.batch import collate, encode_sample
@@ -15,6 +14,7 @@ from lapse.systems.blind import Remembered
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.train import train
 from lapse.types import Sample
+from tiny_store import write
 
 WORDS = ["edema", "hernia", "fracture"]
 TOKENIZER = Tokenizer(trimmed_ids([f"what changed? {word}." for word in WORDS]))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from compared import SYSTEMS, TOKENIZER, batch, build, samples
+from compared import SYSTEMS, batch, build, samples
 
 from lapse.config import DecodeConfig
 from lapse.models.encoder import VisionEncoder
@@ -53,12 +53,12 @@ def test_it_sees_both_images_and_their_order(name):
             other = found.images.clone()
             row = found.image_index[0, column]
             other[row] = 255 - other[row]
-            assert abs(system.loss(replace(found, images=other))["nll"] - before) > 1e-6
+            assert abs(system.loss(replace(found, images=other))["nll"] - before) > 0
         one = samples()[0]
         swapped = replace(
             one, images=one.images[::-1], boxes=one.boxes[::-1], reports=one.reports[::-1]
         )
-        assert abs(system.loss(batch([swapped]))["nll"] - before) > 1e-6
+        assert abs(system.loss(batch([swapped]))["nll"] - before) > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,8 +120,14 @@ def test_token_losses_against_a_plain_computation():
 
 
 def test_answers_end_within_the_positions():
+    differs = []
     for name in ("blip2", "real", "rgag", "plural"):
         system = build(name).eval()
         with torch.no_grad():
-            said = system.answer(batch(), DecodeConfig(beams=1, max_tokens=200))
-        assert all(len(TOKENIZER.encode(text)) <= 80 for text in said)
+            said = [
+                system.answer(batch(), DecodeConfig(beams=1, max_tokens=longest))
+                for longest in (8, 64, 200)
+            ]
+        assert said[1] == said[2]  # there is no place behind the 64th
+        differs.append(said[0] != said[1])
+    assert any(differs)
