@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from lapse.begin import begin_from, load_pretrained
 from lapse.config import check_config, load_config
-from lapse.runs import begin_from, build_model, load_pretrained, open_run, read_tokenizer
+from lapse.runs import build_model, open_run, read_tokenizer
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.train import train
 from tiny_store import write

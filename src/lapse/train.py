@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.batch import Batch
+from lapse.begin import load_pretrained
 from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed
@@ -43,7 +44,6 @@ from lapse.runs import (
     check_same_run,
     describe,
     is_run,
-    load_pretrained,
     read_tokenizer,
     without_pretrained,
     write_run,
