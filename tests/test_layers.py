@@ -13,7 +13,7 @@ LAYERS = (
     ("methods", "systems", "samples", "baselines"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
-    ("watch", "beginnings"),
+    ("watch", "begin"),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
     ("answer", "harness", "web", "terminal"),
     ("pretrained", "demo"),

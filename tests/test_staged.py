@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lapse.beginnings import begin_from, load_pretrained
+from lapse.begin import begin_from, load_pretrained
 from lapse.config import check_config, load_config
 from lapse.runs import build_model, open_run, read_tokenizer
 from lapse.text import Tokenizer, trimmed_ids

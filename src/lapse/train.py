@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.batch import Batch
-from lapse.beginnings import load_pretrained
+from lapse.begin import load_pretrained
 from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed

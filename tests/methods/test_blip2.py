@@ -125,6 +125,29 @@ def test_evaluation_does_not_depend_on_chance():
     assert torch.equal(one, method.loss(found)["loss"])
 
 
+def test_under_bf16_the_losses_are_fp32_and_close():
+    method, found = model().eval(), batch(reports())
+    exact = method.loss(found)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = method.loss(found)
+        answers = method.answer(found, DecodeConfig(beams=2, max_tokens=3))
+    assert len(answers) == 4
+    for name, value in losses.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(exact[name].item(), rel=0.05), name
+
+
+def test_a_text_ends_where_the_positions_end():
+    method = model().eval()
+
+    def written(max_tokens):
+        decode = DecodeConfig(beams=1, max_tokens=max_tokens)
+        return method.answer(batch(reports()[:1]), decode)[0]
+
+    room = QFORMER.max_tokens  # [DEC] takes a place, and the last token needs none
+    assert written(60) == written(room) != written(room - 1)
+
+
 def test_several_texts_of_one_image_are_refused():
     with pytest.raises(ValueError, match="8 texts speak of 4 images: BLIP-2 wants one report"):
         model().loss(batch(regions()))

@@ -80,3 +80,12 @@ def test_it_finds_the_phrase_of_each_region():
         best = (method.image_vectors(found) @ method.text_vectors(found).t()).argmax(1)
     assert loss < 0.2
     assert torch.equal(keys[best], keys)
+
+
+def test_under_bf16_the_loss_is_fp32_and_close():
+    method, found = model().eval(), batch(regions())
+    exact = method.loss(found)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(found)["loss"]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)

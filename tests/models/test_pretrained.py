@@ -105,6 +105,12 @@ def test_other_sizes_name_both(siglip):
         read_encoder(str(siglip), TINY.model_copy(update={"width": 48}))
 
 
+def test_a_stem_of_convolutions_cannot_take_patches(siglip):
+    config = TINY.model_copy(update={"stem": "conv"})
+    with pytest.raises(ValueError, match=r"stem is 'conv': set it to patch"):
+        read_encoder(str(siglip), config)
+
+
 def test_other_pixels_are_refused(siglip, tmp_path):
     SiglipModel.from_pretrained(siglip).save_pretrained(tmp_path)
     scale = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}

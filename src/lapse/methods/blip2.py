@@ -201,8 +201,9 @@ class _Writer:
             order = torch.arange(opened, device=tokens.device)
             order = order.repeat_interleave(len(tokens) // opened)
         self.past = tuple((key[order], value[order]) for key, value in self.past)
+        has_no_place = self.place >= self.method.text.max_tokens
         logits = self._next(self.method.text.one(tokens, self.place))
-        is_full = torch.full_like(tokens, self.place >= self.method.text.max_tokens).bool()
+        is_full = torch.full_like(tokens, has_no_place, dtype=torch.bool)
         return end_where(is_full, logits, self.end)
 
     def _next(self, x: Tensor) -> Tensor:

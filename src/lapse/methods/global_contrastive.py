@@ -6,7 +6,9 @@ Legend: U images  B rows  E width of the common space (that of the encoder)
                                                             +--> sigmoid loss
     report --text encoder--> its end token --------> [B, E] --+
 
-SigLIP (Zhai et al., 2023) on our images and texts. Only the encoder goes on to stage 2.
+SigLIP (Zhai et al., 2023) on our images and texts. Every text of all ranks is a negative, but only
+within a micro-batch: with `loop.accumulate` a step contrasts within each of its parts. Only the
+encoder goes on to stage 2.
 """
 
 from __future__ import annotations

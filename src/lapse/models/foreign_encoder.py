@@ -27,7 +27,7 @@ Scale = tuple[tuple[float, ...], tuple[float, ...]]
 # What does not change the computation, left out of the configuration.
 UNREAD = (
     "architectures", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "id2label",
-    "label2id", "problem_type", "num_labels",
+    "label2id", "problem_type", "num_labels", "auto_map",
 )  # fmt: skip
 
 

@@ -71,6 +71,10 @@ def read_encoder(source: str, config: EncoderConfig) -> EncoderWeights:
     if kind not in SIGLIP:
         known = ", ".join((*SIGLIP, *KINDS))
         raise ValueError(f"{source} is a {kind!r}: the encoders that can be read are {known}")
+    if config.stem != "patch":
+        raise ValueError(
+            f"{source} reads patches, model.encoder.stem is {config.stem!r}: set it to patch"
+        )
     vision = _vision(raw)
     _check_sizes(source, vision, config)
     _check_pixels(folder, (0.5,), (0.5,))

@@ -1,9 +1,8 @@
-"""Where the weights of a new model come from: stage 1's encoder, an earlier run, an outside one.
+"""What a new run begins with: random weights, an earlier run, or a published checkpoint.
 
-init_encoder   the encoder of a stage-1 run, of a folder or of a hub id
-init_model     all weights of an earlier run of the same model (training in stages), or the
-               parts of another model's run that a class names in `inherits`
-neither        random weights, counted from the seed
+init_encoder    a run of ours: its encoder, and the parts that a system asks for besides
+                a folder of transformers or a pinned hub id: `lapse.models.pretrained`
+init_model      a run of the same model, or of one whose parts this model inherits
 """
 
 from __future__ import annotations
