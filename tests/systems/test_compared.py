@@ -106,6 +106,17 @@ def test_samples_without_boxes_are_refused(name):
         build(name).loss(batch([replace(row, boxes=()) for row in samples()]))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_it_trains_in_bf16(name):
+    system = build(name).train()
+    plain = system.loss(batch())["nll"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = system.loss(batch())
+    losses["loss"].backward()
+    assert losses["nll"].item() == pytest.approx(plain.item(), rel=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in system.parameters() if p.grad is not None)
+
+
 def test_token_losses_against_a_plain_computation():
     logits = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
     wanted, row = torch.tensor([0, 3, 6, 2, 2]), torch.tensor([0, 0, 1, 1, 2])

@@ -5,8 +5,10 @@
 The constant is the remembered answer that is worth most when it is given to every training
 question (`metrics.blind.best_constant`); "random" draws a remembered answer for each question.
 What the loop trains beside it, so that there is a curve, is how often each token stands in an
-answer. Text-only GPT-2, main image only and reference image only are `prefix_lm` with
-`model.images` none, main, reference: the image is dropped, the parameters are the same.
+answer. Over several ranks, what the first one met is kept.
+
+Text-only GPT-2, main image only and reference image only are `prefix_lm` with `model.images`
+none, main, reference: the image is dropped, the parameters are the same.
 """
 
 from __future__ import annotations
