@@ -13,15 +13,15 @@ LAYERS = (
     ("methods", "systems", "samples", "baselines"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
-    ("watch",),
+    ("watch", "begin"),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
-    ("answer", "web", "terminal"),
+    ("answer", "harness", "web", "terminal"),
     ("pretrained", "demo"),
     ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained"}
+SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "harness", "pretrained"}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

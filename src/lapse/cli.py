@@ -18,6 +18,7 @@ from lapse.commands.export import export
 from lapse.commands.predict import predict
 from lapse.commands.prepare import prepare
 from lapse.commands.simulate import simulate
+from lapse.commands.table import table
 from lapse.commands.train import train
 from lapse.commands.verify import verify
 from lapse.terminal import console
@@ -37,6 +38,7 @@ for command in (
     predict,
     evaluate,
     answer,
+    table,
     export,
     demo,
 ):

@@ -129,7 +129,9 @@ class Sample:
     """One text to write about one or two images: prefix | given | answer.
 
     Training teaches given + answer (a switch turns `given` off); evaluation prompts with
-    prefix + given and compares what follows with the answer.
+    prefix + given and compares what follows with the answer. Only tasks that say so fill `boxes`
+    (per image, the named places with a box) and `reports` (per image, for training alone: a
+    system that reads them when it answers would read the truth).
 
     >>> Sample("caref/img/carina", "caref", ("img",), "p1", "caref:", "carina:",
     ...        " No edema. [1, 2, 3, 4]").prompt
@@ -144,6 +146,8 @@ class Sample:
     given: str
     answer: str
     box: Box | None = None
+    boxes: tuple[tuple[tuple[str, Box], ...], ...] = ()
+    reports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.images) <= 2:
@@ -152,6 +156,12 @@ class Sample:
             raise ValueError(f"sample {self.id} has an empty prefix: the loss starts after it")
         if not self.answer.strip():
             raise ValueError(f"sample {self.id} has an empty answer: there is nothing to learn")
+        for what, found in (("boxes", self.boxes), ("reports", self.reports)):
+            if found and len(found) != len(self.images):
+                raise ValueError(
+                    f"sample {self.id} has {what} of {len(found)} images and shows "
+                    f"{len(self.images)}: one entry per image, or none"
+                )
 
     @property
     def prompt(self) -> str:

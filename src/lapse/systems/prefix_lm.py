@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from lapse.batch import Batch, normalise
 from lapse.config import DecodeConfig, PrefixLMConfig
 from lapse.models.adapter import Adapter
+from lapse.models.any_encoder import build_encoder
 from lapse.models.beam import beam_search, end_where
-from lapse.models.encoder import VisionEncoder
 from lapse.models.gpt2_weights import load_gpt2
 from lapse.models.language_model import GPT2, PrefixCache, stretched
 from lapse.text import Tokenizer
@@ -50,7 +50,7 @@ class PrefixLM(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.encoder = VisionEncoder(config.encoder)
+        self.encoder = build_encoder(config.encoder)
         side = config.encoder.image_size // config.encoder.patch_size
         if side % config.pool:
             raise ValueError(
