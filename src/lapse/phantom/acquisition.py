@@ -18,6 +18,7 @@ from lapse.counted import counted_seed
 
 ASPECTS = (1.0, 0.82, 1.2)
 _ASPECT_SHARES = (0.5, 0.35, 0.15)
+MAX_TURN = 9.0  # degrees about the long axis, at nuisance 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def draw_acquisition(
         view="AP" if is_ap else "PA",
         is_supine=is_supine,
         source_distance=source,
-        rotation=around(0, 4.0 if is_ap else 2.0, 9),
+        rotation=around(0, 4.0 if is_ap else 2.0, MAX_TURN),
         tilt=around(7 if is_ap else 0, 4.5 if is_ap else 2.0, 10),
         roll=around(0, 2.5 if is_ap else 1.2, 6),
         shift=(around(0, 9, 22), around(0, 9, 20)),
