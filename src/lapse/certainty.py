@@ -1,0 +1,137 @@
+"""How sure a run is of what it wrote: from its beam for nothing, from its clauses for some work.
+
+beam      The hypotheses that beam search kept are different texts, so their probabilities add
+          up. What share of that sum states a change is the probability of the change; what was
+          never kept counts as nothing, so the shares are of the list, not of all texts.
+clauses   log p(answer with the clause) - log p(answer without it), by the language model, over
+          the canonical answer sentences. A list of k names can be written in k! orders and one
+          of them is scored, so log k! is added for each list. Costs one more reading of a text
+          per change and one per answer, each about one token of one beam's work per token.
+
+Names of the numbers: `lapse.metrics.confidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+import torch
+
+from lapse.batch import collate, encode_sample
+from lapse.grammar import Change, Parsed, parse, render
+from lapse.loader import Pixels, read_pixels
+from lapse.metrics.confidence import BEAM, CLAUSE, change_name
+from lapse.runs import OpenRun
+from lapse.types import Candidate, Sample
+
+Confidence: TypeAlias = Literal["none", "beam", "clauses"]
+LEVELS: tuple[Confidence, ...] = ("none", "beam", "clauses")
+DIGITS = 6
+
+
+def check_certain(run: OpenRun, confidence: str) -> None:
+    """Refuse a confidence that this run cannot give.
+
+    Raises:
+        ValueError: unknown name, or a model that keeps no hypotheses.
+    """
+    if confidence not in LEVELS:
+        raise ValueError(f"no confidence {confidence!r}: one of {', '.join(LEVELS)}")
+    needed = {"none": (), "beam": ("candidates",), "clauses": ("candidates", "log_probability")}
+    missing = [name for name in needed[confidence] if not hasattr(run.model, name)]
+    if missing:
+        raise ValueError(
+            f"{run.config.model_name} has no {missing[0]}, which --confidence {confidence} needs: "
+            "use a stage-2 system of ours, or leave the option out"
+        )
+
+
+def beam_confidence(found: Sequence[Candidate]) -> dict[str, float]:
+    """What the hypotheses of one prompt, best first, say about the first of them."""
+    best = found[0]
+    masses = [math.exp(one.log_probability) for one in found]
+    total = sum(masses)
+    readings = [parse(one.text) for one in found]
+    values = {
+        "log_probability": best.log_probability,
+        "mean_log_probability": best.log_probability / max(1, best.num_tokens),
+        "beam_mass": total,
+    }
+    if total > 0.0:  # below e^-745 nothing is left of a probability
+        same = _mass(masses, [_says_same(readings[0], one) for one in readings])
+        values["answer"] = same / total
+        for change in readings[0].changes:
+            states = _mass(masses, [change in one.changes for one in readings])
+            values[BEAM + change_name(change)] = states / total
+    return {name: round(value, DIGITS) for name, value in values.items()}
+
+
+def _mass(masses: Sequence[float], chosen: Sequence[bool]) -> float:
+    return sum(mass for mass, is_in in zip(masses, chosen, strict=True) if is_in)
+
+
+def _says_same(one: Parsed, two: Parsed) -> bool:
+    return (one.changes, one.leftover, one.is_unchanged) == (
+        two.changes,
+        two.leftover,
+        two.is_unchanged,
+    )
+
+
+def clause_confidence(
+    run: OpenRun, samples: Sequence[Sample], answers: Sequence[str], pixels: Pixels
+) -> list[dict[str, float]]:
+    """The log-odds of every change that the answers state, one mapping per sample.
+
+    Args:
+        run: an open run whose model has `log_probability`.
+        samples: what was asked.
+        answers: what the run wrote.
+        pixels: image key -> [S, S] uint8.
+    """
+    asked: list[tuple[int, frozenset[Change]]] = []
+    for row, answer in enumerate(answers):
+        changes = parse(answer).changes
+        asked += [(row, changes - {change}) for change in changes]
+        if changes:
+            asked.append((row, changes))
+    texts = [replace(samples[row], answer=f" {render(changes).strip()}") for row, changes in asked]
+    known: dict[tuple[int, frozenset[Change]], float] = {}
+    size = 4 * run.config.decode.batch_size
+    for start in range(0, len(texts), size):
+        some = texts[start : start + size]
+        values = _log_probabilities(run, some, pixels)
+        for (row, changes), value in zip(asked[start : start + size], values, strict=True):
+            known[row, changes] = value + log_orders(changes)
+    return [
+        {
+            CLAUSE + change_name(change): round(
+                known[row, changes] - known[row, changes - {change}], DIGITS
+            )
+            for change in changes
+        }
+        for row, changes in enumerate(parse(answer).changes for answer in answers)
+    ]
+
+
+def log_orders(changes: Collection[Change]) -> float:
+    """The logarithm of the number of orders in which the lists of an answer can be written."""
+    return sum(
+        math.lgamma(1 + sum(change.kind == kind for change in changes))
+        for kind in ("added", "missing")
+    )
+
+
+def _log_probabilities(run: OpenRun, samples: Sequence[Sample], pixels: Pixels) -> list[float]:
+    room = run.config.data.max_tokens
+    batch = collate(
+        samples,
+        [encode_sample(sample, run.tokenizer, room) for sample in samples],
+        read_pixels(pixels, samples),
+    )
+    with torch.no_grad():
+        values: list[float] = run.model.log_probability(batch.to(run.device)).tolist()
+    return values
