@@ -3,10 +3,12 @@
 beam      The hypotheses that beam search kept are different texts, so their probabilities add
           up. What share of that sum states a change is the probability of the change; what was
           never kept counts as nothing, so the shares are of the list, not of all texts.
-clauses   log p(answer with the clause) - log p(answer without it), by the language model, over
-          the canonical answer sentences. A list of k names can be written in k! orders and one
-          of them is scored, so log k! is added for each list. Costs one more reading of a text
-          per change and one per answer, each about one token of one beam's work per token.
+clauses   log p(answer with the change) - log p(answer with something else in its place), by the
+          language model, over canonical answer sentences. The something else is nothing at all,
+          and every other change of the same finding that the beam weighed (another level,
+          missing for added), their probabilities summed. A list of k names can be written in k!
+          orders and one of them is scored, so log k! is added for each list. It costs one more
+          reading of a text for each answer, each change and each of its rivals.
 
 Names of the numbers: `lapse.metrics.confidence`.
 """
@@ -82,39 +84,61 @@ def _says_same(one: Parsed, two: Parsed) -> bool:
 
 
 def clause_confidence(
-    run: OpenRun, samples: Sequence[Sample], answers: Sequence[str], pixels: Pixels
+    run: OpenRun, samples: Sequence[Sample], found: Sequence[Sequence[Candidate]], pixels: Pixels
 ) -> list[dict[str, float]]:
     """The log-odds of every change that the answers state, one mapping per sample.
 
     Args:
         run: an open run whose model has `log_probability`.
         samples: what was asked.
-        answers: what the run wrote.
+        found: the candidates of each sample, best first; the first is the answer.
         pixels: image key -> [S, S] uint8.
     """
-    asked: list[tuple[int, frozenset[Change]]] = []
-    for row, answer in enumerate(answers):
-        changes = parse(answer).changes
-        asked += [(row, changes - {change}) for change in changes]
-        if changes:
-            asked.append((row, changes))
+    rows = [_rivals(candidates) for candidates in found]
+    asked = [
+        (row, changes)
+        for row, rivals in enumerate(rows)
+        for changes in dict.fromkeys(text for texts in rivals.values() for text in texts)
+    ]
     texts = [replace(samples[row], answer=f" {render(changes).strip()}") for row, changes in asked]
     known: dict[tuple[int, frozenset[Change]], float] = {}
     size = 4 * run.config.decode.batch_size
     for start in range(0, len(texts), size):
-        some = texts[start : start + size]
-        values = _log_probabilities(run, some, pixels)
+        values = _log_probabilities(run, texts[start : start + size], pixels)
         for (row, changes), value in zip(asked[start : start + size], values, strict=True):
             known[row, changes] = value + log_orders(changes)
+
+    def log_odds(row: int, said: frozenset[Change], others: Sequence[frozenset[Change]]) -> float:
+        return known[row, said] - _log_sum([known[row, other] for other in others])
+
     return [
         {
-            CLAUSE + change_name(change): round(
-                known[row, changes] - known[row, changes - {change}], DIGITS
-            )
-            for change in changes
+            CLAUSE + change_name(change): round(log_odds(row, texts[0], texts[1:]), DIGITS)
+            for change, texts in rivals.items()
         }
-        for row, changes in enumerate(parse(answer).changes for answer in answers)
+        for row, rivals in enumerate(rows)
     ]
+
+
+def _rivals(found: Sequence[Candidate]) -> dict[Change, tuple[frozenset[Change], ...]]:
+    """Each change of the first candidate -> the whole answer, it without it, and its rivals."""
+    readings = [parse(one.text).changes for one in found]
+    said = readings[0]
+    weighed = sorted({change for changes in readings for change in changes} - said)
+    return {
+        change: (
+            said,
+            said - {change},
+            *(said - {change} | {other} for other in weighed if other.finding == change.finding),
+        )
+        for change in sorted(said)
+    }
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    """The logarithm of a sum of exponentials."""
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
 
 
 def log_orders(changes: Collection[Change]) -> float:

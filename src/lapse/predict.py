@@ -199,6 +199,6 @@ def _answers(
     said = [hypotheses[0].text.strip() for hypotheses in found]
     sure = [beam_confidence(hypotheses) for hypotheses in found]
     if confidence == "clauses":
-        clauses = clause_confidence(run, samples, said, pixels)
+        clauses = clause_confidence(run, samples, found, pixels)
         sure = [beam | clause for beam, clause in zip(sure, clauses, strict=True)]
     return list(zip(said, sure, strict=True))

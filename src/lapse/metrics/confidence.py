@@ -7,7 +7,8 @@
     beam_mass              probability of all hypotheses that beam search kept, in [0, 1]
     answer                 share of that mass that says what the answer says, in [0, 1]
     beam: added edema      share of that mass that states this change, in [0, 1]
-    clause: added edema    log-odds of the answer with this clause against without it
+    clause: added edema    log-odds of the answer with this change against one without it, or
+                           with another change of the finding in its place
 
 Changes are named "added edema", "missing edema", "level edema: mild -> severe".
 """
