@@ -31,7 +31,7 @@ from lapse.types import Candidate, Sample
 
 Confidence: TypeAlias = Literal["none", "beam", "clauses"]
 LEVELS: tuple[Confidence, ...] = ("none", "beam", "clauses")
-DIGITS = 6
+DIGITS = 6  # significant ones in a predictions file
 
 
 def check_certain(run: OpenRun, confidence: str) -> None:
@@ -68,7 +68,7 @@ def beam_confidence(found: Sequence[Candidate]) -> dict[str, float]:
         for change in readings[0].changes:
             states = _mass(masses, [change in one.changes for one in readings])
             values[BEAM + change_name(change)] = states / total
-    return {name: round(value, DIGITS) for name, value in values.items()}
+    return {name: _short(value) for name, value in values.items()}
 
 
 def _mass(masses: Sequence[float], chosen: Sequence[bool]) -> float:
@@ -113,7 +113,7 @@ def clause_confidence(
 
     return [
         {
-            CLAUSE + change_name(change): round(log_odds(row, texts[0], texts[1:]), DIGITS)
+            CLAUSE + change_name(change): _short(log_odds(row, texts[0], texts[1:]))
             for change, texts in rivals.items()
         }
         for row, rivals in enumerate(rows)
@@ -133,6 +133,10 @@ def _rivals(found: Sequence[Candidate]) -> dict[Change, tuple[frozenset[Change],
         )
         for change in sorted(said)
     }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _log_sum(values: Sequence[float]) -> float:
