@@ -23,8 +23,8 @@ def test_shares_of_the_beam():
     found = [candidate([EDEMA, HERNIA], 0.2), candidate([EDEMA], 0.1), candidate([], 0.1)]
     values = beam_confidence(found)
     assert values == {
-        "log_probability": pytest.approx(math.log(0.2), abs=1e-6),
-        "mean_log_probability": pytest.approx(math.log(0.2) / 4, abs=1e-6),
+        "log_probability": pytest.approx(math.log(0.2), abs=1e-4),
+        "mean_log_probability": pytest.approx(math.log(0.2) / 4, abs=1e-4),
         "beam_mass": pytest.approx(0.4),
         "answer": pytest.approx(0.5),
         "beam: added edema": pytest.approx(0.75),
@@ -98,8 +98,8 @@ def test_log_odds_are_against_nothing_and_against_rivals():
     assert quiet == {}  # nothing was stated
     # Two orders of the list of both; one list each in the rival of edema, which has two kinds.
     assert values == {
-        "clause: added edema": pytest.approx(math.log(2 * 0.1 / (0.05 + 0.04)), abs=1e-5),
-        "clause: added hernia": pytest.approx(math.log(2 * 0.1 / 0.3), abs=1e-5),
+        "clause: added edema": pytest.approx(math.log(2 * 0.1 / (0.05 + 0.04)), abs=1e-4),
+        "clause: added hernia": pytest.approx(math.log(2 * 0.1 / 0.3), abs=1e-4),
     }
     assert sorted(model.asked) == sorted([both, one, alone, rival])  # each text is read once
 

@@ -207,11 +207,14 @@ def test_gpt2_medium_on_the_meta_device():
 @pytest.mark.parametrize("beams", [1, 3])
 def test_candidates_agree_with_answers_and_with_their_own_probability(beams):
     """The beam's numbers equal those of one plain reading of the text that it wrote."""
-    system, decode = model().eval(), DecodeConfig(beams=beams, max_tokens=6)
-    table = system.language_model.tokens
+    system, decode = model(label_smoothing=0.0), DecodeConfig(beams=beams, max_tokens=6)
+    optimizer = torch.optim.AdamW([p for p in system.parameters() if p.requires_grad], lr=3e-3)
+    for _ in range(40):  # until texts are words and end
+        optimizer.zero_grad()
+        system.loss(batch())["loss"].backward()
+        optimizer.step()
+    system.eval()
     with torch.no_grad():
-        end = table.weight[table.rows(torch.tensor([TOKENIZER.end]))[0]]
-        system.language_model.norm.bias += 3 * end / (end @ end)  # texts that end
         answers, found = system.answer(batch(), decode), system.candidates(batch(), decode)
     assert [one[0].text for one in found] == answers
     assert all(len(one) == beams for one in found)
@@ -226,7 +229,7 @@ def test_candidates_agree_with_answers_and_with_their_own_probability(beams):
             value = system.log_probability(batch([read])).item()
             assert value == pytest.approx(one.log_probability, abs=1e-4)
             compared += 1
-    assert compared >= 1 if beams > 1 else True
+    assert compared >= 4
 
 
 def test_log_probability_is_the_loss_summed():
