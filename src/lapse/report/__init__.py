@@ -2,6 +2,7 @@
 of a predictions file with its cases."""
 
 from lapse.report.chart import Chart, Curve, ticks
+from lapse.report.evaluation import Evaluation, render_evaluation, write_evaluation
 from lapse.report.page import (
     BoxCase,
     Grounding,
@@ -11,17 +12,22 @@ from lapse.report.page import (
     write_page,
 )
 from lapse.report.pieces import Pixels, Table
+from lapse.report.score_tables import read_scores
 
 __all__ = [
     "BoxCase",
     "Chart",
     "Curve",
+    "Evaluation",
     "Grounding",
     "Page",
     "PairCase",
     "Pixels",
     "Table",
+    "read_scores",
+    "render_evaluation",
     "render_page",
     "ticks",
+    "write_evaluation",
     "write_page",
 ]

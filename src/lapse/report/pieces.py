@@ -58,7 +58,7 @@ def image_html(pixels: Pixels, alt: str) -> str:
 
 
 def photo_html(pixels: Pixels, alt: str) -> str:
-    """Grey pixels [S, S] as a small JPEG inside the page, at most MAX_SIDE wide: for many images."""
+    """Grey pixels [S, S] as a JPEG inside the page, at most MAX_SIDE wide: for many images."""
     picture = Image.fromarray(np.asarray(pixels))
     if max(picture.size) > MAX_SIDE:
         picture.thumbnail((MAX_SIDE, MAX_SIDE))
