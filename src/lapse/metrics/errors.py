@@ -14,6 +14,7 @@ An answer may have several. One without any is right. Layer 3, standard library 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from lapse.grammar import FINDINGS, Change, Parsed, contradictions, parse
 from lapse.metrics.progression import progression_of
@@ -34,8 +35,13 @@ def error_kinds(item: Prediction) -> dict[str, tuple[str, ...]]:
 
     Compares with the first reference. A truth that cannot be read is matched by nothing.
     """
-    said, true = parse(item.prediction), parse(item.references[0])
-    return compare_changes(said, true)
+    return dict(_kinds(item.prediction, item.references[0]))
+
+
+@lru_cache(maxsize=1 << 16)
+def _kinds(said: str, true: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Answers repeat: each two texts are compared once."""
+    return tuple(compare_changes(parse(said), parse(true)).items())
 
 
 def compare_changes(said: Parsed, true: Parsed) -> dict[str, tuple[str, ...]]:

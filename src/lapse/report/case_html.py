@@ -13,7 +13,7 @@ from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import stated
 from lapse.report.cases import Case, Place, places_of
 from lapse.report.pieces import escape, photo_html, rectangle
-from lapse.report.style import COLOURS
+from lapse.report.style import MANY_COLOURS
 from lapse.types import Pair, Prediction, Study
 
 WORDS = {"hallucinated": "made up", "omitted": "left out"}
@@ -23,7 +23,9 @@ def case_html(
     case: Case, pair: Pair | None, store: Store | None, chosen: Threshold | None, number: int
 ) -> str:
     """The card of one case; without images where the store does not hold its pair."""
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(case.findings)}
+    colours = {
+        name: MANY_COLOURS[place % len(MANY_COLOURS)] for place, name in enumerate(case.findings)
+    }
     images = ""
     if pair is not None and store is not None:
         sides = (("reference", pair.reference), ("main", pair.main))
@@ -42,7 +44,7 @@ def case_html(
     return (
         f'<article class="case" data-findings="{escape(";".join(case.findings))}" '
         f'data-errors="{escape(marks)}" data-shown="{case.shown_as}">'
-        f"<h3>{escape(case.shown_as)} {number} {badges}</h3>{images}<dl>"
+        f"<h3>Case {number}, {escape(case.shown_as)} {badges}</h3>{images}<dl>"
         f"<dt>Question</dt><dd>{escape(item.prompt or '(not in the file)')}</dd>"
         f"<dt>Truth</dt><dd>{_sentence(item.references[0])}</dd>"
         f"<dt>Answer</dt><dd>{_sentence(item.prediction)}</dd>"

@@ -2,7 +2,8 @@
 
     worst      most that is wrong (findings made up, left out, turned round), surest first
     best       all right, most changes first
-    examples   every finding and every kind of error that the others do not show yet
+    examples   every finding and every kind of error that the others do not show yet, then the
+               next worst ones while there is room
 
 At most two answers of one patient are among the worst and the best. Boxes of a case are those
 of the regions whose sentences, in the report of that image, name a finding of the answer or of
@@ -15,9 +16,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lapse.data.store import Store
-from lapse.grammar import findings_in, parse
+from lapse.grammar import FINDINGS, findings_in, parse
 from lapse.metrics.errors import error_kinds
 from lapse.types import Box, Pair, Prediction, Study
 
@@ -52,9 +54,13 @@ class Place:
 
 def findings_of(item: Prediction) -> tuple[str, ...]:
     """Every finding that an answer or its truth names, in the order of their ids."""
-    changes = parse(item.prediction).changes | parse(item.references[0]).changes
-    named = {change.finding for change in changes}
-    return tuple(name for name in findings_in(", ".join(sorted(named))) if name in named)
+    return _named(item.prediction, item.references[0])
+
+
+@lru_cache(maxsize=1 << 16)
+def _named(said: str, true: str) -> tuple[str, ...]:
+    named = {change.finding for text in (said, true) for change in parse(text).changes}
+    return tuple(name for name in FINDINGS if name in named)
 
 
 def choose_cases(
@@ -88,7 +94,10 @@ def choose_cases(
         if len(chosen) == count or item.id in taken or marks <= seen:
             continue
         chosen.append(Case(item, errors[item.id], "example"))
+        taken.add(item.id)
         seen |= marks
+    rest = [item for item in (*wrong, *right) if item.id not in taken]
+    chosen += [Case(item, errors[item.id], "example") for item in rest[: count - len(chosen)]]
     return chosen
 
 
@@ -115,13 +124,7 @@ def find_pairs(store: Store, cases: Sequence[Case]) -> dict[str, Pair]:
     The id of a difference answer is "diff_vqa/" and the id of the pair.
     """
     wanted = {case.item.id.removeprefix(f"{TASK}/"): case.item.id for case in cases}
-    found: dict[str, Pair] = {}
-    for pair in store.pairs:
-        if pair.id in wanted:
-            found[wanted[pair.id]] = pair
-            if len(found) == len(wanted):
-                break
-    return found
+    return {wanted[pair.id]: pair for pair in store.pairs_named(wanted)}
 
 
 def places_of(study: Study, findings: Sequence[str]) -> list[Place]:

@@ -36,6 +36,14 @@ from lapse.report.style import RESEARCH_USE, STYLE
 from lapse.types import Prediction, Score
 
 MAX_LISTED = 3000
+KEPT = {
+    "false-change rate": "answers that still state a false change, mean over patients",
+    "changes kept": "of all named changes, those that are still stated",
+    "true changes kept": "of the named changes that are true, those that are still stated",
+    "precision, kept": "of the stated changes, those that are true",
+    "recall, kept": "of all true changes, those that are stated",
+    "answers kept whole": "answers without an undecided change",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +216,11 @@ def _sureness(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:
         events["answers, by beam"] = whole
     if not events:
         return []
-    rows = tuple(
-        (
-            name,
-            str(len(found)),
-            _cell(calibration_error(found)),
-            calibration_error(found, resamples=2).details["floor"],
-            _cell(area := risk_area(found)),
-            area.details["error rate"],
-        )
-        for name, found in events.items()
-    )
+    rows = []
+    for name, found in events.items():
+        error, area = calibration_error(found), risk_area(found)
+        facts = (_cell(error), error.details["floor"], _cell(area), area.details["error rate"])
+        rows.append((name, str(len(found)), *facts))
     columns = ("sureness of", "n", "ECE", "ECE floor", "risk area", "wrong without a choice")
     parts = [
         "<h2>Can its sureness be trusted?</h2>",
@@ -230,7 +232,7 @@ def _sureness(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:
             Table(
                 "",
                 columns,
-                rows,
+                tuple(rows),
                 note="On the diagonal of the left plot, what is said with 70% is right in 70%. "
                 "In the right plot a curve that starts low tells right from wrong by its "
                 "sureness. ECE: mean distance from the diagonal; its floor is what true "
@@ -248,7 +250,10 @@ def _cell(score: Score) -> str:
 
 
 def _abstention(asked: Sequence[Prediction], chosen: Threshold) -> list[str]:
-    rows = tuple((name, _cell(score)) for name, score in abstention_scores(asked, chosen).items())
+    rows = tuple(
+        (name, KEPT.get(name, ""), _cell(score))
+        for name, score in abstention_scores(asked, chosen).items()
+    )
     note = (
         f"A change is stated when its probability (by {chosen.method}) is above "
         f"{chosen.threshold:.3g}, otherwise it is undecided. The threshold was chosen on "
@@ -256,7 +261,11 @@ def _abstention(asked: Sequence[Prediction], chosen: Threshold) -> list[str]:
         f"{100 * chosen.alpha:.0f}% of a patient's answers still state a false change. Undecided "
         "does not mean unchanged."
     )
-    return [table_html(Table("With abstention", ("score", "value"), rows, note))]
+    return [
+        table_html(
+            Table("With abstention", ("score", "in words", "value"), rows, note), "scores words"
+        )
+    ]
 
 
 def _cases(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:

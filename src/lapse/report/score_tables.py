@@ -37,8 +37,22 @@ WORDS = {
     "mean IoU": "mean overlap of boxes",
     "malformed rate": "answers without a readable box",
     "swap law": "exchanging the images inverts the answer",
+    "swap law, change named": "the same, where either answer names a change",
     "identity": "the same image twice: nothing has changed",
     "acquisition": "another exposure, the same answer",
+    "acquisition, change named": "the same, where either answer names a change",
+    "shuffled reference: same answer": "another patient's reference changes nothing: it is ignored",
+    "shuffled reference: change F1 lost": "what another patient's reference costs",
+    "blank reference: same answer": "a grey reference changes nothing: it is ignored",
+    "blank reference: change F1 lost": "what a grey reference costs",
+}
+TITLES = {
+    "diff_vqa": "Difference questions",
+    "consistency": "Consistency: do answers that belong together agree?",
+    "caref": "Boxes of named regions (caref)",
+    "aref": "Boxes of phrases (aref)",
+    "gcap": "Words for boxes (gcap)",
+    "cap": "Reports (cap)",
 }
 Rows = Mapping[str, Mapping[str, Any]]  # name of a score -> its value, low, high
 
@@ -70,7 +84,7 @@ def score_tables(scores: Mapping[str, Any], system: str) -> list[Table]:
         names = [name for name in WORDS if any(_number(c.get(name)) for c in columns.values())]
         names = names or list(_mapping(found))[:12]
         if names:
-            tables.append(_table(f"{task}: first numbers", names, columns))
+            tables.append(_table(TITLES.get(task, task), names, columns))
     return tables
 
 

@@ -8,6 +8,7 @@ RESEARCH_USE = (
 )
 # Okabe-Ito colours: told apart with colour-blind eyes too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MANY_COLOURS = (*COLOURS, "#f0e442", "#8c6d4f", "#8f7fff", "#9aa5b1")
 
 STYLE = """
 :root{color-scheme:light}
@@ -37,7 +38,8 @@ dt{color:#4a5560}dd{margin:0}
 .overlay img{width:100%;display:block}.overlay svg{position:absolute;inset:0;width:100%;height:100%}
 .ground ul{flex:1;min-width:260px;margin:0;padding:0;list-style:none;font-size:13.5px}
 .ground li{margin-bottom:8px}.key{display:inline-block;width:12px;height:12px;margin-right:6px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:14px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:14px;
+align-items:start}
 .chart{background:#fff;border:1px solid #e1e5e9;border-radius:6px;padding:8px}
 .chart svg{width:100%;height:auto}.chart text{font-size:11px;fill:#4a5560}
 .chart text.title{font-size:13px;font-weight:600;fill:#1b1f23}.grid{stroke:#e1e5e9}
@@ -69,12 +71,13 @@ margin-top:14px}
 .badge{font-size:12px;font-weight:600;border-radius:10px;padding:2px 9px;margin-left:4px;
 display:inline-block}
 .badge.bad{background:#fbe5d9;color:#8a3000}.badge.good{background:#d9f0e7;color:#00513c}
-ul.changes{list-style:none;margin:0;padding:0}ul.changes li{margin-bottom:3px}
+ul.changes{list-style:none;margin:0;padding:0}ul.changes li{margin-bottom:3px;font-size:13.5px}
 .mark{font-size:12px;font-weight:600;margin-left:4px}
 table.answers td,table.answers th{text-align:left;white-space:normal;vertical-align:top;
 min-width:150px;max-width:420px}
 #more{margin-top:8px}
 @media (max-width:640px){main{padding:14px 12px 40px}.filters{position:static}h1{font-size:22px}
 .case dl{grid-template-columns:1fr;gap:2px}.case dd{margin-bottom:8px}
-.bars .bar{grid-template-columns:110px 1fr 38px}}
+.bars .bar{grid-template-columns:110px 1fr 38px}
+table.words td:nth-child(2),table.words th:nth-child(2){display:none}}
 """
