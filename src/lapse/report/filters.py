@@ -58,8 +58,8 @@ def answer_list(predictions: Sequence[Prediction], most: int) -> str:
         ]
         for item in predictions[:most]
     ]
-    # "</" would end the script; JSON may write it otherwise.
-    data = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    # "</script" and "<!--" would end or hide the data; JSON may write "<" otherwise.
+    data = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     left_out = len(predictions) - len(rows)
     told = f" The first {len(rows)} of {len(predictions)} answers." if left_out else ""
     return (
