@@ -18,8 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
-
 import torch
 
 from lapse.batch import collate, encode_sample
@@ -29,8 +27,7 @@ from lapse.metrics.confidence import BEAM, CLAUSE, change_name
 from lapse.runs import OpenRun
 from lapse.types import Candidate, Sample
 
-Confidence: TypeAlias = Literal["none", "beam", "clauses"]
-LEVELS: tuple[Confidence, ...] = ("none", "beam", "clauses")
+LEVELS = ("none", "beam", "clauses")
 DIGITS = 6  # significant ones in a predictions file
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lapse.batch import EncodedText, collate, encode_sample
-from lapse.certainty import Confidence, beam_confidence, check_certain, clause_confidence
+from lapse.certainty import beam_confidence, check_certain, clause_confidence
 from lapse.config import DecodeConfig
 from lapse.data.store import Store, open_store
 from lapse.loader import Pixels, read_pixels
@@ -45,7 +45,7 @@ def predict(
     beams: int | None = None,
     max_tokens: int | None = None,
     batch_size: int | None = None,
-    confidence: Confidence = "none",
+    confidence: str = "none",
     probe: str | None = None,
     again: Pixels | None = None,
     say: Say = lambda _line: None,
@@ -181,7 +181,7 @@ def _answers(
     rows: Sequence[int],
     pixels: Pixels,
     decode: DecodeConfig,
-    confidence: Confidence,
+    confidence: str,
 ) -> list[tuple[str, dict[str, float]]]:
     """What the run says of these rows, and how sure it is."""
     samples = [work.samples[row] for row in rows]

@@ -13,13 +13,18 @@ is written behind its id: "diff_vqa/123/456/7#swap".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lapse.grammar import Change, Parsed, invert, parse
 from lapse.types import Prediction, Score, nearest
 
 PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
+RESAMPLES = 1000
 MARK = "#"  # between the id of a sample and the name of its probe
 
 
@@ -77,16 +82,14 @@ def twins(plain: Sequence[Prediction], probe: Sequence[Prediction]) -> list[Twin
 
 
 def consistency(
-    plain: Sequence[Prediction],
-    probes: Iterable[Prediction],
-    with_interval: Callable[[Score, Sequence[str]], Score] = lambda score, _patients: score,
+    plain: Sequence[Prediction], probes: Iterable[Prediction], *, seed: int = 0
 ) -> dict[str, Score]:
-    """The rates of every probe that was answered.
+    """The rates of every probe that was answered, with 95% intervals by patient.
 
     Args:
         plain: predictions on the samples themselves.
         probes: predictions of one or several probes, told apart by their ids.
-        with_interval: (score, patient of each of its samples) -> the score with its interval.
+        seed: of the resampling.
 
     Raises:
         ValueError: an id without a probe, or a probe without its plain answer.
@@ -94,16 +97,61 @@ def consistency(
     found: dict[str, Score] = {}
     for probe, rows in group_probes(probes).items():
         pairs = twins(plain, rows)
+        patients = [pair.plain.patient for pair in pairs]
+        told = {"n": str(len(pairs)), "of": str(len(plain))}
         for name, each in _RATES[probe](pairs).items():
-            kept = [index for index, value in enumerate(each) if value is not None]
-            values = [value for value in each if value is not None]
-            if not values:
+            # A twin that does not count adds nothing to the sum, nor to the number of twins.
+            sums = [(0.0, 0.0) if value is None else (value, 1.0) for value in each]
+            if not sum(count for _, count in sums):
                 continue
-            details = {"n": str(len(values)), "of": str(len(plain)), "aggregate": "mean"}
-            score = Score(name, sum(values) / len(values), None, None, tuple(values), details)
-            found[name] = with_interval(score, [pairs[index].plain.patient for index in kept])
-        found |= _pooled(probe, pairs)
+            kept = tuple(value for value in each if value is not None)
+            details = {**told, "n": str(len(kept)), "aggregate": "mean"}
+            score = _score(name, np.array(sums), patients, _ratio, seed)
+            found[name] = replace(score, per_sample=kept, details=score.details | details)
+        for name, counts, value in _pooled(probe, pairs):
+            score = _score(name, counts, patients, value, seed)
+            found[name] = replace(score, details=score.details | told)
     return found
+
+
+Columns: TypeAlias = NDArray[np.float64]
+
+
+def _score(
+    name: str,
+    rows: Columns,
+    patients: Sequence[str],
+    value: Callable[[Columns], Columns],
+    seed: int,
+) -> Score:
+    """A function of column sums [..., k], with its interval where two patients are known.
+
+    Args:
+        name: of the score.
+        rows: [n, k], one a twin.
+        patients: [n].
+        value: sums of rows [..., k] -> the score [...].
+        seed: of the resampling.
+    """
+    point = float(value(rows.sum(axis=0)))
+    numbers = {patient: place for place, patient in enumerate(dict.fromkeys(patients))}
+    if "" in numbers or len(numbers) < 2:
+        return Score(name, point)
+    sums = np.zeros((len(numbers), rows.shape[1]))
+    np.add.at(sums, [numbers[patient] for patient in patients], rows)
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(numbers), 1 / len(numbers))
+    times = generator.multinomial(len(numbers), shares, size=RESAMPLES)  # [resamples, patients]
+    low, high = np.nanquantile(value(times @ sums), [0.025, 0.975])
+    details = {"interval": f"95%, {RESAMPLES} resamples by patient"}
+    return Score(name, point, float(low), float(high), details=details)
+
+
+def _ratio(sums: Columns) -> Columns:
+    """First column over second; 0 / 0 is not a number."""
+    with np.errstate(invalid="ignore"):
+        share: Columns = sums[..., 0] / sums[..., 1]
+    return share
 
 
 Rates = Mapping[str, Sequence[float | None]]  # name -> one value a twin, None: does not count
@@ -151,27 +199,32 @@ _RATES: dict[str, Callable[[Sequence[Twin]], Rates]] = {
 }
 
 
-def _pooled(probe: str, pairs: Sequence[Twin]) -> dict[str, Score]:
-    """What is pooled over all clauses of all answers: no mean of single samples."""
+def _pooled(
+    probe: str, pairs: Sequence[Twin]
+) -> Iterator[tuple[str, Columns, Callable[[Columns], Columns]]]:
+    """What is pooled over all clauses of all answers: name, counts of each twin, the score."""
     rows = _parsed(pairs)
-    said = [one.changes for one, _ in rows]
-    again = [two.changes for _, two in rows]
+    said, again = [one.changes for one, _ in rows], [two.changes for _, two in rows]
     if probe == "swap":
-        kept = sum(len(one & invert(two)) for one, two in zip(said, again, strict=True))
-        return {"swap law, clauses": _share("swap law, clauses", kept, sum(map(len, said)))}
-    if probe == "acquisition":
-        return {"acquisition F1": _f1("acquisition F1", said, again)}
+        kept = [(len(one & invert(two)), len(one)) for one, two in zip(said, again, strict=True)]
+        if any(said):
+            yield "swap law, clauses", np.array(kept, np.float64), _ratio
+    if probe == "acquisition" and any((*said, *again)):
+        yield "acquisition F1", _overlap(said, again), _ratio
     if probe in {"shuffled", "blank"}:
         true = [parse(pair.plain.references[0]).changes for pair in pairs]
-        before, after = _f1("", said, true), _f1("", again, true)
-        name = f"{probe} reference: change F1 lost"
-        details = {
-            "n": str(len(pairs)),
-            "before": f"{before.value:.4f}",
-            "after": f"{after.value:.4f}",
-        }
-        return {name: Score(name, before.value - after.value, details=details)}
-    return {}
+        counts = np.concatenate([_overlap(said, true), _overlap(again, true)], axis=1)
+
+        def lost(sums: Columns) -> Columns:
+            return np.nan_to_num(_ratio(sums[..., :2])) - np.nan_to_num(_ratio(sums[..., 2:]))
+
+        yield f"{probe} reference: change F1 lost", counts, lost
+
+
+def _overlap(said: Sequence[frozenset[Change]], true: Sequence[frozenset[Change]]) -> Columns:
+    """[n, 2] twice the shared changes, and the changes of both: their ratio is F1."""
+    rows = [(2 * len(one & two), len(one) + len(two)) for one, two in zip(said, true, strict=True)]
+    return np.array(rows, dtype=np.float64)
 
 
 def _parsed(pairs: Sequence[Twin]) -> list[tuple[Parsed, Parsed]]:
@@ -190,15 +243,3 @@ def _says_nothing(said: Parsed) -> bool:
 
 def _is_right(item: Prediction, of: Prediction | None = None) -> bool:
     return _agree(parse(item.prediction), parse((of or item).references[0]), frozenset)
-
-
-def _share(name: str, part: int, whole: int) -> Score:
-    details = {"kept": str(part), "clauses": str(whole)}
-    return Score(name, part / whole if whole else 1.0, details=details)
-
-
-def _f1(name: str, said: Sequence[frozenset[Change]], true: Sequence[frozenset[Change]]) -> Score:
-    shared = sum(len(one & two) for one, two in zip(said, true, strict=True))
-    total = sum(map(len, said)) + sum(map(len, true))
-    details = {"shared": str(shared), "clauses": str(total)}
-    return Score(name, 2 * shared / total if total else 1.0, details=details)

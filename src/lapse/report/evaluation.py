@@ -18,8 +18,8 @@ from lapse.data.store import Store
 from lapse.grammar import FINDINGS, parse
 from lapse.metrics.abstention import Threshold, abstention_scores
 from lapse.metrics.calibration import calibration_error, reliability, risk_area, risk_coverage
-from lapse.metrics.confidence import Event, answer_events, change_events, known_methods
 from lapse.metrics.errors import KINDS, error_kinds
+from lapse.metrics.sureness import sureness_events
 from lapse.report.case_html import WORDS, case_html
 from lapse.report.cases import TASK, choose_cases, find_pairs
 from lapse.report.filters import answer_list, filter_bar, script
@@ -36,6 +36,8 @@ from lapse.report.style import RESEARCH_USE, STYLE
 from lapse.types import Prediction, Score
 
 MAX_LISTED = 3000
+# In the table, but not in the plots: two more curves would hide the others.
+UNDRAWN = ("answers, by probability of the text", "answers, by probability per token")
 KEPT = {
     "false-change rate": "answers that still state a false change, mean over patients",
     "changes kept": "of all named changes, those that are still stated",
@@ -208,12 +210,8 @@ def finding_counts(asked: Sequence[Prediction]) -> dict[str, tuple[int, int, int
 
 
 def _sureness(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:
-    events: dict[str, list[Event]] = {
-        f"changes, by {method}": change_events(asked, method) for method in known_methods(asked)
-    }
-    whole = answer_events(asked, "share of the beam")
-    if whole:
-        events["answers, by beam"] = whole
+    events = sureness_events(asked)
+    drawn = {name: events[name] for name in events if name not in UNDRAWN}
     if not events:
         return []
     rows = []
@@ -225,8 +223,8 @@ def _sureness(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:
     parts = [
         "<h2>Can its sureness be trusted?</h2>",
         '<div class="charts">',
-        reliability_plot({name: reliability(found) for name, found in events.items()}),
-        risk_plot({name: risk_coverage(found) for name, found in events.items()}),
+        reliability_plot({name: reliability(found) for name, found in drawn.items()}),
+        risk_plot({name: risk_coverage(found) for name, found in drawn.items()}),
         "</div>",
         table_html(
             Table(
