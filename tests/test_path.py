@@ -143,7 +143,18 @@ def test_wrong_input_is_one_sentence_and_exit_2(arguments, message, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "prepare", "train", "predict", "evaluate", "answer", "demo"]
+    "command",
+    [
+        "simulate",
+        "prepare",
+        "train",
+        "predict",
+        "evaluate",
+        "calibrate",
+        "report",
+        "answer",
+        "demo",
+    ],
 )
 def test_every_command_has_help(command):
     assert command in lapse("--help")

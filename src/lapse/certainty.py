@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+
 import torch
 
 from lapse.batch import collate, encode_sample

@@ -40,8 +40,8 @@ def predict(
     target = out or run / f"predictions-{split}.jsonl"
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip()) or None
     probes = [name.strip() for name in probe.split(",") if name.strip()]
-    for name in probes:
-        check_probe(name)
+    for wished in probes:
+        check_probe(wished)
     opened = open_run(run)
     rounds: list[str | None] = [*probes] if probes else [None]
     for name in rounds:
