@@ -13,10 +13,12 @@ from lapse.evaluate import (
     format_markdown,
     read_predictions,
     scores_table,
+    trust_scores,
     with_interval,
     write_predictions,
     write_scores,
 )
+from lapse.metrics.abstention import choose_threshold, write_threshold
 from lapse.types import Prediction, Score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
@@ -197,3 +199,41 @@ def test_one_predictions_file_is_enough(tmp_path):
     assert {"BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1"} <= scores["diff_vqa"].keys()
     assert scores["caref"]["mean IoU"].value == pytest.approx(0.9)
     assert scores["diff_vqa"]["ROUGE-L"].low is not None
+
+
+SURE = {"beam: added edema": 0.75, "answer": 0.5, "log_probability": -1.0}
+
+
+def test_confidence_is_read_back_and_checked(tmp_path):
+    sure = Prediction("d0", "diff_vqa", EDEMA, (EDEMA,), "p0", confidence=SURE)
+    path = tmp_path / "p.jsonl"
+    write_predictions(path, [sure, diff(1, EDEMA)])
+    assert read_predictions(path) == [sure, diff(1, EDEMA)]
+    assert path.read_text("utf-8").count("confidence") == 1
+    for wrong, message in (
+        (["x"], "confidence maps names to numbers"),
+        ({"answer": "high"}, "line 1: prediction a: confidence 'answer' is 'high': a number"),
+    ):
+        path.write_text(json.dumps({**LINE, "confidence": wrong}), encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            read_predictions(path)
+
+
+def test_trust_is_told_where_there_is_something_to_tell(tmp_path):
+    sure = [
+        Prediction(
+            f"d{n}", "diff_vqa", EDEMA, (EDEMA if n % 2 else NOTHING,), f"p{n}", confidence=SURE
+        )
+        for n in range(20)
+    ]
+    assert trust_scores([diff(0, EDEMA), caref(1, "?")]) == {}
+    assert list(trust_scores(sure)) == ["confidence"]
+    assert trust_scores(sure)["confidence"]["ECE, changes by beam"].value == pytest.approx(0.25)
+    probes = [Prediction(f"d{n}#identity", "diff_vqa", NOTHING, (NOTHING,), "p") for n in range(20)]
+    write_threshold(tmp_path / "t.json", choose_threshold(sure, 0.6, "beam"))
+    found = trust_scores([*sure, caref(1, "?")], probes, tmp_path / "t.json")
+    assert list(found) == ["consistency", "confidence", "abstention"]
+    assert found["consistency"]["identity"].value == 1.0
+    assert found["abstention"]["false-change rate"].value == 0.5
+    with pytest.raises(ValueError, match="have no plain answer"):
+        trust_scores(sure[:1], probes)
