@@ -44,6 +44,7 @@ CHECK_OF = {  # one kind that each check alone can find
     "check_questions": "unparsed-answer",
     "check_overview": "overview-unknown-image",
     "check_diseases": "damaged-json",
+    "check_progressions": "progression-unknown-word",
     "check_patients": "patient-two-splits",
     "check_checksums": "checksum",
 }

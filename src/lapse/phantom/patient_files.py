@@ -29,6 +29,7 @@ from lapse.phantom.dicom_file import (
 )
 from lapse.phantom.findings import MAX_VISITS, draw_visits
 from lapse.phantom.identity import dicom_name, study_folder, study_number, subject_number
+from lapse.phantom.ms_cxr_t import progression_rows
 from lapse.phantom.patient import draw_patient
 from lapse.phantom.questions import entities, pair_questions, visit_pairs
 from lapse.phantom.regions import REGIONS
@@ -140,6 +141,7 @@ class PatientFiles:
     graphs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     questions: list[Row] = field(default_factory=list)
     overview: list[Row] = field(default_factory=list)
+    progressions: list[Row] = field(default_factory=list)
     diseases: list[dict[str, Any]] = field(default_factory=list)
     num_boxes: int = 0
     num_described: int = 0
@@ -204,6 +206,7 @@ def write_patient(out: Path, config: SimulateConfig, patient: int, part: str) ->
         if config.images != "dicom":
             Image.fromarray(image).save(_image_path(out, "jpg", source), quality=JPEG_QUALITY)
         _add_rows(files, source, visit, "Recumbent" if acquisition.is_supine else "Erect")
+    files.progressions = progression_rows(visits, part, seed)
     for reference, main in visit_pairs(visits):
         for item in pair_questions(reference, main, views[main.index], seed=seed):
             files.questions.append(

@@ -2,6 +2,7 @@
 
     OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports, DICOMs
     OUT/chest-imagenome   scene_graph.zip, splits, gold  OUT/medical-diff-vqa questions
+    OUT/ms-cxr-t          progressions of test patients
     OUT/SIMULATED.txt     what this is; written last, so it marks a complete tree
 
 Patients are independent, so they are spread over processes and the tables are written by one, in
@@ -31,6 +32,7 @@ from lapse import __version__
 from lapse.grammar import QUESTION_CHANGED, UNCHANGED
 from lapse.phantom.gold import GoldWriter
 from lapse.phantom.identity import PARTS, partition
+from lapse.phantom.ms_cxr_t import ProgressionWriter
 from lapse.phantom.patient_files import (
     LABELS,
     SPLIT_FILE,
@@ -219,6 +221,7 @@ class _Tables:
             zipfile.ZipFile(silver / "scene_graph.zip", "w", zipfile.ZIP_DEFLATED)
         )
         self._gold = GoldWriter(out / "chest-imagenome" / "gold_dataset", stack)
+        self._progressions = ProgressionWriter(out, stack)
 
     def write(self, files: PatientFiles) -> None:
         """Append one patient to every shared file."""
@@ -231,6 +234,7 @@ class _Tables:
             self._num_imagenome[files.part] += 1
         _rows(self._questions, files.questions)
         _rows(self._overview, files.overview)
+        self._progressions.write(files.progressions)
         for item in files.diseases:
             self._diseases.write(f"{self._separator}\n{json.dumps(item)}")
             self._separator = ","
