@@ -13,12 +13,10 @@ from lapse.evaluate import (
     format_markdown,
     read_predictions,
     scores_table,
-    trust_scores,
     with_interval,
     write_predictions,
     write_scores,
 )
-from lapse.metrics.abstention import choose_threshold, write_threshold
 from lapse.types import Prediction, Score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
@@ -217,23 +215,3 @@ def test_confidence_is_read_back_and_checked(tmp_path):
         path.write_text(json.dumps({**LINE, "confidence": wrong}), encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             read_predictions(path)
-
-
-def test_trust_is_told_where_there_is_something_to_tell(tmp_path):
-    sure = [
-        Prediction(
-            f"d{n}", "diff_vqa", EDEMA, (EDEMA if n % 2 else NOTHING,), f"p{n}", confidence=SURE
-        )
-        for n in range(20)
-    ]
-    assert trust_scores([diff(0, EDEMA), caref(1, "?")]) == {}
-    assert list(trust_scores(sure)) == ["confidence"]
-    assert trust_scores(sure)["confidence"]["ECE, changes by beam"].value == pytest.approx(0.25)
-    probes = [Prediction(f"d{n}#identity", "diff_vqa", NOTHING, (NOTHING,), "p") for n in range(20)]
-    write_threshold(tmp_path / "t.json", choose_threshold(sure, 0.6, "beam"))
-    found = trust_scores([*sure, caref(1, "?")], probes, tmp_path / "t.json")
-    assert list(found) == ["consistency", "confidence", "abstention"]
-    assert found["consistency"]["identity"].value == 1.0
-    assert found["abstention"]["false-change rate"].value == 0.5
-    with pytest.raises(ValueError, match="have no plain answer"):
-        trust_scores(sure[:1], probes)

@@ -10,7 +10,7 @@ LAYERS = (
     ("types", "counted", "grammar", "registry"),
     ("config", "text", "images"),
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
-    ("methods", "systems", "samples", "baselines", "probes"),
+    ("methods", "systems", "samples", "baselines", "probes", "trust"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
     ("watch", "certainty"),

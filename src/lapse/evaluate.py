@@ -159,41 +159,6 @@ def evaluate(
     return scores
 
 
-def trust_scores(
-    predictions: Sequence[Prediction],
-    probes: Sequence[Prediction] = (),
-    threshold: Path | None = None,
-    *,
-    seed: int = 0,
-) -> Scores:
-    """What the difference answers are worth beside their scores, as further "tasks".
-
-    Args:
-        predictions: of one system.
-        probes: its answers under probes (`lapse predict --probe`).
-        threshold: file of `lapse calibrate`.
-        seed: of the resampling.
-
-    Returns:
-        "consistency", "confidence" and "abstention", each where there is something to tell.
-
-    Raises:
-        ValueError: probes of other samples, or a threshold for answers without confidence.
-    """
-    from lapse.metrics.abstention import abstention_scores, read_threshold
-    from lapse.metrics.consistency import consistency
-    from lapse.metrics.sureness import sureness_scores
-
-    asked = [item for item in predictions if item.task == "diff_vqa"]
-    found: Scores = {
-        "consistency": consistency(asked, probes, seed=seed),
-        "confidence": sureness_scores(asked, seed=seed) if asked else {},
-    }
-    if threshold is not None:
-        found["abstention"] = abstention_scores(asked, read_threshold(threshold), seed=seed)
-    return {name: scores for name, scores in found.items() if scores}
-
-
 def with_interval(score: Score, patients: Sequence[str], seed: int = 0) -> Score:
     """The score with its bootstrap interval by patient, where it can have one.
 

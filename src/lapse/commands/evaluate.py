@@ -35,10 +35,11 @@ def evaluate(
         format_markdown,
         read_predictions,
         scores_table,
-        trust_scores,
         write_scores,
     )
     from lapse.evaluate import evaluate as run
+    from lapse.metrics.abstention import read_threshold
+    from lapse.trust import trust_scores
 
     found = read_predictions(predictions)
     rows = {str(path): read_predictions(path) for path in beside or []}
@@ -52,7 +53,8 @@ def evaluate(
     else:
         say("no blind rows: they need the training answers of --data STORE")
     probes = [item for path in probe or [] for item in read_predictions(path)]
-    scores = run(found, seed=seed) | trust_scores(found, probes, threshold, seed=seed)
+    chosen = read_threshold(threshold) if threshold is not None else None
+    scores = run(found, seed=seed) | trust_scores(found, probes, chosen, seed=seed)
     others_scores = {name: run(others, seed=seed) for name, others in rows.items()}
     facts = provenance(data=data, seed=seed, n=len(found))
     target = out or predictions.with_name("scores.json")

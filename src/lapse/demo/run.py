@@ -23,11 +23,12 @@ from lapse.config import load_config
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import Store, open_store
 from lapse.demo.page import MODEL, REGIONS, DemoResult, build_page
-from lapse.evaluate import evaluate, trust_scores, write_predictions, write_scores
+from lapse.evaluate import evaluate, write_predictions, write_scores
 from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.predict import predict
 from lapse.report import Evaluation, read_scores, write_evaluation, write_page
 from lapse.train import train
+from lapse.trust import trust_scores
 from lapse.types import Prediction, Score
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
