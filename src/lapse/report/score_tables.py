@@ -54,6 +54,7 @@ TITLES = {
     "gcap": "Words for boxes (gcap)",
     "cap": "Reports (cap)",
 }
+OWN_SECTION = ("confidence", "abstention")  # told further down the page, in words and plots
 Rows = Mapping[str, Mapping[str, Any]]  # name of a score -> its value, low, high
 
 
@@ -77,27 +78,34 @@ def read_scores(path: Path) -> dict[str, Any]:
 def score_tables(scores: Mapping[str, Any], system: str) -> list[Table]:
     """One table per task: its first numbers, the system beside the other rows of the file."""
     tables = []
-    beside = _mapping(scores.get("beside"))
-    for task, found in _mapping(scores.get("scores")).items():
-        others = {row: _mapping(_mapping(values).get(task)) for row, values in beside.items()}
-        columns = {system: _mapping(found), **{row: one for row, one in others.items() if one}}
+    for task, columns in _columns(scores, system):
         names = [name for name in WORDS if any(_number(c.get(name)) for c in columns.values())]
-        names = names or list(_mapping(found))[:12]
-        if names:
+        names = names or list(columns[system])[:12]
+        if names and task not in OWN_SECTION:
             tables.append(_table(TITLES.get(task, task), names, columns))
     return tables
 
 
 def every_score(scores: Mapping[str, Any], system: str) -> list[Table]:
     """One table per task with every score of the file that is not about one finding."""
+    return [
+        _table(task, [name for name in columns[system] if not name.startswith(FINDINGS)], columns)
+        for task, columns in _columns(scores, system)
+    ]
+
+
+def _columns(scores: Mapping[str, Any], system: str) -> Iterator[tuple[str, dict[str, Rows]]]:
+    """Task -> name of a column -> its scores, those of the system first."""
     beside = _mapping(scores.get("beside"))
-    tables = []
     for task, found in _mapping(scores.get("scores")).items():
-        others = {row: _mapping(_mapping(values).get(task)) for row, values in beside.items()}
-        columns = {system: _mapping(found), **{row: one for row, one in others.items() if one}}
-        names = [name for name in _mapping(found) if not name.startswith(FINDINGS)]
-        tables.append(_table(task, names, columns))
-    return tables
+        others = {
+            row.rpartition("/")[2]: _mapping(_mapping(values).get(task))
+            for row, values in beside.items()
+        }
+        yield (
+            str(task),
+            {system: _mapping(found), **{row: one for row, one in others.items() if one}},
+        )
 
 
 def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
