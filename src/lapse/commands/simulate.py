@@ -11,7 +11,9 @@ from lapse.terminal import progress_bar, say
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Empty or new folder for the raw trees.")],
+    out: Annotated[
+        Path | None, typer.Argument(help="Empty or new folder for the raw trees.")
+    ] = None,
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 48,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     size: Annotated[int, typer.Option(min=64, help="Longest image side in pixels.")] = 512,
@@ -28,12 +30,20 @@ def simulate(
     quirk: Annotated[
         list[str] | None, typer.Option(help="Only this kind of defect; may be repeated.")
     ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw contact sheets into this folder, and stop.")
+    ] = None,
 ) -> None:
     """Simulate patients into MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA trees."""
     from lapse.phantom.quirks import check_kinds, inject
     from lapse.phantom.writer import SimulateConfig
     from lapse.phantom.writer import simulate as run
 
+    if sheet is not None:
+        _draw_sheets(sheet, seed)
+        return
+    if out is None:
+        raise ValueError("no folder for the trees: lapse simulate OUT, or --sheet DIR for pictures")
     config = SimulateConfig(
         patients=patients,
         seed=seed,
@@ -57,6 +67,15 @@ def simulate(
         truth = inject(out, quirks, seed, quirk)
         num_defects = sum(len(ids) for ids in truth.values())
         say(f"{num_defects} defects of {len(truth)} kinds, listed in {out / 'quirks.json'}")
+
+
+def _draw_sheets(folder: Path, seed: int) -> None:
+    from lapse.phantom.sheet import draw_sheets
+
+    with progress_bar("sheets") as progress:
+        files = draw_sheets(folder, seed=seed, progress=progress)
+    for path in files:
+        say(f"{path}: {path.stat().st_size // 1000} kB")
 
 
 def _visits(text: str) -> tuple[int, int]:
