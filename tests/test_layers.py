@@ -10,10 +10,10 @@ LAYERS = (
     ("types", "counted", "grammar", "registry"),
     ("config", "text", "images"),
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
-    ("methods", "systems", "samples", "baselines"),
+    ("methods", "systems", "samples", "baselines", "probes", "trust"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
-    ("watch", "begin"),
+    ("watch", "certainty", "begin"),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
     ("answer", "harness", "web", "terminal"),
     ("pretrained", "demo"),
@@ -21,7 +21,17 @@ LAYERS = (
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "harness", "pretrained"}
+SIBLINGS = {
+    "images",
+    "phantom",
+    "data",
+    "models",
+    "metrics",
+    "demo",
+    "harness",
+    "pretrained",
+    "report",
+}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

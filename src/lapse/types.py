@@ -9,7 +9,7 @@ from one of these types to the next:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -174,6 +174,8 @@ class Prediction:
     """What a system wrote for one sample, beside what it should have written.
 
     `patient` is the unit of every interval; `prompt` names the region or the question.
+    `confidence` is empty where the system did not say how sure it is; its keys are told in
+    `lapse.metrics.confidence`.
     """
 
     id: str
@@ -182,10 +184,33 @@ class Prediction:
     references: tuple[str, ...]
     patient: str = ""
     prompt: str = ""
+    confidence: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.references:
             raise ValueError(f"prediction {self.id} has no reference to be compared with")
+        for name, value in self.confidence.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value!r}: a number"
+                )
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value}: leave out what is not "
+                    "known"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer that a system weighed: its text and how likely it holds it.
+
+    `log_probability` is the natural logarithm, summed over `num_tokens` tokens.
+    """
+
+    text: str
+    log_probability: float
+    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
