@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lapse.counted import counted_seed
 from lapse.text import Tokenizer
 from lapse.types import Sample
 
@@ -144,6 +145,12 @@ def collate(
         parallel=torch.tensor(list(parallel) or [False] * len(samples)),
         samples=tuple(samples),
     )
+
+
+def text_keys(batch: Batch) -> Tensor:
+    """One number per row, equal where two answers read the same (case and blanks aside): [B]."""
+    words = [" ".join(sample.answer.lower().split()) for sample in batch.samples]
+    return torch.tensor([counted_seed("text", text) >> 1 for text in words])
 
 
 def normalise(images: Tensor, channels: int) -> Tensor:

@@ -329,6 +329,12 @@ def _inverse(change: Change) -> Change:
     return Change(change.finding, "missing" if change.kind == "added" else "added")
 
 
+def findings_in(text: str) -> tuple[str, ...]:
+    """The findings that any text names, aliases included, each once, in the order of their ids."""
+    named = {_NAMES[match] for match in _NAME.findall(" ".join(text.lower().split()))}
+    return tuple(name for name in FINDINGS if name in named)
+
+
 def contradictions(changes: Iterable[Change]) -> tuple[str, ...]:
     """Findings that an answer gives more than one change: they cannot all be true."""
     seen: dict[str, int] = {}

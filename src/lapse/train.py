@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.batch import Batch
+from lapse.begin import load_pretrained
 from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed
@@ -43,7 +44,6 @@ from lapse.runs import (
     check_same_run,
     describe,
     is_run,
-    load_pretrained,
     read_tokenizer,
     without_pretrained,
     write_run,
@@ -142,7 +142,7 @@ class _Loop:
         self.stream, self.held_out = data.stream, data.held_out
         self.watch = HeldOut(data, config)
         self.total = self.stream.total_steps
-        self.names = ("loss", *(f"loss/{task.name}" for task in self.stream.table.tasks))
+        tasks = tuple(f"loss/{task.name}" for task in self.stream.table.tasks)
         self.window: dict[str, list[float]] = {}
         self.validation: dict[str, float] = {}
         self.start, log_size = 0, 0
@@ -164,6 +164,8 @@ class _Loop:
             self.start, log_size = found.checkpoint.step, int(state["metrics_bytes"])
             self.window, self.validation = state["window"], state["validation"]
             ears.say(f"resumed from step {self.start} of {folder}")
+        self.parts = tuple(f"loss/{part}" for part in getattr(self.model, "loss_parts", ()))
+        self.names = ("loss", *tasks, *self.parts)
         self.losses = _parallel(self.model, world)
         self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
 
@@ -217,6 +219,7 @@ class _Loop:
                     losses = self.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
+            found += [(part, losses[part].detach().float(), weight) for part in self.parts]
         norm = clip_gradients(self.model, self.config.optim.clip_norm)
         *values, norm_value = torch.stack([*(value for _, value, _ in found), norm]).tolist()
         sums = dict.fromkeys((*self.names, *(f"{name}#" for name in self.names)), 0.0)

@@ -50,7 +50,8 @@ def refuse_leak(store: Store) -> None:
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """One row group at a time; a reader of batches would hold all of them."""
     with pq.ParquetFile(path, pre_buffer=False) as opened:
-        for batch in opened.iter_batches(batch_size=4096, columns=list(columns)):
-            values: dict[str, list[Any]] = batch.to_pydict()
+        for group in range(opened.num_row_groups):
+            values: dict[str, list[Any]] = opened.read_row_group(group, list(columns)).to_pydict()
             yield values

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -168,6 +168,12 @@ class Store:
             categories = np.asarray(self._pairs.column("category").to_pylist(), dtype=object)
             rows = rows[categories[rows] == category]
         return Rows(rows, self._build_pairs)
+
+    def pairs_named(self, ids: Collection[str]) -> Rows[Pair]:
+        """The pairs of these ids, in the order of the question table; unknown ids have none."""
+        wanted = set(ids)
+        known = self._pairs.column("id").to_pylist()
+        return Rows([row for row, name in enumerate(known) if name in wanted], self._build_pairs)
 
     def pixels(self, key: str) -> npt.NDArray[np.uint8]:
         """The pixels of one image, [S, S] uint8, a read-only view of the memory map.
