@@ -157,10 +157,10 @@ class _Pairs:
         row = np.repeat(self.row, size)
         total = len(self.grams.order_of)
         keys = np.unique(row * max(total, 1) + self.grams.gram[entry])
-        frequency: Array = np.bincount(
+        frequency = np.bincount(
             keys % max(total, 1), weights=often[keys // max(total, 1)], minlength=total
         )
-        return frequency
+        return frequency.astype(np.float64)
 
     def bleu(self) -> Array:
         """[rows, 10] as `NGramScores.bleu` says."""

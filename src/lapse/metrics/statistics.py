@@ -39,7 +39,10 @@ def mean_score(name: str, values: Sequence[float], details: Mapping[str, str]) -
 
 
 def share_score(
-    name: str, hits: Sequence[float], counts: Sequence[float], details: Mapping[str, str]
+    name: str,
+    hits: Sequence[float] | NDArray[Any],
+    counts: Sequence[float] | NDArray[Any],
+    details: Mapping[str, str],
 ) -> Score:
     """Sum of hits over sum of counts: a mean over some of the samples, or a share of findings.
 
@@ -112,3 +115,38 @@ def _from_columns(part: str, first: int) -> Callable[[Any], Any]:
         return found
 
     return score
+
+
+def macro_score(
+    name: str, rows: Array, groups: Sequence[Sequence[int]], details: Mapping[str, str]
+) -> Score:
+    """The mean over groups of the mean of each group's shares; a share of nothing is left out.
+
+    Args:
+        name: of the score.
+        rows: [n, 2 m] hits and counts of m shares: columns 2 i and 2 i + 1 belong to share i.
+        groups: numbers of the shares of each group.
+        details: of the score.
+    """
+
+    def score(sums: Array) -> Array:
+        shares = np.stack([ratio(sums[..., 2 * i : 2 * i + 2]) for i in _flat(groups)], axis=-1)
+        means, first = [], 0
+        for group in groups:
+            means.append(_mean_of_defined(shares[..., first : first + len(group)]))
+            first += len(group)
+        return _mean_of_defined(np.stack(means, axis=-1))
+
+    value = float(score(rows.sum(axis=0)))
+    return Score(name, value, details=dict(details), statistics=Statistics(rows, score))
+
+
+def _flat(groups: Sequence[Sequence[int]]) -> list[int]:
+    return [number for group in groups for number in group]
+
+
+def _mean_of_defined(values: Array) -> Array:
+    """[..., m] -> [...]; nan where all are."""
+    known = ~np.isnan(values)
+    pair = np.stack([np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1)], axis=-1)
+    return ratio(pair)
