@@ -10,7 +10,7 @@ LAYERS = (
     ("types", "counted", "grammar", "registry"),
     ("config", "text", "images"),
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
-    ("methods", "systems", "samples", "baselines"),
+    ("methods", "systems", "samples", "baselines", "predictions", "subgroups", "score_tables"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs",),
     ("watch",),
@@ -21,7 +21,17 @@ LAYERS = (
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained"}
+SIBLINGS = {
+    "images",
+    "phantom",
+    "data",
+    "models",
+    "metrics",
+    "predictions",
+    "commands",
+    "demo",
+    "pretrained",
+}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from lapse import __version__
 from lapse.commands.answer import answer
+from lapse.commands.compare import compare
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
 from lapse.commands.export import export
@@ -36,6 +37,7 @@ for command in (
     train,
     predict,
     evaluate,
+    compare,
     answer,
     export,
     demo,

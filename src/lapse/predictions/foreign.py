@@ -20,7 +20,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from lapse.data.tables import plain_id, read_header, read_rows
-from lapse.predictions.questions import Question
+from lapse.predictions.jsonl import read_predictions
+from lapse.predictions.questions import Question, check_answered
 from lapse.types import Prediction, nearest
 
 MEANINGS = ("study_ref", "row", "position", "doubled")
@@ -63,6 +64,28 @@ def read_foreign(
             f"column question to {path}"
         )
     return _join(said, keys, questions, f"{path} by {name}"), f"keys: {name}"
+
+
+def read_any(
+    path: Path, questions: Sequence[Question], *, meaning: str = "auto"
+) -> tuple[list[Prediction], str]:
+    """The predictions of a file of either kind, and a sentence on what it covers.
+
+    Raises:
+        ValueError: as `read_predictions`, `check_answered` and `read_foreign`; a foreign file
+            without questions to join it with.
+    """
+    if is_foreign(path):
+        if not questions:
+            raise ValueError(
+                f"{path} holds no references: give --data STORE or --questions "
+                "mimic_pair_questions.csv"
+            )
+        return read_foreign(path, questions, meaning=meaning)
+    found = read_predictions(path)
+    own = [item for item in found if item.task == questions[0].task] if questions else []
+    own = [item for item in own if "#" not in item.id]  # a probe's ids (lapse.probes)
+    return found, check_answered(list(questions), own) if own else ""
 
 
 def _pair_key(item: Question, with_question: bool) -> Key:
