@@ -9,7 +9,7 @@ from lapse.metrics.paired import Difference, compare, corrected
 from lapse.metrics.statistics import mean_score, pooled_scores
 from lapse.types import Statistics
 
-REPEATS, PATIENTS, ROWS = 300, 60, 5
+REPEATS, PATIENTS, ROWS = 200, 60, 5
 
 
 def covered(rows_as_patients: bool) -> float:
@@ -21,7 +21,7 @@ def covered(rows_as_patients: bool) -> float:
         names = [str(p) for p in range(PATIENTS) for _ in range(ROWS)]
         if rows_as_patients:
             names = [str(row) for row in range(len(names))]
-        low, high = bootstrap_interval(values.ravel().tolist(), names, resamples=300)
+        low, high = bootstrap_interval(values.ravel().tolist(), names, resamples=200)
         hits += low <= 0.0 <= high
     return hits / REPEATS
 
@@ -63,7 +63,7 @@ def test_permutation_p_is_small_for_a_real_difference_and_uniform_without():
     found = []
     for _ in range(100):
         one, two = generator.normal(size=(2, 60))
-        (row,) = compare(*pair_of(one, two), patients[:60], resamples=200)
+        (row,) = compare(*pair_of(one, two), patients[:60], resamples=100)
         found.append(row.p)
     assert 0 <= sum(p <= 0.05 for p in found) <= 12 and 0.35 < np.mean(found) < 0.65
 
