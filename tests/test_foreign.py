@@ -84,7 +84,7 @@ def test_coco_ids_of_four_kinds(tmp_path, questions, own, meaning):
 
 def test_coco_files_that_are_refused(tmp_path, questions):
     path = written(tmp_path, "r.json", json.dumps([{"image_id": "x", "caption": "c"}] * 2))
-    with pytest.raises(ValueError, match="study_ref: 2 missing .*1 extra .*1 duplicate"):
+    with pytest.raises(ValueError, match=r"study_ref: 2 missing .*1 extra .*1 duplicate"):
         read_foreign(path, questions)
     for text, message in (
         ("{", "not JSON"),

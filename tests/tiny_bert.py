@@ -6,7 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "main", "image", "has", "an", "additional", "finding", "of", "edema", "than", "reference", "is", "missing", "small", "effusion", "no", "new", "left", "right", "lung", ".", ",", "nothing", "changed"]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "main",
+    "image",
+    "has",
+    "an",
+    "additional",
+    "finding",
+    "of",
+    "edema",
+    "than",
+    "reference",
+    "is",
+    "missing",
+    "small",
+    "effusion",
+    "no",
+    "new",
+    "left",
+    "right",
+    "lung",
+    ".",
+    ",",
+    "nothing",
+    "changed",
+]
 
 
 def write_tiny_bert(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """BERTScore: words of answer and reference matched by the vectors that a BERT gives them.
 
-Greedy matching of the vectors of one layer, start and end tokens left out, no idf weights: the
-default of the package bert-score 0.3.13, whose values these equal. An empty text scores 0 and is
+Greedy matching of the vectors of one layer without idf weights, the default of the package
+bert-score 0.3.13, whose values these equal: a start or end token may be what a word is matched
+with, but is no word whose match counts. An empty text scores 0 and is
 counted (that package fails on it). The layer is a choice and is printed: by default the one at
 three quarters, 9 of 12. Weights are read from safetensors only, from a folder or from the hub at
 a pinned revision. Source: Zhang et al. 2020, arXiv:1904.09675.
@@ -96,6 +97,14 @@ class BertScore:
         return {score.name: score for score in scores}
 
 
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The tokens of a text: vectors [T, D], and [T] which are no start or end token."""
+
+    vectors: NDArray[np.float32]
+    is_word: NDArray[np.bool_]
+
+
 class _Bert:
     """A BERT and its tokenizer, on the GPU where there is one."""
 
@@ -148,24 +157,24 @@ class _Bert:
         found = np.zeros((len(pairs), 3))
         for place, (said, true) in enumerate(pairs):
             one, two = vectors.get(said.strip()), vectors.get(true.strip())
-            if one is None or two is None or not len(one) or not len(two):
+            if one is None or two is None or not one.is_word.any() or not two.is_word.any():
                 continue
-            similar = one @ two.T  # [T, T]
-            precision = float(similar.max(axis=1).mean())
-            recall = float(similar.max(axis=0).mean())
+            similar = one.vectors @ two.vectors.T  # [T, T]
+            precision = float(similar.max(axis=1)[one.is_word].mean())
+            recall = float(similar.max(axis=0)[two.is_word].mean())
             total = precision + recall
             found[place] = precision, recall, 2 * precision * recall / total if total else 0.0
         return found
 
-    def _embed(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Text -> [T, D] unit vectors of its tokens, without the special ones."""
+    def _embed(self, texts: Sequence[str]) -> dict[str, _Tokens]:
+        """Text -> the unit vectors of its tokens, without padding."""
         import torch
 
         limit = int(self.model.config.max_position_embeddings)
         limit = min(limit, int(self.tokenizer.model_max_length))
         full = [text for text in texts if text]
         ordered = sorted(full, key=len, reverse=True)
-        found: dict[str, NDArray[np.float32]] = {}
+        found: dict[str, _Tokens] = {}
         for start in range(0, len(ordered), self.choice.batch_size):
             group = ordered[start : start + self.choice.batch_size]
             lengths = [len(ids) for ids in self.tokenizer(group, verbose=False)["input_ids"]]
@@ -186,6 +195,8 @@ class _Bert:
                     output_hidden_states=True,
                 ).hidden_states[self.layer]  # [B, T, D]
                 states = torch.nn.functional.normalize(states, dim=-1).cpu()
-            for text, row, mask in zip(group, states, special, strict=True):
-                found[text] = row[~mask].numpy()
+            real = batch["attention_mask"].bool()
+            for place, text in enumerate(group):
+                own = real[place]
+                found[text] = _Tokens(states[place][own].numpy(), (~special[place][own]).numpy())
         return found
