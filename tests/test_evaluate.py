@@ -116,7 +116,7 @@ def test_every_score_has_an_interval():
     exact = found["exact match"]
     assert 0.0 < exact.low < exact.value < exact.high < 1.0
     assert exact.details["interval"] == "95%, 2000 resamples of 15 patients"
-    for name in ("BLEU-4", "METEOR", "CIDEr", "change F1", "edema added F1"):
+    for name in ("BLEU-4", "METEOR", "ROUGE-L", "change F1", "edema added F1"):
         assert found[name].low < found[name].value < found[name].high, name
     assert evaluate(rows, seed=1)["diff_vqa"]["exact match"] != exact
 
