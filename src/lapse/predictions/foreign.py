@@ -57,6 +57,9 @@ def read_foreign(
     said, with_question = _read_csv(path)
     name = "study_id, ref_id and question" if with_question else "study_id and ref_id"
     keys = [_pair_key(item, with_question) for item in questions]
+    if with_question:  # the table itself repeats a few rows: the first answer is for the first
+        keys = _numbered(keys)
+        said = list(zip(_numbered([key for key, _ in said]), (t for _, t in said), strict=True))
     shared = sum(count for count in Counter(keys).values() if count > 1)
     if shared:
         raise ValueError(
@@ -86,6 +89,16 @@ def read_any(
     own = [item for item in found if item.task == questions[0].task] if questions else []
     own = [item for item in own if "#" not in item.id]  # a probe's ids (lapse.probes)
     return found, check_answered(list(questions), own) if own else ""
+
+
+def _numbered(keys: Sequence[Key]) -> list[Key]:
+    """The keys, each with how often it came before."""
+    seen: Counter[Key] = Counter()
+    found: list[Key] = []
+    for key in keys:
+        found.append((key, seen[key]))
+        seen[key] += 1
+    return found
 
 
 def _pair_key(item: Question, with_question: bool) -> Key:
