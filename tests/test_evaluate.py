@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from lapse.evaluate import (
-    bootstrap_interval,
     evaluate,
     format_markdown,
     read_predictions,
     scores_table,
-    with_interval,
     write_predictions,
     write_scores,
 )
+from lapse.metrics.bootstrap import bootstrap_interval, with_intervals
+from lapse.metrics.statistics import mean_score
 from lapse.types import Prediction, Score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
@@ -108,23 +108,29 @@ def test_an_unknown_metric_names_the_known():
         evaluate([diff(0, EDEMA)], {"diff_vqa": ("chnges",)})
 
 
-def test_means_have_intervals_and_pooled_scores_have_none():
+def test_every_score_has_an_interval():
     rows = [diff(index, EDEMA if index % 3 else NOTHING) for index in range(30)]
-    found = evaluate(rows, {"diff_vqa": ("changes",)})["diff_vqa"]
+    found = evaluate(rows)["diff_vqa"]
+    without = [name for name, score in found.items() if score.low is None]
+    assert without == []
     exact = found["exact match"]
-    assert exact.low is not None and exact.high is not None
     assert 0.0 < exact.low < exact.value < exact.high < 1.0
-    assert "by patient" in exact.details["interval"]
-    # Every per-sample level F1 is 0 and so is the pooled one: still no interval of width zero.
-    assert found["level F1"].value == 0.0 and found["level F1"].low is None
-    assert evaluate(rows, {"diff_vqa": ("changes",)}, seed=1)["diff_vqa"]["exact match"] != exact
+    assert exact.details["interval"] == "95%, 2000 resamples of 15 patients"
+    for name in ("BLEU-4", "METEOR", "ROUGE-L", "change F1", "edema added F1"):
+        assert found[name].low < found[name].value < found[name].high, name
+    assert evaluate(rows, seed=1)["diff_vqa"]["exact match"] != exact
 
 
 def test_no_interval_without_two_known_patients():
-    score = Score("s", 0.5, per_sample=(0.0, 1.0), details={"aggregate": "mean"})
-    assert with_interval(score, ["p", "p"]) == score
-    assert with_interval(score, ["p", ""]) == score
-    assert with_interval(score, ["p", "q"]).low == 0.0
+    score = mean_score("s", [0.0, 1.0], {})
+
+    def one(patients):
+        return with_intervals({"s": score}, patients)["s"]
+
+    assert one(["p", "p"]).low is None
+    assert one(["p", "p"]).details["interval"] == "none: one patient only"
+    assert one(["p", ""]).details["interval"] == "none: the patient of 1 samples is unknown"
+    assert one(["p", "q"]).low == 0.0
 
 
 def test_the_interval_of_independent_values_is_the_textbook_one():

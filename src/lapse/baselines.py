@@ -76,6 +76,34 @@ def blind_rows(
     return {row: found for row, found in rows.items() if found}
 
 
+def blind_text_rows(
+    training: Sequence[tuple[str, str]], predictions: Sequence[Prediction], *, seed: int = 0
+) -> dict[str, list[Prediction]]:
+    """The constant and the random row, from (question, answer) of a training part alone.
+
+    Args:
+        training: of the same task as the predictions.
+        predictions: of any system; only ids, tasks and prompts are read.
+        seed: of the random answers.
+    """
+    answers = [answer for _, answer in training]
+    constant = best_constant(answers)
+    often: dict[str, Counter[str]] = {}
+    for question, answer in training:
+        often.setdefault(question, Counter())[answer] += 1
+    usual = {question: found.most_common(1)[0][0] for question, found in often.items()}
+
+    def constant_for(item: Prediction) -> str:
+        return constant if item.task == "diff_vqa" else usual.get(item.prompt, constant)
+
+    return {
+        CONSTANT: [replace(item, prediction=constant_for(item)) for item in predictions],
+        RANDOM: [
+            replace(item, prediction=random_answer(answers, item.id, seed)) for item in predictions
+        ],
+    }
+
+
 def _training(store: Store, name: str) -> Iterator[Sample]:
     task = load("tasks", name)(store.info.size)
     records = store.pairs_of("train") if task.records == "pairs" else store.studies_of("train")

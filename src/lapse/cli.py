@@ -13,6 +13,7 @@ from rich.markup import escape
 from lapse import __version__
 from lapse.commands.answer import answer
 from lapse.commands.calibrate import calibrate
+from lapse.commands.compare import compare
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
 from lapse.commands.export import export
@@ -40,6 +41,7 @@ for command in (
     predict,
     evaluate,
     calibrate,
+    compare,
     report,
     answer,
     table,

@@ -1,24 +1,38 @@
-"""predictions.jsonl -> scores.json and a table. Standard library and metrics only, no torch.
+"""predictions -> scores, and scores.json. Standard library, numpy and metrics only, no torch.
 
-Any system can be scored from its predictions file: one JSON object per line with the keys id,
-task, prediction, references, and where known patient and prompt.
+Any system can be scored from its predictions file (`lapse.predictions`). Every score is
+resampled by patient from its statistics.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lapse import registry
+from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.paired import Difference, compare, corrected
+from lapse.predictions.jsonl import check_unique, read_predictions, write_predictions
+from lapse.score_tables import format_markdown, headlines, scores_table
 from lapse.types import Prediction, Score
+
+__all__ = [  # what the commands and other packages need to score a file
+    "EvaluateOptions",
+    "compare_systems",
+    "evaluate",
+    "format_markdown",
+    "read_predictions",
+    "scores_table",
+    "write_predictions",
+    "write_scores",
+]
 
 # What each task is scored by; a task from outside gets the caption metrics.
 METRICS: dict[str, tuple[str, ...]] = {
-    "diff_vqa": ("captioning", "changes"),
+    "diff_vqa": ("changes", "captioning"),
     "vqa": ("answer_accuracy",),
     "medical_vqa": ("answer_accuracy", "captioning"),
     "progression": ("progression",),
@@ -27,101 +41,25 @@ METRICS: dict[str, tuple[str, ...]] = {
     "caref": ("box_accuracy",),
     "aref": ("box_accuracy",),
 }
-RESAMPLES = 1000
-KEYS = frozenset(Prediction.__dataclass_fields__)
 
 Scores = dict[str, dict[str, Score]]
 
 
-def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file, in its order.
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """How predictions are scored.
 
-    Raises:
-        ValueError: no such file, a line that is no prediction (with its number), or ids that
-            occur twice (with their count).
+    Attributes:
+        seed: of the resampling.
+        resamples: of the patients, for every interval.
+        without_java: our own tokenizer and METEOR instead of the field's; labelled everywhere.
+        bert: a `lapse.metrics.bertscore.BertChoice`, or None for no BERTScore.
     """
-    if not path.is_file():
-        raise ValueError(f"no predictions file {path}")
-    found = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                found.append(_read_line(line, f"{path} line {number}"))
-    if not found:
-        raise ValueError(f"{path} holds no prediction")
-    check_unique(found)
-    return found
 
-
-def _read_line(line: bytes, where: str) -> Prediction:
-    try:
-        values = json.loads(line.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{where} is not JSON in UTF-8: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{where} is not an object with the keys {', '.join(sorted(KEYS))}")
-    unknown = sorted(values.keys() - KEYS)
-    missing = sorted({"id", "task", "prediction", "references"} - values.keys())
-    if unknown or missing:
-        raise ValueError(f"{where}: unknown keys {unknown}, missing keys {missing}")
-    references = values["references"]
-    confidence = values.get("confidence", {})
-    if not isinstance(confidence, dict):
-        raise ValueError(f"{where}: confidence maps names to numbers")
-    texts = [value for key, value in values.items() if key not in {"references", "confidence"}]
-    if not isinstance(references, list) or not all(isinstance(t, str) for t in texts + references):
-        raise ValueError(f"{where}: references is a list of texts, every other value a text")
-    try:
-        return Prediction(**{**values, "references": tuple(references)})
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def check_unique(predictions: Iterable[Prediction]) -> None:
-    """Refuse a second prediction for one id: which one counts would be a choice.
-
-    Raises:
-        ValueError: names how many ids occur more than once, and the first.
-    """
-    twice = [name for name, count in Counter(p.id for p in predictions).items() if count > 1]
-    if twice:
-        raise ValueError(f"{len(twice)} ids occur more than once, the first is {twice[0]!r}")
-
-
-def check_same_samples(
-    predictions: Iterable[Prediction], others: Iterable[Prediction], name: str
-) -> None:
-    """Refuse to set two systems side by side that answered different samples.
-
-    Raises:
-        ValueError: how many samples `predictions` and `others` share, and how many they hold.
-    """
-    mine, theirs = ({item.id for item in rows} for rows in (predictions, others))
-    if mine != theirs:
-        raise ValueError(
-            f"{name} answers other samples: {len(theirs)} of them, {len(mine & theirs)} shared "
-            f"with the {len(mine)} to compare with; predict both with the same --split, "
-            "--tasks and --limit"
-        )
-
-
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write one JSON object per line; the file appears whole or not at all.
-
-    Raises:
-        ValueError: an id occurs twice.
-    """
-    rows = list(predictions)
-    check_unique(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        for item in rows:
-            row = asdict(item)
-            if not item.confidence:
-                del row["confidence"]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    draft.replace(path)
+    seed: int = 0
+    resamples: int = RESAMPLES
+    without_java: bool = False
+    bert: Any = None
 
 
 def evaluate(
@@ -129,11 +67,9 @@ def evaluate(
     metrics: Mapping[str, Sequence[str]] | None = None,
     *,
     seed: int = 0,
+    options: EvaluateOptions | None = None,
 ) -> Scores:
-    """Score predictions task by task: task -> name -> Score.
-
-    Scores that are means of their per-sample values carry a 95% bootstrap interval by patient;
-    corpus scores (BLEU, METEOR's total, pooled F1) carry none.
+    """Score predictions task by task: task -> name -> Score with its 95% interval by patient.
 
     Raises:
         ValueError: no prediction, an id that occurs twice, an unknown metric, or a metric that
@@ -142,69 +78,63 @@ def evaluate(
     Args:
         predictions: of one system; tasks may be mixed.
         metrics: task -> names of metrics, instead of `METRICS`.
-        seed: of the resampling.
+        seed: of the resampling, where no options are given.
+        options: everything else.
     """
     if not predictions:
         raise ValueError("there is nothing to evaluate: got no prediction")
     check_unique(predictions)
+    options = options or EvaluateOptions(seed=seed)
     chosen = dict(METRICS) | dict(metrics or {})
+    built: dict[str, Any] = {}
     scores: Scores = {}
     for task in dict.fromkeys(item.task for item in predictions):
         rows = [item for item in predictions if item.task == task]
-        patients = [item.patient for item in rows]
+        names = tuple(chosen.get(task, ("captioning",)))
+        if options.bert is not None and "captioning" in names:
+            names = (*names, "bertscore")
         found: dict[str, Score] = {}
-        for name in chosen.get(task, ("captioning",)):
-            found |= registry.load("metrics", name)()(rows)
-        scores[task] = {name: with_interval(score, patients, seed) for name, score in found.items()}
+        for name in names:
+            if name not in built:
+                built[name] = _build(name, options)
+            found |= built[name](rows)
+        scores[task] = with_intervals(
+            found, [item.patient for item in rows], resamples=options.resamples, seed=options.seed
+        )
     return scores
 
 
-def with_interval(score: Score, patients: Sequence[str], seed: int = 0) -> Score:
-    """The score with its bootstrap interval by patient, where it can have one.
-
-    That is where the metric says that its value is the mean of the per-sample values
-    (`details["aggregate"] == "mean"`), every sample's patient is known, and there are two or more.
-    """
-    values = score.per_sample
-    known = set(patients)
-    if score.details.get("aggregate") != "mean" or "" in known or len(known) < 2:
-        return score
-    low, high = bootstrap_interval(values, patients, seed=seed)
-    details = {**score.details, "interval": f"95%, {RESAMPLES} resamples by patient"}
-    return Score(score.name, score.value, low, high, values, details)
+def _build(name: str, options: EvaluateOptions) -> Any:
+    plugin = registry.load("metrics", name)
+    if name == "captioning":
+        return plugin(without_java=options.without_java)
+    return plugin(options.bert) if name == "bertscore" else plugin()
 
 
-def bootstrap_interval(
-    values: Sequence[float], patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """95% interval of the mean of `values` when whole patients are drawn with replacement.
+def compare_systems(
+    scores: Mapping[str, Scores], patients: Mapping[str, Sequence[str]], options: EvaluateOptions
+) -> dict[str, dict[str, list[Difference]]]:
+    """task -> "second against first" -> differences, corrected over all rows of the task.
 
     Args:
-        values: [n], one per sample.
-        patients: [n], the patient of each sample.
-        resamples: how often the patients are drawn anew.
-        seed: of the drawing.
-
-    Raises:
-        ValueError: no value, or not one patient for each value.
+        scores: system -> its scores; the first system is the one compared with. All must hold
+            the same samples in the same order (`predictions.jsonl.in_order_of`).
+        patients: task -> [n].
+        options: resamples and seed of the tests.
     """
-    import numpy as np
-
-    if not values or len(values) != len(patients):
-        raise ValueError(
-            f"an interval needs one patient per value, got {len(values)} values and "
-            f"{len(patients)} patients"
-        )
-
-    groups = {name: index for index, name in enumerate(dict.fromkeys(patients))}
-    index = np.array([groups[name] for name in patients])
-    sums = np.bincount(index, weights=np.asarray(values), minlength=len(groups))
-    counts = np.bincount(index, minlength=len(groups))
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, len(groups), size=(resamples, len(groups)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    (first, ours), *others = scores.items()
+    found: dict[str, dict[str, list[Difference]]] = {}
+    for task, mine in ours.items():
+        rows: dict[str, list[Difference]] = {}
+        for name, theirs in others:
+            if task in theirs:
+                rows[f"{name} against {first}"] = compare(
+                    headlines(mine), headlines(theirs[task]), patients[task],
+                    resamples=options.resamples, seed=options.seed,
+                )  # fmt: skip
+        flat = iter(corrected([row for part in rows.values() for row in part]))
+        found[task] = {name: [next(flat) for _ in part] for name, part in rows.items()}
+    return found
 
 
 def write_scores(
@@ -212,6 +142,7 @@ def write_scores(
     scores: Scores,
     provenance: Mapping[str, str],
     beside: Mapping[str, Scores] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """scores.json: where the numbers come from, every score with its parts, and other rows.
 
@@ -220,12 +151,14 @@ def write_scores(
         scores: task -> name -> Score.
         provenance: release, split protocol, n, seed, command, commit.
         beside: row name -> the scores of that row, blind rows among them.
+        more: further keys of the file, such as "subgroups" or "differences".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "provenance": dict(provenance),
-        "scores": _plain(scores),
-        "beside": {row: _plain(others) for row, others in (beside or {}).items()},
+        "scores": plain_scores(scores),
+        "beside": {row: plain_scores(others) for row, others in (beside or {}).items()},
+        **(more or {}),
     }
     draft = path.with_name(f"{path.name}.tmp")
     draft.write_text(
@@ -234,35 +167,19 @@ def write_scores(
     draft.replace(path)
 
 
-def _plain(scores: Scores) -> dict[str, dict[str, Any]]:
+def plain_scores(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[str, Any]]:
+    """The scores as JSON holds them: without their statistics."""
     return {
-        task: {name: asdict(score) for name, score in found.items()}
+        task: {name: _plain_score(score) for name, score in found.items()}
         for task, found in scores.items()
     }
 
 
-def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
-    """A header and one line per row: value and interval of every score that any row has."""
-    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
-    table = [["", *names]]
-    for row, scores in rows.items():
-        table.append([row, *(format_score(scores.get(name)) for name in names)])
-    return table
+def _plain_score(score: Score) -> dict[str, Any]:
+    values = {name: getattr(score, name) for name in ("name", "value", "low", "high")}
+    return {**values, "per_sample": score.per_sample, "details": score.details}
 
 
-def format_score(score: Score | None) -> str:
-    """ "0.412 [0.380, 0.441]", or "-" where there is none."""
-    if score is None:
-        return "-"
-    if score.low is None or score.high is None:
-        return f"{score.value:.3f}"
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
-
-
-def format_markdown(table: Sequence[Sequence[str]]) -> str:
-    """The table turned on its side: one line per score, one column per row."""
-    turned = list(zip(*table, strict=True))
-    lines = ["| score | " + " | ".join(turned[0][1:]) + " |"]
-    lines.append("|---" * len(turned[0]) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in turned[1:]]
-    return "\n".join(lines)
+def plain_differences(rows: Sequence[Difference]) -> list[dict[str, Any]]:
+    """The differences as JSON holds them."""
+    return [{**asdict(row), "value": row.value} for row in rows]

@@ -51,6 +51,7 @@ TABLES: dict[str, dict[str, str]] = {
     "metrics": {
         "captioning": "lapse.metrics.captioning:Captioning",
         "changes": "lapse.metrics.changes:Changes",
+        "bertscore": "lapse.metrics.bertscore:BertScore",
         "box_accuracy": "lapse.metrics.box_accuracy:BoxAccuracy",
         "answer_accuracy": "lapse.metrics.answer_accuracy:AnswerAccuracy",
         "progression": "lapse.metrics.progression:ProgressionAccuracy",

@@ -9,9 +9,10 @@ from one of these types to the next:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 SPLITS = ("train", "validate", "test")
 
@@ -213,12 +214,29 @@ class Candidate:
     num_tokens: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """Numbers of every sample whose sums give a score: all that a resample of patients needs.
+
+    A mean has the rows (value, 1), BLEU those of its lengths and matches, a pooled F1 its counts.
+
+    Attributes:
+        rows: [n, k] float64 array, one row a prediction. Scores that share rows share the array.
+        score: sums [..., k] -> scores [...]; nan where they leave the score undefined.
+    """
+
+    rows: Any
+    score: Callable[[Any], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """One number of one metric, with its interval (None until computed) and its parts.
 
     `per_sample` holds one value per prediction in their order, or () where the metric has no
     meaning for a single sample. `details` names the backend: tokenizer, n, idf corpus.
+    `statistics` is what intervals and paired tests are computed from, None where there are none;
+    it is not written to scores.json.
     """
 
     name: str
@@ -227,6 +245,7 @@ class Score:
     high: float | None = None
     per_sample: tuple[float, ...] = ()
     details: dict[str, str] = field(default_factory=dict)
+    statistics: Statistics | None = field(default=None, repr=False, compare=False)
 
 
 def _check_split(split: str, owner: str) -> None:

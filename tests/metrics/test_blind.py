@@ -5,7 +5,8 @@ import random
 import pytest
 from pycocoevalcap.rouge.rouge import Rouge
 
-from lapse.metrics.blind import best_changes, best_constant, mean_box, random_answer, rouge_l
+from lapse.metrics.blind import best_changes, best_constant, mean_box, random_answer
+from lapse.metrics.rouge import rouge_l
 from lapse.types import Box
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "

@@ -61,3 +61,14 @@ def test_a_reference_without_a_box_is_an_error():
         BoxAccuracy()([Prediction("x", "caref", "[1, 2, 3, 4]", ("No edema.",))])
     with pytest.raises(ValueError, match="at least one"):
         BoxAccuracy()([])
+
+
+def test_aref_takes_the_best_region_that_shares_the_phrase():
+    rows = [
+        Prediction(f"aref/img/{name}/0", "aref", "[0, 0, 10, 10]", (box,), "p", "aref: Clear.")
+        for name, box in (("left lung", "[0, 0, 10, 10]"), ("right lung", "[20, 0, 30, 10]"))
+    ]
+    other = Prediction("aref/b/carina/0", "aref", "[0, 0, 9, 9]", ("[50, 50, 60, 60]",), "q", "x")
+    found = BoxAccuracy()([*rows, other])
+    assert found["Acc@0.5"].value == pytest.approx(1 / 3)
+    assert found["Acc@0.5, best region of the phrase"].value == pytest.approx(2 / 3)

@@ -34,7 +34,7 @@ def test_details_name_the_backend_and_what_is_a_mean():
     assert all(score.details["n"] == str(len(GOLDEN["cases"])) for score in scores.values())
     assert "PTB" in scores["BLEU-4"].details["tokenizer"]
     assert "1.5" in scores["METEOR"].details["backend"]
-    assert scores["CIDEr"].details["idf corpus"] == "evaluated set"
+    assert scores["CIDEr"].details["idf corpus"] == "evaluated set, 8 samples"
     for name, score in scores.items():
         mean = sum(score.per_sample) / len(score.per_sample)
         is_mean = score.details.get("aggregate") == "mean"

@@ -121,3 +121,30 @@ def test_contradictions_are_counted():
 def test_no_prediction_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         Changes()([])
+
+
+def test_made_up_left_out_opposite_levels_and_sides():
+    def level(before, after):
+        return Change("edema", "level", before, after)
+
+    said = [{Change("hernia", "added")}, {Change("edema", "missing")}, {level("mild", "severe")}]
+    true = [{Change("edema", "added")}, {Change("edema", "added")}, {level("mild", "moderate")}]
+    places = ("left", "right", "left")
+    rows = [
+        Prediction(
+            f"diff_vqa/{min(n, 1)}/2/{n}", "diff_vqa", render(a), (render(b),), "p",
+            f"what has changed in the {places[n]} area?",
+        )
+        for n, (a, b) in enumerate(zip(said, true, strict=True))
+    ]  # fmt: skip
+    found = Changes()(rows)
+    assert found["hallucination rate"].value == found["omission rate"].value == pytest.approx(1 / 3)
+    assert (found["wrong direction"].value, found["level accuracy"].value) == (1.0, 0.0)
+    assert found["edema missing precision"].value == 0.0
+    sisters = [
+        Prediction(f"diff_vqa/1/2/{n}", "diff_vqa", render(a), (render(b),), "p", question)
+        for n, (a, b, question) in enumerate(
+            [(said[1], true[1], "in the left lung?"), (true[1], said[1], "in the right lung?")]
+        )
+    ]
+    assert Changes()(sisters)["side errors"].value == 1.0

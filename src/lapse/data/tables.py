@@ -71,6 +71,19 @@ def read_rows(
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
+def read_header(path: Path) -> list[str]:
+    """The names of a table's columns; those of an empty table are [].
+
+    Raises:
+        ValueError: no such table, or a damaged one.
+    """
+    with _open_text(path) as stream:
+        try:
+            return next(csv.reader(_lines(path, stream), strict=True), [])
+        except (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
+
+
 def split_word(word: str, path: Path) -> str:
     """train, validate or test from any of the words that the data sets use.
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.data.store import Store
-from lapse.evaluate import format_score
 from lapse.grammar import parse
 from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
+from lapse.score_tables import format_score
 from lapse.text import bins_box, find_box, without_box
 from lapse.types import Prediction, Score
 

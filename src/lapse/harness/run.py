@@ -22,15 +22,11 @@ import torch
 
 from lapse.config import load_config, preset_names
 from lapse.data.store import open_store
-from lapse.evaluate import (
-    check_same_samples,
-    evaluate,
-    read_predictions,
-    write_predictions,
-)
+from lapse.evaluate import evaluate, read_predictions, write_predictions
 from lapse.harness.page import write_cases, write_scores_table
 from lapse.harness.results import RowResult
 from lapse.predict import predict
+from lapse.predictions.jsonl import check_same_samples
 from lapse.runs import METRICS, build_model, without_pretrained
 from lapse.tables import Data, PlannedRow, PlannedRun, RowSpec, Scale, TableSpec, plan, run_folder
 from lapse.text import Tokenizer

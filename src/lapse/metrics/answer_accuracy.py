@@ -1,5 +1,7 @@
 """Short answers about one image: exact match, closed (yes / no) and open questions apart.
 
+Questions that name a side, or ask for it, stand apart too.
+
 The order of names in a list carries no information in Medical-Diff-VQA, so "edema, hernia" and
 "hernia, edema" are one answer. Case, blanks and a final stop do not count.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lapse.metrics.laterality import SIDES
+from lapse.metrics.statistics import mean_score, share_score
 from lapse.types import Prediction, Score
 
 CLOSED = frozenset({"yes", "no"})
@@ -16,7 +20,7 @@ CLOSED = frozenset({"yes", "no"})
 class AnswerAccuracy:
     """(predictions) -> accuracy, and that of closed and of open questions where there are any."""
 
-    names = ("accuracy", "closed accuracy", "open accuracy")
+    names = ("accuracy", "closed accuracy", "open accuracy", "laterality accuracy")
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
         """Compare each prediction with its references; one that matches is enough.
@@ -27,14 +31,24 @@ class AnswerAccuracy:
         if not predictions:
             raise ValueError("accuracy needs at least one prediction, got none")
         hits = [float(is_same(item)) for item in predictions]
-        is_closed = [plain_answer(item.references[0]) <= CLOSED for item in predictions]
-        found = {"accuracy": _mean("accuracy", hits)}
-        for name, wanted in (("closed accuracy", True), ("open accuracy", False)):
-            some = [hit for hit, closed in zip(hits, is_closed, strict=True) if closed == wanted]
-            if some:
-                score = _mean(name, some)
-                found[name] = Score(name, score.value, details={"n": str(len(some))})
+        closed = [float(plain_answer(item.references[0]) <= CLOSED) for item in predictions]
+        groups = {
+            "closed accuracy": closed,
+            "open accuracy": [1.0 - value for value in closed],
+            "laterality accuracy": [float(names_side(item)) for item in predictions],
+        }
+        found = {"accuracy": mean_score("accuracy", hits, {})}
+        for name, counts in groups.items():
+            if any(counts):
+                own = [hit * count for hit, count in zip(hits, counts, strict=True)]
+                found[name] = share_score(name, own, counts, {})
         return found
+
+
+def names_side(item: Prediction) -> bool:
+    """Whether the question names a side, or its answer is one."""
+    words = f"{item.prompt} {item.references[0]}".lower().replace(",", " ").split()
+    return any(side in words for side in SIDES)
 
 
 def plain_answer(text: str) -> frozenset[str]:
@@ -50,8 +64,3 @@ def plain_answer(text: str) -> frozenset[str]:
 def is_same(item: Prediction) -> bool:
     """Whether a prediction says what one of its references says."""
     return any(plain_answer(item.prediction) == plain_answer(text) for text in item.references)
-
-
-def _mean(name: str, values: Sequence[float]) -> Score:
-    details = {"n": str(len(values)), "aggregate": "mean"}
-    return Score(name, sum(values) / len(values), per_sample=tuple(values), details=details)

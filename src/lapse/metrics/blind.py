@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from lapse.counted import counted_index
 from lapse.grammar import parse
+from lapse.metrics.rouge import rouge_l
 from lapse.types import Box
 
 CANDIDATES = 20  # most frequent training answers that are tried as the constant
 TRIED_ON = 2000  # training answers that a candidate is compared with, at most
-BETA = 1.2  # of ROUGE-L
 _WORD = re.compile(r"[^\s.,;:?!]+")
 
 
@@ -42,30 +42,8 @@ def best_constant(answers: Sequence[str]) -> str:
     return max(common, key=worth)
 
 
-def rouge_l(said: Sequence[str], true: Sequence[str]) -> float:
-    """ROUGE-L of two lists of words, in [0, 1]; 0 when either is empty."""
-    shared = _longest_common(said, true)
-    if not shared:
-        return 0.0
-    precision, recall = shared / len(said), shared / len(true)
-    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
-
-
 def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
-
-
-def _longest_common(one: Sequence[str], two: Sequence[str]) -> int:
-    """Length of the longest common subsequence; a column of the table is one integer."""
-    places: dict[str, int] = defaultdict(int)
-    for index, word in enumerate(one):
-        places[word] |= 1 << index
-    full = (1 << len(one)) - 1
-    column = full  # a 0 bit marks a row where the length grows by one
-    for word in two:
-        match = column & places.get(word, 0)
-        column = ((column + match) | (column - match)) & full
-    return len(one) - column.bit_count()
 
 
 def best_changes(answers: Sequence[str]) -> str:

@@ -2,23 +2,37 @@
 
 One reference tokenizer (PTB, lower case, punctuation dropped), BLEU with the closest reference
 length, METEOR 1.5 with -norm, ROUGE-L with beta 1.2, CIDEr with sigma 6 and document frequencies
-of the evaluated set itself: its value therefore depends on which samples are evaluated.
+of the evaluated set itself: its value therefore depends on which samples are evaluated, and its
+interval holds those frequencies fixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from lapse.metrics.java import METEOR, TOKENIZER, shared_meteor, tokenize
-from lapse.types import Prediction, Score
+import numpy as np
 
-MEAN = {"aggregate": "mean"}  # the value is the mean of the per-sample values
+from lapse.metrics import java, without_java
+from lapse.metrics.meteor import meteor_of, without_perfect_chunks
+from lapse.metrics.ngrams import ORDERS, bleu_of, score_ngrams
+from lapse.metrics.rouge import rouge_each
+from lapse.metrics.statistics import Array, mean_score
+from lapse.types import Prediction, Score, Statistics
 
 
 class Captioning:
-    """(predictions) -> BLEU-1..4, METEOR, ROUGE-L, CIDEr with their per-sample values."""
+    """(predictions) -> BLEU-1..4, METEOR, ROUGE-L, CIDEr with their per-sample values.
+
+    Args:
+        without_java: use `lapse.metrics.without_java`. Its numbers differ; all scores say so.
+    """
 
     names = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
+
+    def __init__(self, *, without_java: bool = False) -> None:
+        self.without_java = without_java
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
         """Score the predictions against their references.
@@ -31,41 +45,62 @@ class Captioning:
             raise ValueError("caption metrics need at least one prediction, got none")
         texts = [item.prediction for item in predictions]
         wanted = [list(item.references) for item in predictions]
-        tokens = tokenize([*texts, *(text for row in wanted for text in row)])
+        tokens = self.tokenize([*texts, *(text for row in wanted for text in row)])
         said = tokens[: len(texts)]
         rest = iter(tokens[len(texts) :])
         true = [[next(rest) for _ in row] for row in wanted]
         if not any(text for row in true for text in row):
             raise ValueError(f"none of the {len(true)} predictions has a reference with a word")
-        return self._scores(said, true)
+        details = {"tokenizer": without_java.TOKENIZER if self.without_java else java.TOKENIZER}
+        found = _ngram_scores(said, true, details)
+        rouge = mean_score("ROUGE-L", rouge_each(said, true), {**details, "beta": "1.2"})
+        meteor = self._meteor(said, true, details)
+        names = [f"BLEU-{order + 1}" for order in range(ORDERS)]
+        ordered = [*(found[name] for name in names), meteor, rouge, found["CIDEr"]]
+        return {score.name: score for score in ordered}
 
-    def _scores(self, said: list[str], true: list[list[str]]) -> dict[str, Score]:
-        from pycocoevalcap.bleu.bleu import Bleu
-        from pycocoevalcap.cider.cider import Cider
-        from pycocoevalcap.rouge.rouge import Rouge
+    def tokenize(self, texts: Sequence[str]) -> list[str]:
+        """The tokens of each text, joined by blanks. Java remembers what it was asked before."""
+        return without_java.tokenize(texts) if self.without_java else java.tokenize(texts)
 
-        references = dict(enumerate(true))
-        hypotheses = {index: [text] for index, text in enumerate(said)}
-        backend = {"n": str(len(said)), "tokenizer": TOKENIZER}
-        bleu, bleu_each = Bleu(4).compute_score(references, hypotheses, verbose=0)
-        rouge, rouge_each = Rouge().compute_score(references, hypotheses)
-        cider, cider_each = Cider().compute_score(references, hypotheses)
-        meteor, meteor_each = shared_meteor().score(list(zip(said, true, strict=True)))
-        found = {
-            f"BLEU-{order + 1}": Score(
-                f"BLEU-{order + 1}",
-                float(bleu[order]),
-                per_sample=tuple(float(value) for value in bleu_each[order]),
-                details={**backend, "length": "closest"},
-            )
-            for order in range(4)
-        }
-        rows = (
-            ("METEOR", meteor, meteor_each, {"backend": METEOR}),
-            ("ROUGE-L", rouge, rouge_each, {"beta": "1.2", **MEAN}),
-            ("CIDEr", cider, cider_each, {"idf corpus": "evaluated set", "sigma": "6", **MEAN}),
-        )
-        for name, value, each, details in rows:
-            values = tuple(float(part) for part in each)
-            found[name] = Score(name, float(value), per_sample=values, details=backend | details)
-        return found
+    def _meteor(self, said: list[str], true: list[list[str]], details: dict[str, str]) -> Score:
+        pairs = list(zip(said, true, strict=True))
+        if self.without_java:
+            known = {
+                (text, *others): without_java.match(text, others)
+                for text, others in {(text, tuple(others)) for text, others in pairs}
+            }
+            rows = np.stack([known[text, *others] for text, others in pairs])
+            rows = without_perfect_chunks(rows)
+            name, backend = without_java.NAME, without_java.METEOR
+        else:
+            rows = java.shared_meteor().statistics(pairs)
+            name, backend = "METEOR", java.METEOR
+        return _corpus_score(name, rows, meteor_of, {**details, "backend": backend})
+
+
+def _ngram_scores(
+    said: list[str], true: list[list[str]], details: dict[str, str]
+) -> dict[str, Score]:
+    counted = score_ngrams(said, true)
+    found = {}
+    for order in range(1, ORDERS + 1):
+        score = partial(bleu_of, order=order)
+        name = f"BLEU-{order}"
+        found[name] = _corpus_score(name, counted.bleu, score, {**details, "length": "closest"})
+    corpus = {**details, "idf corpus": f"evaluated set, {len(said)} samples", "sigma": "6"}
+    found["CIDEr"] = mean_score("CIDEr", counted.cider.tolist(), corpus)
+    return found
+
+
+def _corpus_score(
+    name: str, rows: Array, score: Callable[[Any], Any], details: dict[str, str]
+) -> Score:
+    """A score of summed statistics; each sample's own value is that of its row."""
+    return Score(
+        name,
+        float(score(rows.sum(axis=0))),
+        per_sample=tuple(score(rows).tolist()),
+        details={"n": str(len(rows)), **details},
+        statistics=Statistics(rows, score),
+    )

@@ -22,7 +22,14 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.metrics.meteor import COLUMNS, meteor_of, without_perfect_chunks
+
 TIME_LIMIT = 120.0  # seconds without any answer
+REMEMBERED = 500_000  # texts whose tokens, and pairs whose statistics, are kept in memory
+AHEAD = 64  # pairs that METEOR is sent before its first answer is read
 PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", *".?!,:-;", "--", "..."]
 )
@@ -79,44 +86,54 @@ def tokenize(texts: Sequence[str]) -> list[str]:
 
     The same result as pycocoevalcap's PTBTokenizer, except where that one goes wrong: "|||"
     stays out of METEOR's protocol, and an exotic line break does not shift all later texts.
-    Equal texts are tokenised once.
+    Texts that this Python process has tokenised before are remembered: starting Java takes most
+    of a second.
 
     Raises:
         ValueError: Java fails, takes too long, or returns another number of lines.
     """
-    distinct = list(dict.fromkeys(one_line(text) for text in texts))
-    full = [text for text in distinct if text]
+    plain = [one_line(text) for text in texts]
+    new = [text for text in dict.fromkeys(plain) if text and text not in _tokens]
+    if new:
+        if len(_tokens) + len(new) > REMEMBERED:
+            _tokens.clear()
+            new = [text for text in dict.fromkeys(plain) if text]
+        for text, line in zip(new, _run_tokenizer(new), strict=True):
+            _tokens[text] = " ".join(word for word in line.split(" ") if word not in PUNCTUATION)
+    return [_tokens[text] if text else "" for text in plain]
+
+
+_tokens: dict[str, str] = {}
+
+
+def _run_tokenizer(texts: list[str]) -> list[str]:
+    """The tokenizer's line for each of the texts, none of them empty."""
     command = [
         java_command(), "-cp", str(package_folder() / "tokenizer" / "stanford-corenlp-3.4.1.jar"),
         "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase",
         "-encoding", "UTF-8",
     ]  # fmt: skip
-    lines: list[str] = []
-    if full:
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                done = subprocess.run(
-                    command, input="\n".join(full) + "\n", capture_output=True, text=True,
-                    encoding="utf-8", timeout=TIME_LIMIT, cwd=scratch, check=False,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise ValueError(
-                    f"the PTB tokenizer gave no answer on {len(full)} texts in {TIME_LIMIT} s"
-                ) from None
-        lines = done.stdout.removesuffix("\n").split("\n")
-        if done.returncode or len(lines) != len(full):
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            done = subprocess.run(
+                command, input="\n".join(texts) + "\n", capture_output=True, text=True,
+                encoding="utf-8", timeout=TIME_LIMIT, cwd=scratch, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
             raise ValueError(
-                f"the PTB tokenizer returned {len(lines)} lines for {len(full)} texts "
-                f"(exit {done.returncode}): {done.stderr.strip()[-200:]}"
-            )
-    found = {"": ""}
-    for text, line in zip(full, lines, strict=True):
-        found[text] = " ".join(word for word in line.split(" ") if word not in PUNCTUATION)
-    return [found[one_line(text)] for text in texts]
+                f"the PTB tokenizer gave no answer on {len(texts)} texts in {TIME_LIMIT} s"
+            ) from None
+    lines = done.stdout.removesuffix("\n").split("\n")
+    if done.returncode or len(lines) != len(texts):
+        raise ValueError(
+            f"the PTB tokenizer returned {len(lines)} lines for {len(texts)} texts "
+            f"(exit {done.returncode}): {done.stderr.strip()[-200:]}"
+        )
+    return lines
 
 
 class Meteor:
-    """One Java process that scores pairs until it is closed.
+    """One Java process that matches pairs until it is closed.
 
     >>> with Meteor() as meteor:  # doctest: +SKIP
     ...     total, each = meteor.score([("no edema", ["there is no edema"])])
@@ -141,6 +158,7 @@ class Meteor:
             cwd=self._scratch.name,
         )
         self._lock = threading.Lock()
+        self._known: dict[tuple[str, ...], tuple[float, ...]] = {}
         self._lines: queue.Queue[str] = queue.Queue()
         self._errors: list[str] = []
         self._threads = [
@@ -169,27 +187,36 @@ class Meteor:
     def score(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> tuple[float, list[float]]:
         """Corpus score and the score of each (hypothesis, references), already tokenised.
 
-        Equal pairs are matched once.
+        Raises:
+            ValueError: as `statistics`.
+        """
+        rows = self.statistics(pairs)
+        return float(meteor_of(rows.sum(axis=0))), [float(value) for value in meteor_of(rows)]
+
+    def statistics(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> NDArray[np.float64]:
+        """[n, 23] the segment statistics of each (hypothesis, references), already tokenised.
+
+        Equal pairs are matched once in the life of this process.
 
         Raises:
             ValueError: Java ends or gives no answer in time; the process is then closed, so
                 that a late answer cannot be taken for that of another text.
         """
-        known: dict[tuple[str, ...], str] = {}
-        statistics = []
+        keys = [(one_line(said), *(one_line(text) for text in true)) for said, true in pairs]
         with self._lock:
+            if len(self._known) > REMEMBERED:
+                self._known.clear()
+            new = [key for key in dict.fromkeys(keys) if key not in self._known]
             try:
-                for hypothesis, references in pairs:
-                    key = (one_line(hypothesis), *(one_line(text) for text in references))
-                    if key not in known:
-                        known[key] = self._match(key)
-                    statistics.append(known[key])
-                self._send("EVAL ||| " + " ||| ".join(statistics))
-                each = [float(self._answer()) for _ in statistics]
-                return float(self._answer()), each
+                for start in range(0, len(new), AHEAD):
+                    self._match(new[start : start + AHEAD])
             except ValueError:
                 self.close()
                 raise
+        rows = np.zeros((len(keys), COLUMNS))
+        for place, key in enumerate(keys):
+            rows[place] = self._known[key]
+        return without_perfect_chunks(rows)
 
     def close(self) -> None:
         """End the process and remove its scratch folder."""
@@ -203,12 +230,20 @@ class Meteor:
                     stream.close()
         self._scratch.cleanup()
 
-    def _match(self, key: tuple[str, ...]) -> str:
-        """The statistics of one hypothesis (first) and its references."""
+    def _match(self, keys: Sequence[tuple[str, ...]]) -> None:
+        """Remember the statistics of hypotheses (first in each key) and their references."""
+        waiting = list(keys)
         try:
-            self._send("SCORE ||| " + " ||| ".join([*key[1:], key[0]]))
-            return self._answer()
+            for key in keys:
+                self._send("SCORE ||| " + " ||| ".join([*key[1:], key[0]]))
+            while waiting:
+                line = self._answer()
+                values = tuple(float(value) for value in line.split())
+                if len(values) != COLUMNS:
+                    raise ValueError(f"METEOR said {line[:80]!r} and not {COLUMNS} numbers")
+                self._known[waiting.pop(0)] = values
         except ValueError as error:
+            key = waiting[0] if waiting else keys[-1]
             words = ", ".join(str(len(text.split())) for text in key)
             raise ValueError(
                 f"{error}; the text begins {key[0][:60]!r}, prediction and references have "

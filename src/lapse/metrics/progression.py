@@ -9,10 +9,12 @@ benchmark reports it. Source: Bannur et al. 2023, arXiv:2301.04558.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from lapse.grammar import Change, parse
+from lapse.metrics.statistics import Array, macro_score, mean_score
 from lapse.types import Prediction, Score
 
 # Levels of Medical-Diff-VQA from faint to grave; "increasing" and "decreasing" are directions.
@@ -39,34 +41,43 @@ class ProgressionAccuracy:
         """
         if not predictions:
             raise ValueError("progression needs at least one prediction, got none")
-        hits: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        rows: dict[tuple[str, str], Array] = {}  # (finding, class) -> [n, 2] hits and counts
         unparsed, shares = [], []
-        for item in predictions:
+        for place, item in enumerate(predictions):
             said = parse(item.prediction)
             unparsed.append(float(not said.is_parsed))
             own = []
             for finding, true in read_progressions(item):
                 hit = float(progression_of(said.changes, finding) == true)
-                hits[finding][true].append(hit)
+                row = rows.setdefault((finding, true), np.zeros((len(predictions), 2)))
+                row[place] += (hit, 1.0)
                 own.append(hit)
             shares.append(sum(own) / len(own))
-        found = {"macro accuracy": Score("macro accuracy", 0.0)}
-        macros = []
-        for finding, classes in sorted(hits.items()):
-            macro = sum(sum(values) / len(values) for values in classes.values()) / len(classes)
-            macros.append(macro)
-            name = f"macro accuracy {finding}"
-            counts = {word: str(len(values)) for word, values in sorted(classes.items())}
-            found[name] = Score(name, macro, details=counts)
-        mean = sum(macros) / len(macros)
-        found["macro accuracy"] = Score(
-            "macro accuracy", mean, details={"findings": str(len(macros))}
+        return {
+            **_macro_scores(rows),
+            "accuracy": mean_score("accuracy", shares, {}),
+            "unparsed rate": mean_score("unparsed rate", unparsed, {}),
+        }
+
+
+def _macro_scores(rows: dict[tuple[str, str], Array]) -> dict[str, Score]:
+    """The mean over findings of the mean over classes, and that of each finding."""
+    keys = sorted(rows)
+    table = np.concatenate([rows[key] for key in keys], axis=1)
+    findings = sorted({finding for finding, _ in keys})
+    groups = {
+        name: [place for place, (finding, _) in enumerate(keys) if finding == name]
+        for name in findings
+    }
+    details = {"findings": str(len(findings))}
+    found = {"macro accuracy": macro_score("macro accuracy", table, list(groups.values()), details)}
+    for finding, places in groups.items():
+        name = f"macro accuracy {finding}"
+        counts = {keys[place][1]: f"{rows[keys[place]][:, 1].sum():.0f}" for place in places}
+        found[name] = macro_score(
+            name, table, [places], {**counts, "of": finding, "kind": "finding"}
         )
-        n = str(len(predictions))
-        for name, values in (("accuracy", shares), ("unparsed rate", unparsed)):
-            details = {"n": n, "aggregate": "mean"}
-            found[name] = Score(name, sum(values) / len(values), None, None, tuple(values), details)
-        return found
+    return found
 
 
 def read_progressions(item: Prediction) -> list[tuple[str, str]]:

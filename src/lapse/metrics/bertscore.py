@@ -1,0 +1,202 @@
+"""BERTScore: words of answer and reference matched by the vectors that a BERT gives them.
+
+Greedy matching of the vectors of one layer without idf weights, the default of the package
+bert-score 0.3.13, whose values these equal: a start or end token may be what a word is matched
+with, but is no word whose match counts. An empty text scores 0 and is
+counted (that package fails on it). The layer is a choice and is printed: by default the one at
+three quarters, 9 of 12. Weights are read from safetensors only, from a folder or from the hub at
+a pinned revision. Source: Zhang et al. 2020, arXiv:1904.09675.
+
+Dimension legend: B texts, T tokens, D width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.metrics.statistics import mean_score
+from lapse.types import Prediction, Score
+
+PARTS = ("precision", "recall", "F1")
+_REVISION = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class BertChoice:
+    """Which BERT, which layer of it, and whether its scale is stretched.
+
+    Attributes:
+        model: a folder as transformers saves it, or a hub id such as "owner/name".
+        revision: 40 hexadecimal digits of a commit; needed for a hub id.
+        layer: 1 for the first; None for three quarters of them.
+        baseline: the score b of unrelated texts: values become (value - b) / (1 - b). None: off.
+        batch_size: texts in one pass.
+    """
+
+    model: str
+    revision: str = ""
+    layer: int | None = None
+    baseline: float | None = None
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if not Path(self.model).is_dir() and not _REVISION.fullmatch(self.revision):
+            raise ValueError(
+                f"BERTScore got {self.model!r}: no such folder, and a hub id needs a revision of "
+                f"40 hexadecimal digits, not {self.revision!r}"
+            )
+        if self.baseline is not None and not 0.0 <= self.baseline < 1.0:
+            raise ValueError(f"a BERTScore baseline of {self.baseline}: it lies in [0, 1)")
+        if self.batch_size < 1:
+            raise ValueError(f"BERTScore batches of {self.batch_size}: at least one text")
+
+
+class BertScore:
+    """(predictions) -> BERTScore precision, recall and F1 with their per-sample values."""
+
+    names = tuple(f"BERTScore {part}" for part in PARTS)
+
+    def __init__(self, choice: BertChoice) -> None:
+        self.choice = choice
+        self._model: _Bert | None = None
+
+    def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
+        """Score the predictions; of several references the best counts, for each part.
+
+        Raises:
+            ValueError: no prediction, transformers is missing, or the model cannot be read.
+        """
+        if not predictions:
+            raise ValueError("BERTScore needs at least one prediction, got none")
+        if self._model is None:
+            self._model = _Bert(self.choice)
+        pairs = [(item.prediction, text) for item in predictions for text in item.references]
+        distinct = list(dict.fromkeys(pairs))
+        known = dict(zip(distinct, self._model.score(distinct), strict=True))
+        each = np.array(
+            [
+                np.max([known[item.prediction, text] for text in item.references], axis=0)
+                for item in predictions
+            ]
+        )  # [n, 3]
+        details = self._model.details()
+        empty = sum(not said.strip() or not true.strip() for said, true in pairs)
+        details |= {"empty texts": str(empty)}
+        base = self.choice.baseline
+        details["rescaled"] = "no" if base is None else f"with baseline {base}"
+        if base is not None:
+            each = (each - base) / (1 - base)
+        scores = [mean_score(n, each[:, i].tolist(), details) for i, n in enumerate(self.names)]
+        return {score.name: score for score in scores}
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The tokens of a text: vectors [T, D], and [T] which are no start or end token."""
+
+    vectors: NDArray[np.float32]
+    is_word: NDArray[np.bool_]
+
+
+class _Bert:
+    """A BERT and its tokenizer, on the GPU where there is one."""
+
+    def __init__(self, choice: BertChoice) -> None:
+        import torch
+
+        try:
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError:
+            raise ValueError('BERTScore needs transformers: pip install "lapse[metrics]"') from None
+        self.choice = choice
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        options: dict[str, Any] = {"trust_remote_code": False}
+        if Path(choice.model).is_dir():
+            options["local_files_only"] = True
+        else:
+            options["revision"] = choice.revision
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(choice.model, **options)
+            self.model = AutoModel.from_pretrained(choice.model, use_safetensors=True, **options)
+        except (OSError, ValueError, ImportError, KeyError) as error:
+            raise ValueError(
+                f"the BERT {choice.model} cannot be read: {' '.join(str(error).split())[:300]}; "
+                "it needs config.json, a tokenizer and safetensors weights (convert others with "
+                "save_pretrained)"
+            ) from None
+        self.model = self.model.float().to(self.device).eval()
+        self.num_layers = int(self.model.config.num_hidden_layers)
+        self.layer = max(1, round(0.75 * self.num_layers)) if choice.layer is None else choice.layer
+        if not 1 <= self.layer <= self.num_layers:
+            raise ValueError(
+                f"BERTScore layer {self.layer}: {choice.model} has 1 to {self.num_layers}"
+            )
+        self.truncated = 0
+
+    def details(self) -> dict[str, str]:
+        """What must stand beside every score of this model."""
+        name = Path(self.choice.model).name if Path(self.choice.model).is_dir() else ""
+        return {
+            "model": name or f"{self.choice.model} at {self.choice.revision}",
+            "layer": f"{self.layer} of {self.num_layers}",
+            "idf": "no",
+            "device": self.device.type,
+            "cut to the longest input": str(self.truncated),
+        }
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """[n, 3] precision, recall and F1 of (answer, reference); 0 where either is empty."""
+        vectors = self._embed(sorted({text.strip() for pair in pairs for text in pair}))
+        found = np.zeros((len(pairs), 3))
+        for place, (said, true) in enumerate(pairs):
+            one, two = vectors.get(said.strip()), vectors.get(true.strip())
+            if one is None or two is None or not one.is_word.any() or not two.is_word.any():
+                continue
+            similar = one.vectors @ two.vectors.T  # [T, T]
+            precision = float(similar.max(axis=1)[one.is_word].mean())
+            recall = float(similar.max(axis=0)[two.is_word].mean())
+            total = precision + recall
+            found[place] = precision, recall, 2 * precision * recall / total if total else 0.0
+        return found
+
+    def _embed(self, texts: Sequence[str]) -> dict[str, _Tokens]:
+        """Text -> the unit vectors of its tokens, without padding."""
+        import torch
+
+        limit = int(self.model.config.max_position_embeddings)
+        limit = min(limit, int(self.tokenizer.model_max_length))
+        full = [text for text in texts if text]
+        ordered = sorted(full, key=len, reverse=True)
+        found: dict[str, _Tokens] = {}
+        for start in range(0, len(ordered), self.choice.batch_size):
+            group = ordered[start : start + self.choice.batch_size]
+            lengths = [len(ids) for ids in self.tokenizer(group, verbose=False)["input_ids"]]
+            self.truncated += sum(length > limit for length in lengths)
+            batch = self.tokenizer(
+                group,
+                padding=True,
+                truncation=True,
+                max_length=limit,
+                return_special_tokens_mask=True,
+                return_tensors="pt",
+            )
+            special = batch.pop("special_tokens_mask").bool()
+            with torch.no_grad():
+                states = self.model(
+                    input_ids=batch["input_ids"].to(self.device),
+                    attention_mask=batch["attention_mask"].to(self.device),
+                    output_hidden_states=True,
+                ).hidden_states[self.layer]  # [B, T, D]
+                states = torch.nn.functional.normalize(states, dim=-1).cpu()
+            real = batch["attention_mask"].bool()
+            for place, text in enumerate(group):
+                own = real[place]
+                found[text] = _Tokens(states[place][own].numpy(), (~special[place][own]).numpy())
+        return found

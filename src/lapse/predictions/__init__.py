@@ -1,0 +1,1 @@
+"""Predictions files: ours (jsonl), and those that other systems write (CSV, COCO results)."""
