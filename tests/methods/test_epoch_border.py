@@ -1,9 +1,8 @@
 """Contrast where two epochs meet in one batch: an image may stand in it twice."""
 
-from tiny_store import write
-
 from lapse.config import load_config
 from lapse.train import train
+from tiny_store import write
 
 
 def test_a_batch_across_two_epochs_may_show_an_image_twice(tmp_path):
