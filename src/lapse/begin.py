@@ -1,7 +1,7 @@
 """What a new run begins with: random weights, an earlier run, or a published checkpoint.
 
 init_encoder    a run of ours: its encoder, and the parts that a system asks for besides
-                a folder of transformers or a pinned hub id: `lapse.models.pretrained`
+                a folder of transformers or a pinned hub id: `lapse.models.warm_start`
 init_model      a run of the same model, or of one whose parts this model inherits
 """
 
@@ -13,8 +13,8 @@ import torch
 
 from lapse.checkpoint import MODEL, latest_valid, read_tensors
 from lapse.config import EncoderConfig, RunConfig
-from lapse.models.pretrained import read_encoder
 from lapse.models.token_table import TokenTable
+from lapse.models.warm_start import read_encoder
 from lapse.runs import CONFIG, AnyModel, read_config, read_tokenizer
 from lapse.text import Tokenizer
 

@@ -36,7 +36,7 @@ class EncoderConfig(Config):
     `stem`: the paper's one layer of patches, or convolutions for small models, which cannot be
     written in SigLIP's format.
     `foreign`: the architecture of another kind of encoder, as its config.json has it
-    (`lapse.models.pretrained.encoder_config_of` writes it); the sizes then describe that one.
+    (`lapse.models.warm_start.encoder_config_of` writes it); the sizes then describe that one.
     """
 
     image_size: int = Field(448, ge=16)

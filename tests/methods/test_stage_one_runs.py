@@ -13,7 +13,7 @@ from lapse.data.store import open_store
 from lapse.data.store_writer import Origin, write_store
 from lapse.loader import read_training_data
 from lapse.models.interop import siglip_config
-from lapse.models.pretrained import as_override, encoder_config_of
+from lapse.models.warm_start import as_override, encoder_config_of
 from lapse.predict import predict
 from lapse.runs import open_run
 from lapse.train import train
