@@ -12,7 +12,7 @@ LAYERS = (
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
     ("methods", "systems", "samples", "baselines"),
     ("loader", "optim", "checkpoint", "world"),
-    ("runs",),
+    ("runs", "parallel", "features"),
     ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
     ("answer", "demo", "web", "terminal"),

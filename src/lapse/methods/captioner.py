@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.batch import Batch, normalise
@@ -20,6 +19,7 @@ from lapse.models.adapter import Adapter
 from lapse.models.beam import beam_search, end_where
 from lapse.models.decoder import DecoderCache, Memory, TextDecoder
 from lapse.models.encoder import VisionEncoder
+from lapse.models.token_loss import token_losses
 from lapse.text import Tokenizer
 
 WORTH_APART = 0.9  # two groups must leave less than this share of the padded tokens
@@ -59,8 +59,7 @@ class Captioner(nn.Module):
         row = torch.cat([part.row for part in parts])
         wanted = torch.cat([part.wanted for part in parts])
         hidden = torch.cat([part.hidden for part in parts])  # [targets, D]
-        logits = self.decoder.tokens.logits(hidden).float()  # [targets, V]
-        losses = F.cross_entropy(logits, wanted, reduction="none")
+        losses = token_losses(hidden, self.decoder.tokens.weight, wanted).smoothed
         found = {"loss": losses.mean()}
         names = [sample.task for sample in batch.samples]
         for name in dict.fromkeys(names):
