@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,9 +79,8 @@ def forked(job: Callable[[], object]) -> int:
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
-        except ValueError as error:
-            sys.stderr.write(f"{error}\n")
-            code = 2
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return pid

@@ -25,7 +25,10 @@ from lapse.batch import Batch
 from lapse.optim import whole
 from lapse.world import World
 
-BLOCKS = "blocks"  # the name of every list of equal layers in our models
+# Parts whose blocks run exactly once a batch on every rank, so that they can be gathered one at a
+# time. The captioner's decoder runs once for each group of lengths, and ranks have other groups:
+# its weights are gathered with all that remains.
+PARTS = ("encoder", "language_model")
 
 
 class Losses(nn.Module):
@@ -114,10 +117,6 @@ class Spread:
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The equal layers of a model's parts, whose weights are gathered one at a time."""
-    return [
-        block
-        for name, part in model.named_modules()
-        if name.rpartition(".")[2] == BLOCKS and isinstance(part, nn.ModuleList)
-        for block in part
-    ]
+    """The layers whose weights are gathered one at a time."""
+    parts = [getattr(model, name, None) for name in PARTS]
+    return [block for part in parts for block in getattr(part, "blocks", ())]
