@@ -15,11 +15,13 @@ LAYERS = (
     ("runs", "parallel", "features"),
     ("watch",),
     ("train", "predict", "evaluate", "tables", "report", "bench"),
-    ("answer", "demo", "web", "terminal"),
+    ("answer", "web", "terminal"),
+    ("pretrained", "demo"),
+    ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo"}
+SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained"}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

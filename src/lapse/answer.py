@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lapse.batch import collate, encode_sample
+from lapse.config import RunConfig
 from lapse.grammar import QUESTION_CHANGED, Change, parse
-from lapse.images import read_image, resize_square
-from lapse.runs import OpenRun
+from lapse.images import read_at
+from lapse.runs import AnyModel, OpenRun
 from lapse.types import Sample
 
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
@@ -66,19 +69,34 @@ def answer_pair(
             f"run {run.folder} is of stage {run.config.stage!r}: answers need a stage-2 run, "
             "trained with a diffvqa preset"
         )
+    side = run.config.model_config_object().encoder.image_size
+    images = [torch.from_numpy(read_at(path, side).pixels) for path in (reference, main)]
+    return answer_images(run.model, run.config, images, question)
+
+
+def answer_images(
+    system: AnyModel, config: RunConfig, images: Sequence[Tensor], question: str = QUESTION_CHANGED
+) -> Answer:
+    """Answer one question about two images at the size that the system was trained on.
+
+    Args:
+        system: of stage 2, in evaluation mode.
+        config: of the run that trained it.
+        images: reference and main, each [S, S] uint8.
+        question: as for `answer_pair`.
+
+    Raises:
+        ValueError: the question is empty or too long.
+    """
     if not question.strip():
         raise ValueError("the question is empty: leave it out for the standard one")
-    side = run.config.model_config_object().encoder.image_size
-    keys = ("reference", "main")
-    pixels = {
-        key: torch.from_numpy(resize_square(read_image(path), side))
-        for key, path in zip(keys, (reference, main), strict=True)
-    }
-    sample = Sample("answer", "diff_vqa", keys, "", question.strip(), "", " ?")
-    text = encode_sample(sample, run.tokenizer, run.config.data.max_tokens)
-    batch = collate([sample], [text], pixels).to(run.device)
+    pixels = dict(zip(("reference", "main"), images, strict=True))
+    sample = Sample("answer", "diff_vqa", tuple(pixels), "", question.strip(), "", " ?")
+    text = encode_sample(sample, system.tokenizer, config.data.max_tokens)
+    device = next(system.parameters()).device
+    batch = collate([sample], [text], pixels).to(device)
     with torch.no_grad():
-        said = run.model.answer(batch, run.config.decode)[0].strip()
+        said = system.answer(batch, config.decode)[0].strip()
     parsed = parse(said)
     changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
     return Answer(said, tuple(changes), parsed.leftover)

@@ -29,7 +29,11 @@ def _check_heads(width: int, heads: int, what: str) -> None:
 
 
 class EncoderConfig(Config):
-    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1)."""
+    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1).
+
+    `stem`: the paper's one layer of patches, or convolutions for small models, which cannot be
+    written in SigLIP's format.
+    """
 
     image_size: int = Field(448, ge=16)
     patch_size: int = Field(14, ge=1)
@@ -38,11 +42,17 @@ class EncoderConfig(Config):
     layers: int = Field(27, ge=1)
     heads: int = Field(16, ge=1)
     mlp_width: int = Field(4304, ge=8)
+    stem: Literal["patch", "conv"] = "patch"
     checkpoint_blocks: bool = False
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
         _check_heads(self.width, self.heads, "encoder")
+        if self.stem == "conv" and (self.width % 8 or self.patch_size.bit_count() != 1):
+            raise ValueError(
+                f"encoder: a stem of convolutions needs a patch that is a power of two and a "
+                f"width that 8 divides, got patch {self.patch_size} and width {self.width}"
+            )
         return self
 
     @property

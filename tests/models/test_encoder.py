@@ -105,3 +105,37 @@ def test_fused_and_plain_attention_are_equal():
     with torch.no_grad():
         fused = attend(query, key, value, mask)
     assert torch.allclose(attend(query, key, value, mask), fused, atol=1e-6)
+
+
+def test_a_conv_stem_gives_one_token_per_patch_and_keeps_images_apart():
+    config = EncoderConfig(
+        image_size=32,
+        patch_size=8,
+        channels=1,
+        width=16,
+        layers=1,
+        heads=2,
+        mlp_width=32,
+        stem="conv",
+    )
+    torch.manual_seed(0)
+    encoder = VisionEncoder(config).eval()
+    images = torch.rand(3, 1, 32, 32) * 2 - 1
+    with torch.no_grad():
+        together = encoder(images)
+        alone = encoder(images[1:2])
+    assert together.shape == (3, 16, 16)
+    assert torch.allclose(together[1:2], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"patch_size": 12, "image_size": 36}, {"width": 12}])
+def test_a_conv_stem_needs_a_power_of_two_and_a_width_of_eights(change):
+    values = {"image_size": 32, "patch_size": 8, "width": 16, "heads": 2, "stem": "conv"} | change
+    with pytest.raises(ValueError, match="stem of convolutions"):
+        EncoderConfig(**values)
+
+
+def test_a_conv_stem_has_no_siglip_format(tmp_path):
+    config = EncoderConfig(image_size=32, patch_size=8, width=16, layers=1, heads=2, stem="conv")
+    with pytest.raises(ValueError, match="no SigLIP format"):
+        export_encoder(VisionEncoder(config), tmp_path)

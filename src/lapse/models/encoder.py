@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lapse.config import EncoderConfig
+from lapse.models.conv_stem import ConvStem
 from lapse.models.transformer import Mlp, SelfAttention, init_linear
 
 EPSILON = 1e-6
@@ -47,17 +48,16 @@ class VisionEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.patches = nn.Conv2d(
-            config.channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
-        )
+        self.patches = _stem(config)
         self.positions = nn.Parameter(torch.empty(config.num_tokens, config.width))
         self.blocks = nn.ModuleList(EncoderBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
         init_linear(self, config.width**-0.5)
-        fan_in = config.channels * config.patch_size**2
-        nn.init.normal_(self.patches.weight, std=fan_in**-0.5)
+        if isinstance(self.patches, nn.Conv2d):
+            fan_in = config.channels * config.patch_size**2
+            nn.init.normal_(self.patches.weight, std=fan_in**-0.5)
         nn.init.normal_(self.positions, std=config.width**-0.5)
-        if self.patches.bias is not None:
+        if isinstance(self.patches, nn.Conv2d) and self.patches.bias is not None:
             nn.init.zeros_(self.patches.bias)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -80,3 +80,12 @@ class VisionEncoder(nn.Module):
                 x = block(x)
         out: Tensor = self.norm(x)
         return out
+
+
+def _stem(config: EncoderConfig) -> nn.Module:
+    """The layer that turns squares of pixels into tokens."""
+    if config.stem == "conv":
+        return ConvStem(config.channels, config.width, config.patch_size)
+    return nn.Conv2d(
+        config.channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
+    )

@@ -134,7 +134,16 @@ def siglip_config(config: EncoderConfig) -> dict[str, object]:
 
 
 def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = True) -> None:
-    """Write a folder that `SiglipVisionModel.from_pretrained` opens with equal outputs."""
+    """Write a folder that `SiglipVisionModel.from_pretrained` opens with equal outputs.
+
+    Raises:
+        ValueError: the encoder has a stem of convolutions, which SigLIP does not know.
+    """
+    if encoder.config.stem != "patch":
+        raise ValueError(
+            f"an encoder with stem {encoder.config.stem!r} has no SigLIP format: train with "
+            "encoder.stem=patch to export it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     weights = to_siglip(encoder.state_dict(), with_prefix=with_prefix)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})

@@ -1,0 +1,192 @@
+"""The folder of a trained model: config.json, model.safetensors, README.md.
+
+    config.json         both runs' resolved configurations, their trimmed vocabularies, what the
+                        model was trained on, SHA-256 of the weights
+    model.safetensors   encoder.*  captioner.*  answerer.*   in 16 bits
+
+The encoder of both stages is one and stands once. Weights are stored as float16 and computed
+with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table can be restored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lapse import __version__
+from lapse.checkpoint import latest_valid, read_tensors
+from lapse.config import RunConfig, check_config
+from lapse.images import RESIZES
+from lapse.runs import FACTS, AnyModel, build_model, read_config, read_tokenizer, without_pretrained
+from lapse.text import Tokenizer
+from lapse.types import nearest
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+DEFAULT = Path(__file__).parent.parent / "assets" / "model"
+FORMAT = 1
+ENCODER, CAPTIONER, ANSWERER = "encoder.", "captioner.", "answerer."
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a model folder holds.
+
+    Attributes:
+        captioner: stage 1, in evaluation mode.
+        answerer: stage 2; its encoder is the captioner's.
+        pretrain: resolved configuration of stage 1.
+        diffvqa: resolved configuration of stage 2.
+        resize: how training images were made square.
+        facts: what it was trained on, in words; printed on the card.
+    """
+
+    captioner: AnyModel
+    answerer: AnyModel
+    pretrain: RunConfig
+    diffvqa: RunConfig
+    resize: str
+    facts: Mapping[str, str]
+
+
+def from_runs(
+    stage1: Path, stage2: Path, *, resize: str = "squash", facts: Mapping[str, str] | None = None
+) -> Parts:
+    """Join the newest whole checkpoints of a stage-1 run and of a stage-2 run built on it.
+
+    Raises:
+        ValueError: a folder is no such run, the stages are exchanged, the encoders differ, or
+            there is no such way to resize.
+    """
+    if resize not in RESIZES:
+        raise ValueError(f"no way to resize by {resize!r}; {nearest(resize, list(RESIZES))}")
+    told = dict(facts or {})
+    found = []
+    for stage, folder in (("pretrain", stage1), ("diffvqa", stage2)):
+        config = read_config(folder)
+        if config.stage != stage:
+            raise ValueError(
+                f"run {folder} is of stage {config.stage!r}, wanted {stage!r}: give the stage-1 "
+                "run first, then the stage-2 run"
+            )
+        checkpoint = latest_valid(folder).checkpoint
+        if checkpoint is None:
+            raise ValueError(f"run {folder} has no whole checkpoint: train it first")
+        run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        told[f"{stage}: configuration"] = config.name
+        told[f"{stage}: steps"] = str(checkpoint.step)
+        told[f"{stage}: data"] = str(run_facts["data"])
+        tensors = read_tensors(checkpoint.folder / "model.safetensors")
+        found.append((config, read_tokenizer(folder), tensors))
+    (pretrain, words1, tensors1), (diffvqa, words2, tensors2) = found
+    _check_one_encoder(tensors1, tensors2)
+    captioner = _model(pretrain, words1, tensors1)
+    answerer = _model(diffvqa, words2, tensors2)
+    return _joined(Parts(captioner, answerer, pretrain, diffvqa, resize, told))
+
+
+def write_folder(folder: Path, parts: Parts, card: str) -> int:
+    """Write the three files; returns the bytes of the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for prefix, model in ((CAPTIONER, parts.captioner), (ANSWERER, parts.answerer)):
+        for name, value in model.state_dict().items():
+            key = name if name.startswith(ENCODER) else prefix + name
+            tensors[key] = value.detach().to("cpu", torch.float16).contiguous().clone()
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    values = {
+        "library_name": "lapse",
+        "format": FORMAT,
+        "version": __version__,
+        "resize": parts.resize,
+        "facts": dict(parts.facts),
+        "sha256": _digest(folder / WEIGHTS),
+        "vocabulary": {
+            stage: None if model.tokenizer.kept is None else list(model.tokenizer.kept)
+            for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
+        },
+        "pretrain": parts.pretrain.model_dump(mode="json"),
+        "diffvqa": without_pretrained(parts.diffvqa).model_dump(mode="json"),
+    }
+    (folder / CONFIG).write_text(json.dumps(values) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    return (folder / WEIGHTS).stat().st_size
+
+
+def read_folder(folder: Path) -> Parts:
+    """Open a model folder on the CPU.
+
+    Raises:
+        ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} is no model folder: it has no {name}")
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        said = values.get("format") if isinstance(values, dict) else None
+        raise ValueError(
+            f"{folder / CONFIG} is of format {said!r}, this version of lapse reads {FORMAT}"
+        )
+    digest = _digest(folder / WEIGHTS)
+    if digest != values["sha256"]:
+        raise ValueError(
+            f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
+            f"{values['sha256'][:12]}...: damaged, or of another model; fetch it again"
+        )
+    pretrain, diffvqa = (check_config(values[stage]) for stage in ("pretrain", "diffvqa"))
+    tensors = {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()}
+    captioner, answerer = (
+        _model(config, Tokenizer(values["vocabulary"][config.stage]), _of(tensors, prefix))
+        for config, prefix in ((pretrain, CAPTIONER), (diffvqa, ANSWERER))
+    )
+    return _joined(Parts(captioner, answerer, pretrain, diffvqa, values["resize"], values["facts"]))
+
+
+def _of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of one stage under the names of its model, the encoder's among them."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith((prefix, ENCODER))
+    }
+
+
+def _model(config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]) -> AnyModel:
+    model = build_model(without_pretrained(config), tokenizer)
+    try:
+        model.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise ValueError(f"the weights do not fit {config.name!r}: {error}") from None
+    return model.eval()
+
+
+def _joined(parts: Parts) -> Parts:
+    """One encoder in the memory for both stages."""
+    parts.answerer.encoder = parts.captioner.encoder
+    for model in (parts.captioner, parts.answerer):
+        model.requires_grad_(False)
+    return parts
+
+
+def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
+    mine, theirs = ({n for n in side if n.startswith(ENCODER)} for side in (one, two))
+    same = mine == theirs and all(torch.equal(one[name], two[name]) for name in mine)
+    if not same:
+        raise ValueError(
+            "the two runs have different encoders: stage 2 must be trained with "
+            "init_encoder=STAGE-1 RUN, frozen, from its newest checkpoint"
+        )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
