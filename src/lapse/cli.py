@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from lapse import __version__
 from lapse.commands.answer import answer
+from lapse.commands.bench import bench
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
 from lapse.commands.export import export
@@ -39,6 +40,7 @@ for command in (
     answer,
     export,
     demo,
+    bench,
 ):
     app.command()(command)
 

@@ -20,10 +20,10 @@ from lapse.systems.prefix_lm import PrefixLM
 
 # Encoder, language model and output layer keep the paper's proportions of operations.
 SIZES = PrefixLMConfig(
-    encoder=EncoderConfig(image_size=224, width=288, layers=7, heads=4, mlp_width=1076, channels=1),
+    encoder=EncoderConfig(image_size=224, width=288, layers=8, heads=4, mlp_width=1076, channels=1),
     language_model=LanguageModelConfig(width=256, layers=6, heads=4, positions=64, dropout=0.0),
 )
-PAIRS, VOCABULARY = 2, 2600
+PAIRS, VOCABULARY = 2, 3700
 OPTIM = OptimConfig(learning_rate=1e-4, warmup_steps=0)
 TOLERANCE = 1e-5
 
@@ -74,10 +74,10 @@ def run(say: Callable[[str], None]) -> Row:
     optimizers = build_optimizer(model, OPTIM), build_optimizer(peer, OPTIM)
 
     def ours_cached() -> float:
-        return step(model, optimizers[0], model.loss(cached)["loss"])
+        return step(optimizers[0], model.loss(cached)["loss"])
 
     def theirs() -> float:
-        return step(peer, optimizers[1], peer.loss(batch, rows))
+        return step(optimizers[1], peer.loss(batch, rows))
 
     distance = max(abs(ours_cached() - theirs()) for _ in range(3))
     say("finetune_step: alternating")

@@ -13,8 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lapse.config import CaptionerConfig, DecoderConfig, EncoderConfig, LanguageModelConfig
-from lapse.config import PrefixLMConfig
+from lapse.config import (
+    CaptionerConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LanguageModelConfig,
+    PrefixLMConfig,
+)
 from lapse.text import SIZE
 
 TERA = 1e12
@@ -129,7 +134,7 @@ def finetuning_step(
 
 
 def beam_answer(config: PrefixLMConfig, prompt: int, written: int, beams: int) -> float:
-    """One answer behind cached visual tokens: the prefix once, then `written` steps of all beams."""
+    """One answer behind cached visual tokens: the prefix once, `written` steps of all beams."""
     model = config.language_model
     prefix = 2 * config.encoder.num_tokens // config.pool**2 + prompt
     total = language_model(model, prefix) + logits(1, model.width)

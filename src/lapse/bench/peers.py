@@ -38,7 +38,7 @@ def siglip(encoder: VisionEncoder) -> Any:
     """transformers' SigLIP vision model with these weights."""
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    config = SiglipVisionConfig(**siglip_config(encoder.config))
+    config = SiglipVisionConfig(**_plain(siglip_config(encoder.config)))
     model = SiglipVisionModel(config)
     wanted = next(iter(model.state_dict()))
     state = to_siglip(encoder.state_dict(), with_prefix=wanted.startswith("vision_model."))
@@ -69,8 +69,13 @@ def encoder_decoder(captioner: Captioner) -> Any:
     missing, unknown = text.load_state_dict(_decoder_state(ours), strict=False)
     assert set(missing) <= {"lm_head.weight"} and not unknown, (missing, unknown)
     peer = VisionEncoderDecoderModel(encoder=siglip(captioner.encoder), decoder=text)
-    peer.enc_to_dec_proj = copy.deepcopy(captioner.adapter)
+    peer.enc_to_dec_proj = copy.deepcopy(captioner.adapter)  # type: ignore[assignment]
     return peer
+
+
+def _plain(values: dict[str, object]) -> dict[str, Any]:
+    """Without the keys of the file that are no arguments."""
+    return {key: value for key, value in values.items() if key != "architectures"}
 
 
 def _gpt2_config(sizes: Any, vocabulary: int, positions: int) -> Any:
@@ -121,9 +126,9 @@ def gradient_distance(one: nn.Module, other: nn.Module) -> float:
     return worst
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
     """Backward, AdamW, and the loss as a number."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return float(loss)
+    return float(loss.detach())

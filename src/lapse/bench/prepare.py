@@ -34,9 +34,10 @@ def radiographs() -> list[Path]:
     for number in range(FILES):
         path = folder / f"{number}.jpg"
         if not path.is_file():
-            visit = draw_visits(3, number)[0]
+            visit = draw_visits(3, number, 1)[0]
             patient = draw_patient(3, number)
-            image = render(patient, visit, draw_acquisition(3, patient, visit), 768).image
+            acquisition = draw_acquisition(3, number, 0, 0)
+            image = render(patient, visit, acquisition, 768).image
             large = Image.fromarray(image).resize((COLUMNS, ROWS), Image.Resampling.BICUBIC)
             noisy = np.asarray(large, np.float32) + random.normal(0, 2.5, (ROWS, COLUMNS))
             grey = np.clip(noisy, 0, 255).astype(np.uint8)

@@ -50,12 +50,11 @@ def job(who: str) -> Job:
     model, batch = build()
     if who == "ours":
         optimizer = build_optimizer(model, OPTIM)
-        return lambda: step(model, optimizer, model.loss(batch)["loss"])
+        return lambda: step(optimizer, model.loss(batch)["loss"])
     peer = encoder_decoder(model)
     rows = model.decoder.tokens.rows(batch.tokens)
     theirs = build_optimizer(peer, OPTIM)
-    del model
-    return lambda: step(peer, theirs, peer_loss(peer, batch, rows))
+    return lambda: step(theirs, peer_loss(peer, batch, rows))
 
 
 def run(say: Callable[[str], None]) -> Row:

@@ -69,8 +69,7 @@ def work(rank: int, meeting: Path) -> None:
         started = time.perf_counter()
         for _ in range(STEPS):
             with spread.gathering(is_last=is_exchanging):
-                loss = spread.losses(mine)["loss"]
-                loss.backward()
+                spread.losses(mine)["loss"].backward()
         return time.perf_counter() - started
 
     steps(True)
@@ -85,7 +84,7 @@ def work(rank: int, meeting: Path) -> None:
         both.append(pair[False] / pair[True])
     if rank == 0:
         model.zero_grad(set_to_none=True)
-        model.loss(batch)["loss"].backward()
+        model.loss(batch)["loss"].backward()  # type: ignore[no-untyped-call]
         alone = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
         distance = float((found - alone).norm() / alone.norm())
         meeting.with_suffix(".json").write_text(json.dumps({"each": both, "distance": distance}))
