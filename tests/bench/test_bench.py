@@ -59,7 +59,7 @@ def test_the_answer_loss_equals_its_peer(monkeypatch):
 
 def test_peak_memory_is_that_of_the_job_alone(tmp_path, monkeypatch):
     (tmp_path / "filling.py").write_text(
-        "def job(megabytes):\n    return lambda: bytes(1_000_000 * megabytes).count(1)\n"
+        "def job(megabytes):\n    return lambda: (b'x' * (1_000_000 * megabytes)).count(b'y')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     small, large = (peak_bytes("filling", megabytes=size) for size in (10, 60))
@@ -87,6 +87,7 @@ def test_the_gpu_bench_runs_every_stage_at_a_small_size():
         presets=("pretrain-tiny", "diffvqa-tiny"),
         images=1,
         pairs=1,
+        overrides=[f"model.encoder.{size}" for size in ("layers=1", "width=24", "heads=2")],
     )
     assert [stage.unit for stage in found] == ["sequences", "pairs", "pairs", "answers"]
     assert all(0.99 < sum(stage.profile.values()) < 1.01 for stage in found)

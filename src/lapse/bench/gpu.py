@@ -34,9 +34,9 @@ WARM, PROFILED, BATCHES = 5, 3, 4
 SECONDS_IN_AN_HOUR = 3600
 # A kernel belongs to the first kind of which its name holds a word.
 KINDS = (
+    ("optimizer", ("adam", "multi_tensor", "foreach")),
     ("attention", ("flash", "fmha", "attention", "softmax")),
     ("matrix products", ("gemm", "cutlass", "nvjet", "mm", "conv", "xmma", "linear")),
-    ("optimizer", ("adam", "multi_tensor", "foreach")),
     ("norms", ("norm",)),
     ("copies and casts", ("copy", "memcpy", "memset", "cat", "to_copy")),
     ("elementwise", ("elementwise", "gelu", "add", "mul", "index", "reduce")),
