@@ -21,7 +21,7 @@ LAYERS = (
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained"}
+SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained", "bench"}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

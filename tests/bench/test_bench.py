@@ -79,6 +79,7 @@ def test_without_a_gpu_the_gpu_bench_says_so():
         run_gpu(lambda _: None)
 
 
+@pytest.mark.slow
 def test_the_gpu_bench_runs_every_stage_at_a_small_size():
     found = run_gpu(
         lambda _: None,

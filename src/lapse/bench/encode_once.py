@@ -20,9 +20,9 @@ from lapse.methods.captioner import Captioner
 # 1,024 tokens an image as in the paper; widths a sixth of it, and as many encoder
 # layers for each of the decoder as there.
 SIZES = CaptionerConfig(
-    encoder=EncoderConfig(width=192, layers=4, heads=4, mlp_width=768, channels=1),
+    encoder=EncoderConfig(width=192, layers=2, heads=4, mlp_width=768, channels=1),
     adapter_width=192,
-    decoder=DecoderConfig(width=192, layers=2, heads=4, mlp_width=768, max_tokens=96),
+    decoder=DecoderConfig(width=192, layers=1, heads=4, mlp_width=768, max_tokens=96),
 )
 VOCABULARY = 800
 TARGETS = {4: 2.6, 10: 5.0}

@@ -37,10 +37,15 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row as it ran: `row`, or why there is none."""
+    """One row as it ran: `row`, or why there is none.
+
+    `cpu_seconds` are those of this process and its children: what `seconds` would be on a machine
+    with nothing else to do.
+    """
 
     name: str
     seconds: float
+    cpu_seconds: float
     row: Row | None
     reason: str = ""
 
@@ -62,16 +67,23 @@ def run_rows(names: Sequence[str], say: Callable[[str], None]) -> list[Outcome]:
     torch.set_num_threads(1)
     found = []
     for name in wanted:
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), _cpu_seconds()
+        row, reason = None, ""
         try:
-            row: Row | None = importlib.import_module(f"lapse.bench.{name}").run(say)
-            outcome = Outcome(name, time.perf_counter() - started, row)
+            row = importlib.import_module(f"lapse.bench.{name}").run(say)
         except (ValueError, ImportError) as error:  # a peer that is not installed
-            outcome = Outcome(name, time.perf_counter() - started, None, str(error))
+            reason = str(error)
+        seconds = time.perf_counter() - started
+        outcome = Outcome(name, seconds, _cpu_seconds() - busy, row, reason)
         for line in outcome.row.lines() if outcome.row else [f"{name}: not run: {outcome.reason}"]:
             say(line)
         found.append(outcome)
     return found
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:

@@ -35,6 +35,9 @@ def bench(
     outcomes = run_rows(names, say)
     facts = {**machine(), "commit": commit()}
     typer.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    busy = sum(outcome.cpu_seconds for outcome in outcomes)
+    typer.echo(f"{seconds:.0f} s, of which {busy:.0f} s computing")
     typer.echo(markdown(outcomes))
     if json_file is not None:
         write_json(json_file, outcomes, facts)
