@@ -56,7 +56,7 @@ def run(say: Callable[[str], None]) -> Row:
     made = build()
     (one, *mine), (two, *theirs) = measure("ours", *made), measure("peer", *made)
     distance = max(
-        abs(one - two),
+        abs(one - two) / two,
         *(float((a - b).norm() / b.norm()) for a, b in zip(mine, theirs, strict=True)),
     )
     del mine, theirs
@@ -72,7 +72,9 @@ def run(say: Callable[[str], None]) -> Row:
         f"logits at all {LENGTH} positions",
         (
             ratios.check("time", 5.0),
-            Check("difference of loss and gradients", distance, TOLERANCE, is_at_least=False),
+            Check(
+                "relative difference of loss and gradients", distance, TOLERANCE, is_at_least=False
+            ),
             Check("memory, ours over peer", memory[0] / memory[1], 0.25, False, detail),
         ),
         f"{floor / 1e9:.1f} G operations (the peer {LENGTH / material.ANSWER:.0f}x as many); "

@@ -16,7 +16,7 @@ from lapse.samples import SampleTable, length_sorted, load_tasks, split_records,
 from lapse.text import Tokenizer
 
 PAIRS, BATCH = 256, 16
-DECODE = DecodeConfig(beams=4, max_tokens=12)
+DECODE = DecodeConfig(beams=4, max_tokens=6)
 SIZES = (
     "model.encoder.image_size=64",
     "model.encoder.patch_size=8",

@@ -39,21 +39,26 @@ def build(visual: int, seed: int = 0) -> tuple[PrefixLM, Batch, Any, Tensor, int
     batch = material.pairs(size, 1, tokenizer.kept or (), question=question, answer=1, seed=seed)
     model = system.language_model
     with torch.no_grad():
-        # Random weights repeat one token: larger embeddings make the texts differ, and the end
-        # token is made likely enough to end some of the beams.
-        model.tokens.weight.mul_(8.0)
+        model.tokens.weight.mul_(8.0)  # random weights repeat one token otherwise
         batch = replace(batch, features=system.encode(batch.images))
         rows = model.tokens.rows(batch.tokens[:, :question])
-        joined = system._join(system._visual(batch), model.tokens.embed(rows))
-        last, _ = model.start(joined, torch.ones(joined.shape[:2], dtype=torch.bool))
         end = int(model.tokens.rows(torch.tensor([tokenizer.end])))
-        best = model.tokens.logits(last).max()
-        model.tokens.weight[end] = last[0] * (0.9 * best / last[0].square().sum())
+        _make_ending(system, batch, end, rows.flatten().tolist())
+        joined = system._join(system._visual(batch), model.tokens.embed(rows))
         assert system.visual_positions is not None
         table = torch.cat([system.visual_positions, model.positions])
         peer = gpt2(model, table).eval()
         prompt = joined - table[: joined.shape[1]]
     return system, batch, peer, prompt, end
+
+
+def _make_ending(system: PrefixLM, batch: Batch, end: int, prompt: list[int]) -> None:
+    """Let the end token change places with one that the answer holds, so that beams end."""
+    written = ours(system, batch)
+    later = [token for token in written[WRITTEN // 3 :] if token not in (end, *prompt)]
+    if later:
+        table = system.language_model.tokens.weight
+        table[[end, later[0]]] = table[[later[0], end]]
 
 
 def ours(system: PrefixLM, batch: Batch) -> list[int]:

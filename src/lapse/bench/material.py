@@ -108,7 +108,7 @@ def scratch() -> Path:
 
 
 @cache
-def phantom_store(patients: int = 110, size: int = 64) -> Path:
+def phantom_store(patients: int = 124, size: int = 64) -> Path:
     """A store of simulated patients, made once for all rows of one process."""
     raw, store = scratch() / f"raw-{patients}", scratch() / f"store-{patients}"
     simulate(raw, SimulateConfig(patients=patients, seed=7, size=size))

@@ -14,7 +14,7 @@ from lapse.metrics.captioning import Captioning
 from lapse.metrics.java import java_command
 from lapse.types import Prediction
 
-PAIRS = 2_000
+PAIRS = 600
 NAMES = ("Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
 OURS = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 TOLERANCE = 1e-6
