@@ -20,6 +20,8 @@ DECODE = DecodeConfig(beams=4, max_tokens=6)
 SIZES = (
     "model.encoder.image_size=64",
     "model.encoder.patch_size=8",
+    "model.encoder.layers=2",
+    "model.language_model.layers=2",
     "data.tasks=[diff_vqa]",
 )
 

@@ -2,7 +2,9 @@
 
 A row never prints an absolute time as a claim: clocks of shared machines cannot be compared. It
 alternates ours and the peer in one process and gives the median and the minimum of the ratios of
-neighbouring rounds. Peak memory is measured in a process of its own.
+neighbouring rounds. The clock is the seconds of computing of this process, one thread: what a
+quiet machine's wall clock would show, and what other programs hardly change. Peak memory is
+measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -109,15 +111,27 @@ class Ratios:
         return Check(what, self.median, limit, detail=detail)
 
 
-def alternate(ours: Job, peer: Job, rounds: int = ROUNDS) -> Ratios:
-    """Run ours and the peer in turn; who begins changes from round to round."""
+def alternate(
+    ours: Job,
+    peer: Job,
+    rounds: int = ROUNDS,
+    *,
+    clock: Callable[[], float] = time.process_time,
+) -> Ratios:
+    """Run ours and the peer in turn; who begins changes from round to round.
+
+    Args:
+        ours, peer: what is measured.
+        rounds: how often each.
+        clock: the wall clock where a job works in other processes.
+    """
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for turn in range(rounds):
         pair = (("ours", ours), ("peer", peer))
         for name, job in pair if turn % 2 == 0 else pair[::-1]:
-            started = time.perf_counter()
+            started = clock()
             job()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(clock() - started)
     return Ratios(tuple(seconds["ours"]), tuple(seconds["peer"]))
 
 
