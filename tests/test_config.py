@@ -75,3 +75,35 @@ def test_override_reaches_the_value():
 def test_unknown_preset_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'pretrain-tiny'"):
         load_config("pretrain-tny")
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        *[
+            ("pretrain-lapse", [f"data.tasks=[{tasks}]", f"loop.batch_size={8 * count}"])
+            for tasks, count in (
+                ("cap,gcap,caref", 3), ("cap,aref,caref", 3), ("cap,aref,gcap", 3), ("cap", 1)
+            )
+        ],
+        ("pretrain-lapse", ["model.encoder.image_size=224"]),
+        ("diffvqa-lapse", ["model.encoder.image_size=224"]),
+        *[("pretrain-lapse", [f"data.parallel_fraction={share}"]) for share in (0.0, 0.25, 0.5)],
+    ],
+)  # fmt: skip
+def test_every_row_of_tables_4_to_6_is_reached_by_overrides(preset, overrides):
+    config = load_config(preset, overrides)
+    assert config.loop.batch_size % len(config.data.tasks) == 0
+
+
+def test_every_way_to_pretrain_has_the_same_encoder_epochs_and_optimizer():
+    ours = load_config("pretrain-lapse")
+    for name in ("global", "regional", "blip2", "cappa", "locca"):
+        other = load_config(f"pretrain-{name}")
+        assert other.model_config_object().encoder == ours.model_config_object().encoder
+        assert (other.optim, other.loop.epochs) == (ours.optim, ours.loop.epochs)
+        needed = {*other.data.tasks, *other.data.records_with}
+        assert needed == set(ours.data.tasks), name
+    assert load_config("pretrain-cappa").data.parallel_fraction == 0.75
+    assert load_config("pretrain-locca").data.tasks == ("cap", "aref", "gcap")
+    assert load_config("pretrain-blip2").model_config_object().qformer.queries == 32

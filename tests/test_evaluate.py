@@ -197,3 +197,21 @@ def test_one_predictions_file_is_enough(tmp_path):
     assert {"BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1"} <= scores["diff_vqa"].keys()
     assert scores["caref"]["mean IoU"].value == pytest.approx(0.9)
     assert scores["diff_vqa"]["ROUGE-L"].low is not None
+
+
+SURE = {"beam: added edema": 0.75, "answer": 0.5, "log_probability": -1.0}
+
+
+def test_confidence_is_read_back_and_checked(tmp_path):
+    sure = Prediction("d0", "diff_vqa", EDEMA, (EDEMA,), "p0", confidence=SURE)
+    path = tmp_path / "p.jsonl"
+    write_predictions(path, [sure, diff(1, EDEMA)])
+    assert read_predictions(path) == [sure, diff(1, EDEMA)]
+    assert path.read_text("utf-8").count("confidence") == 1
+    for wrong, message in (
+        (["x"], "confidence maps names to numbers"),
+        ({"answer": "high"}, "line 1: prediction a: confidence 'answer' is 'high': a number"),
+    ):
+        path.write_text(json.dumps({**LINE, "confidence": wrong}), encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            read_predictions(path)

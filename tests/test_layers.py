@@ -10,18 +10,29 @@ LAYERS = (
     ("types", "counted", "grammar", "registry"),
     ("config", "text", "images"),
     ("batch", "data", "phantom", "tasks", "models", "metrics"),
-    ("methods", "systems", "samples", "baselines"),
+    ("methods", "systems", "samples", "baselines", "probes", "trust"),
     ("loader", "optim", "checkpoint", "world"),
     ("runs", "parallel", "features"),
-    ("watch",),
+    ("watch", "certainty", "begin"),
     ("train", "predict", "evaluate", "tables", "report"),
-    ("answer", "web", "terminal", "bench"),
+    ("answer", "harness", "web", "terminal", "bench"),
     ("pretrained", "demo"),
     ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SIBLINGS = {"images", "phantom", "data", "models", "metrics", "demo", "pretrained", "bench"}
+SIBLINGS = {
+    "bench",
+    "images",
+    "phantom",
+    "data",
+    "models",
+    "metrics",
+    "demo",
+    "harness",
+    "pretrained",
+    "report",
+}
 STDLIB_ONLY = set(LAYERS[0])
 # registry and counted lean on types, and nothing else inside line 1 leans on a neighbour.
 LINE_ONE = {("registry", "types"), ("grammar", "types")}

@@ -62,6 +62,30 @@ def test_disk_to_scores(made):
     assert lines and all(json.loads(line)["task"] == "diff_vqa" for line in lines)
 
 
+def test_probes_sureness_and_report(made):
+    store, run = made / "store", made / "diffvqa"
+    common = [run, "--data", store, "--beams", 2]
+    plain, page = made / "sure" / "test.jsonl", made / "sure" / "page.html"
+    lapse("predict", *common, "--confidence", "clauses", "--out", plain)
+    lapse("predict", *common, "--probe", "swap,identity", "--out", plain)
+    validation = made / "sure" / "validate.jsonl"
+    lapse("predict", *common, "--split", "validate", "--confidence", "beam", "--out", validation)
+    said = lapse("calibrate", validation, "--alpha", 0.5, "--resplits", 3)
+    assert "promised 0.5" in said and "3 resplits by patient: mean " in said
+    threshold = made / "sure" / "threshold.json"
+    probes = ["--probe", made / "sure" / "test.swap.jsonl"]
+    probes += ["--probe", made / "sure" / "test.identity.jsonl"]
+    said = lapse("evaluate", plain, "--data", store, *probes, "--threshold", threshold)
+    assert "| swap law |" in said and "| identity |" in said and "| false-change rate |" in said
+    said = lapse("report", plain, "--data", store, "--threshold", threshold, "--out", page)
+    assert "no scores" not in said
+    text = page.read_text("utf-8")
+    assert "Research use only" in text and "With abstention" in text and "swap law" in text
+    assert "data:image/jpeg;base64," in text
+    without = lapse("report", made / "sure" / "validate.jsonl", "--out", page, "--cases", 2)
+    assert "page in" in without
+
+
 def test_regions_to_scores(made):
     out = made / "regions.jsonl"
     lapse("predict", made / "pretrain", "--data", made / "store", "--tasks", "caref,gcap",
@@ -101,6 +125,9 @@ def test_the_same_command_again_says_that_it_is_done(made):
         (["predict", "no_run", "--data", "x"], "no_run"),
         (["evaluate", "no_file.jsonl"], "no_file.jsonl"),
         (["simulate", "out", "--visits", "4-2"], "first <= last"),
+        (["predict", "no_run", "--data", "x", "--probe", "swpa"], "did you mean 'swap'"),
+        (["calibrate", "no_file.jsonl"], "no_file.jsonl"),
+        (["report", "no_file.jsonl"], "no_file.jsonl"),
         (["answer", "no_run", "--reference", "a.png", "--main", "b.png"], "no_run"),
     ],
 )
@@ -116,7 +143,18 @@ def test_wrong_input_is_one_sentence_and_exit_2(arguments, message, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "prepare", "train", "predict", "evaluate", "answer", "demo"]
+    "command",
+    [
+        "simulate",
+        "prepare",
+        "train",
+        "predict",
+        "evaluate",
+        "calibrate",
+        "report",
+        "answer",
+        "demo",
+    ],
 )
 def test_every_command_has_help(command):
     assert command in lapse("--help")

@@ -69,6 +69,11 @@ def answer_pair(
             f"run {run.folder} is of stage {run.config.stage!r}: answers need a stage-2 run, "
             "trained with a diffvqa preset"
         )
+    if "encoder" not in run.config.model:
+        raise ValueError(
+            f"run {run.folder} is of system {run.config.model_name!r}, which reads no image: there "
+            "is nothing to compare"
+        )
     side = run.config.model_config_object().encoder.image_size
     images = [torch.from_numpy(read_at(path, side).pixels) for path in (reference, main)]
     return answer_images(run.model, run.config, images, question)

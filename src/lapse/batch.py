@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lapse.counted import counted_seed
 from lapse.text import Tokenizer
 from lapse.types import Sample
 
@@ -158,6 +159,12 @@ def image_keys(samples: Sequence[Sample]) -> list[str]:
 def with_features(batch: Batch, read: Callable[[str], Tensor]) -> Batch:
     """The batch with the cached tokens [N, D] of each of its images."""
     return replace(batch, features=torch.stack([read(key) for key in image_keys(batch.samples)]))
+
+
+def text_keys(batch: Batch) -> Tensor:
+    """One number per row, equal where two answers read the same (case and blanks aside): [B]."""
+    words = [" ".join(sample.answer.lower().split()) for sample in batch.samples]
+    return torch.tensor([counted_seed("text", text) >> 1 for text in words])
 
 
 def normalise(images: Tensor, channels: int) -> Tensor:

@@ -13,12 +13,15 @@ from rich.markup import escape
 from lapse import __version__
 from lapse.commands.answer import answer
 from lapse.commands.bench import bench
+from lapse.commands.calibrate import calibrate
 from lapse.commands.demo import demo
 from lapse.commands.evaluate import evaluate
 from lapse.commands.export import export
 from lapse.commands.predict import predict
 from lapse.commands.prepare import prepare
+from lapse.commands.report import report
 from lapse.commands.simulate import simulate
+from lapse.commands.table import table
 from lapse.commands.train import train
 from lapse.commands.verify import verify
 from lapse.terminal import console
@@ -37,7 +40,10 @@ for command in (
     train,
     predict,
     evaluate,
+    calibrate,
+    report,
     answer,
+    table,
     export,
     demo,
     bench,

@@ -6,6 +6,7 @@ The resolved configuration is printed, saved in the run folder, and is the only 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _check_heads(width: int, heads: int, what: str) -> None:
+def check_heads(width: int, heads: int, what: str) -> None:
+    """Refuse a width that the heads do not divide."""
     if width % heads:
         raise ValueError(f"{what}: {heads} heads do not divide width {width}")
 
@@ -33,6 +35,8 @@ class EncoderConfig(Config):
 
     `stem`: the paper's one layer of patches, or convolutions for small models, which cannot be
     written in SigLIP's format.
+    `foreign`: the architecture of another kind of encoder, as its config.json has it
+    (`lapse.models.pretrained.encoder_config_of` writes it); the sizes then describe that one.
     """
 
     image_size: int = Field(448, ge=16)
@@ -44,10 +48,11 @@ class EncoderConfig(Config):
     mlp_width: int = Field(4304, ge=8)
     stem: Literal["patch", "conv"] = "patch"
     checkpoint_blocks: bool = False
+    foreign: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
-        _check_heads(self.width, self.heads, "encoder")
+        check_heads(self.width, self.heads, "encoder")
         if self.stem == "conv" and (self.width % 8 or self.patch_size.bit_count() != 1):
             raise ValueError(
                 f"encoder: a stem of convolutions needs a patch that is a power of two and a "
@@ -74,7 +79,7 @@ class DecoderConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> DecoderConfig:
-        _check_heads(self.width, self.heads, "decoder")
+        check_heads(self.width, self.heads, "decoder")
         return self
 
 
@@ -102,7 +107,7 @@ class LanguageModelConfig(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> LanguageModelConfig:
-        _check_heads(self.width, self.heads, "language model")
+        check_heads(self.width, self.heads, "language model")
         return self
 
 
@@ -128,11 +133,13 @@ class PrefixLMConfig(Config):
 class DataConfig(Config):
     """Which tasks, and how records become rows.
 
-    `cache_features`: stage 2 reads its frozen encoder's tokens from the disk, in this precision;
-    they are computed once and lie beside the store (lapse.features).
+    `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.features).
+    `records_with`: further tasks that a record must have a sample of, though none is made. So
+    methods that read other tasks still see the same images.
     """
 
     tasks: tuple[str, ...]
+    records_with: tuple[str, ...] = ()
     regions_per_image: int = Field(1, ge=1)
     parallel_fraction: float = Field(0.25, ge=0.0, le=1.0)
     train_given: bool = True
@@ -145,7 +152,7 @@ class DataConfig(Config):
     def _known_tasks(self) -> DataConfig:
         if not self.tasks:
             raise ValueError("tasks is empty: name at least one task")
-        for task in self.tasks:
+        for task in (*self.tasks, *self.records_with):
             if ":" not in task and task not in registry.names("tasks"):
                 raise ValueError(f"no task {task!r}; {nearest(task, registry.names('tasks'))}")
         return self
@@ -212,13 +219,18 @@ class DecodeConfig(Config):
 
 
 class RunConfig(Config):
-    """Everything that decides a run. `model` holds the options of the method or system."""
+    """Everything that decides a run. `model` holds the options of the method or system.
+
+    `init_encoder`: a stage-1 run whose encoder a system begins with. `init_model`: a run of the
+    same system whose weights it begins with (training in stages); not both.
+    """
 
     name: str
     stage: Literal["pretrain", "diffvqa"]
     model_name: str
     model: dict[str, Any]
     init_encoder: str | None = None
+    init_model: str | None = None
     data: DataConfig
     optim: OptimConfig
     loop: LoopConfig
@@ -228,6 +240,15 @@ class RunConfig(Config):
     def table(self) -> str:
         """The registry table that `model_name` is looked up in."""
         return "methods" if self.stage == "pretrain" else "systems"
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> RunConfig:
+        if self.init_encoder is not None and self.init_model is not None:
+            raise ValueError(
+                f"init_encoder is {self.init_encoder!r} and init_model is {self.init_model!r}: "
+                "give at most one of them (a whole model holds an encoder)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _model_options(self) -> RunConfig:
@@ -301,11 +322,18 @@ def explain(error: ValidationError, prefix: str = "") -> str:
 
 
 def _model_at(title: str, location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    model = globals().get(title)
+    model = next((kind for kind in _kinds(Config) if kind.__name__ == title), None)
     for part in location:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _kinds(owner: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Every configuration class that has been imported."""
+    for kind in owner.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -65,7 +65,10 @@ def _read_line(line: bytes, where: str) -> Prediction:
     if unknown or missing:
         raise ValueError(f"{where}: unknown keys {unknown}, missing keys {missing}")
     references = values["references"]
-    texts = [value for key, value in values.items() if key != "references"]
+    confidence = values.get("confidence", {})
+    if not isinstance(confidence, dict):
+        raise ValueError(f"{where}: confidence maps names to numbers")
+    texts = [value for key, value in values.items() if key not in {"references", "confidence"}]
     if not isinstance(references, list) or not all(isinstance(t, str) for t in texts + references):
         raise ValueError(f"{where}: references is a list of texts, every other value a text")
     try:
@@ -114,7 +117,10 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     draft = path.with_name(f"{path.name}.tmp")
     with draft.open("w", encoding="utf-8") as file:
         for item in rows:
-            file.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
+            row = asdict(item)
+            if not item.confidence:
+                del row["confidence"]
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
     draft.replace(path)
 
 

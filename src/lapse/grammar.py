@@ -276,13 +276,16 @@ def _rest(text: str) -> list[str]:
     return [words for words in (" ".join(piece.split()) for piece in pieces) if words]
 
 
-def render(changes: Iterable[Change]) -> str:
+def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     """The canonical answer: levels, added, missing, each in the order of finding ids.
+
+    Another `order` of all findings gives one of the other answers that say the same.
 
     >>> render([])
     'nothing has changed.'
     """
-    ordered = sorted(set(changes), key=lambda change: (IDS[change.finding], change))
+    ranks = {name: rank for rank, name in enumerate(order)}
+    ordered = sorted(set(changes), key=lambda change: (ranks[change.finding], change))
     if not ordered:
         return UNCHANGED
     sentences = [
@@ -324,6 +327,12 @@ def _inverse(change: Change) -> Change:
     if change.kind == "level":
         return Change(change.finding, "level", change.after, change.before)
     return Change(change.finding, "missing" if change.kind == "added" else "added")
+
+
+def findings_in(text: str) -> tuple[str, ...]:
+    """The findings that any text names, aliases included, each once, in the order of their ids."""
+    named = {_NAMES[match] for match in _NAME.findall(" ".join(text.lower().split()))}
+    return tuple(name for name in FINDINGS if name in named)
 
 
 def contradictions(changes: Iterable[Change]) -> tuple[str, ...]:

@@ -180,7 +180,10 @@ def read_training_data(
         say(f"vocabulary: trimmed to {len(tokenizer.kept or ())} of {tokenizer.size} GPT-2 tokens")
     words = tokenizer or Tokenizer()
     longest = config.data.max_tokens
-    table = SampleTable(records, tasks, words, max_tokens=longest, limit=config.data.limit)
+    needed = load_tasks((*config.data.tasks, *config.data.records_with), side)[len(tasks) :]
+    table = SampleTable(
+        records, tasks, words, max_tokens=longest, limit=config.data.limit, needed=needed
+    )
     for line in table.lines("train"):
         say(line)
     held_out = {}

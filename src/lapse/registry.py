@@ -19,15 +19,27 @@ TABLES: dict[str, dict[str, str]] = {
         "gcap": "lapse.tasks.gcap:Gcap",
         "caref": "lapse.tasks.caref:Caref",
         "diff_vqa": "lapse.tasks.diff_vqa:DiffVqa",
+        "diff_vqa_boxes": "lapse.tasks.diff_vqa:DiffVqaBoxes",
+        "diff_vqa_reports": "lapse.tasks.diff_vqa:DiffVqaReports",
         "vqa": "lapse.tasks.diff_vqa:Vqa",
         "medical_vqa": "lapse.tasks.diff_vqa:MedicalVqa",
         "progression": "lapse.tasks.diff_vqa:Progression",
     },
     "methods": {
         "captioner": "lapse.methods.captioner:Captioner",
+        "global_contrastive": "lapse.methods.global_contrastive:GlobalContrastive",
+        "blip2": "lapse.methods.blip2:Blip2",
+        "blip2_writer": "lapse.methods.blip2_writer:Blip2Writer",
+        "regional_contrastive": "lapse.methods.regional_contrastive:RegionalContrastive",
     },
     "systems": {
         "prefix_lm": "lapse.systems.prefix_lm:PrefixLM",
+        "blip2": "lapse.systems.blip2:Blip2Answerer",
+        "real": "lapse.systems.real:ReAL",
+        "plural": "lapse.systems.plural:Plural",
+        "rgag": "lapse.systems.rgag:ReportThenAnswer",
+        "ekaid": "lapse.systems.ekaid:Ekaid",
+        "blind": "lapse.systems.blind:Remembered",
     },
     "datasets": {
         "mimic_cxr": "lapse.data.mimic_cxr:MimicCxr",
@@ -49,7 +61,17 @@ TABLES: dict[str, dict[str, str]] = {
 # without importing torch. A plug-in from outside names its own as `Class.config_class`.
 CONFIGS: dict[tuple[str, str], str] = {
     ("methods", "captioner"): "lapse.config:CaptionerConfig",
+    ("methods", "global_contrastive"): "lapse.models.method_options:GlobalContrastiveConfig",
+    ("methods", "blip2"): "lapse.models.method_options:Blip2Config",
+    ("methods", "blip2_writer"): "lapse.models.method_options:Blip2WriterConfig",
+    ("methods", "regional_contrastive"): "lapse.models.method_options:RegionalContrastiveConfig",
     ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
+    ("systems", "blip2"): "lapse.models.system_options:Blip2SystemConfig",
+    ("systems", "real"): "lapse.models.system_options:RealConfig",
+    ("systems", "plural"): "lapse.models.system_options:PluralConfig",
+    ("systems", "rgag"): "lapse.models.system_options:RgagConfig",
+    ("systems", "ekaid"): "lapse.models.system_options:EkaidConfig",
+    ("systems", "blind"): "lapse.models.system_options:BlindConfig",
 }
 
 

@@ -21,7 +21,7 @@ import torch
 import yaml
 
 from lapse import registry
-from lapse.checkpoint import MODEL, latest_valid, load_weights, read_tensors
+from lapse.checkpoint import MODEL, latest_valid, load_weights
 from lapse.config import RunConfig, check_config, load_config
 from lapse.counted import counted_seed
 from lapse.loader import TrainingData
@@ -176,35 +176,6 @@ def without_pretrained(config: RunConfig) -> RunConfig:
         return config
     values["model"]["language_model"]["weights"] = None
     return check_config(values)
-
-
-def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
-    """Give a new stage-2 system the encoder of the stage-1 run `config.init_encoder`.
-
-    Returns sentences that say where the weights of a stage-2 system come from.
-
-    Raises:
-        ValueError: that run has no whole checkpoint, or its encoder has other sizes.
-    """
-    if config.stage == "pretrain":
-        return ()
-    told = (str(model.origin),) if hasattr(model, "origin") else ()
-    if config.init_encoder is None:
-        return ("encoder: random weights (init_encoder is not set)", *told)
-    source = Path(config.init_encoder)
-    theirs, ours = read_config(source).model["encoder"], config.model["encoder"]
-    different = [
-        f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
-        for key in sorted(theirs.keys() | ours.keys())
-        if theirs.get(key) != ours.get(key) and key != "checkpoint_blocks"
-    ]
-    if different:
-        raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
-    found = latest_valid(source)
-    if found.checkpoint is None:
-        raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
-    model.load_encoder(read_tensors(found.checkpoint.folder / MODEL, "encoder."))
-    return (f"encoder: from {source}, step {found.checkpoint.step}", *told)
 
 
 def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) -> None:

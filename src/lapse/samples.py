@@ -89,6 +89,7 @@ def vocabulary(records: Sequence[Record], tasks: Sequence[Task], num_bins: int) 
                     yield sample.prefix
                     yield f" {sample.given}"
                     yield sample.answer
+                    yield from (f" {report}" for report in sample.reports)
 
     return trimmed_ids(dict.fromkeys(texts()))
 
@@ -104,6 +105,7 @@ class SampleTable:
         tasks: what to make of each record.
         tokenizer: the run's tokenizer.
         max_tokens: longer texts lose their end and are counted in `num_truncated`.
+        needed: tasks that a record must have a sample of besides; none of theirs is kept.
 
     Attributes:
         missing: task name -> number of records without a sample of it.
@@ -120,9 +122,10 @@ class SampleTable:
         *,
         max_tokens: int,
         limit: int | None = None,
+        needed: Sequence[Task] = (),
     ) -> None:
         self.records, self.tasks = records, tuple(tasks)
-        self.missing = {task.name: 0 for task in tasks}
+        self.missing = {task.name: 0 for task in (*tasks, *needed)}
         self.num_truncated = 0
         memo = _MemoTokenizer(tokenizer.kept)
         ids, used = array("H"), array("q")
@@ -132,9 +135,10 @@ class SampleTable:
             if limit is not None and len(used) >= limit:
                 break
             found = [list(task.samples(record)) for task in self.tasks]
-            for task, samples in zip(self.tasks, found, strict=True):
-                self.missing[task.name] += not samples
-            if not all(found):
+            others = [any(True for _ in task.samples(record)) for task in needed]
+            for task, has in zip((*self.tasks, *needed), (*found, *others), strict=True):
+                self.missing[task.name] += not has
+            if not all(found) or not all(others):
                 continue
             used.append(index)
             for samples in found:

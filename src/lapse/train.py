@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lapse.batch import Batch
+from lapse.begin import load_pretrained
 from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed
@@ -42,7 +43,6 @@ from lapse.runs import (
     check_same_run,
     describe,
     is_run,
-    load_pretrained,
     read_tokenizer,
     without_pretrained,
     write_run,
@@ -146,7 +146,7 @@ class _Loop:
         self.config, self.folder, self.world, self.ears = config, folder, world, ears
         self.stream, self.held_out = data.stream, data.held_out
         self.total = self.stream.total_steps
-        self.names = ("loss", *(f"loss/{task.name}" for task in self.stream.table.tasks))
+        tasks = tuple(f"loss/{task.name}" for task in self.stream.table.tasks)
         self.window: dict[str, list[float]] = {}
         self.validation: dict[str, float] = {}
         self.start, log_size = 0, 0
@@ -174,6 +174,8 @@ class _Loop:
             self.start, log_size = found.checkpoint.step, int(state["metrics_bytes"])
             self.window, self.validation = state["window"], state["validation"]
             ears.say(f"resumed from step {self.start} of {folder}")
+        self.parts = tuple(f"loss/{part}" for part in getattr(self.model, "loss_parts", ()))
+        self.names = ("loss", *tasks, *self.parts)
         self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
 
     def run(self) -> TrainReport:
@@ -227,6 +229,7 @@ class _Loop:
                     losses = self.spread.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
+            found += [(part, losses[part].detach().float(), weight) for part in self.parts]
         norm = clip_gradients(self.model, self.config.optim.clip_norm)
         *values, norm_value = torch.stack([*(value for _, value, _ in found), norm]).tolist()
         sums = dict.fromkeys((*self.names, *(f"{name}#" for name in self.names)), 0.0)

@@ -9,7 +9,7 @@ from one of these types to the next:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -129,7 +129,9 @@ class Sample:
     """One text to write about one or two images: prefix | given | answer.
 
     Training teaches given + answer (a switch turns `given` off); evaluation prompts with
-    prefix + given and compares what follows with the answer.
+    prefix + given and compares what follows with the answer. Only tasks that say so fill `boxes`
+    (per image, the named places with a box) and `reports` (per image, for training alone: a
+    system that reads them when it answers would read the truth).
 
     >>> Sample("caref/img/carina", "caref", ("img",), "p1", "caref:", "carina:",
     ...        " No edema. [1, 2, 3, 4]").prompt
@@ -144,6 +146,8 @@ class Sample:
     given: str
     answer: str
     box: Box | None = None
+    boxes: tuple[tuple[tuple[str, Box], ...], ...] = ()
+    reports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.images) <= 2:
@@ -152,6 +156,12 @@ class Sample:
             raise ValueError(f"sample {self.id} has an empty prefix: the loss starts after it")
         if not self.answer.strip():
             raise ValueError(f"sample {self.id} has an empty answer: there is nothing to learn")
+        for what, found in (("boxes", self.boxes), ("reports", self.reports)):
+            if found and len(found) != len(self.images):
+                raise ValueError(
+                    f"sample {self.id} has {what} of {len(found)} images and shows "
+                    f"{len(self.images)}: one entry per image, or none"
+                )
 
     @property
     def prompt(self) -> str:
@@ -164,6 +174,8 @@ class Prediction:
     """What a system wrote for one sample, beside what it should have written.
 
     `patient` is the unit of every interval; `prompt` names the region or the question.
+    `confidence` is empty where the system did not say how sure it is; its keys are told in
+    `lapse.metrics.confidence`.
     """
 
     id: str
@@ -172,10 +184,33 @@ class Prediction:
     references: tuple[str, ...]
     patient: str = ""
     prompt: str = ""
+    confidence: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.references:
             raise ValueError(f"prediction {self.id} has no reference to be compared with")
+        for name, value in self.confidence.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value!r}: a number"
+                )
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value}: leave out what is not "
+                    "known"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer that a system weighed: its text and how likely it holds it.
+
+    `log_probability` is the natural logarithm, summed over `num_tokens` tokens.
+    """
+
+    text: str
+    log_probability: float
+    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

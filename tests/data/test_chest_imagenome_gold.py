@@ -9,7 +9,7 @@ from lapse.data.priors import prior_remover
 
 SIZES = {"one": (224, 224), "two": (448, 224)}
 BOX_HEADER = ["image_id", "bbox_name", *NUMBERS, "annotator"]
-PHRASE_HEADER = ["patient_id", "image_id", "bbox", "sentence", "label_name"]
+PHRASE_HEADER = ["patient_id", "image_id", "bbox", "relation", "sentence", "label_name"]
 
 
 def box(image, name, x1, y1, x2, y2):
@@ -20,8 +20,9 @@ def box(image, name, x1, y1, x2, y2):
     return row
 
 
-def said(image, name, sentence, label="edema", patient="19000001"):
-    return dict(zip(PHRASE_HEADER, (patient, f"{image}.dcm", name, sentence, label), strict=True))
+def said(image, name, sentence, label="edema", patient="19000001", relation="1"):
+    values = (patient, f"{image}.dcm", name, relation, sentence, label)
+    return dict(zip(PHRASE_HEADER, values, strict=True))
 
 
 def write(path, header, rows, *, delimiter=",", encoding="utf-8"):
@@ -93,6 +94,27 @@ def test_defects_are_counted(tmp_path):
         "box without phrases": 2,
         "image without gold boxes": 1,
     }
+
+
+def test_a_rejected_relation_makes_no_phrase_and_is_counted(tmp_path):
+    phrases = [
+        said("one", "svc", "Line in the SVC."),
+        said("one", "svc", "Line in the SVC.", label="edema", relation="0"),  # affirmed above
+        said("one", "svc", "Clear lungs.", relation="0"),
+        said("one", "carina", "No edema.", relation="1.0"),  # denied, but of this region
+        said("one", "carina", "Odd.", relation="perhaps"),
+        said("one", "carina", "Blank.", relation=""),
+    ]
+    boxes = [box("one", "svc", 0, 0, 50, 50), box("one", "carina", 0, 0, 50, 50)]
+    data = gold(tmp_path, boxes, phrases)
+    said_of = {region.name: region.phrases for region in data.regions("one")}
+    assert said_of == {"svc": ("Line in the SVC.",), "carina": ("No edema.",)}
+    assert data.skipped.counts == {"row with a negative relation": 2, "row of unknown relation": 2}
+    without = [{key: row[key] for key in row if key != "relation"} for row in phrases]
+    header = [name for name in PHRASE_HEADER if name != "relation"]
+    data = gold(tmp_path, boxes, without, header)  # sabotage twin: nothing tells them apart
+    assert sum(len(region.phrases) for region in data.regions("one")) == 5
+    assert data.noted.counts["gold without a column of relations (all rows are read)"] == 1
 
 
 def test_both_frames_are_those_of_a_letterbox(tmp_path):

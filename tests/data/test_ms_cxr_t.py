@@ -1,5 +1,7 @@
 """MS-CXR-T: rows to pairs, its images kept, its patients test patients, scored end to end."""
 
+from itertools import pairwise
+
 import pytest
 import tiny_tree
 
@@ -8,6 +10,12 @@ from lapse.data.ms_cxr_t import FINDINGS, MsCxrT
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.evaluate import evaluate
+from lapse.grammar import QUESTION_CHANGED
+from lapse.metrics.progression import progression_of
+from lapse.phantom.findings import difference, draw_visits
+from lapse.phantom.identity import dicom_name
+from lapse.phantom.ms_cxr_t import progression_rows
+from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.registry import load
 from lapse.types import Prediction
 
@@ -83,6 +91,61 @@ def test_an_image_that_is_not_its_studys_first_is_kept(tree, tmp_path):
     assert pair.main.image == "second"
     others = [one for one in store.pairs if one.category != "progression"]
     assert "second" not in {one.main.image for one in others}
+
+
+def test_reversed_and_repeated_rows_are_left_out(tree):
+    ahead = row(2)
+    ahead["dicom_id"], ahead["previous_dicom_id"] = ahead["previous_dicom_id"], ahead["dicom_id"]
+    write(tree, [row(1), row(1), ahead])
+    from lapse.data.mimic_cxr import MimicCxr
+
+    studies = {study.id: study for study in MimicCxr(tree / "mimic-cxr-jpg").read()}
+    data = MsCxrT(tree / "ms-cxr-t")
+    assert len(list(data.pairs(studies))) == 1
+    assert data.skipped.counts == {
+        "row with the two images of an earlier row": 1,
+        "row whose image is earlier than the previous one": 1,
+    }
+
+
+def test_the_phantoms_progressions_are_true_to_its_states():
+    """What the metric reads in the true difference answer is what the row says, and no more."""
+    words = []
+    for patient in range(300):
+        visits = draw_visits(5, patient, 3, age=40 + patient % 40)
+        rows = {row[0]: row for row in progression_rows(visits, "test", 5)}
+        assert not progression_rows(visits, "train", 5)
+        for before, after in pairwise(visits):
+            seen = {item.name for visit in (before, after) for item in visit.findings}
+            names = [finding.replace("_", " ") for finding in FINDINGS]
+            row = next((row for row in rows.values() if dicom_name(5, patient, after.index) in
+                        row[0]), None)  # fmt: skip
+            assert (row is None) is not (seen & set(names) != set())
+            if row is None:
+                continue
+            assert dicom_name(5, patient, before.index) in row[3]
+            for name, word in zip(names, row[5::2], strict=True):
+                wanted = progression_of(difference(before, after), name) if name in seen else ""
+                assert word == wanted
+                words.append(word)
+    assert min(words.count(word) for word in ("improving", "stable", "worsening")) > 20
+
+
+def test_the_phantoms_table_is_stored_and_scored(tmp_path):
+    simulate(tmp_path / "raw", SimulateConfig(patients=10, seed=8, size=64, visits=(3, 3)))
+    prepare(find_roots([tmp_path / "raw"]), tmp_path / "store", PrepareOptions(16))
+    store = open_store(tmp_path / "store")
+    rows = store.pairs_of("test", "progression")
+    answers = {(one.reference.id, one.main.id): one.answer for one in store.pairs_of("test")
+               if one.question == QUESTION_CHANGED and one.category == "difference"}  # fmt: skip
+    assert len(rows) >= 1
+    assert all(not list(store.pairs_of(split, "progression")) for split in ("train", "validate"))
+    said = []
+    for pair in rows:
+        (sample,) = load("tasks", "progression")(16).samples(pair)
+        truth = answers[pair.reference.id, pair.main.id]
+        said.append(Prediction(sample.id, sample.task, truth, (sample.answer,)))
+    assert evaluate(said)["progression"]["accuracy"].value == 1.0
 
 
 def test_rows_that_cannot_be_used_are_counted(tree):

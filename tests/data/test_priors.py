@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from prior_sentences import HARDER, HELD_OUT, TUNED
+from prior_sentences_unseen import FINAL, FIRST, LAST
 
 from lapse.data.prior_words import is_dated
 from lapse.data.priors import NoRemoval, measure_remover, prior_remover, remove_priors
@@ -96,7 +97,7 @@ def test_whole_clauses_go(text, rest, removed):
 
 
 def test_what_stays_is_not_dated_and_removal_is_idempotent():
-    for text, _ in (*TUNED, *HELD_OUT, *HARDER):
+    for text, _ in (pair for pairs in SETS.values() for pair in pairs):
         rest, _ = prior_remover("rules").remove(text)
         assert not is_dated(rest)
         assert prior_remover("rules").remove(rest) == (rest, ())
@@ -107,7 +108,17 @@ def test_a_text_without_references_is_handed_back_as_it_is():
     assert prior_remover("rules").remove(text) == (text, ())
 
 
-@pytest.mark.parametrize("pairs", [TUNED, HELD_OUT, HARDER], ids=["tuned", "held out", "harder"])
+SETS = {
+    "tuned": TUNED,
+    "held out": HELD_OUT,
+    "harder": HARDER,
+    "first": FIRST,
+    "last": LAST,
+    "final": FINAL,
+}
+
+
+@pytest.mark.parametrize("pairs", SETS.values(), ids=SETS)
 def test_rules_on_sentences_written_by_hand(pairs):
     assert len({text for text, _ in pairs}) == len(pairs)
     measured = measure_remover(prior_remover("rules"), pairs)
@@ -115,6 +126,11 @@ def test_rules_on_sentences_written_by_hand(pairs):
     assert measured[0] >= 0.95 and measured[1] >= 0.95
     assert measure_remover(Everything(), pairs)[0] < 0.95
     assert measure_remover(NoRemoval(), pairs) == (1.0, 0.0)
+
+
+def test_no_sentence_stands_in_two_sets():
+    texts = [text for pairs in SETS.values() for text, _ in pairs]
+    assert len(texts) == len(set(texts)) == 420
 
 
 def test_rules_on_the_comparisons_of_the_phantom():

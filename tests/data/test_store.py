@@ -84,6 +84,16 @@ def test_splits_and_categories(tmp_path):
         store.pairs_of("val")
 
 
+def test_pairs_are_found_by_their_ids(tmp_path):
+    _, pairs = write(tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert list(store.pairs_named([pairs[5].id, "no such pair", pairs[2].id])) == [
+        pairs[2],
+        pairs[5],
+    ]
+    assert len(store.pairs_named([])) == 0
+
+
 def test_info_counts_and_provenance(tmp_path):
     write(tmp_path / "store")
     info = open_store(tmp_path / "store").info

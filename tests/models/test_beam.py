@@ -1,11 +1,13 @@
 """Beam search writes the same tokens as transformers' generate, early ends included."""
 
+import math
+
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from lapse.config import DecodeConfig
-from lapse.models.beam import beam_search
+from lapse.models.beam import beam_hypotheses, beam_search
 
 END = 0
 
@@ -27,7 +29,7 @@ class Oracle:
         output.logits[..., END] += self.end_bias
         return output
 
-    def search(self, prompts: torch.Tensor, config: DecodeConfig) -> list[list[int]]:
+    def search(self, prompts: torch.Tensor, config: DecodeConfig, search=beam_search) -> list:
         texts = prompts
 
         def step(tokens, order):
@@ -38,7 +40,14 @@ class Oracle:
             return self.model(texts).logits[:, -1]
 
         with torch.no_grad():
-            return beam_search(step, self.model(prompts).logits[:, -1], config, END)
+            return search(step, self.model(prompts).logits[:, -1], config, END)
+
+    def score(self, prompt: torch.Tensor, written: list[int]) -> float:
+        """Log-probability of a continuation, one forward pass."""
+        text = torch.cat([prompt, torch.tensor(written)])
+        with torch.no_grad():
+            each = self.model(text[None]).logits[0].log_softmax(-1)
+        return sum(each[len(prompt) - 1 + n, t].item() for n, t in enumerate(written))
 
     def generate(self, prompts: torch.Tensor, config: DecodeConfig) -> list[list[int]]:
         out = self.model.generate(
@@ -91,3 +100,34 @@ def test_a_wide_beam_finds_the_best_text_of_a_small_table():
 
     found = beam_search(step, first, DecodeConfig(beams=3, max_tokens=2), end=9)
     assert found == [[2, 1]]
+
+
+def test_hypotheses_carry_their_probability():
+    """Against a plain forward pass: summed over tokens and end, best first, all different."""
+    oracle, config = Oracle(1, 2.0), DecodeConfig(beams=5, max_tokens=6)
+    prompts = torch.randint(1, 23, (3, 4), generator=torch.Generator().manual_seed(1))
+    cut = 0
+    for row, found in enumerate(oracle.search(prompts, config, beam_hypotheses)):
+        assert len({tuple(one.tokens) for one in found}) == len(found) == 5
+        scores = [one.log_probability / one.length for one in found]
+        assert scores == sorted(scores, reverse=True)
+        assert sum(math.exp(one.log_probability) for one in found) < 1.0
+        for one in found:
+            written = [*one.tokens, END][:6]
+            assert one.length == len(written)
+            cut += len(one.tokens) == 6
+            assert one.log_probability == pytest.approx(
+                oracle.score(prompts[row], written), abs=1e-4
+            )
+    assert cut > 0  # texts without an end are among them
+
+
+def test_a_greedy_text_carries_its_probability():
+    oracle, config = Oracle(1, 2.0), DecodeConfig(beams=1, max_tokens=6)
+    prompts = torch.randint(1, 23, (4, 4), generator=torch.Generator().manual_seed(2))
+    for row, found in enumerate(oracle.search(prompts, config, beam_hypotheses)):
+        written = [*found[0].tokens, END][:6]
+        assert len(found) == 1 and found[0].length == len(written)
+        assert found[0].log_probability == pytest.approx(
+            oracle.score(prompts[row], written), abs=1e-4
+        )

@@ -7,7 +7,8 @@ import pytest
 
 from lapse.grammar import FINDINGS, LEVELS, TYPES, Change, invert
 from lapse.phantom.catalogue import CUTS, DEAD_BAND, MIN_LEVEL_CHANGE, SPECS
-from lapse.phantom.findings import difference, draw_visits, level_of
+from lapse.phantom.findings import Course, difference, draw_visits, level_of
+from lapse.phantom.knobs import Knobs
 from lapse.phantom.state import Finding, Visit
 
 SIDES = {"left", "right", "bilateral", ""}
@@ -85,7 +86,8 @@ def test_lifelong_findings_never_leave_and_syndromes_bring_their_parts(patients)
 def test_common_findings_are_common_and_prevalence_scales_them(patients):
     share = sum("pleural effusion" in {i.name for i in visits[0].findings} for visits in patients)
     assert 0.15 < share / len(patients) < 0.4
-    healthy = [draw_visits(3, patient, 3, prevalence=0.0) for patient in range(20)]
+    course = Course(Knobs(prevalence=0.0))
+    healthy = [draw_visits(3, patient, 3, course=course) for patient in range(20)]
     assert not any(one.findings or one.devices for visits in healthy for one in visits)
 
 
@@ -124,4 +126,4 @@ def test_wrong_counts_say_what_is_allowed():
     with pytest.raises(ValueError, match="1 to 16 visits, got 0"):
         draw_visits(0, 0, 0)
     with pytest.raises(ValueError, match="negative"):
-        draw_visits(0, 0, 1, prevalence=-1.0)
+        Knobs(prevalence=-1.0)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from lapse.cli import app
 from lapse.phantom.identity import partition
 from lapse.phantom.report import extract_findings
 from lapse.phantom.writer import SimulateConfig, simulate
@@ -139,6 +141,18 @@ def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="not empty"):
         simulate(tmp_path / "file", CONFIG)
+
+
+def test_the_command_has_every_knob(tmp_path):
+    knobs = (
+        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine --quads 1 --tails 0"
+    )
+    words = ["simulate", str(tmp_path / "raw"), "--patients", "3", "--size", "64", *knobs.split()]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    notice = (tmp_path / "raw" / "SIMULATED.txt").read_text()
+    for line in ("subtlety: 0.5", "confound: 1.0", "prevalence: 2.0", "tier: fine", "quads: 1.0"):
+        assert line in notice
 
 
 def test_the_notice_says_what_it_is(tree):

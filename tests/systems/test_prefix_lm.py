@@ -202,3 +202,43 @@ def test_gpt2_medium_on_the_meta_device():
     assert gpt2 == pytest.approx(354.8, abs=0.05)
     trained = sum(p.numel() for p in paper.parameters() if p.requires_grad) / 1e6
     assert trained == pytest.approx(354.8 + 2.2 + 2.1 + 2.4, abs=0.5)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_candidates_agree_with_answers_and_with_their_own_probability(beams):
+    """The beam's numbers equal those of one plain reading of the text that it wrote."""
+    system, decode = model(label_smoothing=0.0), DecodeConfig(beams=beams, max_tokens=6)
+    optimizer = torch.optim.AdamW([p for p in system.parameters() if p.requires_grad], lr=3e-3)
+    for _ in range(40):  # until texts are words and end
+        optimizer.zero_grad()
+        system.loss(batch())["loss"].backward()
+        optimizer.step()
+    system.eval()
+    with torch.no_grad():
+        answers, found = system.answer(batch(), decode), system.candidates(batch(), decode)
+    assert [one[0].text for one in found] == answers
+    assert all(len(one) == beams for one in found)
+    compared = 0
+    for row, candidates in zip(samples(), found, strict=True):
+        for one in candidates:
+            if one.num_tokens == 6 or not one.text.strip():  # cut, or no sample can hold it
+                continue
+            read = Sample(row.id, row.task, row.images, "p", row.prefix, "", one.text)
+            if len(TOKENIZER.encode(one.text)) + 1 != one.num_tokens:
+                continue  # one text has several spellings; the beam found another
+            value = system.log_probability(batch([read])).item()
+            assert value == pytest.approx(one.log_probability, abs=1e-4)
+            compared += 1
+    assert compared >= 4
+
+
+def test_log_probability_is_the_loss_summed():
+    system, found = model().eval(), batch()
+    each = system.log_probability(found)
+    assert each.shape == (4,)
+    losses = system.loss(found)
+    assert -each.sum().item() / system.weight(found) == pytest.approx(
+        losses["nll"].item(), rel=1e-5
+    )
+    alone = torch.cat([system.log_probability(batch([row])) for row in samples()])
+    assert torch.allclose(each, alone, atol=1e-4)

@@ -94,3 +94,27 @@ def test_the_two_kinds_of_question_are_kept_apart():
     assert samples("diff_vqa", progression) == samples("medical_vqa", progression) == []
     (sample,) = samples("progression", progression)
     assert sample.images == ("d1", "d2") and sample.answer == " edema: stable"
+
+
+@pytest.mark.parametrize("task", ["diff_vqa_boxes", "diff_vqa_reports"])
+def test_samples_that_carry_boxes_are_those_of_diff_vqa(task):
+    bare = replace(STUDY, id="bare", image="bare", regions=(), report="")
+    known = replace(STUDY, report="Line one.\n line two.")
+    pair = Pair("1-2", known, bare, "what?", "an answer.", "difference", "test")
+    (plain,) = registry.load("tasks", "diff_vqa")(448).samples(pair)
+    (sample,) = registry.load("tasks", task)(448).samples(pair)
+    assert replace(sample, boxes=(), reports=()) == plain
+    named = tuple((place.name, place.box) for place in known.regions if place.box)
+    assert sample.boxes == (named, ()) and named
+    wanted = ("Line one. line two.", "") if task == "diff_vqa_reports" else ()
+    assert sample.reports == wanted
+
+
+def test_a_training_pair_without_boxes_teaches_nothing_and_is_kept_elsewhere():
+    task = registry.load("tasks", "diff_vqa_boxes")(448)
+    bare = replace(STUDY, regions=())
+    for split, count in (("train", 0), ("validate", 1), ("test", 1)):
+        pair = Pair("1-2", STUDY, bare, "what?", "an answer.", "difference", split)
+        assert len(list(task.samples(pair))) == count
+    whole = Pair("1-2", STUDY, STUDY, "what?", "an answer.", "difference", "train")
+    assert len(list(task.samples(whole))) == 1

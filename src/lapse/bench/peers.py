@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from lapse.methods.captioner import Captioner
 from lapse.models.decoder import TextDecoder
-from lapse.models.encoder import VisionEncoder
 from lapse.models.gpt2_weights import to_gpt2
 from lapse.models.interop import siglip_config, to_siglip
 from lapse.models.language_model import GPT2
@@ -34,8 +33,8 @@ DECODER_KEYS = {
 }
 
 
-def siglip(encoder: VisionEncoder) -> Any:
-    """transformers' SigLIP vision model with these weights."""
+def siglip(encoder: Any) -> Any:
+    """transformers' SigLIP vision model with the weights of a VisionEncoder."""
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
     config = SiglipVisionConfig(**_plain(siglip_config(encoder.config)))

@@ -19,6 +19,13 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Other predictions of the same samples, one more column each."),
     ] = None,
+    probe: Annotated[
+        list[Path] | None,
+        typer.Option(help="Answers of the same system under probes: adds consistency."),
+    ] = None,
+    threshold: Annotated[
+        Path | None, typer.Option(help="File of lapse calibrate: adds abstention.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: scores.json beside it.")] = None,
     seed: Annotated[int, typer.Option(help="Of intervals and random answers.")] = 0,
 ) -> None:
@@ -31,6 +38,8 @@ def evaluate(
         write_scores,
     )
     from lapse.evaluate import evaluate as run
+    from lapse.metrics.abstention import read_threshold
+    from lapse.trust import trust_scores
 
     found = read_predictions(predictions)
     rows = {str(path): read_predictions(path) for path in beside or []}
@@ -43,7 +52,9 @@ def evaluate(
         rows |= blind_rows(open_store(data), found, seed=seed)
     else:
         say("no blind rows: they need the training answers of --data STORE")
-    scores = run(found, seed=seed)
+    probes = [item for path in probe or [] for item in read_predictions(path)]
+    chosen = read_threshold(threshold) if threshold is not None else None
+    scores = run(found, seed=seed) | trust_scores(found, probes, chosen, seed=seed)
     others_scores = {name: run(others, seed=seed) for name, others in rows.items()}
     facts = provenance(data=data, seed=seed, n=len(found))
     target = out or predictions.with_name("scores.json")
@@ -51,6 +62,7 @@ def evaluate(
     for task, values in scores.items():
         columns = {predictions.stem: values}
         columns |= {name: other[task] for name, other in others_scores.items() if task in other}
-        typer.echo(f"\n{task} (n = {sum(p.task == task for p in found)})")
+        n = sum(p.task == task for p in found)
+        typer.echo(f"\n{task} (n = {n})" if n else f"\n{task}")
         typer.echo(format_markdown(scores_table(columns)))
     say(f"scores in {target}")

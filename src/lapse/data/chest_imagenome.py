@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lapse.data.flat import WordMap
 from lapse.data.ledger import Ledger
 from lapse.data.priors import PriorRemover
 from lapse.data.region_reader import RegionReader
@@ -162,9 +163,12 @@ class ChestImaGenome:
             yield patient, split
 
     @cached_property
-    def split_of(self) -> Mapping[str, str]:
+    def split_of(self) -> WordMap:
         """dicom_id -> train, validate or test; images to avoid in training are "test"."""
-        return {dicom: split for _, dicom, split in self._split_rows()}
+        found = WordMap()
+        for _, dicom, split in self._split_rows():
+            found[dicom] = split
+        return found
 
     def _split_rows(self) -> Iterator[tuple[str, str, str]]:
         columns = ("subject_id", "dicom_id")

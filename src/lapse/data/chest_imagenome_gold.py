@@ -7,6 +7,11 @@
 Image ids end in `.dcm`. Gold has 26 of the 29 regions: no spine, mediastinum and abdomen. A
 sentence stands in one row for each of its attributes; here it is one phrase of its region. Gold
 is for evaluation only: its patients are those to avoid in training.
+
+`relation` says whether the attribute belongs to the region: a row with 0 is a link that the
+annotators rejected, so it makes no phrase; its sentence stays where another row of the region
+affirms it. `context` is another matter: "no" is a finding denied ("No effusion."), and that is a
+phrase, in gold as in silver.
 """
 
 from __future__ import annotations
@@ -35,6 +40,8 @@ IMAGE_NAMES = ("image_id",)
 REGION_NAMES = ("bbox", "bbox_name")
 SENTENCE_NAMES = ("sentence", "phrase")
 PATIENT_NAMES = ("patient_id", "subject_id")
+RELATION_NAMES = ("relation",)
+RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
 class ChestImaGenomeGold:
@@ -144,7 +151,10 @@ class ChestImaGenomeGold:
         image_place, region_place, sentence_place = (
             _place(path, header, names) for names in (IMAGE_NAMES, REGION_NAMES, SENTENCE_NAMES)
         )
-        patient_place = next((header.index(one) for one in PATIENT_NAMES if one in header), None)
+        patient_place = _place_if_any(header, PATIENT_NAMES)
+        relation_place = _place_if_any(header, RELATION_NAMES)
+        if relation_place is None and header:
+            self.noted.add("gold without a column of relations (all rows are read)", path.name)
         if patient_place is None:
             self.noted.add("gold without a column of patients", path.name)
         for row in rows:
@@ -152,11 +162,23 @@ class ChestImaGenomeGold:
             if not region:
                 self.skipped.add("sentence without a region", _dicom(row[image_place]))
                 continue
+            owner = f"{_dicom(row[image_place])} {region}"
+            if relation_place is not None and not self._is_related(row[relation_place], owner):
+                continue
             regions = sentences.setdefault(_dicom(row[image_place]), {})
             regions.setdefault(region, {})[row[sentence_place]] = None
             if patient_place is not None:
                 patients[plain_id(row[patient_place])] = None
         return sentences, patients
+
+    def _is_related(self, relation: str, owner: str) -> bool:
+        """Whether a row links its sentence to its region; what is left out is counted."""
+        word = relation.strip().lower().removesuffix(".0")
+        if word in RELATED:
+            return True
+        reason = "row with a negative relation" if word in UNRELATED else "row of unknown relation"
+        self.skipped.add(reason, f"{owner} {relation!r}")
+        return False
 
     @property
     def _sentences(self) -> dict[str, dict[str, dict[str, None]]]:
@@ -191,6 +213,10 @@ def _place(path: Path, header: list[str], names: tuple[str, ...]) -> int:
         f"{path} has no column {' or '.join(names)}: found {', '.join(header) or 'nothing'}; "
         "was it renamed?"
     )
+
+
+def _place_if_any(header: list[str], names: tuple[str, ...]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
 
 
 def _dicom(image: str) -> str:

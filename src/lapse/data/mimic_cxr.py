@@ -15,12 +15,15 @@ number. Source: Johnson et al. 2019, arXiv:1901.07042.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
+from lapse.data.flat import TextMap, WordMap
+from lapse.data.frontals import VIEWS, Frontal, Frontals, Sizes
 from lapse.data.ledger import Ledger
 from lapse.data.report_files import ReportFiles, patient_folder
 from lapse.data.tables import find_table, plain_id, read_rows, split_word
@@ -41,6 +44,13 @@ FRONTAL_CODES = {"postero-anterior": "PA", "antero-posterior": "AP"}
 FRONTALS = ("first", "all")
 
 
+class Lookup(Protocol):
+    """Something that a text can be looked up in."""
+
+    def get(self, key: str, /) -> str | None:
+        """What stands for the text, None where nothing does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which frontal images stand for a study.
@@ -53,7 +63,7 @@ class Choice:
     """
 
     how: str = "first"
-    named: Mapping[str, str] = field(default_factory=dict)
+    named: Lookup = field(default_factory=TextMap)
     also: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -61,27 +71,6 @@ class Choice:
             raise ValueError(
                 f"no choice of frontal images {self.how!r}; {nearest(self.how, FRONTALS)}"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Frontal:
-    """A PA or AP image: one row of the metadata table, `row` counted from 0."""
-
-    row: int
-    dicom: str
-    patient: str
-    study: str
-    view: str
-    taken_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Metadata:
-    """The metadata table, read once: images to read in its order, and study -> its image."""
-
-    frontals: Sequence[_Frontal]
-    standing: Mapping[str, str]
-    num_rows: int
 
 
 class MimicCxr:
@@ -111,7 +100,6 @@ class MimicCxr:
         self.choice = choice or Choice()
         self.skipped = Ledger()
         self.noted = Ledger()
-        self.sizes: dict[str, tuple[int, int]] = {}
         self._image_roots = [root, *([reports] if reports not in (None, root) else [])]
         self._metadata = self._table("metadata")
         self._splits = self._table("split")
@@ -138,38 +126,34 @@ class MimicCxr:
         """As `read`, without opening a report."""
         if split is not None and split not in SPLITS:
             raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
-        for frontal in self._rows.frontals:
-            own = self.split_of.get(frontal.dicom)
+        for number in self.frontals.kept():
+            dicom = self.frontals.dicoms[number]
+            own = self.split_of.get(dicom)
             if own is None:
                 if split is None or split == SPLITS[0]:
-                    self.skipped.add("image without a row in the split table", frontal.dicom)
-                continue
-            if split in (None, own):
-                yield Study(
-                    id=frontal.dicom,
-                    study=frontal.study,
-                    patient=frontal.patient,
-                    image=frontal.dicom,
-                    view=frontal.view,
-                    split=own,
-                    taken_at=frontal.taken_at,
-                    report="",
-                    regions=(),
-                )
+                    self.skipped.add("image without a row in the split table", dicom)
+            elif split in (None, own):
+                yield self.frontals.study(number, own)
 
     @property
     def num_studies(self) -> int:
         """Frontal images to read, in all splits; with "first", studies."""
-        return len(self._rows.frontals)
+        return self.frontals.num_kept
 
     @property
     def num_images(self) -> int:
         """Rows of the metadata table."""
-        return self._rows.num_rows
+        return self.frontals.num_rows
 
     def stands_for(self, study: Study) -> bool:
         """Whether this image is the one that questions about its study mean."""
-        return self._rows.standing.get(study.study) == study.id
+        number = self.frontals.standing(study.study)
+        return number is not None and self.frontals.dicoms[number] == study.id
+
+    @property
+    def sizes(self) -> Mapping[str, tuple[int, int]]:
+        """dicom_id -> (height, width) of every frontal image whose size the table tells."""
+        return Sizes(self.frontals)
 
     def image_path(self, study: Study) -> Path:
         """Where the image of a study lies: the JPEG, else the DICOM, whether it exists or not."""
@@ -191,11 +175,12 @@ class MimicCxr:
         return text or ""
 
     @cached_property
-    def split_of(self) -> Mapping[str, str]:
+    def split_of(self) -> WordMap:
         """dicom_id -> train, validate or test, every image of the split table."""
-        columns = ("dicom_id", "split")
-        rows = read_rows(self._splits, columns)
-        return {dicom.strip(): split_word(word, self._splits) for dicom, word in rows}
+        found = WordMap()
+        for dicom, word in read_rows(self._splits, ("dicom_id", "split")):
+            found[dicom.strip()] = split_word(word, self._splits)
+        return found
 
     def patient_words(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the split table."""
@@ -203,65 +188,47 @@ class MimicCxr:
             yield plain_id(patient), split_word(word, self._splits)
 
     @cached_property
-    def _rows(self) -> _Metadata:
-        standing: dict[str, _Frontal] = {}
-        further: list[_Frontal] = []
-        without: dict[str, str] = {}
-        number = -1
-        for number, row in enumerate(read_rows(self._metadata, METADATA_COLUMNS)):
+    def frontals(self) -> Frontals:
+        """The metadata table, read once."""
+        found = Frontals()
+        for row in read_rows(self._metadata, METADATA_COLUMNS):
+            found.num_rows += 1
             dicom, study = row[0].strip(), plain_id(row[2])
             view = self._view(dicom, row[3], row[8])
-            if view not in ("PA", "AP"):
+            if view not in VIEWS:
                 self.skipped.add("image that is neither PA nor AP", dicom)
-                without.setdefault(study, dicom)
+                found.note_other(study)
                 continue
-            frontal = self._frontal(number, view, row)
-            if frontal is None:
-                continue
-            loser = standing.setdefault(study, frontal)
-            if loser is not frontal:
-                if self.choice.named.get(study) == dicom:
-                    standing[study], frontal = frontal, loser
-                further.append(frontal)
-        for study in without:
-            if study not in standing:
-                self.noted.add("study without a frontal image", f"s{study}")
-        self._note_ties(standing)
-        kept = [item for item in further if self._is_kept(item)]
-        return _Metadata(
-            frontals=sorted([*standing.values(), *kept], key=lambda item: item.row),
-            standing={study: frontal.dicom for study, frontal in standing.items()},
-            num_rows=number + 1,
-        )
+            frontal = self._frontal(view, row)
+            if frontal is not None:
+                found.add(frontal, self.choice.named.get(study) == dicom)
+        for study in found.without_frontal():
+            self.noted.add("study without a frontal image", f"s{study}")
+        for first, other in found.ties():
+            self.noted.add("two studies of one patient at one time", f"s{first} s{other}")
+        self._keep_further(found)
+        return found
 
-    def _is_kept(self, further: _Frontal) -> bool:
-        is_kept = self.choice.how == "all" or further.dicom in self.choice.also
-        if not is_kept:
-            reason = "further image of a study that is shown by another"
-            self.skipped.add(reason, further.dicom)
-        return is_kept
+    def _keep_further(self, found: Frontals) -> None:
+        reason = "further image of a study that is shown by another"
+        for number in list(found.further()):
+            dicom = found.dicoms[number]
+            if self.choice.how == "all" or dicom in self.choice.also:
+                found.keep(number)
+            else:
+                self.skipped.add(reason, dicom)
 
-    def _note_ties(self, standing: Mapping[str, _Frontal]) -> None:
-        """Studies of one patient at the very same time: neither is the earlier one."""
-        at: dict[tuple[str, datetime], str] = {}
-        for study, frontal in standing.items():
-            first = at.setdefault((frontal.patient, frontal.taken_at), study)
-            if first != study:
-                self.noted.add("two studies of one patient at one time", f"s{first} s{study}")
-
-    def _frontal(self, number: int, view: str, row: tuple[str, ...]) -> _Frontal | None:
+    def _frontal(self, view: str, row: tuple[str, ...]) -> Frontal | None:
         dicom = row[0].strip()
         taken_at = parse_time(row[6], row[7])
         if taken_at is None:
             shown = f"{dicom} {row[6]!r} {row[7]!r}"
             self.skipped.add("image with an unreadable StudyDate or StudyTime", shown)
             return None
-        height, width = row[4].removesuffix(".0"), row[5].removesuffix(".0")
-        if height.isdecimal() and width.isdecimal() and int(height) and int(width):
-            self.sizes[dicom] = (int(height), int(width))
-        else:
+        size = parse_size(row[4], row[5])
+        if size is None:
             self.noted.add("Rows or Columns unreadable", dicom)
-        return _Frontal(number, dicom, plain_id(row[1]), plain_id(row[2]), view, taken_at)
+        return Frontal(dicom, plain_id(row[1]), plain_id(row[2]), view, taken_at, size)
 
     def _view(self, dicom: str, position: str, meaning: str) -> str:
         """PA, AP, or whatever else the tables say."""
@@ -289,6 +256,18 @@ def note_report(text: str | None, study: str, noted: Ledger) -> None:
         noted.add("report missing (study kept without text)", f"s{study}")
     elif not text:
         noted.add("report without findings, impression or last paragraph", f"s{study}")
+
+
+def parse_size(rows: str, columns: str) -> tuple[int, int] | None:
+    """(height, width) in pixels, None where one is no positive number below a thousand million.
+
+    >>> parse_size("3056", "2544.0"), parse_size("3056", "")
+    ((3056, 2544), None)
+    """
+    height, width = rows.removesuffix(".0"), columns.removesuffix(".0")
+    if not height.isdecimal() or not width.isdecimal() or max(len(height), len(width)) > 9:
+        return None
+    return (int(height), int(width)) if int(height) and int(width) else None
 
 
 def parse_time(date: str, time: str) -> datetime | None:

@@ -10,11 +10,13 @@ the dates tell which one it is. Source: Hu et al. 2023, arXiv:2307.11986.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
+from lapse.data.flat import TextMap
 from lapse.data.ledger import Ledger
 from lapse.data.tables import find_table, plain_id, read_rows, split_word
 from lapse.types import SPLITS, Pair, Study
@@ -41,6 +43,13 @@ class Row:
     def id(self) -> str:
         """Unique and stable: main study, reference study, row number."""
         return f"{self.study}/{self.reference}/{self.number}"
+
+
+class Studies(Protocol):
+    """Study numbers -> studies: a dict, or something that builds them when they are asked for."""
+
+    def get(self, key: str, /) -> Study | None:
+        """The study of that number, None where there is none."""
 
 
 class MimicDiffVqa:
@@ -101,7 +110,7 @@ class MimicDiffVqa:
                 split=own,
             )
 
-    def pairs(self, studies: Mapping[str, Study], split: str | None = None) -> Iterator[Pair]:
+    def pairs(self, studies: Studies, split: str | None = None) -> Iterator[Pair]:
         """Join the questions with studies.
 
         Args:
@@ -150,14 +159,16 @@ class MimicDiffVqa:
             yield plain_id(patient), split_word(word, self._table)
 
     @cached_property
-    def images(self) -> Mapping[str, str]:
+    def images(self) -> TextMap:
         """Study number -> dicom_id from `mimic_all.csv`; empty where there is no such table."""
+        found = TextMap()
         table = find_table(self.root, "mimic_all")
         if table is None:
             self.noted.add("table mimic_all missing (images taken from the metadata)", "")
-            return {}
-        rows = read_rows(table, ("study_id", "dicom_id"))
-        return {plain_id(study): dicom.strip() for study, dicom in rows}
+            return found
+        for study, dicom in read_rows(table, ("study_id", "dicom_id")):
+            found[plain_id(study)] = dicom.strip()
+        return found
 
     def _note_order(self, row: Row, main: Study, reference: Study) -> None:
         if row.category != "difference":

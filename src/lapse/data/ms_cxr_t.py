@@ -12,14 +12,15 @@ on: its patients are test patients. Source: Bannur et al. 2023, arXiv:2301.04558
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from lapse.data.ledger import Ledger
+from lapse.data.mimic_diff_vqa import Studies
 from lapse.data.tables import find_table, plain_id, read_rows
 from lapse.grammar import QUESTION_CHANGED
-from lapse.types import Pair, Study
+from lapse.types import Pair
 
 TABLE = "MS_CXR_T_temporal_image_classification_v1.*"
 FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
@@ -70,13 +71,14 @@ class MsCxrT:
         for _, patient, *_ in self._rows():
             yield patient, "test"
 
-    def pairs(self, studies: Mapping[str, Study]) -> Iterator[Pair]:
+    def pairs(self, studies: Studies) -> Iterator[Pair]:
         """Join the rows with studies.
 
         Args:
             studies: dicom_id -> its Study.
         """
         self.skipped = Ledger()
+        seen: set[tuple[str, str]] = set()
         for number, patient, main_id, reference_id, words in self._rows():
             main, reference = studies.get(main_id), studies.get(reference_id)
             owner = f"row {number} {main_id}"
@@ -85,7 +87,12 @@ class MsCxrT:
                 self.skipped.add(f"row whose {side} image is not stored", owner)
             elif {main.patient, reference.patient} != {patient}:
                 self.skipped.add("row that joins images of different patients", owner)
+            elif main.taken_at < reference.taken_at:
+                self.skipped.add("row whose image is earlier than the previous one", owner)
+            elif (main_id, reference_id) in seen:
+                self.skipped.add("row with the two images of an earlier row", owner)
             elif answer := self._answer(owner, words):
+                seen.add((main_id, reference_id))
                 yield Pair(
                     id=f"ms-cxr-t/{main_id}/{reference_id}/{number}",
                     reference=reference,

@@ -70,19 +70,25 @@ class Plan:
             also |= self.progressions.images
         choice = Choice(options.frontals, self.questions.images, also)
         self.mimic = MimicCxr(roots.mimic_cxr_jpg, roots.reports, choice=choice)
-        self.imagenome = ChestImaGenome(roots.chest_imagenome, self.mimic.sizes)
+        self.imagenome = ChestImaGenome(roots.chest_imagenome, {})
         self.patients = assign_patients(self._words())
         self.num_leaked = len(leaked_patients(self._words()))
         self.num_studies, self._digest = self._survey()
 
     def own_split(self, study: Study) -> str:
         """The published split of a study: that of Chest ImaGenome, else of MIMIC-CXR."""
-        return self.imagenome.split_of.get(study.id, study.split)
+        return self.imagenome.split_of.get(study.id) or study.split
 
     def split_of(self, study: Study) -> str:
         """The split of a study under the protocol."""
         is_published = self.options.protocol == "published"
         return self.own_split(study) if is_published else self.patients[study.patient]
+
+    def study(self, number: int) -> Study:
+        """The planned study of a frontal image, without its report, in its split."""
+        frontals = self.mimic.frontals
+        study = frontals.study(number, self.mimic.split_of[frontals.dicoms[number]])
+        return replace(study, split=self.split_of(study))
 
     def is_allowed(self, pair: Pair) -> bool:
         """Under patient-safe a question stays where its own split is its patient's split."""

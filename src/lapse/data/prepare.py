@@ -14,11 +14,12 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lapse.data.crew import run_crew, run_here
+from lapse.data.flat import NamedWords
+from lapse.data.leaks import refuse_leak
 from lapse.data.plan import Plan, PlanOptions
 from lapse.data.prepare_options import PrepareOptions, PrepareReport
 from lapse.data.priors import prior_remover
@@ -30,10 +31,11 @@ from lapse.data.shards import (
     read_removed,
     read_shard,
 )
-from lapse.data.splits import check_no_leak, protocol_hash
+from lapse.data.splits import protocol_hash
 from lapse.data.store import REMOVED, SPLIT_TABLE, Store
 from lapse.data.store_writer import Origin, StoreWriter, check_free
-from lapse.types import Study
+from lapse.data.stored import StoredStudies
+from lapse.types import Pair, Study
 
 __all__ = ["PrepareOptions", "PrepareReport", "Roots", "find_roots", "prepare"]
 
@@ -165,36 +167,42 @@ class _Run:
             raise ValueError(f"no study of {self.plan.mimic.root} can be stored: {reasons}")
         return found
 
-    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> list[Study]:
-        """Put the shards into the store in order; returns the studies without their texts."""
-        light: list[Study] = []
+    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> StoredStudies:
+        """Put the shards into the store in order; returns which studies these are."""
+        stored = StoredStudies(self.plan)
         for facts in shards:
             for study, pixels in read_shard(self.parts, facts):
                 writer.add_study(study, pixels)
-                light.append(replace(study, report="", regions=()))
+                stored.mark(study.image)
             self.report.skipped.merge(facts.skipped)
             self.report.noted.merge(facts.noted)
-        return light
+        return stored
 
-    def _write_pairs(self, writer: StoreWriter, studies: list[Study]) -> None:
+    def _write_pairs(self, writer: StoreWriter, studies: StoredStudies) -> None:
         """Join the questions with the stored studies and store what the protocol allows."""
         plan = self.plan
-        named = {study.study: study for study in studies if plan.mimic.stands_for(study)}
-        published = {study.id: plan.own_split(_mimic_word(plan, study)) for study in studies}
-        is_gold = self.options.boxes == "gold"
-        for pair in () if is_gold else plan.questions.pairs(named):
-            if plan.is_allowed(pair):
+        is_safe = self.options.protocol == "patient-safe"
+        published = NamedWords()
+        for study in () if is_safe else studies:
+            published[study.id] = study.split
+        for pair in self._pairs(studies):
+            writer.add_pair(pair)
+            if not is_safe:
                 published[pair.id] = pair.split
-                writer.add_pair(pair)
-        if plan.progressions is not None and not is_gold:
-            for pair in plan.progressions.pairs({study.id: study for study in studies}):
-                published[pair.id] = pair.split
-                writer.add_pair(pair)
         self.report.read["images"] = plan.mimic.num_images
         self.report.read["questions"] = plan.questions.num_rows
-        is_safe = self.options.protocol == "patient-safe"
         self.report.protocol_hash = protocol_hash(plan.patients if is_safe else published)
         writer.add_file(SPLIT_TABLE, _split_lines(plan, studies))
+
+    def _pairs(self, studies: StoredStudies) -> Iterator[Pair]:
+        plan = self.plan
+        if self.options.boxes == "gold":
+            return
+        for pair in plan.questions.pairs(studies):
+            if plan.is_allowed(pair):
+                yield pair
+        if plan.progressions is not None:
+            yield from plan.progressions.pairs(studies.by_image)
 
     def _finish(self, writer: StoreWriter, shards: list[ShardFacts]) -> None:
         """Write store.json, check what lies on the disk, collect the report."""
@@ -229,18 +237,12 @@ class _Run:
                 report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
 
-def _mimic_word(plan: Plan, study: Study) -> Study:
-    """The study with MIMIC-CXR's own word as its split."""
-    return replace(study, split=plan.mimic.split_of[study.id])
-
-
 def _split_lines(plan: Plan, studies: Iterable[Study]) -> Iterator[str]:
     """splits.csv: the split of every stored image, beside the words of the data sets."""
-    words: Mapping[str, str] = plan.imagenome.split_of
     yield ",".join(SPLIT_HEADER) + "\n"
     for study in studies:
         line = io.StringIO()
-        own = (plan.mimic.split_of[study.id], words.get(study.id, ""))
+        own = (plan.mimic.split_of[study.id], plan.imagenome.split_of.get(study.id) or "")
         row = (study.patient, study.study, study.id, study.split, *own)
         csv.writer(line, lineterminator="\n").writerow(row)
         yield line.getvalue()
@@ -255,7 +257,7 @@ def _remove_parts(parts: Path) -> None:
 
 
 def _refuse_leak(store: Store) -> None:
-    check_no_leak(store.studies, store.pairs)
+    refuse_leak(store)
 
 
 def _say_nothing(done: int, total: int) -> None:

@@ -8,9 +8,13 @@ The table is preferred where it exists, because it is what most published work w
 
 from __future__ import annotations
 
+import tempfile
+import weakref
+from array import array
 from functools import cached_property
 from pathlib import Path
 
+from lapse.data.flat import KeyMap
 from lapse.data.reports import join_sections, report_text
 from lapse.data.tables import find_table, plain_id, read_rows
 
@@ -65,9 +69,33 @@ class ReportFiles:
         return report_text(path.read_text(encoding="utf-8", errors="replace"))
 
     @cached_property
-    def _sectioned(self) -> dict[str, str]:
+    def _sectioned(self) -> _Spool:
         assert self.table is not None
-        return {
-            plain_id(row[0]): join_sections(dict(zip(SECTION_COLUMNS, row, strict=True)))
-            for row in read_rows(self.table, SECTION_COLUMNS)
-        }
+        found = _Spool()
+        for row in read_rows(self.table, SECTION_COLUMNS):
+            found.add(plain_id(row[0]), join_sections(dict(zip(SECTION_COLUMNS, row, strict=True))))
+        return found
+
+
+class _Spool:
+    """Study -> text, the texts end to end in an unnamed file on the disk."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
+        weakref.finalize(self, self._file.close)
+        self._numbers = KeyMap()
+        self._ends = array("q", [0])
+
+    def add(self, study: str, text: str) -> None:
+        """The text of a study; a later one replaces it."""
+        self._numbers[study] = len(self._ends) - 1
+        self._ends.append(self._ends[-1] + self._file.write(text.encode("utf-8")))
+
+    def get(self, study: str) -> str | None:
+        """The text of a study, None where there is none."""
+        number = self._numbers.get(study)
+        if number is None:
+            return None
+        start, end = self._ends[number], self._ends[number + 1]
+        self._file.seek(start)
+        return self._file.read(end - start).decode("utf-8")

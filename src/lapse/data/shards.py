@@ -281,7 +281,9 @@ def read_shard(parts: Path, facts: ShardFacts) -> Iterator[tuple[Study, npt.NDAr
                 f"{path} is missing or damaged: remove {shard_file(parts, facts.index, FACTS)} "
                 "and run again, which makes this shard anew"
             )
-    pixels = np.load(shard_file(parts, facts.index, PIXELS), mmap_mode=None, allow_pickle=False)
+    if not facts.num_studies:
+        return
+    pixels = np.load(shard_file(parts, facts.index, PIXELS), mmap_mode="r", allow_pickle=False)
     rows = pq.read_table(shard_file(parts, facts.index, STUDIES)).to_pylist()
     for row, image in zip(rows, pixels, strict=True):
         yield study_of(row), image

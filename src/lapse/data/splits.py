@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from lapse.data.flat import KeyMap, NamedWords
 from lapse.data.tables import plain_id
 from lapse.types import SPLITS, Pair, Study
 
@@ -21,16 +22,16 @@ PROTOCOLS = ("patient-safe", "published")
 _STRENGTH = {split: strength for strength, split in enumerate(SPLITS)}
 
 
-def assign_patients(words: Iterable[tuple[str, str]]) -> dict[str, str]:
+def assign_patients(words: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """One split for each patient: test before validate before train.
 
     Args:
         words: (patient, split) of every record of every data set.
 
-    >>> assign_patients([("1", "train"), ("1", "test"), ("2", "train")])
+    >>> dict(assign_patients([("1", "train"), ("1", "test"), ("2", "train")]))
     {'1': 'test', '2': 'train'}
     """
-    assigned: dict[str, str] = {}
+    assigned = NamedWords()
     for patient, split in words:
         before = assigned.get(patient)
         if before is None or _STRENGTH[split] > _STRENGTH[before]:
@@ -40,11 +41,10 @@ def assign_patients(words: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def leaked_patients(words: Iterable[tuple[str, str]]) -> set[str]:
     """Patients that stand in a training part of one data set and an evaluation part of any."""
-    trained: set[str] = set()
-    evaluated: set[str] = set()
+    sides = _Sides()
     for patient, split in words:
-        (trained if split == "train" else evaluated).add(patient)
-    return trained & evaluated
+        sides.add(patient, split)
+    return sides.shared
 
 
 def protocol_hash(assignment: Mapping[str, str]) -> str:
@@ -53,9 +53,14 @@ def protocol_hash(assignment: Mapping[str, str]) -> str:
     Args:
         assignment: patient -> split (or record -> split under `published`).
     """
+    ordered: Iterable[tuple[str, str]]
+    if isinstance(assignment, NamedWords):
+        ordered = assignment.in_order()
+    else:
+        ordered = sorted(assignment.items())
     digest = hashlib.sha256()
-    for owner in sorted(assignment):
-        digest.update(f"{owner}\t{assignment[owner]}\n".encode())
+    for owner, split in ordered:
+        digest.update(f"{owner}\t{split}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -68,28 +73,55 @@ def check_no_leak(studies: Iterable[Study], pairs: Iterable[Pair]) -> None:
     Raises:
         ValueError: with the number of leaks of each kind and a few of their ids.
     """
-    seen: dict[str, tuple[set[str], set[str]]] = {
-        kind: (set(), set()) for kind in ("patient", "study", "image")
-    }
+    guard = LeakGuard()
     for study in studies:
-        _note(seen, study, study.split)
+        guard.add(study.patient, study.study, study.image, study.split)
     for pair in pairs:
-        _note(seen, pair.main, pair.split)
-        _note(seen, pair.reference, pair.split)
-    problems = []
-    for kind, (trained, evaluated) in seen.items():
-        shared = sorted(trained & evaluated)
-        if shared:
-            problems.append(f"{kind}: {len(shared)} (for example {', '.join(shared[:3])})")
-    if problems:
-        raise ValueError(
-            "leak between training and evaluation, by " + "; ".join(problems) + ": give each "
-            "patient one split, as the protocol patient-safe does"
-        )
+        for side in (pair.main, pair.reference):
+            guard.add(side.patient, side.study, side.image, pair.split)
+    guard.check()
 
 
-def _note(seen: dict[str, tuple[set[str], set[str]]], study: Study, split: str) -> None:
-    side = 0 if split == "train" else 1
-    seen["patient"][side].add(plain_id(study.patient))
-    seen["study"][side].add(plain_id(study.study))
-    seen["image"][side].add(study.image)
+class LeakGuard:
+    """Remembers on which side of the fence each patient, study and image was seen."""
+
+    def __init__(self) -> None:
+        self._seen = {kind: _Sides() for kind in ("patient", "study", "image")}
+
+    def add(self, patient: str, study: str, image: str, split: str) -> None:
+        """One record, or one side of a pair."""
+        self._seen["patient"].add(plain_id(patient), split)
+        self._seen["study"].add(plain_id(study), split)
+        self._seen["image"].add(image, split)
+
+    def check(self) -> None:
+        """Refuse what was seen on both sides.
+
+        Raises:
+            ValueError: with the number of leaks of each kind and a few of their ids.
+        """
+        problems = []
+        for kind, sides in self._seen.items():
+            shared = sorted(sides.shared)
+            if shared:
+                problems.append(f"{kind}: {len(shared)} (for example {', '.join(shared[:3])})")
+        if problems:
+            raise ValueError(
+                "leak between training and evaluation, by " + "; ".join(problems) + ": give each "
+                "patient one split, as the protocol patient-safe does"
+            )
+
+
+class _Sides:
+    """Names seen in training (1), in evaluation (2), or in both; the last are `shared`."""
+
+    def __init__(self) -> None:
+        self.shared: set[str] = set()
+        self._seen = KeyMap("b")
+
+    def add(self, name: str, split: str) -> None:
+        side = 1 if split == "train" else 2
+        before = self._seen.add(name, side)
+        if before not in (None, side):
+            self._seen[name] = 3
+            self.shared.add(name)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -169,6 +169,12 @@ class Store:
             rows = rows[categories[rows] == category]
         return Rows(rows, self._build_pairs)
 
+    def pairs_named(self, ids: Collection[str]) -> Rows[Pair]:
+        """The pairs of these ids, in the order of the question table; unknown ids have none."""
+        wanted = set(ids)
+        known = self._pairs.column("id").to_pylist()
+        return Rows([row for row, name in enumerate(known) if name in wanted], self._build_pairs)
+
     def pixels(self, key: str) -> npt.NDArray[np.uint8]:
         """The pixels of one image, [S, S] uint8, a read-only view of the memory map.
 
@@ -200,14 +206,14 @@ class Store:
         Raises:
             ValueError: they do not belong together.
         """
-        num_studies, size = self._studies.num_rows, self.info.size
+        num_studies, size = _num_rows(self.path / STUDIES), self.info.size
         needed = (num_studies, size, size)
         if self._pixels.shape != needed or self._pixels.dtype != np.uint8:
             raise ValueError(
                 f"{self.path / PIXELS} is {self._pixels.shape} {self._pixels.dtype} and "
                 f"{num_studies} studies need {needed} uint8: run prepare again"
             )
-        found = {"studies": num_studies, "pairs": self._pairs.num_rows}
+        found = {"studies": num_studies, "pairs": _num_rows(self.path / PAIRS)}
         for kind, count in found.items():
             told = sum(self.info.counts.get(f"{kind}/{split}", 0) for split in SPLITS)
             if told != count:
@@ -303,6 +309,14 @@ def _read_info(path: Path) -> StoreInfo:
 def _read_table(path: Path, repeated: list[str]) -> pa.Table:
     try:
         return pq.read_table(path, read_dictionary=repeated)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(_damaged(path, error)) from error
+
+
+def _num_rows(path: Path) -> int:
+    """Rows of a table as its footer tells them; the table itself is not read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(_damaged(path, error)) from error
 

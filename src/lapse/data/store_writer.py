@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lapse import __version__
+from lapse.data.flat import KeyMap
 from lapse.data.store import (
     EXTRAS,
     FILES,
@@ -40,6 +41,7 @@ from lapse.data.store import (
 from lapse.types import Pair, Study
 
 ROW_GROUP = 4096
+PACKED_ROWS = 256
 STUDY_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "study", "patient", "image", "view", "split")),
@@ -96,9 +98,7 @@ class StoreWriter:
         self.out = out
         self.size = size
         self.counts: Counter[str] = Counter()
-        self._rows: dict[str, int] = {}
-        self._pair_ids: set[str] = set()
-        self._patients: set[str] = set()
+        self._rows, self._pair_ids, self._patients = KeyMap(), KeyMap("b"), KeyMap("b")
         self._digest = hashlib.sha256()
         self._folder = _fresh_folder(out)
         self._studies = _Table(self._folder / STUDIES, STUDY_SCHEMA)
@@ -130,9 +130,8 @@ class StoreWriter:
                 f"image {study.image} is {pixels.shape} {pixels.dtype}: "
                 f"({self.size}, {self.size}) uint8 is needed; resize it first"
             )
-        if study.image in self._rows:
+        if self._rows.add(study.image, len(self._rows)) is not None:
             raise ValueError(f"image {study.image} is given twice: a study is stored once")
-        self._rows[study.image] = len(self._rows)
         self._patients.add(study.patient)
         self.counts[f"studies/{study.split}"] += 1
         data, row = np.ascontiguousarray(pixels).tobytes(), study_row(study)
@@ -147,16 +146,15 @@ class StoreWriter:
         Raises:
             ValueError: one of them was not, or the id is taken.
         """
-        for study in (pair.reference, pair.main):
-            if study.image not in self._rows:
-                raise ValueError(f"pair {pair.id} needs image {study.image}: add its study first")
-        if pair.id in self._pair_ids:
-            raise ValueError(f"pair {pair.id} is given twice: ids are unique")
-        self._pair_ids.add(pair.id)
-        self.counts[f"pairs/{pair.split}"] += 1
         row = {name: getattr(pair, name) for name in PAIR_SCHEMA.names}
-        row["reference"] = self._rows[pair.reference.image]
-        row["main"] = self._rows[pair.main.image]
+        for side in ("reference", "main"):
+            image = row[side].image
+            row[side] = self._rows.get(image)
+            if row[side] is None:
+                raise ValueError(f"pair {pair.id} needs image {image}: add its study first")
+        if self._pair_ids.add(pair.id) is not None:
+            raise ValueError(f"pair {pair.id} is given twice: ids are unique")
+        self.counts[f"pairs/{pair.split}"] += 1
         self._digest.update(_canonical(row))
         self._pairs.add(row)
 
@@ -186,6 +184,7 @@ class StoreWriter:
             created_by=f"lapse {__version__}",
             **asdict(origin),
         )
+        self._rows = self._pair_ids = self._patients = KeyMap()  # room for the last check
         text = json.dumps({"format": FORMAT, **asdict(info)}, indent=2)
         (self._folder / INFO).write_text(text + "\n", encoding="utf-8")
         try:
@@ -252,26 +251,36 @@ def check_free(out: Path) -> None:
 
 
 class _Table:
-    """A Parquet file that grows by row groups."""
+    """A Parquet file that grows by row groups; rows wait for theirs as Arrow, not as dicts."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
+        self._packed: list[pa.Table] = []
+        self._length = 0
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
-        if len(self._rows) >= ROW_GROUP:
+        self._length += 1
+        if self._length >= ROW_GROUP:
             self._flush()
+        elif len(self._rows) >= PACKED_ROWS:
+            self._pack()
 
     def close(self) -> None:
-        if self._rows:
+        if self._length:
             self._flush()
         self._writer.close()
 
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+    def _pack(self) -> None:
+        self._packed.append(pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows = []
+
+    def _flush(self) -> None:
+        self._pack()
+        self._writer.write_table(pa.concat_tables(self._packed).combine_chunks())
+        self._packed, self._length = [], 0
 
 
 def study_row(study: Study) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`verify`: the doctor for raw data trees. It looks, it counts, and it changes nothing.
 
     metadata -> images on disk -> labels, splits -> scene graphs, gold -> reports
-        -> questions, overview -> patients between splits -> checksums [-> pixels]
+        -> questions, overview, progressions -> patients between splits -> checksums [-> pixels]
 
 Every table is streamed and every image, report and scene graph is read once, so memory depends on
 the number of images (about 140 bytes each) and hardly on anything else. What cannot be judged,
@@ -22,6 +22,7 @@ from lapse.data.verify_graphs import check_scene_graphs
 from lapse.data.verify_images import check_image_files, check_label_tables, check_metadata
 from lapse.data.verify_overview import check_diseases, check_overview
 from lapse.data.verify_pixels import check_pixels
+from lapse.data.verify_progressions import check_progressions
 from lapse.data.verify_questions import check_questions
 from lapse.data.verify_report import Findings, VerifyReport
 from lapse.data.verify_reports import check_reports
@@ -38,6 +39,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     check_questions,
     check_overview,
     check_diseases,
+    check_progressions,
     check_patients,
     check_checksums,
 )
@@ -51,7 +53,7 @@ def verify(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
-    """Look for every kind of defect in the four trees.
+    """Look for every kind of defect in the raw trees.
 
     Args:
         roots: where the trees are (`find_roots`).

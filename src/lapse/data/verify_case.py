@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lapse.data.flat import Ints
 from lapse.data.published import DIFF_VQA, IMAGENOME, MIMIC_CXR
 from lapse.data.roots import Roots
-from lapse.data.verify_index import ImageIndex, Ints
+from lapse.data.verify_index import ImageIndex
 from lapse.data.verify_report import Findings
 
 DATA_SETS = (MIMIC_CXR, IMAGENOME, DIFF_VQA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from lapse.data.verify_case import Case
@@ -21,10 +22,10 @@ def check_checksums(case: Case) -> None:
     and missing tables, images and reports are reported by the checks that need them.
     """
     roots = case.roots
-    folders = dict.fromkeys(
-        (roots.mimic_cxr_jpg, roots.reports, roots.chest_imagenome, roots.medical_diff_vqa)
-    )
+    folders = dict.fromkeys(getattr(roots, field.name) for field in fields(roots))
     for folder in folders:
+        if folder is None:
+            continue
         sums = folder / SUMS
         if not sums.is_file():
             case.findings.note(f"{folder.name} has no {SUMS}: files were not compared with it")

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from lapse.data.chest_imagenome import MAX_GRAPH_BYTES, SUFFIX, UNREADABLE
+from lapse.data.flat import key_of
 from lapse.data.published import IMAGENOME
 from lapse.data.verify_boxes import graph_defects
 from lapse.data.verify_case import Case
-from lapse.data.verify_index import UNKNOWN, key_of
+from lapse.data.verify_index import UNKNOWN
 from lapse.data.verify_splits import check_imagenome_splits
 from lapse.data.verify_tables import id_number
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from lapse.data.flat import key_of
 from lapse.data.mimic_cxr import parse_time
 from lapse.data.published import MIMIC_CXR
 from lapse.data.tables import find_table
 from lapse.data.verify_case import Case
-from lapse.data.verify_index import NO_TIME, ImageRow, key_of
+from lapse.data.verify_index import NO_TIME, ImageRow
 from lapse.data.verify_report import Findings
 from lapse.data.verify_tables import RawTable, id_number
 
@@ -160,7 +162,6 @@ def image_path(case: Case, row: int) -> Path | None:
 def check_image_files(case: Case) -> None:
     """Every row has a file that is not empty, and every file has a row."""
     images, findings = case.images, case.findings
-    root = case.roots.mimic_cxr_jpg
     case.meter.expect(len(images))
     stems = array("Q")
     patients, studies = images.patients, images.studies
@@ -175,7 +176,8 @@ def check_image_files(case: Case) -> None:
     if not images.is_whole:
         return
     listed = np.sort(np.frombuffer(stems, np.uint64)) if len(stems) else np.zeros(0, np.uint64)
-    for name in _image_names(root):
+    roots = dict.fromkeys((case.roots.mimic_cxr_jpg, case.roots.reports))
+    for name in chain.from_iterable(map(_image_names, roots)):
         key = np.uint64(key_of(name.rpartition(".")[0]))
         place = int(np.searchsorted(listed, key))
         if place == listed.size or listed[place] != key:

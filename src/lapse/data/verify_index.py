@@ -9,7 +9,6 @@ An image costs about 140 bytes with its search order: the 377,110 of the release
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,15 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from lapse.data.flat import Ints, key_of
+
 NO_TIME = -(1 << 62)
 UNKNOWN = -1
-
-
-def key_of(*parts: str) -> int:
-    """64 bits that stand for a text (or several): equal texts, equal keys."""
-    text = "\t".join(parts).encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The closed list of defects that `lapse verify` looks for.
 
-An error is something that its publisher cannot have meant or that costs records: fetch the file
-again, or do not trust the copy. A warning is known of the published releases, and the loaders
-read on and count it; or it is worth knowing and harms nothing.
+An error would make training or a score wrong, or costs whole records: fetch the file again, or do
+not trust the copy. After a warning what is trained on is still right: the loaders clip, pass over
+or count it; or it is worth knowing and harms nothing.
 
 docs/verify.md is the same list for a reader, with how each is found and what to do.
 """
@@ -100,7 +100,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("box-negative", "warning", "image region", "the box begins left of or above its image"),
     Kind("box-outside", "warning", "image region", "the box ends beyond its image"),
     Kind("box-no-area", "warning", "image region", "the box has no width or no height"),
-    Kind("box-frames", "warning", "image region", "the box in the 224 frame is not the box in the "
+    Kind("box-frames", "error", "image region", "the box in the 224 frame is not the box in the "
          "original frame"),
     Kind("regions-incomplete", "warning", "", "a scene graph without a box for each of the 36 "
          "regions (counted only)"),
@@ -132,6 +132,19 @@ KINDS: tuple[Kind, ...] = (
          "study's"),
     Kind("overview-other-image", "warning", "study", "mimic_all names another image than the "
          "study's first frontal one"),
+    # MS-CXR-T
+    Kind("progression-unknown-image", "error", "table and line", "the metadata lacks one of the "
+         "two images"),
+    Kind("progression-two-patients", "error", "table and line", "the two images and the row are "
+         "not of one patient"),
+    Kind("progression-reversed", "error", "table and line", "the image is earlier than the "
+         "previous one: its progressions are inverted"),
+    Kind("progression-unknown-word", "error", "table and line", "a progression is none of "
+         "improving, stable and worsening"),
+    Kind("progression-empty", "warning", "table and line", "none of the five findings has a "
+         "progression"),
+    Kind("progression-duplicate", "error", "table and line", "the same two images stand in an "
+         "earlier row: they would count twice in the score"),
     Kind("damaged-json", "error", "file", "all_diseases.json is not a list of findings by study"),
 )  # fmt: skip
 _BY_CODE = {kind.code: kind for kind in KINDS}

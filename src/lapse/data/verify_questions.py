@@ -15,12 +15,13 @@ from itertools import islice
 
 import numpy as np
 
+from lapse.data.flat import Ints, key_of
 from lapse.data.mimic_diff_vqa import CATEGORIES, COLUMNS, REVERSED_SHARE
 from lapse.data.published import DIFF_VQA
 from lapse.data.tables import SPLIT_WORDS, find_table, plain_id
 from lapse.data.verify_answers import answer_defects
 from lapse.data.verify_case import Case
-from lapse.data.verify_index import NO_TIME, UNKNOWN, Ints, key_of, repeated
+from lapse.data.verify_index import NO_TIME, UNKNOWN, repeated
 from lapse.data.verify_report import MAX_IDS
 from lapse.data.verify_tables import RawTable, id_number
 

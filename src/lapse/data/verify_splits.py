@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lapse.data.flat import key_of
 from lapse.data.published import DIFF_VQA, IMAGENOME, MIMIC_CXR
 from lapse.data.tables import SPLIT_WORDS, find_table
 from lapse.data.verify_case import DATA_SETS, PARTS, Case
-from lapse.data.verify_index import UNKNOWN, key_of
+from lapse.data.verify_index import UNKNOWN
 from lapse.data.verify_report import Findings
 from lapse.data.verify_tables import RawTable, id_number
 

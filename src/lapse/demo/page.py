@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.data.store import Store
+from lapse.evaluate import format_score
 from lapse.grammar import parse
 from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
 from lapse.text import bins_box, find_box, without_box
@@ -112,7 +113,8 @@ def _cell(scores: Mapping[str, Score], name: str) -> str:
 
 
 def _tables(result: DemoResult) -> list[Table]:
-    return [_difference_table(result), _box_table(result), _phrase_table(result)]
+    tables = [_difference_table(result), _consistency_table(result)]
+    return [*tables, _box_table(result), _phrase_table(result)]
 
 
 def _difference_table(result: DemoResult) -> Table:
@@ -135,6 +137,19 @@ def _difference_table(result: DemoResult) -> Table:
         "reads in answer and truth; template words earn n-gram points but no change points. The "
         "rows text-only, constant and random never see an image.",
         marked=(MODEL,),
+    )
+
+
+def _consistency_table(result: DemoResult) -> Table:
+    found = result.scores[MODEL].get("consistency", {})
+    rows = tuple((name, score.details["n"], format_score(score)) for name, score in found.items())
+    return Table(
+        "Consistency of the model: laws that need no truth",
+        ("law", "n", "kept"),
+        rows,
+        note="Swap law: exchanging the two images must invert the answer. Identity: the same "
+        "image twice must be answered with “nothing has changed”. The page answers.html beside "
+        "this one shows the answers case by case.",
     )
 
 

@@ -1,6 +1,7 @@
 """The whole path on simulated patients, from nothing to a scored, illustrated report.
 
-    simulate -> prepare -> stage 1 -> stage 2 (and its blind twin) -> predict -> evaluate -> page
+    simulate -> prepare -> stage 1 -> stage 2 (and its blind twin) -> predict (and probes)
+             -> evaluate -> report.html, answers.html
 
 Every stage leaves its files in the demo folder and is skipped or resumed when they are there.
 The blind rows never see an image; they stand in the same table as the model, whatever the
@@ -25,8 +26,9 @@ from lapse.demo.page import MODEL, REGIONS, DemoResult, build_page
 from lapse.evaluate import evaluate, write_predictions, write_scores
 from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.predict import predict
-from lapse.report import write_page
+from lapse.report import Evaluation, read_scores, write_evaluation, write_page
 from lapse.train import train
+from lapse.trust import trust_scores
 from lapse.types import Prediction, Score
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
@@ -54,10 +56,13 @@ class DemoConfig:
     finetune_steps: int = 300
     test_answers: int = 160
     test_regions: int = 160
+    test_probes: int = 40
 
 
 def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) -> Path:
     """Run everything that is not there yet and write OUT/report.html; returns its path.
+
+    OUT/answers.html beside it shows the model's answers case by case.
 
     Args:
         out: folder of the demo; created.
@@ -78,6 +83,8 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
         say(f"evaluate: {row} ({len(found)} predictions)")
         scores[row] = evaluate(found)
+    probes = _probe(out, config, say=say, bar=bar)
+    scores[MODEL] |= trust_scores(predictions[MODEL], probes)
     facts = {
         "seed": str(config.seed),
         "command": f"lapse demo {out.name} --patients {config.patients} --seed {config.seed}",
@@ -86,8 +93,21 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         **store.info.provenance(),
     }
     for row, values in scores.items():
-        n = str(len(predictions[row]))
-        write_scores(out / "scores" / f"{_slug(row)}.json", values, {**facts, "n": n})
+        rows = {**facts, "n": str(len(predictions[row]))}
+        write_scores(out / "scores" / f"{_slug(row)}.json", values, rows)
+    others = {row: values for row, values in scores.items() if "diff_vqa" in values}
+    del others[MODEL]
+    evaluated = out / "scores" / f"{_slug(MODEL)}.json"
+    n = str(len(predictions[MODEL]))
+    write_scores(evaluated, scores[MODEL], {**facts, "n": n}, others)
+    answers = Evaluation(
+        title="lapse demo: the answers, case by case",
+        predictions=predictions[MODEL],
+        scores=read_scores(evaluated),
+        store=store,
+        system=MODEL,
+    )
+    say(f"cases: {write_evaluation(out / 'answers.html', answers)}")
     minutes = (time.monotonic() - started) / 60
     result = DemoResult(
         store=store,
@@ -182,7 +202,14 @@ def _predict(
     for row, folder in ((MODEL, "diffvqa"), ("text-only model", "text-only")):
         with bar(f"answer: {row}") as progress:
             rows[row] = list(
-                predict(out / folder, data, "test", limit=config.test_answers, progress=progress)
+                predict(
+                    out / folder,
+                    data,
+                    "test",
+                    limit=config.test_answers,
+                    confidence="beam",
+                    progress=progress,
+                )
             )
     rows |= blind_rows(store, rows[MODEL], seed=config.seed)
     say(f"blind rows: constant answer {rows[CONSTANT][0].prediction!r}")
@@ -201,3 +228,23 @@ def _predict(
     blind = blind_rows(store, grounded, seed=config.seed)
     rows["mean box, random phrase"] = [item for said in blind.values() for item in said]
     return rows
+
+
+def _probe(out: Path, config: DemoConfig, *, say: Say, bar: Bar) -> list[Prediction]:
+    """The model's answers to swapped and to identical images, on the first of the test pairs."""
+    found: list[Prediction] = []
+    for probe in ("swap", "identity"):
+        with bar(f"answer: {probe}") as progress:
+            rows = predict(
+                out / "diffvqa",
+                out / "store",
+                "test",
+                limit=config.test_probes,
+                probe=probe,
+                say=say,
+                progress=progress,
+            )
+            said = list(rows)
+        write_predictions(out / "predictions" / f"{_slug(MODEL)}.{probe}.jsonl", said)
+        found += said
+    return found

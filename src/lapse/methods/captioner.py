@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from lapse.batch import Batch, normalise
 from lapse.config import CaptionerConfig, DecodeConfig
 from lapse.models.adapter import Adapter
+from lapse.models.any_encoder import build_encoder
 from lapse.models.beam import beam_search, end_where
 from lapse.models.decoder import DecoderCache, Memory, TextDecoder
-from lapse.models.encoder import VisionEncoder
 from lapse.models.token_loss import token_losses
 from lapse.text import Tokenizer
 
@@ -39,7 +39,7 @@ class Captioner(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.encoder = VisionEncoder(config.encoder)
+        self.encoder = build_encoder(config.encoder)
         self.adapter = Adapter(config.encoder.width, config.decoder.width, config.adapter_width)
         self.decoder = TextDecoder(config.decoder, tokenizer.kept)
 

@@ -20,16 +20,32 @@ Step = Callable[[Tensor, Tensor | None], Tensor]
 CLOSED = -1e9  # score of a beam that is not open yet, as transformers has it
 
 
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One finished continuation.
+
+    Attributes:
+        tokens: what was written, without the end token.
+        log_probability: natural logarithm, summed over the tokens and the end token. A text cut
+            at max_tokens has no end: its number is that of everything that begins so.
+        length: how many tokens that sum is over.
+    """
+
+    tokens: list[int]
+    log_probability: float
+    length: int
+
+
 @dataclass(slots=True)
 class _Prompt:
-    """The finished hypotheses of one prompt: (score, tokens), at most k, best first."""
+    """The finished hypotheses of one prompt: (score, hypothesis), at most k, best first."""
 
     beams: int
-    finished: list[tuple[float, list[int]]] = field(default_factory=list)
+    finished: list[tuple[float, Hypothesis]] = field(default_factory=list)
     is_done: bool = False
 
-    def add(self, score: float, tokens: list[int]) -> None:
-        self.finished.append((score, tokens))
+    def add(self, score: float, hypothesis: Hypothesis) -> None:
+        self.finished.append((score, hypothesis))
         self.finished.sort(key=lambda pair: -pair[0])
         del self.finished[self.beams :]
 
@@ -41,7 +57,14 @@ class _Prompt:
 def beam_search(
     step: Step, first_logits: Tensor, config: DecodeConfig, end: int
 ) -> list[list[int]]:
-    """The best continuation of each prompt.
+    """The best continuation of each prompt: the first of `beam_hypotheses`, tokens only."""
+    return [found[0].tokens for found in beam_hypotheses(step, first_logits, config, end)]
+
+
+def beam_hypotheses(
+    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+) -> list[list[Hypothesis]]:
+    """The finished continuations of each prompt, at most k, best first.
 
     A hypothesis is scored by its summed log-probability over length ** length_penalty, the end
     token counted in both. A prompt is finished when no open beam can beat its worst finished
@@ -55,7 +78,7 @@ def beam_search(
         end: the token that ends a text.
 
     Returns:
-        B lists of tokens, without the end token.
+        B lists of 1 .. k hypotheses, all different.
     """
     if config.beams == 1:
         return _greedy(step, first_logits, config, end)
@@ -75,7 +98,8 @@ def beam_search(
         sources, tokens = flat // vocabulary, flat % vocabulary
         is_last = length == config.max_tokens
         ends = (tokens == end) | is_last
-        _collect(prompts, texts, (best, sources, tokens, ends), length**config.length_penalty)
+        found = (best, sources, tokens, ends)
+        _collect(prompts, texts, found, length**config.length_penalty, end)
         open_scores = best.masked_fill(ends, CLOSED)
         scores, kept = open_scores.topk(beams, dim=1)
         sources, tokens = sources.gather(1, kept), tokens.gather(1, kept)
@@ -86,7 +110,7 @@ def beam_search(
             break
         order = None if length == 1 else (first_row + sources).view(-1)
         logits = step(tokens.view(-1), order)
-    return [_without_end(prompt.finished[0][1], end) for prompt in prompts]
+    return [[hypothesis for _, hypothesis in prompt.finished] for prompt in prompts]
 
 
 def end_where(is_full: Tensor, logits: Tensor, end: int) -> Tensor:
@@ -101,6 +125,7 @@ def _collect(
     texts: list[list[list[int]]],
     found: tuple[Tensor, Tensor, Tensor, Tensor],
     divisor: float,
+    end: int,
 ) -> None:
     """File the candidates that ended among the k best of each open prompt."""
     best, sources, tokens, ends = (part.tolist() for part in found)
@@ -110,7 +135,9 @@ def _collect(
         for rank in range(min(prompt.beams, len(best[row]))):
             if ends[row][rank]:
                 text = [*texts[row][sources[row][rank]], tokens[row][rank]]
-                prompt.add(best[row][rank] / divisor, text)
+                total = best[row][rank]
+                found_text = Hypothesis(_without_end(text, end), total, len(text))
+                prompt.add(total / divisor, found_text)
 
 
 def _grow(
@@ -126,13 +153,18 @@ def _without_end(tokens: list[int], end: int) -> list[int]:
     return tokens[: tokens.index(end)] if end in tokens else tokens
 
 
-def _greedy(step: Step, first_logits: Tensor, config: DecodeConfig, end: int) -> list[list[int]]:
+def _greedy(
+    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+) -> list[list[Hypothesis]]:
     """The likeliest token at each step: what beam search with one beam means."""
-    texts: list[list[int]] = [[] for _ in range(first_logits.shape[0])]
-    is_open = torch.ones(first_logits.shape[0], dtype=torch.bool, device=first_logits.device)
+    count, device = first_logits.shape[0], first_logits.device
+    texts: list[list[int]] = [[] for _ in range(count)]
+    totals, lengths = torch.zeros(count, device=device), torch.zeros(count, device=device)
+    is_open = torch.ones(count, dtype=torch.bool, device=device)
     logits, order = first_logits, None
     for length in range(1, config.max_tokens + 1):
-        tokens = logits.argmax(dim=-1)
+        best, tokens = torch.log_softmax(logits.float(), dim=-1).max(dim=-1)
+        totals, lengths = totals + best * is_open, lengths + is_open
         is_open &= tokens != end
         for text, token, goes_on in zip(texts, tokens.tolist(), is_open.tolist(), strict=True):
             if goes_on:
@@ -140,5 +172,6 @@ def _greedy(step: Step, first_logits: Tensor, config: DecodeConfig, end: int) ->
         if length == config.max_tokens or not bool(is_open.any()):
             break
         logits = step(tokens, order)
-        order = torch.arange(len(texts), device=first_logits.device)
-    return texts
+        order = torch.arange(count, device=device)
+    rows = zip(texts, totals.tolist(), lengths.tolist(), strict=True)
+    return [[Hypothesis(text, total, int(length))] for text, total, length in rows]

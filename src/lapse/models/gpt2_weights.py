@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lapse.models.hub import local_folder
 from lapse.models.language_model import GPT2
 
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 # Ours -> theirs within a block; theirs stores the transposed matrix (Conv1D).
 BLOCK_KEYS = {
     "norm_attention": "ln_1",
@@ -41,7 +41,7 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
     """
     if source is None:
         return "language model: random weights (language_model.weights is not set)"
-    folder = _folder(source)
+    folder = local_folder(source, "language_model.weights")
     path = folder / "model.safetensors"
     if not path.is_file():
         raise ValueError(
@@ -71,26 +71,6 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
         )
     model.load_state_dict(state)
     return f"language model: pretrained weights of {source}"
-
-
-def _folder(source: str) -> Path:
-    if Path(source).is_dir():
-        return Path(source)
-    match = HUB_ID.fullmatch(source)
-    if match is None:
-        raise ValueError(
-            f"language_model.weights {source!r} is neither a folder nor a hub id with a pinned "
-            'revision ("org/name@<40 hex digits>")'
-        )
-    from huggingface_hub import snapshot_download
-
-    return Path(
-        snapshot_download(
-            match["repo"],
-            revision=match["revision"],
-            allow_patterns=["config.json", "model.safetensors"],
-        )
-    )
 
 
 def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:

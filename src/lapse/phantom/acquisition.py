@@ -18,6 +18,7 @@ from lapse.counted import counted_seed
 
 ASPECTS = (1.0, 0.82, 1.2)
 _ASPECT_SHARES = (0.5, 0.35, 0.15)
+MAX_TURN = 9.0  # degrees about the long axis, at nuisance 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +110,20 @@ def draw_acquisition(
         view="AP" if is_ap else "PA",
         is_supine=is_supine,
         source_distance=source,
-        rotation=around(0, 4.0 if is_ap else 2.0, 9),
+        rotation=around(0, 4.0 if is_ap else 2.0, MAX_TURN),
         tilt=around(7 if is_ap else 0, 4.5 if is_ap else 2.0, 10),
         roll=around(0, 2.5 if is_ap else 1.2, 6),
         shift=(around(0, 9, 22), around(0, 9, 20)),
-        field=around({1.0: 338.0, 0.82: 384.0, 1.2: 374.0}[aspect], 11, 24),
+        field=around({1.0: 322.0, 0.82: 362.0, 1.2: 352.0}[aspect], 11, 24),
         aspect=aspect,
         inspiration=float(np.clip(breath, 0.15, 1.0)),
         warp=tuple(waves),
         kilovolts=around(90 if is_ap else 120, 6, 15),
         dose=float(np.exp(around(-0.5 if is_ap else 0.0, 0.3, 0.7))),
         scatter=max(0.05, around(0.42 if is_ap else 0.22, 0.06, 0.15)),
-        blur=max(0.2, around(0.55 if is_ap else 0.4, 0.12, 0.3)),
-        gamma=max(0.6, around(1.18, 0.1, 0.22)),
-        equalisation=float(np.clip(around(0.45, 0.12, 0.3), 0.0, 0.9)),
+        blur=max(0.2, around(0.46 if is_ap else 0.34, 0.1, 0.24)),
+        gamma=max(0.6, around(1.15, 0.1, 0.22)),
+        equalisation=float(np.clip(around(0.55, 0.12, 0.3), 0.0, 0.9)),
         contrast=max(0.6, around(1.0, 0.08, 0.2)),
         marker=side,
         marker_at=(column, float(draw.uniform(0.06, 0.16))),

@@ -14,13 +14,15 @@ from math import cos, radians, sin
 import numpy as np
 
 from lapse.phantom.acquisition import Acquisition
+from lapse.phantom.columns import Column
 from lapse.phantom.effects import Effects
 from lapse.phantom.kernels import Floats
 from lapse.phantom.patient import Patient
-from lapse.phantom.volumes import Z_LOW, Z_ROWS, Column
+from lapse.phantom.volumes import Z_LOW, Z_ROWS
 
 GRID: Floats = Z_LOW + np.arange(Z_ROWS, dtype=np.float64)
 SIGNS = (-1.0, 1.0)  # X of the patient's right, left
+NO_LEVEL = -1e9
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Anatomy:
     hila: tuple[tuple[float, float], tuple[float, float]]  # x, z
     rise: tuple[float, float]  # mm that the lung's base stands above a full breath
     breath: float  # 1 full
+    level: list[float]  # heights of fluid that stands in the pleural space; -1e9 none
 
     def at(self, column: Column, z: float) -> float:
         """A value of the table at a height."""
@@ -111,6 +114,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         hila=((middle - 40.0, -16.0), (middle + 43.0, -6.0)),
         rise=(rise[0], rise[1]),
         breath=breath,
+        level=[NO_LEVEL, NO_LEVEL],
     )
     _gaps(anatomy, acquisition.is_supine)
     anatomy.gases = _gases(anatomy)
@@ -138,16 +142,19 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     spine = patient.scoliosis * bend + effects.curve * np.cos((GRID + 45.0) / 80.0) * spread
     shift = effects.shift * np.exp(-(((GRID + 50.0) / 110.0) ** 2))
     table[:, Column.SPINE_X] = spine
-    table[:, Column.SPINE_R] = np.interp(GRID, [-250, -100, 0, 90], [33.0, 30.0, 27.0, 26.0])
+    table[:, Column.SPINE_R] = np.interp(GRID, [-250, -100, 0, 90], [29.0, 26.0, 23.0, 22.0])
     table[:, Column.MIDDLE] = 0.55 * spine + shift
     wide = patient.mediastinum * patient.width
     heights = [-150, -110, -60, -30, -5, 20, 40, 60, 80, 110]
-    right = [20, 21, 22, 25, 30, 32, 31, 28, 27, 30]
-    left = [22, 22, 22, 25, 27, 27, 28, 27, 29, 31]
-    table[:, Column.MEDIASTINUM_R] = _smooth(np.interp(GRID, heights, right)) * wide
-    table[:, Column.MEDIASTINUM_L] = _smooth(np.interp(GRID, heights, left)) * wide
+    right = [20, 21, 22, 25, 30, 31, 29, 25, 27, 36]
+    left = [22, 22, 22, 25, 27, 26, 26, 25, 29, 38]
+    for column, widths in ((Column.MEDIASTINUM_R, right), (Column.MEDIASTINUM_L, left)):
+        own = (
+            1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
+        )
+        table[:, column] = _smooth(np.interp(GRID, heights, widths)) * wide * own
     table[:, Column.MEDIASTINUM_D] = np.interp(
-        GRID, [-135, -110, -60, 0, 60, 110], [95, 60, 44, 46, 36, 30]
+        GRID, [-135, -110, -60, 0, 60, 110], [95, 64, 50, 54, 44, 40]
     )
     table[:, Column.MEDIASTINUM_Y] = np.interp(
         GRID, [-110, -60, 0, 60, 110], [0, -12, -10, -16, -28]
@@ -167,7 +174,7 @@ def _smooth(values: Floats) -> Floats:
 
 
 def _body(table: Floats, patient: Patient, half: float, depth: float) -> None:
-    wall = 15.0 + 1.25 * max(patient.bmi - 18.0, 0.0)
+    wall = 22.0 + 1.6 * max(patient.bmi - 18.0, 0.0)
     trunk = half + wall
     belly = 1.0 + 0.004 * (patient.bmi - 26.0)
     shoulder = 176.0 * patient.width + 0.8 * (patient.bmi - 26)
@@ -213,16 +220,18 @@ def _hearts(
         return [middle + x, y, z, a, b, c, cos(angle), sin(angle)]
 
     rows = [
-        solid(31 * own, 7, low - 38 * tall, 63 * own, 63 * own, 38 * tall * out, turn),
+        solid(33 * own, 7, low - 40 * tall, 63 * own, 63 * own, 36 * tall * out, turn),
         solid(-9 * own, 4, low - 34 * tall, 31 * own * out, 56 * own, 46 * tall, -0.12),
         solid(12 * own, 26, low - 54 * tall, 52 * own, 42 * own, 31 * tall, 0.14),
         solid(0, -20, low - 14 * tall, 40 * own, 34 * own, 38 * tall),
-        solid(20 * own, 16, low + 8, 24 * own, 26, 30, -0.5),
+        solid(34 * own, 12, low - 1, 46 * own, 34, 22, turn + 0.3),
         solid(-15, 12, 4 + 0.5 * lift, 21 * unfold, 26, 44, -0.08),
         solid(41.5 - knob + 0.5 * (knob - 15), -12, 25, knob, 1.9 * knob, 1.3 * knob),
         solid(16, -4, 26, 26, 20, 0.9 * knob, 0.2),
         solid(14 * own, 8, 0.5 * (tops[0] + tops[1]) - 17, 62 * own, 62, 31),
         solid(-25, 4, 32, 10.5, 22, 54, 0.05),
+        solid(68 * own, 30, tops[1] - 1, 30, 26, 13, 0.25),
+        solid(-44 * own, 30, tops[0] - 2, 24, 24, 13, -0.2),
     ]
     return np.array(rows, dtype=np.float64)
 
@@ -232,11 +241,11 @@ def _extras(patient: Patient, half: float, depth: float) -> Floats:
     for sign in SIGNS:
         arm = 208.0 * patient.width + 1.2 * (patient.bmi - 26)
         lean = sign * 0.16
-        rows.append([sign * arm, -12, -20, 40, 40, 150, cos(lean), sin(lean), -1.0])
+        rows.append([sign * arm, -12, -20, 52, 62, 170, cos(lean), sin(lean), -1.0])
         rows.append([sign * 0.93 * 176 * patient.width, -8, 66, 44, 42, 42, 1, 0, -1.0])
         if patient.breast:
             size = patient.breast
-            row = [sign * 0.56 * half, depth, -72 - 0.25 * size, 1.1 * size, 0.8 * size]
+            row = [sign * 0.56 * half, depth, -72 - 0.25 * size, 1.15 * size, 0.8 * size]
             rows.append([*row, 0.85 * size, 1, 0, 0.34])
         else:
             pad = [sign * 0.55 * half, depth, 4, 72, 20, 58]
@@ -245,7 +254,7 @@ def _extras(patient: Patient, half: float, depth: float) -> Floats:
 
 
 def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
-    """Fill the pleural space: fluid by a level with a meniscus, air from the top."""
+    """Fill the pleural space: standing or lying fluid, scar, air from the top."""
     effects, table = anatomy.effects, anatomy.table
     for side in (0, 1):
         sulcus, reach = anatomy.sulcus[side], anatomy.apex - anatomy.sulcus[side]
@@ -261,10 +270,7 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
             low_edge = sulcus + 4.0 + 40.0 * severity
             fluid = np.maximum(fluid, 9.0 * np.exp(np.minimum((low_edge - GRID) / 12.0, 5.0)))
         elif severity:
-            level = sulcus + 7.0 + 0.97 * reach * severity**1.35
-            steep = 9.0 + 7.0 * severity
-            meniscus = 17.0 * np.exp(np.minimum((level - GRID) / steep, 5.0))
-            fluid = np.maximum(fluid, meniscus)
+            anatomy.level[side] = sulcus + 8.0 + 0.95 * reach * severity**1.35
         grain = 1.0 + 0.35 * np.sin(GRID / 9.0 + side) * np.sin(GRID / 23.0)
         if effects.cap[side]:
             bell = np.exp(-((np.maximum(anatomy.apex - 12 - GRID, 0.0) / 30.0) ** 2))

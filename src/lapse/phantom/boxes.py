@@ -7,14 +7,15 @@ which too little is in the field is absent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
+from numpy.typing import NDArray
 
-from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.camera import project
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
-from lapse.phantom.volumes import AORTA_Y, Column
+from lapse.phantom.vessels import grow_tree
+from lapse.phantom.volumes import AORTA_Y, TABLE_Y
 
 FractionBox = tuple[float, float, float, float]
 MIN_SIDE = 0.012  # of the image
@@ -51,80 +52,155 @@ def _outlines(anatomy: Anatomy, clavicles: tuple[Floats, Floats]) -> dict[str, F
     return outlines
 
 
-def _side_outlines(anatomy: Anatomy, side: int) -> dict[str, Floats]:
-    """Lungs, zones, hila, angles and hemidiaphragms of one side."""
-    sign, word = SIGNS[side], SIDE_NAMES[side]
-    apex, top, sulcus = anatomy.apex, anatomy.top[side], anatomy.sulcus[side]
-    hx, hz = anatomy.hila[side]
-
-    def lung(low: float, high: float) -> Floats:
-        points = []
-        for z in np.linspace(low, high, 12):
-            middle = anatomy.at(Column.MIDDLE, z)
-            y = anatomy.at(Column.CAVITY_Y, z)
-            outer = max(anatomy.half_width(side, z), 12.0)
-            points += [(middle + sign * 8.0, y, z), (middle + sign * outer, y, z)]
-        return np.array(points)
-
+def lung_heights(anatomy: Anatomy, side: int) -> dict[str, tuple[float, float]]:
+    """Lowest and highest mm of each part of a lung."""
+    apex, sulcus = anatomy.apex, anatomy.sulcus[side]
+    hz = anatomy.hila[side][1]
     ceiling = apex - 1.0
-    upper, lower = hz + 0.22 * (apex - hz), hz - 0.36 * (hz - top)
-    wall = anatomy.half_width(side, sulcus + 12)
-    middle = anatomy.at(Column.MIDDLE, sulcus)
-    y = anatomy.at(Column.CAVITY_Y, sulcus)
-    angle = [
-        (middle + sign * x, y, z) for x in (wall - 46, wall) for z in (sulcus - 8, sulcus + 36)
-    ]
-    inner = anatomy.domes[side, 0] - sign * 0.5 * anatomy.half_width(side, -80.0)
-    dome = [
-        (inner + sign * 10, 12.0, top),
-        (middle + sign * wall, 12.0, top - 2),
-        (inner + sign * 10, 12.0, sulcus),
-        (middle + sign * wall, 0.0, sulcus),
-    ]
-    belly = anatomy.half_width(side, top) + 4.0
+    upper, lower = hz + 0.22 * (apex - hz), hz - 0.36 * (hz - anatomy.top[side])
     return {
-        f"{word} lung": lung(sulcus, ceiling),
-        f"{word} upper lung zone": lung(upper, ceiling),
-        f"{word} mid lung zone": lung(lower, upper),
-        f"{word} lower lung zone": lung(sulcus, lower),
-        f"{word} apical zone": lung(apex - 42.0 * anatomy.patient.height, ceiling),
-        f"{word} hilar structures": _rectangle(
-            (hx - sign * 16, hx + sign * 27), (hz - 40, hz + 28), -5.0
-        ),
-        f"{word} costophrenic angle": np.array(angle),
-        f"{word} hemidiaphragm": np.array(dome),
-        f"{word} cardiophrenic angle": _rectangle(
-            (_heart_edge(anatomy, side) - sign * 16, _heart_edge(anatomy, side) + sign * 18),
-            (top - 26, top + 16),
-            15.0,
-        ),
-        f"{word} upper abdomen": _rectangle((middle, middle + sign * belly), (-300.0, top), 10.0),
+        "lung": (sulcus, ceiling),
+        "upper lung zone": (upper, ceiling),
+        "mid lung zone": (lower, upper),
+        "lower lung zone": (sulcus, lower),
+        "apical zone": (apex - 42.0 * anatomy.patient.height, ceiling),
+        "costophrenic angle": (sulcus, sulcus + 36.0),
     }
 
 
-def _middle_outlines(anatomy: Anatomy) -> dict[str, Floats]:
-    size = anatomy.patient.height
-    apex = anatomy.apex
-    hearts = anatomy.hearts
-    heart = _ellipsoids(hearts[:5])
-    middle = anatomy.at(Column.MIDDLE, 0.0)
-    right = anatomy.at(Column.MEDIASTINUM_R, 20.0)
-    left_edge = float(_ellipsoids(hearts[6:8])[:, 0].max())
-    arch = _ellipsoids(hearts[6:7])
-    arch_x = (float(hearts[7, 0]) - 8.0, left_edge + 2)
-    trunk = np.array(
-        [(middle + x, -8.0, z) for x in (-right, right + 4) for z in (0.0, 0.97 * apex)]
+def near_hilum(anatomy: Anatomy, side: int) -> NDArray[np.bool_]:
+    """Which vessels of the tree make the shadow of the hilum. # [n]"""
+    tree = grow_tree(anatomy.patient)
+    on_side = (tree.ends[:, 0] > 0) == (side == 1)
+    return np.asarray(on_side & (tree.depth < 22.0) & (tree.radii > 2.0), dtype=np.bool_)
+
+
+def arch_solids(anatomy: Anatomy) -> Floats:
+    """The knob of the aortic arch. # [1, 8]"""
+    return anatomy.hearts[6:7]
+
+
+def heart_meets_dome(anatomy: Anatomy, side: int) -> tuple[float, float, float]:
+    """The corner between heart and diaphragm."""
+    edge = _heart_edge(anatomy, side)
+    return edge, 15.0, anatomy.top[side] - 4.0
+
+
+def junction(anatomy: Anatomy) -> tuple[float, float, float]:
+    """Where the superior vena cava enters the right atrium."""
+    atrium = surfaces(anatomy.hearts[1:2])
+    return float(atrium[:, 0].min()) + 17.0, 8.0, float(atrium[:, 2].max()) - 4.0
+
+
+def _lung_points(anatomy: Anatomy, side: int, low: float, high: float) -> Floats:
+    """The wall of the cavity between two heights, and the lung's inner edge."""
+    sign, table = SIGNS[side], anatomy.table
+    heights = np.linspace(low, high, 9)
+    angle = np.linspace(-1.35, 1.35, 5)
+    middle, half, deep, mid_y = (
+        np.interp(heights, GRID, table[:, column])[:, None]
+        for column in (
+            Column.MIDDLE,
+            Column.CAVITY_R + side,
+            Column.CAVITY_D,
+            Column.CAVITY_Y,
+        )
     )
-    center = middle + 4.0
+    x = sign * np.maximum(half, 12.0) * np.cos(angle) ** 0.85
+    y = mid_y + deep * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.85
+    x, y = np.hstack([x, 0 * mid_y + sign * 6.0]), np.hstack([y, mid_y])
+    z = np.broadcast_to(heights[:, None], x.shape)
+    points = np.stack([(middle + x).ravel(), y.ravel(), z.ravel()], axis=1)
+    return np.vstack([points, _at_table_depth(points)])
+
+
+def _at_table_depth(points: Floats) -> Floats:
+    """The same points where volumes.soft_tissue looks up its table for them. # [n, 3]"""
+    moved = points.copy()
+    moved[:, 1] = TABLE_Y
+    return moved
+
+
+def _side_outlines(anatomy: Anatomy, side: int) -> dict[str, Floats]:
+    """Lungs, zones, hila, angles and hemidiaphragms of one side."""
+    sign, word = SIGNS[side], SIDE_NAMES[side]
+    top, sulcus = anatomy.top[side], anatomy.sulcus[side]
+    hx, hz = anatomy.hila[side]
+    found = {
+        f"{word} {name}": _lung_points(anatomy, side, *heights)
+        for name, heights in lung_heights(anatomy, side).items()
+    }
+    angle = found[f"{word} costophrenic angle"].copy()
+    wall = anatomy.at(Column.MIDDLE, sulcus) + sign * anatomy.half_width(side, sulcus + 20.0)
+    angle[:, 0] = sign * np.maximum(sign * angle[:, 0], sign * wall - 46.0)
+    angle[:, 1] = anatomy.at(Column.CAVITY_Y, sulcus)
+    corner = heart_meets_dome(anatomy, side)
+    tree = grow_tree(anatomy.patient)
+    kept = near_hilum(anatomy, side)
+    vessels = np.vstack([tree.starts[kept], tree.ends[kept]])
+    size = float(tree.radii[kept].max(initial=1.0)) * 1.3
+    middle = anatomy.at(Column.MIDDLE, top)
+    belly = anatomy.half_width(side, top) + 4.0
+    return found | {
+        f"{word} hilar structures": np.vstack(
+            [
+                _rectangle((hx - sign * 16, hx + sign * 27), (hz - 40, hz + 28), -5.0),
+                _grown(anatomy.breathe(vessels), size),
+            ]
+        ),
+        f"{word} costophrenic angle": angle,
+        f"{word} hemidiaphragm": _dome_points(anatomy, side),
+        f"{word} cardiophrenic angle": _rectangle(
+            (corner[0] - 17, corner[0] + 17), (corner[2] - 21, corner[2] + 21), corner[1]
+        ),
+        f"{word} upper abdomen": np.vstack(
+            [
+                _rectangle((middle, middle + sign * belly), (-300.0, top), 10.0),
+                _dome_points(anatomy, side),
+            ]
+        ),
+    }
+
+
+def _dome_points(anatomy: Anatomy, side: int) -> Floats:
+    """The diaphragm of one side between its top and the costophrenic angle."""
+    sign, sulcus, top = SIGNS[side], anatomy.sulcus[side], anatomy.top[side]
+    dome = anatomy.domes[side]
+    points = []
+    for z in np.linspace(sulcus, top, 8):
+        middle, y = anatomy.at(Column.MIDDLE, z), anatomy.at(Column.CAVITY_Y, z)
+        wall, deep = anatomy.half_width(side, z), anatomy.at(Column.CAVITY_D, z)
+        under = max(top - z, 0.0)
+        out = min(sign * (dome[0] - middle) + float(np.sqrt(2 * under * dome[3])), wall)
+        front = min(dome[1] + float(np.sqrt(2 * under * dome[6])), y + 0.8 * deep)
+        back = max(dome[1] - float(np.sqrt(2 * under * dome[5])), y - 0.8 * deep)
+        points += [(middle + sign * x, y, z) for x in (8.0, out)]
+        points += [(float(dome[0]), along, z) for along in (front, back)]
+    return np.array(points)
+
+
+def _middle_outlines(anatomy: Anatomy) -> dict[str, Floats]:
+    size, apex, hearts = anatomy.patient.height, anatomy.apex, anatomy.hearts
+    heart, arch, atrium = (
+        surfaces(hearts[:5]),
+        surfaces(arch_solids(anatomy)),
+        surfaces(hearts[1:2]),
+    )
+    vein = surfaces(hearts[9:10])
+    middle = anatomy.at(Column.MIDDLE, 0.0)
+    trunk = []
+    for z in np.linspace(0.0, apex, 12):
+        x, y = anatomy.at(Column.MIDDLE, z), anatomy.at(Column.MEDIASTINUM_Y, z)
+        trunk.append((x - anatomy.at(Column.MEDIASTINUM_R, z), y, z))
+        trunk.append((x + anatomy.at(Column.MEDIASTINUM_L, z), y, z))
+    column = np.array(trunk)
     spine = np.array(
         [
-            (anatomy.at(Column.SPINE_X, z) + x, -62.0, z)
-            for z in np.linspace(-330.0, 240.0, 58)
+            (anatomy.at(Column.SPINE_X, z) + x, -60.0, z)
+            for z in np.linspace(-345.0, 260.0, 60)
             for x in (-30.0, 30.0)
         ]
     )
-    ra = _ellipsoids(hearts[1:2])
-    edge = float(ra[:, 0].min())
     aorta = np.array(
         [
             (anatomy.at(Column.AORTA_X, z) + x * anatomy.at(Column.AORTA_R, z), AORTA_Y, z)
@@ -132,36 +208,42 @@ def _middle_outlines(anatomy: Anatomy) -> dict[str, Floats]:
             for x in (-1.0, 1.0)
         ]
     )
-    join = float(ra[:, 2].max())
-    abdomen = [
+    join_x, join_y, join_z = junction(anatomy)
+    edge, reach = float(atrium[:, 0].min()), float(np.ptp(atrium[:, 0]))
+    low_atrium = atrium.copy()
+    low_atrium[:, 0] = np.minimum(low_atrium[:, 0], edge + 0.62 * reach)
+    low_atrium[:, 2] = np.minimum(low_atrium[:, 2], join_z)
+    cava = vein.copy()
+    cava[:, 2] = np.clip(cava[:, 2], join_z, 66.0 * size)
+    bellies = [
         (middle + sign * (anatomy.half_width(side, anatomy.top[side]) + 5), 0.0, z)
         for side, sign in enumerate(SIGNS)
         for z in (-330.0, anatomy.top[side])
     ]
+    domes = [_dome_points(anatomy, side) for side in (0, 1)]
+    root = (float(hearts[7, 0]) - 8.0, float(arch[:, 0].max()))
     return {
-        "trachea": _rectangle((middle - 15, middle + 15), (-4.0, 128.0), -14.0),
+        "trachea": _rectangle((middle - 16, middle + 16), (-8.0, 134.0), -14.0),
         "spine": spine,
-        "aortic arch": np.vstack([_rectangle(arch_x, (12.0, 26.0), -10.0), arch]),
-        "mediastinum": np.vstack([heart, trunk, arch]),
-        "upper mediastinum": np.vstack([trunk, arch]),
-        "svc": _rectangle((middle - right - 5, middle - 9), (join - 4, 66 * size), 6.0),
+        "aortic arch": np.vstack([_rectangle(root, (12.0, 26.0), -10.0), arch]),
+        "mediastinum": np.vstack([heart, column, _at_table_depth(column), arch]),
+        "upper mediastinum": np.vstack([column, _at_table_depth(column), arch]),
+        "svc": cava,
         "cardiac silhouette": heart,
-        "cavoatrial junction": _rectangle((edge + 2, edge + 32), (join - 19, join + 11), 8.0),
-        "right atrium": _rectangle(
-            (edge, edge + 0.62 * float(np.ptp(ra[:, 0]))),
-            (float(ra[:, 2].min()), join - 4),
-            10.0,
+        "cavoatrial junction": _rectangle(
+            (join_x - 15, join_x + 15), (join_z - 15, join_z + 15), join_y
         ),
-        "carina": _rectangle((middle - 24, middle + 24), (-24.0, 16.0), -12.0),
-        "abdomen": np.array(abdomen),
-        "left cardiac silhouette": _clip_x(heart, center, 1.0),
-        "right cardiac silhouette": _clip_x(heart, center, -1.0),
-        "descending aorta": aorta,
+        "right atrium": low_atrium,
+        "carina": _rectangle((middle - 26, middle + 26), (-27.0, 20.0), -12.0),
+        "abdomen": np.vstack([bellies, *domes]),
+        "left cardiac silhouette": _clip_x(heart, middle + 4.0, 1.0),
+        "right cardiac silhouette": _clip_x(heart, middle + 4.0, -1.0),
+        "descending aorta": np.vstack([aorta, _at_table_depth(aorta)]),
     }
 
 
 def _heart_edge(anatomy: Anatomy, side: int) -> float:
-    heart = _ellipsoids(anatomy.hearts[:4])
+    heart = surfaces(anatomy.hearts[:4])
     low = heart[heart[:, 2] < anatomy.top[side] + 40.0]
     edge = heart if not len(low) else low
     return float(edge[:, 0].max() if side else edge[:, 0].min()) * (0.85 if side else 1.0)
@@ -182,13 +264,13 @@ def _clip_x(points: Floats, x: float, sign: float) -> Floats:
     return kept
 
 
-def _ellipsoids(solids: Floats | Iterable[Floats]) -> Floats:
-    """Points on the outlines of ellipsoids, in their frontal planes."""
-    angle = np.linspace(0.0, 2 * np.pi, 48, endpoint=False)
-    points = []
-    for solid in solids:
-        p, q = solid[3] * np.cos(angle), solid[5] * np.sin(angle)
-        x = solid[0] + solid[6] * p + solid[7] * q
-        z = solid[2] - solid[7] * p + solid[6] * q
-        points.append(np.stack([x, np.full_like(x, solid[1]), z], axis=1))
-    return np.vstack(points)
+def surfaces(solids: Floats) -> Floats:
+    """Points on the surfaces of ellipsoids. # [n, 8] -> [120 n, 3]"""
+    angle = np.linspace(0.0, 2 * np.pi, 40, endpoint=False)
+    level = np.array([-0.6, 0.0, 0.6])[:, None]  # of depth
+    across, up = np.sqrt(1.0 - level**2) * np.cos(angle), np.sqrt(1.0 - level**2) * np.sin(angle)
+    x0, y0, z0, wide, deep, tall, co, si = (solids[:, k, None, None] for k in range(8))
+    x = x0 + co * wide * across + si * tall * up
+    z = z0 - si * wide * across + co * tall * up
+    y = np.broadcast_to(y0 + deep * level, x.shape)
+    return np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)

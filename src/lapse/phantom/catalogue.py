@@ -154,10 +154,13 @@ SPECS: tuple[Spec, ...] = (
 )
 BY_NAME = {spec.name: spec for spec in SPECS}
 
+# Seen together in one tail of the test part and nowhere else (lapse.phantom.tails).
+HELD_OUT_COMBINATIONS = (("pneumothorax", "pneumonia"), ("emphysema", "consolidation"))
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """How often a device is there at the first visit of a sick patient, and how it goes."""
+    """How often a device is there at the first visit, begins later, and is taken out."""
 
     name: str
     prevalence: float

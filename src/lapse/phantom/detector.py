@@ -16,8 +16,11 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
-LATITUDE, LATITUDE_MM = 0.48, 30.0
+LATITUDE, LATITUDE_MM = 0.24, 40.0
+SCATTER_GAIN = 1.35  # a grid takes away part of it, a thick body adds more
 PHOTONS = 1.1e6  # per mm2, behind no patient
+STEEP, MIDDLE = 3.7, 0.36  # the film curve: a toe in the lung, a shoulder in the abdomen
+OWN_WINDOW = 0.25  # share of the window that follows the image itself
 SHUTTER = 2  # grey behind the collimator
 _BINS = 1024
 
@@ -81,22 +84,44 @@ def _enlarge(small: Singles, height: int, width: int, step: int) -> Singles:
     return out
 
 
-def film_tone(integrals: Singles, acquisition: Acquisition, pixel: float) -> Singles:
+def film_tone(
+    integrals: Singles, acquisition: Acquisition, pixel: float, expected: tuple[float, float]
+) -> Singles:
     """The film of these line integrals before equalisation. # [H, W] -> [H, W] in [0, 1]
 
-    `pixel` is the size of a pixel in mm.
+    `pixel` is the size of a pixel in mm, `expected` the window of the patient without findings:
+    what is found moves the window by a quarter of what it would by itself.
     """
+    draw = np.random.Generator(np.random.PCG64(acquisition.seed))
+    noise = draw.standard_normal(integrals.shape, dtype=np.float32)
+    film = _film(integrals, acquisition, pixel, noise)
+    window = _window(film)
+    low, high = (
+        OWN_WINDOW * own + (1.0 - OWN_WINDOW) * usual
+        for own, usual in zip(window, expected, strict=True)
+    )
+    return _curve(film, acquisition, low, high)
+
+
+def expected_window(
+    integrals: Singles, acquisition: Acquisition, pixel: float
+) -> tuple[float, float]:
+    """The window for a patient without findings, from a small image. # [H, W]"""
+    return _window(_film(integrals, acquisition, pixel, np.zeros_like(integrals)))
+
+
+def _film(integrals: Singles, acquisition: Acquisition, pixel: float, noise: Singles) -> Singles:
+    """Optical density: beam, blur, scatter, photons, latitude. # [H, W]"""
     beam = np.exp(-integrals * (1.0 + 0.004 * (100.0 - acquisition.kilovolts)))
     beam = gaussian(beam, max(acquisition.blur / pixel, 0.3))
-    beam += acquisition.scatter * wide_blur(beam, SCATTER_MM / pixel)
-    draw = np.random.Generator(np.random.PCG64(acquisition.seed))
+    struck = beam * (1.0 - beam)  # open air scatters nothing
+    beam += SCATTER_GAIN * acquisition.scatter * wide_blur(struck, SCATTER_MM / pixel)
     photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
-    noise = draw.standard_normal(beam.shape, dtype=np.float32)
     beam += noise * np.sqrt(beam / np.float32(photons))
     film = -np.log(np.maximum(beam, 1e-4))
     # latitude: what is slow over the chest is weakened, what is fine stays
     film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
-    return _curve(film, acquisition)
+    return film
 
 
 def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
@@ -116,12 +141,17 @@ def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -
     image[:, width - round(right * width) :] = value
 
 
-def _curve(film: Singles, acquisition: Acquisition) -> Singles:
-    """The film curve: a scale set by percentiles, then a power."""
+def _window(film: Singles) -> tuple[float, float]:
+    """Densities of dark lung and of the abdomen."""
     inside = film[film > 0.45 * float(film.mean())]
-    low, high = (float(v) for v in np.percentile(inside[::7], (1.5, 99.0)))
-    low -= 0.06 * (high - low)
-    tone = np.clip((film - low) / (high - low), 0.0, 1.12).astype(np.float32) / np.float32(1.12)
+    low, high = np.percentile(inside[:: max(1, inside.size // 20_000)], (4.0, 92.0))
+    return float(low), float(high)
+
+
+def _curve(film: Singles, acquisition: Acquisition, low: float, high: float) -> Singles:
+    """The film curve: an S between the window's ends, then a power."""
+    steep = STEEP / (high - low)
+    tone = 1.0 / (1.0 + np.exp((low + MIDDLE * (high - low) - film) * np.float32(steep)))
     return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
 
 

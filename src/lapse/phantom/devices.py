@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Visit
-from lapse.phantom.volumes import Column
 
 Knots = list[tuple[float, float, float]]
 
@@ -77,7 +77,7 @@ def _nasogastric(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
         (far, -6.0, top - 42.0),
         (far + float(draw.uniform(-14, 22)), 10.0, top - 84.0),
     ]
-    return [_wire(knots, 2.3, 0.03, wall=0.8, count=90), _wire(knots, 0.8, 0.2, count=90)]
+    return [_wire(knots, 2.3, 0.03, wall=0.8, count=90), _wire(knots, 0.9, 0.32, count=90)]
 
 
 def _vein_end(anatomy: Anatomy, draw: np.random.Generator) -> Knots:
@@ -176,7 +176,7 @@ def _sternal_wires(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
             (x + wide * float(np.sin(t)), front, z + tall * float(np.cos(t + twist))) for t in turn
         ]
         ring += [(x + 2.5, front + 3, z + tall + 4.0)]
-        wires.append(_wire(ring, 0.62, 0.55, count=60))
+        wires.append(_wire(ring, 0.7, 1.1, count=60))
     return wires
 
 

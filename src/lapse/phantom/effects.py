@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from lapse.phantom.state import Finding, Visit
 
 Sides = list[float]
+MAGNIFIED = "ap magnification"  # the mimic that is a whole heart
 
 
 def _zero() -> Sides:
@@ -57,7 +58,12 @@ def collect(visit: Visit) -> Effects:
     """The effects of all findings of a visit."""
     effects = Effects()
     for finding in visit.findings:
-        _add(effects, finding)
+        if not finding.is_fine:  # its cue is drawn in fine.py
+            _add(effects, finding)
+    for mimic in visit.mimics:
+        if mimic.name == MAGNIFIED:
+            effects.heart = max(effects.heart, 1.07)
+            effects.knob = max(effects.knob, 1.5)
     return effects
 
 
@@ -70,6 +76,10 @@ def _add(effects: Effects, finding: Finding) -> None:
     elif name == "enlargement of the cardiac silhouette":
         effects.heart = max(effects.heart, 1.06 + 0.36 * severity)
         effects.globe = max(effects.globe, 0.4 + 0.5 * severity)
+    elif name == "hypertensive heart disease":
+        effects.heart = max(effects.heart, 1.05 + 0.26 * severity)
+        effects.knob = max(effects.knob, 3.0 + 5.0 * severity)
+        effects.sway = max(effects.sway, 6.0 + 12.0 * severity)
     elif name == "edema":
         for side in (0, 1):
             effects.haze[side] = max(effects.haze[side], 0.2 + 0.95 * severity)
@@ -83,7 +93,7 @@ def _add(effects: Effects, finding: Finding) -> None:
     elif name == "emphysema":
         effects.flat = max(effects.flat, 0.35 + 0.65 * severity)
     elif name == "scoliosis":
-        effects.curve += sign * (14.0 + 24.0 * severity)
+        effects.curve += sign * (9.0 + 19.0 * severity)
     elif name in ("tortuosity of the thoracic aorta", "tortuosity of the descending aorta"):
         effects.knob = max(effects.knob, 4.0 + 8.0 * severity)
         effects.sway = max(effects.sway, 10.0 + 20.0 * severity)

@@ -6,24 +6,30 @@
 Every draw is counted (lapse.counted): it depends on the seed, the patient, the visit and what it
 is for, never on another draw. Heart failure is a syndrome: it brings a large heart and congested
 vessels, and an effusion more often than not. A blunted angle and an effusion exclude each other.
+In the fine tier some looks are mimics (lapse.phantom.mimicry): they go through the chain like
+findings and are told apart at its end.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from lapse.counted import counted_seed, counted_uniform
 from lapse.grammar import Change
 from lapse.phantom.catalogue import (
     BY_NAME,
     CUTS,
-    DEVICES,
+    HELD_OUT_COMBINATIONS,
     MIN_LEVEL_CHANGE,
     SPECS,
     Grade,
     Spec,
     Weights,
 )
+from lapse.phantom.companions import draw_devices, draw_mimics
+from lapse.phantom.draws import Draws, Purpose
+from lapse.phantom.knobs import LOW_LEVELS, USUAL, Knobs
+from lapse.phantom.mimicry import FINE, is_mimic, mimic_of, specs_of
 from lapse.phantom.state import Device, Finding, Visit
 
 LEVEL_CHANGE_RATE = 0.3
@@ -33,32 +39,59 @@ _SYNDROME = ("cardiomegaly", "vascular congestion")
 _FIRST_DAY = datetime(2110, 1, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the visits of one patient are drawn.
+
+    Attributes:
+        knobs: the setting of the simulation.
+        combination: two findings that this patient has together; () for none. Nobody else has
+            one of catalogue.HELD_OUT_COMBINATIONS.
+    """
+
+    knobs: Knobs = USUAL
+    combination: tuple[str, ...] = ()
+
+
+USUAL_COURSE = Course()
+
+
 def draw_visits(
-    seed: int, patient: int, count: int, *, age: int = 60, prevalence: float = 1.0
+    seed: int, patient: int, count: int, *, age: int = 60, course: Course = USUAL_COURSE
 ) -> tuple[Visit, ...]:
     """The states of one patient at `count` visits, in order of time.
 
-    `age` in years weighs the findings of old age; `prevalence` multiplies how often findings
-    begin (0: nobody is ever ill). Equal arguments give equal visits, on every machine.
+    `age` in years weighs the findings of old age. Equal arguments give equal visits, on every
+    machine.
 
     Raises:
-        ValueError: count is outside 1 .. 16 or prevalence is negative.
+        ValueError: count is outside 1 .. 16.
     """
     if not 1 <= count <= MAX_VISITS:
         raise ValueError(f"a patient has 1 to {MAX_VISITS} visits, got {count}")
-    if prevalence < 0:
-        raise ValueError(f"prevalence {prevalence} is negative: use 0 for healthy patients")
     visits: list[Visit] = []
-    chain = _Chain(seed, patient, age, prevalence)
-    findings: dict[str, Finding] = {}
+    chain = _Chain(seed, patient, age, course)
+    knobs = course.knobs
+    looks: dict[str, Finding] = {}
     devices: dict[str, Device] = {}
     for index in range(count):
-        findings = chain.findings(index, findings)
-        devices = chain.devices(index, devices, findings)
-        ordered = tuple(findings[spec.name] for spec in SPECS if spec.name in findings)
+        looks = chain.looks(index, looks)
+        ordered = [looks[spec.name] for spec in SPECS if spec.name in looks]
+        findings = {item.name: item for item in ordered if not is_mimic(item)}
+        devices = draw_devices(chain.draws, index, devices, findings, knobs)
+        mimics = [mimic_of(item) for item in ordered if is_mimic(item)]
+        mimics += draw_mimics(chain.draws, index, knobs.tier, knobs.nuisance)
         taken = chain.taken_at(index, visits[-1].taken_at if visits else None)
-        visits.append(Visit(patient, index, taken, ordered, tuple(devices.values())))
+        found = tuple(findings.values())
+        visits.append(Visit(patient, index, taken, found, tuple(devices.values()), tuple(mimics)))
     return tuple(visits)
+
+
+def new_finding(seed: int, patient: int, name: str, course: Course) -> Finding:
+    """A finding as it would begin in this patient at the first visit."""
+    chain = _Chain(seed, patient, 60, course)
+    spec = next(item for item in chain.specs if item.name == name)
+    return chain.begun(spec, 0)
 
 
 def level_of(name: str, severity: float) -> str:
@@ -95,71 +128,48 @@ def difference(before: Visit, after: Visit) -> frozenset[Change]:
 class _Chain:
     """The counted draws of one patient."""
 
-    def __init__(self, seed: int, patient: int, age: int, prevalence: float) -> None:
-        self._key = (seed, "phantom/visit", patient)
+    def __init__(self, seed: int, patient: int, age: int, course: Course) -> None:
+        self.draws = Draws(seed, "phantom/visit", patient)
+        self.specs = specs_of(course.knobs.tier)
+        self._course = course
         self._age_factor = min(1.8, max(0.2, (age - 25) / 35))
-        is_healthy = counted_uniform(*self._key, "healthy") < HEALTHY_SHARE
-        self._illness = 0.3 if is_healthy else 1.35
-        self._prevalence = prevalence
+        self._illness = 0.3 if self.draws.chance(HEALTHY_SHARE, "healthy") else 1.35
 
-    def findings(self, visit: int, before: dict[str, Finding]) -> dict[str, Finding]:
+    def looks(self, visit: int, before: dict[str, Finding]) -> dict[str, Finding]:
+        """Findings of a visit, mimics of the fine tier among them, given those before."""
         now: dict[str, Finding] = {}
-        for spec in SPECS:
-            old = before.get(spec.name)
-            is_forced = "heart failure" in now and spec.name in _SYNDROME
-            if "heart failure" in now and spec.name == "pleural effusion":
-                is_forced = self._chance(0.6, visit, spec.name, "syndrome")
-            if spec.name.startswith("blunting") and "pleural effusion" in now:
+        for spec in self.specs:
+            name, old = spec.name, before.get(spec.name)
+            is_forced = "heart failure" in now and name in _SYNDROME
+            if "heart failure" in now and name == "pleural effusion":
+                is_forced = self.draws.chance(0.6, visit, name, "syndrome")
+            is_forced = is_forced or self._is_combined(name, visit)
+            if name.startswith("blunting") and "pleural effusion" in now:
+                continue
+            if self._is_held_out(name, {*now, *before}):
                 continue
             if old is not None:
-                if is_forced or not self._chance(spec.resolve, visit, spec.name, "resolve"):
-                    now[spec.name] = self._continued(spec, old, visit)
-            elif is_forced or self._chance(self._start(spec, visit), visit, spec.name, "start"):
-                now[spec.name] = self._begun(spec, visit)
-        return now
-
-    def devices(
-        self, visit: int, before: dict[str, Device], findings: dict[str, Finding]
-    ) -> dict[str, Device]:
-        now: dict[str, Device] = {}
-        sickness = max((item.severity for item in findings.values()), default=0.0)
-        for spec in DEVICES:
-            if spec.name in before:
-                if not self._chance(spec.removal, visit, spec.name, "removal"):
-                    now[spec.name] = before[spec.name]
-                continue
-            rate = (spec.onset if visit else spec.prevalence) * (0.3 + 1.4 * sickness)
-            side = self._choice(spec.sides, visit, spec.name, "side")
-            if spec.name == "chest tube":
-                drained = findings.get("pneumothorax") or findings.get("pleural effusion")
-                rate = 5 * rate if drained else 0.0
-                side = drained.side if drained and drained.side != "bilateral" else side
-            rate *= self._prevalence
-            if self._chance(rate, visit, spec.name, "start"):
-                now[spec.name] = Device(spec.name, side, self._seed(visit, spec.name))
+                if is_forced or not self.draws.chance(spec.resolve, visit, name, "resolve"):
+                    now[name] = self._continued(spec, old, visit)
+            elif is_forced or self.draws.chance(self._start(spec, visit), visit, name, "start"):
+                now[name] = self.begun(spec, visit)
         return now
 
     def taken_at(self, visit: int, before: datetime | None) -> datetime:
-        minutes = int(24 * 60 * counted_uniform(*self._key, visit, "minute"))
-        millis = int(60_000 * counted_uniform(*self._key, visit, "millisecond"))
+        minutes = int(24 * 60 * self.draws.uniform(visit, "minute"))
+        millis = int(60_000 * self.draws.uniform(visit, "millisecond"))
         clock = timedelta(minutes=minutes, milliseconds=millis)
         if before is None:
-            days = int(80 * 365 * counted_uniform(*self._key, "first day"))
+            days = int(80 * 365 * self.draws.uniform("first day"))
             return _FIRST_DAY + timedelta(days=days) + clock
-        gap = round(300 ** counted_uniform(*self._key, visit, "gap"))  # 1 .. 300 days
+        gap = round(300 ** self.draws.uniform(visit, "gap"))  # 1 .. 300 days
         return before.replace(hour=0, minute=0, second=0, microsecond=0) + (
             timedelta(days=max(1, gap)) + clock
         )
 
-    def _start(self, spec: Spec, visit: int) -> float:
-        is_lifetime = spec.resolve == 0.0
-        rate = spec.onset if visit else spec.prevalence
-        rate *= self._prevalence * (self._age_factor if spec.elderly else 1.0)
-        return min(0.9, rate if is_lifetime else rate * self._illness)
-
-    def _begun(self, spec: Spec, visit: int) -> Finding:
+    def begun(self, spec: Spec, visit: int) -> Finding:
         def choice(weights: Weights, purpose: str) -> str:
-            return self._choice(weights, visit, spec.name, purpose)
+            return self.draws.choice(weights, visit, spec.name, purpose)
 
         side = choice(spec.sides, "side")
         kind = choice(spec.types, "type")
@@ -171,37 +181,45 @@ class _Chain:
             choice(spec.zones, "zone"),
             self._severity(spec.scale, visit, spec.name),
             kind,
-            self._seed(visit, spec.name),
+            self.draws.instance(visit, spec.name),
+            is_fine=self._course.knobs.tier == "fine" and spec.name in FINE,
         )
 
+    def _is_combined(self, name: str, visit: int) -> bool:
+        """The tail's two findings: one from the start, both from the second visit on."""
+        pair = self._course.combination
+        return name in pair and (visit > 0 or name == pair[0])
+
+    def _is_held_out(self, name: str, others: set[str]) -> bool:
+        """Whether this would make a combination that only the tail may have."""
+        partners = {b if name == a else a for a, b in HELD_OUT_COMBINATIONS if name in (a, b)}
+        return bool((partners - {*self._course.combination}) & (others - {name}))
+
+    def _start(self, spec: Spec, visit: int) -> float:
+        is_lifetime = spec.resolve == 0.0
+        rate = spec.onset if visit else spec.prevalence
+        rate *= self._course.knobs.prevalence * (self._age_factor if spec.elderly else 1.0)
+        return min(0.9, rate if is_lifetime else rate * self._illness)
+
     def _continued(self, spec: Spec, old: Finding, visit: int) -> Finding:
-        graded = len(spec.scale) > 1
-        if not graded or not self._chance(LEVEL_CHANGE_RATE, visit, spec.name, "level change"):
+        if len(spec.scale) < 2:
+            return old
+        if not self.draws.chance(LEVEL_CHANGE_RATE, visit, spec.name, "level change"):
             return old
         word = level_of(spec.name, old.severity)
         for attempt in range(64):
             severity = self._severity(spec.scale, visit, spec.name, attempt)
             is_far = abs(severity - old.severity) >= MIN_LEVEL_CHANGE
             if is_far and level_of(spec.name, severity) != word:
-                return Finding(old.name, old.side, old.zone, severity, old.type, old.seed)
+                return replace(old, severity=severity)
         return old
 
-    def _severity(self, scale: tuple[Grade, ...], *purpose: str | int) -> float:
-        names = tuple((str(index), grade.weight) for index, grade in enumerate(scale))
-        grade = scale[int(self._choice(names, *purpose, "grade"))]
-        share = counted_uniform(*self._key, *purpose, "severity")
+    def _severity(self, scale: tuple[Grade, ...], *purpose: Purpose) -> float:
+        subtlety = self._course.knobs.subtlety
+        rarer = 1.0 - LOW_LEVELS * subtlety
+        names = tuple(
+            (str(index), grade.weight * rarer**index) for index, grade in enumerate(scale)
+        )
+        grade = scale[int(self.draws.choice(names, *purpose, "grade"))]
+        share = self.draws.uniform(*purpose, "severity") * (1.0 - subtlety)
         return round(grade.low + share * (grade.high - grade.low), 4)
-
-    def _chance(self, probability: float, *purpose: str | int) -> bool:
-        return counted_uniform(*self._key, *purpose) < probability
-
-    def _choice(self, weights: Weights, *purpose: str | int) -> str:
-        mark = counted_uniform(*self._key, *purpose) * sum(weight for _, weight in weights)
-        for word, weight in weights:
-            mark -= weight
-            if mark < 0:
-                return word
-        return weights[-1][0]
-
-    def _seed(self, visit: int, name: str) -> int:
-        return counted_seed(*self._key, visit, name, "instance") >> 1  # fits a signed 64-bit

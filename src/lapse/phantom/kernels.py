@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
 _FAST = ("contract", "arcp", "nsz")  # what keeps nan, inf and the order of sums
 Function = TypeVar("Function", bound=Callable[..., Any])
 

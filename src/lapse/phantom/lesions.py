@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from lapse.phantom.air_leaks import (
+    paint_air_collection,
+    paint_hematoma,
+    paint_pneumomediastinum,
+)
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.effects import sides_of
+from lapse.phantom.fine import add_fine, add_mimic
 from lapse.phantom.lesion_shapes import (
     SOLID,
     Lesions,
@@ -22,7 +29,6 @@ from lapse.phantom.opacities import paint_atelectasis, paint_opacity
 from lapse.phantom.skeleton import rib_line
 from lapse.phantom.splat import tubes_of
 from lapse.phantom.state import Finding, Visit
-from lapse.phantom.volumes import Column
 
 
 def collect_lesions(visit: Visit, anatomy: Anatomy) -> Lesions:
@@ -41,8 +47,16 @@ def collect_lesions(visit: Visit, anatomy: Anatomy) -> Lesions:
         "hernia": _hernia,
         "hilar congestion": _hilum,
         "thymoma": _thymoma,
+        "pneumomediastinum": paint_pneumomediastinum,
+        "air collection": paint_air_collection,
+        "hematoma": paint_hematoma,
     }
+    for mimic in visit.mimics:
+        add_mimic(lesions, mimic, anatomy)
     for finding in visit.findings:
+        if finding.is_fine:
+            add_fine(lesions, finding, anatomy)
+            continue
         paint = painters.get(finding.name)
         if paint is not None:
             severity = min(1.0, max(0.0, finding.severity))
@@ -64,7 +78,7 @@ def _kerley(
         wall = anatomy.half_width(side, z)
         x = middle + sign * (wall - 2.0)
         line = np.array([(x, -10.0, z), (x - sign * float(draw.uniform(9, 19)), -12.0, z + 2.0)])
-        lesions.bands.append(tubes_of(line, 0.6, 0.04 + 0.03 * severity))
+        lesions.bands.append(tubes_of(line, 0.45, 0.1 + 0.07 * severity))
     if severity > 0.4 and finding.type != "interstitial":
         hx, hz = anatomy.hila[side]
         for move in ((24.0, 18.0), (28.0, -24.0)):
@@ -93,8 +107,10 @@ def _granuloma(
         move = draw.uniform(-1, 1, 3) * (12.0, 8.0, 12.0) if index else np.zeros(3)
         centre = anatomy.breathe((spot + move)[None])[0]
         radius = (3.4 + 3.2 * severity) * (1.0 if index == 0 else 0.7)
-        line = centre + np.array([(0, -0.9 * radius, 0), (0, 0.9 * radius, 0)])
-        lesions.dense.append(tubes_of(line, radius, 0.042))
+        share = np.linspace(-0.98, 0.98, 12)  # a ball, its irregular rim a little paler
+        line = centre + share[:, None] * np.array([0.3, 1.0, 0.2]) * radius
+        radii = radius * np.sqrt(1.0 - share**2) * draw.uniform(0.8, 1.0, 12)
+        lesions.dense.append(tubes_of(line, radii, 0.055))
 
 
 def _calcification(
@@ -126,9 +142,10 @@ def _fracture(
         move = step * (1.0 if draw.random() < 0.7 else -0.8)
         lesions.broken.append((side, first + index, share + 0.02 * index, move))
         line = rib_line(anatomy, side, first + index)
-        callus = line[round((share + 0.02 * index) * (len(line) - 1)) - 2]
-        ends = callus + np.array([(0.0, -3.0, 0.0), (0.0, 3.0, 0.0)])
-        lesions.dense.append(tubes_of(ends, 5.5 + 3.5 * severity, 0.03))
+        at = round((share + 0.02 * index) * (len(line) - 1)) - 2
+        callus = line[at - 3 : at + 4] + np.array([0.0, 0.0, 0.3 * move])
+        radii = (4.0 + 3.0 * severity) * np.array([0.3, 0.8, 1.0, 1.05, 1.0, 0.8, 0.3])
+        lesions.dense.append(tubes_of(callus, radii, 0.014))
 
 
 def _hernia(
@@ -162,6 +179,6 @@ def _thymoma(
 ) -> None:
     if side == 0 and finding.side != "right":
         return
-    x = anatomy.at(Column.MIDDLE, 20.0) + SIGNS[side] * 26.0
-    size = 20.0 + 16.0 * severity
+    x = anatomy.at(Column.MIDDLE, 20.0) + SIGNS[side] * 31.0
+    size = 18.0 + 22.0 * severity
     lesions.masses.append([x, 40.0, 6.0, size, 0.8 * size, 1.1 * size, 1.0, 0.0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lapse.phantom.anatomy import SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.lesion_shapes import (
     SOLID,
     Lesions,
@@ -19,7 +20,6 @@ from lapse.phantom.lesion_shapes import (
 )
 from lapse.phantom.splat import smooth_line, tubes_of
 from lapse.phantom.state import Finding
-from lapse.phantom.volumes import Column
 
 
 def paint_opacity(
@@ -42,19 +42,19 @@ def paint_opacity(
         way = 1.0 if above else -1.0
         at = way * (tilt * centre[0] + centre[2]) - 0.42 * axes[2]
         plane = (way * tilt, way, float(at), 3.0)
-        mu = SOLID * (0.5 + 0.5 * severity) * (1.12 if finding.type == "dense" else 1.0)
+        mu = SOLID * (0.25 + 0.53 * severity) * (1.15 if finding.type == "dense" else 1.0)
         lesions.bodies.append(
             lesion_body(
                 centre,
-                (axes[0] * 1.1, axes[1], axes[2] * 1.15),
+                (axes[0] * 1.25, axes[1], axes[2] * 1.3),
                 mu,
                 draw,
                 side=side,
-                ragged=0.17,
-                patchy=0.16,
-                power=0.6,
+                ragged=0.12,
+                patchy=0.1,
+                power=0.75,
                 turn=turn,
-                solid=0.85,
+                solid=0.9,
                 plane=plane,
             )
         )
@@ -66,7 +66,7 @@ def paint_opacity(
             part = 1.0 if count == 1 else 0.68
             near = anatomy.breathe((spot + move)[None])[0]
             body = (axes[0] * part, axes[1] * part, axes[2] * part)
-            mu = SOLID * (0.3 + 0.45 * severity) * (1.0 if count == 1 else 1.25)
+            mu = SOLID * (0.26 + 0.4 * severity) * (1.0 if count == 1 else 1.1)
             lesions.bodies.append(
                 lesion_body(
                     near,
@@ -74,9 +74,9 @@ def paint_opacity(
                     mu,
                     draw,
                     side=side,
-                    ragged=0.3,
-                    patchy=0.32,
-                    power=0.8,
+                    ragged=0.26,
+                    patchy=0.24,
+                    power=1.15,
                     turn=turn,
                     solid=0.55,
                 )
@@ -132,12 +132,11 @@ def paint_atelectasis(
             radii = radius * np.interp(np.linspace(0, 1, 24), [0, 0.15, 0.85, 1], [0.5, 1, 1, 0.4])
             strength = 0.24 + 0.26 * severity
             lesions.bands.append(tubes_of(smooth_line(line, 24), radii, strength / (2 * radius)))
+    elif finding.type == "obstructive" or not at_base:
+        lesions.bodies.append(_collapsed_lobe(finding, severity, side, anatomy, draw))
     else:
-        if at_base:
-            x = middle + sign * (0.5 + (0.07 if side else 0.0)) * anatomy.half_width(side, top)
-            centre = np.array([x, -30.0, top + 3.0 + 4.0 * severity])
-        else:
-            centre = anatomy.breathe(lesion_spot(finding, side, anatomy, draw)[None])[0]
+        x = middle + sign * (0.5 + (0.07 if side else 0.0)) * anatomy.half_width(side, top)
+        centre = np.array([x, -30.0, top + 3.0 + 4.0 * severity])
         dense = 1.25 if finding.type == "compressive" else 1.0
         wide, tall = 46.0 + 14.0 * severity, 15.0 + 24.0 * severity
         lesions.bodies.append(
@@ -147,10 +146,59 @@ def paint_atelectasis(
                 SOLID * (0.3 + 0.45 * severity) * dense,
                 draw,
                 side=side,
-                ragged=0.18,
-                patchy=0.22,
-                power=0.65,
+                ragged=0.13,
+                patchy=0.12,
+                power=0.9,
                 turn=sign * 0.18,
-                solid=0.35,
+                solid=0.4,
             )
         )
+
+
+def _collapsed_lobe(
+    finding: Finding, severity: float, side: int, anatomy: Anatomy, draw: np.random.Generator
+) -> list[float]:
+    """A lobe that lost its air: a wedge beside the midline, its fissure a straight edge.
+
+    The lower lobe falls behind the heart, its edge running from the hilum down and outwards; the
+    upper lobe shrinks to the apex, the fissure raised; between, a band beside the hilum.
+    """
+    sign = SIGNS[side]
+    hx, hz = anatomy.hila[side]
+    mu = SOLID * (0.3 + 0.5 * severity)
+    shift = float(draw.uniform(-3.0, 3.0))
+    if finding.zone in ("basilar", "lower", ""):
+        top = anatomy.top[side]
+        half = anatomy.half_width(side, top)
+        foot = anatomy.at(Column.MIDDLE, top) + sign * (0.72 - 0.24 * severity) * half
+        steep = (hz - 8.0 - top) / (hx + sign * 4.0 - foot)
+        plane = (
+            -sign,
+            sign / steep,
+            sign * (top / steep - foot) + shift,
+            4.0,
+        )  # towards the middle
+        centre = np.array([hx + sign * 6.0, -42.0, top + 10.0])
+        axes = (0.62 * half, 60.0, 78.0)
+    elif finding.zone in ("upper", "apical"):
+        rise = sign * (0.12 + 0.3 * severity)
+        at = hz + 12.0 + 16.0 * severity - rise * hx
+        plane = (-rise, 1.0, at + shift, 3.0)
+        centre = np.array([hx + sign * 18.0, -6.0, anatomy.apex - 26.0])
+        axes = (70.0, 62.0, 76.0)
+    else:
+        plane = (0.0, 1.0, hz - 18.0 - 26.0 * (1.0 - 0.5 * severity) + shift, 3.0)
+        centre = np.array([hx + sign * 26.0, 12.0, hz - 26.0])
+        axes = (50.0, 52.0, 24.0)
+    return lesion_body(
+        centre,
+        axes,
+        mu,
+        draw,
+        side=side,
+        ragged=0.1,
+        patchy=0.08,
+        power=0.8,
+        solid=0.3,
+        plane=(float(plane[0]), float(plane[1]), float(plane[2]), float(plane[3])),
+    )

@@ -5,38 +5,34 @@
            -> report -> text file                    (mimic-cxr)
            -> scene graph                            (chest-imagenome)
            -> questions about pairs                  (medical-diff-vqa)
+           -> the truth of every study and pair      (phantom)
 
-It runs in any process: everything follows from (config, patient, part) by counted randomness.
+It runs in any process: everything follows from (config, patient, role) by counted randomness.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from lapse.counted import counted_index
-from lapse.phantom.acquisition import draw_acquisition
 from lapse.phantom.comparisons import compare
-from lapse.phantom.dicom_file import (
-    IMAGES,
-    is_monochrome1,
-    jpeg_image,
-    stored_values,
-    write_dicom,
-)
-from lapse.phantom.findings import MAX_VISITS, draw_visits
+from lapse.phantom.dicom_file import is_monochrome1, jpeg_image, stored_values, write_dicom
+from lapse.phantom.history import Exposure, History, draw_history
 from lapse.phantom.identity import dicom_name, study_folder, study_number, subject_number
-from lapse.phantom.patient import draw_patient
-from lapse.phantom.questions import entities, pair_questions, visit_pairs
+from lapse.phantom.ms_cxr_t import progression_rows
+from lapse.phantom.options import SimulateConfig
+from lapse.phantom.questions import entities, pair_questions
 from lapse.phantom.regions import REGIONS
 from lapse.phantom.render import render
 from lapse.phantom.report import Report, write_report
+from lapse.phantom.roles import Role
 from lapse.phantom.scene_graph import GraphSource, scene_graph
 from lapse.phantom.state import Visit
-from lapse.types import nearest
+from lapse.phantom.truth import pair_rows, state_line, states_of
 
 Row = tuple[str | int | float, ...]
 
@@ -80,56 +76,13 @@ SPLIT_FILE = {"train": "train", "validate": "valid", "test": "test"}
 SPLIT_QUESTION = {"train": "train", "validate": "val", "test": "test"}
 
 
-@dataclass(frozen=True, slots=True)
-class SimulateConfig:
-    """What to simulate.
-
-    Attributes:
-        patients: how many patients.
-        seed: root of all randomness.
-        size: side of the square images in pixels.
-        visits: fewest and most visits of a patient.
-        nuisance: strength of everything that is not a finding, 0 .. 1.5.
-        confound: how far the view follows illness, 0 (not) .. 1 (as in hospitals).
-        prevalence: multiplies how often findings begin.
-        priors: print sentences that compare with the study before.
-        processes: how many to use; the files do not depend on it.
-        images: "jpeg"; or "dicom"; or "both", and then the JPEGs are made of the DICOMs as
-            MIMIC-CXR-JPG's were, where "jpeg" equalises only in part.
-    """
-
-    patients: int
-    seed: int
-    size: int
-    visits: tuple[int, int] = (2, 4)
-    nuisance: float = 1.0
-    confound: float = 0.0
-    prevalence: float = 1.0
-    priors: bool = False
-    processes: int = 1
-    images: str = "jpeg"
-
-    def __post_init__(self) -> None:
-        low, high = self.visits
-        if not 1 <= low <= high <= MAX_VISITS:
-            raise ValueError(f"visits {low}-{high}: need 1 <= fewest <= most <= {MAX_VISITS}")
-        if not 64 <= self.size <= 3072:
-            raise ValueError(f"image size {self.size} px: choose between 64 and 3072")
-        if not 0.0 <= self.confound <= 1.0:
-            raise ValueError(f"confound {self.confound}: choose between 0 and 1")
-        if not 0.0 <= self.nuisance <= 1.5:
-            raise ValueError(f"nuisance {self.nuisance}: choose between 0 and 1.5")
-        if self.prevalence < 0.0:
-            raise ValueError(f"prevalence {self.prevalence} is negative: 0 is the least")
-        if self.processes < 1:
-            raise ValueError(f"processes {self.processes}: at least one")
-        if self.images not in IMAGES:
-            raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGES)}")
-
-
 @dataclass(slots=True)
 class PatientFiles:
-    """What one patient adds to the shared tables, and what was counted on the way."""
+    """What one patient adds to the shared tables, and what was counted on the way.
+
+    Rows hold strings and numbers only and graphs are JSON already, so that all of it goes through
+    a block's file (lapse.phantom.blocks) and comes back unchanged.
+    """
 
     patient: int
     part: str
@@ -137,94 +90,112 @@ class PatientFiles:
     split: list[Row] = field(default_factory=list)
     labels: list[Row] = field(default_factory=list)
     imagenome: list[Row] = field(default_factory=list)
-    graphs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    graphs: list[tuple[str, str]] = field(default_factory=list)
     questions: list[Row] = field(default_factory=list)
     overview: list[Row] = field(default_factory=list)
+    progressions: list[Row] = field(default_factory=list)
     diseases: list[dict[str, Any]] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[Row] = field(default_factory=list)
     num_boxes: int = 0
     num_described: int = 0
     num_words: int = 0
 
 
-def write_patient(out: Path, config: SimulateConfig, patient: int, part: str) -> PatientFiles:
+def write_patient(out: Path, config: SimulateConfig, patient: int, role: Role) -> PatientFiles:
     """Render and describe every visit of one patient below `out`.
 
     Images and reports are written; everything that shares a file with other patients returns.
     """
-    seed = config.seed
-    person = draw_patient(seed, patient)
-    low, high = config.visits
-    count = low + counted_index(high - low + 1, seed, "phantom/visits", patient)
-    visits = draw_visits(seed, patient, count, age=person.age, prevalence=config.prevalence)
-    files = PatientFiles(patient, part)
-    views: list[str] = []
-    for visit in visits:
-        acquisition = draw_acquisition(
-            seed,
-            patient,
-            visit.index,
-            0,
-            illness=visit.illness,
-            nuisance=config.nuisance,
-            confound=config.confound,
-        )
-        view = acquisition.view
-        views.append(view)
-        earlier = visits[visit.index - 1] if visit.index else None
-        report = write_report(
-            visit, view, seed=seed, person=person, earlier=earlier, priors=config.priors
-        )
-        rendered = render(person, visit, acquisition, config.size)
-        height, width = rendered.image.shape
-        source = GraphSource(
-            dicom_id=dicom_name(seed, patient, visit.index),
-            subject_id=subject_number(seed, patient),
-            study_id=study_number(seed, patient, visit.index),
-            view=view,
-            sex=person.sex,
-            age=person.age,
-            order=visit.index + 1,
-            taken_at=visit.taken_at,
-            width=width,
-            height=height,
-            boxes=rendered.boxes,
-            report=report,
-            compared=compare(earlier, visit, (seed, "phantom/report", patient, visit.index))
-            if earlier
-            else (),
-            previous_dicom=dicom_name(seed, patient, visit.index - 1) if earlier else "",
-        )
-        _write_report(out, source)
-        image = rendered.image
-        if config.images != "jpeg":
-            values = stored_values(rendered.tone, acquisition)
-            image = jpeg_image(values)
-            is_inverted = is_monochrome1(seed, patient, visit.index)
-            write_dicom(_image_path(out, "dcm", source), values, source, is_inverted=is_inverted)
-        if config.images != "dicom":
-            Image.fromarray(image).save(_image_path(out, "jpg", source), quality=JPEG_QUALITY)
-        _add_rows(files, source, visit, "Recumbent" if acquisition.is_supine else "Erect")
-    for reference, main in visit_pairs(visits):
-        for item in pair_questions(reference, main, views[main.index], seed=seed):
+    history = draw_history(config, patient, role)
+    files = PatientFiles(patient, role.part)
+    files.states = [state_line(state) for state in states_of(config, history)]
+    files.pairs = pair_rows(config, history)
+    earlier: Visit | None = None
+    for exposure in history.exposures:
+        _write_study(out, config, history, exposure, earlier, files)
+        earlier = exposure.visit
+    visits = [item.visit for item in history.exposures]
+    files.progressions = progression_rows(visits, role.part, config.seed)
+    for reference, main in history.pairs:
+        view = main.acquisition.view
+        for item in pair_questions(reference.visit, main.visit, view, seed=config.seed):
             files.questions.append(
                 (
-                    study_number(seed, patient, main.index),
-                    subject_number(seed, patient),
-                    study_number(seed, patient, reference.index),
+                    study_number(config.seed, patient, main.visit.index),
+                    subject_number(config.seed, patient),
+                    study_number(config.seed, patient, reference.visit.index),
                     item.category,
                     item.question,
                     item.answer,
-                    SPLIT_QUESTION[part],
+                    SPLIT_QUESTION[role.part],
                 )
             )
     return files
 
 
+def study_report(
+    config: SimulateConfig, history: History, visit: Visit, earlier: Visit | None
+) -> Report:
+    """The report of one visit of a patient; needs no image."""
+    return write_report(
+        visit,
+        history.exposures[visit.index].acquisition.view,
+        seed=config.seed,
+        person=history.person,
+        earlier=earlier,
+        priors=config.priors,
+        is_unseen=history.role.tail == "paraphrase",
+    )
+
+
+def _write_study(
+    out: Path,
+    config: SimulateConfig,
+    history: History,
+    exposure: Exposure,
+    earlier: Visit | None,
+    files: PatientFiles,
+) -> None:
+    seed, patient, person = config.seed, history.patient, history.person
+    visit, acquisition = exposure.visit, exposure.acquisition
+    rendered = render(person, visit, acquisition, config.size)
+    height, width = rendered.image.shape
+    source = GraphSource(
+        dicom_id=dicom_name(seed, patient, visit.index),
+        subject_id=subject_number(seed, patient),
+        study_id=study_number(seed, patient, visit.index),
+        view=acquisition.view,
+        sex=person.sex,
+        age=person.age,
+        order=visit.index + 1,
+        taken_at=visit.taken_at,
+        width=width,
+        height=height,
+        boxes=rendered.boxes,
+        report=study_report(config, history, visit, earlier),
+        compared=compare(earlier, visit, (seed, "phantom/report", patient, visit.index))
+        if earlier
+        else (),
+        previous_dicom=dicom_name(seed, patient, visit.index - 1) if earlier else "",
+    )
+    _write_report(out, source)
+    image = rendered.image
+    if config.images != "jpeg":
+        values = stored_values(rendered.tone, acquisition)
+        image = jpeg_image(values)
+        is_inverted = is_monochrome1(seed, patient, visit.index)
+        write_dicom(_image_path(out, "dcm", source), values, source, is_inverted=is_inverted)
+    if config.images != "dicom":
+        Image.fromarray(image).save(_image_path(out, "jpg", source), quality=JPEG_QUALITY)
+    _add_rows(files, source, visit, "Recumbent" if acquisition.is_supine else "Erect")
+
+
 def _image_path(out: Path, kind: str, source: GraphSource) -> Path:
-    """A new image, `jpg` beside the tables or `dcm` beside the reports; its folder is made."""
+    """An image, `jpg` beside the tables or `dcm` beside the reports; its folder is made."""
     root = out / ("mimic-cxr-jpg" if kind == "jpg" else "mimic-cxr")
     folder = root / study_folder(source.subject_id, source.study_id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # a run that was killed left some
     return folder / f"{source.dicom_id}.{kind}"
 
 
@@ -254,7 +225,7 @@ def _add_rows(files: PatientFiles, source: GraphSource, visit: Visit, posture: s
     said = entities(visit, source.report.denied)
     files.diseases.append({"study_id": str(study), "subject_id": str(subject), **said})
     graph = scene_graph(source)
-    files.graphs.append((dicom, graph))
+    files.graphs.append((dicom, json.dumps(graph)))
     described = set(source.report.phrases) & {item["bbox_name"] for item in graph["objects"]}
     files.num_boxes += sum(name in REGIONS for name in source.boxes)
     files.num_described += sum(name in REGIONS for name in described)

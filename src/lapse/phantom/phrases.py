@@ -64,6 +64,9 @@ _NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
 _PLURALS = {"effusion": "effusions", "opacity": "opacities", "consolidation": "consolidations"}
 _FRAMES = ("{0}.", "There is {1}.", "{1} is seen.", "{1} is present.", "{1} is noted.")
 _PLURAL_FRAMES = ("{0}.", "There are {1}.", "{1} are seen.", "{1} are present.", "{1} are noted.")
+# wordings that only the tail "paraphrase" of the test part uses (lapse.phantom.tails)
+_UNSEEN_FRAMES = ("{1} is identified.", "The image demonstrates {1}.", "Of note is {1}.")
+_UNSEEN_PLURAL_FRAMES = ("{1} are identified.", "The image demonstrates {1}.", "Of note are {1}.")
 _ADVERBS = {"minimal": "minimally", "mild": "mildly", "moderate": "moderately"}
 # findings whose side goes without saying
 _SIDELESS = ("edema", "vascular congestion", "hilar congestion", "emphysema", "gastric distention")
@@ -118,6 +121,32 @@ _DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
         "There is no fracture.",
         "No evidence of fracture.",
     ),
+}
+_UNSEEN_DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("pleural effusion", "pneumothorax"): (
+        "Neither pleural effusion nor pneumothorax is demonstrated.",
+        "The pleural spaces are free of effusion and pneumothorax.",
+    ),
+    ("pleural effusion",): (
+        "The pleural spaces are free of effusion.",
+        "Pleural spaces without effusion.",
+    ),
+    ("pneumothorax",): (
+        "The pleural spaces are free of pneumothorax.",
+        "Pleural spaces without pneumothorax.",
+    ),
+    ("consolidation",): (
+        "The lungs are free of consolidation.",
+        "Lungs without consolidation.",
+    ),
+    ("edema",): ("The lungs are free of edema.", "Lungs without edema."),
+    ("lung opacity",): ("The lungs are well aerated throughout.", "Unremarkable lungs."),
+    ("cardiomegaly",): ("The heart is of ordinary size.", "Unremarkable heart size."),
+    ("hilar congestion",): (
+        "The mediastinum and both hila are of ordinary shape.",
+        "Unremarkable outline of mediastinum and hila.",
+    ),
+    ("fracture",): ("The ribs are free of fracture.", "Ribs without fracture."),
 }
 _DENIED_REGIONS: dict[str, tuple[str, ...]] = {
     "pleural effusion": ("right costophrenic angle", "left costophrenic angle"),
@@ -211,15 +240,19 @@ def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
     return tuple(phrases)
 
 
-def affirm(finding: Finding, key: Key) -> Statement:
-    """A sentence that says the finding is there."""
+def affirm(finding: Finding, key: Key, *, is_unseen: bool = False) -> Statement:
+    """A sentence that says the finding is there; `is_unseen` takes the tail's wordings."""
     level = level_of(finding.name, finding.severity)
+    single, plural = (
+        (_UNSEEN_FRAMES, _UNSEEN_PLURAL_FRAMES) if is_unseen else (_FRAMES, _PLURAL_FRAMES)
+    )
     texts = [
         sentence(frame, phrase, kind)
         for phrase, kind in noun_phrases(finding)
-        for frame in (_PLURAL_FRAMES if kind == "s" else _FRAMES)
+        for frame in (plural if kind == "s" else single)
     ]
-    texts += _own_wordings(finding, level)
+    if not is_unseen:
+        texts += _own_wordings(finding, level)
     text = texts[counted_index(len(texts), *key, "affirm", finding.name)]
     attributes = attributes_of(finding)
     return Statement(
@@ -231,9 +264,9 @@ def affirm(finding: Finding, key: Key) -> Statement:
     )
 
 
-def deny(names: tuple[str, ...], key: Key) -> Statement:
+def deny(names: tuple[str, ...], key: Key, *, is_unseen: bool = False) -> Statement:
     """A sentence that says the named findings are absent (see `report` for when it is said)."""
-    texts = _DENIALS[names]
+    texts = (_UNSEEN_DENIALS if is_unseen else _DENIALS)[names]
     is_normal = names[0] in ("lung opacity", "cardiomegaly", "hilar congestion")
     extra = ("nlp|yes|normal",) if is_normal else ()
     regions: dict[str, tuple[str, ...]] = {}

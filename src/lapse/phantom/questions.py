@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from lapse.counted import counted_index, counted_uniform
-from lapse.grammar import QUESTION_CHANGED, Change, render
+from lapse.grammar import FINDINGS, QUESTION_CHANGED, Change, render
 from lapse.phantom.catalogue import SPECS
 from lapse.phantom.findings import difference, level_of
 from lapse.phantom.places import adjective, place, sides_of
@@ -71,7 +71,9 @@ def pair_questions(reference: Visit, main: Visit, view: str, *, seed: int) -> li
             if asked is not None:
                 found.append(asked)
     changes = difference(reference, main)
-    found.append(Question("difference", QUESTION_CHANGED, render(changes)))
+    # as in the real file, the order within a list says nothing
+    order = sorted(FINDINGS, key=lambda name: counted_uniform(*key, "order", name))
+    found.append(Question("difference", QUESTION_CHANGED, render(changes, order)))
     for change in sorted(changes, key=lambda item: item.finding):
         area = _area_question(change, main, key)
         if area is not None:

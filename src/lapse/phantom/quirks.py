@@ -16,6 +16,7 @@ from pathlib import Path
 from lapse.phantom.quirks_files import HARMLESS, SPLITS, TABLES, Injector, checksum, empty_file
 from lapse.phantom.quirks_graphs import ARCHIVE, GRAPHS
 from lapse.phantom.quirks_images import IMAGES, REPORTS, further_views
+from lapse.phantom.quirks_progressions import PROGRESSIONS
 from lapse.phantom.quirks_questions import OVERVIEW, QUESTIONS, RELEASE
 from lapse.phantom.quirks_tree import QuirkTree
 from lapse.types import nearest
@@ -33,6 +34,7 @@ INJECTORS: dict[str, Injector] = {
     **{name: run for name, run in TABLES.items() if name not in _FIRST},
     **QUESTIONS,
     **RELEASE,
+    **PROGRESSIONS,
     **IMAGES,
     **OVERVIEW,
     "further-views": further_views,

@@ -174,8 +174,7 @@ def empty_file(tree: QuirkTree) -> list[str]:
             continue
         path = tree.image_file(row) if what == "image" else tree.report_file(row)
         path.write_bytes(b"")
-        root = "mimic-cxr-jpg" if what == "image" else "mimic-cxr"
-        found.append(path.relative_to(tree.out / root).as_posix())
+        found.append(path.relative_to(tree.root_of(path)).as_posix())
     return found
 
 

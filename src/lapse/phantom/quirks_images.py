@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pydicom
 from PIL import Image
 
 from lapse.phantom.quirks_files import Injector
@@ -45,8 +49,8 @@ def further_views(tree: QuirkTree) -> list[str]:
 
 def missing_image(tree: QuirkTree) -> list[str]:
     rows = _pick(tree, "image")
-    for row in rows:
-        tree.image_file(row).unlink()
+    for path in [path for row in rows for path in tree.image_files(row)]:
+        path.unlink()
     return _dicoms(tree, rows)
 
 
@@ -54,9 +58,9 @@ def unlisted_image(tree: QuirkTree) -> list[str]:
     found = []
     for row in _pick(tree, "image"):
         path = tree.image_file(row)
-        copy = path.with_name(f"{tree.new_dicom(path.stem)}.jpg")
+        copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
         copy.write_bytes(path.read_bytes())
-        found.append(copy.relative_to(tree.out / "mimic-cxr-jpg").as_posix())
+        found.append(copy.relative_to(tree.root_of(copy)).as_posix())
     return found
 
 
@@ -129,10 +133,23 @@ def image_size(tree: QuirkTree) -> list[str]:
     rows = _pick(tree, "image")
     for row in rows:
         path = tree.image_file(row)
+        if path.suffix == ".dcm":
+            _widen_dicom(path)
+            continue
         with Image.open(path) as image:
             resized = image.resize((image.width + 8, image.height))
         resized.save(path, quality=95)
     return _dicoms(tree, rows)
+
+
+def _widen_dicom(path: Path) -> None:
+    """Eight more columns, each like the last one."""
+    dicom = pydicom.dcmread(path)
+    values = np.frombuffer(dicom.PixelData, np.uint16)[: dicom.Rows * dicom.Columns]
+    wide = np.pad(values.reshape(dicom.Rows, dicom.Columns), ((0, 0), (0, 8)), "edge")
+    dicom.Columns = wide.shape[1]
+    dicom.PixelData = wide.tobytes()
+    dicom.save_as(path)
 
 
 def identical_pixels(tree: QuirkTree) -> list[str]:

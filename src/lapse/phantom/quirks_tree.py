@@ -23,6 +23,7 @@ from PIL import Image
 
 from lapse.counted import counted_index, counted_seed
 from lapse.phantom.identity import study_folder
+from lapse.phantom.ms_cxr_t import FOLDER, TABLE
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ _FOLDERS = {
     "gold": "chest-imagenome/gold_dataset/gold_bbox_coordinate_annotations_1000images.csv",
     "questions": "medical-diff-vqa/mimic_pair_questions.csv",
     "mimic_all": "medical-diff-vqa/mimic_all.csv",
+    "progressions": f"{FOLDER}/{TABLE}",
 }
 SUFFIX = "_SceneGraph.json"
 
@@ -161,11 +163,27 @@ class QuirkTree:
         self.tables = {name: other for name, other in self.tables.items() if other is not table}
 
     def image_file(self, row: list[str]) -> Path:
-        """The image file of a row of the metadata."""
+        """The file that shows a row of the metadata: its JPEG, else its DICOM."""
+        jpeg, dicom = self._image_places(row)
+        return dicom if dicom.is_file() and not jpeg.is_file() else jpeg
+
+    def image_files(self, row: list[str]) -> list[Path]:
+        """Every file of the image of a row of the metadata."""
+        return [path for path in self._image_places(row) if path.is_file()]
+
+    def root_of(self, path: Path) -> Path:
+        """The tree that a file lies in."""
+        return self.out / path.relative_to(self.out).parts[0]
+
+    def _image_places(self, row: list[str]) -> tuple[Path, Path]:
+        """Where JPEG and DICOM of a row of the metadata lie, whether they exist or not."""
         table = self.tables["metadata"]
         patient, study = table.cell(row, "subject_id"), table.cell(row, "study_id")
-        folder = study_folder(int(patient), int(study))
-        return self.out / "mimic-cxr-jpg" / folder / f"{table.cell(row, 'dicom_id')}.jpg"
+        folder, name = study_folder(int(patient), int(study)), table.cell(row, "dicom_id")
+        return (
+            self.out / "mimic-cxr-jpg" / folder / f"{name}.jpg",
+            self.out / "mimic-cxr" / folder / f"{name}.dcm",
+        )
 
     def report_file(self, row: list[str]) -> Path:
         """The report of the study of a row of the metadata."""

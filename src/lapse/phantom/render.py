@@ -8,7 +8,7 @@ Equal arguments give equal bytes on one machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,23 @@ from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.anatomy import Anatomy, build_anatomy
 from lapse.phantom.boxes import FractionBox, region_boxes
 from lapse.phantom.camera import make_camera, rays
-from lapse.phantom.detector import develop, film_tone
+from lapse.phantom.detector import develop, expected_window, film_tone
 from lapse.phantom.devices import device_parts
 from lapse.phantom.effects import collect
 from lapse.phantom.kernels import Floats, Singles
-from lapse.phantom.lesion_shapes import Lesions
+from lapse.phantom.lesion_shapes import LESION, Lesions
 from lapse.phantom.lesions import collect_lesions
 from lapse.phantom.markers import overlay
 from lapse.phantom.patient import Patient
 from lapse.phantom.skeleton import bone_tubes, clavicle_line, rib_cage, rib_tubes, spine_bones
-from lapse.phantom.splat import paint_blocks, paint_tubes
+from lapse.phantom.splat import limited, paint_blocks, paint_tubes
 from lapse.phantom.state import Visit
 from lapse.phantom.textures import texture_tile
 from lapse.phantom.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
 from lapse.phantom.volumes import soft_tissue
 
 MIN_SIZE, MAX_SIZE = 32, 3072
+WINDOW_SIZE = 72  # px of the image that sets the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,27 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
     Raises:
         ValueError: the size is outside 32 .. 3072.
     """
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
-    anatomy = build_anatomy(patient, collect(visit), acquisition)
-    camera = _camera(anatomy, acquisition, size)
+    anatomy, camera = expose(patient, visit, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
-    tone = film_tone(integrals, acquisition, float(camera[14]))
+    usual = _usual_window(patient, visit, acquisition)
+    tone = film_tone(integrals, acquisition, float(camera[14]), usual)
     image = overlay(develop(tone, acquisition), acquisition)
     clavicles = (clavicle_line(anatomy, 0, acquisition), clavicle_line(anatomy, 1, acquisition))
     return Rendered(image, tone, region_boxes(anatomy, camera, clavicles))
+
+
+def expose(
+    patient: Patient, visit: Visit, acquisition: Acquisition, size: int
+) -> tuple[Anatomy, Floats]:
+    """The solids of a patient at a visit, and the camera that looks at them.
+
+    Raises:
+        ValueError: the size is outside 32 .. 3072.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
+    anatomy = build_anatomy(patient, collect(visit), acquisition)
+    return anatomy, _camera(anatomy, acquisition, size)
 
 
 def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:
@@ -69,24 +82,29 @@ def _camera(anatomy: Anatomy, acquisition: Acquisition, size: int) -> Floats:
     return make_camera(acquisition, size, middle=middle, scale=scale)
 
 
+def _usual_window(patient: Patient, visit: Visit, acquisition: Acquisition) -> tuple[float, float]:
+    """The window of the same exposure without findings, from its soft tissue alone."""
+    plain = replace(visit, findings=(), devices=(), mimics=())
+    anatomy, camera = expose(patient, plain, acquisition, WINDOW_SIZE)
+    pixel = float(camera[14])
+    tissue = soft_tissue(
+        rays(camera),
+        anatomy.table,
+        anatomy.hearts,
+        anatomy.domes,
+        anatomy.extras,
+        anatomy.gases,
+        np.zeros((0, LESION)),
+        texture_tile(),
+        tissue_knobs(anatomy, pixel),
+    )[0]
+    return expected_window(np.asarray(tissue), acquisition, pixel)
+
+
 def line_integrals(
     anatomy: Anatomy, visit: Visit, acquisition: Acquisition, camera: Floats
 ) -> Singles:
     """Attenuation along the ray of every pixel, before the detector. # [H, W]"""
-    patient, effects = anatomy.patient, anatomy.effects
-    knobs = np.array(
-        [
-            *patient.texture,
-            effects.density[0] * (1.0 - 0.35 * effects.flat),
-            effects.density[1] * (1.0 - 0.35 * effects.flat),
-            *effects.haze,
-            *anatomy.hila[0],
-            *anatomy.hila[1],
-            float(camera[14]),
-            0.35,
-            0.25,
-        ]
-    )
     lesions = collect_lesions(visit, anatomy)
     hearts, gases = anatomy.hearts, anatomy.gases
     if lesions.masses:
@@ -102,28 +120,50 @@ def line_integrals(
         gases,
         lesions.rows(),
         texture_tile(),
-        knobs,
+        tissue_knobs(anatomy, float(camera[14])),
     )
     total, aerated, solid = parts[0], parts[1], parts[2]
     inside = np.zeros_like(total)
     paint_tubes(inside, vessel_tubes(anatomy), camera)
     for band in lesions.bands:
         paint_tubes(inside, band, camera)
+    inside = limited(inside, 0.9)
     inside *= aerated
     total += inside
     if lesions.bodies:
         airways = np.zeros_like(total)
         paint_tubes(airways, bronchogram_tubes(anatomy), camera)
         total += airways * solid
-    opaque = np.zeros_like(total)
-    devices, boxes = device_parts(visit, anatomy)
+    bones = np.zeros_like(total)
     blocks, processes = spine_bones(anatomy)
-    tubes = [_ribs(anatomy, lesions), bone_tubes(anatomy, acquisition), processes, devices]
-    tubes += [airway_tubes(anatomy, acquisition), *lesions.dense]
-    paint_tubes(opaque, np.vstack(tubes), camera)
-    paint_blocks(opaque, np.vstack([blocks, boxes]), camera)
-    total += opaque
+    tubes = [_ribs(anatomy, lesions), bone_tubes(anatomy, acquisition), processes]
+    paint_tubes(bones, np.vstack(tubes), camera)
+    paint_blocks(bones, blocks, camera)
+    total += limited(bones, 0.7)
+    devices, boxes = device_parts(visit, anatomy)
+    tubes = [devices, airway_tubes(anatomy, acquisition), *lesions.dense]
+    paint_tubes(total, np.vstack(tubes), camera)
+    paint_blocks(total, boxes, camera)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
+
+
+def tissue_knobs(anatomy: Anatomy, pixel: float) -> Floats:
+    """What volumes.soft_tissue is told besides the solids. # [15]"""
+    effects = anatomy.effects
+    return np.array(
+        [
+            *anatomy.patient.texture,
+            effects.density[0] * (1.0 - 0.35 * effects.flat),
+            effects.density[1] * (1.0 - 0.35 * effects.flat),
+            *effects.haze,
+            *anatomy.hila[0],
+            *anatomy.hila[1],
+            pixel,
+            0.8,
+            0.25,
+            *anatomy.level,
+        ]
+    )
 
 
 def _ribs(anatomy: Anatomy, lesions: Lesions) -> Floats:

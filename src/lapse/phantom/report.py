@@ -104,14 +104,16 @@ def write_report(
     person: Person,
     earlier: Visit | None = None,
     priors: bool = False,
+    is_unseen: bool = False,
 ) -> Report:
     """The report of one frontal image ("PA" or "AP") of a visit.
 
     `earlier` is the visit before, if any; `priors` prints up to two sentences that compare with
-    it. Every finding of the visit is affirmed once or more, no other finding is.
+    it; `is_unseen` takes the wordings that are kept for a tail of the test part. Every finding of
+    the visit is affirmed once or more, no other finding is, and a mimic is never mentioned.
     """
     key: Key = (seed, "phantom/report", visit.patient, visit.index)
-    statements = _statements(visit, key)
+    statements = _statements(visit, key, is_unseen=is_unseen)
     if priors and earlier is not None:
         compared = [item.statement for item in compare(earlier, visit, key)]
         statements = [*statements, *compared[:2]]
@@ -129,14 +131,14 @@ def write_report(
     return Report("\n".join(lines) + "\n", tuple(statements), reason)
 
 
-def _statements(visit: Visit, key: Key) -> list[Statement]:
+def _statements(visit: Visit, key: Key, *, is_unseen: bool = False) -> list[Statement]:
     names = {finding.name for finding in visit.findings}
 
     def said(share: float, purpose: str) -> bool:
         return counted_uniform(*key, "said", purpose) < share
 
     devices = [describe_device(device, key) for device in visit.devices]
-    affirmed = [affirm(finding, key) for finding in visit.findings]
+    affirmed = [affirm(finding, key, is_unseen=is_unseen) for finding in visit.findings]
     denied: list[tuple[str, ...]] = []
     if not names & {*_LUNG, *_LUNG_MARKS}:
         denied.append(("lung opacity",))
@@ -155,7 +157,7 @@ def _statements(visit: Visit, key: Key) -> list[Statement]:
         denied.append(("hilar congestion",))
     if not names & {"fracture", "scoliosis"} and said(0.08, "bones"):
         denied.append(("fracture",))
-    absent = [deny(group, key) for group in denied]
+    absent = [deny(group, key, is_unseen=is_unseen) for group in denied]
     return [*(item for item in devices if item), *affirmed, *absent]
 
 
@@ -240,7 +242,7 @@ _LEXICON: tuple[tuple[str, str], ...] = (
     ("gastric distention", r"gastric distention|distention of the stomach"),
 )
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _LEXICON)
-_DENIES_AFTER = re.compile(r"\b(?:no|without|not|clear of|resolution of)\b")
+_DENIES_AFTER = re.compile(r"\b(?:no|neither|without|not|clear of|free of|resolution of)\b")
 _DENIES_ALL = re.compile(r"\b(?:has|have) resolved\b")
 
 

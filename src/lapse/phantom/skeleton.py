@@ -13,14 +13,14 @@ import numpy as np
 
 from lapse.phantom.acquisition import Acquisition
 from lapse.phantom.anatomy import GRID, SIGNS, Anatomy
+from lapse.phantom.columns import Column
 from lapse.phantom.kernels import Floats
 from lapse.phantom.splat import smooth_line, tubes_of
-from lapse.phantom.volumes import Column
 
-CORTEX = 0.042  # per mm, over soft tissue
-MARROW = 0.0075
+CORTEX = 0.057  # per mm, over soft tissue
+MARROW = 0.0055
 # where each rib ends, in degrees around the chest from the spine
-_ENDS = (158, 150, 147, 144, 141, 137, 132, 122, 112, 103, 72, 42)
+_ENDS = (142, 134, 131, 129, 127, 124, 120, 112, 104, 96, 72, 42)
 _STRETCH = (0.93, 0.99) + (1.0,) * 8 + (0.97, 0.9)
 
 
@@ -72,7 +72,8 @@ def rib_tubes(points: Floats, anatomy: Anatomy, number: int) -> Floats:
     tubes = tubes_of(
         points, radius * size, CORTEX * dense, wall=0.75 * dense, inside=MARROW * dense
     )
-    fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.95, 0.8, 0.55])
+    fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.7, 0.35])
+    fade *= 0.6 if number > 9 else 1.0
     tubes[:, 8] *= fade
     tubes[:, 10] *= fade
     return tubes
@@ -114,9 +115,9 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
         spine = [(106 + out, -97, 56), (136 + out, -84, 74), (168 + 0.3 * out, -34, 98)]
         plate = [(136 + out, -78, 58), (127 + out, -90, 14), (117 + out, -96, -34)]
         for knots, size, mu, wall in (
-            (inner, 2.2, 0.013, 0.0),
-            (outer, 4.2, 0.014, 1.4),
-            (spine, 4.6, 0.012, 1.5),
+            (inner, 2.2, 0.019, 0.0),
+            (outer, 4.2, 0.022, 1.4),
+            (spine, 4.6, 0.018, 1.5),
         ):
             points = np.array([(sign * x * wide, y, z) for x, y, z in knots])
             tubes = tubes_of(smooth_line(points, 24), size, mu * dense, wall=wall)
@@ -158,20 +159,23 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
         )
         wide = (15.5 + 0.62 * max(number, 0)) * patient.width
         tall = 0.5 * gap - 2.1
-        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.055 * dense, 0.06 * dense])
-        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.03, 0.04 * dense])
+        part = dense * (1.0 if number > 0 else 0.55)  # the neck's are smaller and flatter
+        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * part, 0.06 * part**2])
+        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * part**2])
         if number < -2:
             continue
         for sign in SIGNS:  # transverse processes and pedicles
+            if number < 1:
+                break
             root = (x + sign * 0.66 * wide, -78.0, z + 3.5)
             tip = (x + sign * (1.0 * wide + 14.0), -88.0, z + 6.0)
             size = np.array([4.2, 3.4])
-            tubes.append(tubes_of(np.array([root, tip]), size, 0.012 * dense))
+            tubes.append(tubes_of(np.array([root, tip]), size, 0.006 * dense))
             ring = np.array([(root[0], -70.0, root[2] - 2), (root[0], -78.0, root[2])])
-            tubes.append(tubes_of(ring, 4.6, 0.016 * dense, wall=1.6, inside=0.002 * dense))
+            tubes.append(tubes_of(ring, 4.6, 0.009 * dense, wall=1.6, inside=0.003 * dense))
         process = np.array([(x, -88.0, z - 4), (x + 1, -104.0, z - 10), (x, -113.0, z - 17)])
         tubes.append(
-            tubes_of(process, np.array([2.4, 3.0, 3.4]), 0.02 * dense, wall=1.2, inside=0.006)
+            tubes_of(process, np.array([2.4, 3.0, 3.4]), 0.013 * dense, wall=1.2, inside=0.006)
         )
     front = anatomy.at(Column.CAVITY_D, -20.0) + anatomy.at(Column.CAVITY_Y, -20.0)
     x = anatomy.at(Column.MIDDLE, 0.0)

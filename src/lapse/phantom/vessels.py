@@ -20,7 +20,7 @@ from lapse.phantom.kernels import Floats, compiled
 from lapse.phantom.patient import Patient
 from lapse.phantom.splat import TUBE, smooth_line, tubes_of
 
-MU_VESSEL = 0.026  # per mm, blood over lung (the walls and the sheath included)
+MU_VESSEL = 0.042  # per mm, blood over lung (the walls and the sheath included)
 MU_AIR = -0.0175  # per mm, air in place of soft tissue
 END_RADIUS = 0.58  # mm
 MURRAY = 2.55
@@ -98,21 +98,21 @@ def _one_lung(
     wide, tall = patient.width, patient.height
     top, base = 90.0 * tall, (-112.0 - 6.0 * side) * tall
     count = patient.vessel_count
-    targets = np.empty((count, 3))
-    filled = 0
-    while filled < count:
-        z = base - 25.0 + (top - base + 25.0) * draw.random()
-        up = float(np.clip((z + 88.0) / (185.0 * tall), 0.0, 0.995))
+    targets = np.empty((0, 3))
+    while len(targets) < count:
+        z = base - 25.0 + (top - base + 25.0) * draw.random(4 * count)
+        up = np.clip((z + 88.0) / (185.0 * tall), 0.0, 0.995)
         half = 128.0 * wide * (1.0 - up**2.5) ** 0.49
         deep = 78.0 * patient.depth * (1.0 - up**2.3) ** 0.45
-        x = half * (0.12 + 0.88 * draw.random())
-        y = deep * float(draw.uniform(-1, 1))
-        inside = (x / half) ** 2.4 + (abs(y) / deep) ** 2.4 < 1.0
-        below = z < base + (0.2 * y if y > 0 else 0.5 * y) + 14.0
-        in_heart = side == 1 and z < -20 and y > 5 and x < 62 * patient.heart
-        if inside and not below and not in_heart:
-            targets[filled] = (sign * x, y - 4.0 - 0.24 * max(z + 40.0, 0.0), z)
-            filled += 1
+        x = half * (0.12 + 0.88 * draw.random(4 * count))
+        y = deep * draw.uniform(-1, 1, 4 * count)
+        inside = (x / half) ** 2.4 + (np.abs(y) / deep) ** 2.4 < 1.0
+        below = z < base + np.where(y > 0, 0.2, -0.5) * np.abs(y) + 14.0
+        in_heart = (side == 1) & (z < -20) & (y > 5) & (x < 62 * patient.heart)
+        kept = inside & ~below & ~in_heart
+        places = np.stack([sign * x, y - 4.0 - 0.24 * np.maximum(z + 40.0, 0.0), z], axis=1)
+        targets = np.vstack([targets, places[kept]])
+    targets = targets[:count]
     root = np.array([sign * 27.0, -2.0, hilum_z])
     order = np.argsort(np.linalg.norm(targets - root, axis=1) + 22 * draw.random(count))
     # the lower lobe's artery runs down beside the heart, the upper one climbs
@@ -134,7 +134,7 @@ def _one_lung(
     wiggle = draw.uniform(-1, 1, (count, 3))
     total = _grow(nodes, parents, 8, targets[order], wiggle, 6.0)
     radii = patient.vessel_size * _radii(parents, total, END_RADIUS, MURRAY)
-    radii *= 1.0 + 0.55 * np.exp(-((nodes[:total, 3] / 24.0) ** 2))  # the arteries at the hilum
+    radii *= 1.0 + 0.9 * np.exp(-((nodes[:total, 3] / 34.0) ** 2))  # the arteries at the hilum
     links = parents[1:total].astype(int)
     return nodes[links, :3], nodes[1:total, :3], radii[1:], nodes[1:total, 3]
 
@@ -151,7 +151,7 @@ def vessel_tubes(anatomy: Anatomy) -> Floats:
     rows[:, 0:3] = anatomy.breathe(tree.starts)
     rows[:, 4:7] = anatomy.breathe(tree.ends)
     rows[:, 3] = rows[:, 7] = radii
-    rows[:, 8] = MU_VESSEL * np.clip(1.15 - radii / 8.0, 0.4, 1.0)
+    rows[:, 8] = MU_VESSEL * np.clip(1.15 - radii / 14.0, 0.5, 1.0)
     return rows
 
 

@@ -6,19 +6,16 @@
       plus   lesions inside the aerated lung, haze, breasts, arms
 
 A ray meets each solid in one interval of depth Y; what is left of the lung is the cavity minus
-the union of the intervals. Pleural space is the shell between the cavity and the lung, set in
-by a gap that depends on height: filled with fluid it is soft tissue (a meniscus by itself),
-filled with air it is a pneumothorax. Cross-sections are superellipses whose sizes stand in a
-table over height, one row per mm (`Column`).
+the union of the intervals. Pleural space is the shell between cavity and lung, as wide as the
+table says: scar or lying fluid is soft tissue, air a pneumothorax; standing fluid fills the
+cavity up to a level. Cross-sections are superellipses, one row of the table per mm (columns.py).
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
-from lapse.phantom.kernels import Floats, Singles, compiled
+from lapse.phantom.kernels import Floats, Integers, Singles, compiled
 
 Z_LOW, Z_ROWS = -360.0, 640  # the table starts 360 mm below the carina
 MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
@@ -27,35 +24,8 @@ RIM = 256  # steps of the superellipse's table
 TILE_MM = 2.0  # mm per cell of the texture tile
 
 
-class Column(IntEnum):
-    """Columns of the table; R and L are the patient's right and left."""
-
-    BODY_W = 0
-    BODY_D = 1
-    BODY_Y = 2
-    CAVITY_R = 3
-    CAVITY_L = 4
-    CAVITY_D = 5
-    CAVITY_Y = 6
-    MIDDLE = 7
-    MEDIASTINUM_R = 8
-    MEDIASTINUM_L = 9
-    MEDIASTINUM_D = 10
-    MEDIASTINUM_Y = 11
-    AORTA_X = 12
-    AORTA_R = 13
-    SPINE_X = 14
-    SPINE_R = 15
-    FLUID_R = 16  # gap in mm, filled with fluid or scar
-    FLUID_L = 17
-    AIR_R = 18  # gap in mm, filled with air
-    AIR_L = 19
-    BACK_R = 20  # fluid that lies at the back only
-    BACK_L = 21
-    END = 22
-
-
 AORTA_Y, SPINE_Y = -48.0, -62.0
+TABLE_Y = -12.0  # the depth at which a ray's height is looked up
 
 
 @compiled
@@ -111,6 +81,29 @@ def ball(
 
 
 @compiled
+def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
+    """Which solids a row meets, into `found` with first and last column; how many. # [n, 3]"""
+    last = beams.shape[1] - 1
+    low, high = 1e9, -1e9
+    for c in (0, last // 2, last):
+        for y in (-150.0, 150.0):
+            z = beams[r, c, 2] + y * beams[r, c, 3]
+            low, high = min(low, z - 12.0), max(high, z + 12.0)  # the warp bends rows
+    count = 0
+    for k in range(solids.shape[0]):
+        y, co, si = solids[k, 1], abs(solids[k, 6]), abs(solids[k, 7])
+        tall = 1.1 * (si * solids[k, 3] + co * solids[k, 5])
+        if solids[k, 2] + tall >= low and solids[k, 2] - tall <= high:
+            wide = 1.1 * (co * solids[k, 3] + si * solids[k, 5]) + 16.0
+            x0, x1 = beams[r, 0, 0] + y * beams[r, 0, 1], beams[r, last, 0] + y * beams[r, last, 1]
+            a = (solids[k, 0] - wide - x0) / (x1 - x0) * last
+            b = (solids[k, 0] + wide - x0) / (x1 - x0) * last
+            found[count, 0], found[count, 1], found[count, 2] = k, int(min(a, b)), int(max(a, b))
+            count += 1
+    return count
+
+
+@compiled
 def _dome_end(
     x0: float, kx: float, z0: float, kz: float, domes: Floats, side: int, radius: float
 ) -> float:
@@ -126,6 +119,12 @@ def _dome_end(
         reach = np.sqrt(2 * over * abs(radius))
         at = domes[side, 1] + (reach if radius > 0.0 else -reach)
     return float(at)
+
+
+@compiled
+def _lung_half(table: Floats, row: int, side: int) -> float:
+    """Half the width of the cavity less what the pleural space takes."""
+    return float(table[row, 3 + side] - table[row, 16 + side] - table[row, 18 + side])
 
 
 @compiled
@@ -165,7 +164,7 @@ def soft_tissue(
     `extras` are ellipsoids with a value: above 0 added to the body, below 0 joined to it.
     `lesions` are rows as made in lesions.py. `knobs`: texture x, z; lung density right, left;
     haze right, left; hila x, z right, left; mm per pixel; strength of the lung's texture;
-    basal density.
+    basal density; level of the fluid right, left.
     """
     height, width = beams.shape[0], beams.shape[1]
     out = np.zeros((3, height, width), dtype=np.float32)
@@ -177,17 +176,18 @@ def soft_tissue(
         rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
     half_pixel = knobs[10]
-    widest = 0.0  # no heart or vessel beyond this distance from the middle
-    for k in range(hearts.shape[0]):
-        widest = max(widest, abs(hearts[k, 0]) + max(hearts[k, 3], hearts[k, 5]) + 30.0)
+    near_hearts = np.empty((hearts.shape[0], 3), dtype=np.int64)
+    near_extras = np.empty((extras.shape[0], 3), dtype=np.int64)
     for r in range(height):
+        num_hearts = _at_row(beams, r, hearts, near_hearts)
+        num_extras = _at_row(beams, r, extras, near_extras)
         for c in range(width):
             x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
-            z = z0 - 12.0 * kz
+            z = z0 + TABLE_Y * kz
             place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
             low = int(place)
             part = place - low
-            for k in range(table.shape[1]):
+            for k in range(3):
                 t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             # the body
             x = x0 + kx * t[2]
@@ -196,7 +196,10 @@ def soft_tissue(
             if share < 1.0:
                 thick = 2 * t[1] * profile(rims, 0, share)
             added = 0.0
-            for k in range(extras.shape[0]):
+            for i in range(num_extras):
+                k = near_extras[i, 0]
+                if c < near_extras[i, 1] or c > near_extras[i, 2]:
+                    continue
                 near, far, least = ball(x0, kx, z0, kz, extras, k, 1.1)
                 if far > near:
                     if extras[k, 8] < 0.0:
@@ -206,9 +209,11 @@ def soft_tissue(
             total = thick + added
             if total <= 0.0:
                 continue
-            coarse = sample(tile, x0 * 0.6 + knobs[1], z0 * 0.6 + knobs[0])
-            integral = MU_SOFT * total * (1.0 + 0.018 * coarse)
+            streaks = sample(tile, x0 * 1.7 + knobs[0], z0 * 1.1 + knobs[1])
+            integral = MU_SOFT * total * (1.0 + 0.014 * streaks)
             # the chest cavity of one side
+            for k in range(3, table.shape[1]):
+                t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             middle = t[7]
             x = x0 + kx * t[6] - middle
             side = 0 if x < 0.0 else 1
@@ -232,7 +237,7 @@ def soft_tissue(
                     xm = x0 + kx * t[11] - middle - 0.5 * (t[9] - t[8])
                     share = (xm / span) ** 2
                     if share < 1.0:
-                        half = t[10] * np.sqrt((1.0 - share) * np.sqrt(1.0 - share))
+                        half = t[10] * (1.0 - share)
                         cuts[count, 0], cuts[count, 1] = t[11] - half, t[11] + half
                         count += 1
                     xm = x0 + kx * AORTA_Y - t[12]
@@ -245,14 +250,21 @@ def soft_tissue(
                         half = 22.0 * (1.0 - (xm / t[15]) ** 2)
                         cuts[count, 0], cuts[count, 1] = SPINE_Y - 1.3 * half, SPINE_Y + half
                         count += 1
-                    near_heart = hearts.shape[0] if x < widest else 0
-                    for k in range(near_heart):
-                        a, b, _ = ball(x0, kx, z0, kz, hearts, k, 1.1)
-                        if b > a:
-                            cuts[count, 0], cuts[count, 1] = a, b
+                    for i in range(num_hearts):
+                        if c < near_hearts[i, 1] or c > near_hearts[i, 2]:
+                            continue
+                        a, b, least = ball(x0, kx, z0, kz, hearts, near_hearts[i, 0], 1.1)
+                        if b > a:  # a beating heart has a soft edge
+                            inset = 0.5 * (b - a) * (1.0 - np.sqrt(np.sqrt(1.0 - least)))
+                            cuts[count, 0], cuts[count, 1] = a + inset, b - inset
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
-                    free *= min(1.0, x / 14.0)  # the lungs thin out where they meet
+                    free *= min(1.0, (x + 3.0) / 36.0)  # the lungs thin out where they meet
+                    level = knobs[13 + side]
+                    if level > -1e8:  # fluid stands, and climbs the walls in a meniscus
+                        rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
+                        above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
+                        free *= above * above * (3.0 - 2.0 * above)
                     lung = free
                     full = max(last - first, 1.0)
                     line = 0.0
@@ -260,14 +272,7 @@ def soft_tissue(
                         w2, d2 = inner_w - air, inner_d - air
                         lung = 0.0
                         if w2 > 0.5 and d2 > 0.5:
-                            slope = (
-                                table[low + 1, 3 + side]
-                                - table[low + 1, 16 + side]
-                                - table[low + 1, 18 + side]
-                                - table[low, 3 + side]
-                                + table[low, 16 + side]
-                                + table[low, 18 + side]
-                            )
+                            slope = _lung_half(table, low + 1, side) - _lung_half(table, low, side)
                             inward = (w2 - x) / np.sqrt(1.0 + slope * slope)
                             width_of = max(0.8, half_pixel)
                             fade = min(1.0, air / 4.0)
@@ -278,15 +283,16 @@ def soft_tissue(
                                 cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
                                 lung *= cover
                     # what the lung holds
-                    noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
-                    fine = sample(tile, 3.1 * x0 + knobs[1], 3.1 * z0 + knobs[0])
-                    grain = 1.0 + knobs[11] * (0.1 * noise + 0.16 * fine)
+                    fine = sample(tile, 2.7 * x0 + knobs[1], 2.7 * z0 + knobs[0])
+                    dust = sample(tile, 7.0 * z0 + knobs[0], 7.0 * x0 + knobs[1])
+                    grain = 1.0 + knobs[11] * (0.07 * fine + 0.11 * dust)
                     mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
                     haze = knobs[4 + side]
                     if haze > 0.0:
                         hx = (x0 - knobs[6 + 2 * side]) / 62.0
                         hz = (z0 + 12.0 - knobs[7 + 2 * side]) / 78.0
                         spread = 0.25 + np.exp(-hx * hx - hz * hz)
+                        noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
                         patch = max(0.2, 1.0 + 0.2 * noise + 0.12 * fine)
                         mu += haze * 0.0062 * spread * patch
                     if air > 0.3 and lung > 0.0:
@@ -304,10 +310,8 @@ def soft_tissue(
                             continue
                         zm = z0 + kz * lesions[k, 1]
                         xm = x0 + kx * lesions[k, 1]
-                        px, pz = (
-                            xm - lesions[k, 0] + lesions[k, 11],
-                            zm - lesions[k, 2] + lesions[k, 12],
-                        )
+                        px = xm - lesions[k, 0] + lesions[k, 11]
+                        pz = zm - lesions[k, 2] + lesions[k, 12]
                         edge = sample(tile, px, pz) + 0.3 * sample(tile, 3.3 * px, 3.3 * pz)
                         distance = np.sqrt(max(0.0, least)) + lesions[k, 9] * edge
                         if distance >= 1.0:
@@ -326,8 +330,8 @@ def soft_tissue(
                     out[1, r, c] = min(1.0, lung / 75.0) * alive
                     out[2, r, c] = solid
             for k in range(gases.shape[0]):
-                near, far, _ = ball(x0, kx, z0, kz, gases, k, 1.1)
+                near, far, least = ball(x0, kx, z0, kz, gases, k, 1.1)
                 if far > near:
-                    integral -= gases[k, 8] * (far - near)
+                    integral -= gases[k, 8] * (far - near) * np.sqrt(1.0 - least)
             out[0, r, c] = max(0.0, integral)
     return out

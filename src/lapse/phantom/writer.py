@@ -2,11 +2,14 @@
 
     OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports, DICOMs
     OUT/chest-imagenome   scene_graph.zip, splits, gold  OUT/medical-diff-vqa questions
+    OUT/ms-cxr-t          progressions of test patients
+    OUT/phantom           the truth behind them (lapse.phantom.truth); no loader reads it
     OUT/SIMULATED.txt     what this is; written last, so it marks a complete tree
 
-Patients are independent, so they are spread over processes and the tables are written by one, in
-the order of patients; time stamps inside gzip and zip are fixed. The bytes depend on the seed and
-the options, not on the number of processes. Memory stays constant in the number of patients.
+Patients are independent, so they are spread over processes, block by block (lapse.phantom.blocks);
+the tables are merged from the blocks by one process, in the order of patients. Time stamps inside
+gzip and zip are fixed. The bytes depend on the seed and the options, not on the number of
+processes nor on how often the run was cut. Memory stays constant in the number of patients.
 """
 
 from __future__ import annotations
@@ -15,30 +18,24 @@ import csv
 import gzip
 import io
 import json
-import multiprocessing
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from lapse import __version__
 from lapse.grammar import QUESTION_CHANGED, UNCHANGED
+from lapse.phantom.blocks import drop_blocks, make_blocks, open_blocks, read_blocks
 from lapse.phantom.gold import GoldWriter
-from lapse.phantom.identity import PARTS, partition
-from lapse.phantom.patient_files import (
-    LABELS,
-    SPLIT_FILE,
-    PatientFiles,
-    Row,
-    SimulateConfig,
-    write_patient,
-)
+from lapse.phantom.identity import PARTS
+from lapse.phantom.ms_cxr_t import ProgressionWriter
+from lapse.phantom.options import SimulateConfig
+from lapse.phantom.patient_files import LABELS, SPLIT_FILE, PatientFiles, Row
+from lapse.phantom.roles import draw_roles
+from lapse.phantom.truth import FOLDER, PAIR_COLUMNS, PAIRS, STATES
 
 __all__ = ["SimulateConfig", "SimulateReport", "simulate"]
 
@@ -69,6 +66,7 @@ OVERVIEW = (
     "study_date",
     "study_order",
 )
+MARK = "SIMULATED.txt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time stamp that a zip can hold
 
 
@@ -131,56 +129,31 @@ def simulate(
 ) -> SimulateReport:
     """Write the trees of `config.patients` simulated patients below `out`.
 
+    A run that was cut goes on where it stopped when it is started again with the same options;
+    patients whose block was finished are not drawn again.
+
     Args:
-        out: a folder that is empty or does not exist yet.
+        out: a folder that is empty, does not exist yet, or holds such a run.
         config: what to simulate.
-        progress: called with (patients done, patients in all) after each patient.
+        progress: called with (patients done, patients in all) after each block.
 
     Raises:
-        ValueError: `out` holds something already, or is a file.
+        ValueError: `out` holds something else already, or a run with other options; or it is a
+            file.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty: name a new folder, or delete this one first")
-    parts = partition(config.seed, config.patients)
-    out.mkdir(parents=True, exist_ok=True)
+    roles = draw_roles(config)
+    open_blocks(out, config)
+    make_blocks(out, config, roles, progress)
     report = SimulateReport(out)
     with ExitStack() as stack:
         tables = _Tables(out, stack)
-        for files in _patients(out, config, parts, stack):
+        for files in read_blocks(out, config):
             tables.write(files)
             report.add(files)
-            if progress is not None:
-                progress(report.num_patients, config.patients)
         tables.finish()
-    (out / "SIMULATED.txt").write_text(_notice(config), encoding="utf-8", newline="\n")
+    (out / MARK).write_text(_notice(config), encoding="utf-8", newline="\n")
+    drop_blocks(out)
     return report
-
-
-def _patients(
-    out: Path, config: SimulateConfig, parts: tuple[str, ...], stack: ExitStack
-) -> Iterator[PatientFiles]:
-    """Every patient's files, in order of patients, from this process or from several."""
-    work: Iterable[tuple[int, str]] = enumerate(parts)
-    one = partial(_write, out, config)
-    if config.processes == 1:
-        yield from map(one, work)
-        return
-    # An executor, not a multiprocessing.Pool: a worker that cannot start ends the run with an
-    # error, where a Pool would start it again for ever.
-    context = multiprocessing.get_context("spawn")
-    workers = min(config.processes, config.patients)
-    pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
-    try:
-        yield from pool.map(one, work, chunksize=2)
-    except BrokenProcessPool:
-        raise ValueError(
-            "a simulating process ended early: out of memory, or simulate was called outside "
-            'an `if __name__ == "__main__":` block; use processes=1'
-        ) from None
-
-
-def _write(out: Path, config: SimulateConfig, item: tuple[int, str]) -> PatientFiles:
-    return write_patient(out, config, *item)
 
 
 class _Writer(Protocol):
@@ -196,7 +169,7 @@ class _Tables:
         self._stack = stack
         jpg, vqa = out / "mimic-cxr-jpg", out / "medical-diff-vqa"
         silver = out / "chest-imagenome" / "silver_dataset"
-        for folder in (jpg, out / "mimic-cxr", vqa, silver / "splits"):
+        for folder in (jpg, out / "mimic-cxr", vqa, silver / "splits", out / FOLDER):
             folder.mkdir(parents=True, exist_ok=True)
         labels = ("subject_id", "study_id", *LABELS)
         name = "mimic-cxr-2.0.0"
@@ -219,6 +192,9 @@ class _Tables:
             zipfile.ZipFile(silver / "scene_graph.zip", "w", zipfile.ZIP_DEFLATED)
         )
         self._gold = GoldWriter(out / "chest-imagenome" / "gold_dataset", stack)
+        self._progressions = ProgressionWriter(out, stack)
+        self._states = self._text(out / FOLDER / STATES)
+        self._pairs = self._table(out / FOLDER / PAIRS, PAIR_COLUMNS)
 
     def write(self, files: PatientFiles) -> None:
         """Append one patient to every shared file."""
@@ -231,6 +207,7 @@ class _Tables:
             self._num_imagenome[files.part] += 1
         _rows(self._questions, files.questions)
         _rows(self._overview, files.overview)
+        self._progressions.write(files.progressions)
         for item in files.diseases:
             self._diseases.write(f"{self._separator}\n{json.dumps(item)}")
             self._separator = ","
@@ -239,13 +216,16 @@ class _Tables:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # the same bytes on every operating system
             entry.external_attr = 0o644 << 16
-            self._graphs.writestr(entry, json.dumps(graph))
+            self._graphs.writestr(entry, graph)
         if files.part == "test":
             sizes = {row[METADATA.index("dicom_id")]: row for row in files.metadata}
             rows, columns = METADATA.index("Rows"), METADATA.index("Columns")
             for dicom, graph in files.graphs:
                 row = sizes[dicom]
-                self._gold.write(graph, int(row[rows]), int(row[columns]))
+                self._gold.write(json.loads(graph), int(row[rows]), int(row[columns]))
+        for state in files.states:
+            self._states.write(f"{json.dumps(state)}\n")
+        _rows(self._pairs, files.pairs)
 
     def finish(self) -> None:
         """Close the JSON list; the files themselves are closed by the stack."""

@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from lapse.batch import Batch, normalise
 from lapse.config import DecodeConfig, PrefixLMConfig
 from lapse.models.adapter import Adapter
-from lapse.models.beam import beam_search, end_where
-from lapse.models.encoder import VisionEncoder
+from lapse.models.any_encoder import build_encoder
+from lapse.models.beam import beam_hypotheses, end_where
 from lapse.models.gpt2_weights import load_gpt2
 from lapse.models.language_model import GPT2, PrefixCache, stretched
 from lapse.models.token_loss import token_losses
 from lapse.text import Tokenizer
+from lapse.types import Candidate
 
 SLOTS = {"both": (0, 1), "reference": (0,), "main": (1,), "none": ()}
 INTERPOLATED_TEXT = 256  # text positions behind the visual ones when one table is stretched
@@ -51,7 +52,7 @@ class PrefixLM(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.encoder = VisionEncoder(config.encoder)
+        self.encoder = build_encoder(config.encoder)
         side = config.encoder.image_size // config.encoder.patch_size
         if side % config.pool:
             raise ValueError(
@@ -125,7 +126,23 @@ class PrefixLM(nn.Module):
         return found
 
     def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
-        """Answer each row's question by beam search; images and prompts are read once.
+        """Answer each row's question by beam search: the first of `candidates`, text only."""
+        return [found[0].text for found in self.candidates(batch, config)]
+
+    @torch.no_grad()
+    def log_probability(self, batch: Batch) -> Tensor:
+        """How likely each row's answer is after its prompt, end token included: [B], in nats."""
+        table = self.language_model.tokens
+        rows = table.rows(batch.tokens)
+        visual = self._visual(batch)
+        hidden = self.language_model(self._join(visual, table.embed(rows)))  # [B, M + T, D]
+        row, position = self._targets(batch).nonzero(as_tuple=True)
+        logits = table.logits(hidden[row, position - 1 + visual.shape[1]]).float()
+        each = F.cross_entropy(logits, rows[row, position], reduction="none")
+        return torch.zeros(len(batch), device=each.device).index_add(0, row, -each)
+
+    def candidates(self, batch: Batch, config: DecodeConfig) -> list[list[Candidate]]:
+        """What beam search found for each row, best first; images and prompts are read once.
 
         An answer ends where the text positions do, whatever its neighbours need.
         """
@@ -144,8 +161,16 @@ class PrefixLM(nn.Module):
             )
         end = int(table.rows(torch.tensor([self.tokenizer.end], device=rows.device)))
         writer = _Writer(self, cache, batch.prompt_lengths, visual.shape[1], end)
-        written = beam_search(writer.step, table.logits(last).float(), config, end)
-        return [self.tokenizer.decode(table.ids(found)) for found in written]
+        written = beam_hypotheses(writer.step, table.logits(last).float(), config, end)
+        return [
+            [
+                Candidate(
+                    self.tokenizer.decode(table.ids(one.tokens)), one.log_probability, one.length
+                )
+                for one in found
+            ]
+            for found in written
+        ]
 
     def text_positions(self, positions: Tensor, num_visual: int) -> Tensor:
         """Position embeddings of text tokens: 0-based places in the text -> [..., D]."""

@@ -1,0 +1,110 @@
+"""Regional contrastive pretraining: a region and its phrase find each other (paper 4.2.1).
+
+Legend: U images  B rows  N visual tokens  P bins along a side  E width of the common space
+
+    image  --encoder--> grid of tokens --RoIAlign on the box--> [B, P * P, E]
+                                              --attention pool--> [B, E] --+
+                                                                           +--> sigmoid loss
+    phrases of the region --text encoder--> its end token ------> [B, E] --+
+
+Rows are GCAP samples: their answer is what the report says of a box. Many regions of many images
+are described by the same words ("There is no edema."); such a pair is no negative, it is left
+out. The image is encoded once for all of its regions.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lapse.batch import Batch, normalise, text_keys
+from lapse.config import DecodeConfig
+from lapse.models.any_encoder import build_encoder
+from lapse.models.method_options import RegionalContrastiveConfig
+from lapse.models.pooling import AttentionPool
+from lapse.models.roi_align import roi_align
+from lapse.models.sigmoid_loss import SigmoidLoss
+from lapse.models.text_encoder import TextEncoder
+from lapse.models.texts import answers_of
+from lapse.text import Tokenizer
+
+
+class RegionalContrastive(nn.Module):
+    """Encoder, RoIAlign with an attention pool, text encoder, learned temperature and bias.
+
+    Args:
+        config: sizes of the parts.
+        tokenizer: decides which tokens have a row.
+    """
+
+    config_class = RegionalContrastiveConfig
+
+    def __init__(self, config: RegionalContrastiveConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.config = config
+        sizes = config.encoder
+        self.side = sizes.image_size // sizes.patch_size
+        self.encoder = build_encoder(sizes)
+        self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
+        self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
+        self.contrast = SigmoidLoss(
+            config.temperature,
+            config.bias,
+            ignores_identical=config.identical_texts == "ignored",
+        )
+
+    def weight(self, batch: Batch) -> float:
+        """What the mean loss is over: the number of regions."""
+        return float(len(batch))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean sigmoid loss per region."""
+        keys = text_keys(batch).to(batch.tokens.device)
+        return {"loss": self.contrast(self.image_vectors(batch), self.text_vectors(batch), keys)}
+
+    def image_vectors(self, batch: Batch) -> Tensor:
+        """The region of each row in the common space, length one: [B, E].
+
+        Raises:
+            ValueError: a row has no box.
+        """
+        missing = [sample.id for sample in batch.samples if sample.box is None]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} rows have no box, the first is {missing[0]}: regional contrast "
+                "reads regions (data.tasks=[gcap])"
+            )
+        corners = [
+            (box.x_min, box.y_min, box.x_max, box.y_max)
+            for sample in batch.samples
+            if (box := sample.box) is not None
+        ]
+        tokens = self.encoder(normalise(batch.images, self.config.encoder.channels))
+        regions = roi_align(
+            tokens,
+            torch.tensor(corners, device=tokens.device),
+            batch.image_index[:, 0],
+            self.side,
+            bins=self.config.roi_side,
+            samples=self.config.roi_samples,
+        )
+        return F.normalize(self.pool(regions).float(), dim=-1)
+
+    def text_vectors(self, batch: Batch) -> Tensor:
+        """The answer text of each row in the common space, length one: [B, E]."""
+        texts = answers_of(batch.tokens, batch.lengths, batch.prompt_lengths)
+        found = self.text(self.text.tokens.rows(texts.tokens), texts.lengths)
+        return F.normalize(found.float(), dim=-1)
+
+    @torch.no_grad()
+    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+        """A model without a decoder.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"regional_contrastive writes no text ({len(batch)} answers of at most "
+            f"{config.max_tokens} tokens were asked): use its encoder in stage 2 (init_encoder)"
+        )

@@ -1,0 +1,245 @@
+"""Consistency: do answers to questions that belong together agree? No truth is needed for it.
+
+    swap law        invert(answer(a, b)) = answer(b, a)
+    identity        answer(a, a) = "nothing has changed."
+    acquisition     answer(a, b) = answer(a, b taken again)
+    shuffled, blank the reference is replaced: how often the answer stays, what the score loses
+
+A system that always says "nothing has changed" keeps the first three, so each rate stands beside
+its value over the pairs where a change was named. Whoever answers the samples of `lapse.probes`
+can be measured, with images of any origin: only ids and texts are read. The probe of a sample
+is written behind its id: "diff_vqa/123/456/7#swap".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.grammar import Change, Parsed, invert, parse
+from lapse.types import Prediction, Score, nearest
+
+PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
+RESAMPLES = 1000
+MARK = "#"  # between the id of a sample and the name of its probe
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A plain prediction and what the same system said under a probe."""
+
+    plain: Prediction
+    probe: Prediction
+
+
+def split_id(name: str) -> tuple[str, str]:
+    """The plain id and the probe of an id, "" for a plain one.
+
+    >>> split_id("diff_vqa/1/2/3#swap")
+    ('diff_vqa/1/2/3', 'swap')
+    """
+    plain, mark, probe = name.rpartition(MARK)
+    return (plain, probe) if mark and probe in PROBES else (name, "")
+
+
+def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
+    """Probe -> its predictions, in the order of `PROBES`; one file may hold several probes.
+
+    Raises:
+        ValueError: an id that names no probe.
+    """
+    found: dict[str, list[Prediction]] = {}
+    for item in predictions:
+        _, probe = split_id(item.id)
+        if not probe:
+            known = nearest(item.id.rpartition(MARK)[2], PROBES)
+            raise ValueError(f"id {item.id!r} names no probe ('{MARK}swap' at its end); {known}")
+        found.setdefault(probe, []).append(item)
+    return {probe: found[probe] for probe in PROBES if probe in found}
+
+
+def twins(plain: Sequence[Prediction], probe: Sequence[Prediction]) -> list[Twin]:
+    """Pairs of a plain prediction and its probe, in the order of the plain ones.
+
+    Raises:
+        ValueError: a probe whose plain answer is not there, or that answers a sample twice.
+    """
+    known = {item.id: item for item in plain}
+    asked = {split_id(item.id)[0]: item for item in probe}
+    if len(asked) < len(probe):
+        raise ValueError(f"{len(probe) - len(asked)} probe answers are about a sample already seen")
+    strangers = [name for name in asked if name not in known]
+    if strangers:
+        raise ValueError(
+            f"{len(strangers)} of {len(asked)} probe answers have no plain answer, the first is "
+            f"{strangers[0]!r}: predict both with the same --split, --tasks and --limit"
+        )
+    return [Twin(known[name], asked[name]) for name in known if name in asked]
+
+
+def consistency(
+    plain: Sequence[Prediction], probes: Iterable[Prediction], *, seed: int = 0
+) -> dict[str, Score]:
+    """The rates of every probe that was answered, with 95% intervals by patient.
+
+    Args:
+        plain: predictions on the samples themselves.
+        probes: predictions of one or several probes, told apart by their ids.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: an id without a probe, or a probe without its plain answer.
+    """
+    found: dict[str, Score] = {}
+    for probe, rows in group_probes(probes).items():
+        pairs = twins(plain, rows)
+        patients = [pair.plain.patient for pair in pairs]
+        told = {"n": str(len(pairs)), "of": str(len(plain))}
+        for name, each in _RATES[probe](pairs).items():
+            # A twin that does not count adds nothing to the sum, nor to the number of twins.
+            sums = [(0.0, 0.0) if value is None else (value, 1.0) for value in each]
+            if not sum(count for _, count in sums):
+                continue
+            kept = tuple(value for value in each if value is not None)
+            details = {**told, "n": str(len(kept)), "aggregate": "mean"}
+            score = _score(name, np.array(sums), patients, _ratio, seed)
+            found[name] = replace(score, per_sample=kept, details=score.details | details)
+        for name, counts, value in _pooled(probe, pairs):
+            score = _score(name, counts, patients, value, seed)
+            found[name] = replace(score, details=score.details | told)
+    return found
+
+
+Columns: TypeAlias = NDArray[np.float64]
+
+
+def _score(
+    name: str,
+    rows: Columns,
+    patients: Sequence[str],
+    value: Callable[[Columns], Columns],
+    seed: int,
+) -> Score:
+    """A function of column sums [..., k], with its interval where two patients are known.
+
+    Args:
+        name: of the score.
+        rows: [n, k], one a twin.
+        patients: [n].
+        value: sums of rows [..., k] -> the score [...].
+        seed: of the resampling.
+    """
+    point = float(value(rows.sum(axis=0)))
+    numbers = {patient: place for place, patient in enumerate(dict.fromkeys(patients))}
+    if "" in numbers or len(numbers) < 2:
+        return Score(name, point)
+    sums = np.zeros((len(numbers), rows.shape[1]))
+    np.add.at(sums, [numbers[patient] for patient in patients], rows)
+    generator = np.random.default_rng(seed)
+    shares = np.full(len(numbers), 1 / len(numbers))
+    times = generator.multinomial(len(numbers), shares, size=RESAMPLES)  # [resamples, patients]
+    low, high = np.nanquantile(value(times @ sums), [0.025, 0.975])
+    details = {"interval": f"95%, {RESAMPLES} resamples by patient"}
+    return Score(name, point, float(low), float(high), details=details)
+
+
+def _ratio(sums: Columns) -> Columns:
+    """First column over second; 0 / 0 is not a number."""
+    with np.errstate(invalid="ignore"):
+        share: Columns = sums[..., 0] / sums[..., 1]
+    return share
+
+
+Rates = Mapping[str, Sequence[float | None]]  # name -> one value a twin, None: does not count
+
+
+def _swap(pairs: Sequence[Twin]) -> Rates:
+    law, spoken = [], []
+    for one, two in _parsed(pairs):
+        law.append(float(_agree(one, two, invert)))
+        spoken.append(law[-1] if one.changes or two.changes else None)
+    return {"swap law": law, "swap law, change named": spoken}
+
+
+def _identity(pairs: Sequence[Twin]) -> Rates:
+    rows = [parse(pair.probe.prediction) for pair in pairs]
+    return {"identity": [float(_says_nothing(two)) for two in rows]}
+
+
+def _acquisition(pairs: Sequence[Twin]) -> Rates:
+    same, spoken = [], []
+    for one, two in _parsed(pairs):
+        same.append(float(_agree(one, two, frozenset)))
+        spoken.append(same[-1] if one.changes or two.changes else None)
+    return {"acquisition": same, "acquisition, change named": spoken}
+
+
+def _replaced(name: str) -> Callable[[Sequence[Twin]], Rates]:
+    def rates(pairs: Sequence[Twin]) -> Rates:
+        same = [float(_agree(one, two, frozenset)) for one, two in _parsed(pairs)]
+        lost = [
+            float(_is_right(pair.plain)) - float(_is_right(pair.probe, of=pair.plain))
+            for pair in pairs
+        ]
+        return {f"{name}: same answer": same, f"{name}: exact match lost": lost}
+
+    return rates
+
+
+_RATES: dict[str, Callable[[Sequence[Twin]], Rates]] = {
+    "swap": _swap,
+    "identity": _identity,
+    "acquisition": _acquisition,
+    "shuffled": _replaced("shuffled reference"),
+    "blank": _replaced("blank reference"),
+}
+
+
+def _pooled(
+    probe: str, pairs: Sequence[Twin]
+) -> Iterator[tuple[str, Columns, Callable[[Columns], Columns]]]:
+    """What is pooled over all clauses of all answers: name, counts of each twin, the score."""
+    rows = _parsed(pairs)
+    said, again = [one.changes for one, _ in rows], [two.changes for _, two in rows]
+    if probe == "swap":
+        kept = [(len(one & invert(two)), len(one)) for one, two in zip(said, again, strict=True)]
+        if any(said):
+            yield "swap law, clauses", np.array(kept, np.float64), _ratio
+    if probe == "acquisition" and any((*said, *again)):
+        yield "acquisition F1", _overlap(said, again), _ratio
+    if probe in {"shuffled", "blank"}:
+        true = [parse(pair.plain.references[0]).changes for pair in pairs]
+        counts = np.concatenate([_overlap(said, true), _overlap(again, true)], axis=1)
+
+        def lost(sums: Columns) -> Columns:
+            return np.nan_to_num(_ratio(sums[..., :2])) - np.nan_to_num(_ratio(sums[..., 2:]))
+
+        yield f"{probe} reference: change F1 lost", counts, lost
+
+
+def _overlap(said: Sequence[frozenset[Change]], true: Sequence[frozenset[Change]]) -> Columns:
+    """[n, 2] twice the shared changes, and the changes of both: their ratio is F1."""
+    rows = [(2 * len(one & two), len(one) + len(two)) for one, two in zip(said, true, strict=True)]
+    return np.array(rows, dtype=np.float64)
+
+
+def _parsed(pairs: Sequence[Twin]) -> list[tuple[Parsed, Parsed]]:
+    return [(parse(pair.plain.prediction), parse(pair.probe.prediction)) for pair in pairs]
+
+
+def _agree(one: Parsed, two: Parsed, law: Callable[[Iterable[Change]], frozenset[Change]]) -> bool:
+    """Whether both were understood and the second says what the law makes of the first."""
+    understood = one.is_parsed and two.is_parsed
+    return understood and (law(one.changes), one.is_unchanged) == (two.changes, two.is_unchanged)
+
+
+def _says_nothing(said: Parsed) -> bool:
+    return said.is_parsed and said.is_unchanged and not said.changes
+
+
+def _is_right(item: Prediction, of: Prediction | None = None) -> bool:
+    return _agree(parse(item.prediction), parse((of or item).references[0]), frozenset)

@@ -1,0 +1,184 @@
+"""The sigmoid loss of SigLIP (Zhai et al., 2023, equation 1, algorithm 1), in tiles over ranks.
+
+Legend: b pairs of this rank  B pairs of all ranks  E width of the common space
+
+    loss = 1/B sum over i, j of log(1 + exp(-z_ij (t x_i . y_j + c)))    z_ij = 1 if i = j else -1
+
+Every pair stands for itself, so the B x B table is never built (section 3.3 there). The texts
+travel around the ring of ranks together with their gradients; each rank adds the tiles of its
+own images and lets them go. After as many hops as there are ranks each block is home again:
+
+    rank 0: images 0 x texts 0 | x texts 1 | x texts 2      memory: one tile of at most
+    rank 1: images 1 x texts 1 | x texts 2 | x texts 0      TILE x TILE numbers, and b x E
+    rank 2: images 2 x texts 2 | x texts 0 | x texts 1
+
+Gradients are computed with the loss, tile by tile, so that the backward pass needs neither the
+tiles nor a second trip around the ring.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TILE = 1024
+
+
+class SigmoidLoss(nn.Module):
+    """Learned temperature t (kept as its logarithm) and bias c.
+
+    Args:
+        temperature, bias: where t and c begin; 10 and -10 there, so that the many negatives
+            cost little at first.
+        ignores_identical: leave out pairs (i, j) whose texts have equal keys, but are not pairs.
+    """
+
+    def __init__(self, temperature: float, bias: float, *, ignores_identical: bool) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+        self.ignores_identical = ignores_identical
+
+    def forward(self, images: Tensor, texts: Tensor, keys: Tensor) -> Tensor:
+        """Mean loss per image of this rank, against the texts of all ranks while training.
+
+        Evaluation contrasts within the batch, so that ranks may then read unequal numbers of
+        batches.
+
+        Args:
+            images, texts: [b, E] vectors of length one; row i of both is a pair.
+            keys: [b] int64, equal where two texts are the same.
+
+        Returns:
+            a scalar. Times b, summed over ranks and divided by B it is the loss above; so are
+            the gradients.
+        """
+        learns = torch.is_grad_enabled()
+        is_shared = self.training and learns and dist.is_initialized()
+        if not self.ignores_identical:
+            keys = torch.full_like(keys, -1)
+        with torch.autocast(images.device.type, enabled=False):
+            loss: Tensor = _Tiles.apply(  # type: ignore[no-untyped-call]
+                images.float(),
+                texts.float(),
+                self.log_temperature.exp(),
+                self.bias,
+                keys,
+                _Mode(learns, is_shared, self.ignores_identical),
+            )
+        return loss
+
+
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    learns: bool
+    is_shared: bool
+    ignores_identical: bool
+
+
+@dataclass(slots=True)
+class _Block:
+    """Texts on their way around the ring: [n, E], who they are, and what they have gathered."""
+
+    texts: Tensor
+    places: Tensor
+    keys: Tensor
+    gradient: Tensor
+
+    def pass_on(self, count: int) -> _Block:
+        """Give this block to the rank before and take that of the rank behind, `count` texts."""
+        rank, size = dist.get_rank(), dist.get_world_size()
+        before, behind = (rank - 1) % size, (rank + 1) % size
+        given = (self.texts, self.places, self.keys, self.gradient)
+        taken = [part.new_empty((count, *part.shape[1:])) for part in given]
+        jobs = [dist.P2POp(dist.isend, part.contiguous(), before, tag=tag)
+                for tag, part in enumerate(given)]  # fmt: skip
+        jobs += [dist.P2POp(dist.irecv, part, behind, tag=tag) for tag, part in enumerate(taken)]
+        for job in dist.batch_isend_irecv(jobs):
+            job.wait()
+        return _Block(*taken)
+
+
+class _Tiles(torch.autograd.Function):
+    """Loss and gradients over all tiles of this rank's images."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        texts: Tensor,
+        temperature: Tensor,
+        bias: Tensor,
+        keys: Tensor,
+        mode: _Mode,
+    ) -> Tensor:
+        counts = _counts(len(images), images.device) if mode.is_shared else [len(images)]
+        rank = dist.get_rank() if mode.is_shared else 0
+        places = torch.arange(len(images), device=images.device) + sum(counts[:rank])
+        block = _Block(texts, places, keys, torch.zeros_like(texts))
+        sums = torch.zeros(3, device=images.device)  # loss, d/dt, d/dc
+        gradient = torch.zeros_like(images)
+        for hop in range(len(counts)):
+            for low in range(0, len(images), TILE):
+                mine = slice(low, low + TILE)
+                for start in range(0, len(block.texts), TILE):
+                    theirs = slice(start, start + TILE)
+                    is_pair = places[mine, None] == block.places[None, theirs]
+                    left_out = None
+                    if mode.ignores_identical:
+                        left_out = (keys[mine, None] == block.keys[None, theirs]) & ~is_pair
+                    tile = _Tile.of(images[mine], block.texts[theirs], temperature, bias)
+                    slope = tile.add(sums, is_pair, left_out)  # d loss / d logit
+                    if mode.learns:
+                        gradient[mine].addmm_(slope, block.texts[theirs])
+                        block.gradient[theirs].addmm_(slope.t(), images[mine])
+            if len(counts) > 1:
+                block = block.pass_on(counts[(rank + hop + 1) % len(counts)])
+        share = 1.0 / len(images)
+        if mode.learns:
+            scale = temperature * share
+            ctx.save_for_backward(
+                gradient.mul_(scale), block.gradient.mul_(scale), sums[1] * share, sums[2] * share
+            )
+        return sums[0] * share
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        """What `forward` found, times the gradient from above."""
+        return (*(part * outer[0] for part in ctx.saved_tensors), None, None)
+
+
+@dataclass(slots=True)
+class _Tile:
+    similarity: Tensor
+    logits: Tensor
+
+    @classmethod
+    def of(cls, images: Tensor, texts: Tensor, temperature: Tensor, bias: Tensor) -> _Tile:
+        similarity = images @ texts.t()
+        return cls(similarity, similarity * temperature + bias)
+
+    def add(self, sums: Tensor, is_pair: Tensor, left_out: Tensor | None) -> Tensor:
+        """Add this tile's loss and its derivatives in t and c; returns d loss / d logit."""
+        losses = F.softplus(torch.where(is_pair, -self.logits, self.logits))
+        slope = self.logits.sigmoid() - is_pair.float()
+        if left_out is not None:
+            losses = losses.masked_fill(left_out, 0.0)
+            slope = slope.masked_fill(left_out, 0.0)
+        sums[0] += losses.sum()
+        sums[1] += (slope * self.similarity).sum()
+        sums[2] += slope.sum()
+        return slope
+
+
+def _counts(count: int, device: torch.device) -> list[int]:
+    """How many pairs each rank has."""
+    found = [torch.zeros(1, dtype=torch.long, device=device) for _ in range(dist.get_world_size())]
+    dist.all_gather(found, torch.tensor([count], device=device))
+    return [int(part) for part in found]

@@ -1,0 +1,33 @@
+"""Pages about results, each one file without network: an overview of a run, and the evaluation
+of a predictions file with its cases."""
+
+from lapse.report.chart import Chart, Curve, ticks
+from lapse.report.evaluation import Evaluation, render_evaluation, write_evaluation
+from lapse.report.page import (
+    BoxCase,
+    Grounding,
+    Page,
+    PairCase,
+    render_page,
+    write_page,
+)
+from lapse.report.pieces import Pixels, Table
+from lapse.report.score_tables import read_scores
+
+__all__ = [
+    "BoxCase",
+    "Chart",
+    "Curve",
+    "Evaluation",
+    "Grounding",
+    "Page",
+    "PairCase",
+    "Pixels",
+    "Table",
+    "read_scores",
+    "render_evaluation",
+    "render_page",
+    "ticks",
+    "write_evaluation",
+    "write_page",
+]

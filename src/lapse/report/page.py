@@ -1,0 +1,137 @@
+"""One self-contained HTML page: what was run, what it scored, and what the answers look like.
+
+No script, no network, no outside font: curves and boxes are inline SVG, images are PNG data
+inside the page. Everything that reaches the page is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lapse.report.chart import Chart, chart_html
+from lapse.report.pieces import Pixels, Table, escape, image_html, rectangle, table_html
+from lapse.report.style import COLOURS, RESEARCH_USE, STYLE
+from lapse.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class PairCase:
+    """A test pair and what was said of it. Images are [S, S] uint8."""
+
+    reference: Pixels
+    main: Pixels
+    question: str
+    truth: str
+    answer: str
+    verdict: str
+    is_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoxCase:
+    """A region on an image: the true box, the predicted one (None: malformed), the words."""
+
+    label: str
+    truth: Box
+    predicted: Box | None
+    words: str
+    truth_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """One image [S, S] uint8 with the boxes that were asked for."""
+
+    image: Pixels
+    title: str
+    cases: tuple[BoxCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the report shows, in its order."""
+
+    title: str
+    summary: tuple[str, ...]
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pairs: tuple[PairCase, ...] = ()
+    grounding: tuple[Grounding, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_page(path: Path, page: Page) -> Path:
+    """Write the page; returns its path."""
+    path.write_text(render_page(page), encoding="utf-8")
+    return path
+
+
+def render_page(page: Page) -> str:
+    """The page as HTML text."""
+    parts = [f"<h1>{escape(page.title)}</h1>", f'<p class="safety">{RESEARCH_USE}</p>']
+    parts += [f"<p>{escape(line)}</p>" for line in page.summary]
+    if page.tables:
+        parts.append("<h2>Scores</h2>")
+        parts += [table_html(table) for table in page.tables]
+    if page.charts:
+        parts.append("<h2>Learning curves</h2>")
+        parts.append('<div class="charts">' + "".join(map(chart_html, page.charts)) + "</div>")
+    if page.pairs:
+        parts.append("<h2>Test pairs</h2>")
+        parts += [_pair(case, number) for number, case in enumerate(page.pairs, start=1)]
+    if page.grounding:
+        parts.append("<h2>Boxes and words of one test image</h2>")
+        parts += [_grounding(item) for item in page.grounding]
+    if page.provenance:
+        parts.append("<h2>Where these numbers come from</h2>")
+        rows = tuple((key, value) for key, value in page.provenance.items())
+        parts.append(table_html(Table("", ("what", "value"), rows), kind="facts"))
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(page.title)}</title><style>{STYLE}</style></head>"
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _pair(case: PairCase, number: int) -> str:
+    style = "right" if case.is_right else "wrong"
+    return (
+        f'<section class="pair"><h3>Pair {number}</h3><div class="seen"><div class="images">'
+        f"<figure>{image_html(case.reference, f'reference image of pair {number}')}"
+        "<figcaption>reference</figcaption></figure>"
+        f"<figure>{image_html(case.main, f'main image of pair {number}')}"
+        "<figcaption>main</figcaption></figure></div><dl>"
+        f"<dt>Question</dt><dd>{escape(case.question)}</dd>"
+        f"<dt>Truth</dt><dd>{escape(case.truth)}</dd>"
+        f'<dt>Answer</dt><dd class="{style}">{escape(case.answer) or "(empty)"}</dd>'
+        f"<dt>Changes</dt><dd>{escape(case.verdict)}</dd></dl></div></section>"
+    )
+
+
+def _grounding(item: Grounding) -> str:
+    overlay, rows = [], []
+    for index, case in enumerate(item.cases):
+        colour = COLOURS[index % len(COLOURS)]
+        overlay.append(rectangle(case.truth, colour, dashed=True))
+        overlap = "malformed box: a miss"
+        if case.predicted is not None:
+            overlay.append(rectangle(case.predicted, colour, dashed=False))
+            overlap = f"IoU {case.truth.iou(case.predicted):.2f}"
+        rows.append(
+            f'<li><span class="key" style="background:{colour}"></span>'
+            f"<b>{escape(case.label)}</b>, {overlap}<br>"
+            f"said: {escape(case.words) or '(nothing)'}<br>"
+            f"truth: {escape(case.truth_words)}</li>"
+        )
+    return (
+        f'<section class="pair"><h3>{escape(item.title)}</h3><div class="ground">'
+        f'<div class="overlay">{image_html(item.image, item.title)}'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none">{"".join(overlay)}</svg></div>'
+        f'<ul>{"".join(rows)}</ul></div><p class="note">Dashed: the annotation. Solid: the '
+        "model's box for that region name (CAREF). The words are what it says of the region.</p>"
+        "</section>"
+    )

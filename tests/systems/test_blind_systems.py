@@ -1,0 +1,85 @@
+"""Blind rows as a system: what they say comes from training answers, and from nothing seen."""
+
+import pytest
+import torch
+
+from lapse.answer import answer_pair
+from lapse.baselines import CONSTANT, blind_rows
+from lapse.batch import collate, encode_sample
+from lapse.config import load_config
+from lapse.counted import counted_index
+from lapse.data.store import open_store
+from lapse.models.system_options import BlindConfig
+from lapse.predict import predict
+from lapse.runs import open_run
+from lapse.systems.blind import Remembered
+from lapse.text import Tokenizer, trimmed_ids
+from lapse.train import train
+from lapse.types import Sample
+from tiny_store import write
+
+WORDS = ["edema", "hernia", "fracture"]
+TOKENIZER = Tokenizer(trimmed_ids([f"what changed? {word}." for word in WORDS]))
+
+
+def batch(words, number=0):
+    rows = [
+        Sample(f"diff_vqa/{number + i}", "diff_vqa", ("a",), "p", "what changed?", "", f" {word}.")
+        for i, word in enumerate(words)
+    ]
+    texts = [encode_sample(row, TOKENIZER, 32) for row in rows]
+    return collate(rows, texts, {"a": torch.zeros(4, 4, dtype=torch.uint8)})
+
+
+def test_it_remembers_training_answers_only():
+    system = Remembered(BlindConfig(says="constant"), TOKENIZER)
+    with pytest.raises(ValueError, match="has seen no training answer"):
+        system.answer(batch(["edema"]), None)
+    system.eval().loss(batch(["hernia"]))
+    assert system.remembered() == []
+    system.train().loss(batch(["edema", "fracture", "edema"]))
+    assert system.remembered() == ["edema.", "fracture.", "edema."]
+    assert system.answer(batch(["hernia", "hernia"]), None) == ["edema."] * 2
+
+
+def test_a_random_answer_belongs_to_its_sample():
+    system = Remembered(BlindConfig(says="random"), TOKENIZER)
+    system.loss(batch(["edema", "fracture", "edema", "hernia"]))
+    said = system.answer(batch(["edema"] * 40), None)
+    assert said == system.answer(batch(["hernia"] * 40), None)
+    assert set(said) == {"edema.", "fracture.", "hernia."}
+    assert said[3:5] == system.answer(batch(["edema"] * 2, number=3), None)
+
+
+def test_beyond_its_memory_it_keeps_a_fair_sample():
+    system = Remembered(BlindConfig(says="random", remembers=200), TOKENIZER)
+    for index in range(60):
+        system.loss(batch([WORDS[0] if index < 30 else WORDS[1]] * 20))
+    assert int(system.seen) == 1200
+    early = system.remembered().count("edema.")
+    assert len(system.remembered()) == 200 and 70 < early < 130
+    assert counted_index(1200, "reservoir", 1199) < 1200
+
+
+def test_the_loss_is_the_entropy_of_the_tokens():
+    system = Remembered(BlindConfig(says="constant"), TOKENIZER)
+    found = batch(["edema", "hernia"])
+    logits = system.frequencies.weight[:, 0].log_softmax(0)
+    plain, count = 0.0, 0
+    for row in range(2):
+        for place in range(int(found.prompt_lengths[row]), int(found.lengths[row])):
+            plain -= logits[system.frequencies.rows(found.tokens[row, place])].item()
+            count += 1
+    assert system.weight(found) == count
+    assert system.loss(found)["loss"].item() == pytest.approx(plain / count, rel=1e-5)
+
+
+def test_the_trained_constant_is_the_constant_of_the_blind_rows(tmp_path):
+    data = write(tmp_path / "store")
+    config = load_config("diffvqa-constant", ["loop.batch_size=4", "loop.validate_every=100"])
+    train(config, data, tmp_path / "run")
+    said = list(predict(tmp_path / "run", data, "test"))
+    rows = blind_rows(open_store(data), said)
+    assert [item.prediction for item in said] == [item.prediction for item in rows[CONSTANT]]
+    with pytest.raises(ValueError, match="'blind', which reads no image"):
+        answer_pair(open_run(tmp_path / "run"), tmp_path / "a.png", tmp_path / "b.png")
