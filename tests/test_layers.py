@@ -22,16 +22,17 @@ LAYERS = (
         "score_tables",
     ),
     ("loader", "optim", "checkpoint", "world"),
-    ("runs",),
+    ("runs", "parallel", "features"),
     ("watch", "certainty", "begin"),
-    ("train", "predict", "evaluate", "tables", "report", "bench"),
-    ("answer", "harness", "web", "terminal"),
+    ("train", "predict", "evaluate", "tables", "report"),
+    ("answer", "harness", "web", "terminal", "bench"),
     ("pretrained", "demo"),
     ("commands",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SIBLINGS = {
+    "bench",
     "images",
     "phantom",
     "data",

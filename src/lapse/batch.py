@@ -15,8 +15,9 @@ hidden state of t - 1, a parallel row (all targets replaced by the mask token) f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,7 @@ class Batch:
         loss_mask: [B, T] bool.
         parallel: [B] bool, rows to be predicted all at once (captions only).
         samples: the B samples.
+        features: [U, N, D] the frozen encoder's tokens of `images`, where they were cached.
     """
 
     images: Tensor
@@ -54,13 +56,15 @@ class Batch:
     loss_mask: Tensor
     parallel: Tensor
     samples: tuple[Sample, ...]
+    features: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in self.__dataclass_fields__
-            if name != "samples"
+        tensors = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in tensors.items()
+            if isinstance(value, Tensor)
         }
         return replace(self, **moved)
 
@@ -125,7 +129,7 @@ def collate(
     counts = {len(sample.images) for sample in samples}
     if len(counts) > 1:
         raise ValueError(f"one batch joins samples of {sorted(counts)} images: group them first")
-    keys = list(dict.fromkeys(key for sample in samples for key in sample.images))
+    keys = image_keys(samples)
     rows = {key: row for row, key in enumerate(keys)}
     width = max(len(text.ids) for text in texts)
     tokens = torch.full((len(samples), width), PAD, dtype=torch.long)
@@ -145,6 +149,16 @@ def collate(
         parallel=torch.tensor(list(parallel) or [False] * len(samples)),
         samples=tuple(samples),
     )
+
+
+def image_keys(samples: Sequence[Sample]) -> list[str]:
+    """The images that samples speak about, each once, in the order of `Batch.images`."""
+    return list(dict.fromkeys(key for sample in samples for key in sample.images))
+
+
+def with_features(batch: Batch, read: Callable[[str], Tensor]) -> Batch:
+    """The batch with the cached tokens [N, D] of each of its images."""
+    return replace(batch, features=torch.stack([read(key) for key in image_keys(batch.samples)]))
 
 
 def text_keys(batch: Batch) -> Tensor:

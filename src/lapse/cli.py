@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from lapse import __version__
 from lapse.commands.answer import answer
+from lapse.commands.bench import bench
 from lapse.commands.calibrate import calibrate
 from lapse.commands.compare import compare
 from lapse.commands.demo import demo
@@ -47,6 +48,7 @@ for command in (
     table,
     export,
     demo,
+    bench,
 ):
     app.command()(command)
 

@@ -75,6 +75,7 @@ class DecoderConfig(Config):
     mlp_width: int = Field(4096, ge=8)
     max_tokens: int = Field(448, ge=8)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    checkpoint_blocks: bool = False
 
     @model_validator(mode="after")
     def _divides(self) -> DecoderConfig:
@@ -102,6 +103,7 @@ class LanguageModelConfig(Config):
     positions: int = Field(1024, ge=8)
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     weights: str | None = None
+    checkpoint_blocks: bool = False
 
     @model_validator(mode="after")
     def _divides(self) -> LanguageModelConfig:
@@ -131,6 +133,7 @@ class PrefixLMConfig(Config):
 class DataConfig(Config):
     """Which tasks, and how records become rows.
 
+    `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.features).
     `records_with`: further tasks that a record must have a sample of, though none is made. So
     methods that read other tasks still see the same images.
     """
@@ -143,6 +146,7 @@ class DataConfig(Config):
     max_tokens: int = Field(256, ge=8)
     vocabulary: Literal["full", "trimmed"] = "full"
     limit: int | None = Field(None, ge=1)
+    cache_features: Literal["none", "bf16", "fp32"] = "none"
 
     @model_validator(mode="after")
     def _known_tasks(self) -> DataConfig:
@@ -178,7 +182,8 @@ class OptimConfig(Config):
 class LoopConfig(Config):
     """Length and rhythm of the loop. Exactly one of `epochs` and `steps` is given.
 
-    `batch_size` counts rows (texts) over all ranks and accumulation steps.
+    `batch_size` counts rows (texts) over all ranks and accumulation steps. `parallel` says how
+    several ranks hold the model: a copy each ("ddp") or a share each ("fsdp").
     """
 
     batch_size: int = Field(32, ge=1)
@@ -192,6 +197,7 @@ class LoopConfig(Config):
     log_every: int = Field(10, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(0, ge=0)
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     seed: int = 0
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lapse.batch import Batch, EncodedText, collate
+from lapse.batch import Batch, EncodedText, collate, image_keys, with_features
 from lapse.config import RunConfig
 from lapse.counted import counted_order, counted_uniform
 from lapse.data.store import Store
@@ -44,6 +44,7 @@ from lapse.types import Sample
 
 PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
 Pixels = Callable[[str], NDArray[np.uint8]]
+Features = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
 
 
 class BalancedStream:
@@ -54,12 +55,16 @@ class BalancedStream:
         pixels: image key -> [S, S] uint8.
         config: the run; reads `data`, `loop` and `stage`.
 
+    Attributes:
+        features: adds an encoder's cached tokens to every batch when it is set.
+
     Raises:
         ValueError: no record is usable, or rows do not come out even.
     """
 
     def __init__(self, table: SampleTable, pixels: Pixels, config: RunConfig) -> None:
         self.table, self.pixels = table, pixels
+        self.features: Features | None = None
         self.data, self.loop, self.stage = config.data, config.loop, config.stage
         rows = len(table.tasks) * self.data.regions_per_image
         size = self.loop.batch_size
@@ -111,13 +116,14 @@ class BalancedStream:
                 groups.setdefault(len(row[0].images), []).append(row)
         for count in sorted(groups):
             samples, texts, parallel = zip(*groups[count], strict=True)
-            yield collate(
+            batch = collate(
                 samples,
                 texts,
                 read_pixels(self.pixels, samples),
                 parallel=parallel,
                 train_given=self.data.train_given,
             )
+            yield batch if self.features is None else with_features(batch, self.features)
 
     def _rows(self, position: int) -> Iterator[tuple[Sample, EncodedText, bool]]:
         """The K x C rows of the record at one place of the endless stream."""
@@ -140,8 +146,7 @@ class BalancedStream:
 
 def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """The images that samples speak about, each once: key -> [S, S] uint8."""
-    keys = dict.fromkeys(key for sample in samples for key in sample.images)
-    return {key: torch.from_numpy(np.array(pixels(key))) for key in keys}
+    return {key: torch.from_numpy(np.array(pixels(key))) for key in image_keys(samples)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from lapse.config import OptimConfig
 
@@ -87,19 +88,32 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def clip_gradients(model: nn.Module, limit: float | None) -> Tensor:
     """Scale the gradients down to norm `limit` (None: leave them); the norm before, a scalar."""
     parameters = [parameter for _, parameter in trained_parameters(model)]
-    return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
+    return whole(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor of which each rank holds a share, put together; every rank must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, *, is_kept: bool = True
+) -> dict[str, Tensor]:
     """The optimizer's state as named tensors, "exp_avg/<parameter>" and so on.
 
     A parameter that has not been stepped yet has no state and no entry.
+
+    Args:
+        model, optimizer: whose state.
+        is_kept: False takes part in putting shares together and returns nothing.
     """
-    return {
-        f"{key}/{name}": value
-        for name, parameter in trained_parameters(model)
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
+    found = {}
+    for name, parameter in trained_parameters(model):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            full = whole(value)
+            if is_kept:
+                found[f"{key}/{name}"] = full.cpu() if isinstance(value, DTensor) else full
+    return found
 
 
 def load_optimizer_tensors(
@@ -125,6 +139,9 @@ def load_optimizer_tensors(
                 f"the optimizer state {full_name!r} has shape {tuple(tensor.shape)}, its "
                 f"parameter {tuple(parameter.shape)}"
             )
-        restored.setdefault(parameter, {})[key] = tensor.to(parameter.device, copy=True)
+        moved = tensor.to(parameter.device, copy=True)
+        if isinstance(parameter, DTensor) and moved.dim():
+            moved = distribute_tensor(moved, parameter.device_mesh, parameter.placements)
+        restored.setdefault(parameter, {})[key] = moved
     optimizer.state.clear()
     optimizer.state.update(restored)

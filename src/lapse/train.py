@@ -1,4 +1,4 @@
-"""One loop for every method and system, on one CPU, one GPU, or many ranks under torchrun.
+"""One loop for every method and system, on one CPU, one GPU, or many ranks on many nodes.
 
     batches of step k -> losses -> gradients of the mean over ALL loss tokens of the step
         (ranks and accumulation steps included) -> clip -> AdamW -> log, validate, save
@@ -14,20 +14,19 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from lapse.batch import Batch
 from lapse.begin import load_pretrained
 from lapse.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
 from lapse.counted import counted_seed
-from lapse.data.store import open_store
+from lapse.data.store import Store, open_store
+from lapse.features import cached_features
 from lapse.loader import TrainingData, prefetched, read_training_data
 from lapse.optim import (
     build_optimizer,
@@ -37,8 +36,8 @@ from lapse.optim import (
     optimizer_tensors,
     set_learning_rate,
 )
+from lapse.parallel import Spread
 from lapse.runs import (
-    AnyModel,
     MetricsLog,
     build_model,
     check_same_run,
@@ -48,8 +47,8 @@ from lapse.runs import (
     without_pretrained,
     write_run,
 )
-from lapse.watch import HeldOut, autocast
-from lapse.world import World, asked_to_stop, open_world
+from lapse.watch import HeldOut
+from lapse.world import World, asked_to_stop, autocast, open_world
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -118,7 +117,7 @@ def train(
         world.wait()
         if not is_known and world.rank == 0:
             write_run(out, config, material.tokenizer, facts)
-        return _Loop(config, out, material, world, ears).run()
+        return _Loop(_Job(config, out, store), material, world, ears).run()
 
 
 def _deaf(*_: object) -> None:
@@ -132,15 +131,20 @@ class _Ears:
     on_step: Callable[[int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    config: RunConfig
+    folder: Path
+    store: Store
+
+
 class _Loop:
     """The state of a running job, from step to step."""
 
-    def __init__(
-        self, config: RunConfig, folder: Path, data: TrainingData, world: World, ears: _Ears
-    ) -> None:
+    def __init__(self, job: _Job, data: TrainingData, world: World, ears: _Ears) -> None:
+        config, folder, store = job.config, job.folder, job.store
         self.config, self.folder, self.world, self.ears = config, folder, world, ears
         self.stream, self.held_out = data.stream, data.held_out
-        self.watch = HeldOut(data, config)
         self.total = self.stream.total_steps
         tasks = tuple(f"loss/{task.name}" for task in self.stream.table.tasks)
         self.window: dict[str, list[float]] = {}
@@ -157,6 +161,12 @@ class _Loop:
             for line in load_pretrained(self.model, config):
                 ears.say(line)
         self.model.to(world.device).train()
+        if config.data.cache_features != "none":
+            features, line = cached_features(self.model, store, data, config, world)
+            self.stream.features = features.tokens
+            ears.say(line)
+        self.watch = HeldOut(data, config)
+        self.spread = Spread(self.model, world, config.loop.parallel)
         self.optimizer = build_optimizer(self.model, config.optim)
         if found.checkpoint is not None:
             state = found.checkpoint.state
@@ -166,7 +176,6 @@ class _Loop:
             ears.say(f"resumed from step {self.start} of {folder}")
         self.parts = tuple(f"loss/{part}" for part in getattr(self.model, "loss_parts", ()))
         self.names = ("loss", *tasks, *self.parts)
-        self.losses = _parallel(self.model, world)
         self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
 
     def run(self) -> TrainReport:
@@ -212,11 +221,12 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         weights = [float(self.model.weight(batch)) for batch in pieces]
         (whole,) = world.sum([sum(weights)])
+        self.spread.check_pieces(len(pieces))
         found: list[tuple[str, Tensor, float]] = []
         for index, (batch, weight) in enumerate(zip(pieces, weights, strict=True)):
-            with self._no_sync(index + 1 < len(pieces)):
+            with self.spread.gathering(is_last=index + 1 == len(pieces)):
                 with autocast(self.world, self.config.loop.precision):
-                    losses = self.losses(batch.to(world.device))
+                    losses = self.spread.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
             found += [(part, losses[part].detach().float(), weight) for part in self.parts]
@@ -248,7 +258,8 @@ class _Loop:
     def _validate(self, done: int) -> None:
         if not self.held_out:
             return
-        self.validation = self.watch.losses(self.model, self.world)
+        with self.spread.whole() as model:
+            self.validation = self.watch.losses(model, self.world)
         if not all(math.isfinite(value) for value in self.validation.values()):
             raise ValueError(f"step {done}: held-out loss {self.validation} is not finite")
         self.log.write(done, self.validation)
@@ -259,48 +270,27 @@ class _Loop:
         self.ears.say(f"step {done} of {self.total}: held-out loss {shown}")
 
     def _save(self, done: int) -> None:
-        if self.world.rank == 0:
-            state = {
-                "metrics_bytes": self.log.size(),
-                "window": self.window,
-                "validation": self.validation,
-                "ranks": self.world.size,
-            }
-            save_checkpoint(
-                self.folder,
-                done,
-                self.model,
-                optimizer_tensors(self.model, self.optimizer),
-                state=state,
-                keep=self.config.loop.keep_checkpoints,
-            )
+        is_first = self.world.rank == 0
+        optimizer = optimizer_tensors(self.model, self.optimizer, is_kept=is_first)
+        with self.spread.whole() as model:
+            if is_first:
+                save_checkpoint(
+                    self.folder,
+                    done,
+                    model,
+                    optimizer,
+                    state=self._state(),
+                    keep=self.config.loop.keep_checkpoints,
+                )
         self.world.wait()
 
-    def _no_sync(self, is_open: bool) -> AbstractContextManager[object]:
-        if is_open and isinstance(self.losses, DistributedDataParallel):
-            return self.losses.no_sync()
-        return nullcontext()
-
-
-class _Losses(nn.Module):
-    """The model's `loss` as a forward, which is what DDP can wrap."""
-
-    def __init__(self, model: AnyModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = self.model.loss(batch)
-        return losses
-
-
-def _parallel(model: AnyModel, world: World) -> nn.Module:
-    # A batch without a parallel row leaves the mask token unused, so unused ones are looked for;
-    # that also keeps DDP's buckets the same from the first step on, which resuming needs.
-    losses = _Losses(model)
-    if world.size == 1:
-        return losses
-    return DistributedDataParallel(losses, find_unused_parameters=True)
+    def _state(self) -> dict[str, object]:
+        return {
+            "metrics_bytes": self.log.size(),
+            "window": self.window,
+            "validation": self.validation,
+            "ranks": self.world.size,
+        }
 
 
 def _by_task(

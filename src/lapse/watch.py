@@ -10,23 +10,15 @@ Zero means blind, whatever the loss; the step where it leaves zero is the end of
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
 
-from lapse.batch import Batch
+from lapse.batch import Batch, with_features
 from lapse.config import RunConfig
 from lapse.loader import TrainingData, fixed_batches
 from lapse.runs import AnyModel
-from lapse.world import World
-
-
-def autocast(world: World, precision: str) -> AbstractContextManager[object]:
-    """bf16 where it is asked for, or "auto" on a GPU."""
-    kind = world.device.type
-    is_half = precision == "bf16" or (precision == "auto" and kind == "cuda")
-    return torch.autocast(kind, dtype=torch.bfloat16) if is_half else nullcontext()
+from lapse.world import World, autocast
 
 
 class HeldOut:
@@ -39,7 +31,7 @@ class HeldOut:
 
     def __init__(self, data: TrainingData, config: RunConfig) -> None:
         self.rows = data.held_out
-        self.pixels = data.stream.pixels
+        self.pixels, self.features = data.stream.pixels, data.stream.features
         self.config = config
 
     @torch.no_grad()
@@ -69,13 +61,14 @@ class HeldOut:
         for index, (_, batch) in enumerate(batches):
             if index % world.size != world.rank:
                 continue
+            if self.features is not None:
+                batch = with_features(batch, self.features)
             count = float(model.weight(batch))
             own = self._loss(model, world, batch, name)
             loss, tokens = loss + own * count, tokens + count
             half = len(batch.images) // 2  # neighbours may be of one patient
             if half:
-                moved = replace(batch, images=batch.images.roll(half, dims=0))
-                gap += (self._loss(model, world, moved, name) - own) * count
+                gap += (self._loss(model, world, moved(batch, half), name) - own) * count
                 compared += count
         return loss, tokens, gap, compared
 
@@ -84,3 +77,9 @@ class HeldOut:
             losses = model.loss(batch.to(world.device))
         # The task's own loss is free of label smoothing where a model smooths.
         return float(losses.get(f"loss/{name}", losses["loss"]))
+
+
+def moved(batch: Batch, places: int) -> Batch:
+    """The rows as they are, with the images of rows further on."""
+    features = None if batch.features is None else batch.features.roll(places, dims=0)
+    return replace(batch, images=batch.images.roll(places, dims=0), features=features)

@@ -171,3 +171,16 @@ def test_the_other_image_gives_other_words(decoder):
     rows = texts(1)
     one, two = run(decoder, rows, torch.tensor([0])), run(decoder, rows, torch.tensor([1]))
     assert not torch.allclose(one, two, atol=1e-4)
+
+
+def test_keeping_only_the_inputs_of_blocks_changes_no_gradient(decoder):
+    rows, image_of = texts(), torch.tensor([0, 0, 1, 1])
+    thrifty = TextDecoder(TINY.model_copy(update={"checkpoint_blocks": True}), KEPT)
+    thrifty.load_state_dict(decoder.state_dict())
+    for model in (decoder, thrifty):
+        run(model, rows, image_of).square().mean().backward()
+    for (name, one), (_, two) in zip(
+        decoder.named_parameters(), thrifty.named_parameters(), strict=True
+    ):
+        assert (one.grad is None) == (two.grad is None), name
+        assert one.grad is None or torch.allclose(one.grad, two.grad, atol=1e-7), name

@@ -7,6 +7,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from lapse.config import LanguageModelConfig
 from lapse.models.gpt2_weights import export_gpt2, from_gpt2, load_gpt2, to_gpt2
 from lapse.models.language_model import GPT2
+from lapse.models.transformer import attend
 
 TINY = LanguageModelConfig(width=24, layers=2, heads=3, positions=40, dropout=0.0)
 
@@ -129,3 +130,27 @@ def test_shared_prefix_cache_equals_no_cache():
             for beam in range(beams):
                 expected = model(whole)[0, -1]
                 assert torch.allclose(hidden[row * beams + beam], expected, atol=1e-5)
+
+
+def test_keeping_only_the_inputs_of_blocks_changes_no_gradient():
+    torch.manual_seed(0)
+    plain = GPT2(TINY, tuple(range(30)))
+    thrifty = GPT2(TINY.model_copy(update={"checkpoint_blocks": True}), tuple(range(30)))
+    thrifty.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 9, 24)
+    for model in (plain, thrifty):
+        model(x).square().mul(torch.linspace(0, 1, 24)).mean().backward()
+    for (name, one), (_, two) in zip(
+        plain.named_parameters(), thrifty.named_parameters(), strict=True
+    ):
+        assert (one.grad is None) == (two.grad is None), name
+        assert one.grad is None or torch.allclose(one.grad, two.grad, atol=1e-7), name
+
+
+@pytest.mark.parametrize("length", [5, 520])
+def test_causal_attention_is_attention_with_a_causal_mask(length):
+    query, key, value = torch.randn(3, 1, 2, length, 8).requires_grad_().unbind()
+    mask = torch.ones(length, length, dtype=torch.bool).tril()
+    assert torch.allclose(
+        attend(query, key, value, "causal"), attend(query, key, value, mask), atol=1e-5
+    )

@@ -181,10 +181,23 @@ class Store:
         Raises:
             ValueError: the store has no such image.
         """
+        view: npt.NDArray[np.uint8] = self._pixels[self.row_of(key)]
+        return view
+
+    def row_of(self, key: str) -> int:
+        """The place of an image among the pixels.
+
+        Raises:
+            ValueError: the store has no such image.
+        """
         row = self._row_of.get(key)
         if row is None:
             raise ValueError(f"{self.path} has no image {key!r}: it holds {len(self._row_of)}")
-        view: npt.NDArray[np.uint8] = self._pixels[row]
+        return row
+
+    def pixels_at(self, rows: slice) -> npt.NDArray[np.uint8]:
+        """The pixels of neighbouring images by their places, [n, S, S] uint8."""
+        view: npt.NDArray[np.uint8] = self._pixels[rows]
         return view
 
     def check(self) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.batch import Batch, normalise
@@ -20,9 +19,10 @@ from lapse.models.adapter import Adapter
 from lapse.models.any_encoder import build_encoder
 from lapse.models.beam import beam_search, end_where
 from lapse.models.decoder import DecoderCache, Memory, TextDecoder
+from lapse.models.token_loss import token_losses
 from lapse.text import Tokenizer
 
-WORTH_APART = 0.9  # two groups must leave less than this share of the padded tokens
+GROUP_COST = 16  # tokens of padding that one more group of rows may cost
 
 
 class Captioner(nn.Module):
@@ -59,8 +59,7 @@ class Captioner(nn.Module):
         row = torch.cat([part.row for part in parts])
         wanted = torch.cat([part.wanted for part in parts])
         hidden = torch.cat([part.hidden for part in parts])  # [targets, D]
-        logits = self.decoder.tokens.logits(hidden).float()  # [targets, V]
-        losses = F.cross_entropy(logits, wanted, reduction="none")
+        losses = token_losses(hidden, self.decoder.tokens.weight, wanted).smoothed
         found = {"loss": losses.mean()}
         names = [sample.task for sample in batch.samples]
         for name in dict.fromkeys(names):
@@ -113,10 +112,11 @@ class Captioner(nn.Module):
 
 
 def length_groups(lengths: list[int]) -> list[list[int]]:
-    """Rows in one or two groups of like length, whichever leaves less padding to compute.
+    """Rows in groups of like length, so that least is computed for padding.
 
-    Captions are some three times as long as regions' texts; read together, half of the
-    decoder's work would be padding.
+    Captions are some three times as long as regions' texts; read together, more than half of the
+    decoder's work would be padding. Of all ways to cut the rows, sorted by length, the cheapest
+    is taken; a group costs its rows times its longest, and `GROUP_COST` for being one.
 
     >>> length_groups([60, 20, 22, 21])
     [[1, 3, 2], [0]]
@@ -124,14 +124,20 @@ def length_groups(lengths: list[int]) -> list[list[int]]:
     [[0, 1]]
     """
     order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    longest, count = lengths[order[-1]], len(order)
-    costs = [
-        cut * lengths[order[cut - 1]] + (count - cut) * longest for cut in range(1, count)
-    ]  # padded tokens when `cut` rows go apart
-    if not costs or min(costs) > WORTH_APART * count * longest:
-        return [list(range(count))]
-    cut = costs.index(min(costs)) + 1
-    return [order[:cut], order[cut:]]
+    best, begins = [0], [0]  # of the first n rows: the cost, and where their last group begins
+    for stop in range(1, len(order) + 1):
+        longest = lengths[order[stop - 1]]
+        cost, begin = min(
+            (best[start] + (stop - start) * longest + GROUP_COST, start) for start in range(stop)
+        )
+        best.append(cost)
+        begins.append(begin)
+    groups: list[list[int]] = []
+    stop = len(order)
+    while stop:
+        groups.insert(0, order[begins[stop] : stop])
+        stop = begins[stop]
+    return groups if len(groups) > 1 else [list(range(len(lengths)))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lapse.config import DecoderConfig
 from lapse.models.token_table import TokenTable
@@ -227,7 +228,11 @@ class TextDecoder(nn.Module):
         x = x + self.positions[: rows.shape[1]]
         mask = attention_mask(lengths, hidden_by.any(dim=1), rows.shape[1])
         for layer, block in enumerate(self._layers()):
-            x = block(x, mask, (memory.keys[layer], memory.values[layer]), memory.layout)
+            pair = (memory.keys[layer], memory.values[layer])
+            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+                x = checkpoint(block, x, mask, pair, memory.layout, use_reentrant=False)
+            else:
+                x = block(x, mask, pair, memory.layout)
         out: Tensor = self.norm(x)
         return out
 

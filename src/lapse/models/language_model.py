@@ -18,10 +18,11 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lapse.config import LanguageModelConfig
 from lapse.models.token_table import TokenTable
-from lapse.models.transformer import Mlp, SelfAttention, attend, init_linear, join_heads
+from lapse.models.transformer import Mask, Mlp, SelfAttention, attend, init_linear, join_heads
 
 EPSILON = 1e-5
 
@@ -62,7 +63,7 @@ class GPT2Block(nn.Module):
         self.mlp = Mlp(config.width, 4 * config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, mask: Mask) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """[B, L, D] -> [B, L, D], and this layer's keys and values."""
         query, key, value = self.attention.project(self.norm_attention(x))
         rate = self.rate if self.training else 0.0
@@ -142,8 +143,14 @@ class GPT2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings with their positions added [B, L, D] -> hidden states [B, L, D], causal."""
-        hidden, _ = self._run(self.dropout(x), self._causal(x))
-        return hidden
+        x = self.dropout(x)
+        for block in self._layers():
+            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+                x, _ = checkpoint(block, x, "causal", use_reentrant=False)
+            else:
+                x, _ = block(x, "causal")
+        out: Tensor = self.norm(x)
+        return out
 
     def start(self, x: Tensor, is_prefix: Tensor) -> tuple[Tensor, PrefixCache]:
         """Read the prompts once.
@@ -155,7 +162,11 @@ class GPT2(nn.Module):
         Returns:
             the last hidden state of each prompt [B, D], and the cache.
         """
-        hidden, pairs = self._run(x, self._causal(x))
+        pairs = []
+        for block in self._layers():
+            x, pair = block(x, "causal")
+            pairs.append(pair)
+        hidden: Tensor = self.norm(x)
         last = is_prefix.sum(dim=1) - 1
         index = torch.arange(x.shape[0], device=x.device)
         return hidden[index, last], PrefixCache(pairs, is_prefix, [None] * len(pairs))
@@ -169,20 +180,8 @@ class GPT2(nn.Module):
         out: Tensor = self.norm(x[:, 0])
         return out
 
-    def _run(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        pairs = []
-        for block in self._layers():
-            x, pair = block(x, mask)
-            pairs.append(pair)
-        return self.norm(x), pairs
-
     def _layers(self) -> list[GPT2Block]:
         return cast("list[GPT2Block]", list(self.blocks))
-
-    @staticmethod
-    def _causal(x: Tensor) -> Tensor:
-        length = x.shape[1]
-        return torch.ones(length, length, dtype=torch.bool, device=x.device).tril()[None, None]
 
 
 def stretched(table: Tensor, length: int) -> Tensor:

@@ -7,6 +7,7 @@ Source: Vaswani et al., 2017; pre-norm residual blocks as in SigLIP and GPT-2.
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +16,20 @@ from torch import Tensor, nn
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
 # the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
 PLAIN_KEYS = 512
+# Who may look at whom: a bool tensor, True where allowed; "causal": backwards only, which fused
+# kernels know without a mask and at half the work; None: everybody at everything.
+Mask: TypeAlias = Tensor | Literal["causal"] | None
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, mask: Mask = None, dropout: float = 0.0
 ) -> Tensor:
     """Scaled dot-product attention; picks the faster of two equal computations.
 
     Args:
         query: [B, H, Q, d].
         key, value: [B, H, K, d] (or broadcastable in B).
-        mask: bool, True where a query may look, broadcastable to [B, H, Q, K]; None for all.
+        mask: "causal" (then Q = K), or a tensor broadcastable to [B, H, Q, K], or None.
         dropout: probability of dropping an attention weight.
 
     Returns:
@@ -33,7 +37,14 @@ def attend(
     """
     is_plain = query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[-2] < PLAIN_KEYS
     if not is_plain:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        is_causal = isinstance(mask, str)
+        given = None if isinstance(mask, str) else mask
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=given, dropout_p=dropout, is_causal=is_causal
+        )
+    if isinstance(mask, str):
+        length = key.shape[-2]
+        mask = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # [B, H, Q, K]
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
@@ -87,7 +98,7 @@ class SelfAttention(nn.Module):
             split_heads(value, self.heads),
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
         out: Tensor = self.out(join_heads(attend(*self.project(x), mask)))
         return out

@@ -26,6 +26,7 @@ from lapse.models.any_encoder import build_encoder
 from lapse.models.beam import beam_hypotheses, end_where
 from lapse.models.gpt2_weights import load_gpt2
 from lapse.models.language_model import GPT2, PrefixCache, stretched
+from lapse.models.token_loss import token_losses
 from lapse.text import Tokenizer
 from lapse.types import Candidate
 
@@ -111,12 +112,12 @@ class PrefixLM(nn.Module):
         hidden = self.language_model(self._join(visual, table.embed(rows)))  # [B, M + T, D]
         row, position = self._targets(batch).nonzero(as_tuple=True)
         source = position - 1 + visual.shape[1]
-        logits = table.logits(hidden[row, source]).float()  # [targets, V]
-        wanted = rows[row, position]
         smoothing = self.config.label_smoothing
-        found = {"loss": F.cross_entropy(logits, wanted, label_smoothing=smoothing)}
-        losses = F.cross_entropy(logits.detach(), wanted, reduction="none")
-        found["nll"] = losses.mean()
+        costs = token_losses(
+            hidden[row, source], table.weight, rows[row, position], smoothing=smoothing
+        )
+        losses = costs.plain
+        found = {"loss": costs.smoothed.mean(), "nll": losses.mean()}
         names = [sample.task for sample in batch.samples]
         for name in dict.fromkeys(names):
             of_task = torch.tensor([name == other for other in names], device=row.device)[row]
@@ -190,7 +191,8 @@ class PrefixLM(nn.Module):
         if not slots:
             width = self.config.language_model.width
             return self.temporal.new_zeros(len(batch), 0, width)
-        tokens = self.encode(batch.images)  # [U, N, D_v]
+        cached = batch.features
+        tokens = self.encode(batch.images) if cached is None else cached  # [U, N, D_v]
         parts = []
         for place, slot in enumerate(slots):
             column = slot if given > 1 else 0
