@@ -37,7 +37,10 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
     """
     names = list(
         dict.fromkeys(
-            name for scores in rows.values() for name, s in scores.items() if "kind" not in s.details
+            name
+            for scores in rows.values()
+            for name, score in scores.items()
+            if "kind" not in score.details
         )
     )
     table = [["", *names]]
