@@ -1,10 +1,11 @@
 """Groups under 50 patients are hidden, and a group's score is that of its samples."""
 
+import numpy as np
 import pytest
 
 import tiny_store
 from lapse.data.store import open_store
-from lapse.metrics.statistics import mean_score
+from lapse.metrics.statistics import mean_score, pooled_scores
 from lapse.subgroups import group_scores, patient_labels, table_labels
 from lapse.types import Prediction
 
@@ -20,6 +21,19 @@ def test_small_groups_are_hidden_and_listed():
     labels["view"][100:102] = ["PA", "PA"]
     found = group_scores(scores, patients, labels, resamples=100)
     assert found.hidden == () and found.scores["view"]["PA"]["s"].value == pytest.approx(0.2)
+
+
+def test_a_group_tells_its_own_counts_or_none():
+    rows = np.array([[1.0, 1.0, 1.0]] * 100 + [[0.0, 1.0, 1.0]] * 100)
+    patients = [f"p{index}" for index in range(200)]
+    labels = {"view": ["AP"] * 100 + ["PA"] * 100}
+    scores = pooled_scores("change", rows, 0, {"tokenizer": "t"})
+    assert scores["change F1"].details["right"] == "100"
+    found = group_scores(scores, patients, labels, resamples=100).scores["view"]
+    assert [found[view]["change F1"].value for view in ("AP", "PA")] == [1.0, 0.0]
+    details = found["PA"]["change F1"].details
+    assert details.pop("interval").endswith("of 100 patients")
+    assert details == {"n": "100", "tokenizer": "t"}  # not the 100 right ones of the other group
 
 
 def test_sex_from_patients_and_groups_from_a_table(tmp_path):

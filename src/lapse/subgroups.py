@@ -34,6 +34,18 @@ INTERVALS = ((1, "under 1 day"), (8, "1 to 7 days"), (91, "8 to 90 days"))
 AGES = ((40, "under 40"), (60, "40 to 59"), (80, "60 to 79"))
 RARITY = ((0.01, "rarest finding under 1%"), (0.05, "rarest finding 1 to 5%"))
 
+# Counts of the whole set among a score's details: a part must not repeat them.
+COUNTS = (
+    "right",
+    "said",
+    "true",
+    "hits",
+    "malformed",
+    "unparsed references",
+    "questions",
+    "helped by another region",
+)
+
 Labels = dict[str, list[str]]  # dimension -> [n] group of each sample
 
 
@@ -92,7 +104,8 @@ def subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Sc
         value = float(score.statistics.score(rows.sum(axis=0)))
         if np.isnan(value):
             continue
-        details = {**score.details, "n": str(len(rows))}
+        details = {name: told for name, told in score.details.items() if name not in COUNTS}
+        details["n"] = str(len(rows))
         statistics = Statistics(rows, score.statistics.score)
         found[name] = Score(name, value, details=details, statistics=statistics)
     return found
