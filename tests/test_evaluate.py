@@ -200,6 +200,15 @@ def test_table_and_markdown():
     ]
 
 
+def test_only_scores_of_one_finding_or_region_have_tables_of_their_own():
+    """Rates of probes and of abstention say what they are shares of, and stay in their table."""
+    rate = Score("swap law", 0.5, details={"n": "2", "of": "4"})
+    part = Score("edema F1", 0.5, details={"n": "2", "of": "edema", "kind": "finding"})
+    rows = {"ours": {"swap law": rate, "edema F1": part}}
+    assert scores_table(rows)[0] == ["", "swap law"]
+    assert parts_table(rows, "finding")[0] == ["", "edema F1 (n 2)"]
+
+
 def test_n_of_rows_with_other_samples_stands_in_note_and_parts():
     def row(n: int) -> dict[str, Score]:
         details = {"n": str(n), "of": "carina", "kind": "region"}

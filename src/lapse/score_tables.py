@@ -33,11 +33,14 @@ UNKNOWN = "not known"
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
     """A header and one line per row: value and interval of every score of the whole.
 
-    Scores of one finding or region (`details["of"]`) have tables of their own.
+    Scores of one finding or region (`details["kind"]`) have tables of their own.
     """
     names = list(
         dict.fromkeys(
-            name for scores in rows.values() for name, s in scores.items() if "of" not in s.details
+            name
+            for scores in rows.values()
+            for name, s in scores.items()
+            if "kind" not in s.details
         )
     )
     table = [["", *names]]
