@@ -39,8 +39,8 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
         dict.fromkeys(
             name
             for scores in rows.values()
-            for name, s in scores.items()
-            if "kind" not in s.details
+            for name, score in scores.items()
+            if "kind" not in score.details
         )
     )
     table = [["", *names]]

@@ -4,8 +4,11 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+import weakref
+from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import wide_tree
 
@@ -18,6 +21,7 @@ from lapse.data.store_writer import StoreWriter
 SMALL, LARGE = 256, 1024  # powers of two, so that every table of keys is as full
 BYTES_A_STUDY = 500  # at three questions and two images a study
 MORE_MB = 50  # of 100,000 studies over 1,000
+RUN = import_module("lapse.data.prepare")
 STATUS = Path("/proc/self/status")
 CHILD = """
 import sys
@@ -63,20 +67,20 @@ def trees(tmp_path_factory):
 def held(tree, folder, monkeypatch):
     """Bytes that Python and numpy hold when the last pair is written."""
     found = []
-    finish = StoreWriter.finish
+    add_file = StoreWriter.add_file
 
-    def measured(writer, *args, **options):
-        found.append(tracemalloc.get_traced_memory()[0])
-        return finish(writer, *args, **options)
+    def measured(writer, *args):
+        found.append(tracemalloc.get_traced_memory()[0])  # the first file follows the last pair
+        add_file(writer, *args)
 
-    monkeypatch.setattr(StoreWriter, "finish", measured)
+    monkeypatch.setattr(StoreWriter, "add_file", measured)
     parts = shutil.copytree(tree / "store.parts", folder / "store.parts")
     tracemalloc.start()
     try:
         prepare(find_roots([tree]), folder / "store", PrepareOptions(16))
     finally:
         tracemalloc.stop()
-        monkeypatch.setattr(StoreWriter, "finish", finish)
+        monkeypatch.setattr(StoreWriter, "add_file", add_file)
     assert not parts.exists() and open_store(folder / "store").info.counts["patients"]
     shutil.rmtree(folder / "store")
     return found[0]
@@ -97,6 +101,34 @@ def test_a_study_costs_bytes(trees, tmp_path, monkeypatch):
     with_dicts = bytes_a_study(trees, tmp_path, monkeypatch)
     print(f"{with_dicts:.0f} bytes with dicts in the writer alone")
     assert with_dicts > BYTES_A_STUDY
+
+
+def test_the_plan_is_gone_at_the_last_check(trees, tmp_path, monkeypatch):
+    plans, alive = [], []
+
+    class Watched(RUN.Plan):
+        def __init__(self, *args):
+            super().__init__(*args)
+            plans.append(weakref.ref(self))
+
+    monkeypatch.setattr(RUN, "Plan", Watched)
+    monkeypatch.setattr(RUN, "_refuse_leak", lambda _: alive.append(plans[-1]() is not None))
+    for name in ("freed", "kept"):
+        if name == "kept":  # the guard is removed
+            monkeypatch.setattr(RUN._Run, "__delattr__", lambda *_: None, raising=False)
+        shutil.copytree(trees[0] / "store.parts", tmp_path / f"{name}.parts")
+        prepare(find_roots([trees[0]]), tmp_path / name, PrepareOptions(16))
+    assert alive == [False, True]
+
+
+def test_opening_a_store_reads_no_table(trees, tmp_path):
+    shutil.copytree(trees[0] / "store.parts", tmp_path / "store.parts")
+    prepare(find_roots([trees[0]]), tmp_path / "store", PrepareOptions(16))
+    before = pa.total_allocated_bytes()
+    store = open_store(tmp_path / "store")
+    assert pa.total_allocated_bytes() == before
+    assert store._studies.num_rows == SMALL  # what the measure would have seen
+    assert pa.total_allocated_bytes() > before
 
 
 @pytest.mark.slow

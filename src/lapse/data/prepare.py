@@ -115,8 +115,9 @@ class _Run:
             return self.report
         with StoreWriter(self.out, self.options.size) as writer:
             shards = self._facts()
-            studies = self._merge(writer, shards)
-            self._write_pairs(writer, studies)
+            self._write_pairs(writer, self._merge(writer, shards))
+            self._take_report()
+            del self.plan  # its columns make room for the last check
             self._finish(writer, shards)
         _remove_parts(self.parts)
         return self.report
@@ -204,15 +205,25 @@ class _Run:
         if plan.progressions is not None:
             yield from plan.progressions.pairs(studies.by_image)
 
-    def _finish(self, writer: StoreWriter, shards: list[ShardFacts]) -> None:
-        """Write store.json, check what lies on the disk, collect the report."""
-        report, plan, options = self.report, self.plan, self.options
+    def _take_report(self) -> None:
+        """What the plan and its data sets know, which is all that is needed of them now."""
+        report, plan = self.report, self.plan
         report.release = (
             f"mimic-cxr-jpg {plan.mimic.release}, chest-imagenome 1.0.0, "
             f"medical-diff-vqa {plan.questions.release}"
         )
         if plan.progressions is not None:
             report.release += ", ms-cxr-t 1.0.0"
+        report.skipped.merge(plan.skipped)
+        report.noted.merge(plan.noted)
+        for dataset in (plan.mimic, plan.questions, plan.progressions):
+            if dataset is not None:
+                report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
+                report.noted.merge(dataset.noted, f"{dataset.name}: ")
+
+    def _finish(self, writer: StoreWriter, shards: list[ShardFacts]) -> None:
+        """Write store.json and check what lies on the disk."""
+        report, options = self.report, self.options
         origin = Origin(
             protocol=report.protocol,
             protocol_hash=report.protocol_hash,
@@ -229,12 +240,6 @@ class _Run:
         is_safe = report.protocol == "patient-safe"
         info = writer.finish(origin, check=_refuse_leak if is_safe else None)
         report.kept = info.counts
-        report.skipped.merge(plan.skipped)
-        report.noted.merge(plan.noted)
-        for dataset in (plan.mimic, plan.questions, plan.progressions):
-            if dataset is not None:
-                report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
-                report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
 
 def _split_lines(plan: Plan, studies: Iterable[Study]) -> Iterator[str]:

@@ -224,7 +224,8 @@ class Store:
 
     @cached_property
     def _pixels(self) -> npt.NDArray[np.uint8]:
-        mode: Any = "r" if self._studies.num_rows else None  # nothing cannot be mapped
+        has_rows = _num_rows(self.path / STUDIES) > 0  # the footer alone: `check` comes by here
+        mode: Any = "r" if has_rows else None  # nothing cannot be mapped
         try:
             loaded = np.load(self.path / PIXELS, mmap_mode=mode, allow_pickle=False)
         except (OSError, EOFError, ValueError) as error:
