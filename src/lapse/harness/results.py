@@ -4,7 +4,7 @@ Legend: S seeds  n samples
 
     value            mean over seeds
     seeds            lowest and highest of them
-    patients         95% interval when whole patients are drawn anew, of the mean over seeds
+    patients         95% interval when whole patients are drawn anew; mean of its ends over seeds
     p                two-sided, of the difference from ours: the answers of whole patients change
                      places and the score is computed anew, so that a corpus score such as BLEU is
                      tested as one; corrected by Holm over the rows of a column
