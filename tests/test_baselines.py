@@ -1,12 +1,17 @@
 """Blind rows know the training part of the store, answer the same samples, and nothing else."""
 
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 import tiny_store
-from lapse.baselines import CONSTANT, MEAN_BOX, RANDOM, blind_rows
+from lapse.baselines import CONSTANT, MEAN_BOX, NOTHING, RANDOM, blind_rows, blind_text_rows
 from lapse.data.store import open_store
+from lapse.data.store_writer import Origin, write_store
+from lapse.evaluate import EvaluateOptions, evaluate
+from lapse.grammar import FINDINGS, UNCHANGED, Change, render
 from lapse.registry import load
 from lapse.text import bins_box, find_box
 from lapse.types import Prediction
@@ -32,9 +37,10 @@ def asked(store, *tasks: str, split: str = "test") -> list[Prediction]:
 def test_each_row_answers_the_samples_it_can(store):
     items = asked(store, "diff_vqa", "cap", "gcap", "caref", "aref")
     rows = blind_rows(store, items)
-    assert list(rows) == [CONSTANT, RANDOM, MEAN_BOX]
+    assert list(rows) == [CONSTANT, NOTHING, RANDOM, MEAN_BOX]
     for row, tasks in {
         CONSTANT: {"diff_vqa", "cap"},
+        NOTHING: {"diff_vqa"},
         RANDOM: {"diff_vqa", "cap", "gcap"},
         MEAN_BOX: {"caref", "aref"},
     }.items():
@@ -42,6 +48,45 @@ def test_each_row_answers_the_samples_it_can(store):
         assert [(p.id, p.references) for p in rows[row]] == [(p.id, p.references) for p in wanted]
         assert all(item.prediction not in ("", "?") for item in rows[row])
     assert list(blind_rows(store, asked(store, "caref"))) == [MEAN_BOX]
+
+
+def test_one_row_where_the_best_constant_says_that_nothing_has_changed(store, tmp_path):
+    (item, *_) = asked(store, "diff_vqa")
+    quiet, loud = ("q", UNCHANGED), ("q", render({Change("edema", "added")}))
+    rows = blind_text_rows([quiet, quiet, loud], [item])
+    assert list(rows) == [CONSTANT, RANDOM] and rows[CONSTANT][0].prediction == UNCHANGED
+    rows = blind_text_rows([quiet, loud, loud], [item])
+    assert list(rows) == [CONSTANT, NOTHING, RANDOM]
+    assert [rows[name][0].prediction for name in (CONSTANT, NOTHING)] == [loud[1], UNCHANGED]
+    other = replace(item, task="vqa")
+    assert list(blind_text_rows([quiet, loud, loud], [other])) == [CONSTANT, RANDOM]
+    made = tiny_store.studies()
+    write_store(
+        tmp_path / "silent",
+        [(study, tiny_store.pixels(study.image)) for study in made],
+        [replace(pair, answer=UNCHANGED) for pair in tiny_store.pairs(made)],
+        size=tiny_store.SIDE,
+        origin=Origin("patient-safe", "0" * 16, "invented", "none", "random pixels"),
+    )
+    assert list(blind_rows(open_store(tmp_path / "silent"), [item])) == [CONSTANT, RANDOM]
+
+
+def test_why_saying_nothing_has_a_row_of_its_own():
+    """A quarter of the truths say nothing: that wins by CIDEr and exact match, not by ROUGE-L."""
+    draw = random.Random(0)
+    findings = FINDINGS[:8]
+    answers = [
+        UNCHANGED if n % 4 == 0 else render({Change(draw.choice(findings), "added")})
+        for n in range(80)
+    ]
+    items = [Prediction(f"d{n}", "diff_vqa", "?", (a,), f"p{n}") for n, a in enumerate(answers)]
+    rows = blind_text_rows([("q", answer) for answer in answers], items)
+    options = EvaluateOptions(resamples=100, without_java=True)
+    found = {name: evaluate(rows[name], options=options)["diff_vqa"] for name in rows}
+    assert found[NOTHING]["CIDEr"].value > found[CONSTANT]["CIDEr"].value
+    assert found[NOTHING]["exact match"].value > found[CONSTANT]["exact match"].value
+    assert found[NOTHING]["ROUGE-L"].value < found[CONSTANT]["ROUGE-L"].value
+    assert found[NOTHING]["change F1"].value == 0.0
 
 
 def test_texts_come_from_the_training_part(store):

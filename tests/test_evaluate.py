@@ -18,6 +18,7 @@ from lapse.evaluate import (
 )
 from lapse.metrics.bootstrap import bootstrap_interval, with_intervals
 from lapse.metrics.statistics import mean_score
+from lapse.score_tables import parts_table, table_note
 from lapse.types import Prediction, Score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
@@ -197,6 +198,30 @@ def test_table_and_markdown():
         "| F1 | 0.500 | 0.125 |",
         "| Acc | 0.250 [0.200, 0.300] | - |",
     ]
+
+
+def test_only_scores_of_one_finding_or_region_have_tables_of_their_own():
+    """Rates of probes and of abstention say what they are shares of, and stay in their table."""
+    rate = Score("swap law", 0.5, details={"n": "2", "of": "4"})
+    part = Score("edema F1", 0.5, details={"n": "2", "of": "edema", "kind": "finding"})
+    rows = {"ours": {"swap law": rate, "edema F1": part}}
+    assert scores_table(rows)[0] == ["", "swap law"]
+    assert parts_table(rows, "finding")[0] == ["", "edema F1 (n 2)"]
+
+
+def test_n_of_rows_with_other_samples_stands_in_note_and_parts():
+    def row(n: int) -> dict[str, Score]:
+        details = {"n": str(n), "of": "carina", "kind": "region"}
+        return {
+            "Acc": Score("Acc", 0.5, details={"n": str(n)}),
+            "Acc carina": Score("c", 0.5, details=details),
+        }
+
+    same, other = {"ours": row(10), "blind": row(10)}, {"ours": row(10), "gold: ours": row(9)}
+    assert table_note(same, {}).startswith("n: 10; data release: not known")
+    assert table_note(other, {}).startswith("n: 10 (gold: ours: 9); ")
+    assert parts_table(same, "region")[0] == ["", "Acc carina (n 10)"]
+    assert parts_table(other, "region")[0] == ["", "Acc carina (n 10 / 9)"]
 
 
 def test_one_predictions_file_is_enough(tmp_path):

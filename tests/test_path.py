@@ -47,13 +47,18 @@ def test_disk_to_scores(made):
     twin = made / "diffvqa" / "twin.jsonl"
     shutil.copy(predictions, twin)
     said = lapse("evaluate", predictions, "--data", made / "store", "--beside", twin)
-    assert "| constant answer | random training answer |" in said
+    assert "| constant answer | nothing has changed | random training answer |" in said
     scores = json.loads((made / "diffvqa" / "scores.json").read_text("utf-8"))
     text = json.dumps(scores)
     for needed in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
         assert needed in text
     beside = scores["beside"]
-    assert list(beside) == [str(twin), "constant answer", "random training answer"]
+    assert list(beside) == [
+        str(twin),
+        "constant answer",
+        "nothing has changed",
+        "random training answer",
+    ]
     assert beside[str(twin)] == scores["scores"]
     lines = predictions.read_text("utf-8").splitlines()
     twin.write_text("\n".join(lines[1:]), "utf-8")

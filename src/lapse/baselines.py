@@ -18,11 +18,13 @@ from lapse.text import box_text, without_box
 from lapse.types import Box, Prediction, Sample
 
 CONSTANT = "constant answer"
+NOTHING = "nothing has changed"  # always saying so; CIDEr likes it, so it has its own row
 RANDOM = "random training answer"
 MEAN_BOX = "mean box"
 # Which row answers which task. AREF's phrase names no region: its box is the mean of them all.
 TASKS: dict[str, tuple[str, ...]] = {
     CONSTANT: ("diff_vqa", "cap", "vqa", "progression"),
+    NOTHING: ("diff_vqa",),
     RANDOM: ("diff_vqa", "cap", "gcap", "vqa"),
     MEAN_BOX: ("caref", "aref"),
 }
@@ -42,8 +44,9 @@ def blind_rows(
         seed: of the random answers; one sample always gets the same one.
 
     Returns:
-        "constant answer", "random training answer" and "mean box", in this order, each only
-        where it has something to answer.
+        "constant answer", "nothing has changed", "random training answer" and "mean box", in
+        this order, each only where it has something to answer. Where the constant is to say
+        that nothing has changed, it is the only row that does.
 
     Raises:
         ValueError: the store has no training answer for a task of the predictions.
@@ -63,6 +66,8 @@ def blind_rows(
     def said(row: str, item: Prediction) -> str:
         if row == CONSTANT:
             return usual.get(item.prompt, constants[item.task])
+        if row == NOTHING:
+            return UNCHANGED
         if row == RANDOM:
             return random_answer(texts[item.task], item.id, seed)
         region = item.prompt.removeprefix("caref:").strip().removesuffix(":")
@@ -73,13 +78,15 @@ def blind_rows(
         row: [replace(item, prediction=said(row, item)) for item in predictions if item.task in can]
         for row, can in TASKS.items()
     }
+    if _says_nothing(constants.get("diff_vqa", "")):
+        del rows[NOTHING]
     return {row: found for row, found in rows.items() if found}
 
 
 def blind_text_rows(
     training: Sequence[tuple[str, str]], predictions: Sequence[Prediction], *, seed: int = 0
 ) -> dict[str, list[Prediction]]:
-    """The constant and the random row, from (question, answer) of a training part alone.
+    """The rows of `blind_rows` that are texts, from (question, answer) of a training part alone.
 
     Args:
         training: of the same task as the predictions.
@@ -96,12 +103,28 @@ def blind_text_rows(
     def constant_for(item: Prediction) -> str:
         return constant if item.task == "diff_vqa" else usual.get(item.prompt, constant)
 
-    return {
+    asked = [item for item in predictions if item.task in TASKS[NOTHING]]
+    rows = {
         CONSTANT: [replace(item, prediction=constant_for(item)) for item in predictions],
+        NOTHING: [replace(item, prediction=UNCHANGED) for item in asked],
         RANDOM: [
             replace(item, prediction=random_answer(answers, item.id, seed)) for item in predictions
         ],
     }
+    if not asked or _says_nothing(constant):
+        del rows[NOTHING]
+    return rows
+
+
+def has_training(store: Store, task: str) -> bool:
+    """Whether the store can teach a blind row this task; a store of gold boxes cannot."""
+    if task in UNTRAINED or not any(task in can for can in TASKS.values()):
+        return True  # nothing to learn
+    return next(_training(store, task), None) is not None
+
+
+def _says_nothing(answer: str) -> bool:
+    return answer.strip() == UNCHANGED
 
 
 def _training(store: Store, name: str) -> Iterator[Sample]:

@@ -62,12 +62,13 @@ def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list
     if not names:
         return []
     cells = [[row, *(format_score(s.get(name)) for name in names)] for row, s in rows.items()]
-    return [["", *(f"{name} (n {_count(rows, name)})" for name in names)], *cells]
+    return [["", *(f"{name} (n {_counts(rows, name)})" for name in names)], *cells]
 
 
-def _count(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
-    details = next(scores[name].details for scores in rows.values() if name in scores)
-    return details.get("true", details.get("n", "-"))
+def _counts(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
+    """ "10", or "10 / 9" where rows have other samples, as silver and gold boxes do."""
+    details = [scores[name].details for scores in rows.values() if name in scores]
+    return " / ".join(dict.fromkeys(one.get("true", one.get("n", "-")) for one in details))
 
 
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
@@ -88,8 +89,12 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     return table
 
 
-def table_note(scores: Mapping[str, Score], facts: Mapping[str, str]) -> str:
-    """What stands under a table: n, release, split, tokenizer, METEOR backend, idf corpus."""
+def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]) -> str:
+    """What stands under a table: n, release, split, tokenizer, METEOR backend, idf corpus.
+
+    All but n is that of the first row; rows with other samples have their n beside it.
+    """
+    scores = next(iter(rows.values()))
     found = {name: facts.get(name, UNKNOWN) for name in ("data release", "split protocol")}
     for key, label in (
         ("tokenizer", "tokenizer"),
@@ -103,8 +108,14 @@ def table_note(scores: Mapping[str, Score], facts: Mapping[str, str]) -> str:
         values = dict.fromkeys(s.details[key] for s in scores.values() if key in s.details)
         if values:
             found[label] = next(iter(values))
-    n = next((s.details["n"] for s in scores.values() if "n" in s.details), UNKNOWN)
+    n = _num_samples(scores)
+    others = [f"{row}: {_num_samples(own)}" for row, own in rows.items() if _num_samples(own) != n]
+    n += f" ({', '.join(others)})" if others else ""
     return f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in found.items())
+
+
+def _num_samples(scores: Mapping[str, Score]) -> str:
+    return next((s.details["n"] for s in scores.values() if "n" in s.details), UNKNOWN)
 
 
 def headlines(scores: Mapping[str, Score]) -> dict[str, Score]:

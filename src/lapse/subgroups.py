@@ -3,7 +3,7 @@
     from the answers     number of changes, how rare the rarest true finding is
     from a store         view, views of the pair, interval between the studies
     from patients.csv    sex; age band where the store gives the date of the study
-    from a table         any column, such as the phantom's tier: study_id (and ref_id) first
+    from a table         any column of words, such as the phantom's tier, by study_id (and ref_id)
 
 Groups of fewer than 50 patients are hidden: their scores say little and point at people. What
 is not known is told, never guessed. CIDEr keeps the document frequencies of the whole set.
@@ -27,10 +27,24 @@ from lapse.types import Pair, Prediction, Score, Statistics, Study
 
 MIN_PATIENTS = 50
 UNKNOWN = "not known"
+EMPTY = "empty"  # the table has a line for the sample and nothing in this column
+MAX_GROUPS = 20  # a column of more different words tells rows apart, not groups
 # upper limits (exclusive) and names
 INTERVALS = ((1, "under 1 day"), (8, "1 to 7 days"), (91, "8 to 90 days"))
 AGES = ((40, "under 40"), (60, "40 to 59"), (80, "60 to 79"))
 RARITY = ((0.01, "rarest finding under 1%"), (0.05, "rarest finding 1 to 5%"))
+
+# Counts of the whole set among a score's details: a part must not repeat them.
+COUNTS = (
+    "right",
+    "said",
+    "true",
+    "hits",
+    "malformed",
+    "unparsed references",
+    "questions",
+    "helped by another region",
+)
 
 Labels = dict[str, list[str]]  # dimension -> [n] group of each sample
 
@@ -90,7 +104,8 @@ def subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Sc
         value = float(score.statistics.score(rows.sum(axis=0)))
         if np.isnan(value):
             continue
-        details = {**score.details, "n": str(len(rows))}
+        details = {name: told for name, told in score.details.items() if name not in COUNTS}
+        details["n"] = str(len(rows))
         statistics = Statistics(rows, score.statistics.score)
         found[name] = Score(name, value, details=details, statistics=statistics)
     return found
@@ -173,8 +188,13 @@ def patient_labels(
     return labels | {"age band": ages}, told
 
 
-def table_labels(path: Path, predictions: Sequence[Prediction]) -> Labels:
-    """The columns of a table of the user's, by study_id and, where it is there, ref_id.
+def table_labels(
+    path: Path, predictions: Sequence[Prediction], store: Store | None = None
+) -> tuple[Labels, list[str]]:
+    """The columns of words of the user's table, and what made no groups and why.
+
+    Rows are found by study_id and, where the table has it, ref_id. A sample about one image is
+    found by its study, which only a store knows.
 
     Raises:
         ValueError: no key column, no other column, or a key that occurs twice.
@@ -189,14 +209,46 @@ def table_labels(path: Path, predictions: Sequence[Prediction]) -> Labels:
         key = tuple(plain_id(part) for part in row[: len(keys)])
         if key in rows:
             raise ValueError(f"{path} has {'/'.join(key)} more than once: keep one row")
-        rows[key] = row[len(keys) :]
-    found: Labels = {name: [] for name in names}
-    for item in predictions:
-        own = tuple(item.id.split("#")[0].split("/")[1 : 1 + len(keys)])
-        values = rows.get(own, (UNKNOWN,) * len(names))
-        for name, value in zip(names, values, strict=True):
-            found[name].append(value.strip() or UNKNOWN)
-    return found
+        rows[key] = tuple(value.strip() for value in row[len(keys) :])
+    _, studies = _records(store, predictions) if store is not None else ({}, {})
+    found = [rows.get(_table_key(item, len(keys), studies)) for item in predictions]
+    missing = found.count(None)
+    if missing == len(found):
+        return {}, [f"no groups from {path.name}: it names none of these samples"]
+    told = [f"{missing} of {len(found)} samples are not in {path.name}"] if missing else []
+    labels: Labels = {}
+    for place, name in enumerate(names):
+        if why := _no_groups({row[place] for row in rows.values()} - {""}):
+            told.append(f"no groups by {name} of {path.name}: {why}")
+            continue
+        labels[name] = [UNKNOWN if row is None else row[place] or EMPTY for row in found]
+    return labels, told
+
+
+def _no_groups(values: set[str]) -> str:
+    """Why the values of a column make no groups, "" where they do."""
+    if not values:
+        return "every cell is empty"
+    if all(_is_number(value) for value in values):
+        return "numbers or ids; write words for groups, such as 'none' and 'several'"
+    if len(values) > MAX_GROUPS:
+        return f"{len(values)} different words, at most {MAX_GROUPS} make groups"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(plain_id(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _table_key(item: Prediction, parts: int, studies: Mapping[str, Study]) -> tuple[str, ...]:
+    study = studies.get(_key(item))
+    if study is not None:
+        return (study.study,)
+    return tuple(item.id.split("#")[0].split("/")[1 : 1 + parts])
 
 
 def _key(item: Prediction) -> str:

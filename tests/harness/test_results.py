@@ -1,14 +1,17 @@
 """Cells of a table: means over seeds, the paired test, and Holm's correction."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from lapse.harness.page import as_csv, below_the_floor, show
-from lapse.harness.results import RowResult, cells, holm, paired_p
+from lapse.harness.results import RowResult, cells, holm, over_seeds
+from lapse.metrics.ngrams import bleu_of
+from lapse.metrics.statistics import mean_score
 from lapse.tables import RowSpec, TableSpec
-from lapse.types import Score
+from lapse.types import Score, Statistics
 
 PATIENTS = ("a", "a", "b", "c", "d", "e", "f", "g")
 
@@ -16,19 +19,91 @@ PATIENTS = ("a", "a", "b", "c", "d", "e", "f", "g")
 def row(key, *seeds, reason=""):
     spec = RowSpec(key=key, name=key.upper(), paper=("p",), tiny=("t",), printed={})
     scores = tuple(
-        {"diff_vqa/x": Score("x", sum(values) / len(values), 0.1, 0.9, tuple(values))}
-        for values in seeds
+        {"diff_vqa/x": replace(mean_score("x", values, {}), low=0.1, high=0.9)} for values in seeds
     )
     return RowResult(spec, scores, {"diff_vqa": PATIENTS}, reason=reason)
 
 
-def test_paired_p_against_all_exchanges():
-    difference = np.array([0.3, 0.1, 0.2, -0.1, 0.4, 0.05, 0.2, 0.3])
-    sums = [0.4, 0.2, -0.1, 0.4, 0.05, 0.2, 0.3]  # by patient
-    every = [abs(np.dot(signs, sums)) for signs in product((-1, 1), repeat=len(sums))]
-    exact = np.mean(np.array(every) >= abs(sum(sums)) - 1e-12)
-    assert paired_p(difference, PATIENTS) == pytest.approx(exact, abs=0.02)
-    assert paired_p(np.zeros(8), PATIENTS) == 1.0
+def all_exchanges(one, two, value) -> float:
+    """The exact p: the rows of whole patients exchanged in every way, the score computed anew."""
+    of = {name: [p == name for p in PATIENTS] for name in PATIENTS}
+    seen = abs(value(two) - value(one))
+    as_large = []
+    for swapped in product((False, True), repeat=len(of)):
+        ours, theirs = one.copy(), two.copy()
+        for name, swap in zip(of, swapped, strict=True):
+            if swap:
+                ours[of[name]], theirs[of[name]] = two[of[name]], one[of[name]]
+        as_large.append(abs(value(theirs) - value(ours)) >= seen - 1e-12)
+    return float(np.mean(as_large))
+
+
+def test_p_of_a_mean_against_all_exchanges():
+    ours = np.array([0.5, 0.4, 0.3, 0.6, 0.2, 0.5, 0.1, 0.4])
+    other = ours + np.array([0.3, 0.1, 0.2, -0.1, 0.4, 0.05, 0.2, 0.3])
+    exact = all_exchanges(ours, other, np.mean)
+    found = cells([row("ours", ours), row("other", other)], ["diff_vqa/x"], "ours")
+    assert found["other"]["diff_vqa/x"].p == pytest.approx(exact, abs=0.02)
+
+
+def bleu_row(key, *seeds):
+    """A row whose score is corpus BLEU-4 with sentence values beside it."""
+    plain = row(key, *[[0.0] * 8] * len(seeds))
+    scores = []
+    for sums in seeds:
+        statistics = Statistics(sums, lambda rows: bleu_of(rows, 4))
+        each = tuple(bleu_of(sums, 4).tolist())
+        value = float(bleu_of(sums.sum(axis=0), 4))
+        scores.append({"diff_vqa/x": Score("x", value, 0.1, 0.9, each, statistics=statistics)})
+    return replace(plain, scores=tuple(scores))
+
+
+def sentence_sums(seed: int) -> np.ndarray:
+    """[8, 10] lengths, guesses and hits of eight answers, two of them long."""
+    draw = np.random.default_rng(seed)
+    length = np.array([6, 7, 6, 40, 6, 7, 45, 6])
+    guesses = np.stack([length - order for order in range(4)], axis=1)
+    hits = np.floor(guesses * draw.uniform(0.2, 1.0, size=(8, 1)))
+    return np.concatenate([length[:, None], length[:, None], guesses, hits], axis=1).astype(float)
+
+
+def test_a_corpus_score_is_tested_as_one():
+    def corpus(sums):
+        return float(bleu_of(sums.sum(axis=0), 4))
+
+    def sentences(sums):
+        return float(np.mean(bleu_of(sums, 4)))
+
+    one, two = sentence_sums(3), sentence_sums(4)
+    found = cells([bleu_row("ours", one), bleu_row("b", two)], ["diff_vqa/x"], "ours")
+    p = found["b"]["diff_vqa/x"].p
+    assert p == pytest.approx(all_exchanges(one, two, corpus), abs=0.03)
+    # The defect: means of sentence values answer another question.
+    assert abs(p - all_exchanges(one, two, sentences)) > 0.1
+
+
+def test_seeds_are_exchanged_together():
+    one, two = [sentence_sums(seed) for seed in (3, 5)], [sentence_sums(seed) for seed in (4, 6)]
+    found = cells([bleu_row("ours", *one), bleu_row("b", *two)], ["diff_vqa/x"], "ours")
+    both = [np.concatenate(part, axis=1) for part in (one, two)]
+
+    def mean(sums):
+        whole = sums.sum(axis=0)
+        return float(bleu_of(whole[:10], 4) + bleu_of(whole[10:], 4)) / 2
+
+    assert found["b"]["diff_vqa/x"].p == pytest.approx(all_exchanges(*both, mean), abs=0.03)
+    score = over_seeds(["diff_vqa/x"], bleu_row("ours", *one).scores)["diff_vqa/x"]
+    assert score.value == pytest.approx(mean(both[0]))
+    assert float(score.statistics.score(both[0].sum(axis=0))) == pytest.approx(mean(both[0]))
+
+
+def test_what_cannot_be_tested_has_no_p():
+    ours = row("ours", [0.1] * 8, [0.2] * 8)
+    strangers = replace(row("s", [0.9] * 8, [0.9] * 8), patients={"diff_vqa": PATIENTS[::-1]})
+    bare = Score("x", 0.9, per_sample=(0.9,) * 8)
+    without = replace(row("w"), scores=({"diff_vqa/x": bare},) * 2)
+    found = cells([ours, row("one", [0.9] * 8), strangers, without], ["diff_vqa/x"], "ours")
+    assert all(found[key]["diff_vqa/x"].p is None for key in ("one", "s", "w"))
 
 
 def test_a_row_equal_to_ours_has_p_1_and_a_better_one_less():

@@ -93,7 +93,8 @@ def test_intervals_are_by_the_patients_of_the_probed_samples():
         assert score.low < score.value < score.high
     one_patient = [replace(item, patient="p") for item in plain]
     assert consistency(one_patient, probes)["identity"].low is None
-    assert consistency(plain, probes) == found != consistency(plain, probes, seed=1)
+    assert consistency(plain, probes) == found
+    assert any(consistency(plain, probes, seed=seed) != found for seed in range(1, 6))
 
 
 def test_strangers_and_doubles_are_refused():

@@ -1,13 +1,18 @@
 """Intervals hold what they promise for patients, and only for patients; tests and corrections."""
 
+import random
+import time
+
 import numpy as np
 import pytest
 
-from lapse.metrics.bootstrap import bootstrap_draws, bootstrap_interval
+from lapse.grammar import FINDINGS, Change, render
+from lapse.metrics.bootstrap import bootstrap_draws, bootstrap_interval, with_intervals
+from lapse.metrics.changes import Changes
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.paired import Difference, compare, corrected
 from lapse.metrics.statistics import mean_score, pooled_scores
-from lapse.types import Statistics
+from lapse.types import Prediction, Score, Statistics
 
 REPEATS, PATIENTS, ROWS = 200, 60, 5
 
@@ -83,3 +88,27 @@ def test_pooled_scores_are_tested_too_and_patients_must_be_known():
 def test_holm():
     rows = [Difference(str(p), 0, 0, 0, 0, p, None) for p in (0.04, 0.01, 0.03, 0.9)]
     assert [row.p_holm for row in corrected(rows)] == pytest.approx([0.09, 0.04, 0.09, 0.9])
+
+
+def test_10_000_resamples_of_16_000_rows_take_less_than_30_seconds_of_one_core():
+    """With the scores of every finding. `pytest -s` prints the figure of docs/evaluation.md."""
+    draw = random.Random(0)
+    texts = [
+        render({Change(f, draw.choice(("added", "missing"))) for f in draw.sample(FINDINGS, n % 4)})
+        for n in range(300)
+    ]
+    rows = [
+        Prediction(str(n), "diff_vqa", draw.choice(texts), (draw.choice(texts),), f"p{2 * n // 5}")
+        for n in range(16_000)
+    ]
+    lengths = np.random.default_rng(0).integers(1, 9, size=(len(rows), 10)).astype(float)
+    scores = Changes()(rows)
+    scores["BLEU-4"] = Score("BLEU-4", 0.5, statistics=Statistics(lengths, lambda s: bleu_of(s, 4)))
+    began = time.process_time()
+    found = with_intervals(scores, [item.patient for item in rows], resamples=10_000)
+    seconds = time.process_time() - began
+    print(f"{len(found)} scores, 6,400 patients: {seconds:.1f} s of process CPU time")
+    assert seconds < 30
+    assert sum("of" in score.details for score in found.values()) >= 3 * len(FINDINGS)
+    assert all(score.low is not None for score in found.values())
+    assert found["BLEU-4"].details["interval"] == "95%, 10000 resamples of 6400 patients"

@@ -18,6 +18,9 @@ def compare(
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     task: Annotated[str, typer.Option(help="Of a CSV or COCO file.")] = "diff_vqa",
     ids: Annotated[str, typer.Option(help="Meaning of a COCO file's image_id.")] = "auto",
+    without_java: Annotated[
+        bool, typer.Option("--without-java", help="Other tokenizer and METEOR: other numbers.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="JSON with all scores.")] = Path("comparison.json"),
     seed: Annotated[int, typer.Option(help="Of tests and intervals.")] = 0,
     resamples: Annotated[int, typer.Option(min=100, help="Of the patients.")] = 10000,
@@ -50,7 +53,7 @@ def compare(
         if name in rows:
             raise ValueError(f"{path} is given twice")
         rows[name] = in_order_of(first, truth.read(path, asked), str(path))
-    options = EvaluateOptions(seed=seed, resamples=resamples)
+    options = EvaluateOptions(seed, resamples, without_java)
     scores = {name: evaluate(found, options=options) for name, found in rows.items()}
     blind = {name: evaluate(found, options=options) for name, found in truth.blind(first).items()}
     patients: dict[str, list[str]] = {}
@@ -61,7 +64,7 @@ def compare(
     for name in patients:
         columns = {row: found[name] for row, found in (scores | blind).items() if name in found}
         typer.echo(f"\n{name}\n\n{format_markdown(scores_table(columns))}")
-        typer.echo(table_note(next(iter(columns.values())), facts))
+        typer.echo(table_note(columns, facts))
         for pair, found in tested[name].items():
             typer.echo(f"\n{name}: {pair} (first = A)\n\n{format_plain(differences_table(found))}")
     typer.echo(

@@ -77,6 +77,9 @@ def evaluate(
         marked = truth.read(gold, [])
         rows |= {f"gold: {gold.stem}": marked}
         rows |= {f"gold: {name}": other for name, other in truth.blind(marked).items()}
+        own_tasks, gold_tasks = ({item.task for item in part} for part in (found, marked))
+        if alone := ", ".join(sorted(gold_tasks - own_tasks)):
+            say(f"{gold.name}: {alone} in scores.json alone, {predictions.name} has no such task")
     options = EvaluateOptions(
         seed, resamples, without_java, _bert(bert, bert_revision, bert_layer, bert_baseline)
     )
@@ -91,7 +94,7 @@ def evaluate(
         columns = {predictions.stem: values}
         columns |= {row: other[name] for row, other in scores.items() if name in other}
         typer.echo(f"\n{name}\n\n{format_markdown(scores_table(columns))}")
-        typer.echo(table_note(values, facts))
+        typer.echo(table_note(columns, facts))
         for kind in ("finding", "region"):
             if table := parts_table(columns, kind):
                 typer.echo(f"\n{name} by {kind}\n\n{format_markdown(table)}")
@@ -149,7 +152,10 @@ def _subgroups(
         for line in told:
             say(line)
     if groups is not None:
-        labels |= table_labels(groups, own)
+        more, told = table_labels(groups, own, store)
+        labels |= more
+        for line in told:
+            say(line)
     found = group_scores(
         headlines(values),
         [item.patient for item in own],

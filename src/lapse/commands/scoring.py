@@ -57,12 +57,17 @@ class Truth:
 
     def blind(self, predictions: list[Prediction]) -> dict[str, list[Prediction]]:
         """The blind rows for these predictions."""
-        from lapse.baselines import blind_rows, blind_text_rows
+        from lapse.baselines import blind_rows, blind_text_rows, has_training
         from lapse.predictions.questions import training_answers
 
         store = self.store()
         if store is not None:
-            return blind_rows(store, predictions, seed=self.seed)
+            tasks = dict.fromkeys(item.task for item in predictions)
+            known = [task for task in tasks if has_training(store, task)]
+            if unknown := ", ".join(task for task in tasks if task not in known):
+                say(f"no blind rows for {unknown}: {store.path} has no training part for it")
+            own = [item for item in predictions if item.task in known]
+            return blind_rows(store, own, seed=self.seed)
         if self.questions is not None:
             own = [item for item in predictions if item.task == self.task]
             return blind_text_rows(training_answers(self.questions, self.task), own, seed=self.seed)

@@ -135,7 +135,7 @@ def _difference_table(result: DemoResult) -> Table:
         tuple(rows),
         note="Change scores compare the set of changes (finding and direction) that the grammar "
         "reads in answer and truth; template words earn n-gram points but no change points. The "
-        "rows text-only, constant and random never see an image.",
+        "rows text-only, constant, nothing has changed and random never see an image.",
         marked=(MODEL,),
     )
 

@@ -4,23 +4,24 @@ Legend: S seeds  n samples
 
     value            mean over seeds
     seeds            lowest and highest of them
-    patients         95% interval when whole patients are drawn anew, of the mean over seeds
-    p                two-sided, of the difference from ours: whole patients are drawn anew, both
-                     rows on the same patients; corrected by Holm over the rows of a column
+    patients         95% interval when whole patients are drawn anew; mean of its ends over seeds
+    p                two-sided, of the difference from ours: the answers of whole patients change
+                     places and the score is computed anew, so that a corpus score such as BLEU is
+                     tested as one; corrected by Holm over the rows of a column
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lapse.metrics.paired import compare
+from lapse.metrics.statistics import Array
 from lapse.tables import RowSpec
-from lapse.types import Score
+from lapse.types import Score, Statistics
 
-RESAMPLES = 2000
 Found = Mapping[str, Score]  # "task/score" -> Score
 
 
@@ -43,7 +44,7 @@ class RowResult:
     Attributes:
         row: of the table.
         scores: for each seed, "task/score" -> Score; () where it did not run.
-        patients: task -> patient of each sample, in the order of the per-sample values.
+        patients: task -> patient of each sample, in the order of the scores' statistics.
         curve: (step, held-out loss) of the last run at the first seed.
         parameters: at the paper's scale, all and trained, of each run in order.
         reason: why it did not run, "" where it did.
@@ -68,16 +69,12 @@ def cells(
     """Row key -> column ("task/score") -> cell; p compares each row with `ours`."""
     found: dict[str, dict[str, Cell]] = {row.row.key: {} for row in rows}
     (mine,) = [row for row in rows if row.row.key == ours]
+    tested = {row.row.key: _p_values(mine, row, columns) for row in rows if row.row.key != ours}
     for column in columns:
         for row in rows:
             if row.scores and all(column in scores for scores in row.scores):
                 found[row.row.key][column] = _cell(row, column)
-        tested = {
-            row.row.key: p
-            for row in rows
-            if row.row.key != ours and (p := _p_value(mine, row, column)) is not None
-        }
-        for key, p in holm(tested).items():
+        for key, p in holm({k: own[column] for k, own in tested.items() if column in own}).items():
             found[key][column] = replace(found[key][column], p=p)
     return found
 
@@ -95,43 +92,58 @@ def _cell(row: RowResult, column: str) -> Cell:
     return Cell(mean, min(values), max(values), low, high)
 
 
-def _p_value(mine: RowResult, row: RowResult, column: str) -> float | None:
-    """None where either did not run or the score has no value for a single sample."""
-    if not mine.scores or not row.scores or mine.patients is None or row.patients is None:
-        return None
-    one, two = (_per_sample(found, column) for found in (mine, row))
-    patients = mine.patients.get(column.split("/")[0], ())
-    if one is None or two is None or len(one) != len(two) or len(one) != len(patients):
-        return None
-    if "" in patients or len(set(patients)) < 2:
-        return None
-    return paired_p(two - one, patients)
+def _p_values(mine: RowResult, row: RowResult, columns: Sequence[str]) -> dict[str, float]:
+    """Column -> p of a row against ours, for the columns that can be tested.
 
-
-def _per_sample(row: RowResult, column: str) -> NDArray[np.float64] | None:
-    values = [found[column].per_sample for found in row.scores if column in found]
-    if len(values) < len(row.scores) or not all(values):
-        return None
-    mean: NDArray[np.float64] = np.mean(np.asarray(values, dtype=np.float64), axis=0)
-    return mean
-
-
-def paired_p(difference: NDArray[np.float64], patients: Sequence[str], *, seed: int = 0) -> float:
-    """Two-sided p of "no difference on average", by exchanging the rows of whole patients.
-
-    The arrangement that was observed counts as one of the draws, so p is never 0.
-
-    Args:
-        difference: [n], one row minus the other, sample by sample.
-        patients: [n], the patient of each sample.
-        seed: of the exchanges.
+    Not tested: a row that did not run, has another number of seeds or other patients, patients
+    that are unknown or a single one, and scores without statistics.
     """
-    groups = {name: index for index, name in enumerate(dict.fromkeys(patients))}
-    index = np.array([groups[name] for name in patients])
-    sums = np.bincount(index, weights=difference, minlength=len(groups))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(RESAMPLES, len(groups)))
-    as_large = np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12
-    return float((1 + as_large.sum()) / (1 + RESAMPLES))
+    if not row.scores or len(mine.scores) != len(row.scores):
+        return {}
+    found: dict[str, float] = {}
+    for task in dict.fromkeys(column.split("/")[0] for column in columns):
+        patients = (mine.patients or {}).get(task, ())
+        same = patients == (row.patients or {}).get(task)
+        if not same or "" in patients or len(set(patients)) < 2:
+            continue
+        own = [column for column in columns if column.split("/")[0] == task]
+        one, two = (over_seeds(own, part.scores) for part in (mine, row))
+        found |= {item.name: item.p for item in compare(one, two, patients)}
+    return found
+
+
+def over_seeds(columns: Sequence[str], seeds: Sequence[Found]) -> dict[str, Score]:
+    """The mean over seeds of every score, with the statistics of all seeds side by side.
+
+    Left out: a score that a seed lacks, or lacks the statistics of.
+    """
+    found: dict[str, Score] = {}
+    kept: dict[tuple[int, ...], Array] = {}  # rows that several scores share stay shared
+    for column in columns:
+        scores = [one[column] for one in seeds if column in one]
+        parts = [score.statistics for score in scores if score.statistics is not None]
+        if parts and len(parts) == len(seeds):
+            key = tuple(id(part.rows) for part in parts)
+            if key not in kept:
+                kept[key] = np.concatenate([part.rows for part in parts], axis=1)  # [n, S k]
+            value = sum(score.value for score in scores) / len(scores)
+            statistics = Statistics(kept[key], _mean_of(parts))
+            found[column] = Score(column, value, statistics=statistics)
+    return found
+
+
+def _mean_of(parts: Sequence[Statistics]) -> Callable[[Array], Array]:
+    """[..., S k] sums of all seeds -> the mean of their scores."""
+    ends = np.cumsum([part.rows.shape[1] for part in parts])[:-1]
+
+    def mean(sums: Array) -> Array:
+        blocks = np.split(sums, ends, axis=-1)
+        found: Array = np.mean(
+            [part.score(block) for part, block in zip(parts, blocks, strict=True)], axis=0
+        )
+        return found
+
+    return mean
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

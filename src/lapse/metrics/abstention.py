@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from lapse.counted import counted_order
 from lapse.grammar import parse
+from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
 from lapse.metrics.confidence import METHODS, stated
 from lapse.types import Prediction, Score
 
 FORMAT = "lapse-threshold"
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +197,10 @@ def _rate(name: str, by_patient: NDArray[np.float64], facts: dict[str, str], see
     count = len(by_patient)
     if count < 2:
         return Score(name, float(by_patient.mean()), details=facts)
-    drawn = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
-    low, high = np.quantile(by_patient[drawn].mean(axis=1), [0.025, 0.975])
-    details = {**facts, "interval": f"95%, {RESAMPLES} resamples by patient"}
-    return Score(name, float(by_patient.mean()), float(low), float(high), details=details)
+    people = [str(number) for number in range(count)]
+    low, high = bootstrap_interval(by_patient.tolist(), people, seed=seed)
+    details = {**facts, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
+    return Score(name, float(by_patient.mean()), low, high, details=details)
 
 
 def resplit_rates(

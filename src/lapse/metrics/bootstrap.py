@@ -103,7 +103,7 @@ def bootstrap_draws(
         raise ValueError(f"{resamples} resamples: at least one is needed")
     totals, columns = patient_sums(statistics, patients)
     found: dict[str, list[Array]] = {name: [] for name in statistics}
-    for weights in _draw_weights(len(totals), resamples, seed):
+    for weights in draw_weights(len(totals), resamples, seed):
         sums = weights @ totals  # [d, K]
         for name, item in statistics.items():
             found[name].append(item.score(sums[:, columns[name]]))
@@ -159,7 +159,7 @@ def _bounds(drawn: Array) -> tuple[float | None, float | None]:
     return interval_of(defined)
 
 
-def _draw_weights(num_patients: int, resamples: int, seed: int) -> Iterator[Array]:
+def draw_weights(num_patients: int, resamples: int, seed: int) -> Iterator[Array]:
     """[d, P] how often each patient is in each draw; the draws of a seed are always the same."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):

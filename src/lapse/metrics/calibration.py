@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.metrics.bootstrap import draw_weights, interval_of, patient_index
 from lapse.metrics.confidence import Event
 from lapse.types import Score
 
@@ -69,9 +70,9 @@ class _Table:
         self.said, group = np.unique(said, return_inverse=True)  # [G], [E]
         self.group = group.reshape(-1)
         self.right = np.array([event.is_right for event in events], dtype=np.float64)
-        names = {name: place for place, name in enumerate(dict.fromkeys(e.patient for e in events))}
-        self.patient = np.array([names[event.patient] for event in events])
-        self.num_patients = 0 if "" in names else len(names)
+        patients = [event.patient for event in events]
+        self.patient, known = patient_index(patients)
+        self.num_patients = 0 if "" in patients else known
 
     def sums(self, weights: Numbers | None = None) -> tuple[Numbers, Numbers]:
         """How many events and how many right ones each group holds: two [G]."""
@@ -83,16 +84,20 @@ class _Table:
     def resampled(
         self, value: Callable[[Numbers, Numbers], Numbers], resamples: int, seed: int
     ) -> Numbers | None:
-        """`value(count, right)` of samples with patients drawn anew: [resamples, ...], or None."""
+        """`value(count, right)` of samples with patients drawn anew: [resamples, ...], or None.
+
+        Bins and order are those of each draw, so there are no sums to draw: every draw is
+        counted again.
+        """
         if self.num_patients < 2:
             return None
-        generator = np.random.default_rng(seed)
-        found = []
-        for _ in range(resamples):
-            drawn = generator.integers(0, self.num_patients, self.num_patients)
-            times = np.bincount(drawn, minlength=self.num_patients).astype(np.float64)
-            found.append(value(*self.sums(times[self.patient])))
-        return np.array(found)
+        return np.array(
+            [
+                value(*self.sums(times[self.patient]))
+                for weights in draw_weights(self.num_patients, resamples, seed)
+                for times in weights
+            ]
+        )
 
     def bins(self, count: Numbers, num_bins: int) -> NDArray[np.int64]:
         """Which of the bins of equal mass each group is in, by the middle of the group: [G]."""
@@ -213,6 +218,6 @@ def risk_area(events: Sequence[Event], *, resamples: int = RESAMPLES, seed: int 
 def _score(name: str, value: float, drawn: Numbers | None, details: dict[str, str]) -> Score:
     if drawn is None:
         return Score(name, value, details=details)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = interval_of(drawn)
     told = {**details, "interval": f"95%, {len(drawn)} resamples by patient"}
-    return Score(name, value, float(low), float(high), details=told)
+    return Score(name, value, low, high, details=told)

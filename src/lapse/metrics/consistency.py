@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.grammar import Change, Parsed, invert, parse
-from lapse.types import Prediction, Score, nearest
+from lapse.metrics.bootstrap import with_intervals
+from lapse.metrics.statistics import MEAN, ratio, share_score
+from lapse.types import Prediction, Score, Statistics, nearest
 
 PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
-RESAMPLES = 1000
 MARK = "#"  # between the id of a sample and the name of its probe
 
 
@@ -97,61 +98,32 @@ def consistency(
     found: dict[str, Score] = {}
     for probe, rows in group_probes(probes).items():
         pairs = twins(plain, rows)
-        patients = [pair.plain.patient for pair in pairs]
         told = {"n": str(len(pairs)), "of": str(len(plain))}
+        rates: dict[str, Score] = {}
         for name, each in _RATES[probe](pairs).items():
             # A twin that does not count adds nothing to the sum, nor to the number of twins.
-            sums = [(0.0, 0.0) if value is None else (value, 1.0) for value in each]
-            if not sum(count for _, count in sums):
-                continue
-            kept = tuple(value for value in each if value is not None)
-            details = {**told, "n": str(len(kept)), "aggregate": "mean"}
-            score = _score(name, np.array(sums), patients, _ratio, seed)
-            found[name] = replace(score, per_sample=kept, details=score.details | details)
-        for name, counts, value in _pooled(probe, pairs):
-            score = _score(name, counts, patients, value, seed)
-            found[name] = replace(score, details=score.details | told)
+            counts = [float(value is not None) for value in each]
+            if any(counts):
+                rates[name] = _rate(name, [value or 0.0 for value in each], counts, told)
+        for name, counted, value in _pooled(probe, pairs):
+            statistics = Statistics(counted, value)
+            point = float(value(counted.sum(axis=0)))
+            rates[name] = Score(name, point, details=told, statistics=statistics)
+        found |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
     return found
 
 
 Columns: TypeAlias = NDArray[np.float64]
 
 
-def _score(
-    name: str,
-    rows: Columns,
-    patients: Sequence[str],
-    value: Callable[[Columns], Columns],
-    seed: int,
+def _rate(
+    name: str, values: Sequence[float], counts: Sequence[float], told: Mapping[str, str]
 ) -> Score:
-    """A function of column sums [..., k], with its interval where two patients are known.
-
-    Args:
-        name: of the score.
-        rows: [n, k], one a twin.
-        patients: [n].
-        value: sums of rows [..., k] -> the score [...].
-        seed: of the resampling.
-    """
-    point = float(value(rows.sum(axis=0)))
-    numbers = {patient: place for place, patient in enumerate(dict.fromkeys(patients))}
-    if "" in numbers or len(numbers) < 2:
-        return Score(name, point)
-    sums = np.zeros((len(numbers), rows.shape[1]))
-    np.add.at(sums, [numbers[patient] for patient in patients], rows)
-    generator = np.random.default_rng(seed)
-    shares = np.full(len(numbers), 1 / len(numbers))
-    times = generator.multinomial(len(numbers), shares, size=RESAMPLES)  # [resamples, patients]
-    low, high = np.nanquantile(value(times @ sums), [0.025, 0.975])
-    details = {"interval": f"95%, {RESAMPLES} resamples by patient"}
-    return Score(name, point, float(low), float(high), details=details)
-
-
-def _ratio(sums: Columns) -> Columns:
-    """First column over second; 0 / 0 is not a number."""
-    with np.errstate(invalid="ignore"):
-        share: Columns = sums[..., 0] / sums[..., 1]
-    return share
+    """The mean over the twins that count, whose values it keeps."""
+    details = {**told, "n": f"{sum(counts):.0f}", "aggregate": MEAN}
+    score = share_score(name, values, counts, details)
+    kept = tuple(value for value, count in zip(values, counts, strict=True) if count)
+    return replace(score, per_sample=kept)
 
 
 Rates = Mapping[str, Sequence[float | None]]  # name -> one value a twin, None: does not count
@@ -208,15 +180,15 @@ def _pooled(
     if probe == "swap":
         kept = [(len(one & invert(two)), len(one)) for one, two in zip(said, again, strict=True)]
         if any(said):
-            yield "swap law, clauses", np.array(kept, np.float64), _ratio
+            yield "swap law, clauses", np.array(kept, np.float64), ratio
     if probe == "acquisition" and any((*said, *again)):
-        yield "acquisition F1", _overlap(said, again), _ratio
+        yield "acquisition F1", _overlap(said, again), ratio
     if probe in {"shuffled", "blank"}:
         true = [parse(pair.plain.references[0]).changes for pair in pairs]
         counts = np.concatenate([_overlap(said, true), _overlap(again, true)], axis=1)
 
         def lost(sums: Columns) -> Columns:
-            return np.nan_to_num(_ratio(sums[..., :2])) - np.nan_to_num(_ratio(sums[..., 2:]))
+            return np.nan_to_num(ratio(sums[..., :2])) - np.nan_to_num(ratio(sums[..., 2:]))
 
         yield f"{probe} reference: change F1 lost", counts, lost
 

@@ -26,6 +26,7 @@ from lapse.report.filters import answer_list, filter_bar, script
 from lapse.report.pieces import Table, escape, table_html
 from lapse.report.plots import Bar, bar_chart, reliability_plot, risk_plot
 from lapse.report.score_tables import (
+    difference_tables,
     every_score,
     finding_intervals,
     format_cell,
@@ -144,8 +145,8 @@ def _scores(evaluation: Evaluation) -> list[str]:
     parts += [table_html(table, kind="scores words") for table in first]
     parts.append(
         '<p class="note">In brackets: 95% intervals, whole patients drawn anew. Rows named '
-        "constant, random, mean box or text-only never see an image: a score means what it has "
-        "above them.</p>"
+        "constant, nothing has changed, random, mean box or text-only never see an image: a score "
+        "means what it has above them.</p>"
     )
     every = "".join(
         table_html(t, "scores words") for t in every_score(evaluation.scores, evaluation.system)
@@ -155,6 +156,16 @@ def _scores(evaluation: Evaluation) -> list[str]:
     if groups:
         parts.append("<h2>Subgroups</h2>")
         parts += [table_html(table) for table in groups]
+    differences = difference_tables(evaluation.scores)
+    if differences:
+        parts.append("<h2>Differences between systems</h2>")
+        parts += [table_html(table, "scores words") for table in differences]
+        parts.append(
+            '<p class="note">First is the system that the others are tested against. p: how '
+            "often exchanging the answers of whole patients gives as large a difference, corrected "
+            "for the number of rows (Holm). Effect: the difference over the spread of single "
+            "patients; 0.2 is small, 0.8 large.</p>"
+        )
     return parts
 
 

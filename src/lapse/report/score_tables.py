@@ -1,4 +1,4 @@
-"""scores.json -> tables: the headline, every score, findings, consistency, abstention, subgroups.
+"""scores.json -> tables: headline, every score, findings, consistency, subgroups, differences.
 
 Read by key and defensively: a scores file of another version, or of another program that writes
 {"scores": {task: {name: {"value": ..., "low": ..., "high": ...}}}}, gives the tables it can.
@@ -121,19 +121,65 @@ def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float
 
 
 def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
-    """Tables of the file's "subgroups": every nested mapping that holds scores is a row."""
+    """Tables of the file's "subgroups": every nested mapping that holds scores is a row.
+
+    What the file lists under "hidden subgroups" stands below; a table of that alone has no rows.
+    """
     tables = []
+    hidden = _mapping(scores.get("hidden subgroups"))
     for title, groups in _mapping(scores.get("subgroups")).items():
         rows = list(_leaves(_mapping(groups), ()))
         names = list(dict.fromkeys(name for _, found in rows for name in found))
         names = [name for name in WORDS if name in names] or names[:8]
         cells = tuple(
-            (label or title, *(format_cell(found.get(name)) for name in names))
+            (label or title, _num_samples(found), *(format_cell(found.get(name)) for name in names))
             for label, found in rows
         )
-        if cells and names:
-            tables.append(Table(str(title), ("group", *names), cells))
+        listed = hidden.get(title)
+        note = "; ".join(map(str, listed)) if isinstance(listed, list) else ""
+        note = f"Not shown, fewer than 50 patients: {note}." if note else ""
+        if (cells and names) or note:
+            name = TITLES.get(title, str(title))
+            tables.append(Table(name, ("group", "n", *names), cells, note))
     return tables
+
+
+def _num_samples(found: Rows) -> str:
+    told = (_mapping(_mapping(score).get("details")).get("n") for score in found.values())
+    return next((str(n) for n in told if n is not None), "-")
+
+
+def difference_tables(scores: Mapping[str, Any]) -> list[Table]:
+    """One table for each two systems of the file's "differences" (`lapse compare`)."""
+    tables = []
+    for task, pairs in _mapping(scores.get("differences")).items():
+        for pair, listed in _mapping(pairs).items():
+            found = [_mapping(row) for row in listed] if isinstance(listed, list) else []
+            cells = tuple(
+                (
+                    str(row["name"]),
+                    WORDS.get(str(row["name"]), ""),
+                    _digits(row, "first"),
+                    _digits(row, "second"),
+                    f"{_digits(row, 'value', '+')} "
+                    f"[{_digits(row, 'low', '+')}, {_digits(row, 'high', '+')}]",
+                    _digits(row, "p_holm"),
+                    _digits(row, "effect", "+"),
+                )
+                for row in found
+                if "name" in row
+            )
+            columns = ("score", "in words", "first", "second", "second - first", "p", "effect")
+            title = f"{TITLES.get(task, task)}: {pair}"
+            if cells:
+                tables.append(Table(title, columns, cells))
+    return tables
+
+
+def _digits(row: Mapping[str, Any], name: str, sign: str = "") -> str:
+    value = row.get(name)
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:{sign}.3f}" if known else "-"
 
 
 def _leaves(node: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Rows]]:
