@@ -23,17 +23,18 @@ def bench(
     """Measure the rows of docs/performance.md on this machine."""
     from lapse.bench.table import machine, markdown, run_rows, write_json
 
+    began = {"commit": commit()}  # what runs, whatever is committed meanwhile
     if names == ["gpu"]:
         from lapse.bench.gpu import as_json, run_gpu
 
         stages = run_gpu(say, steps=steps, images=images, overrides=overrides or ())
         if json_file is not None:
-            facts = {**machine(), "commit": commit()}
+            facts = {**machine(), **began}
             text = json.dumps({"facts": facts, "stages": as_json(stages)}, indent=1)
             json_file.write_text(text + "\n", encoding="utf-8")
         return
     outcomes = run_rows(names, say)
-    facts = {**machine(), "commit": commit()}
+    facts = {**machine(), **began}
     typer.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
     seconds = sum(outcome.seconds for outcome in outcomes)
     busy = sum(outcome.cpu_seconds for outcome in outcomes)

@@ -23,9 +23,8 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from lapse.data.arrow_tables import GroupedTable, num_rows, reading
 from lapse.types import SPLITS, Box, Pair, Region, Study
 
 SCHEMA = 2
@@ -165,14 +164,14 @@ class Store:
         """
         rows = _rows_of(self._pairs, split)
         if category is not None:
-            categories = np.asarray(self._pairs.column("category").to_pylist(), dtype=object)
+            categories = np.asarray(self._pairs.column("category"), dtype=object)
             rows = rows[categories[rows] == category]
         return Rows(rows, self._build_pairs)
 
     def pairs_named(self, ids: Collection[str]) -> Rows[Pair]:
         """The pairs of these ids, in the order of the question table; unknown ids have none."""
         wanted = set(ids)
-        known = self._pairs.column("id").to_pylist()
+        known = self._pairs.column("id")
         return Rows([row for row, name in enumerate(known) if name in wanted], self._build_pairs)
 
     def pixels(self, key: str) -> npt.NDArray[np.uint8]:
@@ -206,14 +205,14 @@ class Store:
         Raises:
             ValueError: they do not belong together.
         """
-        num_studies, size = _num_rows(self.path / STUDIES), self.info.size
+        num_studies, size = num_rows(self.path / STUDIES), self.info.size
         needed = (num_studies, size, size)
         if self._pixels.shape != needed or self._pixels.dtype != np.uint8:
             raise ValueError(
                 f"{self.path / PIXELS} is {self._pixels.shape} {self._pixels.dtype} and "
                 f"{num_studies} studies need {needed} uint8: run prepare again"
             )
-        found = {"studies": num_studies, "pairs": _num_rows(self.path / PAIRS)}
+        found = {"studies": num_studies, "pairs": num_rows(self.path / PAIRS)}
         for kind, count in found.items():
             told = sum(self.info.counts.get(f"{kind}/{split}", 0) for split in SPLITS)
             if told != count:
@@ -224,33 +223,31 @@ class Store:
 
     @cached_property
     def _pixels(self) -> npt.NDArray[np.uint8]:
-        has_rows = _num_rows(self.path / STUDIES) > 0  # the footer alone: `check` comes by here
+        has_rows = num_rows(self.path / STUDIES) > 0  # the footer alone: `check` comes by here
         mode: Any = "r" if has_rows else None  # nothing cannot be mapped
-        try:
+        with reading(self.path / PIXELS):
             loaded = np.load(self.path / PIXELS, mmap_mode=mode, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise ValueError(_damaged(self.path / PIXELS, error)) from error
         plain: npt.NDArray[np.uint8] = loaded.view(np.ndarray)
         return plain
 
     @cached_property
-    def _studies(self) -> pa.Table:
-        return _read_table(self.path / STUDIES, [])
+    def _studies(self) -> GroupedTable:
+        return GroupedTable(self.path / STUDIES, ["view", "split"])
 
     @cached_property
-    def _pairs(self) -> pa.Table:
-        return _read_table(self.path / PAIRS, ["question", "category", "split"])
+    def _pairs(self) -> GroupedTable:
+        return GroupedTable(self.path / PAIRS, ["question", "category", "split"])
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
-        keys = self._studies.column("image").to_pylist()
+        keys = self._studies.column("image")
         return {key: row for row, key in enumerate(keys)}
 
     def _build_studies(self, rows: Sequence[int]) -> list[Study]:
-        return [study_of(row) for row in _dicts(self._studies, rows)]
+        return [study_of(row) for row in self._studies.dicts(rows)]
 
     def _build_pairs(self, rows: Sequence[int]) -> list[Pair]:
-        records = _dicts(self._pairs, rows)
+        records = self._pairs.dicts(rows)
         self._remember({row[side] for row in records for side in ("reference", "main")})
         for row in records:
             row["reference"] = self._cache[row["reference"]]
@@ -289,10 +286,8 @@ def open_store(path: Path) -> Store:
 
 
 def _read_info(path: Path) -> StoreInfo:
-    try:
+    with reading(path):
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(_damaged(path, error)) from error
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ValueError(f"{path} belongs to another program: give a folder made by prepare")
     if values.get("schema") != SCHEMA:
@@ -307,40 +302,11 @@ def _read_info(path: Path) -> StoreInfo:
     return StoreInfo(**values)
 
 
-def _read_table(path: Path, repeated: list[str]) -> pa.Table:
-    try:
-        return pq.read_table(path, read_dictionary=repeated)
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(_damaged(path, error)) from error
-
-
-def _num_rows(path: Path) -> int:
-    """Rows of a table as its footer tells them; the table itself is not read."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(_damaged(path, error)) from error
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged ({error}): run prepare again"
-
-
-def _rows_of(table: pa.Table, split: str) -> npt.NDArray[np.int64]:
+def _rows_of(table: GroupedTable, split: str) -> npt.NDArray[np.int64]:
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
-    words = np.asarray(table.column("split").to_pylist(), dtype=object)
+    words = np.asarray(table.column("split"), dtype=object)
     return np.flatnonzero(words == split)
-
-
-def _dicts(table: pa.Table, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Some rows of a table, as one dict a row."""
-    if not rows:
-        return []
-    is_run = rows[-1] - rows[0] + 1 == len(rows)
-    some = table.slice(rows[0], len(rows)) if is_run else table.take(rows)
-    values: list[dict[str, Any]] = some.to_pylist()
-    return values
 
 
 def study_of(row: dict[str, Any]) -> Study:

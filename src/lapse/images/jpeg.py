@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lapse.images.refusal import Refusal, damaged, truncated
 
 START = b"\xff\xd8\xff"
-END = b"\xff\xd9"
 MAX_SCANS = 64  # a progressive file decodes all its pixels once a scan; usual are about ten
 MAX_SEGMENTS = 10_000
 LOSSLESS, JPEG_LS = 3, 0x37  # the low byte of the SOF marker, less 0xC0
@@ -88,10 +89,12 @@ def _check_scans(path: Path, data: bytes, place: int, frame: JpegFrame | None) -
     """Scans hold no marker but their own: a zero byte follows every FF of the pixels."""
     if frame is None:
         raise damaged(path, "JPEG pixels without a frame header")
-    end = data.find(END, place)
-    if end < 0:
+    stream = np.frombuffer(data, np.uint8, offset=place)
+    codes = stream[np.flatnonzero(stream[:-1] == 0xFF) + 1]  # what follows each FF
+    ends = np.flatnonzero(codes == _END)
+    if not ends.size:
         raise truncated(path, "the JPEG pixels: there is no end marker")
-    scans = 1 + data.count(b"\xff\xda", place, end)
+    scans = 1 + int(np.count_nonzero(codes[: ends[0]] == _SCAN))
     if scans > MAX_SCANS:
         raise Refusal(
             "unsupported",

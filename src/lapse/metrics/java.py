@@ -218,6 +218,11 @@ class Meteor:
             rows[place] = self._known[key]
         return without_perfect_chunks(rows)
 
+    def forget(self) -> None:
+        """Match every pair anew from now on."""
+        with self._lock:
+            self._known.clear()
+
     def close(self) -> None:
         """End the process and remove its scratch folder."""
         self._process.kill()
@@ -291,6 +296,13 @@ def shared_meteor() -> Meteor:
     if not _started().is_alive:
         _started.cache_clear()
     return _started()
+
+
+def forget() -> None:
+    """Empty the memory of tokens and pairs, for one who measures; the programs stay as they are."""
+    _tokens.clear()
+    if _started.cache_info().currsize:
+        _started().forget()
 
 
 @cache

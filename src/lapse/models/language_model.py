@@ -164,8 +164,8 @@ class GPT2(nn.Module):
         """
         pairs = []
         for block in self._layers():
-            x, pair = block(x, "causal")
-            pairs.append(pair)
+            x, (key, value) = block(x, "causal")
+            pairs.append((key.contiguous(), value.contiguous()))  # else each step copies them
         hidden: Tensor = self.norm(x)
         last = is_prefix.sum(dim=1) - 1
         index = torch.arange(x.shape[0], device=x.device)
