@@ -9,8 +9,11 @@ import signal
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lapse.data.arrow_tables import GroupedTable
 from lapse.data.store import FILES, INFO, PAIRS, PIXELS, STUDIES, open_store
 from lapse.data.store_writer import Origin, StoreWriter, write_store
 from lapse.types import Box, Pair, Region, Study
@@ -242,3 +245,24 @@ def test_foreign_files_beside_the_store_are_not_removed(tmp_path):
     with pytest.raises(ValueError, match=r"holds 'thesis\.tex', which is not ours"):
         StoreWriter(tmp_path / "store", SIZE)
     assert (tmp_path / ".store.partial" / "thesis.tex").is_file()
+
+
+def test_records_over_several_row_groups_come_in_the_order_asked_for(tmp_path):
+    rows = [{"id": f"r{number}", "view": "PA" if number % 3 else "AP"} for number in range(50)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet", row_group_size=7)
+    pool = pa.default_memory_pool().backend_name
+    table = GroupedTable(tmp_path / "t.parquet", ["view", "not there"])
+    assert table.num_rows == 50 and table.column("view") == [row["view"] for row in rows]
+    for asked in (range(50), range(5, 30), [49, 0, 8, 8, 7], [6, 7], [13], range(20, 3, -2), []):
+        assert table.dicts(list(asked)) == [rows[place] for place in asked]
+    assert pa.default_memory_pool().backend_name == pool
+
+
+def test_a_table_without_rows_and_a_damaged_one(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"id": pa.array([], pa.string())}), path)
+    table = GroupedTable(path, ["id"])
+    assert table.num_rows == 0 and table.column("id") == [] and table.dicts([]) == []
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="t.parquet is damaged"):
+        GroupedTable(path, [])

@@ -85,3 +85,13 @@ def test_a_missing_package_is_an_error(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="need pycocoevalcap"):
         java.package_folder()
+
+
+def test_what_was_remembered_can_be_forgotten():
+    pair = [("no edema", ["there is no edema"])]
+    before = shared_meteor().statistics(pair)
+    tokenize(["no edema"])
+    assert java._tokens and shared_meteor()._known
+    java.forget()
+    assert not java._tokens and not shared_meteor()._known
+    assert (shared_meteor().statistics(pair) == before).all()

@@ -10,7 +10,6 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -95,7 +94,7 @@ def read_at(path: Path, size: int, resize: str = "squash") -> Stored:
     # whole blocks are decoded: the image ends inside the last row and column of a reduced one
     drafted = opened.draft("L", (2 * width, 2 * height))
     part = drafted[1] if drafted else None
-    return _stored(np.asarray(_decode(path, opened)), shape, size, resize, part)
+    return _stored(_decode(path, opened), shape, size, resize, part)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -109,7 +108,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def _stored(
-    image: Floats | Bytes,
+    image: Floats | Bytes | Image.Image,
     shape: tuple[int, ...],
     size: int,
     how: str,

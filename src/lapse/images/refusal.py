@@ -51,9 +51,12 @@ def load_bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise Refusal("missing", f"no image file {path}")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
         weight = path.stat().st_size
+        with path.open("rb") as stream:
+            # not the limit at once: as much memory as is asked for is taken first
+            data = stream.read(min(weight, MAX_BYTES) + 1)
+            if weight < len(data) <= MAX_BYTES:  # it has grown meanwhile
+                data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
         raise Refusal("missing", f"{path} cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:

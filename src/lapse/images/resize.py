@@ -58,11 +58,13 @@ def boxed(image: Bytes, size: int) -> Bytes:
     return square
 
 
-def scaled(image: Floats | Bytes, height: int, width: int, part: Part | None = None) -> Bytes:
+def scaled(
+    image: Floats | Bytes | Image.Image, height: int, width: int, part: Part | None = None
+) -> Bytes:
     """An image of any size at another. # [H, W] -> [height, width] uint8
 
     Args:
-        image: [H, W] float32 in [0, 1], or uint8.
+        image: [H, W] float32 in [0, 1], or uint8, or a grey picture of 8 bits.
         height: of the result.
         width: of the result.
         part: left, top, right, bottom of what is scaled, in pixels of the image; default: all.
@@ -70,11 +72,9 @@ def scaled(image: Floats | Bytes, height: int, width: int, part: Part | None = N
     Raises:
         ValueError: the image has colours, or the new size no pixels.
     """
-    if image.ndim != 2:
-        raise ValueError(f"an image is [H, W], got shape {image.shape}: convert it to grey first")
     if height < 1 or width < 1:
         raise ValueError(f"an image of {height} x {width} pixels was asked for: at least 1 x 1")
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture = image if isinstance(image, Image.Image) else _picture(image)
     resized = np.array(picture.resize((width, height), Image.Resampling.BICUBIC, box=part))
     if resized.dtype == np.uint8:
         return resized
@@ -82,3 +82,9 @@ def scaled(image: Floats | Bytes, height: int, width: int, part: Part | None = N
     for rows in strips(height, width):
         rounded[rows] = np.rint(np.clip(resized[rows] * np.float32(255), 0, 255))
     return rounded
+
+
+def _picture(image: Floats | Bytes) -> Image.Image:
+    if image.ndim != 2:
+        raise ValueError(f"an image is [H, W], got shape {image.shape}: convert it to grey first")
+    return Image.fromarray(np.ascontiguousarray(image))
