@@ -264,5 +264,5 @@ def test_a_table_without_rows_and_a_damaged_one(tmp_path):
     table = GroupedTable(path, ["id"])
     assert table.num_rows == 0 and table.column("id") == [] and table.dicts([]) == []
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ValueError, match="t.parquet is damaged"):
+    with pytest.raises(ValueError, match=r"t\.parquet is damaged"):
         GroupedTable(path, [])
