@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lapse.batch import collate, encode_sample
+from lapse.certainty import beam_confidence
 from lapse.config import RunConfig
 from lapse.grammar import QUESTION_CHANGED, Change, parse
 from lapse.images import read_at
+from lapse.metrics.confidence import BEAM, change_name
 from lapse.runs import AnyModel, OpenRun
 from lapse.types import Sample
 
@@ -27,18 +29,25 @@ class Answer:
         text: the answer as written.
         changes: what the grammar reads in it, in the order of the answer sentence.
         leftover: words that the grammar could not read; never dropped.
+        confidence: "answer", and each change in words, -> its share of what beam search kept;
+            empty where the system keeps no hypotheses. Uncalibrated: see `lapse calibrate`.
     """
 
     text: str
     changes: tuple[Change, ...]
     leftover: tuple[str, ...]
+    confidence: Mapping[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The answer for a terminal, the safety sentence last."""
         lines = [f"answer: {self.text or '(empty)'}"]
-        lines += [f"  {describe(change)}" for change in self.changes]
+        lines += [f"  {describe(change)}{self._sureness(change)}" for change in self.changes]
         lines += [f"  not understood: {words!r}" for words in self.leftover]
         return [*lines, RESEARCH_USE]
+
+    def _sureness(self, change: Change) -> str:
+        share = self.confidence.get(change_name(change))
+        return "" if share is None else f", {share:.0%} of the beam"
 
 
 def describe(change: Change) -> str:
@@ -100,8 +109,22 @@ def answer_images(
     text = encode_sample(sample, system.tokenizer, config.data.max_tokens)
     device = next(system.parameters()).device
     batch = collate([sample], [text], pixels).to(device)
+    confidence: dict[str, float] = {}
     with torch.no_grad():
-        said = system.answer(batch, config.decode)[0].strip()
+        if hasattr(system, "candidates"):
+            found = system.candidates(batch, config.decode)[0]
+            said, confidence = found[0].text.strip(), _shares(beam_confidence(found))
+        else:
+            said = system.answer(batch, config.decode)[0].strip()
     parsed = parse(said)
     changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
-    return Answer(said, tuple(changes), parsed.leftover)
+    return Answer(said, tuple(changes), parsed.leftover, confidence)
+
+
+def _shares(found: Mapping[str, float]) -> dict[str, float]:
+    """Only what is a share of the beam, under the names of the changes."""
+    return {
+        name.removeprefix(BEAM): value
+        for name, value in found.items()
+        if name == "answer" or name.startswith(BEAM)
+    }

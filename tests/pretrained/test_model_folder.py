@@ -15,9 +15,10 @@ from transformers import SiglipVisionModel
 from typer.testing import CliRunner
 
 import lapse
-from lapse.answer import RESEARCH_USE, answer_pair
+from lapse.answer import RESEARCH_USE, Answer, answer_pair
 from lapse.batch import normalise
 from lapse.cli import app
+from lapse.grammar import Change
 from lapse.pretrained import Lapse, load, open_picture
 from lapse.pretrained.folder import from_runs, read_folder
 from lapse.runs import open_run
@@ -54,6 +55,17 @@ def test_the_folder_answers_as_the_run_that_it_was_made_of(made):
     assert said.answer == expected
     assert said.text == expected.text
     assert said.lines()[-1] == RESEARCH_USE == said.notice
+    assert 0.0 < said.confidence["answer"] <= 1.0
+    assert len(said.confidence) == 1 + len(said.changes)
+
+
+def test_sureness_stands_behind_its_change():
+    edema, air = Change("edema", "added"), Change("pneumothorax", "missing")
+    said = Answer("...", (edema, air), (), {"answer": 0.5, "added edema": 0.75})
+    assert said.lines()[1:3] == [
+        "  + edema (in the main image only), 75% of the beam",
+        "  - pneumothorax (in the reference image only; not proven resolved)",
+    ]
 
 
 def test_both_stages_share_one_encoder_in_memory_and_on_disk(made):

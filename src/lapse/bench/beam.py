@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -56,12 +57,13 @@ def ours(system: PrefixLM, batch: Batch) -> list[int]:
     found: list[list[int]] = []
     table = system.language_model.tokens
     real = table.ids
-    table.ids = lambda rows: found.append(list(rows)) or real(rows)  # type: ignore
-    try:
-        with torch.no_grad():
-            system.answer(batch, DecodeConfig(beams=BEAMS, max_tokens=WRITTEN))
-    finally:
-        del table.ids
+
+    def noted(rows: Sequence[int]) -> list[int]:
+        found.append(list(rows))
+        return real(rows)
+
+    with patch.object(table, "ids", noted), torch.no_grad():
+        system.answer(batch, DecodeConfig(beams=BEAMS, max_tokens=WRITTEN))
     return found[0]
 
 

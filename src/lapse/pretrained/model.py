@@ -54,6 +54,11 @@ class Comparison:
         return self.answer.text
 
     @property
+    def confidence(self) -> Mapping[str, float]:
+        """How much of the beam says the same: of the answer, and of each change."""
+        return self.answer.confidence
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """What the grammar reads in the answer."""
         return self.answer.changes
