@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -161,8 +162,14 @@ def run(say: Callable[[str], None]) -> Row:
     )
 
 
-def _seconds(reading: Callable[[int], None], count: int) -> float:
-    """Seconds of computing, which other programs on the machine hardly change."""
-    started = time.process_time()
-    reading(count)
-    return time.process_time() - started
+def _seconds(job: Callable[[int], None], count: int) -> float:
+    """Seconds of computing. Python's collector of cycles waits, as under timeit: it walks through
+    all that this process holds, other rows' libraries too, and at moments of its own."""
+    gc.collect()
+    gc.disable()
+    try:
+        started = time.process_time()
+        job(count)
+        return time.process_time() - started
+    finally:
+        gc.enable()
