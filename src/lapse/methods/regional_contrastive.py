@@ -16,21 +16,17 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapse.batch import Batch, normalise, text_keys
 from lapse.config import DecodeConfig
-from lapse.models.any_encoder import build_encoder
+from lapse.models.contrastive import Contrastive
 from lapse.models.method_options import RegionalContrastiveConfig
-from lapse.models.pooling import AttentionPool
 from lapse.models.roi_align import roi_align
-from lapse.models.sigmoid_loss import SigmoidLoss
-from lapse.models.text_encoder import TextEncoder
-from lapse.models.texts import answers_of
 from lapse.text import Tokenizer
 
 
-class RegionalContrastive(nn.Module):
+class RegionalContrastive(Contrastive):
     """Encoder, RoIAlign with an attention pool, text encoder, learned temperature and bias.
 
     Args:
@@ -38,21 +34,13 @@ class RegionalContrastive(nn.Module):
         tokenizer: decides which tokens have a row.
     """
 
+    name = "regional_contrastive"
     config_class = RegionalContrastiveConfig
 
     def __init__(self, config: RegionalContrastiveConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
+        super().__init__(config, tokenizer)
         self.config = config
-        sizes = config.encoder
-        self.side = sizes.image_size // sizes.patch_size
-        self.encoder = build_encoder(sizes)
-        self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
-        self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
-        self.contrast = SigmoidLoss(
-            config.temperature,
-            config.bias,
-            ignores_identical=config.identical_texts == "ignored",
-        )
+        self.side = config.encoder.image_size // config.encoder.patch_size
 
     def weight(self, batch: Batch) -> float:
         """What the mean loss is over: the number of regions."""
@@ -93,18 +81,12 @@ class RegionalContrastive(nn.Module):
 
     def text_vectors(self, batch: Batch) -> Tensor:
         """The answer text of each row in the common space, length one: [B, E]."""
-        texts = answers_of(batch.tokens, batch.lengths, batch.prompt_lengths)
-        found = self.text(self.text.tokens.rows(texts.tokens), texts.lengths)
-        return F.normalize(found.float(), dim=-1)
+        return self.read(batch.tokens, batch.lengths, batch.prompt_lengths)
 
-    @torch.no_grad()
     def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
         """A model without a decoder.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError(
-            f"regional_contrastive writes no text ({len(batch)} answers of at most "
-            f"{config.max_tokens} tokens were asked): use its encoder in stage 2 (init_encoder)"
-        )
+        return self.refuse(len(batch), config.max_tokens)
