@@ -59,8 +59,8 @@ def thinned(lines: list[dict[str, float]], limit: int = MAX_BYTES) -> tuple[str,
         for line in kept:
             writer.writerow({key: f"{value:.6g}" for key, value in line.items()})
         if len(text.getvalue().encode()) <= limit:
-            words = "all" if every == 1 else f"every {every}th"
-            return text.getvalue(), f"{words} of {len(training)}"
+            kept_lines = len(training[every - 1 :: every])
+            return text.getvalue(), f"{kept_lines} of {len(training)}"
     raise ValueError(f"{len(others)} held-out lines alone are more than {limit} bytes")
 
 
