@@ -171,7 +171,8 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
     out = options.out
     if options.model is None:
         words = ("export", str(runs["pretrain"]), str(runs["diffvqa"]), str(model))
-        told = f"simulated patients, {open_store(options.train_store).info.source}"
+        info = open_store(options.train_store).info
+        told = f"{info.counts['studies/train']:,} studies, {info.source}"
         yield Step((*words, "--trained-on", told), model / "README.md")
     side = str(open_store(options.train_store).info.size)
     drawn = str(round(options.patients / (1.0 - sum(SHARES))))
