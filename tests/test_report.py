@@ -100,5 +100,5 @@ def test_an_opinion_stands_beside_the_answer_with_its_boxes():
     case = PairCase(GREY, GREY, "what?", "edema", "nothing", "0 of 1 right", False, opinion)
     text = render_page(Page("one", (), pairs=(case,)))
     assert "Answer &lt;2&gt;" in text and "edema &amp; more" in text
-    assert "+ edema, 80% of the beam" in text and "<li>" in text
+    assert "+ edema, 80% of the beam" in text and "</span>hernia<br>" in text
     assert text.count("<rect ") == 1 and 'x="10.00" y="20.00"' in text

@@ -30,3 +30,10 @@ def test_random_texts_equal_the_reference_code(seed):
         assert bleu_of(found.bleu, order) == pytest.approx(np.array(each[order - 1]), abs=1e-9)
     assert found.cider == pytest.approx(Cider().compute_score(gts, res)[1], abs=1e-9)
     assert rouge_each(said, true) == pytest.approx(Rouge().compute_score(gts, res)[1], abs=1e-9)
+
+
+def test_answers_that_share_no_word_with_any_truth_score_zero():
+    """A system that has learned nothing yet is scored, not refused with an error of numpy."""
+    found = score_ngrams(["the the the", "the"], [["edema"], ["no change at all"]])
+    assert found.cider == pytest.approx([0.0, 0.0])
+    assert rouge_each(["the"], [["edema"]]) == pytest.approx([0.0])

@@ -5,7 +5,7 @@ import tiny_runs
 
 import tiny_store
 from lapse.data.store import open_store
-from lapse.demo.packaged import SMALL, is_packaged, opinions, small_answers, small_model
+from lapse.demo.packaged import OPINION, is_packaged, opinions, small_answers, small_model
 from lapse.demo.page import MODEL, DemoResult, _pairs, _small_sentence
 from lapse.predict import predict
 from lapse.pretrained import Lapse
@@ -48,7 +48,7 @@ def test_the_small_model_answers_the_same_pairs_with_boxes(made):
     shown = result(made, small)
     pairs = _pairs(shown)
     text = render_page(Page("demo", _small_sentence(shown), pairs=tuple(pairs)))
-    assert text.count(f"Answer of {SMALL}") == len(pairs) > 0
+    assert text.count(f"<dt>{OPINION}</dt>") == len(pairs) > 0
     assert "trained on: nothing" in text
     by_id = {item.id: item.prediction for item in said}
     found = opinions(small, store, list(store.pairs_of("test")))
@@ -66,4 +66,4 @@ def test_without_one_the_page_is_as_before(made):
     shown = result(made, None)
     assert _small_sentence(shown) == ()
     text = render_page(Page("demo", (), pairs=tuple(_pairs(shown))))
-    assert SMALL not in text and "Where it sees them" not in text
+    assert OPINION not in text and "Where it sees them" not in text

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lapse.data.store import Store
-from lapse.demo.verdict import verdict
-from lapse.grammar import parse
+from lapse.demo.verdict import is_right, verdict
 from lapse.predict import predict
 from lapse.pretrained import DEFAULT, Comparison, Lapse, load
 from lapse.report import Opinion
@@ -20,6 +19,7 @@ from lapse.runs import OpenRun
 from lapse.types import Pair, Prediction
 
 SMALL = "the small model of the package"
+OPINION = "Small model"  # beside a pair
 
 
 def is_packaged(folder: Path = DEFAULT) -> bool:
@@ -63,10 +63,10 @@ def opinions(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, Opi
 def _opinion(said: Comparison, truth: str) -> Opinion:
     first, *notes = said.answer.lines()[:-1]  # the sentence on research use stands on the page
     return Opinion(
-        name=f"Answer of {SMALL}",
+        name=OPINION,
         answer=first.removeprefix("answer: "),
         verdict=verdict(said.text, truth),
-        is_right=parse(said.text).changes == parse(truth).changes,
+        is_right=is_right(said.text, truth),
         notes=tuple(note.strip() for note in notes),
         boxes=said.boxes,
     )

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lapse.data.store import Store
 from lapse.demo.packaged import SMALL, opinions
-from lapse.demo.verdict import verdict
-from lapse.grammar import parse
+from lapse.demo.verdict import is_right, verdict
 from lapse.pretrained import Lapse
 from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
 from lapse.score_tables import format_score
@@ -116,7 +115,9 @@ def _held_out_sentence(charts: Sequence[Chart]) -> str:
 def _small_sentence(result: DemoResult) -> tuple[str, ...]:
     if result.small is None:
         return ()
-    facts = "; ".join(f"{name}: {value}" for name, value in result.small.parts.facts.items())
+    told = result.small.parts.facts
+    names = ("trained on", "pretrain: steps", "diffvqa: steps")
+    facts = "; ".join(f"{name}: {told[name]}" for name in names if name in told)
     return (
         f"Beside it stands {SMALL}, trained for longer on other simulated patients ({facts}): a "
         "row in the first table, and under each pair its answer, the share of the beam behind "
@@ -228,7 +229,7 @@ def _pairs(result: DemoResult) -> list[PairCase]:
                 truth=truth,
                 answer=item.prediction,
                 verdict=verdict(item.prediction, truth),
-                is_right=parse(item.prediction).changes == parse(truth).changes,
+                is_right=is_right(item.prediction, truth),
                 opinion=beside.get(pair.id),
             )
         )

@@ -16,3 +16,13 @@ def verdict(answer: str, truth: str) -> str:
     if said.leftover:
         parts.append(f"not understood: {' | '.join(said.leftover)}")
     return ", ".join(parts)
+
+
+def is_right(answer: str, truth: str) -> bool:
+    """Whether an answer was understood in full and names exactly the true changes.
+
+    >>> is_right("nothing has changed.", "nothing has changed."), is_right("the the", "")
+    (True, False)
+    """
+    said = parse(answer)
+    return said.is_parsed and said.changes == parse(truth).changes

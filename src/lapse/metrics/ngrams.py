@@ -206,7 +206,9 @@ class _Pairs:
         ).reshape(-1, ORDERS)
         answer = self.said[self.row]
         scale = norm[answer] * norm[self.true]
-        cosine = np.divide(cosine, scale, out=cosine, where=scale != 0)
+        # Where nothing at all is shared, bincount counts nothing and gives whole numbers.
+        nothing = np.zeros(cosine.shape)
+        cosine = np.divide(cosine, scale, out=nothing, where=scale != 0)
         # The reference code counts a text's length in pairs of words.
         pairs = np.maximum(0, grams.lengths - 1)
         gap = (pairs[answer] - pairs[self.true]).astype(np.float64)

@@ -137,10 +137,10 @@ def _opinion(opinion: Opinion | None) -> str:
     style = "right" if opinion.is_right else "wrong"
     notes = "".join(f"<br>{escape(note)}" for note in opinion.notes)
     keys = "".join(
-        f'<li><span class="key" style="background:{colour}"></span>{escape(finding)}</li>'
+        f'<span class="key" style="background:{colour}"></span>{escape(finding)}<br>'
         for finding, colour in _colours(opinion).items()
     )
-    seen = f"<dt>Where it sees them</dt><dd><ul>{keys}</ul></dd>" if keys else ""
+    seen = f"<dt>Where it sees them</dt><dd>{keys}</dd>" if keys else ""
     return (
         f'<dt>{escape(opinion.name)}</dt><dd class="{style}">{escape(opinion.answer) or "(empty)"}'
         f"</dd><dt>Changes</dt><dd>{escape(opinion.verdict)}{notes}</dd>{seen}"
