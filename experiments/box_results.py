@@ -22,6 +22,7 @@ TIERS = ("coarse", "fine")
 PROBES = ("swap", "identity", "acquisition", "shuffled")
 CAPTION = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 CHANGE = ("change precision", "change recall", "change F1", "added F1", "missing F1", "level F1")
+PARTS = ("added", "missing", "level")
 ANSWER = (*CAPTION, *CHANGE, "exact match", "unparsed rate")
 
 
@@ -84,12 +85,12 @@ def shown(score: dict[str, Any] | None) -> str:
 
 
 def table(names: tuple[str, ...], rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Markdown: a line a row, a column a score."""
-    names = tuple(name for name in names if any(name in row for row in rows.values()))
-    lines = ["| row | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for row, scores in rows.items():
-        cells = [shown(scores.get(name)) for name in names]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    """Markdown: a line a score, a column a system."""
+    lines = ["| score | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
+    for name in names:
+        if any(name in scores for scores in rows.values()):
+            cells = [shown(scores.get(name)) for scores in rows.values()]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
@@ -130,12 +131,18 @@ def bars(tiers: dict[str, tuple[dict[str, Any], dict[str, Any]]], seconds: float
     return [*lines, ""]
 
 
+def is_main(name: str) -> bool:
+    """One score for each finding or region: its change F1, or its Acc@0.5."""
+    words = name.split()
+    return name.startswith("Acc") or (words[-1] == "F1" and words[-2] not in PARTS)
+
+
 def parts_table(scores: dict[str, Any], kind: str) -> list[str]:
     """One line for each single finding or region, best first."""
     own = {
         name: score
         for name, score in scores.items()
-        if score["details"].get("kind") == kind and not name.endswith((" precision", " recall"))
+        if score["details"].get("kind") == kind and is_main(name)
     }
     lines = ["| score | value | n |", "|---|---|---|"]
     for name, score in sorted(own.items(), key=lambda item: -item[1]["value"]):
