@@ -205,34 +205,3 @@ def test_the_page_shows_subgroups_and_differences(made, monkeypatch):
     assert "<caption>Difference questions: c against a</caption>" in text
     change = f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
     assert f"<td>{change}</td><td>{row['p_holm']:.3f}</td>" in text
-
-
-def test_blind_rows_may_come_from_another_store(made, tmp_path):
-    """Fresh patients that are all test patients have no training answers of their own."""
-    lapse(
-        "simulate", tmp_path / "raw", "--patients", 24, "--size", 64, "--seed", 9, "--only", "test"
-    )
-    lapse("prepare", tmp_path / "raw", tmp_path / "fresh", "--size", 32)
-    store = open_store(tmp_path / "fresh")
-    assert len(store.studies_of("train")) == 0 < len(store.studies_of("test"))
-    answers = [q.answered(q.answer) for q in questions_of_store(store, "test", "diff_vqa")]
-    write_predictions(tmp_path / "a.jsonl", answers)
-    options = (tmp_path / "a.jsonl", "--data", tmp_path / "fresh", *FAST)
-    assert "no blind rows for diff_vqa" in lapse("evaluate", *options)
-    assert scores_of(tmp_path / "scores.json")["beside"] == {}
-    lapse("evaluate", *options, "--blind-from", made / "store")
-    found = scores_of(tmp_path / "scores.json")
-    assert {"constant answer", "random training answer"} <= set(found["beside"])
-    fingerprint = open_store(made / "store").info.fingerprint[:16]
-    assert found["provenance"]["blind rows from"] == f"training part of {fingerprint}"
-
-
-def test_blind_rows_come_from_no_store_that_was_trained_on_these_images(made, tmp_path):
-    options = (made / "a.jsonl", "--data", made / "store", *TRAIN, *FAST)
-    with pytest.raises(ValueError, match=r"images of its training part are in the train part"):
-        lapse("evaluate", *options, "--blind-from", made / "store")
-    lapse("prepare", made / "raw", tmp_path / "large", "--size", 64)
-    with pytest.raises(ValueError, match=r"images of 64 px, --data .* of 32"):
-        lapse("evaluate", *options, "--blind-from", tmp_path / "large")
-    with pytest.raises(ValueError, match="goes with --data STORE"):
-        lapse("evaluate", made / "a.jsonl", *FAST, "--blind-from", made / "store")

@@ -1,13 +1,11 @@
 """A simulation that was cut goes on: same bytes, nothing finished is drawn again."""
 
-import gzip
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from lapse.phantom.writer import SimulateConfig, simulate
 
 OPTIONS = {"patients": 8, "seed": 4, "size": 64, "visits": (2, 2)}
 OPTIONS |= {"tier": "mixed", "quads": 1.0, "tails": 0.0}
-SPLIT = "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz"
 CONFIG = SimulateConfig(**OPTIONS)
 
 
@@ -124,25 +121,3 @@ def test_another_setting_is_refused_and_another_number_of_processes_is_not(tmp_p
 
 def test_blocks_grow_with_the_tree():
     assert [blocks.block_size(n) for n in (1, 48, 160, 4000, 65_000)] == [1, 1, 2, 16, 16]
-
-
-def test_one_part_alone_has_the_bytes_that_it_has_in_the_whole_tree(tmp_path):
-    simulate(tmp_path / "whole", CONFIG)
-    report = simulate(tmp_path / "part", replace(CONFIG, only="test"))
-    pictures = {"whole": 0, "part": 0}
-    for name in pictures:
-        pictures[name] = len(list((tmp_path / name).rglob("*.jpg")))
-    assert 0 < pictures["part"] == report.studies_per_part["test"] < pictures["whole"]
-    for path in sorted((tmp_path / "part" / "mimic-cxr-jpg" / "files").rglob("*")):
-        if path.is_file():
-            same = tmp_path / "whole" / path.relative_to(tmp_path / "part")
-            assert path.read_bytes() == same.read_bytes()
-    rows = gzip.decompress((tmp_path / "part" / SPLIT).read_bytes()).decode().splitlines()[1:]
-    assert {row.rpartition(",")[2] for row in rows} == {"test"}
-    whole = gzip.decompress((tmp_path / "whole" / SPLIT).read_bytes()).decode().splitlines()
-    assert rows == [row for row in whole if row.endswith(",test")]
-
-
-def test_an_unknown_part_is_refused():
-    with pytest.raises(ValueError, match=r"no part 'tests'.*test"):
-        replace(CONFIG, only="tests")

@@ -22,10 +22,6 @@ def evaluate(
     questions: Annotated[
         Path | None, typer.Option(help="mimic_pair_questions.csv, instead of a store.")
     ] = None,
-    blind_from: Annotated[
-        Path | None,
-        typer.Option(help="Store whose training part the blind rows know; default: --data."),
-    ] = None,
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     task: Annotated[str, typer.Option(help="Of a CSV or COCO file.")] = "diff_vqa",
     ids: Annotated[
@@ -70,7 +66,7 @@ def evaluate(
     from lapse.score_tables import format_markdown, parts_table, scores_table, table_note
     from lapse.trust import trust_scores
 
-    truth = Truth(data, questions, split, task, ids, seed, blind_from)
+    truth = Truth(data, questions, split, task, ids, seed)
     asked = truth.asked()
     found = truth.read(predictions, asked)
     rows: dict[str, list[Prediction]] = {predictions.stem: found}

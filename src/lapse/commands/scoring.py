@@ -24,11 +24,8 @@ class Truth:
     task: str
     ids: str
     seed: int
-    blind_from: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.blind_from is not None and self.data is None:
-            raise ValueError("--blind-from STORE goes with --data STORE: the references are there")
         if self.data is not None and self.questions is not None:
             raise ValueError("give --data STORE or --questions CSV, not both: one truth")
 
@@ -63,7 +60,7 @@ class Truth:
         from lapse.baselines import blind_rows, blind_text_rows, has_training
         from lapse.predictions.questions import training_answers
 
-        store = self._training()
+        store = self.store()
         if store is not None:
             tasks = dict.fromkeys(item.task for item in predictions)
             known = [task for task in tasks if has_training(store, task)]
@@ -77,32 +74,9 @@ class Truth:
         say("no blind rows: they need training answers, of --data STORE or --questions CSV")
         return {}
 
-    def _training(self) -> Store | None:
-        """The store whose training part the blind rows know."""
-        from lapse.data.store import open_store
-
-        store = self.store()
-        if self.blind_from is None or store is None:
-            return store
-        found = open_store(self.blind_from)
-        if found.info.size != store.info.size:
-            raise ValueError(
-                f"--blind-from {self.blind_from} has images of {found.info.size} px, --data "
-                f"{self.data} of {store.info.size}: boxes are counted in pixels; prepare both alike"
-            )
-        mine = {study.image for study in store.studies_of(self.split)}
-        if shared := mine & {study.image for study in found.studies_of("train")}:
-            raise ValueError(
-                f"--blind-from {self.blind_from}: {len(shared)} images of its training part are in "
-                f"the {self.split} part of {self.data}, the first is {min(shared)}: choose another"
-            )
-        return found
-
     def facts(self, n: int) -> dict[str, str]:
         """Where the numbers come from."""
         from lapse.predictions.questions import table_facts
 
         found = provenance(data=self.data, seed=self.seed, n=n)
-        if self.blind_from is not None and (store := self._training()) is not None:
-            found["blind rows from"] = f"training part of {store.info.fingerprint[:16]}"
         return found | (table_facts(self.questions, self.split) if self.questions else {})

@@ -33,9 +33,6 @@ def simulate(
     tails: Annotated[
         float, typer.Option(min=0, max=1, help="Share of test patients in held-out tails.")
     ] = 0.2,
-    only: Annotated[
-        str, typer.Option(help="Write the patients of train, validate or test alone.")
-    ] = "",
     priors: Annotated[bool, typer.Option(help="Reports mention earlier studies.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     images: Annotated[str, typer.Option(help="jpeg, dicom or both.")] = "jpeg",
@@ -78,7 +75,6 @@ def simulate(
         tier=tier,
         quads=quads,
         tails=tails,
-        only=only,
     )
     check_kinds(quirk or [])
     if quirk and not quirks:

@@ -127,7 +127,6 @@ def _make(out: Path, config: SimulateConfig, size: int, block: Block) -> int:
     patients = [
         asdict(write_patient(out, config, first + offset, role))
         for offset, role in enumerate(roles)
-        if config.only in ("", role.part)
     ]
     _write(_path(out, first // size), patients)
     return len(roles)
@@ -151,6 +150,4 @@ def _path(out: Path, index: int) -> Path:
 def _options(config: SimulateConfig) -> dict[str, Any]:
     options = json.loads(json.dumps(asdict(config)))  # tuples as JSON has them
     del options["processes"]
-    if not config.only:
-        del options["only"]
     return {**options, "version": __version__}

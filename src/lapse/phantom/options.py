@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lapse.phantom.dicom_file import IMAGES
 from lapse.phantom.findings import MAX_VISITS
-from lapse.phantom.identity import PARTS
 from lapse.phantom.knobs import Knobs
 from lapse.phantom.mimicry import TIERS
 from lapse.types import nearest
@@ -34,8 +33,6 @@ class SimulateConfig:
         tier: "coarse", "fine", or "mixed": a coin for each patient (lapse.phantom.mimicry).
         quads: share of the test patients that are counterfactual quads (lapse.phantom.quads).
         tails: share of the test patients in held-out tails, a quarter in each of the four.
-        only: "train", "validate" or "test": the others are drawn but not written, and those that
-            are written have the bytes they have in the whole tree; "" writes all.
     """
 
     patients: int
@@ -52,7 +49,6 @@ class SimulateConfig:
     tier: str = "coarse"
     quads: float = 0.1
     tails: float = 0.2
-    only: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -67,8 +63,6 @@ class SimulateConfig:
             raise ValueError(f"processes {self.processes}: at least one")
         if self.images not in IMAGES:
             raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGES)}")
-        if self.only and self.only not in PARTS:
-            raise ValueError(f"no part {self.only!r}; {nearest(self.only, PARTS)}")
         for name, share in (("quads", self.quads), ("tails", self.tails)):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} {share}: a share of the test patients, 0 to 1")

@@ -253,8 +253,6 @@ def _notice(config: SimulateConfig) -> str:
     options = {name: value for name, value in asdict(config).items() if name != "processes"}
     if config.images == "jpeg":  # the usual; its notice says what it always said
         del options["images"]
-    if not config.only:
-        del options["only"]
     lines = [
         "SIMULATED DATA: a research phantom, not patients.",
         "",
