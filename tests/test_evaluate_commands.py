@@ -98,13 +98,35 @@ def test_gold_and_silver_stand_apart_in_one_table(made):
     assert len({row["value"] for row in blind}) == 2
 
 
-def test_a_gold_store_alone_has_no_training_part_and_says_so(made):
+def test_a_store_without_a_training_part_needs_another_one(made):
+    command = ("evaluate", made / "boxes-gold.jsonl", "--data", made / "gold", *FAST)
+    with pytest.raises(ValueError, match=r"no training part for caref.*--blind-from STORE"):
+        lapse(*command)
     out = made / "gold.json"
-    said = lapse(
-        "evaluate", made / "boxes-gold.jsonl", "--data", made / "gold", *FAST, "--out", out
-    )
-    assert "no blind rows for caref" in said
-    assert scores_of(out)["beside"] == {}
+    said = lapse(*command, "--blind-from", made / "store", "--out", out)
+    assert "no patient, study or image shared" in " ".join(said.split())
+    found = scores_of(out)
+    assert found["provenance"]["blind rows from"].startswith("simulated: ")
+    # The gold boxes are those of test patients: the same row as that of the silver store.
+    silver = scores_of(made / "boxes.json")["beside"]["gold: mean box"]
+    assert found["beside"]["mean box"] == silver
+
+
+def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, monkeypatch):
+    """The answers are about training patients of the very store; without the guard they pass."""
+    command = ("evaluate", made / "a.jsonl", "--data", made / "store", *TRAIN, *FAST)
+    command = (*command, "--blind-from", made / "store", "--out", tmp_path / "shared.json")
+    with pytest.raises(ValueError, match=r"leak .* by patient: \d+ .*another --seed"):
+        lapse(*command)
+    lines = (made / "a.jsonl").read_text("utf-8").splitlines()
+    nameless = [json.dumps({**json.loads(line), "patient": ""}) for line in lines]
+    (tmp_path / "a.jsonl").write_text("\n".join(nameless), "utf-8")
+    with pytest.raises(ValueError, match="do not name their patient"):
+        lapse("evaluate", tmp_path / "a.jsonl", *command[2:])
+    with pytest.raises(ValueError, match="needs --data"):
+        lapse("evaluate", made / "a.jsonl", *FAST, "--blind-from", made / "store")
+    monkeypatch.setattr("lapse.data.leaks.refuse_shared", lambda *_: None)
+    assert "constant answer" in lapse(*command)
 
 
 def everything(made, name, *more):

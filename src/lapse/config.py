@@ -33,8 +33,8 @@ def check_heads(width: int, heads: int, what: str) -> None:
 class EncoderConfig(Config):
     """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1).
 
-    `stem`: the paper's one layer of patches, or convolutions for small models, which cannot be
-    written in SigLIP's format.
+    `stem`: the paper's one layer of patches, or convolutions for small models ("conv_batch":
+    with batch norm), which cannot be written in SigLIP's format.
     `foreign`: the architecture of another kind of encoder, as its config.json has it
     (`lapse.models.warm_start.encoder_config_of` writes it); the sizes then describe that one.
     """
@@ -46,14 +46,14 @@ class EncoderConfig(Config):
     layers: int = Field(27, ge=1)
     heads: int = Field(16, ge=1)
     mlp_width: int = Field(4304, ge=8)
-    stem: Literal["patch", "conv"] = "patch"
+    stem: Literal["patch", "conv", "conv_batch"] = "patch"
     checkpoint_blocks: bool = False
     foreign: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
         check_heads(self.width, self.heads, "encoder")
-        if self.stem == "conv" and (self.width % 8 or self.patch_size.bit_count() != 1):
+        if self.stem != "patch" and (self.width % 8 or self.patch_size.bit_count() != 1):
             raise ValueError(
                 f"encoder: a stem of convolutions needs a patch that is a power of two and a "
                 f"width that 8 divides, got patch {self.patch_size} and width {self.width}"

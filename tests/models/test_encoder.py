@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from lapse.config import EncoderConfig
+from lapse.config import EncoderConfig, load_config
+from lapse.models.conv_stem import ConvStem
 from lapse.models.encoder import VisionEncoder
 from lapse.models.interop import (
     export_encoder,
@@ -16,6 +17,8 @@ from lapse.models.interop import (
     to_siglip,
 )
 from lapse.models.transformer import attend
+from lapse.runs import build_model
+from lapse.text import Tokenizer, trimmed_ids
 
 TINY = EncoderConfig(
     image_size=30, patch_size=7, channels=3, width=24, layers=3, heads=3, mlp_width=40
@@ -107,7 +110,8 @@ def test_fused_and_plain_attention_are_equal():
     assert torch.allclose(attend(query, key, value, mask), fused, atol=1e-6)
 
 
-def test_a_conv_stem_gives_one_token_per_patch_and_keeps_images_apart():
+@pytest.mark.parametrize("stem", ["conv", "conv_batch"])
+def test_a_conv_stem_gives_one_token_per_patch_and_keeps_images_apart(stem):
     config = EncoderConfig(
         image_size=32,
         patch_size=8,
@@ -116,7 +120,7 @@ def test_a_conv_stem_gives_one_token_per_patch_and_keeps_images_apart():
         layers=1,
         heads=2,
         mlp_width=32,
-        stem="conv",
+        stem=stem,
     )
     torch.manual_seed(0)
     encoder = VisionEncoder(config).eval()
@@ -126,6 +130,35 @@ def test_a_conv_stem_gives_one_token_per_patch_and_keeps_images_apart():
         alone = encoder(images[1:2])
     assert together.shape == (3, 16, 16)
     assert torch.allclose(together[1:2], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(("stem", "depends"), [("conv", False), ("conv_batch", True)])
+def test_only_batch_norm_looks_at_the_neighbours_and_only_in_training(stem, depends):
+    torch.manual_seed(0)
+    layer = ConvStem(1, 16, 8, over_batch=stem == "conv_batch").train()
+    images = torch.rand(4, 1, 32, 32) * 2 - 1
+    others = torch.cat([images[:1], images[:1].repeat(3, 1, 1, 1)])
+    with torch.no_grad():
+        assert torch.allclose(layer(images)[0], layer(others)[0], atol=1e-5) is not depends
+        layer.eval()
+        assert torch.allclose(layer(images)[0], layer(others)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("system", ["prefix_lm", "blip2", "real", "rgag", "ekaid"])
+def test_a_frozen_batch_norm_keeps_its_running_values(system):
+    """Stage 2 reads the encoder in evaluation mode; without that its tokens would drift."""
+    preset = {"prefix_lm": "diffvqa-tiny"}.get(system, f"diffvqa-{system}-tiny")
+    stem = ["model.encoder.stem=conv_batch", "model.encoder.layers=1"]
+    model = build_model(load_config(preset, stem), Tokenizer(trimmed_ids([]))).train()
+    before = {name: value.clone() for name, value in model.encoder.named_buffers()}
+    assert before
+    images = torch.rand(2, 1, 128, 128)
+    model.encoder(images)
+    for name, value in model.encoder.named_buffers():
+        assert torch.equal(value, before[name]), name
+    model.encoder.train()  # the guard removed
+    model.encoder(images)
+    assert any(not torch.equal(v, before[n]) for n, v in model.encoder.named_buffers())
 
 
 @pytest.mark.parametrize("change", [{"patch_size": 12, "image_size": 36}, {"width": 12}])

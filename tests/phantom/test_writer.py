@@ -145,13 +145,15 @@ def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
 
 def test_the_command_has_every_knob(tmp_path):
     knobs = (
-        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine --quads 1 --tails 0"
+        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine --quads 1 --tails 0 "
+        "--only test"
     )
     words = ["simulate", str(tmp_path / "raw"), "--patients", "3", "--size", "64", *knobs.split()]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     notice = (tmp_path / "raw" / "SIMULATED.txt").read_text()
-    for line in ("subtlety: 0.5", "confound: 1.0", "prevalence: 2.0", "tier: fine", "quads: 1.0"):
+    told = "subtlety: 0.5, confound: 1.0, prevalence: 2.0, tier: fine, quads: 1.0, only: test"
+    for line in told.split(", "):
         assert line in notice
 
 

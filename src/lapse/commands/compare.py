@@ -14,6 +14,10 @@ from lapse.terminal import say
 def compare(
     systems: Annotated[list[Path], typer.Argument(help="Predictions files; the first is A.")],
     data: Annotated[Path | None, typer.Option(help="Store: references, blind rows.")] = None,
+    blind_from: Annotated[
+        Path | None,
+        typer.Option(help="Store of other patients whose train split the blind rows know."),
+    ] = None,
     questions: Annotated[Path | None, typer.Option(help="mimic_pair_questions.csv.")] = None,
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     task: Annotated[str, typer.Option(help="Of a CSV or COCO file.")] = "diff_vqa",
@@ -44,7 +48,7 @@ def compare(
         table_note,
     )
 
-    truth = Truth(data, questions, split, task, ids, seed)
+    truth = Truth(data, questions, split, task, ids, seed, blind_from)
     asked = truth.asked()
     first = truth.read(systems[0], asked)
     rows = {systems[0].stem: first}

@@ -19,6 +19,10 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Store: adds blind rows, release and split protocol.")
     ] = None,
+    blind_from: Annotated[
+        Path | None,
+        typer.Option(help="Store of other patients whose train split the blind rows know."),
+    ] = None,
     questions: Annotated[
         Path | None, typer.Option(help="mimic_pair_questions.csv, instead of a store.")
     ] = None,
@@ -66,7 +70,7 @@ def evaluate(
     from lapse.score_tables import format_markdown, parts_table, scores_table, table_note
     from lapse.trust import trust_scores
 
-    truth = Truth(data, questions, split, task, ids, seed)
+    truth = Truth(data, questions, split, task, ids, seed, blind_from)
     asked = truth.asked()
     found = truth.read(predictions, asked)
     rows: dict[str, list[Prediction]] = {predictions.stem: found}

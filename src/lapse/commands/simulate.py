@@ -33,6 +33,13 @@ def simulate(
     tails: Annotated[
         float, typer.Option(min=0, max=1, help="Share of test patients in held-out tails.")
     ] = 0.2,
+    only: Annotated[
+        str,
+        typer.Option(
+            help="Write one part alone, train, validate or test: the same files as in the whole "
+            "tree of --patients patients, of whom about 15% are test patients."
+        ),
+    ] = "",
     priors: Annotated[bool, typer.Option(help="Reports mention earlier studies.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     images: Annotated[str, typer.Option(help="jpeg, dicom or both.")] = "jpeg",
@@ -75,6 +82,7 @@ def simulate(
         tier=tier,
         quads=quads,
         tails=tails,
+        only=only,
     )
     check_kinds(quirk or [])
     if quirk and not quirks:

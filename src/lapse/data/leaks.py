@@ -9,7 +9,7 @@ nothing large is held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lapse.data.splits import LeakGuard
 from lapse.data.store import PAIRS, STUDIES, Store
+from lapse.data.tables import plain_id
 
 NAMES = ("patient", "study", "image", "split")
 
@@ -47,6 +48,53 @@ def refuse_leak(store: Store) -> None:
                     guard.add(patient, study, image, word)
         start += len(batch["split"])
     guard.check()
+
+
+def refuse_shared(training: Store, evaluated: Store, patients: Collection[str]) -> None:
+    """Refuse a training part of one store that holds a patient evaluated on from another.
+
+    Args:
+        training: its training part alone is looked at, of studies and of pairs.
+        evaluated: the store of the patients that are evaluated on.
+        patients: who is evaluated on.
+
+    Raises:
+        ValueError: a patient, study or image stands in both, with the counts and a few ids.
+    """
+    guard = LeakGuard()
+    asked = {plain_id(patient) for patient in patients}
+    for patient in asked:
+        guard.add(patient, "", "", "test")
+    for names in _names(evaluated):
+        if plain_id(names[0]) in asked:
+            guard.add(*names[:3], "test")
+    rows = _trained_rows(training)
+    for row, names in enumerate(_names(training)):
+        if names[3] == "train" or rows[row]:
+            guard.add(*names[:3], "train")
+    try:
+        guard.check()
+    except ValueError as error:
+        raise ValueError(
+            f"{training.path} trains on what {evaluated.path} evaluates on, or uses its numbers "
+            f"again ({error}); for simulated patients, simulate one of them with another --seed"
+        ) from None
+
+
+def _names(store: Store) -> Iterator[tuple[str, str, str, str]]:
+    """patient, study, image and split of each study, in order."""
+    for batch in _batches(store.path / STUDIES, NAMES):
+        yield from zip(*(batch[name] for name in NAMES), strict=True)
+
+
+def _trained_rows(store: Store) -> np.ndarray:
+    """Which studies are one side of a training pair. # [n] bool"""
+    found = np.zeros(pq.read_metadata(store.path / STUDIES).num_rows, bool)
+    for batch in _batches(store.path / PAIRS, ("reference", "main", "split")):
+        is_trained = np.array([word == "train" for word in batch["split"]], bool)
+        for side in ("reference", "main"):
+            found[np.array(batch[side], np.int64)[is_trained]] = True
+    return found
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:

@@ -84,8 +84,13 @@ class VisionEncoder(nn.Module):
 
 def _stem(config: EncoderConfig) -> nn.Module:
     """The layer that turns squares of pixels into tokens."""
-    if config.stem == "conv":
-        return ConvStem(config.channels, config.width, config.patch_size)
+    if config.stem != "patch":
+        return ConvStem(
+            config.channels,
+            config.width,
+            config.patch_size,
+            over_batch=config.stem == "conv_batch",
+        )
     return nn.Conv2d(
         config.channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
     )

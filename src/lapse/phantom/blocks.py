@@ -32,7 +32,8 @@ FOLDER = ".simulate"
 _DONE = ".simulate-done"
 _OPTIONS = "options.json"
 _MAX_BLOCK = 16
-Block = tuple[int, tuple[Role, ...]]  # first patient, roles
+Person = tuple[int, Role]  # number of a patient, and its role
+Block = tuple[int, tuple[Person, ...]]  # place of the block, its patients
 
 
 def open_blocks(out: Path, config: SimulateConfig) -> None:
@@ -64,7 +65,7 @@ def open_blocks(out: Path, config: SimulateConfig) -> None:
 def make_blocks(
     out: Path,
     config: SimulateConfig,
-    roles: tuple[Role, ...],
+    people: tuple[Person, ...],
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Draw every block that is not there yet, in this process or in several.
@@ -72,21 +73,22 @@ def make_blocks(
     Raises:
         ValueError: a process ended early.
     """
-    size = block_size(len(roles))
-    blocks = [(first, roles[first : first + size]) for first in range(0, len(roles), size)]
-    todo = [block for block in blocks if not _path(out, block[0] // size).exists()]
-    done = len(roles) - sum(len(block[1]) for block in todo)
+    size = block_size(len(people))
+    blocks = [
+        (first // size, people[first : first + size]) for first in range(0, len(people), size)
+    ]
+    todo = [block for block in blocks if not _path(out, block[0]).exists()]
+    done = len(people) - sum(len(block[1]) for block in todo)
     with ExitStack() as stack:
-        for count in _made(todo, partial(_make, out, config, size), config.processes, stack):
+        for count in _made(todo, partial(_make, out, config), config.processes, stack):
             done += count
             if progress is not None:
-                progress(done, len(roles))
+                progress(done, len(people))
 
 
-def read_blocks(out: Path, config: SimulateConfig) -> Iterator[PatientFiles]:
-    """Every patient's rows, in order of patients, one block in memory at a time."""
-    size = block_size(config.patients)
-    for index in range(-(-config.patients // size)):
+def read_blocks(out: Path, num_patients: int) -> Iterator[PatientFiles]:
+    """The rows of all patients of the blocks, in their order, one block in memory at a time."""
+    for index in range(-(-num_patients // block_size(num_patients))):
         with _path(out, index).open(encoding="utf-8") as lines:
             for line in lines:
                 yield PatientFiles(**json.loads(line))
@@ -122,14 +124,11 @@ def _made(
         ) from None
 
 
-def _make(out: Path, config: SimulateConfig, size: int, block: Block) -> int:
-    first, roles = block
-    patients = [
-        asdict(write_patient(out, config, first + offset, role))
-        for offset, role in enumerate(roles)
-    ]
-    _write(_path(out, first // size), patients)
-    return len(roles)
+def _make(out: Path, config: SimulateConfig, block: Block) -> int:
+    index, people = block
+    patients = [asdict(write_patient(out, config, patient, role)) for patient, role in people]
+    _write(_path(out, index), patients)
+    return len(people)
 
 
 def _write(path: Path, items: Iterable[dict[str, Any]]) -> None:
@@ -148,6 +147,5 @@ def _path(out: Path, index: int) -> Path:
 
 
 def _options(config: SimulateConfig) -> dict[str, Any]:
-    options = json.loads(json.dumps(asdict(config)))  # tuples as JSON has them
-    del options["processes"]
+    options = json.loads(json.dumps(config.told))  # tuples as JSON has them
     return {**options, "version": __version__}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from lapse.phantom.dicom_file import IMAGES
 from lapse.phantom.findings import MAX_VISITS
+from lapse.phantom.identity import PARTS
 from lapse.phantom.knobs import Knobs
 from lapse.phantom.mimicry import TIERS
 from lapse.types import nearest
@@ -18,7 +20,7 @@ class SimulateConfig:
     """What to simulate.
 
     Attributes:
-        patients: how many patients.
+        patients: how many patients; with `only` how many are drawn, of whom one part is written.
         seed: root of all randomness.
         size: longest side of the images in pixels.
         visits: fewest and most visits of a patient.
@@ -33,6 +35,8 @@ class SimulateConfig:
         tier: "coarse", "fine", or "mixed": a coin for each patient (lapse.phantom.mimicry).
         quads: share of the test patients that are counterfactual quads (lapse.phantom.quads).
         tails: share of the test patients in held-out tails, a quarter in each of the four.
+        only: write the patients of this part alone, "train", "validate" or "test", with the
+            files that they have in the whole tree; "" writes every part.
     """
 
     patients: int
@@ -49,6 +53,7 @@ class SimulateConfig:
     tier: str = "coarse"
     quads: float = 0.1
     tails: float = 0.2
+    only: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -63,6 +68,8 @@ class SimulateConfig:
             raise ValueError(f"processes {self.processes}: at least one")
         if self.images not in IMAGES:
             raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGES)}")
+        if self.only and self.only not in PARTS:
+            raise ValueError(f"no part {self.only!r} to write alone; {nearest(self.only, PARTS)}")
         for name, share in (("quads", self.quads), ("tails", self.tails)):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} {share}: a share of the test patients, 0 to 1")
@@ -70,6 +77,15 @@ class SimulateConfig:
             raise ValueError(
                 f"quads {self.quads} and tails {self.tails} are more than all test patients"
             )
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The options that the files depend on; a part that is not chosen is not mentioned."""
+        options = asdict(self)
+        del options["processes"]
+        if not self.only:
+            del options["only"]
+        return options
 
     def knobs(self, tier: str) -> Knobs:
         """The knobs of a patient of this tier."""

@@ -48,6 +48,24 @@ def draw_roles(config: SimulateConfig) -> tuple[Role, ...]:
     return tuple(roles)
 
 
+def written_patients(config: SimulateConfig) -> tuple[tuple[int, Role], ...]:
+    """(patient, role) of everyone whose files are written: all, or one part of them.
+
+    The roles are drawn over all patients, so that a part written alone is that of the whole tree.
+
+    Raises:
+        ValueError: there are too few or too many patients, or the part has none.
+    """
+    drawn = tuple(enumerate(draw_roles(config)))
+    found = tuple(item for item in drawn if not config.only or item[1].part == config.only)
+    if not found:
+        raise ValueError(
+            f"none of {config.patients} patients is in the part {config.only!r}: draw more; about "
+            "15 of 100 are test patients"
+        )
+    return found
+
+
 def _tier(config: SimulateConfig, patient: int) -> str:
     if config.tier != "mixed":
         return config.tier

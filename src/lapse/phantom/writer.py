@@ -22,7 +22,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -34,7 +34,7 @@ from lapse.phantom.identity import PARTS
 from lapse.phantom.ms_cxr_t import ProgressionWriter
 from lapse.phantom.options import SimulateConfig
 from lapse.phantom.patient_files import LABELS, SPLIT_FILE, PatientFiles, Row
-from lapse.phantom.roles import draw_roles
+from lapse.phantom.roles import written_patients
 from lapse.phantom.truth import FOLDER, PAIR_COLUMNS, PAIRS, STATES
 
 __all__ = ["SimulateConfig", "SimulateReport", "simulate"]
@@ -127,7 +127,7 @@ class SimulateReport:
 def simulate(
     out: Path, config: SimulateConfig, progress: Callable[[int, int], None] | None = None
 ) -> SimulateReport:
-    """Write the trees of `config.patients` simulated patients below `out`.
+    """Write the trees of `config.patients` simulated patients, or of one part, below `out`.
 
     A run that was cut goes on where it stopped when it is started again with the same options;
     patients whose block was finished are not drawn again.
@@ -138,16 +138,16 @@ def simulate(
         progress: called with (patients done, patients in all) after each block.
 
     Raises:
-        ValueError: `out` holds something else already, or a run with other options; or it is a
-            file.
+        ValueError: `out` holds something else already, or a run with other options; it is a
+            file; or nobody is in the part that `config.only` names.
     """
-    roles = draw_roles(config)
+    people = written_patients(config)
     open_blocks(out, config)
-    make_blocks(out, config, roles, progress)
+    make_blocks(out, config, people, progress)
     report = SimulateReport(out)
     with ExitStack() as stack:
         tables = _Tables(out, stack)
-        for files in read_blocks(out, config):
+        for files in read_blocks(out, len(people)):
             tables.write(files)
             report.add(files)
         tables.finish()
@@ -250,7 +250,7 @@ def _rows(table: _Writer, rows: Iterable[Row]) -> None:
 
 
 def _notice(config: SimulateConfig) -> str:
-    options = {name: value for name, value in asdict(config).items() if name != "processes"}
+    options = config.told
     if config.images == "jpeg":  # the usual; its notice says what it always said
         del options["images"]
     lines = [

@@ -96,9 +96,11 @@ def write_folder(folder: Path, parts: Parts, card: str) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for prefix, model in ((CAPTIONER, parts.captioner), (ANSWERER, parts.answerer)):
+        halved = {name for name, _ in model.named_parameters()}
         for name, value in model.state_dict().items():
             key = name if name.startswith(ENCODER) else prefix + name
-            tensors[key] = value.detach().to("cpu", torch.float16).contiguous().clone()
+            kind = torch.float16 if name in halved else value.dtype  # counts and variances stay
+            tensors[key] = value.detach().to("cpu", kind).contiguous().clone()
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     values = {
         "library_name": "lapse",

@@ -1,0 +1,112 @@
+"""One part of a tree alone: the same bytes for the same patients, and a store made of them."""
+
+import gzip
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lapse.data.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store import open_store
+from lapse.phantom import roles
+from lapse.phantom.roles import draw_roles, written_patients
+from lapse.phantom.writer import SimulateConfig, simulate
+
+CONFIG = SimulateConfig(patients=14, seed=4, size=64, visits=(2, 2), quads=0.5, tails=0.0)
+MERGED = (".csv", ".gz", ".json", ".jsonl", ".zip", ".txt")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "raw"
+    simulate(out, CONFIG)
+    return out
+
+
+def alone(out: Path, part: str) -> Path:
+    simulate(out, replace(CONFIG, only=part))
+    return out
+
+
+def pieces(path: Path) -> set[bytes]:
+    """What a file is made of: lines of tables without their number, members of an archive."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return {name.encode() + archive.read(name) for name in archive.namelist()}
+    if path.name == "all_diseases.json":
+        return {json.dumps(item).encode() for item in json.loads(path.read_text())}
+    data = path.read_bytes()
+    return set((gzip.decompress(data) if path.suffix == ".gz" else data).splitlines())
+
+
+def compared(small: Path, large: Path) -> tuple[int, int]:
+    """Files of the small tree whose every piece is in the large one, and all of them."""
+    files = [path for path in small.rglob("*") if path.is_file()]
+    files = [path for path in files if path.name != "SIMULATED.txt"]
+    same = 0
+    for path in files:
+        other = large / path.relative_to(small)
+        own = path.read_bytes() == other.read_bytes()
+        same += own or (path.suffix in MERGED and pieces(path) <= pieces(other))
+    return same, len(files)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_alone_has_the_bytes_that_it_has_in_the_whole_tree(whole, tmp_path, part):
+    out = alone(tmp_path / "raw", part)
+    same, count = compared(out, whole)
+    print(f"{part} alone: {same}/{count} files")
+    assert same == count > 20
+    wanted = {role.part for role in draw_roles(CONFIG)}
+    assert part in wanted and len(wanted) == 3
+    states = [json.loads(line) for line in (out / "phantom" / "states.jsonl").open()]
+    everyone = [json.loads(line) for line in (whole / "phantom" / "states.jsonl").open()]
+    assert states == [state for state in everyone if state["split"] == part]
+    name = {"train": "train.csv", "test": "test.csv"}[part]
+    split = Path("chest-imagenome/silver_dataset/splits") / name
+    assert (out / split).read_bytes() == (whole / split).read_bytes()
+    assert f"only: {part}" in (out / "SIMULATED.txt").read_text()
+    assert "only" not in (whole / "SIMULATED.txt").read_text()
+
+
+def test_patients_numbered_anew_would_be_other_patients(whole, tmp_path, monkeypatch):
+    """Without the guard: those of the part are drawn under the numbers 0, 1, ..."""
+
+    def renumbered(config: SimulateConfig) -> tuple[tuple[int, roles.Role], ...]:
+        return tuple(enumerate(role for _, role in written_patients(config)))
+
+    monkeypatch.setattr("lapse.phantom.writer.written_patients", renumbered)
+    same, count = compared(alone(tmp_path / "raw", "test"), whole)
+    print(f"sabotage, numbered anew: {same}/{count} files")
+    assert same < count
+
+
+def test_quads_and_tails_are_those_of_the_whole_tree():
+    config = replace(CONFIG, patients=400, quads=0.1, tails=0.2)
+    everyone = enumerate(draw_roles(config))
+    tested = tuple(item for item in everyone if item[1].part == "test")
+    assert written_patients(replace(config, only="test")) == tested
+    assert sum(role.is_quad for _, role in tested) == 6
+    assert sum(bool(role.tail) for _, role in tested) == 12
+
+
+def test_prepare_makes_a_store_of_one_part(whole, tmp_path):
+    out = alone(tmp_path / "raw", "test")
+    prepare(find_roots([out]), tmp_path / "some", PrepareOptions(32, workers=0))
+    prepare(find_roots([whole]), tmp_path / "all", PrepareOptions(32, workers=0))
+    some, every = open_store(tmp_path / "some"), open_store(tmp_path / "all")
+    assert len(some.studies_of("train")) == len(some.studies_of("validate")) == 0
+    assert list(some.studies) == list(every.studies_of("test"))
+    assert list(some.pairs) == list(every.pairs_of("test"))
+    for study in some.studies:
+        assert (some.pixels(study.image) == every.pixels(study.image)).all()
+
+
+def test_a_part_that_is_none_or_empty_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no part 'tests' to write alone; .*'test'"):
+        replace(CONFIG, only="tests")
+    with pytest.raises(ValueError, match="none of 2 patients is in the part 'test': draw more"):
+        simulate(tmp_path / "raw", replace(CONFIG, patients=2, only="test"))
+    assert not (tmp_path / "raw").exists()
