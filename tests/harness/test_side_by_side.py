@@ -117,7 +117,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_the_runs_of_a_stopped_or_killed_harness_save_and_stop(number, data, tmp_path):
     """Whoever ends the harness, its child leaves a checkpoint at the edge of its step."""
     (tmp_path / "harness.py").write_text(HARNESS, "utf-8")
