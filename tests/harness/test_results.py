@@ -164,7 +164,7 @@ def test_rows_below_the_floor_are_named():
     )  # fmt: skip
     found = cells(rows, ["diff_vqa/x"], "ours")
     assert above_the_floor(spec, rows, found) == [
-        "Above RANDOM in x, the main of this table: 1 of 2 rows.",
+        "Above RANDOM in x (main): 1 of 2 rows.",
         "LOW is not above RANDOM in x (0.100 against 0.200).",
     ]
     assert above_the_floor(spec.model_copy(update={"floor": ""}), rows, found) == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,7 +117,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_the_runs_of_a_stopped_or_killed_harness_save_and_stop(number, data, tmp_path):
     """Whoever ends the harness, its child leaves a checkpoint at the edge of its step."""
     (tmp_path / "harness.py").write_text(HARNESS, "utf-8")
@@ -143,7 +146,8 @@ def test_the_runs_of_a_stopped_or_killed_harness_save_and_stop(number, data, tmp
     assert (folder / "timing.jsonl").stat().st_size == lines  # nobody trains any more
 
 
-def test_one_process_at_a_time_works_on_a_run(data, tmp_path):
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_one_process_at_a_time_works_on_a_run(is_guarded, data, tmp_path, monkeypatch):
     (parent, *_) = planned(data, tmp_path)
     is_held, may_go, order = threading.Event(), threading.Event(), []
 
@@ -156,8 +160,14 @@ def test_one_process_at_a_time_works_on_a_run(data, tmp_path):
     thread = threading.Thread(target=other)
     thread.start()
     assert is_held.wait(30)
-    do(parent, say=lambda line: (order.append(line), may_go.set()))
+    if not is_guarded:  # the twin: without the lock two would write into one folder
+        monkeypatch.setattr(jobs_file, "_held", lambda *_: nullcontext())
+    do(parent, say=lambda line: (order.append(line), may_go.set() if is_guarded else None))
+    may_go.set()
     thread.join()
+    if not is_guarded:
+        assert order[-1] == "other" and parent.mark.exists()
+        return
     assert order[0].startswith("waiting for the process that still works on")
     assert order[1] == "other" and "held-out loss" in order[-1]
     assert parent.mark.exists()

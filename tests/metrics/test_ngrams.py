@@ -30,3 +30,11 @@ def test_random_texts_equal_the_reference_code(seed):
         assert bleu_of(found.bleu, order) == pytest.approx(np.array(each[order - 1]), abs=1e-9)
     assert found.cider == pytest.approx(Cider().compute_score(gts, res)[1], abs=1e-9)
     assert rouge_each(said, true) == pytest.approx(Rouge().compute_score(gts, res)[1], abs=1e-9)
+
+
+@pytest.mark.parametrize("said", [["x y"], ["x y", "z"], ["", ""]])
+def test_answers_that_share_no_word_with_any_reference_are_worth_nothing(said):
+    """An untrained model's answers: found by running every row of every table."""
+    found = score_ngrams(said, [["a b c"]] * len(said))
+    assert found.cider.tolist() == [0.0] * len(said)
+    assert bleu_of(found.bleu.sum(axis=0), 4) == pytest.approx(0.0, abs=1e-6)

@@ -242,7 +242,8 @@ def above_the_floor(
         if low:
             notes.append(f"{row.row.name} is not above {name} in {', '.join(low.values())}.")
     main = " and ".join(spec.main_columns)
-    return [f"Above {name} in {main}, the main of this table: {good} of {count} rows.", *notes]
+    first = f"Above {name} in {main} (main): {good} of {count} rows."
+    return [first, *notes]
 
 
 def show(cell: Cell | None) -> str:

@@ -100,8 +100,11 @@ class _Crew:
                 while self.waiting or self.working:
                     yield from self._without_child()
                     self._hire(processes)
-                    for pipe in wait(list(self.working), PATIENCE):
-                        yield from self._hear(pipe)  # type: ignore[arg-type]
+                    heard = [self._hear(pipe) for pipe in wait(list(self.working), PATIENCE)]
+                    over = [outcome for outcome in heard if outcome is not None]
+                    self.failed |= {key: reason for key, reason in over if reason}
+                    self._hire(processes)  # before the caller scores: nobody waits for that
+                    yield from over
                     if asked.is_set():
                         self.say("asked to stop: the runs save at the edge of their step")
                         raise SystemExit(STOPPED)
@@ -118,7 +121,7 @@ class _Crew:
                 yield job.run.key, reason
 
     def _may_begin(self, job: Job) -> bool:
-        return not job.run.parent or job.run.parent in self.over
+        return not job.run.parent or job.run.parent in self.over - self.failed.keys()
 
     def _hire(self, processes: int) -> None:
         for job in [job for job in self.waiting if self._may_begin(job)]:
@@ -132,7 +135,9 @@ class _Crew:
             self.working[ours] = _Child(job, process, time.monotonic())
             self.say(f"{job.run.key}: begins")
 
-    def _hear(self, pipe: Connection) -> Iterator[Outcome]:
+    def _hear(self, pipe: object) -> Outcome | None:
+        """Take one message; the outcome of a job that is over."""
+        assert isinstance(pipe, Connection)
         child = self.working[pipe]
         key = child.job.run.key
         try:
@@ -146,7 +151,7 @@ class _Crew:
             )
         if kind == "say":
             self.say(f"{key}: {text}")
-            return
+            return None
         pipe.close()
         child.process.join()
         del self.working[pipe]
@@ -155,7 +160,7 @@ class _Crew:
             minutes = (time.monotonic() - child.since) / 60
             left = len(self.waiting) + len(self.working)
             self.say(f"{key}: done in {minutes:.1f} minutes, {left} runs left")
-        yield key, "" if kind == "done" else text
+        return key, "" if kind == "done" else text
 
     def _dismiss(self) -> None:
         """Ask every child to save and stop, and wait for it."""

@@ -199,11 +199,16 @@ class _Pairs:
             )
         ).reshape(-1, ORDERS)
         ours, theirs = self.count * idf[self.gram], self.matched * idf[self.gram]
-        cosine = np.bincount(
-            self.pair * ORDERS + orders[self.gram],
-            weights=np.minimum(ours, theirs) * theirs,
-            minlength=len(self.row) * ORDERS,
-        ).reshape(-1, ORDERS)
+        # Where no answer shares a word with its reference, bincount counts in whole numbers.
+        cosine = (
+            np.bincount(
+                self.pair * ORDERS + orders[self.gram],
+                weights=np.minimum(ours, theirs) * theirs,
+                minlength=len(self.row) * ORDERS,
+            )
+            .reshape(-1, ORDERS)
+            .astype(np.float64)
+        )
         answer = self.said[self.row]
         scale = norm[answer] * norm[self.true]
         cosine = np.divide(cosine, scale, out=cosine, where=scale != 0)
