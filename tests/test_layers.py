@@ -26,7 +26,8 @@ LAYERS = (
     ("watch", "certainty", "begin"),
     ("train", "predict", "evaluate", "tables", "report"),
     ("answer", "harness", "web", "terminal", "bench"),
-    ("pretrained", "demo"),
+    ("pretrained",),
+    ("demo",),
     ("commands",),
     ("cli",),
 )

@@ -4,7 +4,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table, render_page, ticks
+from lapse.report import (
+    BoxCase,
+    Chart,
+    Curve,
+    Grounding,
+    Opinion,
+    Page,
+    PairCase,
+    Table,
+    render_page,
+    ticks,
+)
 from lapse.types import Box
 
 GREY = np.full((16, 16), 90, dtype=np.uint8)
@@ -74,3 +85,20 @@ def test_axis_holds_every_value_with_labels_that_tell_its_levels_apart(values, l
     labels = [label for _, label in levels]
     assert len(set(labels)) == len(labels)
     assert all(abs(float(label) - value) < 1e-6 + 1e-9 * abs(value) for value, label in levels)
+
+
+def test_an_opinion_stands_beside_the_answer_with_its_boxes():
+    box = Box(0.1, 0.2, 0.5, 0.6)
+    opinion = Opinion(
+        "Answer <2>",
+        "edema & more",
+        "1 of 1 right",
+        True,
+        ("+ edema, 80% of the beam",),
+        {"main": {"edema": box, "hernia": None}, "reference": {}},
+    )
+    case = PairCase(GREY, GREY, "what?", "edema", "nothing", "0 of 1 right", False, opinion)
+    text = render_page(Page("one", (), pairs=(case,)))
+    assert "Answer &lt;2&gt;" in text and "edema &amp; more" in text
+    assert "+ edema, 80% of the beam" in text and "<li>" in text
+    assert text.count("<rect ") == 1 and 'x="10.00" y="20.00"' in text

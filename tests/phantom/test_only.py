@@ -12,6 +12,7 @@ from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import open_store
 from lapse.phantom import roles
 from lapse.phantom.roles import draw_roles, written_patients
+from lapse.phantom.truth import read_states
 from lapse.phantom.writer import SimulateConfig, simulate
 
 CONFIG = SimulateConfig(patients=14, seed=4, size=64, visits=(2, 2), quads=0.5, tails=0.0)
@@ -48,8 +49,9 @@ def compared(small: Path, large: Path) -> tuple[int, int]:
     same = 0
     for path in files:
         other = large / path.relative_to(small)
-        own = path.read_bytes() == other.read_bytes()
-        same += own or (path.suffix in MERGED and pieces(path) <= pieces(other))
+        if other.exists():
+            own = path.read_bytes() == other.read_bytes()
+            same += own or (path.suffix in MERGED and pieces(path) <= pieces(other))
     return same, len(files)
 
 
@@ -61,14 +63,13 @@ def test_a_part_alone_has_the_bytes_that_it_has_in_the_whole_tree(whole, tmp_pat
     assert same == count > 20
     wanted = {role.part for role in draw_roles(CONFIG)}
     assert part in wanted and len(wanted) == 3
-    states = [json.loads(line) for line in (out / "phantom" / "states.jsonl").open()]
-    everyone = [json.loads(line) for line in (whole / "phantom" / "states.jsonl").open()]
-    assert states == [state for state in everyone if state["split"] == part]
+    states, everyone = (list(read_states(root)) for root in (out, whole))
+    assert states == [state for state in everyone if state.split == part] != []
     name = {"train": "train.csv", "test": "test.csv"}[part]
     split = Path("chest-imagenome/silver_dataset/splits") / name
     assert (out / split).read_bytes() == (whole / split).read_bytes()
     assert f"only: {part}" in (out / "SIMULATED.txt").read_text()
-    assert "only" not in (whole / "SIMULATED.txt").read_text()
+    assert "only: " not in (whole / "SIMULATED.txt").read_text()
 
 
 def test_patients_numbered_anew_would_be_other_patients(whole, tmp_path, monkeypatch):
@@ -99,7 +100,12 @@ def test_prepare_makes_a_store_of_one_part(whole, tmp_path):
     some, every = open_store(tmp_path / "some"), open_store(tmp_path / "all")
     assert len(some.studies_of("train")) == len(some.studies_of("validate")) == 0
     assert list(some.studies) == list(every.studies_of("test"))
-    assert list(some.pairs) == list(every.pairs_of("test"))
+    # An id ends in the row of the question table, which is another one.
+    found = [
+        [replace(pair, id=pair.id.rpartition("/")[0]) for pair in pairs]
+        for pairs in (some.pairs, every.pairs_of("test"))
+    ]
+    assert found[0] == found[1] != []
     for study in some.studies:
         assert (some.pixels(study.image) == every.pixels(study.image)).all()
 

@@ -1,5 +1,6 @@
 """A model folder: written of two runs, opened again, asked."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -77,6 +78,20 @@ def test_both_stages_share_one_encoder_in_memory_and_on_disk(made):
     )  # counts the encoder twice
     stored = (made.model / "model.safetensors").stat().st_size
     assert 2 * (both - encoder) < stored < 2 * (both - encoder) + 20_000
+
+
+def test_an_open_model_holds_its_weights_once(made):
+    """Without the guard the hub's mixin keeps a deep copy of all that a model is built from."""
+    model = load(made.model, device="cpu")
+    kinds = (type(model.captioner), type(model.answerer))
+
+    def counted() -> int:
+        gc.collect()
+        return sum(type(item) in kinds for item in gc.get_objects())
+
+    before = counted()
+    another = load(made.model, device="cpu")
+    assert counted() == before + 2 and another.side == model.side
 
 
 def test_save_from_pretrained_and_hub_are_one_format(made, tmp_path):

@@ -26,8 +26,12 @@ def answer(
         said = answer_pair(open_run(Path(model)), reference, main_image, asked)
         lines = said.lines()
     else:
+        import torch
+
         from lapse.pretrained import load
 
+        # Beside other work a second thread waits longer than it helps a model of this size.
+        torch.set_num_threads(1)
         lines = load(model or None).compare(reference, main_image, asked).lines()
     for line in lines:
         typer.echo(line)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.data.store import Store
+from lapse.demo.packaged import SMALL, opinions
+from lapse.demo.verdict import verdict
 from lapse.grammar import parse
+from lapse.pretrained import Lapse
 from lapse.report import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
 from lapse.score_tables import format_score
 from lapse.text import bins_box, find_box, without_box
-from lapse.types import Prediction, Score
+from lapse.types import Pair, Prediction, Score
 
 MODEL = "lapse, tiny"
 REGIONS = "lapse, tiny: regions"
@@ -32,6 +35,7 @@ class DemoResult:
     facts: Mapping[str, str]
     patients: int
     num_bins: int
+    small: Lapse | None = None  # of the package
 
 
 def build_page(result: DemoResult) -> Page:
@@ -48,6 +52,7 @@ def build_page(result: DemoResult) -> Page:
             "expect it to stand at the level of the blind rows below, which never see an image. "
             "The demo shows that every stage works, not that the method does.",
             _held_out_sentence(charts),
+            *_small_sentence(result),
         ),
         charts=charts,
         tables=tuple(_tables(result)),
@@ -108,6 +113,17 @@ def _held_out_sentence(charts: Sequence[Chart]) -> str:
     return f"Loss on held-out patients, first to last: {listed}. {verdict}"
 
 
+def _small_sentence(result: DemoResult) -> tuple[str, ...]:
+    if result.small is None:
+        return ()
+    facts = "; ".join(f"{name}: {value}" for name, value in result.small.parts.facts.items())
+    return (
+        f"Beside it stands {SMALL}, trained for longer on other simulated patients ({facts}): a "
+        "row in the first table, and under each pair its answer, the share of the beam behind "
+        "each change, and the boxes where it sees the findings.",
+    )
+
+
 def _cell(scores: Mapping[str, Score], name: str) -> str:
     return f"{scores[name].value:.3f}" if name in scores else "-"
 
@@ -136,7 +152,7 @@ def _difference_table(result: DemoResult) -> Table:
         note="Change scores compare the set of changes (finding and direction) that the grammar "
         "reads in answer and truth; template words earn n-gram points but no change points. The "
         "rows text-only, constant, nothing has changed and random never see an image.",
-        marked=(MODEL,),
+        marked=(MODEL, SMALL),
     )
 
 
@@ -189,13 +205,20 @@ def _phrase_table(result: DemoResult) -> Table:
 def _pairs(result: DemoResult) -> list[PairCase]:
     """Six test pairs of six patients, in file order: none is picked for its answer."""
     said = {item.id: item for item in result.predictions[MODEL]}
-    cases: list[PairCase] = []
+    pairs: list[Pair] = []
     seen: set[str] = set()
     for pair in result.store.pairs_of("test"):
         item = said.get(f"diff_vqa/{pair.id}")
         if item is None or item.patient in seen:
             continue
         seen.add(item.patient)
+        pairs.append(pair)
+        if len(pairs) == NUM_PAIRS:
+            break
+    beside = opinions(result.small, result.store, pairs) if result.small is not None else {}
+    cases: list[PairCase] = []
+    for pair in pairs:
+        item = said[f"diff_vqa/{pair.id}"]
         truth = item.references[0]
         cases.append(
             PairCase(
@@ -206,24 +229,10 @@ def _pairs(result: DemoResult) -> list[PairCase]:
                 answer=item.prediction,
                 verdict=verdict(item.prediction, truth),
                 is_right=parse(item.prediction).changes == parse(truth).changes,
+                opinion=beside.get(pair.id),
             )
         )
-        if len(cases) == NUM_PAIRS:
-            break
     return cases
-
-
-def verdict(answer: str, truth: str) -> str:
-    """How many changes were right, missed and made up, in words."""
-    said, true = parse(answer), parse(truth).changes
-    parts = [
-        f"{len(said.changes & true)} of {len(true)} right",
-        f"{len(true - said.changes)} missed",
-        f"{len(said.changes - true)} made up",
-    ]
-    if said.leftover:
-        parts.append(f"not understood: {' | '.join(said.leftover)}")
-    return ", ".join(parts)
 
 
 def _grounding(result: DemoResult) -> list[Grounding]:

@@ -3,6 +3,8 @@
     simulate -> prepare -> stage 1 -> stage 2 (and its blind twin) -> predict (and probes)
              -> evaluate -> report.html, answers.html
 
+Where the package carries its small model, that one answers the same pairs beside.
+
 Every stage leaves its files in the demo folder and is skipped or resumed when they are there.
 The blind rows never see an image; they stand in the same table as the model, whatever the
 result. Nothing is chosen on test patients.
@@ -22,6 +24,7 @@ from lapse.baselines import CONSTANT, blind_rows
 from lapse.config import load_config
 from lapse.data.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store import Store, open_store
+from lapse.demo.packaged import SMALL, small_answers, small_model
 from lapse.demo.page import MODEL, REGIONS, DemoResult, build_page
 from lapse.evaluate import evaluate, write_predictions, write_scores
 from lapse.phantom.writer import SimulateConfig, simulate
@@ -78,6 +81,11 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
     store = open_store(out / "store")
     _train(out, config, say=say, bar=bar)
     predictions = _predict(out, store, config, say=say, bar=bar)
+    small = small_model(store, say)
+    if small is not None:
+        with bar(f"answer: {SMALL}") as progress:
+            answers = small_answers(small, out / "store", config.test_answers, progress)
+        predictions = _second(predictions, SMALL, answers)
     scores: dict[str, dict[str, dict[str, Score]]] = {}
     for row, found in predictions.items():
         write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
@@ -100,14 +108,14 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
     evaluated = out / "scores" / f"{_slug(MODEL)}.json"
     n = str(len(predictions[MODEL]))
     write_scores(evaluated, scores[MODEL], {**facts, "n": n}, others)
-    answers = Evaluation(
+    evaluation = Evaluation(
         title="lapse demo: the answers, case by case",
         predictions=predictions[MODEL],
         scores=read_scores(evaluated),
         store=store,
         system=MODEL,
     )
-    say(f"cases: {write_evaluation(out / 'answers.html', answers)}")
+    say(f"cases: {write_evaluation(out / 'answers.html', evaluation)}")
     minutes = (time.monotonic() - started) / 60
     result = DemoResult(
         store=store,
@@ -117,8 +125,17 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         facts={**facts, "this run took": f"{minutes:.1f} minutes"},
         patients=config.patients,
         num_bins=config.store_side,
+        small=small,
     )
     return write_page(out / "report.html", build_page(result))
+
+
+def _second(
+    rows: dict[str, list[Prediction]], name: str, answers: list[Prediction]
+) -> dict[str, list[Prediction]]:
+    """The rows with one more, right behind the model."""
+    first, *others = rows.items()
+    return {first[0]: first[1], name: answers, **dict(others)}
 
 
 def _slug(row: str) -> str:

@@ -75,6 +75,10 @@ class Comparison:
 class Lapse(nn.Module, ModelHubMixin):
     """Captioner and answerer around one encoder; made by `load`, `from_pretrained` or of runs."""
 
+    # Our own config.json says everything. Left to itself the mixin keeps a deep copy of the parts,
+    # weights and tokenizers included.
+    _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
+
     def __init__(self, parts: Parts) -> None:
         super().__init__()
         self.parts = parts

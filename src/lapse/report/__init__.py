@@ -6,6 +6,7 @@ from lapse.report.evaluation import Evaluation, render_evaluation, write_evaluat
 from lapse.report.page import (
     BoxCase,
     Grounding,
+    Opinion,
     Page,
     PairCase,
     render_page,
@@ -20,6 +21,7 @@ __all__ = [
     "Curve",
     "Evaluation",
     "Grounding",
+    "Opinion",
     "Page",
     "PairCase",
     "Pixels",

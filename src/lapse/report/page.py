@@ -17,6 +17,21 @@ from lapse.types import Box
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What another model says of a pair: answer, verdict, notes, and where it sees each finding.
+
+    `boxes`: "reference" and "main" -> finding -> box, None for a malformed one.
+    """
+
+    name: str
+    answer: str
+    verdict: str
+    is_right: bool
+    notes: tuple[str, ...] = ()
+    boxes: Mapping[str, Mapping[str, Box | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PairCase:
     """A test pair and what was said of it. Images are [S, S] uint8."""
 
@@ -27,6 +42,7 @@ class PairCase:
     answer: str
     verdict: str
     is_right: bool
+    opinion: Opinion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +115,59 @@ def render_page(page: Page) -> str:
 
 def _pair(case: PairCase, number: int) -> str:
     style = "right" if case.is_right else "wrong"
+    figures = []
+    for side, pixels in (("reference", case.reference), ("main", case.main)):
+        image = image_html(pixels, f"{side} image of pair {number}")
+        seen = _outlined(image, case.opinion, side)
+        figures.append(f"<figure>{seen}<figcaption>{side}</figcaption></figure>")
     return (
         f'<section class="pair"><h3>Pair {number}</h3><div class="seen"><div class="images">'
-        f"<figure>{image_html(case.reference, f'reference image of pair {number}')}"
-        "<figcaption>reference</figcaption></figure>"
-        f"<figure>{image_html(case.main, f'main image of pair {number}')}"
-        "<figcaption>main</figcaption></figure></div><dl>"
+        f"{''.join(figures)}</div><dl>"
         f"<dt>Question</dt><dd>{escape(case.question)}</dd>"
         f"<dt>Truth</dt><dd>{escape(case.truth)}</dd>"
         f'<dt>Answer</dt><dd class="{style}">{escape(case.answer) or "(empty)"}</dd>'
-        f"<dt>Changes</dt><dd>{escape(case.verdict)}</dd></dl></div></section>"
+        f"<dt>Changes</dt><dd>{escape(case.verdict)}</dd>"
+        f"{_opinion(case.opinion)}</dl></div></section>"
     )
+
+
+def _opinion(opinion: Opinion | None) -> str:
+    if opinion is None:
+        return ""
+    style = "right" if opinion.is_right else "wrong"
+    notes = "".join(f"<br>{escape(note)}" for note in opinion.notes)
+    keys = "".join(
+        f'<li><span class="key" style="background:{colour}"></span>{escape(finding)}</li>'
+        for finding, colour in _colours(opinion).items()
+    )
+    seen = f"<dt>Where it sees them</dt><dd><ul>{keys}</ul></dd>" if keys else ""
+    return (
+        f'<dt>{escape(opinion.name)}</dt><dd class="{style}">{escape(opinion.answer) or "(empty)"}'
+        f"</dd><dt>Changes</dt><dd>{escape(opinion.verdict)}{notes}</dd>{seen}"
+    )
+
+
+def _outlined(image: str, opinion: Opinion | None, side: str) -> str:
+    """An image with the boxes of an opinion drawn over it."""
+    boxes = opinion.boxes.get(side, {}) if opinion is not None else {}
+    if opinion is None or not boxes:
+        return image
+    colours = _colours(opinion)
+    drawn = "".join(
+        rectangle(box, colours[finding], dashed=False)
+        for finding, box in boxes.items()
+        if box is not None
+    )
+    return (
+        f'<div class="overlay">{image}<svg viewBox="0 0 100 100" preserveAspectRatio="none">'
+        f"{drawn}</svg></div>"
+    )
+
+
+def _colours(opinion: Opinion) -> dict[str, str]:
+    """One colour for a finding on both images."""
+    findings = dict.fromkeys(finding for boxes in opinion.boxes.values() for finding in boxes)
+    return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(findings)}
 
 
 def _grounding(item: Grounding) -> str:

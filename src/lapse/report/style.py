@@ -35,7 +35,8 @@ dt{color:#4a5560}dd{margin:0}
 .right{color:#00664a}.wrong{color:#a33a00}
 .ground{display:flex;gap:16px;flex-wrap:wrap}
 .overlay{position:relative;width:380px;max-width:100%}
-.overlay img{width:100%;display:block}.overlay svg{position:absolute;inset:0;width:100%;height:100%}
+.images .overlay{width:250px}.overlay img{width:100%;display:block}
+.overlay svg{position:absolute;inset:0;width:100%;height:100%}
 .ground ul{flex:1;min-width:260px;margin:0;padding:0;list-style:none;font-size:13.5px}
 .ground li{margin-bottom:8px}.key{display:inline-block;width:12px;height:12px;margin-right:6px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:14px;
