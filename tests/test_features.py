@@ -7,9 +7,11 @@ import pytest
 import torch
 
 import tiny_store
+from lapse.config import load_config
 from lapse.data.store import open_store
 from lapse.features import BLOCK, cached_features, compute_type
 from lapse.loader import read_training_data
+from lapse.registry import load, names
 from lapse.runs import build_model
 from lapse.train import train
 from lapse.world import World
@@ -124,3 +126,26 @@ def test_a_trained_encoder_and_a_method_without_one_are_refused(data):
 def test_the_type_of_the_computation_is_told():
     assert compute_type(ALONE, "bf16") == torch.bfloat16
     assert compute_type(ALONE, "auto") == torch.float32
+
+
+SIGHTED = ["blip2", "ekaid", "plural", "real", "rgag"]
+
+
+@pytest.mark.parametrize("name", SIGHTED)
+def test_a_system_that_reads_no_cached_tokens_is_refused(name, data):
+    """Nothing is computed for a system that would never look at it."""
+    made, store, material, _ = opened(data)
+    with torch.device("meta"):
+        model = build_model(load_config(f"diffvqa-{name}-tiny"), material.tokenizer)
+    other = made.model_copy(update={"model_name": name})
+    with pytest.raises(ValueError, match="reads its images in every step and no cached tokens"):
+        cached_features(model, store, material, other, ALONE)
+
+
+def test_the_list_of_systems_without_cached_tokens_is_whole():
+    reading = {name for name in names("systems") if has_features(name)}
+    assert reading == {"prefix_lm"} and set(SIGHTED) == set(names("systems")) - reading - {"blind"}
+
+
+def has_features(name):
+    return getattr(load("systems", name), "reads_features", False)

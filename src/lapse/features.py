@@ -126,13 +126,19 @@ def cached_features(
         the features, and one sentence about where they lie and how many blocks were made.
 
     Raises:
-        ValueError: the encoder is trained or there is none, or the disk is too small.
+        ValueError: the encoder is trained or there is none, the system reads no cached
+            tokens, or the disk is too small.
     """
     encoder = getattr(model, "encoder", None)
     if not hasattr(model, "encode") or encoder is None:
         raise ValueError(
             f"data.cache_features is {config.data.cache_features!r}, but {config.model_name!r} has "
             "no frozen encoder: set it to none"
+        )
+    if not getattr(model, "reads_features", False):
+        raise ValueError(
+            f"data.cache_features is {config.data.cache_features!r}, but {config.model_name!r} "
+            "reads its images in every step and no cached tokens: set it to none"
         )
     if any(parameter.requires_grad for parameter in encoder.parameters()):
         raise ValueError(
@@ -184,7 +190,8 @@ def weights_hash(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

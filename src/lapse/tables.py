@@ -52,7 +52,8 @@ class TableSpec(Config):
     """A table: rows, columns ("task/score"), and how the tiny scale is shorter.
 
     `kind` "cases" shows answers to a few test pairs instead of scores (Table 3). `floor` is a row
-    that every other should beat, such as a random answer; the page names those that do not.
+    that every other should beat, such as a random answer: the page names those that do not, and
+    counts those that do in the columns of `main` (the first column where none is named).
     """
 
     title: str
@@ -62,6 +63,7 @@ class TableSpec(Config):
     columns: dict[str, str] = Field(default_factory=dict)
     ours: str
     floor: str = ""
+    main: tuple[str, ...] = ()
     cases: int = Field(3, ge=1)
     tiny: Changes = Field(default_factory=dict)
     tiny_limit: int = Field(96, ge=1)
@@ -75,11 +77,19 @@ class TableSpec(Config):
         for what, key in (("ours", self.ours), ("floor", self.floor)):
             if key not in keys and (what == "ours" or key):
                 raise ValueError(f"{what} is {key!r}, the rows are {', '.join(keys)}")
+        for title in self.main:
+            if title not in self.columns:
+                raise ValueError(f"main is {title!r}, the columns are {', '.join(self.columns)}")
         for row in self.rows:
             unknown = sorted(row.printed.keys() - self.columns.keys())
             if unknown:
                 raise ValueError(f"row {row.key!r} prints {unknown[0]!r}, which is no column")
         return self
+
+    @property
+    def main_columns(self) -> tuple[str, ...]:
+        """The columns in which a row should be above the floor."""
+        return self.main or tuple(self.columns)[:1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def test_only_keeps_ours_to_compare_with():
     [
         ({"ours": "us"}, "ours is 'us', the rows are ours"),
         ({"floor": "random"}, "floor is 'random', the rows are ours"),
+        ({"main": ["BLEU-5"]}, "main is 'BLEU-5', the columns are BLEU-4"),
         ({"columnz": {}}, "columnz: unknown key"),
         ({"columns": {}}, None),
     ],
@@ -122,6 +123,14 @@ def test_every_row_of_the_paper_is_planned(path, scale):
         lacking = [name for name in presets if name not in known]
         assert {name.removesuffix("-tiny") for name in lacking} <= STAGE_ONE
         assert (item.missing == "") == (not lacking), item.missing
+
+
+def test_every_table_of_scores_has_a_random_answer_as_its_floor():
+    for path in FILES:
+        table = read_table(path)
+        assert (table.floor == "random") == (table.kind == "scores")
+        first = tuple(table.columns)[:1]
+        assert table.main_columns == (("BLEU-4", "Acc@0.5") if path.stem == "table1" else first)
 
 
 def test_the_printed_numbers_of_table_2():

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lapse.harness.page import as_csv, below_the_floor, show
+from lapse.harness.page import above_the_floor, as_csv, show
 from lapse.harness.results import RowResult, cells, holm, over_seeds
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.statistics import mean_score
@@ -118,9 +118,42 @@ def test_a_row_equal_to_ours_has_p_1_and_a_better_one_less():
 def test_seeds_are_averaged_and_their_range_is_kept():
     cell = cells([row("ours", [0.0] * 8, [1.0] * 8)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
     assert (cell.value, cell.low_seed, cell.high_seed) == (0.5, 0.0, 1.0)
-    assert (cell.low, cell.high) == (0.1, 0.9)
-    assert show(cell) == "[0.100, 0.900] {0.000 to 1.000}"
+    assert cell.deviation == pytest.approx(0.5**0.5)
+    assert (cell.low, cell.high) == (0.5, 0.5)  # every draw of patients has this mean
+    assert show(cell) == "[0.500, 0.500] {0.000 to 1.000, sd 0.707}"
     assert show(None) == "-"
+
+
+def test_one_seed_keeps_its_own_interval():
+    cell = cells([row("ours", [0.5] * 8)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
+    assert (cell.low, cell.high, cell.deviation) == (0.1, 0.9, None)
+
+
+def test_the_interval_over_seeds_draws_each_patient_for_all_seeds():
+    """Against plain draws; the mean of the ends of each seed's interval is the defect."""
+    first = [0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0]
+    other = [1 - value for value in first]  # what one seed loses the other wins
+    cell = cells([row("ours", first, other)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
+    assert (cell.low, cell.high) == pytest.approx((0.5, 0.5))
+    same = cells([row("ours", first, first)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
+    names = sorted(set(PATIENTS))
+    draw = np.random.default_rng(1)
+    drawn = []
+    for _ in range(4000):
+        chosen = draw.choice(names, len(names))
+        drawn.append(
+            np.mean([first[i] for name in chosen for i in range(8) if PATIENTS[i] == name])
+        )
+    plain = np.quantile(drawn, [0.025, 0.975])
+    assert (same.low, same.high) == pytest.approx(tuple(plain), abs=0.06)
+    assert same.high - same.low > 0.4
+
+
+def test_runs_whose_loss_does_not_fall_are_named():
+    curves = {"one": ((0, 2.0), (5, 2.5)), "two": ((0, 2.0), (5, 1.0)), "short": ((0, 1.0),)}
+    found = replace(row("ours", [0.5] * 8), curves=curves)
+    assert found.not_falling == ("one",) and found.curve == ((0, 1.0),)
+    assert row("ours").curve == ()
 
 
 def test_rows_below_the_floor_are_named():
@@ -130,8 +163,11 @@ def test_rows_below_the_floor_are_named():
         floor="random", rows=tuple(item.row for item in rows),
     )  # fmt: skip
     found = cells(rows, ["diff_vqa/x"], "ours")
-    assert below_the_floor(spec, rows, found) == ["LOW is not above RANDOM in x."]
-    assert below_the_floor(spec.model_copy(update={"floor": ""}), rows, found) == []
+    assert above_the_floor(spec, rows, found) == [
+        "Above RANDOM in x (main): 1 of 2 rows.",
+        "LOW is not above RANDOM in x (0.100 against 0.200).",
+    ]
+    assert above_the_floor(spec.model_copy(update={"floor": ""}), rows, found) == []
 
 
 def test_rows_that_did_not_run_have_no_cell():

@@ -8,42 +8,8 @@ from typer.testing import CliRunner
 
 from lapse.cli import app
 from lapse.harness.run import TableOptions, open_stores, run_table
-from lapse.tables import TableSpec
+from small_table import ROWS, spec
 from tiny_store import write
-
-ENCODER = (
-    "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
-    "mlp_width: 32}"
-)
-LOOP = ["loop.steps=4", "loop.batch_size=8", "loop.validate_every=2", "loop.save_every=1",
-        "loop.validate_samples=8", "decode={beams: 2, max_tokens: 6}"]  # fmt: skip
-SMALL = {
-    "pretrain": [
-        ENCODER, "model.adapter_width=16", *LOOP,
-        "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}",
-    ],
-    "diffvqa": [
-        ENCODER, *LOOP,
-        "model.language_model={width: 16, layers: 1, heads: 2, positions: 160, dropout: 0.1}",
-    ],
-}  # fmt: skip
-ROWS = [
-    {"key": "ours", "name": "Ours", "paper": ["pretrain-lapse", "diffvqa-lapse"],
-     "tiny": ["pretrain-tiny", "diffvqa-tiny"], "printed": {"BLEU-4": 0.594}},
-    {"key": "constant", "name": "Constant answer", "paper": ["diffvqa-constant"],
-     "tiny": ["diffvqa-constant"], "own_length": True},
-    {"key": "gone", "name": "Not there", "paper": ["x"], "tiny": ["pretrain-gone-tiny"]},
-]  # fmt: skip
-
-
-def spec(**changes) -> TableSpec:
-    values = {
-        "title": "Table 9: a small one", "section": "4", "tasks": ["diff_vqa"], "ours": "ours",
-        "columns": {"BLEU-4": "diff_vqa/BLEU-4", "exact match": "diff_vqa/exact match",
-                    "BERTScore": "diff_vqa/BERTScore"},
-        "tiny": SMALL, "tiny_limit": 4, "rows": ROWS,
-    }  # fmt: skip
-    return TableSpec.model_validate(values | changes)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +40,7 @@ def test_every_row_is_trained_answered_and_scored(made):
     assert "pretrain-gone-tiny" in found["gone", "BLEU-4"]["not_run_because"]
     assert found["ours", "BERTScore"]["value"] == ""  # a score that is not there stays empty
     assert rows[0].curve[0][0] == 0 and rows[0].curve[-1][0] == 4
+    assert list(rows[0].curves) == ["pretrain-tiny", "diffvqa-tiny"]
     assert any("row gone: preset" in line for line in said)
 
 

@@ -22,9 +22,9 @@ WORDS = ["edema", "hernia", "fracture"]
 TOKENIZER = Tokenizer(trimmed_ids([f"what changed? {word}." for word in WORDS]))
 
 
-def batch(words, number=0):
+def batch(words, number=0, task="diff_vqa"):
     rows = [
-        Sample(f"diff_vqa/{number + i}", "diff_vqa", ("a",), "p", "what changed?", "", f" {word}.")
+        Sample(f"{task}/{number + i}", task, ("a",), "p", "what changed?", "", f" {word}.")
         for i, word in enumerate(words)
     ]
     texts = [encode_sample(row, TOKENIZER, 32) for row in rows]
@@ -36,9 +36,9 @@ def test_it_remembers_training_answers_only():
     with pytest.raises(ValueError, match="has seen no training answer"):
         system.answer(batch(["edema"]), None)
     system.eval().loss(batch(["hernia"]))
-    assert system.remembered() == []
+    assert system.remembered("diff_vqa") == []
     system.train().loss(batch(["edema", "fracture", "edema"]))
-    assert system.remembered() == ["edema.", "fracture.", "edema."]
+    assert system.remembered("diff_vqa") == ["edema.", "fracture.", "edema."]
     assert system.answer(batch(["hernia", "hernia"]), None) == ["edema."] * 2
 
 
@@ -51,13 +51,24 @@ def test_a_random_answer_belongs_to_its_sample():
     assert said[3:5] == system.answer(batch(["edema"] * 2, number=3), None)
 
 
+@pytest.mark.parametrize("says", ["random", "constant"])
+def test_a_sample_is_answered_from_its_own_task(says):
+    system = Remembered(BlindConfig(says=says), TOKENIZER)
+    system.loss(batch(["edema", "edema"]))
+    with pytest.raises(ValueError, match="no training answer of gcap"):
+        system.answer(batch(["hernia"], task="gcap"), None)
+    system.loss(batch(["hernia"], task="gcap"))
+    assert set(system.answer(batch(["edema"] * 20), None)) == {"edema."}
+    assert set(system.answer(batch(["edema"] * 20, task="gcap"), None)) == {"hernia."}
+
+
 def test_beyond_its_memory_it_keeps_a_fair_sample():
     system = Remembered(BlindConfig(says="random", remembers=200), TOKENIZER)
     for index in range(60):
         system.loss(batch([WORDS[0] if index < 30 else WORDS[1]] * 20))
     assert int(system.seen) == 1200
-    early = system.remembered().count("edema.")
-    assert len(system.remembered()) == 200 and 70 < early < 130
+    early = system.remembered("diff_vqa").count("edema.")
+    assert len(system.remembered("diff_vqa")) == 200 and 70 < early < 130
     assert counted_index(1200, "reservoir", 1199) < 1200
 
 

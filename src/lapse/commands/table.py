@@ -23,11 +23,14 @@ def table(
         int | None, typer.Option(min=1, help="Of each row's last run; 1 at tiny, 3 at paper.")
     ] = None,
     split: Annotated[str, typer.Option(help="Which split is scored.")] = "test",
+    processes: Annotated[
+        int, typer.Option(min=1, help="Runs side by side, each with one thread.")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
 ) -> None:
     """Train what is missing, resume what was cut, predict, score, write the paper's tables."""
     from lapse.harness.page import show_sizes
-    from lapse.harness.run import TableOptions, count_parameters, open_stores, run_table
+    from lapse.harness.run import TableOptions, count_parameters, open_stores, run_tables
 
     count = seeds or (3 if scale == "paper" else 1)
     specs = {path.stem: read_table(path) for path in files}
@@ -48,17 +51,16 @@ def table(
                     published = item.row.published_size or "nothing"
                     say(f"    parameters at the paper's scale: {size}; published: {published}")
         return
-    for name, spec in specs.items():
-        facts = provenance(data=None, seed=0, n=0)
-        rows = run_table(
-            name,
-            spec,
-            data,
-            out,
-            TableOptions(scale, tuple(only or ()), count, split),
-            say=say,
-            bar=progress_bar,
-            provenance={key: facts[key] for key in ("command", "version", "commit")},
-        )
+    facts = provenance(data=None, seed=0, n=0)
+    found = run_tables(
+        specs,
+        data,
+        out,
+        TableOptions(scale, tuple(only or ()), count, split, processes),
+        say=say,
+        bar=progress_bar,
+        provenance={key: facts[key] for key in ("command", "version", "commit")},
+    )
+    for name, rows in found.items():
         ran = sum(not row.reason for row in rows)
         say(f"{name}: {ran} of {len(rows)} rows in {out / name}.md, .csv and .html")

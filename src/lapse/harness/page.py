@@ -17,6 +17,7 @@ from lapse.tables import TableSpec
 
 FIELDS = (
     *("table", "row", "name", "score", "value", "seeds", "lowest_seed", "highest_seed"),
+    "deviation_over_seeds",
     *("patients_low", "patients_high", "p_against_ours_holm", "printed", "parameters", "trained"),
     "not_run_because",
 )
@@ -31,12 +32,19 @@ def write_scores_table(
     stem.parent.mkdir(parents=True, exist_ok=True)
     _write(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, found))
     tables = [_scores(spec, rows, found), _intervals(spec, rows, found), _sizes(rows)]
-    notes = [*_notes(spec, rows), *below_the_floor(spec, rows, found)]
+    notes = [*_notes(spec, rows), *above_the_floor(spec, rows, found)]
     _write(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = [
-        Chart(row.row.name, (Curve("held-out loss of the last run", row.curve, is_held_out=True),))
+        Chart(
+            row.row.name,
+            tuple(
+                Curve(f"held-out loss of {name}", curve, is_held_out=True)
+                for name, curve in row.curves.items()
+                if curve
+            ),
+        )
         for row in rows
-        if row.curve
+        if any(row.curves.values())
     ]
     page = Page(
         spec.title,
@@ -111,6 +119,7 @@ def as_csv(
                     "seeds": len(row.scores),
                     "lowest_seed": cell.low_seed if cell else "",
                     "highest_seed": cell.high_seed if cell else "",
+                    "deviation_over_seeds": _plain(cell.deviation if cell else None),
                     "patients_low": _plain(cell.low if cell else None),
                     "patients_high": _plain(cell.high if cell else None),
                     "p_against_ours_holm": _plain(cell.p if cell else None),
@@ -171,8 +180,9 @@ def _intervals(
         if not row.reason
     ]
     note = (
-        "[95% interval over patients]; {lowest to highest seed}; p: paired test against ours, "
-        "whole patients exchanged, Holm over the rows of a column."
+        "[95% interval over patients, of the mean over seeds]; {lowest to highest seed, sd: "
+        "standard deviation over seeds}; p: paired test against ours, whole patients exchanged, "
+        "Holm over the rows of a column."
     )
     title = "Intervals, and tests against ours"
     return Table(title, ("row", *spec.columns), tuple(body), note, marked=(_ours(spec),))
@@ -198,41 +208,58 @@ def _sizes(rows: Sequence[RowResult]) -> Table:
 
 def _notes(spec: TableSpec, rows: Sequence[RowResult]) -> list[str]:
     notes = [f"Section {spec.section} of the paper."]
-    rising = [row.row.name for row in rows if row.curve and not row.has_fallen]
+    rising = [f"{row.row.name} ({', '.join(row.not_falling)})" for row in rows if row.not_falling]
+    trained = sum(any(row.curves.values()) for row in rows)
     if rising:
-        notes.append(f"The held-out loss did not fall for: {', '.join(rising)}.")
+        notes.append(f"The held-out loss did not fall for: {'; '.join(rising)}.")
+    elif trained:
+        notes.append(f"The held-out loss of every run of {trained} rows ended lower than it began.")
     notes += [f"Not run, {row.row.name}: {row.reason}" for row in rows if row.reason]
     return notes
 
 
-def below_the_floor(
+def above_the_floor(
     spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
 ) -> list[str]:
-    """A sentence for each row that is not above the floor in some column."""
+    """How many rows are above the floor in the main columns, then a sentence for each that is
+    not above it in some column, with both values."""
     floor = found.get(spec.floor, {})
-    notes = []
+    if not floor:
+        return []
+    (name,) = [item.name for item in spec.rows if item.key == spec.floor]
+    notes, good, count = [], 0, 0
     for row in rows:
         own = found.get(row.row.key, {})
-        low = [
-            title
+        if row.row.key == spec.floor or not own:
+            continue
+        low = {
+            title: f"{title} ({own[column].value:.3f} against {floor[column].value:.3f})"
             for title, column in spec.columns.items()
             if column in own and column in floor and own[column].value <= floor[column].value
-        ]
-        if low and row.row.key != spec.floor:
-            (name,) = [item.name for item in spec.rows if item.key == spec.floor]
-            notes.append(f"{row.row.name} is not above {name} in {', '.join(low)}.")
-    return notes
+        }
+        count += 1
+        good += not low.keys() & set(spec.main_columns)
+        if low:
+            notes.append(f"{row.row.name} is not above {name} in {', '.join(low.values())}.")
+    main = " and ".join(spec.main_columns)
+    first = f"Above {name} in {main} (main): {good} of {count} rows."
+    return [first, *notes]
 
 
 def show(cell: Cell | None) -> str:
-    """ "[0.380, 0.441] {0.400 to 0.420} p 0.030", each part where it is known, else "-"."""
+    """Each part where it is known, else "-".
+
+    >>> show(Cell(0.41, 0.4, 0.42, 0.01, 0.38, 0.441, 0.03))
+    '[0.380, 0.441] {0.400 to 0.420, sd 0.010} p 0.030'
+    """
     if cell is None:
         return "-"
     parts = []
     if cell.low is not None and cell.high is not None:
         parts.append(f"[{cell.low:.3f}, {cell.high:.3f}]")
     if cell.low_seed != cell.high_seed:
-        parts.append(f"{{{cell.low_seed:.3f} to {cell.high_seed:.3f}}}")
+        sd = "" if cell.deviation is None else f", sd {cell.deviation:.3f}"
+        parts.append(f"{{{cell.low_seed:.3f} to {cell.high_seed:.3f}{sd}}}")
     if cell.p is not None:
         parts.append(f"p {cell.p:.3f}")
     return " ".join(parts) or "-"

@@ -3,8 +3,9 @@
 Legend: S seeds  n samples
 
     value            mean over seeds
-    seeds            lowest and highest of them
-    patients         95% interval when whole patients are drawn anew; mean of its ends over seeds
+    seeds            lowest and highest of them, and their standard deviation
+    patients         95% interval of that mean when whole patients are drawn anew, the same draw
+                     for all seeds: the answers of one patient under S seeds are no S patients
     p                two-sided, of the difference from ours: the answers of whole patients change
                      places and the score is computed anew, so that a corpus score such as BLEU is
                      tested as one; corrected by Holm over the rows of a column
@@ -13,16 +14,18 @@ Legend: S seeds  n samples
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.paired import compare
 from lapse.metrics.statistics import Array
 from lapse.tables import RowSpec
 from lapse.types import Score, Statistics
 
 Found = Mapping[str, Score]  # "task/score" -> Score
+Curve = tuple[tuple[int, float], ...]  # (step, held-out loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Cell:
     value: float
     low_seed: float
     high_seed: float
+    deviation: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
@@ -45,7 +49,7 @@ class RowResult:
         row: of the table.
         scores: for each seed, "task/score" -> Score; () where it did not run.
         patients: task -> patient of each sample, in the order of the scores' statistics.
-        curve: (step, held-out loss) of the last run at the first seed.
+        curves: preset -> (step, held-out loss) of each run at the first seed, in order.
         parameters: at the paper's scale, all and trained, of each run in order.
         reason: why it did not run, "" where it did.
     """
@@ -53,14 +57,23 @@ class RowResult:
     row: RowSpec
     scores: tuple[Found, ...] = ()
     patients: Mapping[str, tuple[str, ...]] | None = None
-    curve: tuple[tuple[int, float], ...] = ()
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     parameters: tuple[tuple[int, int], ...] = ()
     reason: str = ""
 
     @property
-    def has_fallen(self) -> bool:
-        """Whether the held-out loss ended lower than it began."""
-        return len(self.curve) > 1 and self.curve[-1][1] < self.curve[0][1]
+    def curve(self) -> Curve:
+        """Of the last run, the one that answers."""
+        return tuple(self.curves.values())[-1] if self.curves else ()
+
+    @property
+    def not_falling(self) -> tuple[str, ...]:
+        """Presets of the runs whose held-out loss did not end lower than it began."""
+        return tuple(
+            name
+            for name, curve in self.curves.items()
+            if len(curve) > 1 and curve[-1][1] >= curve[0][1]
+        )
 
 
 def cells(
@@ -83,13 +96,13 @@ def _cell(row: RowResult, column: str) -> Cell:
     scores = [found[column] for found in row.scores]
     values = [score.value for score in scores]
     mean = sum(values) / len(values)
-    low: float | None = None
-    high: float | None = None
-    lows = [score.low for score in scores if score.low is not None]
-    highs = [score.high for score in scores if score.high is not None]
-    if len(lows) == len(highs) == len(scores):
-        low, high = sum(lows) / len(lows), sum(highs) / len(highs)
-    return Cell(mean, min(values), max(values), low, high)
+    if len(scores) == 1:
+        return Cell(mean, mean, mean, None, scores[0].low, scores[0].high)
+    patients = (row.patients or {}).get(column.split("/")[0], ())
+    whole = with_intervals(over_seeds([column], row.scores), patients).get(column)
+    deviation = float(np.std(values, ddof=1))
+    low, high = (whole.low, whole.high) if whole else (None, None)
+    return Cell(mean, min(values), max(values), deviation, low, high)
 
 
 def _p_values(mine: RowResult, row: RowResult, columns: Sequence[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Run a table: train what is missing, go on with what was cut, predict, score, write.
+"""Run tables: train what is missing, go on with what was cut, predict, score, write.
 
     OUT/runs/<key>/            run folders; equal runs of rows and tables are one folder
     OUT/runs/<key>.done        written when a run has reached its last step
@@ -6,15 +6,14 @@
     OUT/table2.md .csv .html   written again after every row, so that a cut table is a table too
 
 A kill loses at most the steps since the last checkpoint: the same command goes on. A row that
-cannot run (a preset or a store that is missing, a loss that is not finite) is listed with its
-reason, and the others run.
+cannot run (a preset or a store that is missing, a run that failed) is listed with its reason, and
+the others run.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,41 +21,20 @@ import torch
 
 from lapse.config import load_config, preset_names
 from lapse.data.store import open_store
-from lapse.evaluate import evaluate, read_predictions, write_predictions
+from lapse.evaluate import evaluate, read_predictions
+from lapse.harness.jobs import Bar, Say, TableOptions, jobs_of, no_bar, what_is_asked
 from lapse.harness.page import write_cases, write_scores_table
-from lapse.harness.results import RowResult
-from lapse.predict import predict
+from lapse.harness.results import Curve, Found, RowResult
+from lapse.harness.side_by_side import work
 from lapse.predictions.jsonl import check_same_samples
 from lapse.runs import METRICS, build_model, without_pretrained
-from lapse.tables import Data, PlannedRow, PlannedRun, RowSpec, Scale, TableSpec, plan, run_folder
+from lapse.tables import Data, PlannedRow, RowSpec, TableSpec, plan, run_folder
 from lapse.text import Tokenizer
-from lapse.train import train
 from lapse.types import Prediction
 
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], AbstractContextManager[Progress]]
+__all__ = ["TableOptions", "count_parameters", "open_stores", "run_table", "run_tables"]
 
-
-def _no_bar(_: str) -> AbstractContextManager[Progress]:
-    return nullcontext(lambda _done, _total: None)
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """How a table is run.
-
-    Attributes:
-        scale: "tiny" or "paper".
-        only: keys of rows; ours is always among them. () for all.
-        seeds: of the last run of each row.
-        split: which split is answered and scored.
-    """
-
-    scale: Scale = "tiny"
-    only: tuple[str, ...] = ()
-    seeds: int = 1
-    split: str = "test"
+Scored = tuple[list[Prediction], Found]
 
 
 def run_table(
@@ -67,20 +45,34 @@ def run_table(
     options: TableOptions | None = None,
     *,
     say: Say = lambda _: None,
-    bar: Bar = _no_bar,
+    bar: Bar = no_bar,
     provenance: Mapping[str, str] | None = None,
 ) -> list[RowResult]:
-    """Run every row of a table and write it; the same call again goes on or just writes.
+    """`run_tables` for one table."""
+    found = run_tables({name: spec}, data, out, options, say=say, bar=bar, provenance=provenance)
+    return found[name]
+
+
+def run_tables(
+    specs: Mapping[str, TableSpec],
+    data: Sequence[Path],
+    out: Path,
+    options: TableOptions | None = None,
+    *,
+    say: Say = lambda _: None,
+    bar: Bar = no_bar,
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, list[RowResult]]:
+    """Run every row of tables and write them; the same call again goes on or just writes.
 
     Args:
-        name: of the files that are written ("table2").
-        spec: from `lapse.tables.read_table`.
+        specs: name of the files that are written ("table2") -> `lapse.tables.read_table`.
         data: stores, each of another image side.
         out: the folder of all tables and runs.
-        options: scale, rows, seeds, split.
+        options: scale, rows, seeds, split, processes.
         say: receives one line per event.
         bar: title -> a progress bar.
-        provenance: further facts for the foot of the page.
+        provenance: further facts for the foot of the pages.
 
     Raises:
         ValueError: two stores of one size, a row that is not there, or no store.
@@ -88,35 +80,27 @@ def run_table(
     """
     chosen = options or TableOptions()
     stores = open_stores(data)
-    rows = plan(spec, out, stores, scale=chosen.scale, seeds=chosen.seeds, only=chosen.only)
-    results: dict[str, RowResult] = {}
-    answers: dict[str, dict[str, str]] = {}
-    truth: list[Prediction] = []
-    first_data = next(iter(stores.values())).path
     facts = {
-        **open_store(first_data).info.provenance(),
+        **open_store(next(iter(stores.values())).path).info.provenance(),
         "scale": chosen.scale,
         "seeds": str(chosen.seeds),
         "split": chosen.split,
         **(provenance or {}),
     }
-    for row in dict.fromkeys(item.row.key for item in rows):
-        chain = [item for item in rows if item.row.key == row]
-        said, result = _row(spec, chain, out, chosen, say=say, bar=bar)
-        if said and truth:
-            try:
-                check_same_samples(truth, said, row)
-            except ValueError as error:
-                said, result = [], RowResult(result.row, reason=str(error))
-        truth = truth or said
-        results[row] = result
-        answers[row] = {item.id: item.prediction for item in said}
-        say(f"{spec.title.split(':')[0]}, row {row}: {result.reason or 'done'}")
-        if spec.kind == "cases":
-            _cases(name, spec, results, answers, truth, out, first_data, facts)
-        else:
-            write_scores_table(out / name, spec, list(results.values()), facts)
-    return list(results.values())
+    known: dict[Path, Scored] = {}
+    tables = []
+    for name, spec in specs.items():
+        rows = plan(spec, out, stores, scale=chosen.scale, seeds=chosen.seeds, only=chosen.only)
+        tables.append(_Table(name, spec, rows, _Place(out, stores, chosen), facts, known, say))
+    outcomes: dict[str, str] = {}
+    for table in tables:
+        table.finish(outcomes)
+    jobs = jobs_of([(table.spec, table.planned) for table in tables], out, chosen)
+    for key, reason in work(jobs, chosen.processes, say=say, bar=bar):
+        outcomes[key] = reason
+        for table in tables:
+            table.finish(outcomes)
+    return {table.name: list(table.results().values()) for table in tables}
 
 
 def open_stores(data: Sequence[Path]) -> dict[int, Data]:
@@ -157,72 +141,116 @@ def count_parameters(row: RowSpec) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _row(
-    spec: TableSpec,
-    chain: Sequence[PlannedRow],
-    out: Path,
-    options: TableOptions,
-    *,
-    say: Say,
-    bar: Bar,
-) -> tuple[list[Prediction], RowResult]:
-    """All seeds of one row: the predictions of the first, and the scores of each."""
-    row = chain[0].row
-    size = count_parameters(row)
-    found, scores = [], []
-    try:
-        for item in chain:
-            if item.missing:
-                raise ValueError(item.missing)
-            for run in item.runs:
-                _train(run, out, say=say, bar=bar)
-            said = _predict(spec, item.runs[-1], out, options, bar=bar)
-            found.append(said)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a table's files lie, and how it is run."""
+
+    out: Path
+    stores: Mapping[int, Data]
+    options: TableOptions
+
+
+class _Table:
+    """A table while its runs come in: rows are scored once, when their last run is over."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: TableSpec,
+        planned: Sequence[PlannedRow],
+        place: _Place,
+        facts: Mapping[str, str],
+        known: dict[Path, Scored],
+        say: Say,
+    ) -> None:
+        self.name, self.spec, self.planned, self.place = name, spec, planned, place
+        self.facts, self.known, self.say = facts, known, say
+        self.rows: dict[str, tuple[list[Prediction], RowResult]] = {}
+
+    def finish(self, outcomes: Mapping[str, str]) -> None:
+        """Score the rows whose runs are all over, and write the table where there were any."""
+        is_new = False
+        for key in dict.fromkeys(item.row.key for item in self.planned):
+            chain = [item for item in self.planned if item.row.key == key]
+            runs = [run.key for item in chain for run in item.runs]
+            if key in self.rows or any(run not in outcomes for run in runs):
+                continue
+            self.rows[key] = self._row(chain, outcomes)
+            is_new = True
+            title = self.spec.title.split(":")[0]
+            self.say(f"{title}, row {key}: {self.results()[key].reason or 'done'}")
+        if is_new:
+            self._write()
+
+    def results(self) -> dict[str, RowResult]:
+        """The rows that are over, in the order of the table; other samples are a reason."""
+        found: dict[str, RowResult] = {}
+        truth: list[Prediction] = []
+        for row in self.spec.rows:
+            if row.key not in self.rows:
+                continue
+            said, result = self.rows[row.key]
+            try:
+                if truth and said:
+                    check_same_samples(truth, said, row.key)
+            except ValueError as error:
+                result = RowResult(result.row, reason=str(error))
+            truth = truth or said
+            found[row.key] = result
+        return found
+
+    def _row(
+        self, chain: Sequence[PlannedRow], outcomes: Mapping[str, str]
+    ) -> tuple[list[Prediction], RowResult]:
+        """All seeds of one row: the predictions of the first, and the scores of each."""
+        row, out = chain[0].row, self.place.out
+        size = count_parameters(row)
+        found = []
+        try:
+            for item in chain:
+                failed = next((outcomes[run.key] for run in item.runs if outcomes[run.key]), "")
+                if item.missing or failed:
+                    raise ValueError(item.missing or failed)
+                found.append(self._scored(item))
+        except ValueError as error:
+            return [], RowResult(row, parameters=size, reason=str(error))
+        said = found[0][0]
+        patients = {
+            task: tuple(item.patient for item in said if item.task == task)
+            for task in dict.fromkeys(item.task for item in said)
+        }
+        curves = {run.config.name: read_curve(run_folder(out, run.key)) for run in chain[0].runs}
+        return said, RowResult(row, tuple(item[1] for item in found), patients, curves, size)
+
+    def _scored(self, item: PlannedRow) -> Scored:
+        """What a row's last run said and what it is worth; once for all tables."""
+        path = what_is_asked(self.spec, item.runs[-1], self.place.out, self.place.options).path
+        if path not in self.known:
+            said = read_predictions(path)
             by_task = evaluate(said)
-            scores.append(
-                {f"{task}/{name}": s for task, rows in by_task.items() for name, s in rows.items()}
+            self.known[path] = (
+                said,
+                {f"{task}/{name}": s for task, rows in by_task.items() for name, s in rows.items()},
             )
-    except ValueError as error:
-        return [], RowResult(row, parameters=size, reason=str(error))
-    patients = {
-        task: tuple(item.patient for item in found[0] if item.task == task)
-        for task in dict.fromkeys(item.task for item in found[0])
-    }
-    curve = read_curve(run_folder(out, chain[0].runs[-1].key))
-    return found[0], RowResult(row, tuple(scores), patients, curve, size)
+        return self.known[path]
+
+    def _write(self) -> None:
+        results = self.results()
+        stem = self.place.out / self.name
+        if self.spec.kind == "scores":
+            write_scores_table(stem, self.spec, list(results.values()), self.facts)
+            return
+        from lapse.harness.cases import chosen_cases
+
+        said = {key: part for key, (part, _) in self.rows.items() if not results[key].reason}
+        truth = next((said[key] for key in results if said.get(key)), [])
+        store = open_store(next(iter(self.place.stores.values())).path)
+        answers = {key: {item.id: item.prediction for item in said.get(key, ())} for key in results}
+        cases = chosen_cases(truth, store, self.spec.cases)
+        write_cases(stem, self.spec, list(results.values()), answers, cases, self.facts)
 
 
-def _train(run: PlannedRun, out: Path, *, say: Say, bar: Bar) -> None:
-    folder = run_folder(out, run.key)
-    mark = folder.with_name(f"{folder.name}.done")
-    if mark.exists():
-        return
-    with bar(f"train {run.key}") as progress:
-        report = train(run.config, run.data, folder, say=say, progress=progress)
-    mark.write_text(f"{report.step} steps\n", encoding="utf-8")
-
-
-def _predict(
-    spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions, *, bar: Bar
-) -> list[Prediction]:
-    limit = spec.tiny_limit if options.scale == "tiny" else None
-    path = out / "predictions" / f"{run.key}-{options.split}-{limit or 'all'}.jsonl"
-    if not path.exists():
-        names = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
-        with bar(f"predict {run.key}") as progress:
-            said = predict(
-                run_folder(out, run.key),
-                run.data,
-                options.split,
-                tasks=names,
-                limit=limit,
-                progress=progress,
-            )
-            write_predictions(path, said)
-    return read_predictions(path)
-
-
-def read_curve(folder: Path) -> tuple[tuple[int, float], ...]:
+def read_curve(folder: Path) -> Curve:
     """(step, held-out loss) of a run, from its metrics.jsonl."""
     points = []
     for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
@@ -230,19 +258,3 @@ def read_curve(folder: Path) -> tuple[tuple[int, float], ...]:
         if "validate/loss" in values:
             points.append((int(values["step"]), float(values["validate/loss"])))
     return tuple(points)
-
-
-def _cases(
-    name: str,
-    spec: TableSpec,
-    results: Mapping[str, RowResult],
-    answers: Mapping[str, Mapping[str, str]],
-    truth: Sequence[Prediction],
-    out: Path,
-    data: Path,
-    facts: Mapping[str, str],
-) -> None:
-    from lapse.harness.cases import chosen_cases
-
-    cases = chosen_cases(truth, open_store(data), spec.cases)
-    write_cases(out / name, spec, list(results.values()), answers, cases, facts)

@@ -1,4 +1,4 @@
-"""BLIP-2, first stage (Li et al., 2023b, 3.2): 32 queries learn to read the image for a text.
+"""BLIP-2, first stage (Li et al., 2023b): 32 queries learn to read the image for a text.
 
 Legend: U images  B rows  Q queries  T text tokens  D width of the Q-Former  E common space
 

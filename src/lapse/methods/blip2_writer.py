@@ -1,4 +1,4 @@
-"""BLIP-2, second stage (Li et al., 2023b, 3.3): a language model learns to read the queries.
+"""BLIP-2, second stage (Li et al., 2023b): a language model learns to read the queries.
 
 Legend: U images  B rows  Q queries  D_t width of the language model
 

@@ -43,7 +43,7 @@ class GlobalContrastive(Contrastive):
         return float(len(batch))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean sigmoid loss per image (SigLIP, equation 1)."""
+        """Mean sigmoid loss per image (SigLIP)."""
         # Where two epochs meet in one batch, a few images may stand in it twice.
         if 4 * len(batch.images) < 3 * len(batch):
             raise ValueError(

@@ -199,16 +199,19 @@ class _Pairs:
             )
         ).reshape(-1, ORDERS)
         ours, theirs = self.count * idf[self.gram], self.matched * idf[self.gram]
-        cosine = np.bincount(
-            self.pair * ORDERS + orders[self.gram],
-            weights=np.minimum(ours, theirs) * theirs,
-            minlength=len(self.row) * ORDERS,
-        ).reshape(-1, ORDERS)
+        # Where no answer shares a word with its reference, bincount counts in whole numbers.
+        cosine = (
+            np.bincount(
+                self.pair * ORDERS + orders[self.gram],
+                weights=np.minimum(ours, theirs) * theirs,
+                minlength=len(self.row) * ORDERS,
+            )
+            .reshape(-1, ORDERS)
+            .astype(np.float64)
+        )
         answer = self.said[self.row]
         scale = norm[answer] * norm[self.true]
-        # Where nothing at all is shared, bincount counts nothing and gives whole numbers.
-        nothing = np.zeros(cosine.shape)
-        cosine = np.divide(cosine, scale, out=nothing, where=scale != 0)
+        cosine = np.divide(cosine, scale, out=cosine, where=scale != 0)
         # The reference code counts a text's length in pairs of words.
         pairs = np.maximum(0, grams.lengths - 1)
         gap = (pairs[answer] - pairs[self.true]).astype(np.float64)

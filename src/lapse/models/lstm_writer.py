@@ -6,7 +6,7 @@ Legend: B prompts  R rows (beams)  G graphs = 3  K nodes of a graph  D width  V 
                                          `--> weights of the three graphs (dynamic attention)
     word, what is seen now     --> LSTM 2 --> logits
 
-Source: the "dynamic speaker" of Park et al., 2019 (section 3.2), which EKAID uses to write.
+Source: the "dynamic speaker" of Park et al., 2019, which EKAID uses to write.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class RegionalContrastiveConfig(Config):
 
 
 class QFormerConfig(Config):
-    """Querying transformer of BLIP-2 (Li et al., 2023b, 3.1): BERT base with 32 queries.
+    """Querying transformer of BLIP-2 (Li et al., 2023b): BERT base with 32 queries.
 
     `cross_every`: cross-attention to the image in every so many layers, from the first on.
     """

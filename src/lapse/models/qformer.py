@@ -1,4 +1,4 @@
-"""Q-Former, the querying transformer of BLIP-2 (Li et al., 2023b, section 3.1).
+"""Q-Former, the querying transformer of BLIP-2 (Li et al., 2023b).
 
 Legend: U images  B rows  Q queries  T text tokens  L = Q + T  N visual tokens  D width
         H heads  d width of a head

@@ -3,7 +3,7 @@
 Legend: B graphs  R regions (nodes)  D width  H heads  L labels of a relation
 
     spatial   from the boxes: one of eleven labels for each ordered pair (Yao et al., 2018;
-              Li et al., 2019, relation-aware graph attention, section 3.2)
+              Li et al., 2019, relation-aware graph attention)
     semantic  from anatomy: part of, has part, mirrored on the other side (docs/deviations.md)
     implicit  every pair, weighted by a learned function of their relative geometry
 
@@ -110,7 +110,7 @@ def relative_geometry(boxes: Tensor) -> Tensor:
 
 
 class RelationAttention(nn.Module):
-    """One round of attention along the edges of one relation (Li et al., 2019, 3.3).
+    """One round of attention along the edges of one relation (Li et al., 2019).
 
     Each label has its own bias on the attention and on what is sent along the edge.
 

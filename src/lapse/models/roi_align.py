@@ -1,4 +1,4 @@
-"""RoIAlign (He et al., 2017, section 3) on the grid of visual tokens.
+"""RoIAlign (He et al., 2017) on the grid of visual tokens.
 
 Legend: U images  R regions  S side of the grid  D width  P bins along a side  K points per bin
 

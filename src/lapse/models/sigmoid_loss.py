@@ -1,10 +1,10 @@
-"""The sigmoid loss of SigLIP (Zhai et al., 2023, equation 1, algorithm 1), in tiles over ranks.
+"""The sigmoid loss of SigLIP (Zhai et al., 2023), in tiles over ranks.
 
 Legend: b pairs of this rank  B pairs of all ranks  E width of the common space
 
     loss = 1/B sum over i, j of log(1 + exp(-z_ij (t x_i . y_j + c)))    z_ij = 1 if i = j else -1
 
-Every pair stands for itself, so the B x B table is never built (section 3.3 there). The texts
+Every pair stands for itself, so the B x B table is never built. The texts
 travel around the ring of ranks together with their gradients; each rank adds the tiles of its
 own images and lets them go. After as many hops as there are ranks each block is home again:
 

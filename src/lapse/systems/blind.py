@@ -2,16 +2,19 @@
 
     training answers --> a fair sample of them (kept in the checkpoint) --> constant | random
 
-The constant is the remembered answer that is worth most when it is given to every training
-question (`metrics.blind.best_constant`); "random" draws a remembered answer for each question.
-What the loop trains beside it, so that there is a curve, is how often each token stands in an
-answer. Over several ranks, what the first one met is kept.
+A sample is answered with what was met in its own task (a phrase; a phrase and a box). The
+constant is the remembered answer that is worth most when it is given to every training question
+(`metrics.blind.best_constant`); "random" draws a remembered answer for each question. What the
+loop trains beside it, so that there is a curve, is how often each token stands in an answer. Over
+several ranks, what the first one met is kept.
 
 Text-only GPT-2, main image only and reference image only are `prefix_lm` with `model.images`
 none, main, reference: the image is dropped, the parameters are the same.
 """
 
 from __future__ import annotations
+
+import zlib
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +42,7 @@ class Remembered(nn.Module):
     config_class = BlindConfig
     answers: Tensor
     sizes: Tensor
+    tasks: Tensor
     seen: Tensor
 
     def __init__(self, config: BlindConfig, tokenizer: Tokenizer) -> None:
@@ -49,8 +53,9 @@ class Remembered(nn.Module):
         shape = (config.remembers, config.max_answer)
         self.register_buffer("answers", torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("sizes", torch.zeros(config.remembers, dtype=torch.int32))
+        self.register_buffer("tasks", torch.zeros(config.remembers, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-        self._constant = ("", -1)
+        self._constants: dict[str, tuple[str, int]] = {}  # task -> answer, and seen by then
 
     def weight(self, batch: Batch) -> float:
         """What the mean loss is over: the number of answer tokens."""
@@ -70,26 +75,35 @@ class Remembered(nn.Module):
         """The constant, or an answer drawn for each sample by its id.
 
         Raises:
-            ValueError: nothing was remembered yet.
+            ValueError: nothing was remembered of a sample's task.
         """
-        known = self.remembered()
-        if not known:
-            raise ValueError("the blind system has seen no training answer: train it first")
+        names = [sample.task for sample in batch.samples]
+        known = {name: self.remembered(name) for name in dict.fromkeys(names)}
+        for name, answers in known.items():
+            if not answers:
+                raise ValueError(
+                    f"the blind system has seen no training answer of {name}: train it first, with "
+                    f"{name} in data.tasks"
+                )
         if self.config.says == "random":
-            return [random_answer(known, sample.id, 0) for sample in batch.samples]
-        if self._constant[1] != int(self.seen):
-            self._constant = (best_constant(known), int(self.seen))
-        return [self._constant[0]] * len(batch)
+            return [random_answer(known[row.task], row.id, 0) for row in batch.samples]
+        seen = int(self.seen)
+        for name, answers in known.items():
+            if self._constants.get(name, ("", -1))[1] != seen:
+                self._constants[name] = (best_constant(answers), seen)
+        return [self._constants[name][0] for name in names]
 
-    def remembered(self) -> list[str]:
-        """The training answers that are kept, each as often as it was met."""
+    def remembered(self, task: str) -> list[str]:
+        """The training answers of a task that are kept, each as often as it was met."""
         used = min(int(self.seen), self.config.remembers)
-        rows = zip(self.answers[:used].tolist(), self.sizes[:used].tolist(), strict=True)
+        own = (self.tasks[:used] == _number(task)).nonzero()[:, 0]
+        rows = zip(self.answers[own].tolist(), self.sizes[own].tolist(), strict=True)
         return [self.tokenizer.decode(ids[:size]).strip() for ids, size in rows]
 
     def _remember(self, batch: Batch) -> None:
         starts, stops = batch.prompt_lengths.tolist(), batch.lengths.tolist()
-        for ids, start, stop in zip(batch.tokens.tolist(), starts, stops, strict=True):
+        rows = zip(batch.samples, batch.tokens.tolist(), starts, stops, strict=True)
+        for sample, ids, start, stop in rows:
             count = int(self.seen)
             place = count
             if count >= self.config.remembers:  # a fair sample of all that was seen (reservoir)
@@ -100,6 +114,12 @@ class Remembered(nn.Module):
                 answer = answer[: self.config.max_answer]
                 self.answers[place, : len(answer)] = self.answers.new_tensor(answer)
                 self.sizes[place] = len(answer)
+                self.tasks[place] = _number(sample.task)
+
+
+def _number(task: str) -> int:
+    """What a task is remembered by."""
+    return zlib.crc32(task.encode())
 
 
 def _targets(batch: Batch) -> Tensor:

@@ -6,7 +6,7 @@ Legend: B rows  U images  N visual tokens  Q queries  D_q, D widths of Q-Former 
     [reference Q; main Q; question] -> GPT-2 -> answer                             '
 
 Encoder and Q-Former come from a stage-1 run of BLIP-2 (`init_encoder`); the linear layer is its
-3.3. The publication reads one image: the vector that says which of the two a query belongs to
+own. The publication reads one image: the vector that says which of the two a query belongs to
 is added here, behind the linear layer (docs/deviations.md).
 """
 

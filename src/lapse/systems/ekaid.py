@@ -6,10 +6,10 @@ Legend: B rows  U images  R = 29 regions  D width
     nodes --spatial, semantic, implicit attention--> graph of the reference, graph of the main
     [reference; main - reference; main] --dynamic LSTM (beam search)--> answer
 
-Node features, the three relations and the difference of graphs follow its section 4; the writer
-is the dynamic speaker that it takes from Park et al. (2019). Boxes are the scene graph's instead
-of those of its own detector. docs/baselines.md lists what differs, docs/deviations.md what the
-publication leaves open.
+The three relations and the difference of graphs are what its abstract names; their form follows
+relation-aware graph attention (Li et al., 2019), the writer the dynamic speaker of Park et al.
+(2019). Boxes are the scene graph's instead of those of its own detector. docs/baselines.md lists
+what differs, docs/deviations.md what was open to us.
 """
 
 from __future__ import annotations

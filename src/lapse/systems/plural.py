@@ -8,7 +8,7 @@ Legend: B rows  U images  N visual tokens  Q question tokens  P tokens of the pa
     question [Q] ----------+
     (past report [P]) -----+
 
-Stages, each a preset that begins with the weights of the one before (its sections on training):
+Stages, each a preset that begins with the weights of the one before (its abstract: step by step):
     1 natural images, where a public backbone is given as the encoder (init_encoder)
     2 reports of one study: diffvqa-plural-report (task cap; the past is an empty slot)
     3 difference questions: diffvqa-plural (init_model = the run of stage 2)

@@ -47,6 +47,7 @@ class PrefixLM(nn.Module):
     """
 
     config_class = PrefixLMConfig
+    reads_features = True  # takes `Batch.features` instead of encoding its images
 
     def __init__(self, config: PrefixLMConfig, tokenizer: Tokenizer) -> None:
         super().__init__()

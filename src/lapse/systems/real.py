@@ -11,8 +11,9 @@ Legend: B rows  U images  N visual tokens  D_v, D widths of encoder and language
            (residual feature against main - reference feature)
 
 The residual branch and the alignment of its features with the difference of the two images'
-features are the publication's two ideas. Its abstract and our paper's sections 2.3 and 4.3 are
-what we build from; the form of the losses is our choice (docs/deviations.md).
+features are the publication's two ideas. Its abstract (a residual input branch, a
+"Residual Feature Alignment" module) and our paper's sections 2.3 and 4.3 are what we build from;
+registration and the form of the losses are our choice (docs/deviations.md).
 """
 
 from __future__ import annotations
