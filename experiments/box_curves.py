@@ -1,9 +1,10 @@
-"""What made the model in the box: configurations, thin curves and hours of its two runs.
+"""What made the model in the box: configurations, thin curves and hours of its runs, in order.
 
-    python experiments/box_curves.py runs/pretrain runs/diffvqa docs/box-model
+    python experiments/box_curves.py docs/box-model runs/pretrain runs/pretrain-2 runs/diffvqa
 
-Writes {pretrain,diffvqa}.config.yaml, {pretrain,diffvqa}.metrics.csv (every held-out line and
-as many training lines as fit in 100 kB), curves.png and README.md. Needs matplotlib.
+Each run stands under the name of its folder. Writes NAME.config.yaml and NAME.metrics.csv (every
+held-out line and as many training lines as fit in 95 kB) of each, curves.png and README.md. Needs
+matplotlib.
 """
 
 from __future__ import annotations
@@ -18,28 +19,25 @@ import plot_run
 import yaml
 
 MAX_BYTES = 95_000  # of one table of curves
-STAGES = ("pretrain", "diffvqa")
 
 
-def main(stage1: str, stage2: str, out: str) -> None:
+def main(out: str, *runs: str) -> None:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for stage, run in zip(STAGES, (Path(stage1), Path(stage2)), strict=True):
+    for run in map(Path, runs):
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        if config["stage"] != stage:
-            raise ValueError(f"run {run} is of stage {config['stage']!r}, wanted {stage!r}")
-        if config["init_encoder"]:  # where it lay on a disk is nobody's business
-            config["init_encoder"] = Path(config["init_encoder"]).name
+        for key in ("init_encoder", "init_model"):  # where it lay on a disk is nobody's business
+            if config.get(key):
+                config[key] = Path(config[key]).name
         text = yaml.safe_dump(config, sort_keys=False)
-        (folder / f"{stage}.config.yaml").write_text(text, encoding="utf-8")
+        (folder / f"{run.name}.config.yaml").write_text(text, encoding="utf-8")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")]
         table, every = thinned(lines)
-        (folder / f"{stage}.metrics.csv").write_text(table, encoding="utf-8")
+        (folder / f"{run.name}.metrics.csv").write_text(table, encoding="utf-8")
         facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        rows.append(told(stage, config, lines, facts, hours(run)) | {"training lines": every})
-    pairs = zip(STAGES, (stage1, stage2), strict=True)
-    curves = [f"{stage}={run}/metrics.jsonl" for stage, run in pairs]
+        rows.append(told(run.name, config, lines, facts, hours(run)) | {"training lines": every})
+    curves = [f"{Path(run).name}={run}/metrics.jsonl" for run in runs]
     plot_run.main(str(folder / "curves.png"), *curves)
     (folder / "README.md").write_text(page(rows), encoding="utf-8")
     print(page(rows))
@@ -71,7 +69,7 @@ def hours(run: Path) -> float:
 
 
 def told(
-    stage: str,
+    name: str,
     config: dict[str, object],
     lines: list[dict[str, float]],
     facts: dict[str, object],
@@ -82,10 +80,11 @@ def told(
     assert isinstance(loop, dict)
     held_out = [line for line in lines if "validate/loss" in line]
     return {
-        "run": stage,
+        "run": name,
         "preset": str(config["name"]),
+        "begins with": str(config.get("init_model") or config["init_encoder"] or "random weights"),
         "seed": str(loop["seed"]),
-        "steps": str(int(lines[-1]["step"])),
+        "steps": f"{int(lines[-1]['step'])} of {loop['steps']}",
         "rows of a step": str(loop["batch_size"]),
         "hours": f"{spent:.2f}",
         "ranks, threads, device": ", ".join(str(facts[n]) for n in ("ranks", "threads", "device")),
@@ -117,6 +116,6 @@ def page(rows: list[dict[str, str]]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
     main(*sys.argv[1:])

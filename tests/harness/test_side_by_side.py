@@ -135,7 +135,7 @@ def test_the_runs_of_a_stopped_or_killed_harness_save_and_stop(number, data, tmp
                 break
         assert harness.wait(30) == (143 if number == signal.SIGTERM else -9)
     end = time.monotonic() + 30
-    while not (saved := list((tmp_path / "out").glob("runs/pretrain-*/checkpoints/step-*"))):
+    while not (saved := list((tmp_path / "out").glob("runs/pretrain-*/checkpoints/step-????????"))):
         assert time.monotonic() < end, "the child of a killed harness did not save"
         time.sleep(0.1)
     (folder,) = (path.parent.parent for path in saved)
