@@ -43,6 +43,7 @@ def model_card(parts: Parts) -> str:
     rows = {
         "image": f"{size} pixels, {parts.resize}, patch {encoder.patch_size}",
         "parameters: encoder": _count(parts.captioner.encoder),
+        "format of the encoder": _format(encoder.stem),
         "parameters: captioner without encoder": _count(parts.captioner, parts.captioner.encoder),
         "parameters: answerer without encoder": _count(parts.answerer, parts.answerer.encoder),
         "tasks of stage 1": ", ".join(parts.pretrain.data.tasks),
@@ -56,6 +57,12 @@ def model_card(parts: Parts) -> str:
         rows="\n".join(f"| {name} | {value} |" for name, value in rows.items()),
         vocabulary=_vocabulary(parts),
     )
+
+
+def _format(stem: str) -> str:
+    if stem == "patch":
+        return "opens as SiglipVisionModel of transformers after `export_encoder`"
+    return "lapse's own: convolutions stand before its blocks, which SigLIP's format cannot hold"
 
 
 def _count(model: AnyModel, without: AnyModel | None = None) -> str:

@@ -81,6 +81,8 @@ def from_runs(
         run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
+        if config.init_model is not None:
+            told[f"{stage}: began with"] = f"the weights of run {Path(config.init_model).name}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
         found.append((config, read_tokenizer(folder), tensors))
