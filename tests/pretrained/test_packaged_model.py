@@ -24,7 +24,6 @@ MEGABYTES = 25
 SECONDS = 3.0  # of processor time here; docs/results.md has the seconds that a person waits
 
 
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """Two PNG files of one simulated patient."""
