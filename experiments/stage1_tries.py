@@ -35,7 +35,7 @@ from lapse.runs import AnyModel, build_model
 from lapse.watch import HeldOut
 from lapse.world import open_world
 
-WARMUP_STEPS = 100
+WARMUP_STEPS = 100  # where a try does not name optim.warmup_steps
 LOWEST = 0.02  # of the learning rate, where the cosine ends
 
 
@@ -48,10 +48,12 @@ def trained(
     optimizer = build_optimizer(model, config.optim)
     watch, stream = HeldOut(material, config), material.stream
     used, step, report = 0.0, 0, 60.0
+    named = config.optim.warmup_steps
+    warmup = max(1, WARMUP_STEPS if named is None else named)
     with open_world() as world:
         while used < seconds:
             start = time.process_time()
-            warm = min(1.0, (step + 1) / WARMUP_STEPS)
+            warm = min(1.0, (step + 1) / warmup)
             share = max(LOWEST, warm * (1 + math.cos(math.pi * used / seconds)) / 2)
             for group in optimizer.param_groups:
                 group["lr"] = config.optim.learning_rate * share
