@@ -16,9 +16,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.lines import Line2D
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES = ("-", "--", ":", "-.")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # of the tasks
+DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 4)))  # of the runs
+PLAIN = "#444444"
 
 
 def series(path: Path, prefix: str) -> dict[str, list[tuple[int, float]]]:
@@ -34,29 +36,36 @@ def series(path: Path, prefix: str) -> dict[str, list[tuple[int, float]]]:
 
 
 def main(out: str, *runs: str) -> None:
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    for place, (axis, prefix, title) in enumerate(
-        zip(
-            axes,
-            ("validate", "image_gap"),
-            ("held-out loss per token (nats)", "added by another patient's image (nats)"),
-            strict=True,
-        )
-    ):
-        for dash, run in zip(DASHES, runs, strict=False):
+    if len(runs) > len(DASHES):
+        raise ValueError(f"at most {len(DASHES)} runs fit in one picture, got {len(runs)}")
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.6), constrained_layout=True)
+    colours: dict[str, str] = {}
+    dashes = dict(zip((run.rpartition("=")[0] for run in runs), DASHES, strict=False))
+    titles = ("held-out loss per token (nats)", "added by another patient's image (nats)")
+    for axis, prefix, title in zip(axes, ("validate", "image_gap"), titles, strict=True):
+        for run in runs:
             name, _, path = run.rpartition("=")
-            for colour, (task, points) in zip(
-                COLOURS, series(Path(path), prefix).items(), strict=False
-            ):
+            for task, points in series(Path(path), prefix).items():
+                colour = colours.setdefault(task, COLOURS[len(colours) % len(COLOURS)])
                 steps, values = zip(*points, strict=True)
-                label = f"{task} {name}".strip()
-                axis.plot(steps, values, dash, color=colour, label=label, linewidth=1.6)
+                axis.plot(steps, values, linestyle=dashes[name], color=colour, linewidth=1.6)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-        if place == 0:
-            axis.set_ylim(0, 2.5)  # the first steps fall from the vocabulary's 6.7
-            axis.legend(fontsize=8, ncols=len(runs))
+    axes[0].set_ylim(0, 2.5)  # the first steps fall from the vocabulary's 6.7
+    keys = [Line2D([], [], color=colour, label=task) for task, colour in colours.items()]
+    if any(dashes):
+        keys += [
+            Line2D([], [], color=PLAIN, linestyle=dash, label=name) for name, dash in dashes.items()
+        ]
+    figure.legend(
+        handles=keys,
+        loc="outside lower center",
+        ncols=min(len(keys), 6),
+        fontsize=8,
+        frameon=False,
+        handlelength=3.5,
+    )
     figure.savefig(out, dpi=110)
 
 
