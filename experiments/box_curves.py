@@ -1,6 +1,6 @@
 """What made the model in the box: configurations, thin curves and hours of its runs, in order.
 
-    python experiments/box_curves.py docs/box-model runs/pretrain runs/pretrain-2 [...] runs/diffvqa-3
+    python experiments/box_curves.py docs/box-model runs/pretrain runs/pretrain-2 runs/diffvqa-3
 
 Each run stands under the name of its folder. Writes NAME.config.yaml and NAME.metrics.csv (every
 held-out line and as many training lines as fit in 95 kB) of each, curves.png and README.md. Needs
