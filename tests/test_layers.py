@@ -22,7 +22,7 @@ LAYERS = (
         "score_tables",
     ),
     ("loader", "optim", "checkpoint", "world"),
-    ("runs", "parallel", "features"),
+    ("runs", "saved", "parallel", "features"),
     ("watch", "certainty", "begin"),
     ("train", "predict", "evaluate", "tables", "report"),
     ("answer", "harness", "web", "terminal", "bench"),

@@ -1,22 +1,78 @@
-"""What a new run begins with: random weights, an earlier run, or a published checkpoint.
+"""What a new run begins with: random weights, an earlier run, or a published model.
 
-init_encoder    a run of ours: its encoder, and the parts that a system asks for besides
+init_encoder    a run of ours or a saved model folder: its encoder, and the parts that a system
+                asks for besides; "packaged": the model in the package
                 a folder of transformers or a pinned hub id: `lapse.models.warm_start`
-init_model      a run of the same model, or of one whose parts this model inherits
+init_model      a run of the same model, or of one whose parts this model inherits; a saved
+                model folder, "packaged", or a pinned hub id: the half of it that this stage trains
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lapse.checkpoint import MODEL, latest_valid, read_tensors
 from lapse.config import EncoderConfig, RunConfig
+from lapse.models.hub import local_folder
 from lapse.models.token_table import TokenTable
 from lapse.models.warm_start import read_encoder
 from lapse.runs import CONFIG, AnyModel, read_config, read_tokenizer
+from lapse.saved import DEFAULT, PACKAGED, Stage, is_saved, read_saved
 from lapse.text import Tokenizer
+
+WHOLE = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Trained weights that a new run can begin with.
+
+    Attributes:
+        config: resolved configuration of the run that trained them.
+        kept: GPT-2 ids of its vocabulary, None for all.
+        tensors: its weights under the names of its model.
+        name: where they come from, for what a run says.
+    """
+
+    config: RunConfig
+    kept: Sequence[int] | None
+    tensors: dict[str, torch.Tensor]
+    name: str
+
+    def part(self, name: str) -> dict[str, torch.Tensor]:
+        """The tensors whose names begin so; the beginning is cut off."""
+        return {k.removeprefix(name): v for k, v in self.tensors.items() if k.startswith(name)}
+
+
+def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
+    """A run of ours or one stage of a saved model; None: a folder of something else.
+
+    Args:
+        source: run folder, model folder, "packaged", or "org/name@<40 hex digits>".
+        key: the configuration key that holds it, for the errors.
+        stage: which half of a saved model.
+
+    Raises:
+        ValueError: no such folder, an unpinned hub id, no whole checkpoint, damaged weights.
+    """
+    if (Path(source) / CONFIG).is_file():
+        folder = Path(source)
+        found = latest_valid(folder).checkpoint
+        if found is None:
+            raise ValueError(f"{key} {source} has no whole checkpoint: train it first")
+        tensors = read_tensors(found.folder / MODEL)
+        name = f"{source}, step {found.step}"
+        return Earlier(read_config(folder), read_tokenizer(folder).kept, tensors, name)
+    folder = DEFAULT if source == PACKAGED else local_folder(source, key)
+    if not is_saved(folder):
+        return None
+    saved = read_saved(folder)
+    name = f"{source}, weights {saved.sha256[:12]}, images by {saved.resize}"
+    return Earlier(saved.configs[stage], saved.kept[stage], saved.tensors(stage), name)
 
 
 def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
@@ -29,22 +85,24 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     """
     told = (str(model.origin),) if hasattr(model, "origin") else ()
     if config.init_model is not None:
-        return (begin_from(model, config, Path(config.init_model)), *told)
+        said = begin_from(model, config, config.init_model)
+        return (said,) if said.startswith(WHOLE) else (said, *told)  # origin is overwritten
     if not hasattr(model, "encoder"):
         if config.init_encoder is not None:
             raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
         return told
-    if config.init_encoder is None:
+    source = config.init_encoder
+    if source is None:
         if config.stage == "pretrain":
             return told
         return ("encoder: random weights (init_encoder is not set)", *told)
-    source = Path(config.init_encoder)
-    if not (source / CONFIG).is_file():
+    earlier = read_earlier(source, "init_encoder", "pretrain")
+    if earlier is None:
         sizes = EncoderConfig.model_validate(config.model["encoder"])
-        found_there = read_encoder(config.init_encoder, sizes)
-        _take_encoder(model, found_there.state, config.init_encoder)
+        found_there = read_encoder(source, sizes)
+        _take_encoder(model, found_there.state, source)
         return (*found_there.told, *told)
-    theirs, ours = read_config(source).model["encoder"], config.model["encoder"]
+    theirs, ours = earlier.config.model["encoder"], config.model["encoder"]
     different = [
         f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())
@@ -52,16 +110,12 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     ]
     if different:
         raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
-    found = latest_valid(source)
-    if found.checkpoint is None:
-        raise ValueError(f"init_encoder {source} has no whole checkpoint: train it first")
-    weights = found.checkpoint.folder / MODEL
-    _take_encoder(model, read_tensors(weights, "encoder."), str(source))
+    _take_encoder(model, earlier.part("encoder."), source)
     more = tuple(
-        model.load_part(part, read_tensors(weights, f"{part}."))
+        model.load_part(part, earlier.part(f"{part}."))
         for part in getattr(model, "further_parts", ())
     )
-    return (f"encoder: from {source}, step {found.checkpoint.step}", *more, *told)
+    return (f"encoder: from {earlier.name}", *more, *told)
 
 
 def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
@@ -74,7 +128,7 @@ def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str
         ) from None
 
 
-def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
+def begin_from(model: AnyModel, config: RunConfig, source: str | Path) -> str:
     """Give a new model all weights of an earlier run of the same model (training in stages).
 
     A class may also take parts of another model's run: its `inherits` names that model and the
@@ -84,20 +138,22 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
     Raises:
         ValueError: another system, other sizes, or no whole checkpoint.
     """
-    theirs = read_config(source)
-    other, prefixes = getattr(model, "inherits", ("", ()))
-    if theirs.model_name not in {config.model_name, other}:
+    earlier = read_earlier(str(source), "init_model", config.stage)
+    if earlier is None:
         raise ValueError(
-            f"init_model {source} is a run of {theirs.model_name!r}, this is one of "
+            f"init_model {source} is neither a run of ours (no {CONFIG}) nor a saved model"
+        )
+    other, prefixes = getattr(model, "inherits", ("", ()))
+    trained_as = earlier.config.model_name
+    if trained_as not in {config.model_name, other}:
+        raise ValueError(
+            f"init_model {source} is a run of {trained_as!r}, this is one of "
             f"{config.model_name!r}: begin with a run of the same model"
             + (f" or of {other!r}" if other else "")
         )
-    found = latest_valid(source)
-    if found.checkpoint is None:
-        raise ValueError(f"init_model {source} has no whole checkpoint: train it first")
-    tensors = read_tensors(found.checkpoint.folder / MODEL)
-    what = "model"
-    is_other = theirs.model_name != config.model_name
+    tensors = earlier.tensors
+    what = WHOLE
+    is_other = trained_as != config.model_name
     if is_other:
         own = model.state_dict()
         lacking = [n for n in own if n.startswith(prefixes) and n not in tensors]
@@ -107,7 +163,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
             )
         tensors = {n: tensors[n] for n in own if n.startswith(prefixes)}
         what = " and ".join(part.rstrip(".") for part in prefixes)
-    kept = read_tokenizer(source).kept
+    kept = earlier.kept
     ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     told = ""
     for name, part in model.named_modules():
@@ -125,4 +181,4 @@ def begin_from(model: AnyModel, config: RunConfig, source: Path) -> str:
         raise ValueError(
             f"the model of {source} does not fit this one: {' '.join(str(error).split())}"
         ) from None
-    return f"{what}: from {source}, step {found.checkpoint.step}{told}"
+    return f"{what}: from {earlier.name}{told}"

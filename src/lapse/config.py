@@ -222,7 +222,8 @@ class RunConfig(Config):
     """Everything that decides a run. `model` holds the options of the method or system.
 
     `init_encoder`: a stage-1 run whose encoder a system begins with. `init_model`: a run of the
-    same system whose weights it begins with (training in stages); not both.
+    same system whose weights it begins with (training in stages); not both. Either may be a saved
+    model folder, or "packaged" for the model in the package.
     """
 
     name: str

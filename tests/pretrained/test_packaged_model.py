@@ -18,7 +18,8 @@ from lapse.grammar import parse
 from lapse.phantom.truth import read_states, rerender
 from lapse.phantom.writer import SimulateConfig, simulate
 from lapse.pretrained import DEFAULT
-from lapse.pretrained.folder import CARD, CONFIG, WEIGHTS, read_folder
+from lapse.pretrained.folder import read_folder
+from lapse.saved import CARD, CONFIG, WEIGHTS
 
 MEGABYTES = 25
 SECONDS = 3.0  # of processor time here; docs/results.md has the seconds that a person waits

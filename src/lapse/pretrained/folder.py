@@ -1,8 +1,4 @@
-"""The folder of a trained model: config.json, model.safetensors, README.md.
-
-    config.json         both runs' resolved configurations, their trimmed vocabularies, what the
-                        model was trained on, SHA-256 of the weights
-    model.safetensors   encoder.*  captioner.*  answerer.*   in 16 bits
+"""The folder of a trained model, of two runs and into models; its files: `lapse.saved`.
 
 The encoder of both stages is one and stands once. Weights are stored as float16 and computed
 with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table can be restored.
@@ -10,7 +6,6 @@ with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,16 +17,23 @@ from torch import Tensor
 
 from lapse import __version__
 from lapse.checkpoint import latest_valid, read_tensors
-from lapse.config import RunConfig, check_config
+from lapse.config import RunConfig
 from lapse.images import RESIZES
 from lapse.runs import FACTS, AnyModel, build_model, read_config, read_tokenizer, without_pretrained
+from lapse.saved import (
+    CARD,
+    CONFIG,
+    ENCODER,
+    FORMAT,
+    LIBRARY,
+    PACKAGED,
+    PREFIXES,
+    WEIGHTS,
+    digest_of,
+    read_saved,
+)
 from lapse.text import Tokenizer
 from lapse.types import nearest
-
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-DEFAULT = Path(__file__).parent.parent / "assets" / "model"
-FORMAT = 1
-ENCODER, CAPTIONER, ANSWERER = "encoder.", "captioner.", "answerer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def from_runs(
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
-            told[f"{stage}: began with"] = f"the weights of run {Path(config.init_model).name}"
+            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model)}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
         found.append((config, read_tokenizer(folder), tensors))
@@ -97,7 +99,7 @@ def write_folder(folder: Path, parts: Parts, card: str) -> int:
     """Write the three files; returns the bytes of the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
-    for prefix, model in ((CAPTIONER, parts.captioner), (ANSWERER, parts.answerer)):
+    for prefix, model in zip(PREFIXES.values(), (parts.captioner, parts.answerer), strict=True):
         halved = {name for name, _ in model.named_parameters()}
         for name, value in model.state_dict().items():
             key = name if name.startswith(ENCODER) else prefix + name
@@ -105,12 +107,12 @@ def write_folder(folder: Path, parts: Parts, card: str) -> int:
             tensors[key] = value.detach().to("cpu", kind).contiguous().clone()
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     values = {
-        "library_name": "lapse",
+        "library_name": LIBRARY,
         "format": FORMAT,
         "version": __version__,
         "resize": parts.resize,
         "facts": dict(parts.facts),
-        "sha256": _digest(folder / WEIGHTS),
+        "sha256": digest_of(folder / WEIGHTS),
         "vocabulary": {
             stage: None if model.tokenizer.kept is None else list(model.tokenizer.kept)
             for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
@@ -129,40 +131,13 @@ def read_folder(folder: Path) -> Parts:
     Raises:
         ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} is no model folder: it has no {name}")
-    try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        said = values.get("format") if isinstance(values, dict) else None
-        raise ValueError(
-            f"{folder / CONFIG} is of format {said!r}, this version of lapse reads {FORMAT}"
-        )
-    digest = _digest(folder / WEIGHTS)
-    if digest != values["sha256"]:
-        raise ValueError(
-            f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
-            f"{values['sha256'][:12]}...: damaged, or of another model; fetch it again"
-        )
-    pretrain, diffvqa = (check_config(values[stage]) for stage in ("pretrain", "diffvqa"))
-    tensors = {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()}
+    saved = read_saved(folder)
     captioner, answerer = (
-        _model(config, Tokenizer(values["vocabulary"][config.stage]), _of(tensors, prefix))
-        for config, prefix in ((pretrain, CAPTIONER), (diffvqa, ANSWERER))
+        _model(config, Tokenizer(saved.kept[stage]), saved.tensors(stage))
+        for stage, config in saved.configs.items()
     )
-    return _joined(Parts(captioner, answerer, pretrain, diffvqa, values["resize"], values["facts"]))
-
-
-def _of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one stage under the names of its model, the encoder's among them."""
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith((prefix, ENCODER))
-    }
+    pretrain, diffvqa = saved.configs.values()
+    return _joined(Parts(captioner, answerer, pretrain, diffvqa, saved.resize, saved.facts))
 
 
 def _model(config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]) -> AnyModel:
@@ -182,6 +157,11 @@ def _joined(parts: Parts) -> Parts:
     return parts
 
 
+def _named(source: str) -> str:
+    """What the card calls a beginning: no path of the machine that trained."""
+    return "the model in the package" if source == PACKAGED else f"run {Path(source).name}"
+
+
 def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
     mine, theirs = ({n for n in side if n.startswith(ENCODER)} for side in (one, two))
     same = mine == theirs and all(torch.equal(one[name], two[name]) for name in mine)
@@ -190,7 +170,3 @@ def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> 
             "the two runs have different encoders: stage 2 must be trained with "
             "init_encoder=STAGE-1 RUN, frozen, from its newest checkpoint"
         )
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -23,8 +23,9 @@ from lapse.config import DecodeConfig
 from lapse.grammar import QUESTION_CHANGED, Change
 from lapse.models.interop import export_encoder
 from lapse.pretrained.card import model_card
-from lapse.pretrained.folder import CARD, CONFIG, DEFAULT, WEIGHTS, Parts, read_folder, write_folder
+from lapse.pretrained.folder import Parts, read_folder, write_folder
 from lapse.pretrained.pictures import Picture, Source, open_picture
+from lapse.saved import CARD, CONFIG, DEFAULT, WEIGHTS
 from lapse.text import without_box
 from lapse.types import Box, Region, Sample
 from lapse.world import pick_device
