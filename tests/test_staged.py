@@ -73,9 +73,9 @@ def test_another_system_or_another_size_is_refused(folder):
         begin_from(build_model(wider, Tokenizer()), wider, folder / "report")
 
 
-def test_two_beginnings_are_refused():
-    with pytest.raises(ValueError, match="give at most one of them"):
-        load_config("diffvqa-plural-tiny", ["init_model=a", "init_encoder=b"])
+def test_two_beginnings_are_refused_in_stage_one():
+    with pytest.raises(ValueError, match="give at most one of them in stage 1"):
+        load_config("pretrain-tiny", ["init_model=a", "init_encoder=b"])
 
 
 def test_a_system_without_an_encoder_takes_none():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_the_log_is_free_of_clocks_and_the_run_folder_complete(pretrained):
     assert [line["step"] for line in lines(pretrained)] == [0, 3, 4, 6, 8, 8]
     names = {path.name for path in pretrained.iterdir()} - {"tensorboard"}
     assert names == {
+        "began.json",
         "checkpoints",
         "config.yaml",
         "metrics.jsonl",
@@ -209,7 +211,7 @@ def test_stage_two_takes_the_encoder_of_stage_one(data, pretrained, tmp_path):
 def test_an_encoder_of_another_size_is_refused(data, pretrained, tmp_path):
     made = tiny_model.config("diffvqa", init_encoder=str(pretrained), loop__steps=1)
     source = tmp_path / "stage one"
-    source.mkdir()
+    shutil.copytree(pretrained, source)
     text = (pretrained / "config.yaml").read_text("utf-8")
     (source / "config.yaml").write_text(text.replace("image_size: 32", "image_size: 64"))
     changed = made.model_copy(update={"init_encoder": str(source)})

@@ -76,22 +76,25 @@ def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
 
 
 def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
-    """Give a new model the weights of an earlier run: `init_encoder` or `init_model`.
+    """Give a new model the weights of an earlier run: `init_encoder`, `init_model`, or both.
 
-    Returns sentences that say where the weights come from.
+    Both: all of `init_model`, then the encoder of `init_encoder` in place of its own (stage 2 goes
+    on after stage 1 went on). Returns sentences that say where the weights come from.
 
     Raises:
         ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
     """
     told = (str(model.origin),) if hasattr(model, "origin") else ()
+    source = config.init_encoder
     if config.init_model is not None:
         said = begin_from(model, config, config.init_model)
-        return (said,) if said.startswith(WHOLE) else (said, *told)  # origin is overwritten
+        told = (said,) if said.startswith(WHOLE) else (said, *told)  # origin is overwritten
+        if source is None:
+            return told
     if not hasattr(model, "encoder"):
-        if config.init_encoder is not None:
+        if source is not None:
             raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
         return told
-    source = config.init_encoder
     if source is None:
         if config.stage == "pretrain":
             return told

@@ -222,8 +222,9 @@ class RunConfig(Config):
     """Everything that decides a run. `model` holds the options of the method or system.
 
     `init_encoder`: a stage-1 run whose encoder a system begins with. `init_model`: a run of the
-    same system whose weights it begins with (training in stages); not both. Either may be a saved
-    model folder, or "packaged" for the model in the package.
+    same system whose weights it begins with (training in stages). Stage 2 takes both: the model,
+    then the other encoder in it. Either may be a saved model folder, or "packaged" for the model
+    in the package.
     """
 
     name: str
@@ -244,10 +245,11 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _one_beginning(self) -> RunConfig:
-        if self.init_encoder is not None and self.init_model is not None:
+        both = self.init_encoder is not None and self.init_model is not None
+        if both and self.stage == "pretrain":
             raise ValueError(
                 f"init_encoder is {self.init_encoder!r} and init_model is {self.init_model!r}: "
-                "give at most one of them (a whole model holds an encoder)"
+                "give at most one of them in stage 1 (a whole model holds an encoder)"
             )
         return self
 

@@ -3,6 +3,7 @@
 RUN/config.yaml       the resolved configuration, the only input of `predict`
 RUN/vocabulary.json   the GPT-2 ids that a trimmed vocabulary keeps, or null
 RUN/run.json          what else decides the result: data hash, threads, ranks, device
+RUN/began.json        sentences: what its weights were before the first step
 RUN/metrics.jsonl     one line per logged step, no clock in it: equal runs, equal bytes
 RUN/timing.jsonl      the clock
 RUN/checkpoints/      see `lapse.checkpoint`
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeAlias
@@ -28,10 +29,11 @@ from lapse.loader import TrainingData
 from lapse.text import Tokenizer
 from lapse.world import pick_device
 
-CONFIG, VOCABULARY, FACTS, METRICS, TIMING = (
+CONFIG, VOCABULARY, FACTS, BEGAN, METRICS, TIMING = (
     "config.yaml",
     "vocabulary.json",
     "run.json",
+    "began.json",
     "metrics.jsonl",
     "timing.jsonl",
 )
@@ -121,6 +123,18 @@ def write_run(
     draft = folder / f"{CONFIG}.tmp"
     draft.write_text(text, encoding="utf-8")
     draft.replace(folder / CONFIG)
+
+
+def write_beginning(folder: Path, told: Sequence[str]) -> None:
+    """Keep what a new run began with: sentences of `lapse.begin.load_pretrained`."""
+    (folder / BEGAN).write_text(json.dumps(list(told), indent=1) + "\n", encoding="utf-8")
+
+
+def read_beginning(folder: Path) -> tuple[str, ...]:
+    """What a run began with; empty where an older version did not keep it."""
+    if not (folder / BEGAN).is_file():
+        return ()
+    return tuple(json.loads((folder / BEGAN).read_text(encoding="utf-8")))
 
 
 def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) -> tuple[str, ...]:

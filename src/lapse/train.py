@@ -45,6 +45,7 @@ from lapse.runs import (
     is_run,
     read_tokenizer,
     without_pretrained,
+    write_beginning,
     write_run,
 )
 from lapse.watch import HeldOut
@@ -158,8 +159,11 @@ class _Loop:
             load_weights(found.checkpoint.folder / MODEL, self.model)
         else:
             self.model = build_model(config, data.tokenizer)
-            for line in load_pretrained(self.model, config):
+            told = load_pretrained(self.model, config)
+            for line in told:
                 ears.say(line)
+            if world.rank == 0:
+                write_beginning(folder, told)
         self.model.to(world.device).train()
         if config.data.cache_features != "none":
             features, line = cached_features(self.model, store, data, config, world)

@@ -10,7 +10,7 @@ from lapse.begin import load_pretrained
 from lapse.config import load_config
 from lapse.pretrained import Lapse
 from lapse.pretrained.folder import from_runs
-from lapse.runs import build_model, open_run
+from lapse.runs import build_model, open_run, read_beginning, write_beginning
 from lapse.saved import DEFAULT, WEIGHTS, read_saved
 from lapse.text import Tokenizer, trimmed_ids
 from lapse.train import train
@@ -69,16 +69,36 @@ def test_stage_two_takes_the_encoder_alone(folder):
         assert torch.equal(value, before[name]), name
 
 
-def test_a_real_run_goes_on_from_it(folder, tmp_path):
+def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_path):
     said = []
     config = beginning("diffvqa", init_model=folder / "model")
-    data = write(tmp_path / "store")
-    train(config, data, tmp_path / "run", say=said.append)
-    assert any(line.startswith("model: from") and "weights" in line for line in said)
+    train(config, write(tmp_path / "store"), tmp_path / "run", say=said.append)
+    (told,) = read_beginning(tmp_path / "run")
+    assert told in said and told.startswith("model: from")
     trained = open_run(tmp_path / "run", "cpu").model.state_dict()
     saved = read_saved(folder / "model").tensors("diffvqa")
-    name = next(n for n in trained if n.endswith("mlp.up.weight") or "blocks" in n)
-    assert torch.allclose(trained[name], saved[name], atol=0.01)
+    for name, value in saved.items():
+        if name.startswith("language_model.blocks") and value.dim() == 2:
+            assert torch.allclose(trained[name], value, atol=0.01), name
+            assert not torch.equal(trained[name], value), name
+
+
+def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
+    runs = tiny_runs.write(tmp_path, seed=5)
+    both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
+    model = build_model(both, MORE)
+    told = load_pretrained(model, both)
+    assert [line.split(":")[0] for line in told] == ["encoder", "model"]
+    encoder = open_run(runs[0], "cpu").model.encoder.state_dict()
+    saved = read_saved(folder / "model").tensors("diffvqa")
+    differs = 0
+    for name, value in model.state_dict().items():
+        if name.startswith("encoder."):
+            assert torch.equal(value, encoder[name.removeprefix("encoder.")]), name
+            differs += not torch.equal(value, saved[name])
+        elif value.shape == saved[name].shape:
+            assert torch.equal(value, saved[name]), name
+    assert differs > 5
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "diffvqa"])
@@ -92,11 +112,20 @@ def test_the_packaged_model_fits_the_presets_that_made_it(stage):
         assert torch.equal(value, saved.tensors(stage)[name]), name
 
 
-def test_the_card_names_the_package_and_no_path(folder, tmp_path):
+def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
     runs = tiny_runs.write(tmp_path)
-    for source, name in (("packaged", "the model in the package"), ("/home/me/first", "run first")):
+    digest = read_saved(DEFAULT).sha256[:12]
+    cases = [
+        ("packaged", [f"model: from packaged, weights {digest}, images by squash"],
+         f"the model in the package, SHA-256 {digest}..."),
+        ("/home/me/mine", ["model: from /home/me/mine, weights 0123456789ab, images by squash"],
+         "model mine, SHA-256 0123456789ab..."),
+        ("/home/me/first", ["model: from /home/me/first, step 7"], "run first"),
+    ]  # fmt: skip
+    for source, told, name in cases:
         config = beginning("pretrain", init_model=source).model_dump(mode="json")
         (runs[0] / "config.yaml").write_text(json.dumps(config), "utf-8")
+        write_beginning(runs[0], told)
         facts = from_runs(*runs).facts
         assert facts["pretrain: began with"] == f"the weights of {name}"
 

@@ -54,11 +54,11 @@ def config(stage: str, seed: int = 0) -> RunConfig:
     )
 
 
-def write(folder: Path, *, same_encoder: bool = True) -> tuple[Path, Path]:
+def write(folder: Path, *, same_encoder: bool = True, seed: int = 0) -> tuple[Path, Path]:
     """Run folders of stage 1 and 2; the second holds the first one's encoder, or its own."""
     stage1, stage2 = folder / "stage1", folder / "stage2"
     tokenizer = Tokenizer(trimmed_ids(WORDS))
-    captioner = build_model(config("pretrain"), tokenizer)
+    captioner = build_model(config("pretrain", seed), tokenizer)
     answerer = build_model(config("diffvqa", seed=1), tokenizer)
     if same_encoder:
         answerer.load_encoder(captioner.encoder.state_dict())

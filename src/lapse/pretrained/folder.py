@@ -7,6 +7,7 @@ with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,15 @@ from lapse import __version__
 from lapse.checkpoint import latest_valid, read_tensors
 from lapse.config import RunConfig
 from lapse.images import RESIZES
-from lapse.runs import FACTS, AnyModel, build_model, read_config, read_tokenizer, without_pretrained
+from lapse.runs import (
+    FACTS,
+    AnyModel,
+    build_model,
+    read_beginning,
+    read_config,
+    read_tokenizer,
+    without_pretrained,
+)
 from lapse.saved import (
     CARD,
     CONFIG,
@@ -84,7 +93,7 @@ def from_runs(
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
-            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model)}"
+            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, folder)}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
         found.append((config, read_tokenizer(folder), tensors))
@@ -157,9 +166,13 @@ def _joined(parts: Parts) -> Parts:
     return parts
 
 
-def _named(source: str) -> str:
+def _named(source: str, run: Path) -> str:
     """What the card calls a beginning: no path of the machine that trained."""
-    return "the model in the package" if source == PACKAGED else f"run {Path(source).name}"
+    found = re.search(r", weights ([0-9a-f]+)", " ".join(read_beginning(run)[:1]))
+    if found is None:
+        return f"run {Path(source).name}"
+    name = "the model in the package" if source == PACKAGED else f"model {Path(source).name}"
+    return f"{name}, SHA-256 {found[1]}..."
 
 
 def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
