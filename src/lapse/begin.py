@@ -59,7 +59,7 @@ def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
     Raises:
         ValueError: no such folder, an unpinned hub id, no whole checkpoint, damaged weights.
     """
-    if (Path(source) / CONFIG).is_file():
+    if source != PACKAGED and (Path(source) / CONFIG).is_file():
         folder = Path(source)
         found = latest_valid(folder).checkpoint
         if found is None:
