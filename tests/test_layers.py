@@ -33,6 +33,7 @@ LAYERS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SIBLINGS = {
+    "config",
     "bench",
     "images",
     "phantom",

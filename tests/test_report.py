@@ -1,5 +1,7 @@
 """The page is one file, escapes what it shows, and needs no network."""
 
+import re
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from lapse.report import (
     render_page,
     ticks,
 )
+from lapse.report.pieces import outlines
 from lapse.types import Box
 
 GREY = np.full((16, 16), 90, dtype=np.uint8)
@@ -102,3 +105,10 @@ def test_an_opinion_stands_beside_the_answer_with_its_boxes():
     assert "Answer &lt;2&gt;" in text and "edema &amp; more" in text
     assert "+ edema, 80% of the beam" in text and "</span>hernia<br>" in text
     assert text.count("<rect ") == 1 and 'x="10.00" y="20.00"' in text
+
+
+def test_boxes_that_coincide_are_all_seen():
+    box, near, far = Box(0.1, 0.2, 0.5, 0.6), Box(0.105, 0.2, 0.5, 0.6), Box(0.3, 0.2, 0.5, 0.6)
+    drawn = outlines([(box, "red"), (far, "blue"), (near, "green"), (box, "black")])
+    dashes = dict(re.findall(r'stroke="(\w+)"[^/]*?(?:stroke-dasharray="([^"]+)")?/>', drawn))
+    assert dashes == {"red": "", "blue": "", "green": "8 8", "black": "8 16"}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lapse.begin import begin_from, load_pretrained
+from lapse.begin import load_pretrained
 from lapse.config import check_config, load_config
 from lapse.runs import build_model, open_run, read_tokenizer
 from lapse.text import Tokenizer, trimmed_ids
@@ -48,10 +48,10 @@ def test_the_next_stage_begins_with_the_weights_of_the_one_before(folder):
 def test_tokens_keep_their_rows_by_id_and_new_ones_stay_random(folder):
     old = read_tokenizer(folder / "report")
     new = Tokenizer(trimmed_ids(["There is edema. zebra"]))
-    config = load_config("diffvqa-plural-tiny", PLURAL)
+    config = load_config("diffvqa-plural-tiny", [*PLURAL, f"init_model={folder / 'report'}"])
     model, source = build_model(config, new), open_run(folder / "report").model
     random = model.writer.decoder.tokens.weight.detach().clone()
-    begin_from(model, config, folder / "report")
+    load_pretrained(model, config)
     table, theirs = model.writer.decoder.tokens, source.writer.decoder.tokens
     shared = sorted(set(old.kept) & set(new.kept))
     added = sorted(set(new.kept) - set(old.kept))
@@ -68,9 +68,10 @@ def test_another_system_or_another_size_is_refused(folder):
     model = build_model(other, Tokenizer())
     with pytest.raises(ValueError, match="is a run of 'plural', this is one of 'ekaid'"):
         load_pretrained(model, other)
-    wider = load_config("diffvqa-plural-tiny", [*PLURAL, "model.layers=2"])
+    changes = ["model.layers=2", f"init_model={folder / 'report'}"]
+    wider = load_config("diffvqa-plural-tiny", [*PLURAL, *changes])
     with pytest.raises(ValueError, match="does not fit this one"):
-        begin_from(build_model(wider, Tokenizer()), wider, folder / "report")
+        load_pretrained(build_model(wider, Tokenizer()), wider)
 
 
 def test_two_beginnings_are_refused_in_stage_one():
@@ -104,7 +105,8 @@ def test_parts_of_another_models_run_are_taken_by_name(folder):
     writer = stage_one("blip2_writer", sizes)
     model = build_model(writer, Tokenizer())
     projection = model.project.weight.detach().clone()
-    assert "step 2" in begin_from(model, writer, folder / "blip2")
+    writer = writer.model_copy(update={"init_model": str(folder / "blip2")})
+    assert "step 2" in load_pretrained(model, writer).told[0]
     assert torch.equal(model.qformer.queries, source.qformer.queries)
     assert torch.equal(model.encoder.positions, source.encoder.positions)
     assert torch.equal(model.project.weight, projection)
@@ -117,7 +119,7 @@ def test_the_question_answerer_takes_encoder_and_q_former(folder):
          "model.language_model={width: 16, layers: 1, heads: 2, positions: 96}"],
     )  # fmt: skip
     model = build_model(config, Tokenizer())
-    lines = load_pretrained(model, config)
+    lines = load_pretrained(model, config).told
     assert any(line.startswith("qformer: ") and "tensors" in line for line in lines)
     source = open_run(folder / "blip2").model
     assert torch.equal(model.qformer.queries, source.qformer.queries)

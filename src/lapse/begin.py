@@ -9,22 +9,33 @@ init_model      a run of the same model, or of one whose parts this model inheri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lapse.checkpoint import MODEL, latest_valid, read_tensors
-from lapse.config import EncoderConfig, RunConfig
+from lapse.config import EncoderConfig, RunConfig, Stage
 from lapse.models.hub import local_folder
 from lapse.models.token_table import TokenTable
 from lapse.models.warm_start import read_encoder
 from lapse.runs import CONFIG, AnyModel, read_config, read_tokenizer
-from lapse.saved import DEFAULT, PACKAGED, Stage, is_saved, read_saved
+from lapse.saved import DEFAULT, PACKAGED, is_saved, read_saved
 from lapse.text import Tokenizer
 
-WHOLE = "model"
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the weights of a new run are before its first step.
+
+    Attributes:
+        told: sentences that say where they come from.
+        sha256: configuration key -> SHA-256 of the saved model that it names.
+    """
+
+    told: tuple[str, ...]
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +47,14 @@ class Earlier:
         kept: GPT-2 ids of its vocabulary, None for all.
         tensors: its weights under the names of its model.
         name: where they come from, for what a run says.
+        sha256: of a saved model's file; None for a run.
     """
 
     config: RunConfig
     kept: Sequence[int] | None
     tensors: dict[str, torch.Tensor]
     name: str
+    sha256: str | None = None
 
     def part(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors whose names begin so; the beginning is cut off."""
@@ -72,40 +85,53 @@ def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
         return None
     saved = read_saved(folder)
     name = f"{source}, weights {saved.sha256[:12]}, images by {saved.resize}"
-    return Earlier(saved.configs[stage], saved.kept[stage], saved.tensors(stage), name)
+    tensors = saved.tensors(stage)
+    return Earlier(saved.configs[stage], saved.kept[stage], tensors, name, saved.sha256)
 
 
-def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
+def load_pretrained(model: AnyModel, config: RunConfig) -> Beginning:
     """Give a new model the weights of an earlier run: `init_encoder`, `init_model`, or both.
 
     Both: all of `init_model`, then the encoder of `init_encoder` in place of its own (stage 2 goes
-    on after stage 1 went on). Returns sentences that say where the weights come from.
+    on after stage 1 went on).
 
     Raises:
         ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
     """
     told = (str(model.origin),) if hasattr(model, "origin") else ()
-    source = config.init_encoder
+    sha256 = {}
     if config.init_model is not None:
-        said = begin_from(model, config, config.init_model)
-        told = (said,) if said.startswith(WHOLE) else (said, *told)  # origin is overwritten
-        if source is None:
-            return told
-    if not hasattr(model, "encoder"):
-        if source is not None:
+        earlier = read_earlier(config.init_model, "init_model", config.stage)
+        if earlier is None:
+            raise ValueError(
+                f"init_model {config.init_model} is neither a run of ours (no {CONFIG}) nor a "
+                "saved model"
+            )
+        is_whole = earlier.config.model_name == config.model_name  # then no origin is left
+        told = (_take_model(model, config, earlier), *(() if is_whole else told))
+        if earlier.sha256 is not None:
+            sha256["init_model"] = earlier.sha256
+    if config.init_encoder is not None:
+        if not hasattr(model, "encoder"):
             raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
-        return told
-    if source is None:
-        if config.stage == "pretrain":
-            return told
-        return ("encoder: random weights (init_encoder is not set)", *told)
-    earlier = read_earlier(source, "init_encoder", "pretrain")
+        earlier = read_earlier(config.init_encoder, "init_encoder", "pretrain")
+        told = (*_take_encoder(model, config, earlier), *told)
+        if earlier is not None and earlier.sha256 is not None:
+            sha256["init_encoder"] = earlier.sha256
+    elif config.init_model is None and config.stage == "diffvqa" and hasattr(model, "encoder"):
+        told = ("encoder: random weights (init_encoder is not set)", *told)
+    return Beginning(told, sha256)
+
+
+def _take_encoder(model: AnyModel, config: RunConfig, earlier: Earlier | None) -> tuple[str, ...]:
+    """The encoder of `init_encoder`, a run or model of ours or (None) a published checkpoint."""
+    source = str(config.init_encoder)
+    ours = config.model["encoder"]
     if earlier is None:
-        sizes = EncoderConfig.model_validate(config.model["encoder"])
-        found_there = read_encoder(source, sizes)
-        _take_encoder(model, found_there.state, source)
-        return (*found_there.told, *told)
-    theirs, ours = earlier.config.model["encoder"], config.model["encoder"]
+        found = read_encoder(source, EncoderConfig.model_validate(ours))
+        _fill_encoder(model, found.state, source)
+        return found.told
+    theirs = earlier.config.model["encoder"]
     different = [
         f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())
@@ -113,15 +139,15 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> tuple[str, ...]:
     ]
     if different:
         raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
-    _take_encoder(model, earlier.part("encoder."), source)
-    more = tuple(
+    _fill_encoder(model, earlier.part("encoder."), source)
+    more = (
         model.load_part(part, earlier.part(f"{part}."))
         for part in getattr(model, "further_parts", ())
     )
-    return (f"encoder: from {earlier.name}", *more, *told)
+    return (f"encoder: from {earlier.name}", *more)
 
 
-def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
+def _fill_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
     take = getattr(model, "load_encoder", model.encoder.load_state_dict)
     try:
         take(tensors)
@@ -131,21 +157,14 @@ def _take_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str
         ) from None
 
 
-def begin_from(model: AnyModel, config: RunConfig, source: str | Path) -> str:
-    """Give a new model all weights of an earlier run of the same model (training in stages).
+def _take_model(model: AnyModel, config: RunConfig, earlier: Earlier) -> str:
+    """All weights of an earlier run of the same model (training in stages).
 
     A class may also take parts of another model's run: its `inherits` names that model and the
     prefixes of the tensors. The two runs may have kept different tokens: a token that both know
     keeps its row, a new one its random row. Returns one sentence that says how many.
-
-    Raises:
-        ValueError: another system, other sizes, or no whole checkpoint.
     """
-    earlier = read_earlier(str(source), "init_model", config.stage)
-    if earlier is None:
-        raise ValueError(
-            f"init_model {source} is neither a run of ours (no {CONFIG}) nor a saved model"
-        )
+    source = config.init_model
     other, prefixes = getattr(model, "inherits", ("", ()))
     trained_as = earlier.config.model_name
     if trained_as not in {config.model_name, other}:
@@ -155,7 +174,7 @@ def begin_from(model: AnyModel, config: RunConfig, source: str | Path) -> str:
             + (f" or of {other!r}" if other else "")
         )
     tensors = earlier.tensors
-    what = WHOLE
+    what = "model"
     is_other = trained_as != config.model_name
     if is_other:
         own = model.state_dict()

@@ -3,7 +3,7 @@
 RUN/config.yaml       the resolved configuration, the only input of `predict`
 RUN/vocabulary.json   the GPT-2 ids that a trimmed vocabulary keeps, or null
 RUN/run.json          what else decides the result: data hash, threads, ranks, device
-RUN/began.json        sentences: what its weights were before the first step
+RUN/began.json        where its first weights came from: sentences, SHA-256 of saved models
 RUN/metrics.jsonl     one line per logged step, no clock in it: equal runs, equal bytes
 RUN/timing.jsonl      the clock
 RUN/checkpoints/      see `lapse.checkpoint`
@@ -125,16 +125,17 @@ def write_run(
     draft.replace(folder / CONFIG)
 
 
-def write_beginning(folder: Path, told: Sequence[str]) -> None:
-    """Keep what a new run began with: sentences of `lapse.begin.load_pretrained`."""
-    (folder / BEGAN).write_text(json.dumps(list(told), indent=1) + "\n", encoding="utf-8")
+def write_beginning(folder: Path, told: Sequence[str], sha256: Mapping[str, str]) -> None:
+    """Keep what a new run began with: `lapse.begin.Beginning`."""
+    values = {"told": list(told), "sha256": dict(sha256)}
+    (folder / BEGAN).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def read_beginning(folder: Path) -> tuple[str, ...]:
-    """What a run began with; empty where an older version did not keep it."""
+def read_beginning(folder: Path) -> Mapping[str, Any]:
+    """What a run began with: "told" and "sha256"; empty where an older version did not keep it."""
     if not (folder / BEGAN).is_file():
-        return ()
-    return tuple(json.loads((folder / BEGAN).read_text(encoding="utf-8")))
+        return {"told": [], "sha256": {}}
+    return dict(json.loads((folder / BEGAN).read_text(encoding="utf-8")))
 
 
 def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) -> tuple[str, ...]:

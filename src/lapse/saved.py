@@ -15,18 +15,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
 from lapse.checkpoint import read_tensors
-from lapse.config import RunConfig, check_config
+from lapse.config import RunConfig, Stage, check_config
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 DEFAULT = Path(__file__).parent / "assets" / "model"
 PACKAGED = "packaged"  # the word for DEFAULT where a configuration names a model
 LIBRARY, FORMAT = "lapse", 1
-Stage = Literal["pretrain", "diffvqa"]
 ENCODER = "encoder."
 PREFIXES: dict[Stage, str] = {"pretrain": "captioner.", "diffvqa": "answerer."}
 

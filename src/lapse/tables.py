@@ -22,7 +22,7 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from lapse.config import Config, RunConfig, check_config, explain, load_config, preset_names
+from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
 
 Scale = Literal["tiny", "paper"]
 Changes = dict[Literal["all", "pretrain", "diffvqa"], tuple[str, ...]]
@@ -227,7 +227,7 @@ def run_folder(out: Path, key: str) -> Path:
     return out / "runs" / key
 
 
-def _of(changes: Changes, stage: Literal["pretrain", "diffvqa"]) -> list[str]:
+def _of(changes: Changes, stage: Stage) -> list[str]:
     return [*changes.get("all", ()), *changes.get(stage, ())]
 
 

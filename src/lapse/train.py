@@ -159,11 +159,11 @@ class _Loop:
             load_weights(found.checkpoint.folder / MODEL, self.model)
         else:
             self.model = build_model(config, data.tokenizer)
-            told = load_pretrained(self.model, config)
-            for line in told:
+            began = load_pretrained(self.model, config)
+            for line in began.told:
                 ears.say(line)
             if world.rank == 0:
-                write_beginning(folder, told)
+                write_beginning(folder, began.told, began.sha256)
         self.model.to(world.device).train()
         if config.data.cache_features != "none":
             features, line = cached_features(self.model, store, data, config, world)

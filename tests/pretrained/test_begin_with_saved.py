@@ -37,7 +37,7 @@ def test_each_stage_takes_its_half_and_tokens_keep_their_rows(folder, stage, run
     config = beginning(stage, init_model=folder / "model")
     model, source = build_model(config, MORE), open_run(folder / run, "cpu").model
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    (told,) = load_pretrained(model, config)
+    (told,) = load_pretrained(model, config).told
     assert told.startswith(f"model: from {folder / 'model'}, weights ")
     assert "images by squash" in told and told.endswith("tokens known to it")
     theirs, taken = source.state_dict(), 0
@@ -61,7 +61,7 @@ def test_stage_two_takes_the_encoder_alone(folder):
     model, source = build_model(config, MORE), open_run(folder / "stage1", "cpu").model
     before = model.language_model.state_dict()
     before = {name: value.clone() for name, value in before.items()}
-    told, *_ = load_pretrained(model, config)
+    told, *_ = load_pretrained(model, config).told
     assert told.startswith(f"encoder: from {folder / 'model'}, weights ")
     for name, value in source.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value.half().float()), name
@@ -73,8 +73,10 @@ def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_pat
     said = []
     config = beginning("diffvqa", init_model=folder / "model")
     train(config, write(tmp_path / "store"), tmp_path / "run", say=said.append)
-    (told,) = read_beginning(tmp_path / "run")
+    began = read_beginning(tmp_path / "run")
+    (told,) = began["told"]
     assert told in said and told.startswith("model: from")
+    assert began["sha256"] == {"init_model": read_saved(folder / "model").sha256}
     trained = open_run(tmp_path / "run", "cpu").model.state_dict()
     saved = read_saved(folder / "model").tensors("diffvqa")
     for name, value in saved.items():
@@ -87,8 +89,9 @@ def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
     runs = tiny_runs.write(tmp_path, seed=5)
     both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     model = build_model(both, MORE)
-    told = load_pretrained(model, both)
-    assert [line.split(":")[0] for line in told] == ["encoder", "model"]
+    began = load_pretrained(model, both)
+    assert [line.split(":")[0] for line in began.told] == ["encoder", "model"]
+    assert began.sha256 == {"init_model": read_saved(folder / "model").sha256}
     encoder = open_run(runs[0], "cpu").model.encoder.state_dict()
     saved = read_saved(folder / "model").tensors("diffvqa")
     differs = 0
@@ -106,7 +109,7 @@ def test_the_packaged_model_fits_the_presets_that_made_it(stage):
     config = load_config(f"{stage}-small", ["init_model=packaged"])
     saved = read_saved(DEFAULT)
     model = build_model(config, Tokenizer(saved.kept[stage]))
-    (told,) = load_pretrained(model, config)
+    (told,) = load_pretrained(model, config).told
     assert told.startswith(f"model: from packaged, weights {saved.sha256[:12]}")
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.tensors(stage)[name]), name
@@ -114,20 +117,32 @@ def test_the_packaged_model_fits_the_presets_that_made_it(stage):
 
 def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
     runs = tiny_runs.write(tmp_path)
-    digest = read_saved(DEFAULT).sha256[:12]
+    digest, other = read_saved(DEFAULT).sha256, 32 * "0f"
     cases = [
-        ("packaged", [f"model: from packaged, weights {digest}, images by squash"],
-         f"the model in the package, SHA-256 {digest}..."),
-        ("/home/me/mine", ["model: from /home/me/mine, weights 0123456789ab, images by squash"],
-         "model mine, SHA-256 0123456789ab..."),
-        ("/home/me/first", ["model: from /home/me/first, step 7"], "run first"),
-    ]  # fmt: skip
-    for source, told, name in cases:
+        ("packaged", {"init_model": digest}, f"the model in the package, SHA-256 {digest[:12]}..."),
+        (
+            "/home/me/mine",
+            {"init_model": other},
+            "model mine, SHA-256 0f0f0f0f0f0f...",
+        ),
+        ("/home/me/first", {"init_encoder": other}, "run first"),
+    ]
+    for source, sha256, name in cases:
         config = beginning("pretrain", init_model=source).model_dump(mode="json")
         (runs[0] / "config.yaml").write_text(json.dumps(config), "utf-8")
-        write_beginning(runs[0], told)
+        write_beginning(runs[0], ["a sentence"], sha256)
         facts = from_runs(*runs).facts
         assert facts["pretrain: began with"] == f"the weights of {name}"
+        assert "/home" not in str(facts)
+
+
+def test_the_card_tells_the_model_where_both_keys_are_given(folder, tmp_path):
+    runs = tiny_runs.write(tmp_path, seed=5)
+    both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
+    train(both, write(tmp_path / "store"), tmp_path / "answers")
+    told = from_runs(runs[0], tmp_path / "answers").facts["diffvqa: began with"]
+    digest = read_saved(folder / "model").sha256
+    assert told == f"the weights of model model, SHA-256 {digest[:12]}..."
 
 
 def test_what_cannot_be_begun_with_is_refused(folder, tmp_path):

@@ -7,7 +7,6 @@ with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,8 @@ def from_runs(
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
-            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, folder)}"
+            digest = read_beginning(folder)["sha256"].get("init_model")
+            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, digest)}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
         found.append((config, read_tokenizer(folder), tensors))
@@ -166,13 +166,12 @@ def _joined(parts: Parts) -> Parts:
     return parts
 
 
-def _named(source: str, run: Path) -> str:
+def _named(source: str, digest: str | None) -> str:
     """What the card calls a beginning: no path of the machine that trained."""
-    found = re.search(r", weights ([0-9a-f]+)", " ".join(read_beginning(run)[:1]))
-    if found is None:
+    if digest is None:
         return f"run {Path(source).name}"
     name = "the model in the package" if source == PACKAGED else f"model {Path(source).name}"
-    return f"{name}, SHA-256 {found[1]}..."
+    return f"{name}, SHA-256 {digest[:12]}..."
 
 
 def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:

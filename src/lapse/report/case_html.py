@@ -12,7 +12,7 @@ from lapse.grammar import Change, parse
 from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import stated
 from lapse.report.cases import Case, Place, places_of
-from lapse.report.pieces import escape, photo_html, rectangle
+from lapse.report.pieces import escape, outlines, photo_html
 from lapse.report.style import MANY_COLOURS
 from lapse.types import Pair, Prediction, Study
 
@@ -121,7 +121,7 @@ def _probabilities(item: Prediction, chosen: Threshold | None) -> dict[Change, f
 
 def _image(study: Study, title: str, colours: Mapping[str, str], store: Store, number: int) -> str:
     places = places_of(study, tuple(colours))
-    overlay = "".join(rectangle(one.box, colours[one.finding], dashed=False) for one in places)
+    overlay = outlines([(one.box, colours[one.finding]) for one in places])
     pixels = store.pixels(study.image)
     day = f"{study.taken_at:%Y-%m-%d}"
     view = f", {study.view}" if study.view else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lapse.report.chart import Chart, chart_html
-from lapse.report.pieces import Pixels, Table, escape, image_html, rectangle, table_html
+from lapse.report.pieces import Pixels, Table, escape, image_html, outlines, rectangle, table_html
 from lapse.report.style import COLOURS, RESEARCH_USE, STYLE
 from lapse.types import Box
 
@@ -153,11 +153,7 @@ def _outlined(image: str, opinion: Opinion | None, side: str) -> str:
     if opinion is None or not boxes:
         return image
     colours = _colours(opinion)
-    drawn = "".join(
-        rectangle(box, colours[finding], dashed=False)
-        for finding, box in boxes.items()
-        if box is not None
-    )
+    drawn = outlines([(box, colours[name]) for name, box in boxes.items() if box is not None])
     return (
         f'<div class="overlay">{image}<svg viewBox="0 0 100 100" preserveAspectRatio="none">'
         f"{drawn}</svg></div>"
@@ -174,10 +170,10 @@ def _grounding(item: Grounding) -> str:
     overlay, rows = [], []
     for index, case in enumerate(item.cases):
         colour = COLOURS[index % len(COLOURS)]
-        overlay.append(rectangle(case.truth, colour, dashed=True))
+        overlay.append(rectangle(case.truth, colour, dashes="4 3"))
         overlap = "malformed box: a miss"
         if case.predicted is not None:
-            overlay.append(rectangle(case.predicted, colour, dashed=False))
+            overlay.append(rectangle(case.predicted, colour))
             overlap = f"IoU {case.truth.iou(case.predicted):.2f}"
         rows.append(
             f'<li><span class="key" style="background:{colour}"></span>'

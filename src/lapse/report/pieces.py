@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from lapse.types import Box
 
 Pixels = NDArray[np.uint8]
 MAX_SIDE = 448  # pixels of an image inside a page
+LINE = 0.01  # width of an outline, in sides of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,31 @@ def photo_html(pixels: Pixels, alt: str) -> str:
     return f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
 
 
-def rectangle(box: Box, colour: str, *, dashed: bool) -> str:
-    """The outline of a box in a drawing of 100 x 100."""
-    dash = ' stroke-dasharray="4 3"' if dashed else ""
+def rectangle(box: Box, colour: str, *, dashes: str = "") -> str:
+    """The outline of a box in a drawing of 100 x 100; `dashes`: lengths of line and gap."""
+    pattern = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         f'<rect x="{100 * box.x_min:.2f}" y="{100 * box.y_min:.2f}" '
         f'width="{100 * (box.x_max - box.x_min):.2f}" '
         f'height="{100 * (box.y_max - box.y_min):.2f}" fill="none" stroke="{colour}" '
-        f'stroke-width="2" vector-effect="non-scaling-stroke"{dash}/>'
+        f'stroke-width="2" vector-effect="non-scaling-stroke"{pattern}/>'
     )
+
+
+def outlines(boxes: Sequence[tuple[Box, str]]) -> str:
+    """Boxes in their colours. Of boxes that coincide, a later one leaves gaps for the earlier."""
+    drawn = []
+    for place, (box, colour) in enumerate(boxes):
+        below = sum(_coincide(box, other) for other, _ in boxes[:place])
+        drawn.append(rectangle(box, colour, dashes=f"8 {8 * below}" if below else ""))
+    return "".join(drawn)
+
+
+def _coincide(one: Box, two: Box) -> bool:
+    """Whether no edge is further from its counterpart than a line is wide."""
+    edges = zip(
+        (one.x_min, one.y_min, one.x_max, one.y_max),
+        (two.x_min, two.y_min, two.x_max, two.y_max),
+        strict=True,
+    )
+    return all(abs(a - b) < LINE for a, b in edges)

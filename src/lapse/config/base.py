@@ -1,0 +1,49 @@
+"""The base of all configuration classes, and what is said of a wrong value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lapse.types import nearest
+
+
+class Config(BaseModel):
+    """Base of all: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """pydantic's findings as "a.b: what, and the nearest known name", one line each."""
+    lines = []
+    for item in error.errors():
+        path = prefix + ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            owner = _model_at(error.title, item["loc"][:-1])
+            known = list(owner.model_fields) if owner else []
+            lines.append(f"{path}: unknown key; {nearest(str(item['loc'][-1]), known)}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: required, but not given")
+        else:
+            value = item.get("input")
+            shown = "" if isinstance(value, dict) else f" (got {value!r})"
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{path}: {message}{shown}" if path else f"{message}{shown}")
+    return "; ".join(lines)
+
+
+def _model_at(title: str, location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model = next((kind for kind in _kinds(Config) if kind.__name__ == title), None)
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _kinds(owner: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Every configuration class that has been imported."""
+    for kind in owner.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
