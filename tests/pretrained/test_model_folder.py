@@ -235,3 +235,8 @@ def test_importing_the_package_does_not_wait_for_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'lead'"):
         _ = lapse.lead
+
+
+def test_one_name_in_place_of_a_list_is_no_list_of_letters(made):
+    with pytest.raises(ValueError, match=r"give a list of names, \['left lung'\]"):
+        load(made.model, device="cpu").region(made.folder / "main.png", "left lung")

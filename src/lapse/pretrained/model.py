@@ -143,7 +143,13 @@ class Lapse(nn.Module, ModelHubMixin):
     def region(
         self, image: Source | Picture, names: Sequence[str], *, beams: int | None = None
     ) -> tuple[Region, ...]:
-        """Phrase and box of anatomical regions by name, such as "left lung" (CAREF)."""
+        """Phrase and box of anatomical regions by name, such as ["left lung"] (CAREF).
+
+        Raises:
+            ValueError: the image cannot be read, or `names` is one string.
+        """
+        if isinstance(names, str):
+            raise ValueError(f"names is the string {names!r}: give a list of names, [{names!r}]")
         picture = self.open(image)
         texts = self._write(picture, "caref:", [f"{name}:" for name in names], beams)
         return tuple(
