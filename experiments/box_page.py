@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lapse.answer import RESEARCH_USE
-from lapse.score_tables import (
+from lapse.inference.answer import RESEARCH_USE
+from lapse.evaluation.score_tables import (
     format_markdown,
     format_plain,
     format_score,
@@ -23,7 +23,7 @@ from lapse.score_tables import (
     scores_table,
     table_note,
 )
-from lapse.types import Score
+from lapse.core.types import Score
 
 BESIDE = ("text-only", "main-only", "reference-only")  # runs that see less than both images
 GROUPS = ("kind of patient", "pair of a quad", "held-out tail")

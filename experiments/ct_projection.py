@@ -72,7 +72,7 @@ class Organs:
 
 
 def regions(organs: Organs) -> dict[str, Box]:
-    """The rules of lapse.phantom.boxes on measured places; z grows downwards here."""
+    """The rules of lapse.phantom.rendering.boxes on measured places; z grows downwards here."""
     trachea = organs.box("trachea")
     carina_z = trachea[3]
     heart = organs.box("heart", rows=(carina_z, 1e9))  # without the roots of the great vessels

@@ -17,17 +17,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from lapse.counted import counted_order, counted_uniform
-from lapse.evaluate import evaluate, format_markdown, scores_table
-from lapse.grammar import FINDINGS, UNCHANGED, Change, invert, parse, render
-from lapse.metrics.blind import best_constant, random_answer
-from lapse.phantom.findings import difference, levels
-from lapse.phantom.history import draw_history
-from lapse.phantom.identity import subject_number
-from lapse.phantom.options import SimulateConfig
-from lapse.phantom.questions import QUESTION_CHANGED, pair_questions
-from lapse.phantom.roles import draw_roles
-from lapse.types import Prediction
+from lapse.core.seeding import counted_order, counted_uniform
+from lapse.evaluation.evaluate import evaluate, format_markdown, scores_table
+from lapse.core.grammar import FINDINGS, UNCHANGED, Change, invert, parse, render
+from lapse.metrics.blind_baselines import best_constant, random_answer
+from lapse.phantom.patients.findings import difference, levels
+from lapse.phantom.dataset.history import draw_history
+from lapse.phantom.patients.identity import subject_number
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
+from lapse.phantom.dataset.roles import draw_roles
+from lapse.core.types import Prediction
 
 GRAM = 4
 SHOWN = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")

@@ -30,14 +30,14 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from lapse.counted import counted_index
-from lapse.phantom.findings import difference
-from lapse.phantom.history import Exposure, History, draw_history
-from lapse.phantom.mimicry import FINE
-from lapse.phantom.options import SimulateConfig
-from lapse.phantom.quads import pair_kind
-from lapse.phantom.render import render
-from lapse.phantom.roles import Role, draw_roles
+from lapse.core.seeding import counted_index
+from lapse.phantom.patients.findings import difference
+from lapse.phantom.dataset.history import Exposure, History, draw_history
+from lapse.phantom.patients.mimicry import FINE
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.patients.quads import pair_kind
+from lapse.phantom.rendering.render import render
+from lapse.phantom.dataset.roles import Role, draw_roles
 from phantom.probe import (
     Found,
     acquisition_inputs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from lapse.phantom.speed import measure_speed
+from lapse.phantom.analysis.throughput import measure_speed
 
 
 def main(rounds: int = 7) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lapse.batch import Batch, text_keys
-from lapse.data.store import open_store
-from lapse.loader import fixed_batches
-from lapse.runs import AnyModel, open_run
-from lapse.samples import SampleTable, load_tasks, split_records
+from lapse.data.loading.batch import Batch, text_keys
+from lapse.data.store.store import open_store
+from lapse.data.loading.loader import fixed_batches
+from lapse.training.run_folder import AnyModel, open_run
+from lapse.data.loading.sample_table import SampleTable, load_tasks, split_records
 
 
 def likeness(model: AnyModel, batch: Batch) -> Tensor:

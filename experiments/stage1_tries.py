@@ -26,14 +26,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.batch import normalise
+from lapse.data.loading.batch import normalise
 from lapse.config import RunConfig, load_config
-from lapse.data.store import Store, open_store
-from lapse.loader import TrainingData, read_training_data
-from lapse.optim import build_optimizer, clip_gradients
-from lapse.runs import AnyModel, build_model
-from lapse.watch import HeldOut
-from lapse.world import open_world
+from lapse.data.store.store import Store, open_store
+from lapse.data.loading.loader import TrainingData, read_training_data
+from lapse.training.optim import build_optimizer, clip_gradients
+from lapse.training.run_folder import AnyModel, build_model
+from lapse.training.validation import HeldOut
+from lapse.training.distributed import open_world
 
 WARMUP_STEPS = 100  # where a try does not name optim.warmup_steps
 LOWEST = 0.02  # of the learning rate, where the cosine ends

@@ -19,7 +19,9 @@ import torch.distributed as dist
 
 import tiny_model
 import tiny_store
-from lapse import checkpoint, train, watch
+from lapse.training import checkpoint
+from lapse.training import trainer as train
+from lapse.training import validation as watch
 
 
 def forked(job: Callable[[], object]) -> int:

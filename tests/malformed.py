@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 import small_files as small
-from lapse.counted import counted_seed
+from lapse.core.seeding import counted_seed
 
 Reader = Literal["image", "table", "packed table", "graph", "archive", "report", "answer"]
 Expected = Literal["refused", "counted", "value", "any"]

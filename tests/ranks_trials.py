@@ -16,7 +16,10 @@ import torch
 import torch.distributed as dist
 
 import tiny_store
-from lapse import checkpoint, loader, parallel, train
+from lapse.training import checkpoint
+from lapse.data.loading import loader
+from lapse.training import parallel
+from lapse.training import trainer as train
 from lapse.config import RunConfig, check_config
 
 ENCODER = {

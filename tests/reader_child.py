@@ -164,11 +164,11 @@ def _peak_megabytes() -> float:
 
 
 def _readers(folder: Path) -> dict[str, Callable[[], str]]:
-    from lapse.data.chest_imagenome import ChestImaGenome
-    from lapse.data.ledger import Ledger
-    from lapse.data.report_files import ReportFiles
-    from lapse.data.tables import read_rows
-    from lapse.grammar import parse
+    from lapse.data.datasets.chest_imagenome import ChestImaGenome
+    from lapse.data.io.skip_log import Ledger
+    from lapse.data.datasets.report_files import ReportFiles
+    from lapse.data.io.csv_tables import read_rows
+    from lapse.core.grammar import parse
     from lapse.images import read_at, read_image
 
     def place(reader: str) -> Path:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
-from lapse.models.interop import INNER, QKV, siglip_config, to_siglip
+from lapse.models.backbones.siglip_format import INNER, QKV, siglip_config, to_siglip
 
 
 def text_state(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:

@@ -17,10 +17,10 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import tiny_store
-from lapse import checkpoint
+from lapse.training import checkpoint
 from lapse.config import load_config
-from lapse.models import sigmoid_loss
-from lapse.train import train
+from lapse.models.layers import sigmoid_loss
+from lapse.training.trainer import train
 
 COUNT, WIDTH = 7, 5
 SMALL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lapse.tables import TableSpec
+from lapse.workflows.paper_tables.spec import TableSpec
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 import tiny_store
-from lapse.baselines import CONSTANT, MEAN_BOX, NOTHING, RANDOM, blind_rows, blind_text_rows
-from lapse.data.store import open_store
-from lapse.data.store_writer import Origin, write_store
-from lapse.evaluate import EvaluateOptions, evaluate
-from lapse.grammar import FINDINGS, UNCHANGED, Change, render
-from lapse.registry import load
-from lapse.text import bins_box, find_box
-from lapse.types import Prediction
+from lapse.evaluation.baselines import CONSTANT, MEAN_BOX, NOTHING, RANDOM, blind_rows, blind_text_rows
+from lapse.data.store.store import open_store
+from lapse.data.store.writer import Origin, write_store
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.core.grammar import FINDINGS, UNCHANGED, Change, render
+from lapse.core.registry import load
+from lapse.core.tokenizer import bins_box, find_box
+from lapse.core.types import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lapse.certainty import beam_confidence, check_certain, clause_confidence, log_orders
-from lapse.grammar import Change, parse, render
-from lapse.types import Candidate, Sample
+from lapse.inference.answer_confidence import beam_confidence, check_certain, clause_confidence, log_orders
+from lapse.core.grammar import Change, parse, render
+from lapse.core.types import Candidate, Sample
 
 EDEMA, HERNIA = Change("edema", "added"), Change("hernia", "added")
 GONE = Change("edema", "missing")

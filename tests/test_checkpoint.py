@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lapse.checkpoint import (
+from lapse.training.checkpoint import (
     MANIFEST,
     MODEL,
     latest_valid,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.counted import counted_index, counted_order, counted_seed, counted_uniform
+from lapse.core.seeding import counted_index, counted_order, counted_seed, counted_uniform
 
 
 def test_golden_value():

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from lapse.images import Refusal, frames, letterbox, read_at, read_image, resize_square
+from lapse.images import Refusal, letterbox, read_at, read_image, resize_square
+from lapse.images import dicom_frames as frames
 from lapse.images.dicom import read_dicom
-from lapse.images.tone import equalise
+from lapse.images.intensity import equalise
 from small_files import COMPRESSED, NATIVE, Syntax, dicom, in_syntax, picture, rewritten
 
 UIDS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lapse.evaluate import (
+from lapse.evaluation.evaluate import (
     EvaluateOptions,
     evaluate,
     format_markdown,
@@ -18,8 +18,8 @@ from lapse.evaluate import (
 )
 from lapse.metrics.bootstrap import bootstrap_interval, with_intervals
 from lapse.metrics.statistics import mean_score
-from lapse.score_tables import parts_table, table_note
-from lapse.types import Prediction, Score
+from lapse.evaluation.score_tables import parts_table, table_note
+from lapse.core.types import Prediction, Score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
 NOTHING = "nothing has changed."

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lapse import subgroups
-from lapse.baselines import NOTHING
-from lapse.cli import app
-from lapse.data.store import open_store
-from lapse.evaluate import EvaluateOptions, evaluate, read_predictions
-from lapse.predictions.jsonl import write_predictions
-from lapse.predictions.questions import questions_of_store
-from lapse.registry import load
-from lapse.types import Prediction
+from lapse.evaluation import subgroups
+from lapse.evaluation.baselines import NOTHING
+from lapse.cli.main import app
+from lapse.data.store.store import open_store
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate, read_predictions
+from lapse.evaluation.predictions.jsonl import write_predictions
+from lapse.evaluation.predictions.questions import questions_of_store
+from lapse.core.registry import load
+from lapse.core.types import Prediction
 
 FAST = ("--without-java", "--resamples", 100)
 TRAIN = ("--split", "train")
@@ -125,7 +125,7 @@ def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, 
         lapse("evaluate", tmp_path / "a.jsonl", *command[2:])
     with pytest.raises(ValueError, match="needs --data"):
         lapse("evaluate", made / "a.jsonl", *FAST, "--blind-from", made / "store")
-    monkeypatch.setattr("lapse.data.leaks.refuse_shared", lambda *_: None)
+    monkeypatch.setattr("lapse.data.store.leakage.refuse_shared", lambda *_: None)
     assert "constant answer" in lapse(*command)
 
 

@@ -8,15 +8,15 @@ import pytest
 
 import browser
 import tiny_store
-from lapse.data.store import open_store
-from lapse.data.store_writer import Origin, write_store
-from lapse.grammar import Change, render
+from lapse.data.store.store import open_store
+from lapse.data.store.writer import Origin, write_store
+from lapse.core.grammar import Change, render
 from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import BEAM, change_name
-from lapse.metrics.errors import error_kinds
-from lapse.report import Evaluation, read_scores, render_evaluation, write_evaluation
-from lapse.report.cases import choose_cases, findings_of, places_of, states
-from lapse.types import Box, Prediction, Region
+from lapse.metrics.error_types import error_kinds
+from lapse.evaluation.html import Evaluation, read_scores, render_evaluation, write_evaluation
+from lapse.evaluation.html.case_selection import choose_cases, findings_of, places_of, states
+from lapse.core.types import Box, Prediction, Region
 
 needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium here")
 EDEMA, HERNIA = Change("edema", "added"), Change("hernia", "missing")
@@ -253,7 +253,7 @@ def test_the_browser_sees_what_is_wrong(tmp_path):
 
 
 def test_pixels_are_only_made_smaller():
-    from lapse.report.pieces import MAX_SIDE, photo_html
+    from lapse.evaluation.html.elements import MAX_SIDE, photo_html
 
     small, large = (photo_html(np.zeros((side, side), np.uint8), "x") for side in (8, 2 * MAX_SIDE))
     assert len(small) < len(large) < 20_000

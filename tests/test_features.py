@@ -8,13 +8,13 @@ import torch
 
 import tiny_store
 from lapse.config import load_config
-from lapse.data.store import open_store
-from lapse.features import BLOCK, cached_features, compute_type
-from lapse.loader import read_training_data
-from lapse.registry import load, names
-from lapse.runs import build_model
-from lapse.train import train
-from lapse.world import World
+from lapse.data.store.store import open_store
+from lapse.training.feature_cache import BLOCK, cached_features, compute_type
+from lapse.data.loading.loader import read_training_data
+from lapse.core.registry import load, names
+from lapse.training.run_folder import build_model
+from lapse.training.trainer import train
+from lapse.training.distributed import World
 from ranks_trials import config
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -110,7 +110,7 @@ def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
     raw[-5] ^= 1
     path.write_bytes(raw)
     key = store.studies[BLOCK - 1].image
-    monkeypatch.setattr("lapse.features.zlib.crc32", lambda _: features._block(0)[1][BLOCK - 1])
+    monkeypatch.setattr("lapse.training.feature_cache.zlib.crc32", lambda _: features._block(0)[1][BLOCK - 1])
     assert not torch.equal(features.tokens(key), model.encode(pixels(store, key))[0])
 
 

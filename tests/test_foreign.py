@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lapse.predictions.foreign import read_any, read_foreign
-from lapse.predictions.questions import questions_of_table
+from lapse.evaluation.predictions.external_formats import read_any, read_foreign
+from lapse.evaluation.predictions.questions import questions_of_table
 
 HEADER = "study_id,subject_id,ref_id,question_type,question,answer,split\n"
 CHANGED = "what has changed compared to the reference image?"

@@ -13,12 +13,12 @@ import pytest
 
 import lapse
 from lapse.config import load_config
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.evaluate import EvaluateOptions, evaluate
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.train import train
-from lapse.types import Prediction
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.training.trainer import train
+from lapse.core.types import Prediction
 
 GOLDEN = Path(__file__).parent / "golden" / "values.json"
 NUM_PAIRS = 40

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.grammar import (
+from lapse.core.grammar import (
     ALIASES,
     FINDINGS,
     LEVELS,

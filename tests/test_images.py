@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lapse.images import (
-    Refusal,
-    equalise,
-    image_size,
-    letterbox,
-    png,
-    read_at,
-    read_image,
-    refusal,
-    resize_square,
-)
+from lapse.images import Refusal, equalise, image_size, letterbox, read_at, read_image, resize_square
+from lapse.images import png_header as png
+from lapse.images import errors as refusal
 from small_files import png_chunks
 
 pydicom = pytest.importorskip("pydicom")
@@ -368,7 +360,7 @@ def test_large_images_pass_in_strips_with_the_same_result(tmp_path, monkeypatch)
         write_dicom(tmp_path / "c.dcm", gradient(top=4095)),
     ]
     whole = [read_image(path) for path in paths]
-    monkeypatch.setattr("lapse.images.tone.STRIP", 300)
+    monkeypatch.setattr("lapse.images.intensity.STRIP", 300)
     for path, expected in zip(paths, whole, strict=True):
         np.testing.assert_array_equal(read_image(path), expected)
 

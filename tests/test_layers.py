@@ -106,10 +106,10 @@ def test_imports_point_upwards_only():
 
 
 def test_the_check_sees_a_violation():
-    planted = {"models/encoder.py": {"lapse.train.train"}, "tasks/cap.py": {"lapse.tasks.aref"}}
+    planted = {"models/encoder.py": {"lapse.training.trainer.train"}, "tasks/cap.py": {"lapse.data.tasks.aref"}}
     assert violations(planted) == [
-        "models/encoder.py imports lapse.train.train",
-        "tasks/cap.py imports lapse.tasks.aref",
+        "models/encoder.py imports lapse.training.trainer.train",
+        "tasks/cap.py imports lapse.data.tasks.aref",
     ]
 
 
@@ -129,7 +129,7 @@ def test_help_and_config_errors_do_not_wait_for_torch():
     code = (
         "import sys\n"
         "from lapse.config import load_config\n"
-        "import lapse.cli, lapse.evaluate\n"
+        "import lapse.cli.main, lapse.evaluation.evaluate\n"
         "load_config('pretrain-lapse')\n"
         "raise SystemExit('torch' in sys.modules)"
     )

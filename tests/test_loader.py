@@ -8,10 +8,10 @@ import torch
 
 import tiny_model
 import tiny_store
-from lapse.batch import encode_sample
-from lapse.data.store import open_store
-from lapse.loader import BalancedStream, fixed_batches, prefetched, read_training_data
-from lapse.samples import (
+from lapse.data.loading.batch import encode_sample
+from lapse.data.store.store import open_store
+from lapse.data.loading.loader import BalancedStream, fixed_batches, prefetched, read_training_data
+from lapse.data.loading.sample_table import (
     SampleTable,
     check_side,
     chosen_rows,
@@ -19,7 +19,7 @@ from lapse.samples import (
     load_tasks,
     split_records,
 )
-from lapse.text import Tokenizer
+from lapse.core.tokenizer import Tokenizer
 
 TASKS = ("cap", "aref", "gcap", "caref")
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lapse.config import OptimConfig
-from lapse.optim import (
+from lapse.training.optim import (
     build_optimizer,
     clip_gradients,
     learning_rate,

@@ -8,12 +8,12 @@ about other patients.
 import pytest
 
 from lapse.config import load_config
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
 from lapse.metrics.box_accuracy import BoxAccuracy
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.predict import predict
-from lapse.train import train
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.inference.predict import predict
+from lapse.training.trainer import train
 
 COUNT = 64
 pytestmark = pytest.mark.slow

@@ -6,14 +6,14 @@ Only the length of the run, its rate and the number of records differ from the p
 import pytest
 import torch
 
-from lapse.batch import text_keys
+from lapse.data.loading.batch import text_keys
 from lapse.config import load_config
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.loader import read_training_data
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.runs import open_run
-from lapse.train import train
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.data.loading.loader import read_training_data
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.training.run_folder import open_run
+from lapse.training.trainer import train
 
 pytestmark = pytest.mark.slow
 LENGTH = {"global": 150, "regional": 400, "blip2": 300}

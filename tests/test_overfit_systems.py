@@ -7,11 +7,11 @@ nothing about other patients. The encoder is random (no stage 1), so a system mu
 import pytest
 
 from lapse.config import load_config
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.predict import predict
-from lapse.train import train
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.inference.predict import predict
+from lapse.training.trainer import train
 
 COUNT = 8
 # preset -> steps that are enough, and what else differs from the preset

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from lapse import cli
-from lapse.cli import app
+from lapse.cli import main as cli
+from lapse.cli.main import app
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "

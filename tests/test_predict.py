@@ -7,14 +7,14 @@ import pytest
 import tiny_model
 import tiny_store
 from lapse.config import check_config
-from lapse.data.store import open_store
-from lapse.data.store_writer import Origin, write_store
-from lapse.evaluate import read_predictions, write_predictions
-from lapse.grammar import Change, render
-from lapse.predict import predict
-from lapse.probes import PROBES
-from lapse.runs import open_run
-from lapse.train import train
+from lapse.data.store.store import open_store
+from lapse.data.store.writer import Origin, write_store
+from lapse.evaluation.evaluate import read_predictions, write_predictions
+from lapse.core.grammar import Change, render
+from lapse.inference.predict import predict
+from lapse.inference.probes import PROBES
+from lapse.training.run_folder import open_run
+from lapse.training.trainer import train
 
 
 @pytest.fixture(scope="module")

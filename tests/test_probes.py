@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lapse.images.retake import retake
-from lapse.probes import AGAIN, BLANK, GREY, PROBES, probe_pixels, probe_samples
-from lapse.types import Sample
+from lapse.images.augment import retake
+from lapse.inference.probes import AGAIN, BLANK, GREY, PROBES, probe_pixels, probe_samples
+from lapse.core.types import Sample
 
 EDEMA = " the main image has an additional finding of edema than the reference image."
 REFERENCES = [("p1", "a"), ("p1", "b"), ("p2", "c"), ("p3", "d")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lapse.world import first_node, slurm_task
+from lapse.training.distributed import first_node, slurm_task
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 from typer.testing import CliRunner
 
-from lapse.cli import app
+from lapse.cli.main import app
 from lapse.config import preset_names
 
 ROOT = Path(__file__).parents[1]

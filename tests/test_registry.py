@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from lapse import registry
-from lapse.batch import collate, encode_sample
-from lapse.checkpoint import load_weights, save_weights
+from lapse.core import registry
+from lapse.data.loading.batch import collate, encode_sample
+from lapse.training.checkpoint import load_weights, save_weights
 from lapse.config import load_config
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.types import Box, Sample
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Box, Sample
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
@@ -133,4 +133,4 @@ def test_unknown_names_say_the_nearest():
 
 
 def test_a_plugin_from_outside_is_a_path():
-    assert registry.load("tasks", "lapse.tasks.cap:Cap").name == "cap"
+    assert registry.load("tasks", "lapse.data.tasks.cap:Cap").name == "cap"

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapse.report import (
+from lapse.evaluation.html import (
     BoxCase,
     Chart,
     Curve,
@@ -18,8 +18,8 @@ from lapse.report import (
     render_page,
     ticks,
 )
-from lapse.report.pieces import outlines
-from lapse.types import Box
+from lapse.evaluation.html.elements import outlines
+from lapse.core.types import Box
 
 GREY = np.full((16, 16), 90, dtype=np.uint8)
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lapse.begin import load_pretrained
+from lapse.training.initialization import load_pretrained
 from lapse.config import check_config, load_config
-from lapse.runs import build_model, open_run, read_tokenizer
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.train import train
+from lapse.training.run_folder import build_model, open_run, read_tokenizer
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.training.trainer import train
 from tiny_store import write
 
 ENCODER = {

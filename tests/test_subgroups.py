@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import tiny_store
-from lapse.data.store import open_store
+from lapse.data.store.store import open_store
 from lapse.metrics.statistics import mean_score, pooled_scores
-from lapse.subgroups import group_scores, patient_labels, table_labels
-from lapse.types import Prediction
+from lapse.evaluation.subgroups import group_scores, patient_labels, table_labels
+from lapse.core.types import Prediction
 
 
 def test_small_groups_are_hidden_and_listed():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.text import Tokenizer, bins_box, box_bins, box_text, find_box, trimmed_ids, without_box
-from lapse.types import Box
+from lapse.core.tokenizer import Tokenizer, bins_box, box_bins, box_text, find_box, trimmed_ids, without_box
+from lapse.core.types import Box
 
 # Published encodings of GPT-2 (OpenAI's encoder; "Hello world" is in the README of tiktoken's
 # and transformers' documentation), and the integers that formats.md names as two tokens.
@@ -25,7 +25,7 @@ def test_known_encodings(text, ids):
 def test_equal_to_the_slow_tokenizer_of_transformers():
     from transformers.models.gpt2.tokenization_gpt2 import GPT2Tokenizer
 
-    from lapse.text import _gpt2
+    from lapse.core.tokenizer import _gpt2
 
     fast = _gpt2()
     vocabulary = fast.get_vocab()

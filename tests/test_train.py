@@ -11,8 +11,8 @@ import pytest
 
 import tiny_model
 import tiny_store
-from lapse.runs import open_run
-from lapse.train import train
+from lapse.training.run_folder import open_run
+from lapse.training.trainer import train
 
 HERE = Path(__file__).parent
 SAVED = "checkpoints/step-00000008"

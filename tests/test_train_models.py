@@ -8,9 +8,9 @@ import torch
 
 import tiny_store
 from lapse.config import load_config
-from lapse.predict import predict
-from lapse.runs import open_run
-from lapse.train import train
+from lapse.inference.predict import predict
+from lapse.training.run_folder import open_run
+from lapse.training.trainer import train
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "

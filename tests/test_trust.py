@@ -3,8 +3,8 @@
 import pytest
 
 from lapse.metrics.abstention import choose_threshold
-from lapse.trust import trust_scores
-from lapse.types import Prediction
+from lapse.evaluation.reliability import trust_scores
+from lapse.core.types import Prediction
 
 EDEMA = "the main image has an additional finding of edema than the reference image."
 NOTHING = "nothing has changed."

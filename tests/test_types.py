@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from lapse.types import Box, Pair, Prediction, Region, Sample, Study
+from lapse.core.types import Box, Pair, Prediction, Region, Sample, Study
 
 
 def study(patient: str = "p1", split: str = "train") -> Study:

@@ -5,11 +5,11 @@ import torch
 
 import tiny_model
 import tiny_store
-from lapse.data.store import open_store
-from lapse.loader import read_training_data
-from lapse.runs import build_model
-from lapse.watch import HeldOut
-from lapse.world import World
+from lapse.data.store.store import open_store
+from lapse.data.loading.loader import read_training_data
+from lapse.training.run_folder import build_model
+from lapse.training.validation import HeldOut
+from lapse.training.distributed import World
 
 TASKS = ("cap", "aref", "gcap", "caref")
 ALONE = World(0, 1, torch.device("cpu"))

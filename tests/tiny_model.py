@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lapse.batch import Batch, normalise
+from lapse.data.loading.batch import Batch, normalise
 from lapse.config import Config, DecodeConfig, RunConfig, check_config
-from lapse.text import Tokenizer
+from lapse.core.tokenizer import Tokenizer
 
 
 class TinyEncoder(Config):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lapse.data.store_writer import Origin, write_store
-from lapse.types import Box, Pair, Region, Study
+from lapse.data.store.writer import Origin, write_store
+from lapse.core.types import Box, Pair, Region, Study
 
 SIDE = 32
 FINDINGS = ("edema", "pneumonia", "atelectasis", "a small effusion", "no change at all")

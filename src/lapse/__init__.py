@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lapse.pretrained.model import Lapse, load
+from lapse.core.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from lapse.inference.pretrained.model import Lapse, load
+
 __all__ = ["Lapse", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """`load` and `Lapse` on first use: importing the package alone never waits for torch."""
     if name in {"Lapse", "load"}:
-        from lapse.pretrained import model
+        from lapse.inference.pretrained import model
 
         return getattr(model, name)
     raise AttributeError(f"module 'lapse' has no attribute {name!r}")

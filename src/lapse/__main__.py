@@ -1,5 +1,5 @@
 """`python -m lapse`, so that torchrun can start the commands."""
 
-from lapse.cli import main
+from lapse.cli.main import main
 
 main()

@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 
-from lapse.bench import answer_loss, table
-from lapse.bench.gpu import as_json, kind_of, run_gpu
-from lapse.bench.memory import peak_bytes
-from lapse.bench.row import Check, Ratios, Row, alternate
+from lapse.workflows.benchmarks import answer_loss
+from lapse.workflows.benchmarks import table
+from lapse.workflows.benchmarks.gpu import as_json, kind_of, run_gpu
+from lapse.workflows.benchmarks.memory import peak_bytes
+from lapse.workflows.benchmarks.row import Check, Ratios, Row, alternate
 
 
 def test_ratios_alternate_and_say_median_and_minimum():
@@ -36,7 +37,7 @@ def test_a_row_that_cannot_run_says_why(monkeypatch, tmp_path):
     def broken(say):
         raise ValueError("no peer here")
 
-    monkeypatch.setattr("lapse.bench.padding.run", broken)
+    monkeypatch.setattr("lapse.workflows.benchmarks.padding.run", broken)
     before = torch.get_num_threads()
     said = []
     found = table.run_rows(["padding"], said.append)

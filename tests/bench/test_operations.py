@@ -5,8 +5,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lapse.bench import material, operations
-from lapse.bench.encode_once import apart
+from lapse.workflows.benchmarks import material
+from lapse.workflows.benchmarks import operations
+from lapse.workflows.benchmarks.encode_once import apart
 from lapse.config import (
     CaptionerConfig,
     DecoderConfig,
@@ -15,9 +16,9 @@ from lapse.config import (
     PrefixLMConfig,
     load_config,
 )
-from lapse.methods.captioner import Captioner
-from lapse.models.encoder import VisionEncoder
-from lapse.systems.prefix_lm import PrefixLM
+from lapse.models.pretraining.captioner import Captioner
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.vqa.prefix_lm import PrefixLM
 
 TERA, GIGA = 1e12, 1e9
 VISION = EncoderConfig(
@@ -66,7 +67,7 @@ def test_a_fine_tuning_step(is_cached):
     model = PrefixLM(sizes, KEPT)
     batch = material.pairs(64, 3, KEPT.kept, question=8, answer=20)
     if is_cached:
-        from lapse.batch import with_features
+        from lapse.data.loading.batch import with_features
 
         tokens = dict(
             zip((f"image-{n}" for n in range(6)), model.encode(batch.images), strict=True)

@@ -6,9 +6,9 @@ import zipfile
 import pytest
 import tiny_tree
 
-from lapse.data.chest_imagenome import FURTHER_REGIONS, REGION_SETS, REGIONS, ChestImaGenome
-from lapse.data.priors import prior_remover
-from lapse.data.scene_graph import Frame, clean_phrase
+from lapse.data.datasets.chest_imagenome import FURTHER_REGIONS, REGION_SETS, REGIONS, ChestImaGenome
+from lapse.data.reports.prior_removal import prior_remover
+from lapse.data.datasets.scene_graph import Frame, clean_phrase
 
 IMAGE = "one"
 SIZES = {IMAGE: (tiny_tree.HEIGHT, tiny_tree.WIDTH)}

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from lapse.data.chest_imagenome_gold import BOXES, NUMBERS, PHRASES, ChestImaGenomeGold
-from lapse.data.priors import prior_remover
+from lapse.data.datasets.chest_imagenome_gold import BOXES, NUMBERS, PHRASES, ChestImaGenomeGold
+from lapse.data.reports.prior_removal import prior_remover
 
 SIZES = {"one": (224, 224), "two": (448, 224)}
 BOX_HEADER = ["image_id", "bbox_name", *NUMBERS, "annotator"]

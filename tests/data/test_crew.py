@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 from crew_jobs import DieAtOnce, Sum
 
-from lapse.data.crew import run_crew, run_here
+from lapse.data.io.worker_pool import run_crew, run_here
 
 
 def test_all_tasks_are_done_once_and_items_are_named():

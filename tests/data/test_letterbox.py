@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapse.data.letterbox import letterboxed, unletterboxed
+from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import letterbox
-from lapse.types import Box
+from lapse.core.types import Box
 
 SIDES = st.integers(3, 4000)
 SIZES = st.sampled_from([32, 224, 448])
@@ -57,7 +57,7 @@ def test_the_border_belongs_to_no_image():
 
 
 def test_it_is_the_convention_of_the_224_frame():
-    from lapse.data.scene_graph import Frame
+    from lapse.data.datasets.scene_graph import Frame
 
     frame = Frame(3056, 2544)
     box = letterboxed(Box(0.25, 0.25, 0.5, 0.75), 3056, 2544, 224)

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 import tiny_tree
 
-from lapse.data.mimic_cxr import MimicCxr, parse_time
+from lapse.data.datasets.mimic_cxr import MimicCxr, parse_time
 
 JPG = "mimic-cxr-jpg"
 

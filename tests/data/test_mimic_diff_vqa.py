@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import tiny_tree
 
-from lapse.data.mimic_cxr import MimicCxr
-from lapse.data.mimic_diff_vqa import MimicDiffVqa
+from lapse.data.datasets.mimic_cxr import MimicCxr
+from lapse.data.datasets.mimic_diff_vqa import MimicDiffVqa
 
 
 @pytest.fixture

@@ -5,19 +5,19 @@ from itertools import pairwise
 import pytest
 import tiny_tree
 
-from lapse.baselines import blind_rows
-from lapse.data.ms_cxr_t import FINDINGS, MsCxrT
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.evaluate import evaluate
-from lapse.grammar import QUESTION_CHANGED
+from lapse.evaluation.baselines import blind_rows
+from lapse.data.datasets.ms_cxr_t import FINDINGS, MsCxrT
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.evaluation.evaluate import evaluate
+from lapse.core.grammar import QUESTION_CHANGED
 from lapse.metrics.progression import progression_of
-from lapse.phantom.findings import difference, draw_visits
-from lapse.phantom.identity import dicom_name
-from lapse.phantom.ms_cxr_t import progression_rows
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.registry import load
-from lapse.types import Prediction
+from lapse.phantom.patients.findings import difference, draw_visits
+from lapse.phantom.patients.identity import dicom_name
+from lapse.phantom.dataset.ms_cxr_t import progression_rows
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.core.registry import load
+from lapse.core.types import Prediction
 
 TABLE = "MS_CXR_T_temporal_image_classification_v1.0.0.csv"
 HEADER = [
@@ -97,7 +97,7 @@ def test_reversed_and_repeated_rows_are_left_out(tree):
     ahead = row(2)
     ahead["dicom_id"], ahead["previous_dicom_id"] = ahead["previous_dicom_id"], ahead["dicom_id"]
     write(tree, [row(1), row(1), ahead])
-    from lapse.data.mimic_cxr import MimicCxr
+    from lapse.data.datasets.mimic_cxr import MimicCxr
 
     studies = {study.id: study for study in MimicCxr(tree / "mimic-cxr-jpg").read()}
     data = MsCxrT(tree / "ms-cxr-t")
@@ -156,7 +156,7 @@ def test_rows_that_cannot_be_used_are_counted(tree):
         row(4, edema_progression="vanished"),
     ]
     write(tree, rows)
-    from lapse.data.mimic_cxr import MimicCxr
+    from lapse.data.datasets.mimic_cxr import MimicCxr
 
     studies = {study.id: study for study in MimicCxr(tree / "mimic-cxr-jpg").read()}
     data = MsCxrT(tree / "ms-cxr-t")

@@ -10,13 +10,13 @@ import pytest
 import tiny_tree
 from PIL import Image
 
-from lapse.data import plan as plan_module
-from lapse.data import prepare as prepare_module
-from lapse.data.plan import Plan
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.data.tables import plain_id
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.data.prepare import plan as plan_module
+from lapse.data.prepare import prepare as prepare_module
+from lapse.data.prepare.plan import Plan
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.data.io.csv_tables import plain_id
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 
 @pytest.fixture(scope="module")

@@ -12,21 +12,22 @@ import pyarrow as pa
 import pytest
 import wide_tree
 
-from lapse.data import store_writer, stored
-from lapse.data.flat import KeyMap, NamedWords, Names, TextMap, Texts, WordMap
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.data.store_writer import StoreWriter
+from lapse.data.store import writer as store_writer
+from lapse.data.prepare import stored_studies as stored
+from lapse.data.io.compact_maps import KeyMap, NamedWords, Names, TextMap, Texts, WordMap
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.data.store.writer import StoreWriter
 
 SMALL, LARGE = 256, 1024  # powers of two, so that every table of keys is as full
 BYTES_A_STUDY = 500  # at three questions and two images a study
 MORE_MB = 50  # of 100,000 studies over 1,000
-RUN = import_module("lapse.data.prepare")
+RUN = import_module("lapse.data.prepare.prepare")
 STATUS = Path("/proc/self/status")
 CHILD = """
 import sys
 from pathlib import Path
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 if __name__ == "__main__":
     out = Path(sys.argv[2])
     prepare(find_roots([Path(sys.argv[1])]), out, PrepareOptions(16, workers=2))

@@ -6,9 +6,9 @@ import sys
 import pytest
 from tiny_classifier import write_classifier
 
-from lapse.data import prior_classifier
-from lapse.data.prior_classifier import ClassifierRemover
-from lapse.data.priors import measure_remover, prior_remover, remove_priors
+from lapse.data.reports import prior_classifier
+from lapse.data.reports.prior_classifier import ClassifierRemover
+from lapse.data.reports.prior_removal import measure_remover, prior_remover, remove_priors
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import pytest
 from prior_sentences import HARDER, HELD_OUT, TUNED
 from prior_sentences_unseen import FINAL, FIRST, LAST
 
-from lapse.data.prior_words import is_dated
-from lapse.data.priors import NoRemoval, measure_remover, prior_remover, remove_priors
-from lapse.data.reports import report_text
-from lapse.data.sentences import split_sentences
-from lapse.phantom.comparisons import WORDINGS
-from lapse.phantom.findings import draw_visits
-from lapse.phantom.report import extract_findings, write_report
+from lapse.data.reports.prior_lexicon import is_dated
+from lapse.data.reports.prior_removal import NoRemoval, measure_remover, prior_remover, remove_priors
+from lapse.data.reports.sections import report_text
+from lapse.data.reports.sentences import split_sentences
+from lapse.phantom.text.comparisons import WORDINGS
+from lapse.phantom.patients.findings import draw_visits
+from lapse.phantom.text.report import extract_findings, write_report
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.verify import verify
-from lapse.phantom.quirks import inject
-from lapse.phantom.quirks_images import IMAGES
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.verify.verify import verify
+from lapse.phantom.defects.inject import inject
+from lapse.phantom.defects.images import IMAGES
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 RATE = 0.1
 KINDS = (*IMAGES, "empty-file")

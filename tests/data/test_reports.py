@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.data.reports import join_sections, parse_sections, report_sections, report_text
+from lapse.data.reports.sections import join_sections, parse_sections, report_sections, report_text
 
 FULL = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

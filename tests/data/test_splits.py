@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from lapse.data.splits import assign_patients, check_no_leak, leaked_patients, protocol_hash
-from lapse.types import Pair, Study
+from lapse.data.datasets.splits import assign_patients, check_no_leak, leaked_patients, protocol_hash
+from lapse.core.types import Pair, Study
 
 SPLITS = ("train", "validate", "test")
 

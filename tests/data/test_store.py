@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lapse.data.arrow_tables import GroupedTable
-from lapse.data.store import FILES, INFO, PAIRS, PIXELS, STUDIES, open_store
-from lapse.data.store_writer import Origin, StoreWriter, write_store
-from lapse.types import Box, Pair, Region, Study
+from lapse.data.store.parquet import GroupedTable
+from lapse.data.store.store import FILES, INFO, PAIRS, PIXELS, STUDIES, open_store
+from lapse.data.store.writer import Origin, StoreWriter, write_store
+from lapse.core.types import Box, Pair, Region, Study
 
 ORIGIN = Origin("patient-safe", "0123456789abcdef", "none", "rules", "a test")
 SIZE = 8
@@ -125,9 +125,9 @@ def test_the_fingerprint_follows_the_content(tmp_path):
 
 
 def test_many_row_groups_and_a_small_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("lapse.data.store_writer.ROW_GROUP", 5)
-    monkeypatch.setattr("lapse.data.store.NUM_CACHED", 3)
-    monkeypatch.setattr("lapse.data.store.BLOCK", 4)
+    monkeypatch.setattr("lapse.data.store.writer.ROW_GROUP", 5)
+    monkeypatch.setattr("lapse.data.store.store.NUM_CACHED", 3)
+    monkeypatch.setattr("lapse.data.store.store.BLOCK", 4)
     studies, pairs = write(tmp_path / "store", 46)
     store = open_store(tmp_path / "store")
     assert list(store.studies) == studies and list(store.pairs) == pairs

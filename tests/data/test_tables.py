@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from lapse.data import tables
-from lapse.data.ledger import Ledger
-from lapse.data.tables import read_rows
+from lapse.data.io import csv_tables as tables
+from lapse.data.io.skip_log import Ledger
+from lapse.data.io.csv_tables import read_rows
 from small_files import simple_rows, table
 
 COLUMNS = ("study_id", "dicom_id")

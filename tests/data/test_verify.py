@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lapse.cli import app
-from lapse.data import verify as doctor
-from lapse.data import verify_questions
-from lapse.data.published import PUBLISHED, UNSURE, beside_published
-from lapse.data.roots import find_roots
-from lapse.data.verify import verify
-from lapse.data.verify_kinds import KINDS, kind_of
-from lapse.data.verify_page import render_verify_page
-from lapse.data.verify_report import Findings, VerifyReport, printable
-from lapse.phantom.quirks import ALONE, HARMLESS_KINDS, INJECTORS, inject
-from lapse.phantom.quirks_images import IMAGES, REPORTS
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.cli.main import app
+from lapse.data.verify import verify as doctor
+from lapse.data.verify import questions as verify_questions
+from lapse.data.datasets.release_counts import PUBLISHED, UNSURE, beside_published
+from lapse.data.datasets.discovery import find_roots
+from lapse.data.verify.verify import verify
+from lapse.data.verify.defect_kinds import KINDS, kind_of
+from lapse.data.verify.html import render_verify_page
+from lapse.data.verify.results import Findings, VerifyReport, printable
+from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, inject
+from lapse.phantom.defects.images import IMAGES, REPORTS
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 DOCS = Path(__file__).parents[2] / "docs" / "verify.md"
 RATE = 0.1

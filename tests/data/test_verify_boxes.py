@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from lapse.counted import counted_index, counted_uniform
-from lapse.data.chest_imagenome import FURTHER_REGIONS, REGIONS
-from lapse.data.scene_graph import Frame
-from lapse.data.verify_boxes import PARALLEL, box_defect, graph_defects
+from lapse.core.seeding import counted_index, counted_uniform
+from lapse.data.datasets.chest_imagenome import FURTHER_REGIONS, REGIONS
+from lapse.data.datasets.scene_graph import Frame
+from lapse.data.verify.boxes import PARALLEL, box_defect, graph_defects
 
 NUM = 2_000
 SIDE = 224

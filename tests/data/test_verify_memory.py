@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 LIMIT_MB = 150
 STATUS = Path("/proc/self/status")  # its VmHWM is the peak of this program alone; ru_maxrss of a
@@ -17,8 +17,8 @@ QUESTION = "is there evidence of {} in this image?"
 CHILD = """
 import sys
 from pathlib import Path
-from lapse.data.roots import find_roots
-from lapse.data.verify import verify
+from lapse.data.datasets.discovery import find_roots
+from lapse.data.verify.verify import verify
 report = verify(find_roots([Path(sys.argv[1])]))
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(report.num("error"), int(status["VmHWM"].split()[0]) // 1024)

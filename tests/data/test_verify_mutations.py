@@ -6,10 +6,10 @@ import zipfile
 
 import pytest
 
-from lapse.counted import counted_index, counted_seed
-from lapse.data.roots import find_roots
-from lapse.data.verify import verify
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.core.seeding import counted_index, counted_seed
+from lapse.data.datasets.discovery import find_roots
+from lapse.data.verify.verify import verify
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 PIECES = (b",", b'"', b"\n", b"\r", b"\0", b"[", b"{", b"null", b"-1", b"1e999", b"NaN", b"9" * 30)
 VALUES = (None, [], {}, "x", 1e999, float("nan"), -5, True, [[1]], 10**400)

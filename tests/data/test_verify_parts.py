@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.data import verify_json
-from lapse.data.verify_answers import answer_defects
-from lapse.data.verify_case import Meter, PatientParts
-from lapse.data.verify_index import NO_TIME, UNKNOWN, ImageIndex, ImageRow, repeated
-from lapse.data.verify_json import json_items
-from lapse.data.verify_report import Findings
-from lapse.data.verify_tables import RawTable, id_number
-from lapse.grammar import UNCHANGED
+from lapse.data.verify import json_stream as verify_json
+from lapse.data.verify.answers import answer_defects
+from lapse.data.verify.context import Meter, PatientParts
+from lapse.data.verify.image_index import NO_TIME, UNKNOWN, ImageIndex, ImageRow, repeated
+from lapse.data.verify.json_stream import json_items
+from lapse.data.verify.results import Findings
+from lapse.data.verify.tables import RawTable, id_number
+from lapse.core.grammar import UNCHANGED
 
 DIFFERENCE = "what has changed compared to the reference image?"
 LIST = "what abnormalities are seen in this image?"
@@ -127,7 +127,7 @@ def test_keys_that_stand_twice():
 
 
 def test_patients_by_part(monkeypatch):
-    monkeypatch.setattr("lapse.data.verify_case._BUFFER", 3)
+    monkeypatch.setattr("lapse.data.verify.context._BUFFER", 3)
     parts = PatientParts()
     for patient, part in [(7, "train"), (3, "test"), (7, "train"), (7, "validate"), (9, "train")]:
         parts.add(patient, part)

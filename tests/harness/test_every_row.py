@@ -9,8 +9,8 @@ import pytest
 
 import tiny_store
 from lapse.config import load_config
-from lapse.harness.run import TableOptions, run_table
-from lapse.tables import read_table
+from lapse.workflows.paper_tables.run import TableOptions, run_table
+from lapse.workflows.paper_tables.spec import read_table
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").glob("table*.yaml"))
 SIDES = {128: 32, 64: 16}  # of the tiny presets -> of the stores here
@@ -61,7 +61,7 @@ def stores(tmp_path_factory):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_row_trains_answers_and_is_scored(path, stores, monkeypatch):
-    monkeypatch.setattr("lapse.tables.load_config", small)
+    monkeypatch.setattr("lapse.workflows.paper_tables.spec.load_config", small)
     out = stores[0].parent / "tables"
     rows = run_table(path.stem, read_table(path), stores, out, TableOptions())
     assert [f"{row.row.key}: {row.reason}" for row in rows if row.reason] == []

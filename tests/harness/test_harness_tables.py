@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lapse.config import preset_names
-from lapse.tables import Data, TableSpec, plan, read_table
+from lapse.workflows.paper_tables.spec import Data, TableSpec, plan, read_table
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").glob("table*.yaml"))
 STORES = {128: Data(Path("s128"), "f128"), 64: Data(Path("s64"), "f64")}

@@ -6,12 +6,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lapse.harness.page import above_the_floor, as_csv, show
-from lapse.harness.results import RowResult, cells, holm, over_seeds
+from lapse.workflows.paper_tables.output import above_the_floor, as_csv, show
+from lapse.workflows.paper_tables.results import RowResult, cells, holm, over_seeds
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.statistics import mean_score
-from lapse.tables import RowSpec, TableSpec
-from lapse.types import Score, Statistics
+from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
+from lapse.core.types import Score, Statistics
 
 PATIENTS = ("a", "a", "b", "c", "d", "e", "f", "g")
 

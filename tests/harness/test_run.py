@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from typer.testing import CliRunner
 
-from lapse.cli import app
-from lapse.harness.run import TableOptions, open_stores, run_table
+from lapse.cli.main import app
+from lapse.workflows.paper_tables.run import TableOptions, open_stores, run_table
 from small_table import ROWS, spec
 from tiny_store import write
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import tiny_store
-from lapse.harness import jobs as jobs_file
-from lapse.harness.jobs import FAILURES, TableOptions, do, jobs_of, no_bar
-from lapse.harness.run import open_stores, run_tables
-from lapse.harness.side_by_side import work
-from lapse.tables import plan
+from lapse.workflows.paper_tables import jobs as jobs_file
+from lapse.workflows.paper_tables.jobs import FAILURES, TableOptions, do, jobs_of, no_bar
+from lapse.workflows.paper_tables.run import open_stores, run_tables
+from lapse.workflows.paper_tables.scheduler import work
+from lapse.workflows.paper_tables.spec import plan
 from small_table import ROWS, spec
 
 TESTS = Path(__file__).parents[1]
@@ -105,8 +105,8 @@ def test_a_failure_that_is_no_defect_of_ours_is_caught_and_a_defect_is_not():
 HARNESS = """
 import sys
 from pathlib import Path
-from lapse.harness.jobs import TableOptions
-from lapse.harness.run import run_tables
+from lapse.workflows.paper_tables.jobs import TableOptions
+from lapse.workflows.paper_tables.run import run_tables
 from small_table import ROWS, SMALL, spec
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from lapse.batch import Batch, collate, encode_sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.config import EncoderConfig
-from lapse.models.method_options import TextEncoderConfig
-from lapse.text import Tokenizer, box_text, trimmed_ids
-from lapse.types import Box, Sample
+from lapse.config.pretraining import TextEncoderConfig
+from lapse.core.tokenizer import Tokenizer, box_text, trimmed_ids
+from lapse.core.types import Box, Sample
 
 ENCODER = EncoderConfig(
     image_size=32, patch_size=8, channels=3, width=24, layers=2, heads=3, mlp_width=48

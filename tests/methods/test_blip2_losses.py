@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from contrast_samples import ENCODER, REPORTS, TOKENIZER, batch, regions, reports
 
 from lapse.config import DecodeConfig, LanguageModelConfig
-from lapse.methods.blip2 import Blip2, hard_negatives
-from lapse.methods.blip2_writer import Blip2Writer
-from lapse.models.method_options import Blip2Config, Blip2WriterConfig, QFormerConfig
-from lapse.models.texts import Rows
+from lapse.models.pretraining.blip2 import Blip2, hard_negatives
+from lapse.models.pretraining.blip2_generative import Blip2Writer
+from lapse.config.pretraining import Blip2Config, Blip2WriterConfig, QFormerConfig
+from lapse.models.layers.padding import Rows
 
 QFORMER = QFormerConfig(
     queries=4, width=24, layers=2, heads=3, mlp_width=48, max_tokens=24, dropout=0.0

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lapse.batch import Batch, collate, encode_sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.config import CaptionerConfig, DecodeConfig, DecoderConfig, EncoderConfig, load_config
-from lapse.methods.captioner import Captioner, length_groups
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.types import Sample
+from lapse.models.pretraining.captioner import Captioner, length_groups
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Sample
 
 SMALL = CaptionerConfig(
     encoder=EncoderConfig(
@@ -235,7 +235,7 @@ def test_reading_in_two_groups_changes_neither_losses_nor_gradients(monkeypatch)
 
     losses, gradients = losses_and_gradients()
     one_group = [list(range(len(found)))]
-    monkeypatch.setattr("lapse.methods.captioner.length_groups", lambda lengths: one_group)
+    monkeypatch.setattr("lapse.models.pretraining.captioner.length_groups", lambda lengths: one_group)
     plain_losses, plain_gradients = losses_and_gradients()
     assert losses.keys() == plain_losses.keys()
     for name, value in losses.items():

@@ -1,7 +1,7 @@
 """Contrast where two epochs meet in one batch: an image may stand in it twice."""
 
 from lapse.config import load_config
-from lapse.train import train
+from lapse.training.trainer import train
 from tiny_store import write
 
 

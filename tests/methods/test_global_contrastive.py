@@ -7,10 +7,10 @@ import torch
 from contrast_samples import ENCODER, TEXT, TOKENIZER, batch, regions, reports
 
 from lapse.config import DecodeConfig, load_config
-from lapse.methods.global_contrastive import GlobalContrastive
-from lapse.models.method_options import GlobalContrastiveConfig
-from lapse.models.texts import answers_of
-from lapse.text import Tokenizer
+from lapse.models.pretraining.global_contrastive import GlobalContrastive
+from lapse.config.pretraining import GlobalContrastiveConfig
+from lapse.models.layers.padding import answers_of
+from lapse.core.tokenizer import Tokenizer
 from siglip_mapping import whole_siglip
 
 SMALL = GlobalContrastiveConfig(encoder=ENCODER, text=TEXT, bias=-2.0)

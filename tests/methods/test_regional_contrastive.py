@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from contrast_samples import ENCODER, TEXT, TOKENIZER, batch, regions, reports
 
-from lapse.batch import text_keys
+from lapse.data.loading.batch import text_keys
 from lapse.config import DecodeConfig
-from lapse.methods.regional_contrastive import RegionalContrastive
-from lapse.models.method_options import RegionalContrastiveConfig
+from lapse.models.pretraining.regional_contrastive import RegionalContrastive
+from lapse.config.pretraining import RegionalContrastiveConfig
 
 SMALL = RegionalContrastiveConfig(encoder=ENCODER, text=TEXT, bias=-2.0)
 

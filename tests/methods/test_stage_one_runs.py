@@ -9,14 +9,14 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 import tiny_store
 from lapse.config import load_config
-from lapse.data.store import open_store
-from lapse.data.store_writer import Origin, write_store
-from lapse.loader import read_training_data
-from lapse.models.interop import siglip_config
-from lapse.models.warm_start import as_override, encoder_config_of
-from lapse.predict import predict
-from lapse.runs import open_run
-from lapse.train import train
+from lapse.data.store.store import open_store
+from lapse.data.store.writer import Origin, write_store
+from lapse.data.loading.loader import read_training_data
+from lapse.models.backbones.siglip_format import siglip_config
+from lapse.models.backbones.pretrained_encoder import as_override, encoder_config_of
+from lapse.inference.predict import predict
+from lapse.training.run_folder import open_run
+from lapse.training.trainer import train
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "

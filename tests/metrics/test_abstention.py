@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lapse.grammar import FINDINGS, Change, render
+from lapse.core.grammar import FINDINGS, Change, render
 from lapse.metrics.abstention import (
     Threshold,
     abstention_scores,
@@ -13,7 +13,7 @@ from lapse.metrics.abstention import (
     write_threshold,
 )
 from lapse.metrics.confidence import BEAM, change_name
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 ALPHA, SPLITS = 0.1, 200
 

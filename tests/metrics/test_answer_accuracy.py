@@ -3,7 +3,7 @@
 import pytest
 
 from lapse.metrics.answer_accuracy import AnswerAccuracy
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 
 def said(prediction, reference):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lapse.metrics.bertscore import BertChoice, BertScore
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 from tiny_bert import write_tiny_bert
 
 GOLDEN = json.loads((Path(__file__).parent / "bert_golden.json").read_text("utf-8"))

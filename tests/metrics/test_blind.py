@@ -5,9 +5,9 @@ import random
 import pytest
 from pycocoevalcap.rouge.rouge import Rouge
 
-from lapse.metrics.blind import best_changes, best_constant, mean_box, random_answer
+from lapse.metrics.blind_baselines import best_changes, best_constant, mean_box, random_answer
 from lapse.metrics.rouge import rouge_l
-from lapse.types import Box
+from lapse.core.types import Box
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
 HERNIA = "the main image has an additional finding of hernia than the reference image. "

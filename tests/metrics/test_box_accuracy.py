@@ -3,7 +3,7 @@
 import pytest
 
 from lapse.metrics.box_accuracy import BoxAccuracy, iou, region_of
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 TRUE = " There is no edema. [0, 0, 10, 10]"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lapse.metrics.captioning import Captioning
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text("utf-8"))
 

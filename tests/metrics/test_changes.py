@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from lapse.grammar import FINDINGS, Change, invert, render
+from lapse.core.grammar import FINDINGS, Change, invert, render
 from lapse.metrics.changes import Changes
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 ADDED = "the main image has an additional finding of edema than the reference image. "
 

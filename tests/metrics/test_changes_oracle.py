@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.grammar import UNCHANGED, Change, render
+from lapse.core.grammar import UNCHANGED, Change, render
 from lapse.metrics.changes import Changes
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 FINDINGS = ("edema", "hernia", "pleural effusion")
 LEVELS = (("mild", "severe"), ("severe", "mild"), ("mild", "moderate to severe"))

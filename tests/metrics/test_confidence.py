@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lapse.grammar import Change
+from lapse.core.grammar import Change
 from lapse.metrics.confidence import (
     answer_events,
     change_events,
@@ -13,7 +13,7 @@ from lapse.metrics.confidence import (
     probability,
     stated,
 )
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 ADDED = "the main image has additional findings of hernia, and edema than the reference image."
 EDEMA = "the main image has an additional finding of edema than the reference image."

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.grammar import Change, invert, render
+from lapse.core.grammar import Change, invert, render
 from lapse.metrics.consistency import consistency, group_probes, split_id, twins
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 EDEMA = frozenset({Change("edema", "added")})
 TWO = frozenset({Change("hernia", "missing"), Change("edema", "level", "mild", "severe")})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lapse.grammar import Change, render
-from lapse.metrics.errors import error_kinds
-from lapse.types import Prediction
+from lapse.core.grammar import Change, render
+from lapse.metrics.error_types import error_kinds
+from lapse.core.types import Prediction
 
 ADDED, MISSING = Change("edema", "added"), Change("edema", "missing")
 UP = Change("edema", "level", "mild", "severe")

@@ -6,13 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from lapse.grammar import FINDINGS, Change, render
+from lapse.core.grammar import FINDINGS, Change, render
 from lapse.metrics.bootstrap import bootstrap_draws, bootstrap_interval, with_intervals
 from lapse.metrics.changes import Changes
 from lapse.metrics.ngrams import bleu_of
-from lapse.metrics.paired import Difference, compare, corrected
+from lapse.metrics.paired_tests import Difference, compare, corrected
 from lapse.metrics.statistics import mean_score, pooled_scores
-from lapse.types import Prediction, Score, Statistics
+from lapse.core.types import Prediction, Score, Statistics
 
 REPEATS, PATIENTS, ROWS = 200, 60, 5
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lapse.grammar import Change, render
+from lapse.core.grammar import Change, render
 from lapse.metrics.progression import ProgressionAccuracy, progression_of
-from lapse.types import Prediction
+from lapse.core.types import Prediction
 
 
 def item(number, changes, reference):

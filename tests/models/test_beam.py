@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from lapse.config import DecodeConfig
-from lapse.models.beam import beam_hypotheses, beam_search
+from lapse.models.layers.beam_search import beam_hypotheses, beam_search
 
 END = 0
 

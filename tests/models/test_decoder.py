@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lapse.config import DecoderConfig
-from lapse.models.decoder import RowsByImage, TextDecoder
+from lapse.models.backbones.decoder import RowsByImage, TextDecoder
 
 TINY = DecoderConfig(width=24, layers=2, heads=3, mlp_width=48, max_tokens=20)
 KEPT = tuple(range(256))

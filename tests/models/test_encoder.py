@@ -7,18 +7,18 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from lapse.config import EncoderConfig, load_config
-from lapse.models.conv_stem import ConvStem
-from lapse.models.encoder import VisionEncoder
-from lapse.models.interop import (
+from lapse.models.layers.conv_stem import ConvStem
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.backbones.siglip_format import (
     export_encoder,
     from_siglip,
     import_encoder,
     siglip_config,
     to_siglip,
 )
-from lapse.models.transformer import attend
-from lapse.runs import build_model
-from lapse.text import Tokenizer, trimmed_ids
+from lapse.models.layers.transformer import attend
+from lapse.training.run_folder import build_model
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
 
 TINY = EncoderConfig(
     image_size=30, patch_size=7, channels=3, width=24, layers=3, heads=3, mlp_width=40

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
-from lapse.models.method_options import QFormerConfig
-from lapse.models.qformer import QFormer, alone_mask, generation_mask, matching_mask
+from lapse.config.pretraining import QFormerConfig
+from lapse.models.backbones.qformer import QFormer, alone_mask, generation_mask, matching_mask
 
 TINY = QFormerConfig(
     queries=3, width=24, layers=4, heads=3, mlp_width=40, cross_every=2, max_tokens=12, dropout=0.1

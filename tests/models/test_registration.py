@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lapse.models.registration import phase_shift, residual, shifted
+from lapse.models.layers.registration import phase_shift, residual, shifted
 
 SIDE = 48
 
@@ -71,7 +71,7 @@ def test_the_same_shift_as_scikit_image():
 
 
 def test_a_shift_that_makes_matters_worse_is_not_believed(monkeypatch):
-    monkeypatch.setattr("lapse.models.registration.phase_shift", lambda *_: SHIFTS)
+    monkeypatch.setattr("lapse.models.layers.registration.phase_shift", lambda *_: SHIFTS)
     reference = pictures()
     left = residual(reference, reference.clone(), "shift", 0.2)
     assert torch.equal(left, torch.zeros_like(left))

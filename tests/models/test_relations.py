@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from lapse.data.chest_imagenome import REGIONS
-from lapse.models.anatomy import named_boxes, region_features, regions_of
-from lapse.models.relations import (
+from lapse.data.datasets.chest_imagenome import REGIONS
+from lapse.models.layers.region_features import named_boxes, region_features, regions_of
+from lapse.models.layers.region_graph import (
     COVERS,
     FIRST_DIRECTION,
     INSIDE,
@@ -21,7 +21,7 @@ from lapse.models.relations import (
     semantic_labels,
     spatial_labels,
 )
-from lapse.types import Box, Sample
+from lapse.core.types import Box, Sample
 
 # x_min, y_min, x_max, y_max
 BOXES = torch.tensor(

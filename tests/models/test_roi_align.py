@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.models.roi_align import roi_align
+from lapse.models.layers.roi_align import roi_align
 
 SIDE, WIDTH = 5, 3
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lapse.models import sigmoid_loss
-from lapse.models.sigmoid_loss import SigmoidLoss
+from lapse.models.layers import sigmoid_loss
+from lapse.models.layers.sigmoid_loss import SigmoidLoss
 
 TESTS = Path(__file__).parents[1]
 KEYS = torch.tensor([5, 6, 5, 8, 5, 6, 9])

@@ -5,11 +5,11 @@ import torch
 from transformers import SiglipTextConfig, SiglipTextModel, SiglipVisionConfig, SiglipVisionModel
 
 from lapse.config import EncoderConfig
-from lapse.models.encoder import VisionEncoder
-from lapse.models.interop import siglip_config, to_siglip
-from lapse.models.method_options import TextEncoderConfig
-from lapse.models.pooling import AttentionPool
-from lapse.models.text_encoder import TextEncoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.backbones.siglip_format import siglip_config, to_siglip
+from lapse.config.pretraining import TextEncoderConfig
+from lapse.models.layers.attention_pool import AttentionPool
+from lapse.models.backbones.text_encoder import TextEncoder
 from siglip_mapping import pool_state, text_state
 
 TINY = TextEncoderConfig(width=24, layers=2, heads=3, mlp_width=40, max_tokens=10)

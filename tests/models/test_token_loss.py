@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lapse.models import token_loss
-from lapse.models.token_loss import token_losses
+from lapse.models.layers import chunked_cross_entropy as token_loss
+from lapse.models.layers.chunked_cross_entropy import token_losses
 
 
 def plain(hidden, table, wanted, smoothing):

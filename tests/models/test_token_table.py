@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lapse.models.token_table import TokenTable
-from lapse.text import END, SIZE, Tokenizer, trimmed_ids
+from lapse.models.layers.token_embedding import TokenTable
+from lapse.core.tokenizer import END, SIZE, Tokenizer, trimmed_ids
 
 KEPT = (3, 7, 11, END)
 

@@ -19,9 +19,9 @@ from transformers import (
 )
 
 from lapse.config import EncoderConfig
-from lapse.models.any_encoder import build_encoder
-from lapse.models.interop import siglip_config
-from lapse.models.warm_start import encoder_config_of, read_encoder
+from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.siglip_format import siglip_config
+from lapse.models.backbones.pretrained_encoder import encoder_config_of, read_encoder
 
 TINY = EncoderConfig(
     image_size=28, patch_size=7, channels=3, width=24, layers=2, heads=3, mlp_width=40

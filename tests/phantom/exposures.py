@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from lapse.phantom.acquisition import draw_acquisition
-from lapse.phantom.patient import draw_patient
-from lapse.phantom.state import Visit
+from lapse.phantom.patients.acquisition import draw_acquisition
+from lapse.phantom.patients.patient import draw_patient
+from lapse.phantom.patients.state import Visit
 
 
 def at_visit(*findings, devices=(), mimics=()):

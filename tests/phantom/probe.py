@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapse.phantom.acquisition import Acquisition
-from lapse.phantom.catalogue import DEVICES
-from lapse.phantom.findings import difference
-from lapse.phantom.history import Exposure, History
-from lapse.phantom.state import Visit
+from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.catalogue import DEVICES
+from lapse.phantom.patients.findings import difference
+from lapse.phantom.dataset.history import Exposure, History
+from lapse.phantom.patients.state import Visit
 
 Floats = NDArray[np.float64]
 FOLDS = 5

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lapse.phantom.alone import finding_alone, region_alone
-from lapse.phantom.regions import OTHER_REGIONS, REGIONS
-from lapse.phantom.render import expose, line_integrals, render
-from lapse.phantom.state import Finding, Mimic
+from lapse.phantom.rendering.isolated import finding_alone, region_alone
+from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
+from lapse.phantom.rendering.render import expose, line_integrals, render
+from lapse.phantom.patients.state import Finding, Mimic
 from phantom.exposures import at_visit, exposures
 
 SIZE = 96

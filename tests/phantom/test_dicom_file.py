@@ -11,8 +11,8 @@ from PIL import Image
 
 from lapse.images import letterbox, read_at, read_image
 from lapse.images.dicom import read_dicom
-from lapse.phantom.dicom_file import is_monochrome1, jpeg_image
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.phantom.dataset.dicom_file import is_monochrome1, jpeg_image
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 pydicom = pytest.importorskip("pydicom")
 OPTIONS = {"patients": 4, "seed": 4, "size": 192, "visits": (2, 3)}
@@ -158,7 +158,7 @@ def test_letterboxed_sides_are_black(trees):
 def test_the_command_line_takes_the_choice(tmp_path):
     from typer.testing import CliRunner
 
-    from lapse.cli import app
+    from lapse.cli.main import app
 
     options = ["--patients", "3", "--size", "64", "--visits", "1-1", "--images", "dicom"]
     done = CliRunner().invoke(app, ["simulate", str(tmp_path / "raw"), *options])

@@ -8,16 +8,17 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.grammar import Change, invert, parse
-from lapse.phantom import findings, phrases
-from lapse.phantom.findings import level_of
-from lapse.phantom.history import History, draw_history
-from lapse.phantom.options import SimulateConfig
-from lapse.phantom.patient_files import study_report
-from lapse.phantom.questions import QUESTION_CHANGED, pair_questions
-from lapse.phantom.report import extract_findings
-from lapse.phantom.roles import draw_roles
-from lapse.phantom.state import Finding, Visit
+from lapse.core.grammar import Change, invert, parse
+from lapse.phantom.patients import findings
+from lapse.phantom.text import phrases
+from lapse.phantom.patients.findings import level_of
+from lapse.phantom.dataset.history import History, draw_history
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.patient_files import study_report
+from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
+from lapse.phantom.text.report import extract_findings
+from lapse.phantom.dataset.roles import draw_roles
+from lapse.phantom.patients.state import Finding, Visit
 from phantom.second_reader import read
 
 SEED = 23
@@ -156,7 +157,7 @@ def test_a_difference_that_forgets_what_went_is_noticed(monkeypatch):
     def forgetful(before: Visit, after: Visit) -> frozenset[Change]:
         return frozenset(c for c in findings.difference(before, after) if c.kind != "missing")
 
-    monkeypatch.setattr("lapse.phantom.questions.difference", forgetful)
+    monkeypatch.setattr("lapse.phantom.text.questions.difference", forgetful)
     num_right, num_inverted, num_all = count_answers(200)
     print(f"sabotage, missing forgotten: {num_right}/{num_all} right, {num_inverted} inverted")
     assert num_right < 0.8 * num_all and num_inverted < 0.8 * num_all

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.grammar import FINDINGS, LEVELS, TYPES, Change, invert
-from lapse.phantom.catalogue import CUTS, DEAD_BAND, MIN_LEVEL_CHANGE, SPECS
-from lapse.phantom.findings import Course, difference, draw_visits, level_of
-from lapse.phantom.knobs import Knobs
-from lapse.phantom.state import Finding, Visit
+from lapse.core.grammar import FINDINGS, LEVELS, TYPES, Change, invert
+from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, MIN_LEVEL_CHANGE, SPECS
+from lapse.phantom.patients.findings import Course, difference, draw_visits, level_of
+from lapse.phantom.patients.difficulty import Knobs
+from lapse.phantom.patients.state import Finding, Visit
 
 SIDES = {"left", "right", "bilateral", ""}
 ZONES = {"apical", "upper", "mid", "lower", "basilar", ""}

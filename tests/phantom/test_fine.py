@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lapse.phantom import fine
-from lapse.phantom.alone import finding_alone
-from lapse.phantom.effects import MAGNIFIED, collect
-from lapse.phantom.fine import CUES, LIKE, SPREAD, mimic_severity
-from lapse.phantom.lesions import collect_lesions
-from lapse.phantom.render import render
-from lapse.phantom.signal import energy_lost, example, finding_rms
-from lapse.phantom.state import Finding, Mimic
+from lapse.phantom.rendering import fine_findings as fine
+from lapse.phantom.rendering.isolated import finding_alone
+from lapse.phantom.rendering.effects import MAGNIFIED, collect
+from lapse.phantom.rendering.fine_findings import CUES, LIKE, SPREAD, mimic_severity
+from lapse.phantom.rendering.lesions import collect_lesions
+from lapse.phantom.rendering.render import render
+from lapse.phantom.analysis.visibility import energy_lost, example, finding_rms
+from lapse.phantom.patients.state import Finding, Mimic
 from phantom.exposures import at_visit, exposures
 
 NATIVE = 672  # px, .5 mm each
@@ -85,7 +85,7 @@ def test_a_magnified_heart_is_a_mimic_without_a_cue():
 
 
 def _anatomy(person, taken):
-    from lapse.phantom.render import expose
+    from lapse.phantom.rendering.render import expose
 
     return expose(person, at_visit(), taken, 64)[0]
 

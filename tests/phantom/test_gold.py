@@ -5,11 +5,11 @@ import hashlib
 
 import pytest
 
-from lapse.data.chest_imagenome import ChestImaGenome
-from lapse.data.chest_imagenome_gold import GOLD_REGIONS, ChestImaGenomeGold
-from lapse.data.mimic_cxr import MimicCxr
-from lapse.phantom.gold import BOXES, PHRASES, write_gold
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.data.datasets.chest_imagenome import ChestImaGenome
+from lapse.data.datasets.chest_imagenome_gold import GOLD_REGIONS, ChestImaGenomeGold
+from lapse.data.datasets.mimic_cxr import MimicCxr
+from lapse.phantom.dataset.gold import BOXES, PHRASES, write_gold
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 
 @pytest.fixture(scope="module")

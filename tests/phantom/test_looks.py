@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 import lapse
-from lapse.commands.simulate import simulate
-from lapse.phantom import sheet
-from lapse.phantom.render import render
-from lapse.phantom.sheet import SHOWN, draw_sheets, finding_tiles
-from lapse.phantom.speed import measure_speed
-from lapse.phantom.yardsticks import REAL_SLOPES, average, measure, spectrum_slopes
+from lapse.cli.simulate import simulate
+from lapse.phantom.analysis import contact_sheet as sheet
+from lapse.phantom.rendering.render import render
+from lapse.phantom.analysis.contact_sheet import SHOWN, draw_sheets, finding_tiles
+from lapse.phantom.analysis.throughput import measure_speed
+from lapse.phantom.analysis.realism import REAL_SLOPES, average, measure, spectrum_slopes
 from phantom.exposures import exposures
 
 
@@ -65,8 +65,8 @@ def test_the_pure_python_path_agrees_within_one_grey_level(tmp_path):
 import dataclasses, sys
 import numpy as np
 sys.path.insert(0, sys.argv[2])
-from lapse.phantom.render import render
-from lapse.phantom.state import Finding
+from lapse.phantom.rendering.render import render
+from lapse.phantom.patients.state import Finding
 from phantom.exposures import at_visit, exposures
 person, _, taken = next(exposures(41, 1))
 person = dataclasses.replace(person, vessel_count=24)

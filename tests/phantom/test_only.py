@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lapse.data.prepare import PrepareOptions, find_roots, prepare
-from lapse.data.store import open_store
-from lapse.phantom import roles
-from lapse.phantom.roles import draw_roles, written_patients
-from lapse.phantom.truth import read_states
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.phantom.dataset import roles
+from lapse.phantom.dataset.roles import draw_roles, written_patients
+from lapse.phantom.dataset.truth import read_states
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 CONFIG = SimulateConfig(patients=14, seed=4, size=64, visits=(2, 2), quads=0.5, tails=0.0)
 MERGED = (".csv", ".gz", ".json", ".jsonl", ".zip", ".txt")
@@ -78,7 +78,7 @@ def test_patients_numbered_anew_would_be_other_patients(whole, tmp_path, monkeyp
     def renumbered(config: SimulateConfig) -> tuple[tuple[int, roles.Role], ...]:
         return tuple(enumerate(role for _, role in written_patients(config)))
 
-    monkeypatch.setattr("lapse.phantom.writer.written_patients", renumbered)
+    monkeypatch.setattr("lapse.phantom.dataset.writer.written_patients", renumbered)
     same, count = compared(alone(tmp_path / "raw", "test"), whole)
     print(f"sabotage, numbered anew: {same}/{count} files")
     assert same < count

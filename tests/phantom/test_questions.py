@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from lapse.grammar import QUESTION_CHANGED, parse
-from lapse.phantom.catalogue import SPECS
-from lapse.phantom.findings import difference, draw_visits, level_of
-from lapse.phantom.questions import CATEGORIES, entities, pair_questions, visit_pairs
+from lapse.core.grammar import QUESTION_CHANGED, parse
+from lapse.phantom.patients.catalogue import SPECS
+from lapse.phantom.patients.findings import difference, draw_visits, level_of
+from lapse.phantom.text.questions import CATEGORIES, entities, pair_questions, visit_pairs
 
 NAMES = "|".join(spec.name for spec in SPECS)
 TEMPLATES = {

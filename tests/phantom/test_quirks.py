@@ -7,9 +7,9 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from lapse.cli import app
-from lapse.phantom.quirks import ALONE, HARMLESS_KINDS, INJECTORS, TRUTH, inject
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.cli.main import app
+from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, TRUTH, inject
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 SIZE = ["--patients", "6", "--size", "64", "--visits", "2-3"]
 

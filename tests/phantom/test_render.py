@@ -6,12 +6,12 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from lapse.phantom.acquisition import draw_acquisition
-from lapse.phantom.catalogue import DEVICES
-from lapse.phantom.patient import draw_patient
-from lapse.phantom.regions import OTHER_REGIONS, REGIONS
-from lapse.phantom.render import render
-from lapse.phantom.state import Device, Finding, Visit
+from lapse.phantom.patients.acquisition import draw_acquisition
+from lapse.phantom.patients.catalogue import DEVICES
+from lapse.phantom.patients.patient import draw_patient
+from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
+from lapse.phantom.rendering.render import render
+from lapse.phantom.patients.state import Device, Finding, Visit
 
 SIZE = 128
 PERSON = draw_patient(0, 7)

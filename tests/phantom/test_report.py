@@ -7,13 +7,13 @@ from datetime import datetime
 
 import pytest
 
-from lapse.phantom.catalogue import SPECS
-from lapse.phantom.comparisons import WORDINGS, compare
-from lapse.phantom.findings import draw_visits, level_of
-from lapse.phantom.phrases import affirm, noun_phrases
-from lapse.phantom.report import extract_findings, write_report
-from lapse.phantom.scene_graph import GraphSource, scene_graph
-from lapse.phantom.state import Finding
+from lapse.phantom.patients.catalogue import SPECS
+from lapse.phantom.text.comparisons import WORDINGS, compare
+from lapse.phantom.patients.findings import draw_visits, level_of
+from lapse.phantom.text.phrases import affirm, noun_phrases
+from lapse.phantom.text.report import extract_findings, write_report
+from lapse.phantom.dataset.scene_graph import GraphSource, scene_graph
+from lapse.phantom.patients.state import Finding
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ The positive controls show that the probe would see it: at confound 1, and a lab
 import numpy as np
 import pytest
 
-from lapse.phantom.history import draw_history
-from lapse.phantom.options import SimulateConfig
-from lapse.phantom.roles import draw_roles
+from lapse.phantom.dataset.history import draw_history
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.roles import draw_roles
 from phantom.probe import (
     acquisition_inputs,
     all_pairs,

@@ -6,19 +6,19 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
-from lapse.phantom.acquisition import MAX_TURN
-from lapse.phantom.catalogue import CUTS, DEAD_BAND, HELD_OUT_COMBINATIONS, SPECS
-from lapse.phantom.findings import Course, difference, draw_visits, level_of
-from lapse.phantom.history import draw_history
-from lapse.phantom.knobs import Knobs
-from lapse.phantom.mimicry import FINE, MIMIC_OF, MIMICS, specs_of
-from lapse.phantom.options import SimulateConfig
-from lapse.phantom.patient import draw_patient
-from lapse.phantom.patient_files import study_report
-from lapse.phantom.quads import KINDS, pair_kind
-from lapse.phantom.questions import pair_questions
-from lapse.phantom.roles import TAILS, draw_roles
+from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
+from lapse.phantom.patients.acquisition import MAX_TURN
+from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, HELD_OUT_COMBINATIONS, SPECS
+from lapse.phantom.patients.findings import Course, difference, draw_visits, level_of
+from lapse.phantom.dataset.history import draw_history
+from lapse.phantom.patients.difficulty import Knobs
+from lapse.phantom.patients.mimicry import FINE, MIMIC_OF, MIMICS, specs_of
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.patients.patient import draw_patient
+from lapse.phantom.dataset.patient_files import study_report
+from lapse.phantom.patients.quads import KINDS, pair_kind
+from lapse.phantom.text.questions import pair_questions
+from lapse.phantom.dataset.roles import TAILS, draw_roles
 
 CONFIG = SimulateConfig(patients=900, seed=6, size=64, tier="mixed", quads=0.5, tails=0.4)
 FINE_COURSE = Course(Knobs(tier="fine"))

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lapse.data.prepare import PrepareOptions, prepare
-from lapse.data.roots import find_roots
-from lapse.data.verify import verify
-from lapse.grammar import QUESTION_CHANGED, parse
-from lapse.phantom.findings import difference
-from lapse.phantom.identity import study_folder
-from lapse.phantom.patient_files import JPEG_QUALITY
-from lapse.phantom.report import extract_findings
-from lapse.phantom.truth import read_states, rerender
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.data.prepare.prepare import PrepareOptions, prepare
+from lapse.data.datasets.discovery import find_roots
+from lapse.data.verify.verify import verify
+from lapse.core.grammar import QUESTION_CHANGED, parse
+from lapse.phantom.patients.findings import difference
+from lapse.phantom.patients.identity import study_folder
+from lapse.phantom.dataset.patient_files import JPEG_QUALITY
+from lapse.phantom.text.report import extract_findings
+from lapse.phantom.dataset.truth import read_states, rerender
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 CONFIG = SimulateConfig(
     patients=20, seed=8, size=96, visits=(2, 2), tier="mixed", quads=0.34, tails=0

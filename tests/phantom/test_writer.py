@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lapse.cli import app
-from lapse.phantom.identity import partition
-from lapse.phantom.report import extract_findings
-from lapse.phantom.writer import SimulateConfig, simulate
+from lapse.cli.main import app
+from lapse.phantom.patients.identity import partition
+from lapse.phantom.text.report import extract_findings
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 CONFIG = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3))
 

@@ -6,14 +6,14 @@ import pytest
 import tiny_runs
 import torch
 
-from lapse.begin import load_pretrained
+from lapse.training.initialization import load_pretrained
 from lapse.config import load_config
-from lapse.pretrained import Lapse
-from lapse.pretrained.folder import from_runs
-from lapse.runs import build_model, open_run, read_beginning, write_beginning
-from lapse.saved import DEFAULT, WEIGHTS, read_saved
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.train import train
+from lapse.inference.pretrained import Lapse
+from lapse.inference.pretrained.export import from_runs
+from lapse.training.run_folder import build_model, open_run, read_beginning, write_beginning
+from lapse.training.exported_model import DEFAULT, WEIGHTS, read_saved
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.training.trainer import train
 from tiny_store import write
 
 MORE = Tokenizer(trimmed_ids([*tiny_runs.WORDS, "There is edema. zebra"]))

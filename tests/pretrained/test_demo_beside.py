@@ -4,13 +4,13 @@ import pytest
 import tiny_runs
 
 import tiny_store
-from lapse.data.store import open_store
-from lapse.demo.packaged import OPINION, is_packaged, opinions, small_answers, small_model
-from lapse.demo.page import MODEL, DemoResult, _pairs, _small_sentence
-from lapse.predict import predict
-from lapse.pretrained import Lapse
-from lapse.pretrained.folder import from_runs
-from lapse.report import Page, render_page
+from lapse.data.store.store import open_store
+from lapse.workflows.demo.packaged_model import OPINION, is_packaged, opinions, small_answers, small_model
+from lapse.workflows.demo.page import MODEL, DemoResult, _pairs, _small_sentence
+from lapse.inference.predict import predict
+from lapse.inference.pretrained import Lapse
+from lapse.inference.pretrained.export import from_runs
+from lapse.evaluation.html import Page, render_page
 
 
 @pytest.fixture(scope="module")

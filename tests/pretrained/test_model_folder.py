@@ -16,14 +16,14 @@ from transformers import SiglipVisionModel
 from typer.testing import CliRunner
 
 import lapse
-from lapse.answer import RESEARCH_USE, Answer, answer_pair
-from lapse.batch import normalise
-from lapse.cli import app
-from lapse.grammar import Change
-from lapse.pretrained import Lapse, load, open_picture
-from lapse.pretrained.folder import from_runs, read_folder
-from lapse.runs import open_run
-from lapse.types import Box
+from lapse.inference.answer import RESEARCH_USE, Answer, answer_pair
+from lapse.data.loading.batch import normalise
+from lapse.cli.main import app
+from lapse.core.grammar import Change
+from lapse.inference.pretrained import Lapse, load, open_picture
+from lapse.inference.pretrained.export import from_runs, read_folder
+from lapse.training.run_folder import open_run
+from lapse.core.types import Box
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import lapse
-from lapse.answer import RESEARCH_USE
-from lapse.cli import app
-from lapse.grammar import parse
-from lapse.phantom.truth import read_states, rerender
-from lapse.phantom.writer import SimulateConfig, simulate
-from lapse.pretrained import DEFAULT
-from lapse.pretrained.folder import read_folder
-from lapse.saved import CARD, CONFIG, WEIGHTS
+from lapse.inference.answer import RESEARCH_USE
+from lapse.cli.main import app
+from lapse.core.grammar import parse
+from lapse.phantom.dataset.truth import read_states, rerender
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.inference.pretrained import DEFAULT
+from lapse.inference.pretrained.export import read_folder
+from lapse.training.exported_model import CARD, CONFIG, WEIGHTS
 
 MEGABYTES = 25
 SECONDS = 3.0  # of processor time here; docs/results.md has the seconds that a person waits

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lapse.checkpoint import save_checkpoint
+from lapse.training.checkpoint import save_checkpoint
 from lapse.config import RunConfig, check_config
-from lapse.runs import build_model, write_run
-from lapse.text import Tokenizer, trimmed_ids
+from lapse.training.run_folder import build_model, write_run
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
 
 SIDE = 32
 ENCODER = {

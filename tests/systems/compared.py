@@ -2,23 +2,23 @@
 
 import torch
 
-from lapse.batch import Batch, collate, encode_sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.config import DecoderConfig, EncoderConfig, LanguageModelConfig
-from lapse.models.method_options import QFormerConfig
-from lapse.models.system_options import (
+from lapse.config.pretraining import QFormerConfig
+from lapse.config.vqa import (
     Blip2SystemConfig,
     EkaidConfig,
     PluralConfig,
     RealConfig,
     RgagConfig,
 )
-from lapse.systems.blip2 import Blip2Answerer
-from lapse.systems.ekaid import Ekaid
-from lapse.systems.plural import Plural
-from lapse.systems.real import ReAL
-from lapse.systems.rgag import ReportThenAnswer
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.types import Box, Sample
+from lapse.models.vqa.blip2 import Blip2Answerer
+from lapse.models.vqa.ekaid import Ekaid
+from lapse.models.vqa.plural import Plural
+from lapse.models.vqa.real import ReAL
+from lapse.models.vqa.rgag import ReportThenAnswer
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Box, Sample
 
 ENCODER = EncoderConfig(
     image_size=32, patch_size=8, channels=1, width=24, layers=1, heads=2, mlp_width=48

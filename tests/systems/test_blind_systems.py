@@ -3,19 +3,19 @@
 import pytest
 import torch
 
-from lapse.answer import answer_pair
-from lapse.baselines import CONSTANT, blind_rows
-from lapse.batch import collate, encode_sample
+from lapse.inference.answer import answer_pair
+from lapse.evaluation.baselines import CONSTANT, blind_rows
+from lapse.data.loading.batch import collate, encode_sample
 from lapse.config import load_config
-from lapse.counted import counted_index
-from lapse.data.store import open_store
-from lapse.models.system_options import BlindConfig
-from lapse.predict import predict
-from lapse.runs import open_run
-from lapse.systems.blind import Remembered
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.train import train
-from lapse.types import Sample
+from lapse.core.seeding import counted_index
+from lapse.data.store.store import open_store
+from lapse.config.vqa import BlindConfig
+from lapse.inference.predict import predict
+from lapse.training.run_folder import open_run
+from lapse.models.vqa.blind import Remembered
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.training.trainer import train
+from lapse.core.types import Sample
 from tiny_store import write
 
 WORDS = ["edema", "hernia", "fracture"]

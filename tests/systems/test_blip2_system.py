@@ -4,7 +4,7 @@ import pytest
 import torch
 from compared import ENCODER, QFORMER, batch, build
 
-from lapse.models.qformer import QFormer
+from lapse.models.backbones.qformer import QFormer
 
 
 def test_the_language_model_sees_the_queries_and_nothing_else_of_the_images():

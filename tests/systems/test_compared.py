@@ -7,8 +7,8 @@ import torch
 from compared import SYSTEMS, batch, build, samples
 
 from lapse.config import DecodeConfig
-from lapse.models.encoder import VisionEncoder
-from lapse.models.token_losses import token_losses
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.layers.token_losses import token_losses
 
 NAMES = list(SYSTEMS)
 

@@ -7,7 +7,7 @@ import torch
 from compared import TOKENIZER, batch, build, samples
 
 from lapse.config import DecodeConfig
-from lapse.types import Sample
+from lapse.core.types import Sample
 
 
 def test_a_single_study_leaves_the_slot_of_the_past_empty():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lapse.batch import Batch, collate, encode_sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.config import (
     DecodeConfig,
     EncoderConfig,
@@ -11,10 +11,10 @@ from lapse.config import (
     PrefixLMConfig,
     load_config,
 )
-from lapse.models.encoder import VisionEncoder
-from lapse.systems.prefix_lm import PrefixLM
-from lapse.text import Tokenizer, trimmed_ids
-from lapse.types import Sample
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.vqa.prefix_lm import PrefixLM
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Sample
 
 SMALL = PrefixLMConfig(
     encoder=EncoderConfig(

@@ -4,9 +4,9 @@ import pytest
 import torch
 from compared import ENCODER, batch, build
 
-from lapse.models.encoder import VisionEncoder
-from lapse.models.system_options import RealConfig
-from lapse.systems.real import alignment
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.config.vqa import RealConfig
+from lapse.models.vqa.real import alignment
 
 
 def cosine(one, two) -> float:

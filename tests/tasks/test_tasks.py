@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from lapse import registry
-from lapse.types import Box, Pair, Region, Study
+from lapse.core import registry
+from lapse.core.types import Box, Pair, Region, Study
 
 HILUM = Region("right hilar structures", ("There is no edema.", "Clear."), Box(0.1, 0.2, 0.5, 0.6))
 STUDY = Study(

@@ -18,7 +18,7 @@ from lapse.config.models import (
     PrefixLMConfig,
     check_heads,
 )
-from lapse.config.reading import check_config, load_config, preset_names
+from lapse.config.loading import check_config, load_config, preset_names
 from lapse.config.run import DataConfig, DecodeConfig, LoopConfig, OptimConfig, RunConfig, Stage
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lapse.types import nearest
+from lapse.core.types import nearest
 
 
 class Config(BaseModel):

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from lapse import registry
+from lapse.core import registry
 from lapse.config.base import Config, explain
-from lapse.types import nearest
+from lapse.core.types import nearest
 
 Stage = Literal["pretrain", "diffvqa"]
 
@@ -16,7 +16,7 @@ Stage = Literal["pretrain", "diffvqa"]
 class DataConfig(Config):
     """Which tasks, and how records become rows.
 
-    `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.features).
+    `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.training.feature_cache).
     `records_with`: further tasks that a record must have a sample of, though none is made. So
     methods that read other tasks still see the same images.
     """

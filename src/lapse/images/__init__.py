@@ -8,9 +8,9 @@ one of a closed list. Decoders that die of damaged files run in a process of the
 """
 
 from lapse.images.read import RESIZES, Stored, image_size, read_at, read_image
-from lapse.images.refusal import Code, Refusal
+from lapse.images.errors import Code, Refusal
 from lapse.images.resize import letterbox, resize_square
-from lapse.images.tone import equalise
+from lapse.images.intensity import equalise
 
 __all__ = [
     "RESIZES",

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lapse.images.display import shown
-from lapse.images.frames import BIG_ENDIAN, NATIVE, SYNTAXES, PixelTags, stored_values
-from lapse.images.quiet import quiet
-from lapse.images.refusal import Refusal, check_pixels, damaged, truncated
-from lapse.images.tone import Bytes, Whole, equalising, histogram, lookup, stretch
+from lapse.images.dicom_frames import BIG_ENDIAN, NATIVE, SYNTAXES, PixelTags, stored_values
+from lapse.images.pydicom_quiet import quiet
+from lapse.images.errors import Refusal, check_pixels, damaged, truncated
+from lapse.images.intensity import Bytes, Whole, equalising, histogram, lookup, stretch
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lapse.images.refusal import damaged
+from lapse.images.errors import damaged
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

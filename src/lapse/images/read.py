@@ -14,14 +14,14 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from lapse.images import refusal
+from lapse.images import errors as refusal
 from lapse.images.dicom import is_dicom, read_dicom
-from lapse.images.jpeg import START, jpeg_frame
-from lapse.images.png import SIGNATURE, check_png
-from lapse.images.refusal import Refusal, check_pixels, check_ratio, load_bytes
+from lapse.images.jpeg_header import START, jpeg_frame
+from lapse.images.png_header import SIGNATURE, check_png
+from lapse.images.errors import Refusal, check_pixels, check_ratio, load_bytes
 from lapse.images.resize import Part, boxed, fitted, scaled
-from lapse.images.tone import Bytes, Floats, grey, unit
-from lapse.types import nearest
+from lapse.images.intensity import Bytes, Floats, grey, unit
+from lapse.core.types import nearest
 
 RESIZES = ("squash", "letterbox")
 FINISHED = 8  # bytes a pixel of the float image and of the copy that is resized
@@ -54,7 +54,7 @@ def read_image(path: Path) -> Floats:
         [H, W] float32 in [0, 1].
 
     Raises:
-        Refusal: a ValueError; its `code` says why, from the closed list in lapse.images.refusal.
+        Refusal: a ValueError; its `code` says why, from the closed list in lapse.images.errors.
     """
     data = load_bytes(path)
     if is_dicom(data):

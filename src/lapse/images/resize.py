@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from lapse.images.tone import Bytes, Floats, strips
+from lapse.images.intensity import Bytes, Floats, strips
 
 Part = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 

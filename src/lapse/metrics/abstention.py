@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.counted import counted_order
-from lapse.grammar import parse
+from lapse.core.seeding import counted_order
+from lapse.core.grammar import parse
 from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
 from lapse.metrics.confidence import METHODS, stated
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 FORMAT = "lapse-threshold"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lapse.metrics.laterality import SIDES
 from lapse.metrics.statistics import mean_score, share_score
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 CLOSED = frozenset({"yes", "no"})
 

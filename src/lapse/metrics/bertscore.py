@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.metrics.statistics import mean_score
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 PARTS = ("precision", "recall", "F1")
 _REVISION = re.compile(r"[0-9a-f]{40}")

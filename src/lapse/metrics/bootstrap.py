@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.types import Score, Statistics
+from lapse.core.types import Score, Statistics
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lapse.metrics.statistics import macro_score, mean_score, share_score
-from lapse.text import find_box
-from lapse.types import Prediction, Score
+from lapse.core.tokenizer import find_box
+from lapse.core.types import Prediction, Score
 
 THRESHOLD = 0.5
 Bins = tuple[int, int, int, int]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from lapse.metrics.bootstrap import draw_weights, interval_of, patient_index
 from lapse.metrics.confidence import Event
-from lapse.types import Score
+from lapse.core.types import Score
 
 NUM_BINS = 10
 RESAMPLES = 1000

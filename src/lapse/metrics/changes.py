@@ -1,6 +1,6 @@
 """Change scores: does the answer name the right findings in the right direction?
 
-An answer is a set of changes (`lapse.grammar`): (finding, added), (finding, missing),
+An answer is a set of changes (`lapse.core.grammar`): (finding, added), (finding, missing),
 (finding, level, from, to). Order and template words count nothing.
 
     change / added / missing / level    precision, recall, F1, pooled over all answers (micro),
@@ -22,10 +22,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from lapse.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
+from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
 from lapse.metrics.laterality import laterality_scores
 from lapse.metrics.statistics import Array, mean_score, pooled_scores, share_score
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 SCOPES = ("change", *KINDS)
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: right, said, true of every scope

@@ -19,8 +19,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lapse.grammar import FINDINGS, KINDS, Change, parse
-from lapse.types import Prediction, nearest
+from lapse.core.grammar import FINDINGS, KINDS, Change, parse
+from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
 METHODS = ("beam", "clauses")

@@ -6,7 +6,7 @@
     shuffled, blank the reference is replaced: how often the answer stays, what the score loses
 
 A system that always says "nothing has changed" keeps the first three, so each rate stands beside
-its value over the pairs where a change was named. Whoever answers the samples of `lapse.probes`
+its value over the pairs where a change was named. Whoever answers the samples of `lapse.inference.probes`
 can be measured, with images of any origin: only ids and texts are read. The probe of a sample
 is written behind its id: "diff_vqa/123/456/7#swap".
 """
@@ -20,10 +20,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.grammar import Change, Parsed, invert, parse
+from lapse.core.grammar import Change, Parsed, invert, parse
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.statistics import MEAN, ratio, share_score
-from lapse.types import Prediction, Score, Statistics, nearest
+from lapse.core.types import Prediction, Score, Statistics, nearest
 
 PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
 MARK = "#"  # between the id of a sample and the name of its probe

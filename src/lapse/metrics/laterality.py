@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lapse.grammar import Parsed
+from lapse.core.grammar import Parsed
 from lapse.metrics.statistics import Array, pooled_scores, share_score
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 SIDES = ("left", "right")
 _SIDE = re.compile(r"\b(left|right)\b")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lapse.grammar import Change, parse
+from lapse.core.grammar import Change, parse
 from lapse.metrics.statistics import Array, macro_score, mean_score
-from lapse.types import Prediction, Score
+from lapse.core.types import Prediction, Score
 
 # Levels of Medical-Diff-VQA from faint to grave; "increasing" and "decreasing" are directions.
 RANKS = {

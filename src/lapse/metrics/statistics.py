@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.types import Score, Statistics
+from lapse.core.types import Score, Statistics
 
 Array = NDArray[np.float64]
 MEAN = "mean"  # details["aggregate"] of a score that is the mean of its per-sample values

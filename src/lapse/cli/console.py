@@ -1,0 +1,71 @@
+"""What the commands share: lines, bars, and where a number comes from.
+
+Results go to stdout; everything for the person at the terminal goes to stderr.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lapse.core.version import __version__
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """Print one line for the person at the terminal (to stderr: stdout is for results)."""
+    console.print(escape(line))
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as the callback (done, total) that library functions take."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def provenance(*, data: Path | None, seed: int, n: int) -> dict[str, str]:
+    """Where a number comes from: release, split protocol, n, seed, command, version, commit."""
+    facts = {"n": str(n), "seed": str(seed), "version": __version__, "commit": commit()}
+    facts["command"] = " ".join(["lapse", *(shlex.quote(part) for part in sys.argv[1:])])
+    if data is not None:
+        from lapse.data.store.store import open_store
+
+        facts |= open_store(data).info.provenance()
+    return facts
+
+
+def commit() -> str:
+    """The commit of the source tree that runs, or "installed package"."""
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else "installed package"

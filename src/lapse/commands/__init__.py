@@ -1,4 +1,0 @@
-"""The commands of `lapse`, one file each; `lapse.cli` lists them.
-
-Heavy imports stand inside the functions, so that `--help` and a wrong option never wait for torch.
-"""

@@ -1,0 +1,66 @@
+"""From a preset or a YAML file, with a.b=value overrides, to a checked configuration."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from lapse.config.base import explain
+from lapse.config.run import RunConfig
+from lapse.core.types import nearest
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the package."""
+    folder = resources.files("lapse") / "presets"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> RunConfig:
+    """Read a preset by name or a YAML file by path, apply a.b=value overrides, check it.
+
+    Raises:
+        ValueError: unknown preset, unknown key, or a value outside its limits; the message
+            names the full path of the key and the nearest known name.
+    """
+    path = Path(source)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ValueError(f"no configuration file {path}")
+        text = path.read_text(encoding="utf-8")
+    elif str(source) in preset_names():
+        text = (resources.files("lapse") / "presets" / f"{source}.yaml").read_text("utf-8")
+    else:
+        raise ValueError(f"no preset {str(source)!r}; {nearest(str(source), preset_names())}")
+    values = yaml.safe_load(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: a configuration is a mapping, got {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return check_config(values)
+
+
+def check_config(values: dict[str, Any]) -> RunConfig:
+    """A RunConfig from plain values, with one clear sentence for each problem."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise ValueError(f"override {override!r} is not of the form a.b=value")
+    *parents, last = path.split(".")
+    node = values
+    for part in parents:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise ValueError(f"override {override!r}: {part!r} holds {child!r}, not a group")
+        node = child
+    node[last] = yaml.safe_load(text)

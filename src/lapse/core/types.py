@@ -1,0 +1,262 @@
+"""The nouns of the package: frozen values that check themselves when they are built.
+
+Layer 1, standard library only. The path from disk to score (docs/architecture.md) is a path
+from one of these types to the next:
+
+    Study | Pair  --tasks-->  Sample  --collate-->  Batch  --predict-->  Prediction  -->  Score
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+SPLITS = ("train", "validate", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle on an image, in fractions of its width and height, origin at the top left.
+
+    Never pixels and never bins: `lapse.core.tokenizer` turns fractions into bins, `lapse.data` turns
+    pixels into fractions, each in one place.
+
+    Raises:
+        ValueError: a coordinate is not finite, lies outside [0, 1], or the area is zero.
+    """
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+    def __post_init__(self) -> None:
+        values = (self.x_min, self.y_min, self.x_max, self.y_max)
+        if not all(math.isfinite(v) and 0.0 <= v <= 1.0 for v in values):
+            raise ValueError(
+                f"box {values} leaves the image: coordinates are fractions in [0, 1]; "
+                "clip the box to the image first"
+            )
+        if self.x_min >= self.x_max or self.y_min >= self.y_max:
+            raise ValueError(f"box {values} has no area: it needs x_min < x_max and y_min < y_max")
+
+    @property
+    def area(self) -> float:
+        """Share of the image that the box covers, in (0, 1]."""
+        return (self.x_max - self.x_min) * (self.y_max - self.y_min)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union with another box of the same image, in [0, 1]."""
+        width = min(self.x_max, other.x_max) - max(self.x_min, other.x_min)
+        height = min(self.y_max, other.y_max) - max(self.y_min, other.y_min)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One named place of the chest in one image, what the report says of it, and where it is.
+
+    `box` is None for the region names that Chest ImaGenome describes but never localises.
+    """
+
+    name: str
+    phrases: tuple[str, ...]
+    box: Box | None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a region needs a name, got an empty string")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One frontal chest radiograph with its report and its described regions.
+
+    `id` is the image's `dicom_id` (unique), `study` the MIMIC `study_id` as a string, `image`
+    the key of its pixels in the store. `view` is "PA", "AP" or "" when the tables do not say.
+    """
+
+    id: str
+    study: str
+    patient: str
+    image: str
+    view: str
+    split: str
+    taken_at: datetime
+    report: str
+    regions: tuple[Region, ...]
+
+    def __post_init__(self) -> None:
+        _check_split(self.split, self.id)
+
+    def region(self, name: str) -> Region | None:
+        """The region of that name, or None."""
+        return next((region for region in self.regions if region.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One question of Medical-Diff-VQA: the main study, the reference study, the answer.
+
+    `reference` is filled for every category of the real files but is an input only for the
+    category "difference".
+    """
+
+    id: str
+    reference: Study
+    main: Study
+    question: str
+    answer: str
+    category: str
+    split: str
+
+    def __post_init__(self) -> None:
+        _check_split(self.split, self.id)
+        if self.reference.patient != self.main.patient:
+            raise ValueError(
+                f"pair {self.id} joins patients {self.reference.patient} and "
+                f"{self.main.patient}: both studies must be of one patient"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text to write about one or two images: prefix | given | answer.
+
+    Training teaches given + answer (a switch turns `given` off); evaluation prompts with
+    prefix + given and compares what follows with the answer. Only tasks that say so fill `boxes`
+    (per image, the named places with a box) and `reports` (per image, for training alone: a
+    system that reads them when it answers would read the truth).
+
+    >>> Sample("caref/img/carina", "caref", ("img",), "p1", "caref:", "carina:",
+    ...        " No edema. [1, 2, 3, 4]").prompt
+    'caref: carina:'
+    """
+
+    id: str
+    task: str
+    images: tuple[str, ...]
+    patient: str
+    prefix: str
+    given: str
+    answer: str
+    box: Box | None = None
+    boxes: tuple[tuple[tuple[str, Box], ...], ...] = ()
+    reports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.images) <= 2:
+            raise ValueError(f"sample {self.id} has {len(self.images)} images: one or two")
+        if not self.prefix:
+            raise ValueError(f"sample {self.id} has an empty prefix: the loss starts after it")
+        if not self.answer.strip():
+            raise ValueError(f"sample {self.id} has an empty answer: there is nothing to learn")
+        for what, found in (("boxes", self.boxes), ("reports", self.reports)):
+            if found and len(found) != len(self.images):
+                raise ValueError(
+                    f"sample {self.id} has {what} of {len(found)} images and shows "
+                    f"{len(self.images)}: one entry per image, or none"
+                )
+
+    @property
+    def prompt(self) -> str:
+        """What an evaluation shows the model: prefix and given."""
+        return f"{self.prefix} {self.given}" if self.given else self.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a system wrote for one sample, beside what it should have written.
+
+    `patient` is the unit of every interval; `prompt` names the region or the question.
+    `confidence` is empty where the system did not say how sure it is; its keys are told in
+    `lapse.metrics.confidence`.
+    """
+
+    id: str
+    task: str
+    prediction: str
+    references: tuple[str, ...]
+    patient: str = ""
+    prompt: str = ""
+    confidence: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.references:
+            raise ValueError(f"prediction {self.id} has no reference to be compared with")
+        for name, value in self.confidence.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value!r}: a number"
+                )
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"prediction {self.id}: confidence {name!r} is {value}: leave out what is not "
+                    "known"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer that a system weighed: its text and how likely it holds it.
+
+    `log_probability` is the natural logarithm, summed over `num_tokens` tokens.
+    """
+
+    text: str
+    log_probability: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """Numbers of every sample whose sums give a score: all that a resample of patients needs.
+
+    A mean has the rows (value, 1), BLEU those of its lengths and matches, a pooled F1 its counts.
+
+    Attributes:
+        rows: [n, k] float64 array, one row a prediction. Scores that share rows share the array.
+        score: sums [..., k] -> scores [...]; nan where they leave the score undefined.
+    """
+
+    rows: Any
+    score: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number of one metric, with its interval (None until computed) and its parts.
+
+    `per_sample` holds one value per prediction in their order, or () where the metric has no
+    meaning for a single sample. `details` names the backend: tokenizer, n, idf corpus.
+    `statistics` is what intervals and paired tests are computed from, None where there are none;
+    it is not written to scores.json.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    per_sample: tuple[float, ...] = ()
+    details: dict[str, str] = field(default_factory=dict)
+    statistics: Statistics | None = field(default=None, repr=False, compare=False)
+
+
+def _check_split(split: str, owner: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"{owner} is in split {split!r}: one of {', '.join(SPLITS)}")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A sentence part for errors on unknown names: the known ones and the nearest."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"known: {', '.join(known) or 'none'}{hint}"

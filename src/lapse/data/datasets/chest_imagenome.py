@@ -1,0 +1,267 @@
+"""Chest ImaGenome 1.0.0 -> the described regions of each frontal image.
+
+    silver_dataset/scene_graph.zip        scene_graph/<dicom_id>_SceneGraph.json, read in place
+    silver_dataset/scene_graph/           or the same, unpacked
+    silver_dataset/splits/*.csv           train, valid, test, images_to_avoid (gold patients)
+
+Every box stands twice in a scene graph: in pixels of the full image (`original_*`) and in a
+224 x 224 letterbox. The first becomes fractions of the image in `lapse.data.datasets.region_reader`; the
+second is only compared with it. An object's `original_width` is that of its box, and is not used.
+Source: Wu et al. 2021, arXiv:2108.00316.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lapse.data.io.compact_maps import WordMap
+from lapse.data.io.skip_log import Ledger
+from lapse.data.reports.prior_removal import PriorRemover
+from lapse.data.datasets.region_reader import RegionReader
+from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists
+from lapse.data.io.csv_tables import find_table, plain_id, read_rows
+from lapse.core.types import Region
+
+REGIONS = (
+    "right lung",
+    "right upper lung zone",
+    "right mid lung zone",
+    "right lower lung zone",
+    "right hilar structures",
+    "right apical zone",
+    "right costophrenic angle",
+    "right hemidiaphragm",
+    "left lung",
+    "left upper lung zone",
+    "left mid lung zone",
+    "left lower lung zone",
+    "left hilar structures",
+    "left apical zone",
+    "left costophrenic angle",
+    "left hemidiaphragm",
+    "trachea",
+    "spine",
+    "right clavicle",
+    "left clavicle",
+    "aortic arch",
+    "mediastinum",
+    "upper mediastinum",
+    "svc",
+    "cardiac silhouette",
+    "cavoatrial junction",
+    "right atrium",
+    "carina",
+    "abdomen",
+)
+FURTHER_REGIONS = (
+    "right cardiophrenic angle",
+    "left cardiophrenic angle",
+    "left cardiac silhouette",
+    "right cardiac silhouette",
+    "descending aorta",
+    "left upper abdomen",
+    "right upper abdomen",
+)
+REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
+SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
+SUFFIX = "_SceneGraph.json"
+MAX_GRAPH_BYTES = 16 * 1024 * 1024
+# what zipfile raises for a damaged, encrypted or oddly packed archive or member
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    MemoryError,  # a damaged directory claims any size
+    RuntimeError,  # and its kinds: encrypted members, packings that zipfile lacks
+    ValueError,
+)
+
+
+class ChestImaGenome:
+    """Regions with boxes and phrases.
+
+    Args:
+        root: the folder that holds `silver_dataset`.
+        sizes: dicom_id -> (height, width) in pixels, from MIMIC-CXR-JPG's metadata: a scene
+            graph does not hold the size of its image.
+        names: the regions to read, one of REGION_SETS or others; what is not asked for is
+            counted and left out.
+        remover: takes references to earlier examinations out of the phrases.
+
+    Attributes:
+        skipped: boxes and phrases that were dropped, by reason.
+        noted: oddities of what was read. Both grow with every call of `regions`.
+
+    Raises:
+        ValueError: there are no scene graphs, or the archive is damaged.
+    """
+
+    name = "chest_imagenome"
+
+    def __init__(
+        self,
+        root: Path,
+        sizes: Mapping[str, tuple[int, int]],
+        names: tuple[str, ...] = REGIONS,
+        remover: PriorRemover | None = None,
+    ) -> None:
+        self.root = root
+        self.sizes = sizes
+        self.names = names
+        self._reader = RegionReader(names, REGION_SETS["36"], remover)
+        self._silver = root / "silver_dataset"
+        if not (self._silver / "scene_graph.zip").is_file() and not self._folder.is_dir():
+            raise ValueError(
+                f"{self._silver} holds neither scene_graph.zip nor scene_graph/: give the folder "
+                "of Chest ImaGenome that holds silver_dataset"
+            )
+
+    @property
+    def skipped(self) -> Ledger:
+        """What was dropped, by reason."""
+        return self._reader.skipped
+
+    @property
+    def noted(self) -> Ledger:
+        """Oddities of what was read, by reason."""
+        return self._reader.noted
+
+    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+        """What was skipped and noted until now; counting begins anew."""
+        return self._reader.take_ledgers()
+
+    def regions(self, dicom_id: str) -> tuple[Region, ...]:
+        """The regions of one image in the order of `names`, then phrases without a box.
+
+        A region that is not described has `phrases=()`; one that is described but not localised
+        has `box=None`. An image without a scene graph has no regions, and is noted.
+
+        Raises:
+            ValueError: the scene graph cannot be read.
+        """
+        graph = self._graph(dicom_id)
+        if graph is None:
+            self.noted.add("image without a scene graph", dicom_id)
+            return ()
+        objects = self._items(dicom_id, graph, "objects")
+        boxes = self._reader.boxes(dicom_id, objects, self.sizes.get(dicom_id))
+        phrases = self._reader.phrases(dicom_id, self._described(dicom_id, graph))
+        return self._reader.regions(dicom_id, boxes, phrases)
+
+    def patient_words(self) -> Iterator[tuple[str, str]]:
+        """(patient, split) of every row of the split tables; patients to avoid are "test"."""
+        for patient, _, split in self._split_rows():
+            yield patient, split
+
+    @cached_property
+    def split_of(self) -> WordMap:
+        """dicom_id -> train, validate or test; images to avoid in training are "test"."""
+        found = WordMap()
+        for _, dicom, split in self._split_rows():
+            found[dicom] = split
+        return found
+
+    def _split_rows(self) -> Iterator[tuple[str, str, str]]:
+        columns = ("subject_id", "dicom_id")
+        for split, word in SPLIT_FILES.items():
+            table = find_table(self._silver / "splits", word)
+            if table is None:
+                raise ValueError(
+                    f"{self._silver / 'splits'} has no {word}.csv: Chest ImaGenome has train, "
+                    "valid, test and images_to_avoid there"
+                )
+            for patient, dicom in read_rows(table, columns):
+                yield plain_id(patient), dicom.strip(), split
+        avoid = find_table(self._silver / "splits", "images_to_avoid")
+        if avoid is None:
+            self.noted.add("table images_to_avoid missing", str(self._silver / "splits"))
+            return
+        for patient, dicom in read_rows(avoid, columns):
+            yield plain_id(patient), dicom.strip(), "test"
+
+    def _described(
+        self, dicom_id: str, graph: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Sequence[object]]]:
+        """(region, raw phrases) of every attribute that has both."""
+        for item in self._items(dicom_id, graph, "attributes"):
+            name, phrases = item.get("bbox_name"), item.get(PHRASES)
+            if not isinstance(name, str) or not name or not isinstance(phrases, list):
+                self.skipped.add("attribute without a region or phrases", dicom_id)
+                continue
+            if not has_parallel_lists(item):
+                self.noted.add("attribute whose lists differ in length", f"{dicom_id} {name}")
+            yield name, phrases
+
+    def _items(self, dicom_id: str, graph: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+        """The JSON objects of one list of a scene graph."""
+        found = graph.get(key)
+        if not isinstance(found, list):
+            self.skipped.add(f"scene graph whose {key} are no list", dicom_id)
+            return
+        for item in found:
+            if isinstance(item, dict):
+                yield item
+            else:
+                self.skipped.add(f"entry of {key} that is no JSON object", dicom_id)
+
+    def _graph(self, dicom_id: str) -> dict[str, Any] | None:
+        data = self._bytes(f"{dicom_id}{SUFFIX}")
+        if data is None:
+            return None
+        try:
+            graph = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"scene graph of {dicom_id} is damaged: {error}") from error
+        if not isinstance(graph, dict):
+            raise ValueError(f"scene graph of {dicom_id} is a {type(graph).__name__}, no object")
+        return graph
+
+    def _bytes(self, name: str) -> bytes | None:
+        if self._archive is None:
+            path = self._folder / name
+            if not path.is_file():
+                return None
+            _check_weight(name, path.stat().st_size)
+            return path.read_bytes()
+        member = self._members.get(name)
+        if member is None:
+            return None
+        _check_weight(name, max(member.file_size, member.compress_size))
+        try:
+            return self._archive.read(member)
+        except UNREADABLE as error:
+            raise ValueError(f"{name} in scene_graph.zip is damaged: {error}") from error
+
+    @property
+    def _folder(self) -> Path:
+        return self._silver / "scene_graph"
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile | None:
+        path = self._silver / "scene_graph.zip"
+        if not path.is_file():
+            return None
+        try:
+            return zipfile.ZipFile(path)
+        except UNREADABLE as error:
+            raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
+
+    @cached_property
+    def _members(self) -> dict[str, zipfile.ZipInfo]:
+        archive = self._archive
+        infos = archive.infolist() if archive else []
+        return {info.filename.rpartition("/")[2]: info for info in infos}
+
+
+def _check_weight(name: str, weight: int) -> None:
+    if weight > MAX_GRAPH_BYTES:
+        raise ValueError(f"{name} unpacks to {weight} bytes and the limit is {MAX_GRAPH_BYTES}")

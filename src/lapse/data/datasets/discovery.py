@@ -1,0 +1,118 @@
+"""Finding the four raw trees under the folders that a user names, by their own files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+
+from lapse.data.io.csv_tables import find_table
+
+MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
+SIMULATED = "SIMULATED.txt"  # the mark that `lapse simulate` leaves beside its trees
+_PATIENT_GROUP = re.compile(r"p\d\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The folders of the four data sets, and of MS-CXR-T where it is there."""
+
+    mimic_cxr_jpg: Path
+    reports: Path
+    chest_imagenome: Path
+    medical_diff_vqa: Path
+    ms_cxr_t: Path | None = None
+
+    def describe(self) -> str:
+        """The names of the folders, and whether the images are simulated."""
+        folders = [getattr(self, field.name) for field in fields(self)]
+        names = dict.fromkeys(folder.name for folder in folders if folder is not None)
+        is_simulated = (self.mimic_cxr_jpg.parent / SIMULATED).is_file()
+        return ("simulated: " if is_simulated else "") + ", ".join(names)
+
+
+LOOKS: dict[str, str] = {
+    "mimic_cxr_jpg": "MIMIC-CXR-JPG: mimic-cxr-2.0.0-metadata.csv.gz and files/p10/...",
+    "reports": "MIMIC-CXR reports: files/p10/p<subject>/s<study>.txt, or mimic_cxr_sectioned.csv",
+    "chest_imagenome": "Chest ImaGenome: silver_dataset/scene_graph.zip and silver_dataset/splits",
+    "medical_diff_vqa": "Medical-Diff-VQA: mimic_pair_questions.csv",
+    "ms_cxr_t": "MS-CXR-T: MS_CXR_T_temporal_image_classification_v1.0.0.csv",
+}
+OPTIONAL = {"ms_cxr_t"}
+
+
+def find_roots(paths: Sequence[Path]) -> Roots:
+    """The trees inside the given folders, or in folders up to five levels below.
+
+    Raises:
+        ValueError: a folder does not exist, a tree is missing, or one stands there twice; the
+            message says how each missing tree looks.
+    """
+    found: dict[str, list[Path]] = {field.name: [] for field in fields(Roots)}
+    for path in paths:
+        if not Path(path).is_dir():
+            raise ValueError(f"no folder {path}: give the folders that hold the data sets")
+        for folder in _folders(Path(path), MAX_DEPTH):
+            for kind, is_kind in _KINDS.items():
+                if is_kind(folder) and folder not in found[kind]:
+                    found[kind].append(folder)
+    missing = [LOOKS[kind] for kind in found if not found[kind] and kind not in OPTIONAL]
+    if missing:
+        raise ValueError(
+            f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}"
+        )
+    for kind, folders in found.items():
+        if len({folder.resolve() for folder in folders}) > 1:
+            listed = ", ".join(str(folder) for folder in folders)
+            raise ValueError(f"{LOOKS[kind].split(':')[0]} stands there twice: {listed}; name one")
+    return Roots(**{kind: folders[0] for kind, folders in found.items() if folders})
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    """This folder and those below, but not inside a tree or among patients."""
+    yield folder
+    if depth == 0 or any(is_kind(folder) for is_kind in _KINDS.values()):
+        return
+    for child in sorted(folder.iterdir()):
+        is_ours = not child.name.startswith(".") and not _PATIENT_GROUP.fullmatch(child.name)
+        if is_ours and child.is_dir():
+            yield from _folders(child, depth - 1)
+
+
+def _is_mimic_cxr_jpg(folder: Path) -> bool:
+    return find_table(folder, "mimic-cxr-2.*-metadata") is not None
+
+
+def _has_reports(folder: Path) -> bool:
+    """Looks at a few patients only: a tree of images has 65,000 folders without reports."""
+    if find_table(folder, "mimic_cxr_sectioned") is not None:
+        return True
+    for group in islice(folder.glob("files/p[0-9][0-9]"), 3):
+        for patient in islice(group.glob("p*"), 3):
+            if next(patient.glob("s*.txt"), None) is not None:
+                return True
+    return False
+
+
+def _is_chest_imagenome(folder: Path) -> bool:
+    silver = folder / "silver_dataset"
+    return (silver / "scene_graph.zip").is_file() or (silver / "scene_graph").is_dir()
+
+
+def _is_medical_diff_vqa(folder: Path) -> bool:
+    return find_table(folder, "mimic_pair_questions") is not None
+
+
+def _is_ms_cxr_t(folder: Path) -> bool:
+    return find_table(folder, "MS_CXR_T_temporal_image_classification_v1.*") is not None
+
+
+_KINDS: dict[str, Callable[[Path], bool]] = {
+    "mimic_cxr_jpg": _is_mimic_cxr_jpg,
+    "reports": _has_reports,
+    "chest_imagenome": _is_chest_imagenome,
+    "medical_diff_vqa": _is_medical_diff_vqa,
+    "ms_cxr_t": _is_ms_cxr_t,
+}

@@ -1,0 +1,185 @@
+"""Medical-Diff-VQA 1.0.0 and 1.0.1 -> one Pair per question.
+
+    mimic_pair_questions.csv    study_id, subject_id, ref_id, question_type, question, answer,
+                                split (train / val / test: contiguous rows, not patients)
+    mimic_all.csv               the image of each study; without it the study's own frontal image
+
+Release 1.0.0 has nearly half of its difference questions in reversed time order, 1.0.1 none:
+the dates tell which one it is. Source: Hu et al. 2023, arXiv:2307.11986.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from lapse.data.io.compact_maps import TextMap
+from lapse.data.io.skip_log import Ledger
+from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
+from lapse.core.types import SPLITS, Pair, Study
+
+CATEGORIES = ("abnormality", "presence", "view", "location", "level", "type", "difference")
+COLUMNS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
+REVERSED_SHARE = 0.2  # 1.0.0 has .485 of its difference questions reversed, 1.0.1 none
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the question table. `number` counts the data rows from 1."""
+
+    number: int
+    study: str
+    patient: str
+    reference: str
+    category: str
+    question: str
+    answer: str
+    split: str
+
+    @property
+    def id(self) -> str:
+        """Unique and stable: main study, reference study, row number."""
+        return f"{self.study}/{self.reference}/{self.number}"
+
+
+class Studies(Protocol):
+    """Study numbers -> studies: a dict, or something that builds them when they are asked for."""
+
+    def get(self, key: str, /) -> Study | None:
+        """The study of that number, None where there is none."""
+
+
+class MimicDiffVqa:
+    """Questions about one image or about what changed between two.
+
+    Args:
+        root: the folder that holds `mimic_pair_questions.csv`.
+
+    Attributes:
+        skipped: rows that became no pair, by reason.
+        noted: oddities of what was read. Both grow with every call.
+
+    Raises:
+        ValueError: the table is missing, damaged, or lacks a column.
+    """
+
+    name = "mimic_diff_vqa"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.skipped = Ledger()
+        self.noted = Ledger()
+        self.num_rows = 0
+        self._num_forward = 0
+        self._num_reversed = 0
+        table = find_table(root, "mimic_pair_questions")
+        if table is None:
+            raise ValueError(
+                f"{root} has no mimic_pair_questions.csv: give the folder of Medical-Diff-VQA"
+            )
+        self._table = table
+
+    def read(self, split: str | None = None) -> Iterator[Row]:
+        """Rows of one split, or of all, as they stand in the table.
+
+        Raises:
+            ValueError: no such split, or a split word or category that nobody knows.
+        """
+        if split is not None and split not in SPLITS:
+            raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
+        rows = read_rows(self._table, COLUMNS, broken=self.skipped)
+        for number, fields in enumerate(rows, start=1):
+            study, patient, reference, category, question, answer, word = fields
+            own = split_word(word, self._table)
+            if split not in (None, own):
+                continue
+            if category not in CATEGORIES:
+                self.skipped.add("question of an unknown category", f"row {number} {category!r}")
+                continue
+            yield Row(
+                number=number,
+                study=plain_id(study),
+                patient=plain_id(patient),
+                reference=plain_id(reference),
+                category=category,
+                question=question,
+                answer=answer,
+                split=own,
+            )
+
+    def pairs(self, studies: Studies, split: str | None = None) -> Iterator[Pair]:
+        """Join the questions with studies.
+
+        Args:
+            studies: study number -> its frontal image.
+            split: one of the data set's own splits, or None for all.
+        """
+        for row in self.read(split):
+            self.num_rows += 1
+            main, reference = studies.get(row.study), studies.get(row.reference)
+            if main is None or reference is None:
+                side = "main" if main is None else "reference"
+                self.skipped.add(f"question whose {side} study has no usable image", row.id)
+            elif main.patient != row.patient or reference.patient != row.patient:
+                self.skipped.add("question that joins studies of different patients", row.id)
+            elif not row.question.strip() or not row.answer.strip():
+                self.skipped.add("question or answer is empty", row.id)
+            else:
+                self._note_order(row, main, reference)
+                self._note_image(row, main)
+                yield Pair(
+                    id=row.id,
+                    reference=reference,
+                    main=main,
+                    question=row.question,
+                    answer=row.answer,
+                    category=row.category,
+                    split=row.split,
+                )
+
+    @property
+    def release(self) -> str:
+        """Which release the joined difference questions belong to, judged by their dates."""
+        total = self._num_forward + self._num_reversed
+        if not total:
+            return "unknown (no difference question was joined)"
+        share = self._num_reversed / total
+        if share >= REVERSED_SHARE:
+            return "1.0.0"
+        if not self._num_reversed:
+            return "1.0.1"
+        return f"unknown ({self._num_reversed} of {total} pairs are in reversed time order)"
+
+    def patient_words(self) -> Iterator[tuple[str, str]]:
+        """(patient, split) of every row of the question table."""
+        for patient, word in read_rows(self._table, ("subject_id", "split"), broken=Ledger()):
+            yield plain_id(patient), split_word(word, self._table)
+
+    @cached_property
+    def images(self) -> TextMap:
+        """Study number -> dicom_id from `mimic_all.csv`; empty where there is no such table."""
+        found = TextMap()
+        table = find_table(self.root, "mimic_all")
+        if table is None:
+            self.noted.add("table mimic_all missing (images taken from the metadata)", "")
+            return found
+        for study, dicom in read_rows(table, ("study_id", "dicom_id")):
+            found[plain_id(study)] = dicom.strip()
+        return found
+
+    def _note_order(self, row: Row, main: Study, reference: Study) -> None:
+        if row.category != "difference":
+            return
+        if reference.taken_at > main.taken_at:
+            self._num_reversed += 1
+            self.noted.add("difference question in reversed time order", row.id)
+        else:
+            self._num_forward += 1
+
+    def _note_image(self, row: Row, main: Study) -> None:
+        named = self.images.get(row.study)
+        if named is not None and named != main.image:
+            self.noted.add("mimic_all names another image of the study", f"{row.id} {named}")

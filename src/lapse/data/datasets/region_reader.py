@@ -1,0 +1,167 @@
+"""What silver and gold annotations share: pixels -> boxes, texts -> phrases, both -> regions.
+
+Pixels become fractions of the original image here and nowhere else. Whatever is dropped or odd
+goes into the two ledgers of the data set that asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from lapse.data.io.skip_log import Ledger
+from lapse.data.reports.prior_removal import NoRemoval, PriorRemover
+from lapse.data.datasets.scene_graph import (
+    Frame,
+    drop_marks,
+    original_box,
+    original_corners,
+    strip_front,
+)
+from lapse.core.types import Box, Region
+
+
+class RegionReader:
+    """Boxes and phrases of the regions asked for.
+
+    Args:
+        names: the regions to read, in this order.
+        known: all region names that have boxes in the data set.
+        remover: takes references to earlier examinations out of phrases, before the marks ___
+            go that such references often end in.
+
+    Attributes:
+        skipped: what was dropped, by reason.
+        noted: oddities of what was kept.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        known: tuple[str, ...],
+        remover: PriorRemover | None = None,
+    ) -> None:
+        self.names = names
+        self.known = frozenset((*known, *names))
+        self.remover = remover or NoRemoval()
+        self.skipped = Ledger()
+        self.noted = Ledger()
+
+    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+        """What was skipped and noted until now; counting begins anew."""
+        taken = self.skipped, self.noted
+        self.skipped, self.noted = Ledger(), Ledger()
+        return taken
+
+    def boxes(
+        self, image: str, items: Iterable[Mapping[str, Any]], size: tuple[int, int] | None
+    ) -> dict[str, Box]:
+        """Region -> box in fractions of the image.
+
+        Args:
+            image: its dicom_id.
+            items: `bbox_name`, corners in pixels of the image (`original_x1` ...) and in the
+                224 x 224 letterbox (`x1` ...).
+            size: height and width of the image in pixels.
+        """
+        if size is None:
+            self.skipped.add("boxes of an image of unknown size", image)
+            return {}
+        frame = Frame(*size)
+        boxes: dict[str, Box] = {}
+        seen: set[str] = set()
+        disagreeing = 0
+        for item in items:
+            name = item.get("bbox_name")
+            if not self._is_wanted(name, image):
+                continue
+            if name in seen:
+                self.skipped.add("second box of one region", f"{image} {name}")
+                continue
+            seen.add(name)
+            corners = original_corners(item)
+            if corners is None:
+                self.skipped.add("box without coordinates", f"{image} {name}")
+                continue
+            if 0 in (item.get("original_width"), item.get("original_height")):
+                self.noted.add("box with original size 0", f"{image} {name}")
+            disagreeing += not frame.agrees(item, corners)
+            box, is_clipped = original_box(corners, frame)
+            if box is None:
+                self.skipped.add("box without area", f"{image} {name}")
+                continue
+            if is_clipped:
+                self.noted.add("box clipped to its image", f"{image} {name}")
+            boxes[name] = box
+        if disagreeing:
+            self.noted.add("image whose two box frames disagree", image)
+        return boxes
+
+    def phrases(
+        self, image: str, described: Iterable[tuple[str, Sequence[object]]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Region -> its phrases, cleaned, each once, in order; only regions that have some."""
+        found: dict[str, dict[str, str]] = {}
+        for name, texts in described:
+            if name in self.known and name not in self.names:
+                self.noted.add("phrases of a region that is not asked for", f"{image} {name}")
+                continue
+            if name not in self.known:
+                self.noted.add("phrases under a name outside the known regions", f"{image} {name}")
+            phrases = found.setdefault(name, {})
+            for text in texts:
+                cleaned = self._cleaned(text, f"{image} {name}")
+                if cleaned and cleaned.lower() in phrases:
+                    self.skipped.add("phrase repeated in its region", f"{image} {name}")
+                elif cleaned:
+                    phrases[cleaned.lower()] = cleaned
+        for name, phrases in found.items():
+            if not phrases:
+                self.noted.add("region without phrases", f"{image} {name}")
+        return {name: tuple(phrases.values()) for name, phrases in found.items() if phrases}
+
+    def regions(
+        self, image: str, boxes: Mapping[str, Box], phrases: Mapping[str, tuple[str, ...]]
+    ) -> tuple[Region, ...]:
+        """Regions in the order of `names`, then phrases under names that have no boxes."""
+        for name in self.names:
+            if name not in boxes:
+                self.noted.add("region without a box", f"{image} {name}")
+                if name in phrases:
+                    self.noted.add("described region without a box", f"{image} {name}")
+        silent = sum(name not in phrases for name in boxes)
+        if silent:
+            self.noted.add("box without phrases", image, silent)
+        ordered = [name for name in self.names if name in boxes or name in phrases]
+        ordered += [name for name in phrases if name not in self.known]
+        return tuple(Region(name, phrases.get(name, ()), boxes.get(name)) for name in ordered)
+
+    def _is_wanted(self, name: object, image: str) -> TypeGuard[str]:
+        """Whether a box is of a region asked for; what is not wanted is counted."""
+        if not isinstance(name, str) or not name:
+            self.skipped.add("box without a region name", image)
+            return False
+        example = f"{image} {name}"
+        if name in self.names:
+            return True
+        if name in self.known:
+            self.noted.add("box of a region that is not asked for", example)
+        else:
+            self.skipped.add("box with a name outside the known regions", example)
+        return False
+
+    def _cleaned(self, text: object, example: str) -> str:
+        """A phrase as it is learned, "" where nothing is left of it."""
+        if not isinstance(text, str):
+            self.skipped.add("phrase that is no text", example)
+            return ""
+        front = strip_front(text)
+        rest, removed = self.remover.remove(front)
+        if removed:
+            self.noted.add("priors: sentence or clause removed", example, len(removed))
+        cleaned = drop_marks(rest)
+        if not cleaned and drop_marks(front):
+            self.skipped.add("phrase that only refers to an earlier examination", example)
+        elif not cleaned:
+            self.skipped.add("phrase without words", example)
+        return cleaned

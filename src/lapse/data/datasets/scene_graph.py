@@ -1,0 +1,146 @@
+"""The two coordinate frames of a scene graph, its lists, and the cleaning of its phrases.
+
+The 224 letterbox: r = 224 / max(H, W), sides int(side * r), (224 - side) // 2 left and above, so
+original = (v - pad) / r. Both frames are rounded to whole pixels and therefore agree within
+about 2 / r pixels of the original.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lapse.data.reports.sections import section_name
+from lapse.core.types import Box
+
+SIDE = 224
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
+PHRASES = "phrases"
+PARALLEL = (  # of an attribute: entry j of each describes phrase j
+    "attributes",
+    "attributes_ids",
+    "phrase_IDs",
+    "sections",
+    "comparison_cues",
+    "temporal_cues",
+    "severity_cues",
+    "texture_cues",
+)
+
+_LIST_NUMBER = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•])\s+")
+_CAPITALS = re.compile(r"^([A-Z][A-Z ()/,\-]+):\s+")
+_SECTIONS = ("impression", "findings", "comparison", "addendum")
+_MARK = re.compile(r"_{2,}")
+_HEADER_WORDS = re.compile(
+    r"^(?:final report|findings? and impressions?|findings?|impressions?|conclusions?|"
+    r"comparisons?|indication|history|technique|examination|(?:portable )?(?:ap|pa) chest|chest)"
+    r"\s*:\s*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size of an original image in pixels and the letterbox that follows from it."""
+
+    height: int
+    width: int
+
+    @property
+    def scale(self) -> float:
+        """Letterbox pixels per original pixel, r."""
+        return SIDE / max(self.height, self.width)
+
+    def to_original(self, corners: Corners) -> Corners:
+        """Letterbox pixels -> original pixels."""
+        left = (SIDE - int(self.width * self.scale)) // 2
+        top = (SIDE - int(self.height * self.scale)) // 2
+        x1, y1, x2, y2 = corners
+        scale = self.scale
+        return (x1 - left) / scale, (y1 - top) / scale, (x2 - left) / scale, (y2 - top) / scale
+
+    def agrees(self, item: Mapping[str, Any], corners: Corners) -> bool:
+        """Whether the letterbox frame of an object says the same as its original corners."""
+        small = _corners(item, "")
+        if small is None:
+            return False
+        limit = 2 / self.scale + 1
+        pairs = zip(self.to_original(small), corners, strict=True)
+        return all(abs(ours - theirs) <= limit for ours, theirs in pairs)
+
+
+def original_corners(item: Mapping[str, Any]) -> Corners | None:
+    """The full-resolution corners of an object in pixels, None where one is no finite number."""
+    return _corners(item, "original_")
+
+
+def original_box(corners: Corners, frame: Frame) -> tuple[Box | None, bool]:
+    """Pixels -> fractions: the box (None without area) and whether it had to be clipped."""
+    sides = (frame.width, frame.height, frame.width, frame.height)
+    raw = [value / side for value, side in zip(corners, sides, strict=True)]
+    x_min, y_min, x_max, y_max = (min(1.0, max(0.0, value)) for value in raw)
+    is_clipped = [x_min, y_min, x_max, y_max] != raw
+    if x_min >= x_max or y_min >= y_max:
+        return None, is_clipped
+    return Box(x_min, y_min, x_max, y_max), is_clipped
+
+
+def has_parallel_lists(item: Mapping[str, Any]) -> bool:
+    """Whether the lists of an attribute, as far as it has them, are as long as its phrases."""
+    lengths = {len(item[key]) for key in (PHRASES, *PARALLEL) if isinstance(item.get(key), list)}
+    return len(lengths) <= 1
+
+
+def clean_phrase(text: str) -> str:
+    """One line without list numbers, section headers and marks of what was de-identified.
+
+    >>> clean_phrase(" IMPRESSION:  1. There is no\\n pneumothorax, Dr. ___ .")
+    'There is no pneumothorax, Dr.'
+    """
+    return drop_marks(strip_front(text))
+
+
+def strip_front(text: str) -> str:
+    """One line without list numbers and section headers in front.
+
+    >>> strip_front("2) FINDINGS: Clear since ___.")
+    'Clear since ___.'
+    """
+    phrase = " ".join(text.split())
+    while True:
+        shorter = _HEADER_WORDS.sub("", _LIST_NUMBER.sub("", phrase), count=1).strip()
+        header = _CAPITALS.match(shorter)
+        if header is not None and section_name(header.group(1)) in _SECTIONS:
+            shorter = shorter[header.end() :]
+        if shorter == phrase:
+            return phrase
+        phrase = shorter
+
+
+def drop_marks(text: str) -> str:
+    """A text without the marks ___, the blanks and commas around them tidied; "" without words.
+
+    >>> drop_marks("The line, ___, ends in the SVC ( ___ ).")
+    'The line, ends in the SVC.'
+    """
+    if _MARK.search(text):
+        text = re.sub(r"\(\s*\)", "", _MARK.sub(" ", text))
+        text = re.sub(r"\s+(?=[,;:.?!)])", "", text)
+        text = re.sub(r"[,;:]+(?=[,;:.?!])|\.(?=[.?!])", "", text)
+        text = " ".join(text.split()).lstrip(" ,;:.-")
+    return text if any(character.isalnum() for character in text) else ""
+
+
+def _corners(item: Mapping[str, Any], prefix: str) -> Corners | None:
+    values = []
+    for key in ("x1", "y1", "x2", "y2"):
+        value = item.get(f"{prefix}{key}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        if abs(value) > 1e9 or not math.isfinite(value):
+            return None
+        values.append(float(value))
+    return values[0], values[1], values[2], values[3]

@@ -1,0 +1,75 @@
+"""Boxes of an image <-> boxes of the same image fitted into a square.
+
+As `lapse.images.letterbox` does it: scale S / max(H, W), sides int(side * scale), half of the
+free space left and above. A squash leaves fractions as they are, a letterbox does not:
+
+    x of the square = (left + x of the image * width in the square) / S
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lapse.core.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Where the image lies in the square, in pixels of the square."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
+    """The box in fractions of the square, from fractions of the image.
+
+    Args:
+        box: fractions of the original image.
+        height: of the original image in pixels.
+        width: of the original image in pixels.
+        size: side of the square in pixels.
+
+    Raises:
+        ValueError: a side is below 1.
+
+    >>> letterboxed(Box(0.0, 0.0, 1.0, 1.0), 100, 50, 448)
+    Box(x_min=0.25, y_min=0.0, x_max=0.75, y_max=1.0)
+    """
+    fit = _fit(height, width, size)
+    return Box(
+        (fit.left + box.x_min * fit.width) / size,
+        (fit.top + box.y_min * fit.height) / size,
+        (fit.left + box.x_max * fit.width) / size,
+        (fit.top + box.y_max * fit.height) / size,
+    )
+
+
+def unletterboxed(box: Box, height: int, width: int, size: int) -> Box | None:
+    """The box in fractions of the image, from fractions of the square.
+
+    What lies on the black border is cut off; None where nothing of the box is on the image.
+    Arguments and errors are those of `letterboxed`.
+    """
+    fit = _fit(height, width, size)
+    x_min, x_max = (_inside((x * size - fit.left) / fit.width) for x in (box.x_min, box.x_max))
+    y_min, y_max = (_inside((y * size - fit.top) / fit.height) for y in (box.y_min, box.y_max))
+    if x_min >= x_max or y_min >= y_max:
+        return None
+    return Box(x_min, y_min, x_max, y_max)
+
+
+def _inside(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
+def _fit(height: int, width: int, size: int) -> _Fit:
+    if min(height, width, size) < 1:
+        raise ValueError(
+            f"an image of {height} x {width} in a square of {size}: every side is at least 1 pixel"
+        )
+    scale = size / max(height, width)
+    tall, wide = (max(1, int(side * scale)) for side in (height, width))
+    return _Fit((size - wide) // 2, (size - tall) // 2, wide, tall)

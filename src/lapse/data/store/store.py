@@ -1,0 +1,319 @@
+"""The store: records as Parquet, pixels once at the training size, opened without loading them.
+
+    studies.parquet   one row a Study, in the order of the pixels
+    pairs.parquet     one row a Pair; its two studies as row numbers of studies.parquet
+    pixels.npy        [N, S, S] uint8, read through a memory map
+    store.json        StoreInfo, written last
+    splits.csv, removed.jsonl    for people and other tools: who is in which split, and what was
+                      taken out of the texts; lapse itself does not read them
+
+A store is written by `lapse.data.store.writer` and never changed. It can be sent to another
+process: only its path travels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from lapse.data.store.parquet import GroupedTable, num_rows, reading
+from lapse.core.types import SPLITS, Box, Pair, Region, Study
+
+SCHEMA = 2
+FORMAT = "lapse-store"
+STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy", "store.json"
+FILES = (STUDIES, PAIRS, PIXELS, INFO)
+SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
+EXTRAS = (SPLIT_TABLE, REMOVED)
+NUM_CACHED = 4096  # studies kept for the pairs that share them
+BLOCK = 512  # rows turned into records at once when a sequence is read from end to end
+
+Record = TypeVar("Record", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store holds and under which rules it was made: the content of store.json.
+
+    Attributes:
+        schema: version of the layout on disk.
+        size: side of the stored images in pixels.
+        resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
+            square, so under "squash" fractions of the original image.
+        protocol: "patient-safe" or "published".
+        protocol_hash: who is in which split.
+        release: releases of the data sets.
+        priors: how references to earlier examinations were removed.
+        source: the folders that were read, and whether they are simulated.
+        boxes: "silver" or "gold" annotations of Chest ImaGenome.
+        regions: how many region names were asked for, 29 or 36.
+        frontals: "first" frontal image of a study, or "all".
+        subset: whether images that are not there were passed over.
+        counts: "studies/train" and so on, "pairs/train" and so on, "patients".
+        fingerprint: SHA-256 of all records and pixels, in order.
+        created_by: package and version.
+    """
+
+    schema: int
+    size: int
+    resize: str
+    protocol: str
+    protocol_hash: str
+    release: str
+    priors: str
+    source: str
+    boxes: str
+    regions: int
+    frontals: str
+    subset: bool
+    counts: dict[str, int]
+    fingerprint: str
+    created_by: str
+
+    def provenance(self) -> dict[str, str]:
+        """What must stand beside every score computed from this store."""
+        images = f"{self.size} px {self.resize}, {self.frontals} frontal image of a study"
+        if self.subset:
+            images += ", only those that were there"
+        return {
+            "data release": self.release,
+            "data source": self.source,
+            "split protocol": f"{self.protocol} {self.protocol_hash}",
+            "priors removed by": self.priors,
+            "images": images,
+            "boxes": f"{self.boxes}, {self.regions} regions",
+            "data fingerprint": self.fingerprint[:16],
+        }
+
+
+class Rows(Sequence[Record], Generic[Record]):
+    """Records built when they are asked for, from some rows of a table.
+
+    Args:
+        rows: the row numbers, in order.
+        build: row numbers -> their records, in one go.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[int] | npt.NDArray[np.int64],
+        build: Callable[[Sequence[int]], list[Record]],
+    ) -> None:
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self._build = build
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Rows[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Rows[Record]:
+        if isinstance(index, slice):
+            return Rows(self.rows[index], self._build)
+        return self._build([int(self.rows[index])])[0]
+
+    def __iter__(self) -> Iterator[Record]:
+        for start in range(0, len(self.rows), BLOCK):
+            yield from self._build(self.rows[start : start + BLOCK].tolist())
+
+
+class Store:
+    """An opened store. Build it with `open_store`."""
+
+    def __init__(self, path: Path, info: StoreInfo) -> None:
+        self.path = path
+        self.info = info
+        self._cache: OrderedDict[int, Study] = OrderedDict()
+
+    def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
+        return open_store, (self.path,)
+
+    @property
+    def studies(self) -> Rows[Study]:
+        """Every study, in the order of the pixels."""
+        return Rows(np.arange(self._studies.num_rows), self._build_studies)
+
+    @property
+    def pairs(self) -> Rows[Pair]:
+        """Every pair, in the order of the question table."""
+        return Rows(np.arange(self._pairs.num_rows), self._build_pairs)
+
+    def studies_of(self, split: str) -> Rows[Study]:
+        """The studies of one split.
+
+        Raises:
+            ValueError: no such split.
+        """
+        return Rows(_rows_of(self._studies, split), self._build_studies)
+
+    def pairs_of(self, split: str, category: str | None = None) -> Rows[Pair]:
+        """The pairs of one split, of one category or of all.
+
+        Raises:
+            ValueError: no such split.
+        """
+        rows = _rows_of(self._pairs, split)
+        if category is not None:
+            categories = np.asarray(self._pairs.column("category"), dtype=object)
+            rows = rows[categories[rows] == category]
+        return Rows(rows, self._build_pairs)
+
+    def pairs_named(self, ids: Collection[str]) -> Rows[Pair]:
+        """The pairs of these ids, in the order of the question table; unknown ids have none."""
+        wanted = set(ids)
+        known = self._pairs.column("id")
+        return Rows([row for row, name in enumerate(known) if name in wanted], self._build_pairs)
+
+    def pixels(self, key: str) -> npt.NDArray[np.uint8]:
+        """The pixels of one image, [S, S] uint8, a read-only view of the memory map.
+
+        Raises:
+            ValueError: the store has no such image.
+        """
+        view: npt.NDArray[np.uint8] = self._pixels[self.row_of(key)]
+        return view
+
+    def row_of(self, key: str) -> int:
+        """The place of an image among the pixels.
+
+        Raises:
+            ValueError: the store has no such image.
+        """
+        row = self._row_of.get(key)
+        if row is None:
+            raise ValueError(f"{self.path} has no image {key!r}: it holds {len(self._row_of)}")
+        return row
+
+    def pixels_at(self, rows: slice) -> npt.NDArray[np.uint8]:
+        """The pixels of neighbouring images by their places, [n, S, S] uint8."""
+        view: npt.NDArray[np.uint8] = self._pixels[rows]
+        return view
+
+    def check(self) -> None:
+        """Compare the tables, the pixels and store.json with each other.
+
+        Raises:
+            ValueError: they do not belong together.
+        """
+        num_studies, size = num_rows(self.path / STUDIES), self.info.size
+        needed = (num_studies, size, size)
+        if self._pixels.shape != needed or self._pixels.dtype != np.uint8:
+            raise ValueError(
+                f"{self.path / PIXELS} is {self._pixels.shape} {self._pixels.dtype} and "
+                f"{num_studies} studies need {needed} uint8: run prepare again"
+            )
+        found = {"studies": num_studies, "pairs": num_rows(self.path / PAIRS)}
+        for kind, count in found.items():
+            told = sum(self.info.counts.get(f"{kind}/{split}", 0) for split in SPLITS)
+            if told != count:
+                raise ValueError(
+                    f"{self.path} holds {count} {kind} and its {INFO} says {told}: run prepare "
+                    "again"
+                )
+
+    @cached_property
+    def _pixels(self) -> npt.NDArray[np.uint8]:
+        has_rows = num_rows(self.path / STUDIES) > 0  # the footer alone: `check` comes by here
+        mode: Any = "r" if has_rows else None  # nothing cannot be mapped
+        with reading(self.path / PIXELS):
+            loaded = np.load(self.path / PIXELS, mmap_mode=mode, allow_pickle=False)
+        plain: npt.NDArray[np.uint8] = loaded.view(np.ndarray)
+        return plain
+
+    @cached_property
+    def _studies(self) -> GroupedTable:
+        return GroupedTable(self.path / STUDIES, ["view", "split"])
+
+    @cached_property
+    def _pairs(self) -> GroupedTable:
+        return GroupedTable(self.path / PAIRS, ["question", "category", "split"])
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        keys = self._studies.column("image")
+        return {key: row for row, key in enumerate(keys)}
+
+    def _build_studies(self, rows: Sequence[int]) -> list[Study]:
+        return [study_of(row) for row in self._studies.dicts(rows)]
+
+    def _build_pairs(self, rows: Sequence[int]) -> list[Pair]:
+        records = self._pairs.dicts(rows)
+        self._remember({row[side] for row in records for side in ("reference", "main")})
+        for row in records:
+            row["reference"] = self._cache[row["reference"]]
+            row["main"] = self._cache[row["main"]]
+        return [Pair(**row) for row in records]
+
+    def _remember(self, rows: set[int]) -> None:
+        """Have these studies in the cache, and forget the oldest beyond its size."""
+        missing = sorted(rows - self._cache.keys())
+        for row in rows & self._cache.keys():
+            self._cache.move_to_end(row)
+        for row, study in zip(missing, self._build_studies(missing), strict=True):
+            self._cache[row] = study
+        while len(self._cache) > max(NUM_CACHED, len(rows)):
+            self._cache.popitem(last=False)
+
+
+def open_store(path: Path) -> Store:
+    """Open a store that `lapse prepare` wrote.
+
+    Raises:
+        ValueError: the folder is missing, no store, half-written, or of another schema.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ValueError(f"no store {path}: make one with `lapse prepare ROOTS {path}`")
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{path} is no complete store, it lacks {', '.join(missing)}: give a folder made by "
+            "`lapse prepare`, or run that again (an interrupted run leaves no store)"
+        )
+    store = Store(path, _read_info(path / INFO))
+    store.check()
+    return store
+
+
+def _read_info(path: Path) -> StoreInfo:
+    with reading(path):
+        values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise ValueError(f"{path} belongs to another program: give a folder made by prepare")
+    if values.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{path} has schema {values.get('schema')} and this version reads {SCHEMA}: run "
+            "prepare again"
+        )
+    wanted = {field.name for field in fields(StoreInfo)}
+    if wanted != values.keys():
+        odd = ", ".join(sorted(wanted ^ values.keys()))
+        raise ValueError(f"{path} lacks or adds {odd}: run prepare again")
+    return StoreInfo(**values)
+
+
+def _rows_of(table: GroupedTable, split: str) -> npt.NDArray[np.int64]:
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
+    words = np.asarray(table.column("split"), dtype=object)
+    return np.flatnonzero(words == split)
+
+
+def study_of(row: dict[str, Any]) -> Study:
+    """A row of studies.parquet as a Study; the row is used up."""
+    names, phrases, boxes = (row.pop(f"region_{part}") for part in ("names", "phrases", "boxes"))
+    regions = tuple(
+        Region(name, tuple(said), Box(*box) if box else None)
+        for name, said, box in zip(names, phrases, boxes, strict=True)
+    )
+    return Study(**row, regions=regions)

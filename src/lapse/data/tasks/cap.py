@@ -1,0 +1,31 @@
+"""Cap: write the report of one radiograph (paper 3.1; a quarter is predicted in parallel)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lapse.core.types import Sample, Study
+
+
+class Cap:
+    """ "cap:" -> the findings and impression of the report."""
+
+    name = "cap"
+    records = "studies"
+
+    def __init__(self, num_bins: int) -> None:
+        self.num_bins = num_bins
+
+    def samples(self, record: Study) -> Iterator[Sample]:
+        """One sample where the study has a report, none otherwise."""
+        report = " ".join(record.report.split())
+        if report:
+            yield Sample(
+                id=f"cap/{record.id}",
+                task=self.name,
+                images=(record.image,),
+                patient=record.patient,
+                prefix="cap:",
+                given="",
+                answer=f" {report}",
+            )

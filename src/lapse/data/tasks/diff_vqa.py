@@ -1,0 +1,108 @@
+"""Questions of Medical-Diff-VQA and MS-CXR-T: one or two images and a question -> an answer (3.4).
+
+diff_vqa      what has changed: reference and main image
+vqa           the six other categories: the main image alone; the reference id that the
+              files carry for them too is no input
+medical_vqa   all seven, each seeing what it may see
+diff_vqa_boxes, diff_vqa_reports
+              the samples of diff_vqa (same task, same ids), which also carry the boxes of the
+              anatomy (EKAID), or boxes and the training reports (RG-AG)
+progression   MS-CXR-T, for evaluation: the difference question again, whose true answer
+              is a list of progressions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lapse.core.types import Box, Pair, Sample, Study
+
+SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
+PAIRED = ("difference", "progression")  # categories that see the reference
+
+
+class DiffVqa:
+    """ "what has changed compared to the reference image?" -> " the main image has ...".
+
+    Only the category "difference" is trained and scored, as in the paper (3.3.3).
+    """
+
+    name = "diff_vqa"
+    records = "pairs"
+
+    categories: tuple[str, ...] = ("difference",)
+    carries: tuple[str, ...] = ()  # further fields of its samples
+
+    def __init__(self, num_bins: int) -> None:
+        self.num_bins = num_bins
+
+    def samples(self, record: Pair) -> Iterator[Sample]:
+        """One sample where the pair's category is asked for, none otherwise."""
+        if record.category not in self.categories:
+            return
+        studies: tuple[Study, ...] = (record.main,)
+        if record.category in PAIRED:
+            studies = (record.reference, record.main)
+        boxes, reports = self._boxes(studies), self._reports(studies)
+        if record.split == "train" and boxes and not all(boxes):
+            return  # nothing to learn from; other splits keep it, so that all answer the same
+        yield Sample(
+            id=f"{self.name}/{record.id}",
+            task=self.name,
+            images=tuple(study.image for study in studies),
+            patient=record.main.patient,
+            prefix=record.question,
+            given="",
+            answer=f" {record.answer.strip()}",
+            boxes=boxes,
+            reports=reports,
+        )
+
+    def _boxes(self, studies: tuple[Study, ...]) -> tuple[tuple[tuple[str, Box], ...], ...]:
+        if "boxes" not in self.carries:
+            return ()
+        return tuple(
+            tuple((place.name, place.box) for place in study.regions if place.box is not None)
+            for study in studies
+        )
+
+    def _reports(self, studies: tuple[Study, ...]) -> tuple[str, ...]:
+        if "reports" not in self.carries:
+            return ()
+        return tuple(" ".join(study.report.split()) for study in studies)
+
+
+class DiffVqaBoxes(DiffVqa):
+    """diff_vqa whose samples carry the boxes of both images' anatomy.
+
+    A training pair with an image that has no box is left out, and counted as such.
+    """
+
+    carries = ("boxes",)
+
+
+class DiffVqaReports(DiffVqa):
+    """diff_vqa whose samples carry both images' boxes and reports; the reports only teach."""
+
+    carries = ("boxes", "reports")
+
+
+class Vqa(DiffVqa):
+    """ "is there evidence of edema in this image?" -> " no", from the main image alone."""
+
+    name = "vqa"
+    categories = SINGLE
+
+
+class MedicalVqa(DiffVqa):
+    """All seven categories of Medical-Diff-VQA in one task."""
+
+    name = "medical_vqa"
+    categories = ("difference", *SINGLE)
+
+
+class Progression(DiffVqa):
+    """How five findings went, asked as a difference question; scored by `progression`."""
+
+    name = "progression"
+    categories = ("progression",)

@@ -1,0 +1,185 @@
+"""predictions -> scores, and scores.json. Standard library, numpy and metrics only, no torch.
+
+Any system can be scored from its predictions file (`lapse.evaluation.predictions`). Every score is
+resampled by patient from its statistics.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lapse.core import registry
+from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.paired_tests import Difference, compare, corrected
+from lapse.evaluation.predictions.jsonl import check_unique, read_predictions, write_predictions
+from lapse.evaluation.score_tables import format_markdown, headlines, scores_table
+from lapse.core.types import Prediction, Score
+
+__all__ = [  # what the commands and other packages need to score a file
+    "EvaluateOptions",
+    "compare_systems",
+    "evaluate",
+    "format_markdown",
+    "read_predictions",
+    "scores_table",
+    "write_predictions",
+    "write_scores",
+]
+
+# What each task is scored by; a task from outside gets the caption metrics.
+METRICS: dict[str, tuple[str, ...]] = {
+    "diff_vqa": ("changes", "captioning"),
+    "vqa": ("answer_accuracy",),
+    "medical_vqa": ("answer_accuracy", "captioning"),
+    "progression": ("progression",),
+    "cap": ("captioning",),
+    "gcap": ("captioning",),
+    "caref": ("box_accuracy",),
+    "aref": ("box_accuracy",),
+}
+
+Scores = dict[str, dict[str, Score]]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """How predictions are scored.
+
+    Attributes:
+        seed: of the resampling.
+        resamples: of the patients, for every interval.
+        without_java: our own tokenizer and METEOR instead of the field's; labelled everywhere.
+        bert: a `lapse.metrics.bertscore.BertChoice`, or None for no BERTScore.
+    """
+
+    seed: int = 0
+    resamples: int = RESAMPLES
+    without_java: bool = False
+    bert: Any = None
+
+
+def evaluate(
+    predictions: Sequence[Prediction],
+    metrics: Mapping[str, Sequence[str]] | None = None,
+    *,
+    seed: int = 0,
+    options: EvaluateOptions | None = None,
+) -> Scores:
+    """Score predictions task by task: task -> name -> Score with its 95% interval by patient.
+
+    Raises:
+        ValueError: no prediction, an id that occurs twice, an unknown metric, or a metric that
+            cannot read its predictions.
+
+    Args:
+        predictions: of one system; tasks may be mixed.
+        metrics: task -> names of metrics, instead of `METRICS`.
+        seed: of the resampling, where no options are given.
+        options: everything else.
+    """
+    if not predictions:
+        raise ValueError("there is nothing to evaluate: got no prediction")
+    check_unique(predictions)
+    options = options or EvaluateOptions(seed=seed)
+    chosen = dict(METRICS) | dict(metrics or {})
+    built: dict[str, Any] = {}
+    scores: Scores = {}
+    for task in dict.fromkeys(item.task for item in predictions):
+        rows = [item for item in predictions if item.task == task]
+        names = tuple(chosen.get(task, ("captioning",)))
+        if options.bert is not None and "captioning" in names:
+            names = (*names, "bertscore")
+        found: dict[str, Score] = {}
+        for name in names:
+            if name not in built:
+                built[name] = _build(name, options)
+            found |= built[name](rows)
+        scores[task] = with_intervals(
+            found, [item.patient for item in rows], resamples=options.resamples, seed=options.seed
+        )
+    return scores
+
+
+def _build(name: str, options: EvaluateOptions) -> Any:
+    plugin = registry.load("metrics", name)
+    if name == "captioning":
+        return plugin(without_java=options.without_java)
+    return plugin(options.bert) if name == "bertscore" else plugin()
+
+
+def compare_systems(
+    scores: Mapping[str, Scores], patients: Mapping[str, Sequence[str]], options: EvaluateOptions
+) -> dict[str, dict[str, list[Difference]]]:
+    """task -> "second against first" -> differences, corrected over all rows of the task.
+
+    Args:
+        scores: system -> its scores; the first system is the one compared with. All must hold
+            the same samples in the same order (`predictions.jsonl.in_order_of`).
+        patients: task -> [n].
+        options: resamples and seed of the tests.
+    """
+    (first, ours), *others = scores.items()
+    found: dict[str, dict[str, list[Difference]]] = {}
+    for task, mine in ours.items():
+        rows: dict[str, list[Difference]] = {}
+        for name, theirs in others:
+            if task in theirs:
+                rows[f"{name} against {first}"] = compare(
+                    headlines(mine), headlines(theirs[task]), patients[task],
+                    resamples=options.resamples, seed=options.seed,
+                )  # fmt: skip
+        flat = iter(corrected([row for part in rows.values() for row in part]))
+        found[task] = {name: [next(flat) for _ in part] for name, part in rows.items()}
+    return found
+
+
+def write_scores(
+    path: Path,
+    scores: Scores,
+    provenance: Mapping[str, str],
+    beside: Mapping[str, Scores] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """scores.json: where the numbers come from, every score with its parts, and other rows.
+
+    Args:
+        path: the file; its folder is made.
+        scores: task -> name -> Score.
+        provenance: release, split protocol, n, seed, command, commit.
+        beside: row name -> the scores of that row, blind rows among them.
+        more: further keys of the file, such as "subgroups" or "differences".
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {
+        "provenance": dict(provenance),
+        "scores": plain_scores(scores),
+        "beside": {row: plain_scores(others) for row, others in (beside or {}).items()},
+        **(more or {}),
+    }
+    draft = path.with_name(f"{path.name}.tmp")
+    draft.write_text(
+        json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )
+    draft.replace(path)
+
+
+def plain_scores(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[str, Any]]:
+    """The scores as JSON holds them: without their statistics."""
+    return {
+        task: {name: _plain_score(score) for name, score in found.items()}
+        for task, found in scores.items()
+    }
+
+
+def _plain_score(score: Score) -> dict[str, Any]:
+    values = {name: getattr(score, name) for name in ("name", "value", "low", "high")}
+    return {**values, "per_sample": score.per_sample, "details": score.details}
+
+
+def plain_differences(rows: Sequence[Difference]) -> list[dict[str, Any]]:
+    """The differences as JSON holds them."""
+    return [{**asdict(row), "value": row.value} for row in rows]

@@ -1,0 +1,63 @@
+"""What a JPEG 2000 codestream says about itself, read before OpenJPEG sees it.
+
+    FF 4F | FF 51 length capabilities Xsiz Ysiz XOsiz YOsiz XT YT XTO YTO components (depth dx dy)
+
+A few changed bytes here make a decoder allocate gigabytes for a thumbnail, so the size must be
+the DICOM's own and the tiles few. Source: ITU-T T.800, annex A.5.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapse.images.errors import Refusal, damaged, truncated
+
+START = b"\xff\x4f\xff\x51"
+MAX_TILES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SizeMarker:
+    """Sizes in pixels, precision in bits."""
+
+    height: int
+    width: int
+    components: int
+    precision: int
+    is_signed: bool
+
+
+def codestream(path: Path, data: bytes) -> bytes:
+    """The codestream itself; some writers wrap it into a JP2 file.
+
+    Raises:
+        Refusal: damaged.
+    """
+    start = data.find(START, 0, 4096)
+    if start < 0:
+        raise damaged(path, "no JPEG 2000 codestream")
+    return data[start:]
+
+
+def size_marker(path: Path, stream: bytes) -> SizeMarker:
+    """The size that a codestream claims.
+
+    Raises:
+        Refusal: truncated, damaged, unsupported.
+    """
+    if len(stream) < 45:
+        raise truncated(path, "the JPEG 2000 header")
+    x1, y1, x0, y0, tile_x, tile_y, tx0, ty0, count = struct.unpack(">8IH", stream[8:42])
+    depth, step_x, step_y = stream[42:45]
+    if not (x0 < x1 and y0 < y1 and tx0 <= x0 and ty0 <= y0 and tile_x and tile_y):
+        raise damaged(path, "impossible sizes in the JPEG 2000 header")
+    tiles = -((tx0 - x1) // tile_x) * -((ty0 - y1) // tile_y)
+    if tiles > MAX_TILES or (step_x, step_y) != (1, 1):
+        raise Refusal(
+            "unsupported",
+            f"{path} has {tiles} JPEG 2000 tiles, sampled {step_x} x {step_y}, and the limit is "
+            f"{MAX_TILES}, sampled 1 x 1: store it uncompressed",
+        )
+    return SizeMarker(y1 - y0, x1 - x0, count, (depth & 0x7F) + 1, bool(depth & 0x80))

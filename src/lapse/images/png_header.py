@@ -1,0 +1,164 @@
+"""What a PNG says about itself: every chunk whole and its checksum right, nothing that unpacks
+to more than it should.
+
+    signature | length kind body crc | ... | IEND
+
+Damage is found by the checksums before anything is unpacked.
+Source: W3C PNG, third edition, sections 5, 11 and 13.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapse.images.errors import Refusal, check_pixels, damaged, truncated
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNKS = 50_000
+MAX_TEXT = 1024 * 1024  # bytes that all texts and colour profiles unpack to
+DEFLATE = 1032  # no deflate stream unpacks further than this
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PALETTE = 3
+# of an interlaced image: first column and row, and the steps from there
+_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PngHeader:
+    """Sizes in pixels; depth in bits a sample; colour as in IHDR."""
+
+    height: int
+    width: int
+    depth: int
+    colour: int
+    is_interlaced: bool
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all rows before compression, each with its filter byte."""
+        steps = _PASSES if self.is_interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for left, top, across, down in steps:
+            columns = -((left - self.width) // across)
+            rows = -((top - self.height) // down)
+            if columns > 0 and rows > 0:
+                total += rows * (1 + (columns * self.depth * _SAMPLES[self.colour] + 7) // 8)
+        return total
+
+
+def check_png(path: Path, data: bytes) -> PngHeader:
+    """The header of a PNG all of whose chunks are sound.
+
+    Raises:
+        Refusal: truncated, damaged, too-heavy, too-large, multi-frame.
+    """
+    header: PngHeader | None = None
+    unpacked = 0
+    pixels: list[bytes] = []
+    has_palette = False
+    for kind, body in _chunks(path, data):
+        if (kind == b"IHDR") != (header is None):
+            raise damaged(path, "a PNG needs one IHDR chunk, and it comes first")
+        if kind == b"IHDR":
+            header = _header(path, body)
+        elif kind == b"acTL":
+            raise Refusal("multi-frame", f"{path} is an animated PNG: give one radiograph")
+        elif kind == b"IDAT":
+            pixels.append(body)
+        elif kind == b"PLTE":
+            has_palette = True
+        elif kind in {b"zTXt", b"iTXt", b"iCCP"}:
+            unpacked += _unpacked(kind, body)
+            if unpacked > MAX_TEXT:
+                raise Refusal(
+                    "too-heavy",
+                    f"{path} holds texts or profiles that unpack to more than {MAX_TEXT} bytes: "
+                    "export the image again without them",
+                )
+    if header is None:
+        raise damaged(path, "a PNG without a header")
+    if header.colour == _PALETTE and not has_palette:
+        raise damaged(path, "a PNG of palette colours without a palette")
+    _check_pixels(path, header, pixels)
+    return header
+
+
+def _check_pixels(path: Path, header: PngHeader, pixels: list[bytes]) -> None:
+    """Whether the pixels unpack to all rows: Pillow takes a stream that ends early for black."""
+    needed, packed, found = header.num_bytes, sum(map(len, pixels)), 0
+    if packed * DEFLATE >= needed:
+        unpacker = zlib.decompressobj()
+        try:
+            for body in pixels:
+                rest = body
+                while rest and found < needed and not unpacker.eof:
+                    found += len(unpacker.decompress(rest, MAX_TEXT))
+                    rest = unpacker.unconsumed_tail
+            while found < needed and (more := unpacker.decompress(b"", MAX_TEXT)):
+                found += len(more)
+        except zlib.error as error:
+            raise damaged(path, f"its pixels do not unpack: {error}") from error
+    if found < needed:
+        raise Refusal(
+            "truncated",
+            f"{path} claims {header.height} x {header.width} pixels, which take {needed} bytes, "
+            f"and its {packed} packed bytes hold {found}: fetch the file again",
+        )
+
+
+def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and body of every chunk before IEND."""
+    place = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if place + 12 > len(data):
+            raise truncated(path, "the PNG: there is no IEND chunk")
+        length, kind = struct.unpack_from(">I4s", data, place)
+        if place + 12 + length > len(data):
+            raise truncated(path, f"PNG chunk {kind!r} of {length} bytes")
+        body = data[place + 8 : place + 8 + length]
+        (told,) = struct.unpack_from(">I", data, place + 8 + length)
+        if zlib.crc32(body, zlib.crc32(kind)) != told:
+            raise damaged(path, f"checksum of PNG chunk {kind!r}")
+        if kind == b"IEND":
+            return
+        yield kind, body
+        place += 12 + length
+    raise Refusal("too-heavy", f"{path} has more than {MAX_CHUNKS} PNG chunks: export it again")
+
+
+def _header(path: Path, body: bytes) -> PngHeader:
+    if len(body) != 13:
+        raise damaged(path, f"a PNG header of {len(body)} bytes instead of 13")
+    width, height, depth, colour, packing, filtering, interlace = struct.unpack(">IIBBBBB", body)
+    if depth not in _DEPTHS.get(colour, ()) or packing or filtering or interlace > 1:
+        raise damaged(path, f"PNG colour {colour} with {depth} bits, or an unknown method")
+    check_pixels(path, height, width)
+    return PngHeader(height, width, depth, colour, bool(interlace))
+
+
+def _unpacked(kind: bytes, body: bytes) -> int:
+    """How far a compressed text or profile unpacks, up to just past the limit."""
+    _, _, rest = body.partition(b"\0")
+    if kind == b"iTXt":
+        if rest[:1] != b"\1":
+            return len(rest)
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    else:
+        rest = rest[1:]
+    try:
+        return len(zlib.decompressobj().decompress(rest, MAX_TEXT + 1))
+    except zlib.error:
+        return len(rest)  # no text comes of it, and none is used

@@ -1,0 +1,146 @@
+"""GPT-2's weights in transformers' format: read from a folder or the hub, and written.
+
+Only safetensors are read (a pickle can run code), and a hub id must pin its revision, so that
+the same configuration means the same weights tomorrow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lapse.models.backbones.hub import local_folder
+from lapse.models.backbones.gpt2 import GPT2
+
+# Ours -> theirs within a block; theirs stores the transposed matrix (Conv1D).
+BLOCK_KEYS = {
+    "norm_attention": "ln_1",
+    "attention.query_key_value": "attn.c_attn",
+    "attention.out": "attn.c_proj",
+    "norm_mlp": "ln_2",
+    "mlp.up": "mlp.c_fc",
+    "mlp.down": "mlp.c_proj",
+}
+
+
+def load_gpt2(model: GPT2, source: str | None) -> str:
+    """Fill GPT-2 with pretrained weights; returns one sentence that says where they come from.
+
+    Args:
+        model: of the same width and depth; a trimmed token table takes its rows.
+        source: a folder with model.safetensors, "org/name@<40 hex digits>", or None.
+
+    Raises:
+        ValueError: no such folder, an unpinned hub id, pickled weights, or tensors that are
+            missing, unexpected or of another shape.
+    """
+    if source is None:
+        return "language model: random weights (language_model.weights is not set)"
+    folder = local_folder(source, "language_model.weights")
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} has no model.safetensors; pickled weights (.bin) are refused: convert "
+            "them with transformers' save_pretrained(safe_serialization=True)"
+        )
+    state = from_gpt2({key: value.float() for key, value in load_file(path).items()})
+    own = model.state_dict()
+    tokens, positions = state["tokens.weight"], state["positions"]
+    state["tokens.weight"] = tokens[model.tokens.id_of.cpu()]
+    if positions.shape[0] < own["positions"].shape[0]:
+        raise ValueError(
+            f"{source} has {positions.shape[0]} positions, the configuration wants "
+            f"{own['positions'].shape[0]}: lower language_model.positions"
+        )
+    state["positions"] = positions[: own["positions"].shape[0]]
+    wrong = [
+        f"{key}: {tuple(state[key].shape) if key in state else 'missing'}, "
+        f"wanted {tuple(own[key].shape) if key in own else 'nothing'}"
+        for key in sorted(state.keys() | own.keys())
+        if key not in own or key not in state or state[key].shape != own[key].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{source} does not fit the language model in {len(wrong)} tensors, "
+            f"the first is {wrong[0]}"
+        )
+    model.load_state_dict(state)
+    return f"language model: pretrained weights of {source}"
+
+
+def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Their keys and layouts -> ours; with or without the prefix "transformer.".
+
+    Raises:
+        ValueError: a key that GPT-2 does not have.
+    """
+    theirs_to_ours = {theirs: ours for ours, theirs in BLOCK_KEYS.items()}
+    found: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key.removeprefix("transformer.")
+        if name == "lm_head.weight" or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):
+            continue  # tied to wte; causal masks
+        match = re.fullmatch(r"h\.(\d+)\.(.+)\.(weight|bias)", name)
+        if name == "wte.weight":
+            found["tokens.weight"] = value
+        elif name == "wpe.weight":
+            found["positions"] = value
+        elif name in {"ln_f.weight", "ln_f.bias"}:
+            found[name.replace("ln_f", "norm")] = value
+        elif match and match[2] in theirs_to_ours:
+            ours = theirs_to_ours[match[2]]
+            turned = value.t() if value.ndim == 2 else value
+            found[f"blocks.{match[1]}.{ours}.{match[3]}"] = turned.contiguous()
+        else:
+            raise ValueError(f"tensor {key!r} does not belong to GPT-2")
+    return found
+
+
+def to_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our keys and layouts -> those of `GPT2LMHeadModel`."""
+    found: dict[str, Tensor] = {}
+    for key, value in state.items():
+        match = re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)
+        if key == "tokens.weight":
+            name = "wte.weight"
+        elif key == "positions":
+            name = "wpe.weight"
+        elif match:
+            name = f"h.{match[1]}.{BLOCK_KEYS[match[2]]}.{match[3]}"
+            value = value.t() if value.ndim == 2 else value
+        else:
+            name = key.replace("norm.", "ln_f.")
+        found[f"transformer.{name}"] = value.detach().cpu().contiguous().clone()
+    return found
+
+
+def export_gpt2(model: GPT2, folder: Path) -> None:
+    """Write a folder that `GPT2LMHeadModel.from_pretrained` opens.
+
+    Raises:
+        ValueError: the token table is trimmed; restore the full one first.
+    """
+    if model.tokens.is_trimmed:
+        raise ValueError(
+            f"the token table has {model.tokens.num_rows} rows: transformers' GPT-2 wants all"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(to_gpt2(model.state_dict()), folder / "model.safetensors", {"format": "pt"})
+    config = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "n_embd": model.config.width,
+        "n_layer": model.config.layers,
+        "n_head": model.config.heads,
+        "n_positions": model.config.positions,
+        "vocab_size": model.tokens.num_rows,
+        "bos_token_id": 50256,
+        "eos_token_id": 50256,
+        "torch_dtype": str(torch.float32).removeprefix("torch."),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")

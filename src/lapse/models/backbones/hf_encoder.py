@@ -1,0 +1,164 @@
+"""Encoders that are not SigLIP: a ViT, DINOv2 or ResNet of transformers behind our interface.
+
+Legend: U images  S image side  N tokens  D width
+
+    [-1, 1] pixels -> the checkpoint's own scale -> its model -> tokens of the grid [U, N, D]
+
+RAD-DINO (a DINOv2) and the ResNet-50 trunk of BioViL and BioViL-T are of these kinds. Tokens
+beside the grid (CLS, registers) are dropped; the map of a ResNet is read row by row. The
+architecture stands in the configuration, so that a run opens without the checkpoint's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lapse.config import EncoderConfig
+from lapse.models.backbones.hub import read_json, read_weights
+
+KINDS = ("dinov2", "vit", "resnet")
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+Scale = tuple[tuple[float, ...], tuple[float, ...]]
+# What does not change the computation, left out of the configuration.
+UNREAD = (
+    "architectures", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "id2label",
+    "label2id", "problem_type", "num_labels", "auto_map",
+)  # fmt: skip
+
+
+class ForeignEncoder(nn.Module):
+    """One image -> its visual tokens, by a model of transformers.
+
+    Weights: as transformers initialises; a checkpoint replaces them (`init_encoder`).
+
+    Raises:
+        ValueError: transformers is not installed, or the architecture has other sizes.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        if config.foreign is None:
+            raise ValueError("model.encoder.foreign is not set: this is an encoder of ours")
+        self.config = config
+        values = dict(config.foreign)
+        mean, deviation = values.pop("image_mean"), values.pop("image_std")
+        kind = values.pop("model_type")
+        try:
+            from transformers import AutoConfig, AutoModel
+        except ImportError as error:
+            raise ValueError(
+                f"an encoder of kind {kind!r} needs transformers: pip install lapse[priors]"
+            ) from error
+        theirs = AutoConfig.for_model(kind, **values)
+        options = {"add_pooling_layer": False} if kind == "vit" else {}
+        self.model = AutoModel.from_config(theirs, **options)  # type: ignore[no-untyped-call]
+        self.kind = str(kind)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer(
+            "deviation", torch.tensor(deviation).view(1, -1, 1, 1), persistent=False
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[U, 3, S, S] in [-1, 1] -> [U, N, D].
+
+        Raises:
+            ValueError: another image size, or not the tokens that the configuration promises.
+        """
+        side = self.config.image_size
+        if tuple(images.shape[1:]) != (3, side, side):
+            raise ValueError(
+                f"images are {tuple(images.shape[1:])}, the encoder wants {(3, side, side)}: "
+                "prepare the store at the encoder's image_size"
+            )
+        pixels = ((images + 1.0) / 2.0 - self.mean) / self.deviation
+        # Only the ViT has to be asked; DINOv2 always fits its positions, a ResNet has none.
+        options = {"interpolate_pos_encoding": True} if self.kind == "vit" else {}
+        out = self.model(pixel_values=pixels, **options).last_hidden_state
+        tokens: Tensor = out.flatten(2).transpose(1, 2) if self.kind == "resnet" else out
+        tokens = tokens[:, -self.config.num_tokens :]
+        wanted = (self.config.num_tokens, self.config.width)
+        if tuple(tokens.shape[1:]) != wanted:
+            raise ValueError(
+                f"the encoder gives {tuple(tokens.shape[1:])} tokens, the configuration says "
+                f"{wanted}: check model.encoder.patch_size and width"
+            )
+        return tokens
+
+
+def foreign_config(raw: Mapping[str, Any], scale: Scale | None, image_size: int) -> EncoderConfig:
+    """The EncoderConfig of a checkpoint's config.json.
+
+    Args:
+        raw: its content.
+        scale: mean and deviation of its pixels; None: those of ImageNet, transformers' default.
+        image_size: side of our images.
+    """
+    mean, deviation = scale or IMAGENET
+    kept = {key: value for key, value in raw.items() if key not in UNREAD}
+    kept |= {"image_mean": list(mean), "image_std": list(deviation)}
+    if raw["model_type"] == "resnet":
+        sizes = {
+            "width": raw["hidden_sizes"][-1],
+            "patch_size": 2 ** (len(raw["hidden_sizes"]) + 1),
+            "layers": sum(raw["depths"]),
+            "heads": 1,
+            "mlp_width": raw["hidden_sizes"][-1],
+        }
+    else:
+        sizes = {
+            "width": raw.get("hidden_size", 768),
+            "patch_size": raw.get("patch_size", 16),
+            "layers": raw.get("num_hidden_layers", 12),
+            "heads": raw.get("num_attention_heads", 12),
+            "mlp_width": raw.get("intermediate_size", raw.get("hidden_size", 768) * 4),
+        }
+    return EncoderConfig.model_validate(
+        {**sizes, "image_size": image_size, "channels": 3, "foreign": kept}
+    )
+
+
+def scale_of(folder: Path) -> Scale | None:
+    """Mean and deviation of the pixels that a checkpoint expects; None where it does not say."""
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    mean, deviation = raw.get("image_mean"), raw.get("image_std")
+    if not isinstance(mean, list) or not isinstance(deviation, list):
+        return None
+    return tuple(map(float, mean)), tuple(map(float, deviation))
+
+
+def foreign_state(folder: Path, names: set[str]) -> dict[str, Tensor]:
+    """The checkpoint's tensors under the names of a `ForeignEncoder`; transformers reads it.
+
+    transformers renames tensors between its versions and knows how, so it opens the folder
+    itself: safetensors only, no code of the folder's own.
+
+    Raises:
+        ValueError: no safetensors, or tensors that are missing or of another shape.
+    """
+    read_weights(folder, lambda _: False)  # refuses pickles and damaged files in our own words
+    from transformers import AutoModel
+
+    model, info = AutoModel.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        dtype=torch.float32,
+    )
+    found = {f"model.{key}": value for key, value in model.state_dict().items()}
+    absent = {f"model.{key}" for key in info["missing_keys"]} & names
+    if absent or not names <= found.keys():
+        raise ValueError(f"{folder} lacks {min(absent or names - found.keys())!r} of its encoder")
+    return {key: found[key] for key in names}

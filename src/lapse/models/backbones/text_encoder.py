@@ -1,0 +1,92 @@
+"""SigLIP text transformer (Zhai et al., 2023): one text -> one vector.
+
+Legend: B texts  T tokens  D width  E width of the common space
+
+    tokens + positions --blocks (pre-norm, every token sees every other)--> norm
+        --> the end token's vector --> linear --> [B, E]
+
+Equal to `SiglipTextModel` of transformers with the same weights. There a text is padded to its
+full length and the padding is read; here the padding is masked and the vector is taken at the
+text's own end (docs/deviations.md 41).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lapse.config.pretraining import TextEncoderConfig
+from lapse.models.layers.token_embedding import TokenTable
+from lapse.models.layers.transformer import Mlp, SelfAttention, init_linear
+
+EPSILON = 1e-6
+
+
+class TextBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width, eps=EPSILON)
+        self.attention = SelfAttention(config.width, config.heads)
+        self.norm_mlp = nn.LayerNorm(config.width, eps=EPSILON)
+        self.mlp = Mlp(config.width, config.mlp_width)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        x = x + self.attention(self.norm_attention(x), mask)
+        out: Tensor = x + self.mlp(self.norm_mlp(x))
+        return out
+
+
+class TextEncoder(nn.Module):
+    """Reads whole texts in both directions.
+
+    Weights: linear layers normal with deviation width ** -0.5, tokens and positions 0.02, norms
+    one and zero.
+
+    Args:
+        config: sizes.
+        embedding_width: E.
+        kept: ids of a trimmed vocabulary, None for all.
+    """
+
+    def __init__(
+        self, config: TextEncoderConfig, embedding_width: int, kept: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = TokenTable(config.width, kept)
+        self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
+        self.blocks = nn.ModuleList(TextBlock(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        self.head = nn.Linear(config.width, embedding_width)
+        init_linear(self, config.width**-0.5)
+        nn.init.normal_(self.positions, std=0.02)
+
+    def hidden(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """Rows of the token table [B, T], lengths [B] -> [B, T, D].
+
+        Raises:
+            ValueError: the texts are longer than the positions.
+        """
+        length = rows.shape[1]
+        if length > self.config.max_tokens:
+            raise ValueError(
+                f"a text of {length} tokens exceeds the text encoder's {self.config.max_tokens}: "
+                "raise model.text.max_tokens or lower data.max_tokens"
+            )
+        x = self.tokens.embed(rows) + self.positions[:length]
+        index = torch.arange(length, device=rows.device)
+        mask = (index < lengths[:, None])[:, None, None, :]  # [B, 1, 1, T]
+        for block in self.blocks:
+            x = block(x, mask)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """Rows of the token table [B, T], lengths [B] -> [B, E]."""
+        hidden = self.hidden(rows, lengths)
+        index = torch.arange(len(rows), device=rows.device)
+        out: Tensor = self.head(hidden[index, lengths - 1])
+        return out

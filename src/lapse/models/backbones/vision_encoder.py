@@ -1,0 +1,96 @@
+"""SigLIP vision transformer (Zhai et al., 2023; paper 4.1), trained from scratch here.
+
+Legend: U images  C channels  S image side  N visual tokens  D width
+
+    image --patches--> + positions --blocks (pre-norm)--> final norm --> tokens [U, N, D]
+
+Equal to `SiglipVisionModel(...).last_hidden_state` of transformers with the same weights
+(tests/models/test_encoder.py); `lapse.models.backbones.siglip_format` reads and writes that format.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lapse.config import EncoderConfig
+from lapse.models.layers.conv_stem import ConvStem
+from lapse.models.layers.transformer import Mlp, SelfAttention, init_linear
+
+EPSILON = 1e-6
+
+
+class EncoderBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width, eps=EPSILON)
+        self.attention = SelfAttention(config.width, config.heads)
+        self.norm_mlp = nn.LayerNorm(config.width, eps=EPSILON)
+        self.mlp = Mlp(config.width, config.mlp_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[U, N, D] -> [U, N, D]."""
+        x = x + self.attention(self.norm_attention(x))
+        out: Tensor = x + self.mlp(self.norm_mlp(x))
+        return out
+
+
+class VisionEncoder(nn.Module):
+    """One image -> its visual tokens.
+
+    Weights: linear layers normal with deviation width ** -0.5, the patch layer likewise by its
+    fan-in, positions normal with deviation width ** -0.5, norms one and zero.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patches = _stem(config)
+        self.positions = nn.Parameter(torch.empty(config.num_tokens, config.width))
+        self.blocks = nn.ModuleList(EncoderBlock(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        init_linear(self, config.width**-0.5)
+        if isinstance(self.patches, nn.Conv2d):
+            fan_in = config.channels * config.patch_size**2
+            nn.init.normal_(self.patches.weight, std=fan_in**-0.5)
+        nn.init.normal_(self.positions, std=config.width**-0.5)
+        if isinstance(self.patches, nn.Conv2d) and self.patches.bias is not None:
+            nn.init.zeros_(self.patches.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[U, C, S, S] in [-1, 1] -> [U, N, D].
+
+        Raises:
+            ValueError: the images have another size or number of channels than the config.
+        """
+        expected = (self.config.channels, self.config.image_size, self.config.image_size)
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images are {tuple(images.shape[1:])}, the encoder wants {expected}: prepare "
+                "the store at the encoder's image_size"
+            )
+        x = self.patches(images).flatten(2).transpose(1, 2) + self.positions  # [U, N, D]
+        for block in self.blocks:
+            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+
+def _stem(config: EncoderConfig) -> nn.Module:
+    """The layer that turns squares of pixels into tokens."""
+    if config.stem != "patch":
+        return ConvStem(
+            config.channels,
+            config.width,
+            config.patch_size,
+            over_batch=config.stem == "conv_batch",
+        )
+    return nn.Conv2d(
+        config.channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
+    )

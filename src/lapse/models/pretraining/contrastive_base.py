@@ -1,0 +1,58 @@
+"""What both contrastive methods are made of: encoder, pool, text encoder, sigmoid loss."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lapse.models.backbones.build_encoder import build_encoder
+from lapse.config.pretraining import GlobalContrastiveConfig, RegionalContrastiveConfig
+from lapse.models.layers.attention_pool import AttentionPool
+from lapse.models.layers.sigmoid_loss import SigmoidLoss
+from lapse.models.backbones.text_encoder import TextEncoder
+from lapse.models.layers.padding import answers_of
+from lapse.core.tokenizer import Tokenizer
+
+
+class Contrastive(nn.Module):
+    """Encoder with an attention pool, text encoder, learned temperature and bias.
+
+    Args:
+        config: sizes of the parts.
+        tokenizer: decides which tokens have a row.
+    """
+
+    name: str  # as registered
+
+    def __init__(
+        self,
+        config: GlobalContrastiveConfig | RegionalContrastiveConfig,
+        tokenizer: Tokenizer,
+    ) -> None:
+        super().__init__()
+        sizes = config.encoder
+        self.encoder = build_encoder(sizes)
+        self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
+        self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
+        self.contrast = SigmoidLoss(
+            config.temperature,
+            config.bias,
+            ignores_identical=config.identical_texts == "ignored",
+        )
+
+    def read(self, tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> Tensor:
+        """The answer text of each row in the common space, length one: [B, E]."""
+        texts = answers_of(tokens, lengths, prompt_lengths)
+        found = self.text(self.text.tokens.rows(texts.tokens), texts.lengths)
+        return F.normalize(found.float(), dim=-1)
+
+    def refuse(self, num_answers: int, max_tokens: int) -> list[str]:
+        """A model without a decoder.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{self.name} writes no text ({num_answers} answers of at most {max_tokens} tokens "
+            "were asked): use its encoder in stage 2 (init_encoder)"
+        )

@@ -1,0 +1,176 @@
+"""Gold annotations of simulated images in the layout of Chest ImaGenome 1.0.0.
+
+    gold_bbox_coordinate_annotations_1000images.csv    a row an image and region, 26 regions
+    gold_object_attribute_with_coordinates.txt         tabs; a row a sentence, region, attribute
+
+A second annotator draws the boxes of a finished scene graph again and is off by a few percent of
+their sides. Sentences are those of the scene graph. Image ids end in `.dcm`; regions outside the
+image have no row.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from lapse.core.seeding import counted_uniform
+from lapse.phantom.patients.regions import REGIONS
+from lapse.phantom.dataset.scene_graph import FRAME
+
+BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
+PHRASES = "gold_object_attribute_with_coordinates.txt"
+NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
+GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
+JITTER = 0.03  # of the box's side, at most, for each edge
+BOX_COLUMNS = (
+    "image_id",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "width",
+    "height",
+    "bbox_name",
+    "annot_id",
+    "original_x1",
+    "original_x2",
+    "original_y1",
+    "original_y2",
+    "original_width",
+    "original_height",
+    "annotator",
+    "coord224",
+    "coord_original",
+)
+PHRASE_COLUMNS = (
+    "patient_id",
+    "study_id",
+    "image_id",
+    "row_id",
+    "sentence",
+    "bbox",
+    "relation",
+    "label_name",
+    "context",
+    "categoryID",
+    "coord224",
+    "coord_original",
+)
+Graph = Mapping[str, Any]
+Corners = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
+Row = tuple[str | int, ...]
+
+
+class GoldWriter:
+    """Both tables, open until the stack is closed; one image after the other."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._boxes = csv.writer(_open(folder / BOXES, stack), lineterminator="\n")
+        self._phrases = csv.writer(
+            _open(folder / PHRASES, stack), delimiter="\t", lineterminator="\n"
+        )
+        self._boxes.writerow(BOX_COLUMNS)
+        self._phrases.writerow(PHRASE_COLUMNS)
+
+    def write(self, graph: Graph, height: int, width: int) -> None:
+        """Append one image of `height` x `width` pixels with its finished scene graph."""
+        drawn = redrawn(graph, height, width)
+        self._boxes.writerows(_box_rows(graph, drawn, height, width))
+        self._phrases.writerows(_phrase_rows(graph, drawn, height, width))
+
+
+def write_gold(out: Path, images: Iterable[tuple[Graph, int, int]]) -> None:
+    """Write `gold_dataset` below `out` for images given as (scene graph, height, width)."""
+    with ExitStack() as stack:
+        writer = GoldWriter(out / "gold_dataset", stack)
+        for graph, height, width in images:
+            writer.write(graph, height, width)
+
+
+def redrawn(graph: Graph, height: int, width: int) -> dict[str, Corners]:
+    """Region -> corners in pixels of the image, as a second annotator draws them."""
+    image = str(graph["image_id"])
+    found = {item["bbox_name"]: item for item in graph["objects"]}
+    return {
+        name: _shifted(found[name], (image, name), (width, height))
+        for name in GOLD_REGIONS
+        if name in found
+    }
+
+
+def _shifted(item: Mapping[str, Any], key: tuple[str, str], size: tuple[int, int]) -> Corners:
+    edges: dict[str, int] = {}
+    for axis, limit in zip("xy", size, strict=True):
+        low, high = item[f"original_{axis}1"], item[f"original_{axis}2"]
+        for end, value in (("1", low), ("2", high)):
+            share = JITTER * (2 * counted_uniform("phantom/gold", *key, axis, end) - 1)
+            edges[axis + end] = min(limit, max(0, round(value + share * (high - low))))
+        if edges[f"{axis}1"] >= edges[f"{axis}2"]:  # a box of one or two pixels
+            edges[f"{axis}1"], edges[f"{axis}2"] = low, high
+    return edges["x1"], edges["y1"], edges["x2"], edges["y2"]
+
+
+def _letterboxed(corners: Corners, height: int, width: int) -> Corners:
+    """Pixels of the image -> pixels of the 224 x 224 letterbox."""
+    ratio = FRAME / max(width, height)
+    left, top = ((FRAME - int(side * ratio)) // 2 for side in (width, height))
+    x1, y1, x2, y2 = (round(value * ratio) for value in corners)
+    return x1 + left, y1 + top, x2 + left, y2 + top
+
+
+def _box_rows(graph: Graph, drawn: Mapping[str, Corners], height: int, width: int) -> Iterator[Row]:
+    image = f"{graph['image_id']}.dcm"
+    for name, corners in drawn.items():
+        small = _letterboxed(corners, height, width)
+        x1, y1, x2, y2 = corners
+        yield (
+            image,
+            *small,
+            small[2] - small[0],
+            small[3] - small[1],
+            name,
+            f"{graph['image_id']}_{name}",
+            *(x1, x2, y1, y2),
+            x2 - x1,
+            y2 - y1,
+            "second",
+            str(list(small)),
+            str(list(corners)),
+        )
+
+
+def _phrase_rows(
+    graph: Graph, drawn: Mapping[str, Corners], height: int, width: int
+) -> Iterator[Row]:
+    for item in graph["attributes"]:
+        corners = drawn.get(item["bbox_name"])
+        if corners is None:
+            continue
+        small = _letterboxed(corners, height, width)
+        for number, text, strings in zip(
+            item["phrase_IDs"], item["phrases"], item["attributes"], strict=True
+        ):
+            for string in strings:
+                category, context, label = string.split("|")
+                yield (
+                    graph["patient_id"],
+                    graph["study_id"],
+                    f"{graph['image_id']}.dcm",
+                    number,
+                    text,
+                    item["bbox_name"],
+                    1,
+                    label,
+                    context,
+                    category,
+                    str(list(small)),
+                    str(list(corners)),
+                )
+
+
+def _open(path: Path, stack: ExitStack) -> IO[str]:
+    return stack.enter_context(path.open("w", encoding="utf-8", newline=""))

@@ -1,0 +1,225 @@
+"""Defects of images, of their rows in the metadata, and of reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from PIL import Image
+
+from lapse.phantom.defects.files import Injector
+from lapse.phantom.defects.tree import QuirkTree
+
+LATERAL = ("LATERAL", "lateral")
+FURTHER_VIEWS = (("LL", "left lateral"), ("SWIMMERS", "swimmer's view"), ("LAO", ""))
+SIDES = ("Rows", "Columns")
+NO_TEXT = "                                 FINAL REPORT\n INDICATION:  Cough.\n"
+
+
+def _pick(tree: QuirkTree, *what: str) -> list[list[str]]:
+    """Simulated rows of the metadata that get a defect, and what of theirs it uses up."""
+    table = tree.tables["metadata"]
+
+    def keys(row: list[str]) -> list[str]:
+        dicom, study = table.cell(row, "dicom_id"), table.cell(row, "study_id")
+        return [f"{item} {study if item in ('report', 'time') else dicom}" for item in what]
+
+    own = [row for row in table.rows if table.cell(row, "dicom_id") in tree.sizes]
+    return tree.pick(own, keys)
+
+
+def _dicoms(tree: QuirkTree, rows: list[list[str]]) -> list[str]:
+    return [tree.tables["metadata"].cell(row, "dicom_id") for row in rows]
+
+
+def _studies(tree: QuirkTree, rows: list[list[str]]) -> list[str]:
+    return [f"s{tree.tables['metadata'].cell(row, 'study_id')}" for row in rows]
+
+
+def further_views(tree: QuirkTree) -> list[str]:
+    """Second images of a study, with words of the view vocabulary that the phantom never uses."""
+    table = tree.tables["metadata"]
+    found = []
+    for row in _pick(tree, "second", "row"):
+        view = FURTHER_VIEWS[tree.count(table.cell(row, "dicom_id")) % len(FURTHER_VIEWS)]
+        found.append(tree.add_lateral(row, table.cell(row, "subject_id"), view))
+    return found
+
+
+def missing_image(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "image")
+    for path in [path for row in rows for path in tree.image_files(row)]:
+        path.unlink()
+    return _dicoms(tree, rows)
+
+
+def unlisted_image(tree: QuirkTree) -> list[str]:
+    found = []
+    for row in _pick(tree, "image"):
+        path = tree.image_file(row)
+        copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
+        copy.write_bytes(path.read_bytes())
+        found.append(copy.relative_to(tree.root_of(copy)).as_posix())
+    return found
+
+
+def duplicate_image(tree: QuirkTree) -> list[str]:
+    table = tree.tables["metadata"]
+    rows = _pick(tree, "image", "row", "time")
+    table.rows += [list(row) for row in rows]
+    return _dicoms(tree, rows)
+
+
+def unreadable_size(tree: QuirkTree) -> list[str]:
+    table = tree.tables["metadata"]
+    rows = _pick(tree, "row", "image", "graph")
+    for row in rows:
+        column = ("Rows", "Columns")[tree.count(table.cell(row, "dicom_id")) % 2]
+        table.set(row, column, ("", "0", "many")[tree.count(table.cell(row, "study_id")) % 3])
+    return _dicoms(tree, rows)
+
+
+def unreadable_time(tree: QuirkTree) -> list[str]:
+    table = tree.tables["metadata"]
+    rows = _pick(tree, "time", "row")
+    for row in rows:
+        is_date = tree.count(table.cell(row, "dicom_id")) % 2
+        table.set(row, "StudyDate" if is_date else "StudyTime", "21801399" if is_date else "noon")
+    return _dicoms(tree, rows)
+
+
+def view_disagrees(tree: QuirkTree) -> list[str]:
+    table = tree.tables["metadata"]
+    rows = _pick(tree, "row")
+    for row in rows:
+        is_front = table.cell(row, "ViewPosition") == "PA"
+        other = "antero-posterior" if is_front else "postero-anterior"
+        table.set(row, "ViewCodeSequence_CodeMeaning", other)
+    return _dicoms(tree, rows)
+
+
+def view_empty(tree: QuirkTree) -> list[str]:
+    table = tree.tables["metadata"]
+    rows = _pick(tree, "row", "second")
+    for row in rows:
+        table.set(row, "ViewPosition", "")
+        table.set(row, "ViewCodeSequence_CodeMeaning", "")
+    return _dicoms(tree, rows)
+
+
+def study_two_patients(tree: QuirkTree) -> list[str]:
+    """A lateral image of the study is filed under another patient."""
+    table = tree.tables["metadata"]
+    patients = [table.cell(row, "subject_id") for row in table.rows]
+    rows = _pick(tree, "second", "row")
+    for row in rows:
+        own = table.cell(row, "subject_id")
+        other = next(patient for patient in patients if patient != own)
+        tree.add_lateral(row, other, LATERAL)
+    return _studies(tree, rows)
+
+
+def undecodable_image(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "image")
+    for row in rows:
+        path = tree.image_file(row)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+    return _dicoms(tree, rows)
+
+
+def image_size(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "image")
+    for row in rows:
+        path = tree.image_file(row)
+        if path.suffix == ".dcm":
+            _widen_dicom(path)
+            continue
+        with Image.open(path) as image:
+            resized = image.resize((image.width + 8, image.height))
+        resized.save(path, quality=95)
+    return _dicoms(tree, rows)
+
+
+def _widen_dicom(path: Path) -> None:
+    """Eight more columns, each like the last one."""
+    dicom = pydicom.dcmread(path)
+    values = np.frombuffer(dicom.PixelData, np.uint16)[: dicom.Rows * dicom.Columns]
+    wide = np.pad(values.reshape(dicom.Rows, dicom.Columns), ((0, 0), (0, 8)), "edge")
+    dicom.Columns = wide.shape[1]
+    dicom.PixelData = wide.tobytes()
+    dicom.save_as(path)
+
+
+def identical_pixels(tree: QuirkTree) -> list[str]:
+    """Two patients, one file."""
+    table = tree.tables["metadata"]
+    pairs: list[tuple[list[str], list[str]]] = []
+    for first, second in zip(table.rows, table.rows[1:], strict=False):
+        is_other = table.cell(first, "subject_id") != table.cell(second, "subject_id")
+        if is_other and all(table.cell(first, side) == table.cell(second, side) for side in SIDES):
+            pairs.append((first, second))
+
+    def keys(pair: tuple[list[str], list[str]]) -> list[str]:
+        return [f"image {table.cell(row, 'dicom_id')}" for row in pair]
+
+    chosen = tree.pick(pairs, keys)
+    for first, second in chosen:
+        tree.image_file(second).write_bytes(tree.image_file(first).read_bytes())
+    return [" = ".join(_dicoms(tree, list(pair))) for pair in chosen]
+
+
+def missing_report(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "report")
+    for row in rows:
+        tree.report_file(row).unlink()
+    return _studies(tree, rows)
+
+
+def unlisted_report(tree: QuirkTree) -> list[str]:
+    found = []
+    for row in _pick(tree, "report"):
+        path = tree.report_file(row)
+        number = 40_000_000 + tree.count(path.stem) % 1_000_000
+        copy = path.with_name(f"s{number}.txt")
+        copy.write_bytes(path.read_bytes())
+        found.append(copy.relative_to(tree.out / "mimic-cxr").as_posix())
+    return found
+
+
+def report_not_utf8(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "report")
+    for row in rows:
+        path = tree.report_file(row)
+        data = path.read_bytes().rstrip()
+        path.write_bytes(data + b" Caf\xe9.\n")
+    return _studies(tree, rows)
+
+
+def report_without_text(tree: QuirkTree) -> list[str]:
+    rows = _pick(tree, "report")
+    for row in rows:
+        tree.report_file(row).write_text(NO_TEXT, encoding="utf-8", newline="\n")
+    return _studies(tree, rows)
+
+
+IMAGES: dict[str, Injector] = {
+    "missing-image": missing_image,
+    "unlisted-image": unlisted_image,
+    "duplicate-image": duplicate_image,
+    "unreadable-size": unreadable_size,
+    "unreadable-time": unreadable_time,
+    "view-disagrees": view_disagrees,
+    "view-empty": view_empty,
+    "study-two-patients": study_two_patients,
+    "undecodable-image": undecodable_image,
+    "image-size": image_size,
+    "identical-pixels": identical_pixels,
+}
+REPORTS: dict[str, Injector] = {
+    "missing-report": missing_report,
+    "unlisted-report": unlisted_report,
+    "report-not-utf8": report_not_utf8,
+    "report-without-text": report_without_text,
+}

@@ -1,0 +1,65 @@
+"""What is true of a simulated patient at one visit, and what an image was taken with.
+
+These values are the contract between the simulator's physics (anatomy, acquisition, render,
+detector) and its words (findings, report, scene_graph, questions, writer). Names of findings
+are those of `lapse.core.grammar.FINDINGS`; "left" and "right" are the patient's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One abnormality on one side. A finding that persists over visits keeps its `seed`."""
+
+    name: str  # one of grammar.FINDINGS
+    side: str  # "left", "right", "bilateral" or "" (midline or systemic)
+    zone: str  # "apical", "upper", "mid", "lower", "basilar" or ""
+    severity: float  # 0 .. 1
+    type: str  # one of grammar.TYPES or ""
+    seed: int  # identity of this instance: position, shape and texture follow from it
+    is_fine: bool = False  # tier "fine": only its cue below the sampling limit is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Mimic:
+    """Something harmless that looks like a finding at low resolution: "skin fold" (pneumothorax),
+    "end-on vessel" (granuloma), "under-exposure haze" (edema), "expiration crowding" (edema,
+    atelectasis), "ap magnification" (cardiomegaly), "breast shadow" (effusion, opacity),
+    "nutrient canal" (fracture)."""
+
+    name: str
+    like: str  # the finding it is mistaken for, one of grammar.FINDINGS
+    side: str
+    zone: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A tube, line or implant: "endotracheal tube", "nasogastric tube", "picc line",
+    "central line", "chest tube", "pacemaker", "sternal wires", "ecg leads"."""
+
+    name: str
+    side: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The state of a patient at one examination."""
+
+    patient: int
+    index: int  # 0 for the first visit
+    taken_at: datetime
+    findings: tuple[Finding, ...]
+    devices: tuple[Device, ...]
+    mimics: tuple[Mimic, ...] = ()
+
+    @property
+    def illness(self) -> float:
+        """How sick the patient is, 0 .. 1: the largest severity of any finding."""
+        return max((finding.severity for finding in self.findings), default=0.0)

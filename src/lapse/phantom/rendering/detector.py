@@ -1,0 +1,167 @@
+"""From line integrals to a grey image: beam, scatter, blur, noise, film curve, equalisation.
+
+I = exp(-L); scatter: a wide blur (38 mm) of I, .22 (PA) or .55 (AP) of it added
+noise ~ sqrt(photons); processing: log, a scale set by percentiles, partial equalisation of
+the histogram (images of MIMIC-CXR-JPG are equalised), bones white.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.rendering.kernels import Floats, Singles, compiled
+
+SCATTER_MM = 38.0
+LATITUDE, LATITUDE_MM = 0.24, 40.0
+SCATTER_GAIN = 1.35  # a grid takes away part of it, a thick body adds more
+PHOTONS = 1.1e6  # per mm2, behind no patient
+STEEP, MIDDLE = 3.7, 0.36  # the film curve: a toe in the lung, a shoulder in the abdomen
+OWN_WINDOW = 0.25  # share of the window that follows the image itself
+SHUTTER = 2  # grey behind the collimator
+_BINS = 1024
+
+
+@compiled
+def _smooth_rows(image: Singles, taps: Floats) -> Singles:
+    """Each row filtered by symmetric taps (middle first), edges repeated; transposed."""
+    height, width = image.shape
+    out = np.empty((width, height), dtype=np.float32)
+    reach = taps.shape[0] - 1
+    row = np.empty(width + 2 * reach, dtype=np.float32)
+    for r in range(height):
+        for c in range(width + 2 * reach):
+            row[c] = image[r, min(max(c - reach, 0), width - 1)]
+        for c in range(width):
+            total = taps[0] * row[c + reach]
+            for k in range(1, reach + 1):
+                total += taps[k] * (row[c + reach - k] + row[c + reach + k])
+            out[c, r] = total
+    return out
+
+
+def gaussian(image: Singles, sigma: float) -> Singles:
+    """A Gaussian blur of `sigma` pixels. # [H, W]"""
+    reach = max(1, int(np.ceil(2.6 * sigma)))
+    taps = np.exp(-0.5 * (np.arange(reach + 1) / max(sigma, 1e-3)) ** 2)
+    taps /= taps[0] + 2 * taps[1:].sum()
+    return _smooth_rows(_smooth_rows(image, taps), taps)
+
+
+def wide_blur(image: Singles, sigma: float) -> Singles:
+    """A Gaussian blur for a sigma of many pixels, made on a coarse grid. # [H, W]"""
+    step = max(1, int(sigma / 3.0))
+    if step == 1:
+        return gaussian(image, sigma)
+    height, width = image.shape
+    high, wide = -(-height // step), -(-width // step)
+    padded = np.pad(image, ((0, high * step - height), (0, wide * step - width)), mode="edge")
+    small = padded.reshape(high, step, wide, step).mean(axis=(1, 3), dtype=np.float32)
+    small = gaussian(small, sigma / step)
+    return _enlarge(small, height, width, step)
+
+
+@compiled
+def _enlarge(small: Singles, height: int, width: int, step: int) -> Singles:
+    out = np.empty((height, width), dtype=np.float32)
+    high, wide = small.shape
+    for r in range(height):
+        y = min(max((r + 0.5) / step - 0.5, 0.0), high - 1.0)
+        r0 = min(int(y), max(high - 2, 0))
+        r1 = min(r0 + 1, high - 1)
+        fy = y - r0
+        for c in range(width):
+            x = min(max((c + 0.5) / step - 0.5, 0.0), wide - 1.0)
+            c0 = min(int(x), max(wide - 2, 0))
+            c1 = min(c0 + 1, wide - 1)
+            fx = x - c0
+            top = small[r0, c0] * (1 - fx) + small[r0, c1] * fx
+            low = small[r1, c0] * (1 - fx) + small[r1, c1] * fx
+            out[r, c] = top * (1 - fy) + low * fy
+    return out
+
+
+def film_tone(
+    integrals: Singles, acquisition: Acquisition, pixel: float, expected: tuple[float, float]
+) -> Singles:
+    """The film of these line integrals before equalisation. # [H, W] -> [H, W] in [0, 1]
+
+    `pixel` is the size of a pixel in mm, `expected` the window of the patient without findings:
+    what is found moves the window by a quarter of what it would by itself.
+    """
+    draw = np.random.Generator(np.random.PCG64(acquisition.seed))
+    noise = draw.standard_normal(integrals.shape, dtype=np.float32)
+    film = _film(integrals, acquisition, pixel, noise)
+    window = _window(film)
+    low, high = (
+        OWN_WINDOW * own + (1.0 - OWN_WINDOW) * usual
+        for own, usual in zip(window, expected, strict=True)
+    )
+    return _curve(film, acquisition, low, high)
+
+
+def expected_window(
+    integrals: Singles, acquisition: Acquisition, pixel: float
+) -> tuple[float, float]:
+    """The window for a patient without findings, from a small image. # [H, W]"""
+    return _window(_film(integrals, acquisition, pixel, np.zeros_like(integrals)))
+
+
+def _film(integrals: Singles, acquisition: Acquisition, pixel: float, noise: Singles) -> Singles:
+    """Optical density: beam, blur, scatter, photons, latitude. # [H, W]"""
+    beam = np.exp(-integrals * (1.0 + 0.004 * (100.0 - acquisition.kilovolts)))
+    beam = gaussian(beam, max(acquisition.blur / pixel, 0.3))
+    struck = beam * (1.0 - beam)  # open air scatters nothing
+    beam += SCATTER_GAIN * acquisition.scatter * wide_blur(struck, SCATTER_MM / pixel)
+    photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
+    beam += noise * np.sqrt(beam / np.float32(photons))
+    film = -np.log(np.maximum(beam, 1e-4))
+    # latitude: what is slow over the chest is weakened, what is fine stays
+    film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
+    return film
+
+
+def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
+    """The finished image, its histogram moved part of the way to a flat one. # [H, W] uint8"""
+    image = _equalised(tone, acquisition)
+    close_shutter(image, acquisition, SHUTTER)
+    return image
+
+
+def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -> None:
+    """Fill what lies behind the collimator, in place. # [H, W]"""
+    height, width = image.shape
+    left, top, right, bottom = acquisition.collimation
+    image[: round(top * height)] = value
+    image[height - round(bottom * height) :] = value
+    image[:, : round(left * width)] = value
+    image[:, width - round(right * width) :] = value
+
+
+def _window(film: Singles) -> tuple[float, float]:
+    """Densities of dark lung and of the abdomen."""
+    inside = film[film > 0.45 * float(film.mean())]
+    low, high = np.percentile(inside[:: max(1, inside.size // 20_000)], (4.0, 92.0))
+    return float(low), float(high)
+
+
+def _curve(film: Singles, acquisition: Acquisition, low: float, high: float) -> Singles:
+    """The film curve: an S between the window's ends, then a power."""
+    steep = STEEP / (high - low)
+    tone = 1.0 / (1.0 + np.exp((low + MIDDLE * (high - low) - film) * np.float32(steep)))
+    return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
+
+
+def _equalised(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
+    counts, _ = np.histogram(tone, bins=_BINS, range=(0.0, 1.0))
+    counts = np.minimum(counts, 0.004 * tone.size)  # a limit on how far one grey is stretched
+    flat = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
+    share = acquisition.equalisation
+    grid = np.linspace(0.0, 1.0, _BINS + 1)
+    curve = (1 - share) * grid + share * flat
+    curve = 0.5 + (curve - 0.5) * acquisition.contrast
+    levels = np.clip(np.rint(255.0 * np.clip(curve, 0.0, 1.0)), 0, 255).astype(np.uint8)
+    return np.asarray(levels[np.rint(tone * _BINS).astype(np.int32)], dtype=np.uint8)

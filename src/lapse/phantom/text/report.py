@@ -1,0 +1,282 @@
+"""Radiology reports of simulated studies, and reading the findings back out of them.
+
+    Visit -> statements (phrases) -> sections in the MIMIC-CXR layout -> text
+    text -> extract_findings -> the same names                 (the contract, tested)
+
+The sentences of FINDINGS are the phrases of the scene graph. Header quirks follow docs/formats:
+headers are a newline, one blank, capitals and a colon; some reports have one section only, some
+none, some call the impression a conclusion. Dates and names are "___" as in de-identified text.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from typing import Protocol
+
+from lapse.core.seeding import counted_index, counted_uniform
+from lapse.phantom.patients.catalogue import BY_NAME
+from lapse.phantom.text.comparisons import compare
+from lapse.phantom.text.phrases import (
+    Key,
+    Statement,
+    affirm,
+    capital,
+    deny,
+    describe_device,
+    noun_phrases,
+)
+from lapse.phantom.patients.state import Visit
+
+WIDTH = 78  # columns of a report line
+_LUNG = ("atelectasis", "consolidation", "pneumonia", "lung opacity", "edema", "granuloma")
+_LUNG_MARKS = ("emphysema", "vascular congestion", "heart failure", "pleural thickening")
+_CENTRAL = ("tortuosity of the thoracic aorta", "hilar congestion", "vascular congestion", "hernia")
+_REASONS = (
+    "shortness of breath",
+    "chest pain",
+    "cough and fever",
+    "hypoxia",
+    "a fall",
+    "preoperative evaluation",
+    "altered mental status",
+    "line placement",
+)
+_NORMAL = (
+    "No acute cardiopulmonary process.",
+    "No acute cardiopulmonary abnormality.",
+    "No acute intrathoracic process.",
+    "No acute findings in the chest.",
+)
+_STYLES = (
+    ("standard", 0.56),
+    ("history", 0.12),
+    ("impression only", 0.09),
+    ("findings only", 0.07),
+    ("findings and impression", 0.05),
+    ("conclusion", 0.05),
+    ("views", 0.03),
+    ("last paragraph", 0.03),
+)
+
+
+class Person(Protocol):
+    """What a report needs to know of a patient."""
+
+    @property
+    def sex(self) -> str:
+        """ "F" or "M"."""
+
+    @property
+    def age(self) -> int:
+        """Years."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A written report: its text, its sentences in order, and why the study was made."""
+
+    text: str
+    statements: tuple[Statement, ...]
+    reason: str
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """Names of findings that the report says are absent."""
+        return frozenset(name for item in self.statements for name in item.denied)
+
+    @property
+    def phrases(self) -> dict[str, tuple[Statement, ...]]:
+        """Region -> the statements that describe it, in the order of the report."""
+        regions: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            for region, _ in statement.regions:
+                regions.setdefault(region, []).append(statement)
+        return {region: tuple(items) for region, items in regions.items()}
+
+
+def write_report(
+    visit: Visit,
+    view: str,
+    *,
+    seed: int,
+    person: Person,
+    earlier: Visit | None = None,
+    priors: bool = False,
+    is_unseen: bool = False,
+) -> Report:
+    """The report of one frontal image ("PA" or "AP") of a visit.
+
+    `earlier` is the visit before, if any; `priors` prints up to two sentences that compare with
+    it; `is_unseen` takes the wordings that are kept for a tail of the test part. Every finding of
+    the visit is affirmed once or more, no other finding is, and a mimic is never mentioned.
+    """
+    key: Key = (seed, "phantom/report", visit.patient, visit.index)
+    statements = _statements(visit, key, is_unseen=is_unseen)
+    if priors and earlier is not None:
+        compared = [item.statement for item in compare(earlier, visit, key)]
+        statements = [*statements, *compared[:2]]
+    reason = _REASONS[counted_index(len(_REASONS), *key, "reason")]
+    gender = {"F": "woman", "M": "man"}.get(person.sex, "patient")
+    history = f"___ year old {gender} with {reason}."
+    sections = _sections(visit, view, history, statements, key)
+    lines = ["                                 FINAL REPORT"]
+    for header, body in sections:
+        joined = f"{header}:  {body}" if header else body
+        lines += textwrap.wrap(
+            joined, WIDTH, initial_indent=" ", subsequent_indent=" ", break_on_hyphens=False
+        )
+        lines.append(" ")
+    return Report("\n".join(lines) + "\n", tuple(statements), reason)
+
+
+def _statements(visit: Visit, key: Key, *, is_unseen: bool = False) -> list[Statement]:
+    names = {finding.name for finding in visit.findings}
+
+    def said(share: float, purpose: str) -> bool:
+        return counted_uniform(*key, "said", purpose) < share
+
+    devices = [describe_device(device, key) for device in visit.devices]
+    affirmed = [affirm(finding, key, is_unseen=is_unseen) for finding in visit.findings]
+    denied: list[tuple[str, ...]] = []
+    if not names & {*_LUNG, *_LUNG_MARKS}:
+        denied.append(("lung opacity",))
+    elif not names & {"consolidation", "pneumonia"} and said(0.45, "consolidation"):
+        denied.append(("consolidation",))
+    elif not names & {"edema", "heart failure", "vascular congestion"} and said(0.3, "edema"):
+        denied.append(("edema",))
+    pleura = tuple(name for name in ("pleural effusion", "pneumothorax") if name not in names)
+    if "blunting of the costophrenic angle" in names:
+        pleura = tuple(name for name in pleura if name != "pleural effusion")
+    if pleura and said(0.85, "pleura"):
+        denied.append(pleura)
+    if not names & {"cardiomegaly", "heart failure"} and said(0.8, "heart"):
+        denied.append(("cardiomegaly",))
+    if not names & set(_CENTRAL) and said(0.45, "mediastinum"):
+        denied.append(("hilar congestion",))
+    if not names & {"fracture", "scoliosis"} and said(0.08, "bones"):
+        denied.append(("fracture",))
+    absent = [deny(group, key, is_unseen=is_unseen) for group in denied]
+    return [*(item for item in devices if item), *affirmed, *absent]
+
+
+def _impression(visit: Visit) -> str:
+    """One sentence with the one or two gravest findings, lifelong marks last; "" for none."""
+    ranked = sorted(
+        visit.findings, key=lambda item: (BY_NAME[item.name].resolve == 0.0, -item.severity)
+    )
+    phrases = [noun_phrases(finding)[0][0] for finding in ranked[:2]]
+    return capital(" and ".join(phrases)) + "." if phrases else ""
+
+
+def _sections(
+    visit: Visit, view: str, history: str, statements: list[Statement], key: Key
+) -> list[tuple[str, str]]:
+    style = _style(view, counted_uniform(*key, "style"))
+    findings = " ".join(statement.text for statement in statements)
+    normal = _NORMAL[counted_index(len(_NORMAL), *key, "normal")]
+    impression = _impression(visit) or normal
+    exam = "CHEST (PA AND LAT)" if view == "PA" else "CHEST (PORTABLE AP)"
+    technique = "Chest PA and lateral" if view == "PA" else "Portable AP chest radiograph"
+    prior = "None." if visit.index == 0 else "Chest radiograph from ___."
+    front = [("EXAMINATION", exam), ("INDICATION", history)]
+    if counted_uniform(*key, "technique") < 0.6:
+        front.append(("TECHNIQUE", f"{technique}."))
+    front.append(("COMPARISON", prior))
+    if style == "history":
+        return [
+            ("HISTORY", history),
+            ("COMPARISONS", prior),
+            ("FINDINGS", findings),
+            ("IMPRESSION", impression),
+        ]
+    if style == "impression only":
+        return [*front, ("IMPRESSION", findings)]
+    if style == "findings only":
+        return [*front, ("FINDINGS", findings)]
+    if style == "findings and impression":
+        return [*front, ("FINDINGS AND IMPRESSION", findings)]
+    if style == "conclusion":
+        return [*front, ("FINDINGS", findings), ("CONCLUSION", impression)]
+    if style == "views":
+        return [("INDICATION", history), ("CHEST, TWO VIEWS", findings), ("IMPRESSION", impression)]
+    if style == "last paragraph":
+        return [*front, ("", findings)]
+    return [*front, ("FINDINGS", findings), ("IMPRESSION", impression)]
+
+
+def _style(view: str, mark: float) -> str:
+    for name, share in _STYLES:
+        mark -= share
+        if mark < 0:
+            return "standard" if name == "views" and view != "PA" else name
+    return "standard"
+
+
+# --- reading back ---------------------------------------------------------------------------
+
+_HEADER = re.compile(r"(?:^|\n) ([A-Z ()/,-]+):\s")
+_BODY = ("FINDINGS", "IMPRESSION", "CONCLUSION", "FINDINGS AND IMPRESSION", "CHEST, TWO VIEWS")
+_LEXICON: tuple[tuple[str, str], ...] = (
+    ("blunting of the costophrenic angle", r"blunt(?:ing|ed)"),
+    ("pleural effusion", r"effusions?|pleural fluid"),
+    ("pleural thickening", r"pleural thickening|thickening of the pleura"),
+    ("pneumothorax", r"pneumothora(?:x|ces)"),
+    ("cardiomegaly", r"cardiomegaly|cardiac enlargement|enlarged heart|heart[^.]* enlarged"),
+    ("edema", r"edema"),
+    ("hilar congestion", r"hilar congestion|congestion of the hila"),
+    ("vascular congestion", r"vascular congestion"),
+    ("heart failure", r"heart failure|\bchf\b"),
+    ("atelectasis", r"atelecta(?:sis|ses)|volume loss"),
+    ("consolidation", r"consolidations?"),
+    ("pneumonia", r"pneumonia|infection"),
+    ("lung opacity", r"opacity|opacities|opacification"),
+    ("emphysema", r"emphysema(?:tous)?"),
+    ("granuloma", r"granulomas?"),
+    ("calcification", r"calcifications?"),
+    ("fracture", r"fractured?|fractures"),
+    ("scoliosis", r"scoliosis"),
+    ("tortuosity of the thoracic aorta", r"tortuous|tortuosity"),
+    ("hernia", r"hernia"),
+    ("gastric distention", r"gastric distention|distention of the stomach"),
+)
+_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _LEXICON)
+_DENIES_AFTER = re.compile(r"\b(?:no|neither|without|not|clear of|free of|resolution of)\b")
+_DENIES_ALL = re.compile(r"\b(?:has|have) resolved\b")
+
+
+def extract_findings(text: str) -> set[str]:
+    """The findings that a report affirms, by rules: sentences, a lexicon, negation.
+
+    Only the findings and impression sections count (else what follows the last section), so an
+    indication such as "evaluate for pneumonia" affirms nothing.
+
+    >>> sorted(extract_findings("Mild edema. No pneumothorax. The prior effusion has resolved."))
+    ['edema']
+    """
+    found: set[str] = set()
+    for sentence in re.split(r"(?<=[.;?!])\s+", " ".join(_body(text).split()).lower()):
+        if _DENIES_ALL.search(sentence):
+            continue
+        denial = _DENIES_AFTER.search(sentence)
+        is_previous = denial is not None and "not seen previously" in sentence
+        end = len(sentence) if denial is None or is_previous else denial.start()
+        found |= {name for name, pattern in _PATTERNS if pattern.search(sentence[:end])}
+    return found
+
+
+def _body(text: str) -> str:
+    headers = list(_HEADER.finditer(text))
+    if not headers:
+        return text
+    ends = [*(match.start() for match in headers[1:]), len(text)]
+    parts = [
+        text[match.end() : end]
+        for match, end in zip(headers, ends, strict=True)
+        if match.group(1).strip() in _BODY
+    ]
+    if parts:
+        return " ".join(parts)
+    paragraphs = re.split(r"\n\s*\n", text[headers[-1].end() :].strip())
+    return paragraphs[-1]

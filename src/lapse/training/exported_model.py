@@ -1,0 +1,107 @@
+"""A saved model folder, read as data: configurations, vocabularies, tensors, facts.
+
+    config.json         both runs' resolved configurations, their trimmed vocabularies, what the
+                        model was trained on, SHA-256 of the weights
+    model.safetensors   encoder.*  captioner.*  answerer.*   in 16 bits
+
+`lapse.inference.pretrained` writes such folders and makes models of them that answer; `lapse.training.initialization` lets a
+new run begin with one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from lapse.training.checkpoint import read_tensors
+from lapse.config import RunConfig, Stage, check_config
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+DEFAULT = Path(__file__).parents[1] / "assets" / "model"
+PACKAGED = "packaged"  # the word for DEFAULT where a configuration names a model
+LIBRARY, FORMAT = "lapse", 1
+ENCODER = "encoder."
+PREFIXES: dict[Stage, str] = {"pretrain": "captioner.", "diffvqa": "answerer."}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a model folder holds.
+
+    Attributes:
+        configs: stage -> resolved configuration of its run.
+        kept: stage -> GPT-2 ids that its trimmed vocabulary keeps; None for all.
+        all_tensors: every tensor of the file, in float32.
+        resize: how training images were made square.
+        facts: what it was trained on, in words.
+        sha256: of the weights file.
+    """
+
+    configs: Mapping[Stage, RunConfig]
+    kept: Mapping[Stage, list[int] | None]
+    all_tensors: Mapping[str, Tensor]
+    resize: str
+    facts: Mapping[str, str]
+    sha256: str
+
+    def tensors(self, stage: Stage) -> dict[str, Tensor]:
+        """The tensors of one stage under the names of its model, the encoder's among them."""
+        prefix = PREFIXES[stage]
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.all_tensors.items()
+            if name.startswith((prefix, ENCODER))
+        }
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a folder's config.json says that it is a model of ours."""
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("library_name") == LIBRARY
+
+
+def read_saved(folder: Path) -> Saved:
+    """Read a model folder.
+
+    Raises:
+        ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} is no model folder: it has no {name}")
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        said = values.get("format") if isinstance(values, dict) else None
+        raise ValueError(
+            f"{folder / CONFIG} is of format {said!r}, this version of lapse reads {FORMAT}"
+        )
+    digest = digest_of(folder / WEIGHTS)
+    if digest != values["sha256"]:
+        raise ValueError(
+            f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
+            f"{values['sha256'][:12]}...: damaged, or of another model; fetch it again"
+        )
+    return Saved(
+        {stage: check_config(values[stage]) for stage in PREFIXES},
+        values["vocabulary"],
+        {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()},
+        values["resize"],
+        values["facts"],
+        digest,
+    )
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,181 @@
+"""The work behind tables: each run once, trained and answered, in an order that can be followed.
+
+    run --> Job: train it where OUT/runs/<key>.done is missing, then write what rows ask of it
+
+Rows and tables that share a run share its job. One process at a time works on a run folder: a
+lock file beside it makes a second one wait, so that a harness that was killed and one that was
+started anew never write into the same folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapse.inference.predict import predict
+from lapse.evaluation.predictions.jsonl import write_predictions
+from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
+from lapse.training.trainer import train
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Progress]]
+# What a run may fail of without ending the harness: it is reported, and the others go on.
+FAILURES = (ValueError, RuntimeError, OSError, MemoryError)
+
+
+def no_bar(_: str) -> AbstractContextManager[Progress]:
+    """A progress bar that nobody sees."""
+    return nullcontext(lambda _done, _total: None)
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How tables are run.
+
+    Attributes:
+        scale: "tiny" or "paper".
+        only: keys of rows; ours is always among them. () for all.
+        seeds: of the last run of each row.
+        split: which split is answered and scored.
+        processes: how many runs are worked on side by side, each in a process of one thread;
+            1 works here, with the threads that torch has.
+    """
+
+    scale: Scale = "tiny"
+    only: tuple[str, ...] = ()
+    seeds: int = 1
+    split: str = "test"
+    processes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One predictions file that a row needs. `limit`: at most so many samples, None for all."""
+
+    path: Path
+    tasks: tuple[str, ...]
+    split: str
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run, its folder, and what rows ask of it (nothing, where others only begin with it)."""
+
+    run: PlannedRun
+    folder: Path
+    asked: tuple[Asked, ...] = ()
+
+    @property
+    def mark(self) -> Path:
+        """Written when the run has reached its last step."""
+        return self.folder.with_name(f"{self.folder.name}.done")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run is trained and every predictions file is there."""
+        return self.mark.exists() and all(item.path.exists() for item in self.asked)
+
+
+def what_is_asked(spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions) -> Asked:
+    """The predictions that a row of `spec` needs of its last run."""
+    limit = spec.tiny_limit if options.scale == "tiny" else None
+    path = out / "predictions" / f"{run.key}-{options.split}-{limit or 'all'}.jsonl"
+    tasks = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
+    return Asked(path, tuple(tasks), options.split, limit)
+
+
+def jobs_of(
+    planned: Sequence[tuple[TableSpec, Sequence[PlannedRow]]], out: Path, options: TableOptions
+) -> list[Job]:
+    """Every run of all tables once, each behind the one that it begins with."""
+    runs: dict[str, PlannedRun] = {}
+    asked: dict[str, dict[Path, Asked]] = {}
+    for spec, rows in planned:
+        for row in rows:
+            for run in row.runs:
+                runs.setdefault(run.key, run)
+            if row.runs:
+                item = what_is_asked(spec, row.runs[-1], out, options)
+                asked.setdefault(row.runs[-1].key, {})[item.path] = item
+    return [
+        Job(run, run_folder(out, key), tuple(asked.get(key, {}).values()))
+        for key, run in runs.items()
+    ]
+
+
+def do(
+    job: Job,
+    *,
+    say: Say = lambda _: None,
+    bar: Bar = no_bar,
+    on_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Train and answer what is missing of a job.
+
+    Args:
+        job: from `jobs_of`.
+        say: receives one line per event.
+        bar: title -> a progress bar.
+        on_step: called at the edge of every step, and between batches of answers.
+
+    Raises:
+        ValueError: as `train` and `predict` do.
+        SystemExit: 143 after a signal, with a checkpoint at the step's edge.
+    """
+    with _held(job.folder, say):
+        if not job.mark.exists():
+            with bar(f"train {job.run.key}") as progress:
+                report = train(
+                    job.run.config,
+                    job.run.data,
+                    job.folder,
+                    say=say,
+                    progress=progress,
+                    on_step=lambda _: on_step(),
+                )
+            job.mark.write_text(f"{report.step} steps\n", encoding="utf-8")
+        for item in job.asked:
+            if not item.path.exists():
+                with bar(f"predict {job.run.key}") as progress:
+                    _answer(job, item, progress, on_step)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed, as one sentence."""
+    text = str(error) or "no message"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _answer(job: Job, item: Asked, progress: Progress, on_step: Callable[[], None]) -> None:
+    def advance(done: int, total: int) -> None:
+        on_step()
+        progress(done, total)
+
+    said = predict(
+        job.folder,
+        job.run.data,
+        item.split,
+        tasks=item.tasks,
+        limit=item.limit,
+        progress=advance,
+    )
+    write_predictions(item.path, said)
+
+
+@contextmanager
+def _held(folder: Path, say: Say) -> Iterator[None]:
+    """The run folder for this process alone; waits while another one works on it."""
+    path = folder.with_name(f"{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for the process that still works on {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
