@@ -25,11 +25,11 @@ demo: $(STAMP)
 	$(BIN)/lapse demo demo
 
 test: $(STAMP)
-	$(ONE_THREAD) $(BIN)/python -m pytest -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -q tests/unit
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests experiments
-	$(BIN)/ruff format --check src tests experiments
+	$(BIN)/ruff check src benchmarks tests experiments
+	$(BIN)/ruff format --check src benchmarks tests experiments
 	$(BIN)/mypy
 
 check: lint test

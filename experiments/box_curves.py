@@ -76,7 +76,7 @@ def told(
     spent: float,
 ) -> dict[str, str]:
     """What stands in the table of the page about one run."""
-    loop = config["loop"]
+    loop = config["train"]
     assert isinstance(loop, dict)
     held_out = [line for line in lines if "validate/loss" in line]
     return {

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lapse.inference.answer import RESEARCH_USE
+from lapse.core.types import Score
 from lapse.evaluation.score_tables import (
     format_markdown,
     format_plain,
@@ -23,7 +23,7 @@ from lapse.evaluation.score_tables import (
     scores_table,
     table_note,
 )
-from lapse.core.types import Score
+from lapse.inference.answer import RESEARCH_USE
 
 BESIDE = ("text-only", "main-only", "reference-only")  # runs that see less than both images
 GROUPS = ("kind of patient", "pair of a quad", "held-out tail")

@@ -30,13 +30,13 @@ from typing import Any
 import box_page
 from PIL import Image
 
-from lapse.inference.answer import answer_images
+from lapse.cli.console import commit
 from lapse.data.store.leakage import refuse_shared
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import read_predictions
-from lapse.phantom.patients.identity import SHARES
+from lapse.inference.answer import answer_images
 from lapse.inference.pretrained import DEFAULT, load
-from lapse.cli.console import commit
+from lapse.phantom.patients.identity import SHARES
 
 TIERS = ("coarse", "fine")
 PROBES = ("swap", "identity", "acquisition", "shuffled")

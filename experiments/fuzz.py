@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from malformed import kinds, mutation
-from reader_child import Outcome, Runner
+from reader_worker import Outcome, Runner
 
 Judge = Callable[[Outcome], bool]
 COLUMNS = ("refused", "counted", "value", "wrong", "escaped", "died", "hung", "memory", "nonsense")

@@ -17,24 +17,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from lapse.core.seeding import counted_order, counted_uniform
-from lapse.evaluation.evaluate import evaluate, format_markdown, scores_table
 from lapse.core.grammar import FINDINGS, UNCHANGED, Change, invert, parse, render
-from lapse.metrics.blind_baselines import best_constant, random_answer
-from lapse.phantom.patients.findings import difference, levels
-from lapse.phantom.dataset.history import draw_history
-from lapse.phantom.patients.identity import subject_number
-from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
-from lapse.phantom.dataset.roles import draw_roles
+from lapse.core.seeding import derive_permutation, derive_uniform
 from lapse.core.types import Prediction
+from lapse.evaluation.evaluate import evaluate, format_markdown, scores_table
+from lapse.metrics.blind_baselines import best_constant, random_answer
+from lapse.phantom.dataset.history import draw_history
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.roles import draw_roles
+from lapse.phantom.patients.findings import difference, levels
+from lapse.phantom.patients.identity import subject_number
+from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
 
 GRAM = 4
 SHOWN = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictionRequest:
     """One pair as words: what is on each image, and the answer as written."""
 
     id: str
@@ -44,9 +44,9 @@ class Asked:
     answer: str
 
 
-def asked_pairs(config: SimulateConfig, part: str, limit: int) -> list[Asked]:
+def asked_pairs(config: SimulateConfig, part: str, limit: int) -> list[PredictionRequest]:
     """Pairs of one part, as many patients as give `limit` pairs, in the order of patients."""
-    found: list[Asked] = []
+    found: list[PredictionRequest] = []
     for patient, role in enumerate(draw_roles(config)):
         if role.part != part or len(found) >= limit:
             continue
@@ -57,7 +57,9 @@ def asked_pairs(config: SimulateConfig, part: str, limit: int) -> list[Asked]:
             (answer,) = [item.answer for item in questions if item.question == QUESTION_CHANGED]
             assert parse(answer).changes == difference(one, two)
             name = f"{subject_number(config.seed, patient)}/{one.index}/{two.index}"
-            found.append(Asked(name, name.split("/")[0], levels(one), levels(two), answer))
+            found.append(
+                PredictionRequest(name, name.split("/")[0], levels(one), levels(two), answer)
+            )
     return found[:limit]
 
 
@@ -68,7 +70,7 @@ class MainReader:
     training pairs where it was present, the share that gave the best change F1 in training.
     """
 
-    def __init__(self, pairs: Sequence[Asked]) -> None:
+    def __init__(self, pairs: Sequence[PredictionRequest]) -> None:
         there, new = Counter[str](), Counter[str]()
         for pair in pairs:
             there.update(pair.after.keys())
@@ -80,7 +82,7 @@ class MainReader:
         least = self._least if least is None else least
         return {Change(name, "added") for name in after if self._share.get(name, 0.0) >= least}
 
-    def _f1(self, pairs: Sequence[Asked], least: float) -> float:
+    def _f1(self, pairs: Sequence[PredictionRequest], least: float) -> float:
         right = said = true = 0
         for pair in pairs:
             ours, theirs = self.changes(pair.after, least), parse(pair.answer).changes
@@ -103,7 +105,7 @@ class Grams:
         while len(words) < 200:
             choices = self._next[tuple(words[1 - GRAM :])]
             sums = list(accumulate(choices.values()))
-            mark = counted_uniform("4-gram", name, len(words)) * sums[-1]
+            mark = derive_uniform("4-gram", name, len(words)) * sums[-1]
             word = list(choices)[bisect(sums, mark)]
             if word == "\n":
                 break
@@ -111,9 +113,9 @@ class Grams:
         return " ".join(words[GRAM - 1 :])
 
 
-def reordered(pair: Asked) -> str:
+def reordered(pair: PredictionRequest) -> str:
     """The same facts, in an order that has nothing to do with that of the reference."""
-    order = [FINDINGS[index] for index in counted_order(len(FINDINGS), "reordered", pair.id)]
+    order = [FINDINGS[index] for index in derive_permutation(len(FINDINGS), "reordered", pair.id)]
     return render(parse(pair.answer).changes, order)
 
 

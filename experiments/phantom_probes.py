@@ -28,17 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from lapse.core.seeding import counted_index
-from lapse.phantom.patients.findings import difference
+from lapse.core.seeding import derive_index
 from lapse.phantom.dataset.history import Exposure, History, draw_history
-from lapse.phantom.patients.mimicry import FINE
 from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.roles import Role, draw_roles
+from lapse.phantom.patients.findings import difference
+from lapse.phantom.patients.mimicry import FINE
 from lapse.phantom.patients.quads import pair_kind
 from lapse.phantom.rendering.render import render
-from lapse.phantom.dataset.roles import Role, draw_roles
-from phantom.probe import (
+from phantom_probe import (
     Found,
     acquisition_inputs,
     all_pairs,
@@ -142,7 +142,7 @@ def fine(count: int, seed: int, size: int) -> None:
         first = shrunk(history, finding, size, 32)
         moved = first - shrunk(history, mimic, size, 32)
         exposed = first - shrunk(history, by_place["A2"], size, 32)
-        is_first = counted_index(2, seed, "fine probe", history.patient) == 1
+        is_first = derive_index(2, seed, "fine probe", history.patient) == 1
         for name in (change.finding, "all"):
             for values, kept in zip(
                 (moved, exposed), sizes.setdefault(name, ([], [])), strict=True

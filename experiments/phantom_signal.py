@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
+from lapse.phantom.analysis.visibility import energy_lost, finding_rms
 from lapse.phantom.patients.catalogue import SPECS
 from lapse.phantom.rendering.fine_findings import CUES
-from lapse.phantom.analysis.visibility import energy_lost, finding_rms
 
 SEVERITIES = (0.15, 0.3, 0.55, 0.9)
 NOT_DRAWN = ("heart failure",)  # a syndrome of others

@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median, quantiles
 
-from lapse.data.datasets.release_counts import DIFF_VQA, MIMIC_CXR, PUBLISHED
 from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, parse
-from lapse.phantom.patients.findings import level_of
-from lapse.phantom.text.questions import CATEGORIES
-from lapse.phantom.patients.regions import REGIONS
+from lapse.data.datasets.release_counts import DIFF_VQA, MIMIC_CXR, PUBLISHED
 from lapse.phantom.dataset.truth import read_states
+from lapse.phantom.patients.findings import level_of
+from lapse.phantom.patients.regions import REGIONS
+from lapse.phantom.text.questions import CATEGORIES
 
 STUDIES, PATIENTS = PUBLISHED[MIMIC_CXR, "studies"], PUBLISHED[MIMIC_CXR, "patients"]
 QUESTIONS, PAIRS = PUBLISHED[DIFF_VQA, "questions"], PUBLISHED[DIFF_VQA, "difference"]

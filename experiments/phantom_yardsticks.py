@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.images.read import read_image
+from lapse.phantom.analysis.realism import BANDS, Yardsticks, average, measure
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.patient import draw_patient
-from lapse.phantom.rendering.render import render
 from lapse.phantom.patients.state import Visit
-from lapse.phantom.analysis.realism import BANDS, Yardsticks, average, measure
+from lapse.phantom.rendering.render import render
 
 
 def spread(image: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from lapse.data.loading.batch import Batch, text_keys
-from lapse.data.store.store import open_store
 from lapse.data.loading.loader import fixed_batches
-from lapse.training.run_folder import AnyModel, open_run
 from lapse.data.loading.sample_table import SampleTable, load_tasks, split_records
+from lapse.data.store.store import open_store
+from lapse.training.run_folder import TrainableModel, load_run
 
 
-def likeness(model: AnyModel, batch: Batch) -> Tensor:
+def likeness(model: TrainableModel, batch: Batch) -> Tensor:
     """[rows, texts]: how alike each image and each text of the batch are."""
     if hasattr(model, "image_vectors"):
         found: Tensor = model.image_vectors(batch) @ model.text_vectors(batch).t()
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=64)
     parser.add_argument("--pools", type=int, default=8)
     asked = parser.parse_args()
-    run, store = open_run(asked.run, "cpu"), open_store(asked.store)
+    run, store = load_run(asked.run, "cpu"), open_store(asked.store)
     (task,) = load_tasks(run.config.data.tasks, store.info.size)
     records = split_records(store, task, asked.split)
     table = SampleTable(records, (task,), run.tokenizer, max_tokens=run.config.data.max_tokens)

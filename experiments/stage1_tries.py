@@ -26,14 +26,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import normalise
 from lapse.config import RunConfig, load_config
-from lapse.data.store.store import Store, open_store
+from lapse.data.loading.batch import normalise
 from lapse.data.loading.loader import TrainingData, read_training_data
+from lapse.data.store.store import Store, open_store
+from lapse.training.distributed import init_distributed
 from lapse.training.optim import build_optimizer, clip_gradients
-from lapse.training.run_folder import AnyModel, build_model
-from lapse.training.validation import HeldOut
-from lapse.training.distributed import open_world
+from lapse.training.run_folder import TrainableModel, build_model
+from lapse.training.validation import Validator
 
 WARMUP_STEPS = 100  # where a try does not name optim.warmup_steps
 LOWEST = 0.02  # of the learning rate, where the cosine ends
@@ -41,16 +41,16 @@ LOWEST = 0.02  # of the learning rate, where the cosine ends
 
 def trained(
     config: RunConfig, material: TrainingData, seconds: float
-) -> Iterator[tuple[AnyModel, dict[str, float]]]:
+) -> Iterator[tuple[TrainableModel, dict[str, float]]]:
     """The model and its figures: once a minute of process time, and at the end."""
-    torch.manual_seed(config.loop.seed)
+    torch.manual_seed(config.train.seed)
     model = build_model(config, material.tokenizer)
     optimizer = build_optimizer(model, config.optim)
-    watch, stream = HeldOut(material, config), material.stream
+    watch, stream = Validator(material, config), material.stream
     used, step, report = 0.0, 0, 60.0
     named = config.optim.warmup_steps
     warmup = max(1, WARMUP_STEPS if named is None else named)
-    with open_world() as world:
+    with init_distributed() as world:
         while used < seconds:
             start = time.process_time()
             warm = min(1.0, (step + 1) / warmup)
@@ -97,7 +97,7 @@ def features(encoder: nn.Module, channels: int, images: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def probe(model: AnyModel, channels: int, store: Store, raw: Path) -> dict[str, float]:
+def probe(model: TrainableModel, channels: int, store: Store, raw: Path) -> dict[str, float]:
     """AUROC of each finding on validation patients, and their mean."""
     encoder = model.encoder.eval()
     images, labels, names = labelled(store, raw, "train", 4000)

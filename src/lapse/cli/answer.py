@@ -17,13 +17,13 @@ def answer(
     question: Annotated[str, typer.Option(help="Default: what has changed ...?")] = "",
 ) -> None:
     """Say what changed between two image files. Research use only."""
-    from lapse.inference.answer import answer_pair
     from lapse.core.grammar import QUESTION_CHANGED
-    from lapse.training.run_folder import CONFIG, open_run
+    from lapse.inference.answer import answer_pair
+    from lapse.training.run_folder import CONFIG, load_run
 
     asked = question or QUESTION_CHANGED
     if model and (Path(model) / CONFIG).is_file():
-        said = answer_pair(open_run(Path(model)), reference, main_image, asked)
+        said = answer_pair(load_run(Path(model)), reference, main_image, asked)
         lines = said.lines()
     else:
         import torch

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lapse.cli.scoring import Truth
 from lapse.cli.console import say
+from lapse.cli.scoring import ReferenceSource
 
 
 def compare(
@@ -48,7 +48,7 @@ def compare(
         table_note,
     )
 
-    truth = Truth(data, questions, split, task, ids, seed, blind_from)
+    truth = ReferenceSource(data, questions, split, task, ids, seed, blind_from)
     asked = truth.asked()
     first = truth.read(systems[0], asked)
     rows = {systems[0].stem: first}

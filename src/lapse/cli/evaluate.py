@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lapse.cli.scoring import Truth
 from lapse.cli.console import say
+from lapse.cli.scoring import ReferenceSource
 
 if TYPE_CHECKING:
     from lapse.core.types import Prediction, Score
@@ -65,12 +65,12 @@ def evaluate(
     """Score a predictions file with intervals by patient; blind rows and subgroups beside."""
     from lapse.evaluation.evaluate import EvaluateOptions, plain_scores, write_scores
     from lapse.evaluation.evaluate import evaluate as run
-    from lapse.metrics.abstention import read_threshold
     from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
+    from lapse.evaluation.reliability import reliability_scores
     from lapse.evaluation.score_tables import format_markdown, parts_table, scores_table, table_note
-    from lapse.evaluation.reliability import trust_scores
+    from lapse.metrics.abstention import read_threshold
 
-    truth = Truth(data, questions, split, task, ids, seed, blind_from)
+    truth = ReferenceSource(data, questions, split, task, ids, seed, blind_from)
     asked = truth.asked()
     found = truth.read(predictions, asked)
     rows: dict[str, list[Prediction]] = {predictions.stem: found}
@@ -91,7 +91,7 @@ def evaluate(
     mine = scores.pop(predictions.stem)
     probes = [item for path in probe or [] for item in read_predictions(path)]
     chosen = read_threshold(threshold) if threshold is not None else None
-    trust = trust_scores(found, probes, chosen, seed=seed)
+    trust = reliability_scores(found, probes, chosen, seed=seed)
     facts = truth.facts(len(found))
     more: dict[str, Any] = {"subgroups": {}, "hidden subgroups": {}}
     for name, values in mine.items():
@@ -127,7 +127,7 @@ def _bert(model: str, revision: str, layer: int | None, baseline: float | None) 
 def _subgroups(
     own: list[Prediction],
     values: dict[str, Score],
-    truth: Truth,
+    truth: ReferenceSource,
     patients: Path | None,
     groups: Path | None,
     options: Any,

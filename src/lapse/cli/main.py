@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lapse.core.version import __version__
 from lapse.cli.answer import answer
-from lapse.cli.bench import bench
 from lapse.cli.calibrate import calibrate
 from lapse.cli.compare import compare
+from lapse.cli.console import console
 from lapse.cli.demo import demo
 from lapse.cli.evaluate import evaluate
 from lapse.cli.export import export
@@ -25,7 +24,7 @@ from lapse.cli.simulate import simulate
 from lapse.cli.table import table
 from lapse.cli.train import train
 from lapse.cli.verify import verify
-from lapse.cli.console import console
+from lapse.core.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +47,6 @@ for command in (
     table,
     export,
     demo,
-    bench,
 ):
     app.command()(command)
 

@@ -16,7 +16,7 @@ def predict(
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Default: RUN/predictions-SPLIT.jsonl.")] = None,
     tasks: Annotated[str, typer.Option(help="Comma list; default: those of the run.")] = "",
-    beams: Annotated[
+    num_beams: Annotated[
         int | None, typer.Option(min=1, help="Beam width; default: the run's.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples.")] = None,
@@ -35,14 +35,14 @@ def predict(
     from lapse.evaluation.evaluate import write_predictions
     from lapse.inference.predict import predict as run_predict
     from lapse.inference.probes import check_probe
-    from lapse.training.run_folder import open_run
+    from lapse.training.run_folder import load_run
 
     target = out or run / f"predictions-{split}.jsonl"
     wanted = tuple(name.strip() for name in tasks.split(",") if name.strip()) or None
     probes = [name.strip() for name in probe.split(",") if name.strip()]
     for wished in probes:
         check_probe(wished)
-    opened = open_run(run)
+    opened = load_run(run)
     rounds: list[str | None] = [*probes] if probes else [None]
     for name in rounds:
         path = target if name is None else target.with_suffix(f".{name}{target.suffix}")
@@ -53,7 +53,7 @@ def predict(
                 split,
                 tasks=wanted,
                 limit=limit,
-                beams=beams,
+                num_beams=num_beams,
                 confidence=confidence,
                 probe=name,
                 say=say,

@@ -27,8 +27,8 @@ def report(
     """Show scores, plots and cases with images on one page that needs no network."""
     from lapse.data.store.store import open_store
     from lapse.evaluation.evaluate import read_predictions
-    from lapse.metrics.abstention import read_threshold
     from lapse.evaluation.html import Evaluation, read_scores, write_evaluation
+    from lapse.metrics.abstention import read_threshold
 
     found = read_predictions(predictions)
     beside = scores or predictions.with_name("scores.json")

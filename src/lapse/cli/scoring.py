@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from lapse.cli.console import provenance, say
 
 if TYPE_CHECKING:
+    from lapse.core.types import Prediction
     from lapse.data.store.store import Store
     from lapse.evaluation.predictions.questions import Question
-    from lapse.core.types import Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class ReferenceSource:
     """References from a store, or from the question table, or from the file itself."""
 
     data: Path | None
@@ -68,23 +68,25 @@ class Truth:
             ValueError: the store has nothing to learn them from, or it and the one of the
                 predictions share a patient.
         """
-        from lapse.evaluation.baselines import blind_rows, blind_text_rows
+        from lapse.evaluation.baselines import blind_baselines, blind_text_baselines
         from lapse.evaluation.predictions.questions import training_answers
 
         store = self._training(predictions)
         if store is not None:
-            return blind_rows(store, predictions, seed=self.seed)
+            return blind_baselines(store, predictions, seed=self.seed)
         if self.questions is not None:
             own = [item for item in predictions if item.task == self.task]
-            return blind_text_rows(training_answers(self.questions, self.task), own, seed=self.seed)
+            return blind_text_baselines(
+                training_answers(self.questions, self.task), own, seed=self.seed
+            )
         say("no blind rows: they need training answers, of --data STORE or --questions CSV")
         return {}
 
     def _training(self, predictions: list[Prediction]) -> Store | None:
         """The store whose training part the blind rows know."""
-        from lapse.evaluation.baselines import has_training
         from lapse.data.store.leakage import refuse_shared
         from lapse.data.store.store import open_store
+        from lapse.evaluation.baselines import has_training
 
         evaluated = self.store()
         if evaluated is None:

@@ -58,9 +58,9 @@ def simulate(
     A run that was killed goes on where it stopped when it is started again with the same options.
     The truth of every study lies in OUT/phantom.
     """
-    from lapse.phantom.defects.inject import check_kinds, inject
     from lapse.phantom.dataset.writer import SimulateConfig
     from lapse.phantom.dataset.writer import simulate as run
+    from lapse.phantom.defects.inject import check_kinds, inject
 
     if sheet is not None:
         _draw_sheets(sheet, seed)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lapse.workflows.paper_tables.spec import Scale, plan, read_table
 from lapse.cli.console import progress_bar, provenance, say
+from lapse.workflows.paper_tables.spec import Scale, plan, read_table
 
 
 def table(
@@ -30,7 +30,12 @@ def table(
 ) -> None:
     """Train what is missing, resume what was cut, predict, score, write the paper's tables."""
     from lapse.workflows.paper_tables.output import show_sizes
-    from lapse.workflows.paper_tables.run import TableOptions, count_parameters, open_stores, run_tables
+    from lapse.workflows.paper_tables.run import (
+        TableOptions,
+        count_parameters,
+        open_stores,
+        run_tables,
+    )
 
     count = seeds or (3 if scale == "paper" else 1)
     specs = {path.stem: read_table(path) for path in files}

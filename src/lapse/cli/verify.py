@@ -27,8 +27,8 @@ def verify(
 ) -> None:
     """Look for defects in raw trees; changes nothing. Exit code 1 where there are errors."""
     from lapse.data.datasets.discovery import find_roots
-    from lapse.data.verify.verify import verify as run
     from lapse.data.verify.html import write_verify_page
+    from lapse.data.verify.verify import verify as run
 
     found = find_roots(roots)
     with progress_bar("verify") as progress:

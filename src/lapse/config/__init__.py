@@ -10,6 +10,7 @@ The resolved configuration is printed, saved in the run folder, and is the only 
 """
 
 from lapse.config.base import Config, explain
+from lapse.config.loading import check_config, load_config, preset_names
 from lapse.config.models import (
     CaptionerConfig,
     DecoderConfig,
@@ -18,22 +19,28 @@ from lapse.config.models import (
     PrefixLMConfig,
     check_heads,
 )
-from lapse.config.loading import check_config, load_config, preset_names
-from lapse.config.run import DataConfig, DecodeConfig, LoopConfig, OptimConfig, RunConfig, Stage
+from lapse.config.run import (
+    DataConfig,
+    GenerationConfig,
+    OptimConfig,
+    RunConfig,
+    Stage,
+    TrainConfig,
+)
 
 __all__ = [
     "CaptionerConfig",
     "Config",
     "DataConfig",
-    "DecodeConfig",
     "DecoderConfig",
     "EncoderConfig",
+    "GenerationConfig",
     "LanguageModelConfig",
-    "LoopConfig",
     "OptimConfig",
     "PrefixLMConfig",
     "RunConfig",
     "Stage",
+    "TrainConfig",
     "check_config",
     "check_heads",
     "explain",

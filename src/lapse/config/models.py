@@ -20,7 +20,7 @@ class EncoderConfig(Config):
 
     `stem`: the paper's one layer of patches, or convolutions for small models ("conv_batch":
     with batch norm), which cannot be written in SigLIP's format.
-    `foreign`: the architecture of another kind of encoder, as its config.json has it
+    `hf_config`: the architecture of another kind of encoder, as its config.json has it
     (`lapse.models.backbones.pretrained_encoder.encoder_config_of` writes it); the sizes then describe that one.
     """
 
@@ -32,8 +32,8 @@ class EncoderConfig(Config):
     heads: int = Field(16, ge=1)
     mlp_width: int = Field(4304, ge=8)
     stem: Literal["patch", "conv", "conv_batch"] = "patch"
-    checkpoint_blocks: bool = False
-    foreign: dict[str, Any] | None = None
+    activation_checkpointing: bool = False
+    hf_config: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
@@ -60,7 +60,7 @@ class DecoderConfig(Config):
     mlp_width: int = Field(4096, ge=8)
     max_tokens: int = Field(448, ge=8)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    checkpoint_blocks: bool = False
+    activation_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _divides(self) -> DecoderConfig:
@@ -85,10 +85,10 @@ class LanguageModelConfig(Config):
     width: int = Field(1024, ge=8)
     layers: int = Field(24, ge=1)
     heads: int = Field(16, ge=1)
-    positions: int = Field(1024, ge=8)
+    max_positions: int = Field(1024, ge=8)
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     weights: str | None = None
-    checkpoint_blocks: bool = False
+    activation_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _divides(self) -> LanguageModelConfig:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from lapse.core import registry
 from lapse.config.base import Config, explain
+from lapse.core import registry
 from lapse.core.types import nearest
 
 Stage = Literal["pretrain", "diffvqa"]
@@ -17,25 +17,25 @@ class DataConfig(Config):
     """Which tasks, and how records become rows.
 
     `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.training.feature_cache).
-    `records_with`: further tasks that a record must have a sample of, though none is made. So
+    `require_tasks`: further tasks that a record must have a sample of, though none is made. So
     methods that read other tasks still see the same images.
     """
 
     tasks: tuple[str, ...]
-    records_with: tuple[str, ...] = ()
+    require_tasks: tuple[str, ...] = ()
     regions_per_image: int = Field(1, ge=1)
     parallel_fraction: float = Field(0.25, ge=0.0, le=1.0)
-    train_given: bool = True
+    loss_on_given: bool = True
     max_tokens: int = Field(256, ge=8)
     vocabulary: Literal["full", "trimmed"] = "full"
-    limit: int | None = Field(None, ge=1)
+    max_records: int | None = Field(None, ge=1)
     cache_features: Literal["none", "bf16", "fp32"] = "none"
 
     @model_validator(mode="after")
     def _known_tasks(self) -> DataConfig:
         if not self.tasks:
             raise ValueError("tasks is empty: name at least one task")
-        for task in (*self.tasks, *self.records_with):
+        for task in (*self.tasks, *self.require_tasks):
             if ":" not in task and task not in registry.names("tasks"):
                 raise ValueError(f"no task {task!r}; {nearest(task, registry.names('tasks'))}")
         return self
@@ -62,7 +62,7 @@ class OptimConfig(Config):
         return self
 
 
-class LoopConfig(Config):
+class TrainConfig(Config):
     """Length and rhythm of the loop. Exactly one of `epochs` and `steps` is given.
 
     `batch_size` counts rows (texts) over all ranks and accumulation steps. `parallel` says how
@@ -70,21 +70,21 @@ class LoopConfig(Config):
     """
 
     batch_size: int = Field(32, ge=1)
-    accumulate: int = Field(1, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
     epochs: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    validate_every: int = Field(500, ge=1)
-    validate_samples: int = Field(256, ge=1)
+    eval_every: int = Field(500, ge=1)
+    eval_samples: int = Field(256, ge=1)
     save_every: int = Field(500, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
     log_every: int = Field(10, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    workers: int = Field(0, ge=0)
+    num_workers: int = Field(0, ge=0)
     parallel: Literal["ddp", "fsdp"] = "ddp"
     seed: int = 0
 
     @model_validator(mode="after")
-    def _one_length(self) -> LoopConfig:
+    def _one_length(self) -> TrainConfig:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
                 f"epochs is {self.epochs} and steps is {self.steps}: give exactly one of them"
@@ -92,11 +92,11 @@ class LoopConfig(Config):
         return self
 
 
-class DecodeConfig(Config):
+class GenerationConfig(Config):
     """How answers are written: beam search 10 as in the paper (4.4)."""
 
-    beams: int = Field(10, ge=1)
-    max_tokens: int = Field(96, ge=1)
+    num_beams: int = Field(10, ge=1)
+    max_new_tokens: int = Field(96, ge=1)
     length_penalty: float = 1.0
     batch_size: int = Field(16, ge=1)
 
@@ -112,18 +112,18 @@ class RunConfig(Config):
 
     name: str
     stage: Stage
-    model_name: str
+    model_type: str
     model: dict[str, Any]
     init_encoder: str | None = None
     init_model: str | None = None
     data: DataConfig
     optim: OptimConfig
-    loop: LoopConfig
-    decode: DecodeConfig = DecodeConfig()
+    train: TrainConfig
+    generation: GenerationConfig = GenerationConfig()
 
     @property
     def table(self) -> str:
-        """The registry table that `model_name` is looked up in."""
+        """The registry table that `model_type` is looked up in."""
         return "methods" if self.stage == "pretrain" else "systems"
 
     @model_validator(mode="after")
@@ -139,7 +139,7 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _model_options(self) -> RunConfig:
         try:
-            checked = registry.config_class(self.table, self.model_name).model_validate(self.model)
+            checked = registry.config_class(self.table, self.model_type).model_validate(self.model)
         except ValidationError as error:
             raise ValueError(explain(error, prefix="model.")) from None
         object.__setattr__(self, "model", checked.model_dump(mode="json"))
@@ -147,4 +147,4 @@ class RunConfig(Config):
 
     def model_config_object(self) -> Any:
         """The options of the model as its own configuration class."""
-        return registry.config_class(self.table, self.model_name).model_validate(self.model)
+        return registry.config_class(self.table, self.model_type).model_validate(self.model)

@@ -23,12 +23,12 @@ from lapse.config.pretraining import QFormerConfig
 class BlindConfig(Config):
     """Answers from the training answers alone; no image is looked at.
 
-    `says`: the one answer that is worth most, or one drawn for each question.
-    `remembers`: how many training answers are kept; beyond that a fair sample of all of them.
+    `strategy`: the one answer that is worth most, or one drawn for each question.
+    `max_answers`: how many training answers are kept; beyond that a fair sample of all of them.
     """
 
-    says: Literal["constant", "random"]
-    remembers: int = Field(8192, ge=1)
+    strategy: Literal["constant", "random"]
+    max_answers: int = Field(8192, ge=1)
     max_answer: int = Field(160, ge=1)
 
 
@@ -49,7 +49,7 @@ class Blip2SystemConfig(Config):
 class RealConfig(Config):
     """ReAL (Lu et al., 2024): a branch for the residual image, aligned with the features.
 
-    `register_by`: "shift" moves the reference by phase correlation, "flow" bends it by optical
+    `registration`: "shift" moves the reference by phase correlation, "flow" bends it by optical
     flow (scikit-image, extra "registration"), "none" subtracts as it is.
     `align_tokens`, `align_image`: weights of the two alignment losses.
     """
@@ -57,7 +57,7 @@ class RealConfig(Config):
     encoder: EncoderConfig = EncoderConfig()
     residual: EncoderConfig = EncoderConfig()
     language_model: LanguageModelConfig = LanguageModelConfig()
-    register_by: Literal["shift", "flow", "none"] = "shift"
+    registration: Literal["shift", "flow", "none"] = "shift"
     max_shift: float = Field(0.15, gt=0.0, le=0.5)
     align_tokens: float = Field(0.5, ge=0.0)
     align_image: float = Field(0.5, ge=0.0)

@@ -37,9 +37,9 @@ TABLES: dict[str, dict[str, str]] = {
         "blip2": "lapse.models.vqa.blip2:Blip2Answerer",
         "real": "lapse.models.vqa.real:ReAL",
         "plural": "lapse.models.vqa.plural:Plural",
-        "rgag": "lapse.models.vqa.rgag:ReportThenAnswer",
+        "rgag": "lapse.models.vqa.rgag:RGAG",
         "ekaid": "lapse.models.vqa.ekaid:Ekaid",
-        "blind": "lapse.models.vqa.blind:Remembered",
+        "blind": "lapse.models.vqa.blind:BlindBaseline",
     },
     "datasets": {
         "mimic_cxr": "lapse.data.datasets.mimic_cxr:MimicCxr",

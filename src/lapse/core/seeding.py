@@ -12,40 +12,40 @@ import hashlib
 Part = str | int
 
 
-def counted_seed(*parts: Part) -> int:
+def derive_seed(*parts: Part) -> int:
     """A 64-bit integer that depends on all parts and their order, equal on every machine.
 
-    >>> counted_seed(0, "phantom", 3) == counted_seed(0, "phantom", 3)
+    >>> derive_seed(0, "phantom", 3) == derive_seed(0, "phantom", 3)
     True
-    >>> counted_seed(1, "2") == counted_seed("1", 2)
+    >>> derive_seed(1, "2") == derive_seed("1", 2)
     False
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         if isinstance(part, bool) or not isinstance(part, str | int):
-            raise ValueError(f"counted_seed got {part!r}: parts are str or int")
+            raise ValueError(f"derive_seed got {part!r}: parts are str or int")
         kind = "i" if isinstance(part, int) else "s"
         text = str(part)
         digest.update(f"{kind}{len(text)}:{text};".encode())
     return int.from_bytes(digest.digest(), "big")
 
 
-def counted_uniform(*parts: Part) -> float:
+def derive_uniform(*parts: Part) -> float:
     """A number in [0, 1) with 53 random bits that depends on all parts."""
-    return (counted_seed(*parts) >> 11) / float(1 << 53)
+    return (derive_seed(*parts) >> 11) / float(1 << 53)
 
 
-def counted_index(count: int, *parts: Part) -> int:
+def derive_index(count: int, *parts: Part) -> int:
     """An integer in 0 .. count - 1 that depends on all parts.
 
     Raises:
         ValueError: count is below 1.
     """
     if count < 1:
-        raise ValueError(f"counted_index needs at least one choice, got {count}")
-    return counted_seed(*parts) % count
+        raise ValueError(f"derive_index needs at least one choice, got {count}")
+    return derive_seed(*parts) % count
 
 
-def counted_order(count: int, *parts: Part) -> list[int]:
+def derive_permutation(count: int, *parts: Part) -> list[int]:
     """A permutation of 0 .. count - 1 that depends on all parts."""
-    return sorted(range(count), key=lambda index: counted_seed(*parts, index))
+    return sorted(range(count), key=lambda index: derive_seed(*parts, index))

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lapse.data.store.store import Store
 from lapse.core.grammar import UNCHANGED
-from lapse.metrics.blind_baselines import best_constant, mean_box, random_answer
 from lapse.core.registry import load
 from lapse.core.tokenizer import box_text, without_box
 from lapse.core.types import Box, Prediction, Sample
+from lapse.data.store.store import Store
+from lapse.metrics.blind_baselines import best_constant, mean_box, random_answer
 
 CONSTANT = "constant answer"
 NOTHING = "nothing has changed"  # always saying so; CIDEr likes it, so it has its own row
@@ -33,7 +33,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 UNTRAINED = {"progression": UNCHANGED}
 
 
-def blind_rows(
+def blind_baselines(
     store: Store, predictions: Sequence[Prediction], *, seed: int = 0
 ) -> dict[str, list[Prediction]]:
     """Row name -> what it says for those of the predictions whose task it can answer.
@@ -83,10 +83,10 @@ def blind_rows(
     return {row: found for row, found in rows.items() if found}
 
 
-def blind_text_rows(
+def blind_text_baselines(
     training: Sequence[tuple[str, str]], predictions: Sequence[Prediction], *, seed: int = 0
 ) -> dict[str, list[Prediction]]:
-    """The rows of `blind_rows` that are texts, from (question, answer) of a training part alone.
+    """The rows of `blind_baselines` that are texts, from (question, answer) of a training part alone.
 
     Args:
         training: of the same task as the predictions.

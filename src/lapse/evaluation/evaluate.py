@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lapse.core import registry
-from lapse.metrics.bootstrap import RESAMPLES, with_intervals
-from lapse.metrics.paired_tests import Difference, compare, corrected
+from lapse.core.types import Prediction, Score
 from lapse.evaluation.predictions.jsonl import check_unique, read_predictions, write_predictions
 from lapse.evaluation.score_tables import format_markdown, headlines, scores_table
-from lapse.core.types import Prediction, Score
+from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.paired_tests import Difference, compare, corrected
 
 __all__ = [  # what the commands and other packages need to score a file
     "EvaluateOptions",

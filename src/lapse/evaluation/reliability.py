@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lapse.metrics.abstention import Threshold, abstention_scores
-from lapse.metrics.consistency import consistency
-from lapse.metrics.confidence_scores import sureness_scores
 from lapse.core.types import Prediction, Score
+from lapse.metrics.abstention import Threshold, abstention_scores
+from lapse.metrics.confidence_scores import confidence_scores
+from lapse.metrics.consistency import consistency
 
 
-def trust_scores(
+def reliability_scores(
     predictions: Sequence[Prediction],
     probes: Sequence[Prediction] = (),
     threshold: Threshold | None = None,
@@ -34,7 +34,7 @@ def trust_scores(
     asked = [item for item in predictions if item.task == "diff_vqa"]
     found = {
         "consistency": consistency(asked, probes, seed=seed),
-        "confidence": sureness_scores(asked, seed=seed) if asked else {},
+        "confidence": confidence_scores(asked, seed=seed) if asked else {},
     }
     if threshold is not None:
         found["abstention"] = abstention_scores(asked, threshold, seed=seed)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lapse.metrics.paired_tests import Difference
 from lapse.core.types import Score
+from lapse.metrics.paired_tests import Difference
 
 # What a person reads first of each task; subgroups and paired tests show these alone.
 HEADLINES = (

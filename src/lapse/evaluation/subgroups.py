@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.data.store.store import Store
-from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.core.grammar import parse
-from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 from lapse.core.types import Pair, Prediction, Score, Statistics, Study
+from lapse.data.io.csv_tables import plain_id, read_header, read_rows
+from lapse.data.store.store import Store
+from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 
 MIN_PATIENTS = 50
 UNKNOWN = "not known"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.seeding import counted_seed, counted_uniform
+from lapse.core.seeding import derive_seed, derive_uniform
 
 ROTATION = 3.0  # degrees, at most, to either side
 SHIFT = 0.03  # of the side
@@ -25,7 +25,7 @@ NOISE = (1.0, 4.0)  # standard deviation in grey levels
 Pixels = NDArray[np.uint8]
 
 
-def retake(pixels: Pixels, *key: str | int) -> Pixels:
+def perturb_exposure(pixels: Pixels, *key: str | int) -> Pixels:
     """An image [S, S] uint8 as another exposure would show it; equal keys, equal pixels.
 
     Args:
@@ -41,7 +41,7 @@ def retake(pixels: Pixels, *key: str | int) -> Pixels:
         )
 
     def around(limit: float, purpose: str) -> float:
-        return limit * (2.0 * counted_uniform(*key, "retake", purpose) - 1.0)
+        return limit * (2.0 * derive_uniform(*key, "retake", purpose) - 1.0)
 
     moved = _moved(
         pixels,
@@ -53,8 +53,8 @@ def retake(pixels: Pixels, *key: str | int) -> Pixels:
     grey = 127.5 + (grey - 127.5) * (1.0 + around(CONTRAST, "contrast"))
     grey += around(BRIGHTNESS, "brightness")
     low, high = NOISE
-    deviation = low + (high - low) * counted_uniform(*key, "retake", "deviation")
-    generator = np.random.Generator(np.random.PCG64(counted_seed(*key, "retake", "noise")))
+    deviation = low + (high - low) * derive_uniform(*key, "retake", "deviation")
+    generator = np.random.Generator(np.random.PCG64(derive_seed(*key, "retake", "noise")))
     grey += deviation * generator.standard_normal(grey.shape)
     taken: Pixels = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
     return taken

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lapse.images.display import shown
 from lapse.images.dicom_frames import BIG_ENDIAN, NATIVE, SYNTAXES, PixelTags, stored_values
-from lapse.images.pydicom_quiet import quiet
-from lapse.images.errors import Refusal, check_pixels, damaged, truncated
+from lapse.images.display import shown
+from lapse.images.errors import ImageError, check_pixels, damaged, truncated
 from lapse.images.intensity import Bytes, Whole, equalising, histogram, lookup, stretch
+from lapse.images.pydicom_quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -74,14 +74,14 @@ def read_dicom(path: Path, data: bytes) -> Bytes:
         [H, W] uint8, bone bright.
 
     Raises:
-        Refusal: any code but missing and unknown-kind. It names numbers and tags, never the
+        ImageError: any code but missing and unknown-kind. It names numbers and tags, never the
             texts of a file, which may name a patient.
     """
     syntax = _transfer_syntax(path, data)
     try:
         from pydicom import dcmread
     except ImportError as error:
-        raise Refusal(
+        raise ImageError(
             "unsupported",
             f"{path} is a DICOM and pydicom is not installed: pip install 'lapse[dicom]'",
         ) from error
@@ -93,10 +93,10 @@ def read_dicom(path: Path, data: bytes) -> Bytes:
         values = stored_values(path, tags, dicom)
         with quiet():
             return _finish(path, tags, values, dicom)
-    except Refusal:
+    except ImageError:
         raise
     except Exception as error:  # pydicom fails in many ways on damaged files
-        raise Refusal(
+        raise ImageError(
             "damaged",
             f"{path} is not a readable DICOM image ({type(error).__name__}): fetch it again",
         ) from error
@@ -113,7 +113,7 @@ class _Bounded(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._reads += 1
         if self._reads > MAX_READS:
-            raise Refusal(
+            raise ImageError(
                 "too-heavy", f"{self._path} has more DICOM elements than {MAX_READS} reads pass"
             )
         return super().read(size)
@@ -134,7 +134,7 @@ def _transfer_syntax(path: Path, data: bytes) -> str:
             if syntax in SYNTAXES:
                 return syntax
             known = "deflated, which can hide any size" if syntax == DEFLATED else repr(syntax)
-            raise Refusal(
+            raise ImageError(
                 "unsupported",
                 f"{path} has a transfer syntax that is {known}: store it uncompressed",
             )
@@ -148,20 +148,22 @@ def _pixel_tags(path: Path, syntax: str, dicom: Dataset) -> PixelTags:
     check_pixels(path, rows, columns)
     frames = _whole(path, dicom, "NumberOfFrames", default=1)
     if frames != 1:
-        raise Refusal(
+        raise ImageError(
             "multi-frame", f"{path} has {frames} frames: give one radiograph with a single frame"
         )
     photometric = str(dicom.get("PhotometricInterpretation", ""))
     samples = _whole(path, dicom, "SamplesPerPixel", default=1)
     if photometric not in {"MONOCHROME1", "MONOCHROME2"} or samples != 1:
         kind = photometric if photometric.replace("_", "").isalnum() else "of unknown kind"
-        raise Refusal(
+        raise ImageError(
             "not-grey", f"{path}: its pixels are {kind!r} with {samples} samples: grey is needed"
         )
     if "PixelData" not in dicom:
         is_float = "FloatPixelData" in dicom or "DoubleFloatPixelData" in dicom
         if is_float:
-            raise Refusal("unsupported", f"{path} has fractions as pixels: whole numbers are read")
+            raise ImageError(
+                "unsupported", f"{path} has fractions as pixels: whole numbers are read"
+            )
         raise truncated(path, "the DICOM header: it has no pixels")
     if (_length(dicom, "PixelData") == 0xFFFFFFFF) == (syntax in NATIVE):
         raise damaged(path, f"the pixels are not written as transfer syntax {syntax} says")
@@ -170,7 +172,7 @@ def _pixel_tags(path: Path, syntax: str, dicom: Dataset) -> PixelTags:
     high = _whole(path, dicom, "HighBit", default=stored - 1)
     signed = _whole(path, dicom, "PixelRepresentation", default=0)
     if allocated not in {8, 16}:
-        raise Refusal("unsupported", f"{path} has {allocated} bits a pixel: 8 or 16 are read")
+        raise ImageError("unsupported", f"{path} has {allocated} bits a pixel: 8 or 16 are read")
     if not (2 <= stored <= high + 1 <= allocated and signed in {0, 1}):
         raise damaged(path, f"{stored} bits stored up to bit {high} of {allocated}, sign {signed}")
     return PixelTags(syntax, rows, columns, allocated, stored, high, bool(signed))
@@ -198,7 +200,7 @@ def _check_tables(path: Path, dicom: Dataset) -> None:
             continue
         length = _length(dicom, name)
         if name in _SEQUENCES and MAX_LUT < length < 0xFFFFFFFF:
-            raise Refusal("too-heavy", f"{path}: {name} weighs {length} bytes, limit {MAX_LUT}")
+            raise ImageError("too-heavy", f"{path}: {name} weighs {length} bytes, limit {MAX_LUT}")
         value = dicom[name].value
         if value is None or (hasattr(value, "__len__") and len(value) == 0):
             del dicom[name]
@@ -212,7 +214,7 @@ def _finish(path: Path, tags: PixelTags, values: Whole, dicom: Dataset) -> Bytes
     is_image = (counts > 0) & ~_is_padding(path, levels, dicom)
     seen = shown(path, levels[is_image], dicom, is_big=tags.syntax == BIG_ENDIAN)
     if len(seen) < 2 or seen.min() == seen.max():
-        raise Refusal(
+        raise ImageError(
             "blank", f"{path} is blank: all pixels are one grey; check the file or its window"
         )
     eight = np.zeros(len(levels), dtype=np.uint8)

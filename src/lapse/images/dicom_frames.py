@@ -27,11 +27,11 @@ import numpy.typing as npt
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from lapse.images.jpeg_header import JPEG_LS, LOSSLESS, JpegFrame, jpeg_frame
-from lapse.images.jpeg2000_header import codestream, size_marker
-from lapse.images.pydicom_quiet import quiet
-from lapse.images.errors import Refusal, check_pixels, check_ratio, damaged, truncated
+from lapse.images.errors import ImageError, check_pixels, check_ratio, damaged, truncated
 from lapse.images.intensity import Whole
+from lapse.images.jpeg2000_header import codestream, size_marker
+from lapse.images.jpeg_header import JPEG_LS, LOSSLESS, JpegFrame, jpeg_frame
+from lapse.images.pydicom_quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -73,7 +73,7 @@ def stored_values(path: Path, tags: PixelTags, dicom: Dataset) -> Whole:
     """The stored integers, without the unused bits around them. # [H, W]
 
     Raises:
-        Refusal: truncated, damaged, too-large, multi-frame, unsupported.
+        ImageError: truncated, damaged, too-large, multi-frame, unsupported.
     """
     if tags.syntax in NATIVE:
         return _native(path, tags, dicom["PixelData"].VR, dicom.PixelData)
@@ -128,9 +128,11 @@ def _frame(path: Path, data: bytes) -> bytes:
     except Exception as error:  # pydicom fails in many ways on damaged items
         raise damaged(path, f"its fragments: {type(error).__name__}") from error
     if num_frames > 1:
-        raise Refusal("multi-frame", f"{path} holds {num_frames} frames: give one radiograph")
+        raise ImageError("multi-frame", f"{path} holds {num_frames} frames: give one radiograph")
     if len(fragments) > MAX_FRAGMENTS:
-        raise Refusal("too-heavy", f"{path} has more than {MAX_FRAGMENTS} fragments: one is usual")
+        raise ImageError(
+            "too-heavy", f"{path} has more than {MAX_FRAGMENTS} fragments: one is usual"
+        )
     return b"".join(fragments)
 
 
@@ -219,7 +221,7 @@ def _load(path: Path, plugin: Any, stream: bytes) -> Any:
 
 def _gdcm(path: Path, tags: PixelTags, found: JpegFrame, frame: bytes) -> Whole:
     if importlib.util.find_spec("gdcm") is None:
-        raise Refusal(
+        raise ImageError(
             "unsupported",
             f"{path} has transfer syntax {tags.syntax} and GDCM is not installed: "
             "pip install 'lapse[dicom]'",

@@ -37,7 +37,7 @@ def shown(path: Path, levels: npt.NDArray[Any], dicom: Dataset, *, is_big: bool)
         [V] float64, finite.
 
     Raises:
-        Refusal: damaged (a table of another size than it says, half a window, infinite values).
+        ImageError: damaged (a table of another size than it says, half a window, infinite values).
     """
     values = levels.astype(np.float64)
     _check_both(path, dicom, "RescaleSlope", "RescaleIntercept")

@@ -25,10 +25,10 @@ MAX_DECODED = 500_000_000  # bytes of pixels held at once, all copies together
 MAX_RATIO = 2000  # pixels per byte; even a blank JPEG stays below 600
 
 
-class Refusal(ValueError):  # noqa: N818 - an answer, not an accident
+class ImageError(ValueError):
     """A file that is not read, and why.
 
-    >>> str(Refusal("missing", "no image file a.png"))
+    >>> str(ImageError("missing", "no image file a.png"))
     'missing: no image file a.png'
     """
 
@@ -37,20 +37,20 @@ class Refusal(ValueError):  # noqa: N818 - an answer, not an accident
         self.code = code
         self.message = message
 
-    def __reduce__(self) -> tuple[type[Refusal], tuple[Code, str]]:
+    def __reduce__(self) -> tuple[type[ImageError], tuple[Code, str]]:
         """Worker processes hand refusals back."""
-        return Refusal, (self.code, self.message)
+        return ImageError, (self.code, self.message)
 
 
 def load_bytes(path: Path) -> bytes:
     """The bytes of a file that is not too heavy.
 
     Raises:
-        Refusal: missing, too-heavy.
+        ImageError: missing, too-heavy.
     """
     try:
         if not path.is_file():
-            raise Refusal("missing", f"no image file {path}")
+            raise ImageError("missing", f"no image file {path}")
         weight = path.stat().st_size
         with path.open("rb") as stream:
             # not the limit at once: as much memory as is asked for is taken first
@@ -58,9 +58,9 @@ def load_bytes(path: Path) -> bytes:
             if weight < len(data) <= MAX_BYTES:  # it has grown meanwhile
                 data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
-        raise Refusal("missing", f"{path} cannot be read ({error.strerror})") from error
+        raise ImageError("missing", f"{path} cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
-        raise Refusal(
+        raise ImageError(
             "too-heavy",
             f"{path} weighs {weight} bytes and the limit is {MAX_BYTES}: export the image again "
             "as a JPEG or PNG of ordinary size",
@@ -78,13 +78,15 @@ def check_pixels(path: Path, height: int, width: int, bytes_per_pixel: int = 1) 
         bytes_per_pixel: what all copies of one pixel take while the file is decoded.
 
     Raises:
-        Refusal: damaged (no rows or columns), too-large.
+        ImageError: damaged (no rows or columns), too-large.
     """
     if height < 1 or width < 1:
-        raise Refusal("damaged", f"{path} claims {height} x {width} pixels: fetch the file again")
+        raise ImageError(
+            "damaged", f"{path} claims {height} x {width} pixels: fetch the file again"
+        )
     limit = min(MAX_PIXELS, MAX_DECODED // bytes_per_pixel)
     if height * width > limit:
-        raise Refusal(
+        raise ImageError(
             "too-large",
             f"{path} claims {height} x {width} pixels and the limit is {limit} in all: "
             "export the image again at an ordinary size",
@@ -95,21 +97,21 @@ def check_ratio(path: Path, height: int, width: int, weight: int) -> None:
     """Refuse compressed pixels that weigh less than any radiograph of that size.
 
     Raises:
-        Refusal: truncated.
+        ImageError: truncated.
     """
     if height * width > MAX_RATIO * weight:
-        raise Refusal(
+        raise ImageError(
             "truncated",
             f"{path} claims {height} x {width} pixels in {weight} compressed bytes and the limit "
             f"is {MAX_RATIO} pixels a byte: fetch the file again",
         )
 
 
-def truncated(path: Path, what: str) -> Refusal:
+def truncated(path: Path, what: str) -> ImageError:
     """The refusal of a file that ends in the middle of `what`."""
-    return Refusal("truncated", f"{path} ends inside {what}: fetch the file again")
+    return ImageError("truncated", f"{path} ends inside {what}: fetch the file again")
 
 
-def damaged(path: Path, why: str) -> Refusal:
+def damaged(path: Path, why: str) -> ImageError:
     """The refusal of a file that contradicts itself."""
-    return Refusal("damaged", f"{path} is damaged ({why}): fetch the file again")
+    return ImageError("damaged", f"{path} is damaged ({why}): fetch the file again")

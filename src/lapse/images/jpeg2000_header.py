@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.images.errors import Refusal, damaged, truncated
+from lapse.images.errors import ImageError, damaged, truncated
 
 START = b"\xff\x4f\xff\x51"
 MAX_TILES = 1024
@@ -33,7 +33,7 @@ def codestream(path: Path, data: bytes) -> bytes:
     """The codestream itself; some writers wrap it into a JP2 file.
 
     Raises:
-        Refusal: damaged.
+        ImageError: damaged.
     """
     start = data.find(START, 0, 4096)
     if start < 0:
@@ -45,7 +45,7 @@ def size_marker(path: Path, stream: bytes) -> SizeMarker:
     """The size that a codestream claims.
 
     Raises:
-        Refusal: truncated, damaged, unsupported.
+        ImageError: truncated, damaged, unsupported.
     """
     if len(stream) < 45:
         raise truncated(path, "the JPEG 2000 header")
@@ -55,7 +55,7 @@ def size_marker(path: Path, stream: bytes) -> SizeMarker:
         raise damaged(path, "impossible sizes in the JPEG 2000 header")
     tiles = -((tx0 - x1) // tile_x) * -((ty0 - y1) // tile_y)
     if tiles > MAX_TILES or (step_x, step_y) != (1, 1):
-        raise Refusal(
+        raise ImageError(
             "unsupported",
             f"{path} has {tiles} JPEG 2000 tiles, sampled {step_x} x {step_y}, and the limit is "
             f"{MAX_TILES}, sampled 1 x 1: store it uncompressed",

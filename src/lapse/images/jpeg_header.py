@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lapse.images.errors import Refusal, damaged, truncated
+from lapse.images.errors import ImageError, damaged, truncated
 
 START = b"\xff\xd8\xff"
 MAX_SCANS = 64  # a progressive file decodes all its pixels once a scan; usual are about ten
@@ -44,7 +44,7 @@ def jpeg_frame(path: Path, data: bytes) -> JpegFrame:
     """The frame header of a stream that has a scan, an end, and not too many scans.
 
     Raises:
-        Refusal: truncated, damaged.
+        ImageError: truncated, damaged.
     """
     frame: JpegFrame | None = None
     place = 2
@@ -96,7 +96,7 @@ def _check_scans(path: Path, data: bytes, place: int, frame: JpegFrame | None) -
         raise truncated(path, "the JPEG pixels: there is no end marker")
     scans = 1 + int(np.count_nonzero(codes[: ends[0]] == _SCAN))
     if scans > MAX_SCANS:
-        raise Refusal(
+        raise ImageError(
             "unsupported",
             f"{path} holds its pixels in {scans} scans and the limit is {MAX_SCANS}: "
             "export the image again as a baseline JPEG",

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.images.errors import Refusal, check_pixels, damaged, truncated
+from lapse.images.errors import ImageError, check_pixels, damaged, truncated
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 50_000
@@ -63,7 +63,7 @@ def check_png(path: Path, data: bytes) -> PngHeader:
     """The header of a PNG all of whose chunks are sound.
 
     Raises:
-        Refusal: truncated, damaged, too-heavy, too-large, multi-frame.
+        ImageError: truncated, damaged, too-heavy, too-large, multi-frame.
     """
     header: PngHeader | None = None
     unpacked = 0
@@ -75,7 +75,7 @@ def check_png(path: Path, data: bytes) -> PngHeader:
         if kind == b"IHDR":
             header = _header(path, body)
         elif kind == b"acTL":
-            raise Refusal("multi-frame", f"{path} is an animated PNG: give one radiograph")
+            raise ImageError("multi-frame", f"{path} is an animated PNG: give one radiograph")
         elif kind == b"IDAT":
             pixels.append(body)
         elif kind == b"PLTE":
@@ -83,7 +83,7 @@ def check_png(path: Path, data: bytes) -> PngHeader:
         elif kind in {b"zTXt", b"iTXt", b"iCCP"}:
             unpacked += _unpacked(kind, body)
             if unpacked > MAX_TEXT:
-                raise Refusal(
+                raise ImageError(
                     "too-heavy",
                     f"{path} holds texts or profiles that unpack to more than {MAX_TEXT} bytes: "
                     "export the image again without them",
@@ -112,7 +112,7 @@ def _check_pixels(path: Path, header: PngHeader, pixels: list[bytes]) -> None:
         except zlib.error as error:
             raise damaged(path, f"its pixels do not unpack: {error}") from error
     if found < needed:
-        raise Refusal(
+        raise ImageError(
             "truncated",
             f"{path} claims {header.height} x {header.width} pixels, which take {needed} bytes, "
             f"and its {packed} packed bytes hold {found}: fetch the file again",
@@ -136,7 +136,7 @@ def _chunks(path: Path, data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield kind, body
         place += 12 + length
-    raise Refusal("too-heavy", f"{path} has more than {MAX_CHUNKS} PNG chunks: export it again")
+    raise ImageError("too-heavy", f"{path} has more than {MAX_CHUNKS} PNG chunks: export it again")
 
 
 def _header(path: Path, body: bytes) -> PngHeader:

@@ -14,14 +14,14 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from lapse.core.types import nearest
 from lapse.images import errors as refusal
 from lapse.images.dicom import is_dicom, read_dicom
+from lapse.images.errors import ImageError, check_pixels, check_ratio, load_bytes
+from lapse.images.intensity import Bytes, Floats, grey, unit
 from lapse.images.jpeg_header import START, jpeg_frame
 from lapse.images.png_header import SIGNATURE, check_png
-from lapse.images.errors import Refusal, check_pixels, check_ratio, load_bytes
 from lapse.images.resize import Part, boxed, fitted, scaled
-from lapse.images.intensity import Bytes, Floats, grey, unit
-from lapse.core.types import nearest
 
 RESIZES = ("squash", "letterbox")
 FINISHED = 8  # bytes a pixel of the float image and of the copy that is resized
@@ -54,7 +54,7 @@ def read_image(path: Path) -> Floats:
         [H, W] float32 in [0, 1].
 
     Raises:
-        Refusal: a ValueError; its `code` says why, from the closed list in lapse.images.errors.
+        ImageError: a ValueError; its `code` says why, from the closed list in lapse.images.errors.
     """
     data = load_bytes(path)
     if is_dicom(data):
@@ -75,7 +75,7 @@ def read_at(path: Path, size: int, resize: str = "squash") -> Stored:
         resize: "squash", or "letterbox" to keep the proportions.
 
     Raises:
-        Refusal: as for `read_image`.
+        ImageError: as for `read_image`.
         ValueError: the size is below 1, or there is no such way to resize.
     """
     if size < 1:
@@ -101,7 +101,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width of a JPEG or PNG from its headers alone.
 
     Raises:
-        Refusal: as for `read_image`, and for a DICOM (its size is only read with the rest).
+        ImageError: as for `read_image`, and for a DICOM (its size is only read with the rest).
     """
     opened = _open(path, load_bytes(path))
     return opened.height, opened.width
@@ -131,7 +131,7 @@ def _open(path: Path, data: bytes) -> Image.Image:
         check_ratio(path, frame.height, frame.width, len(data))
         is_usual = frame.process in _PROCESSES and frame.precision == _BITS
         if not is_usual or frame.components not in {1, 3, 4}:
-            raise Refusal(
+            raise ImageError(
                 "unsupported",
                 f"{path} is a JPEG of process {frame.process}, {frame.precision} bits and "
                 f"{frame.components} components: export it again as an ordinary JPEG",
@@ -140,7 +140,7 @@ def _open(path: Path, data: bytes) -> Image.Image:
     elif data.startswith(SIGNATURE):
         check_png(path, data)
     else:
-        raise Refusal(
+        raise ImageError(
             "unknown-kind",
             f"{path} is neither JPEG, PNG nor DICOM (it begins with {data[:8]!r}): convert it "
             "to one of these",
@@ -163,9 +163,9 @@ def _decode(path: Path, opened: Image.Image) -> Image.Image:
     return opened
 
 
-def _given_up(path: Path, error: Exception) -> Refusal:
+def _given_up(path: Path, error: Exception) -> ImageError:
     code: refusal.Code = "truncated" if "truncated" in str(error) else "damaged"
-    return Refusal(
+    return ImageError(
         code,
         f"{path} is truncated or damaged ({error}): fetch the file again and compare its size",
     )

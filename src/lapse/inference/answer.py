@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lapse.data.loading.batch import collate, encode_sample
-from lapse.inference.answer_confidence import beam_confidence
 from lapse.config import RunConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change, parse
-from lapse.images import read_at
-from lapse.metrics.confidence import BEAM, change_name
-from lapse.training.run_folder import AnyModel, OpenRun
 from lapse.core.types import Sample
+from lapse.data.loading.batch import collate, encode_sample
+from lapse.images import read_at
+from lapse.inference.answer_confidence import beam_confidence
+from lapse.metrics.confidence import BEAM, change_key
+from lapse.training.run_folder import LoadedRun, TrainableModel
 
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 
@@ -46,7 +46,7 @@ class Answer:
         return [*lines, RESEARCH_USE]
 
     def _sureness(self, change: Change) -> str:
-        share = self.confidence.get(change_name(change))
+        share = self.confidence.get(change_key(change))
         return "" if share is None else f", {share:.0%} of the beam"
 
 
@@ -60,7 +60,7 @@ def describe(change: Change) -> str:
 
 
 def answer_pair(
-    run: OpenRun, reference: Path, main: Path, question: str = QUESTION_CHANGED
+    run: LoadedRun, reference: Path, main: Path, question: str = QUESTION_CHANGED
 ) -> Answer:
     """Answer one question about two image files (JPEG, PNG 8 or 16 bit, DICOM).
 
@@ -80,7 +80,7 @@ def answer_pair(
         )
     if "encoder" not in run.config.model:
         raise ValueError(
-            f"run {run.folder} is of system {run.config.model_name!r}, which reads no image: there "
+            f"run {run.folder} is of system {run.config.model_type!r}, which reads no image: there "
             "is nothing to compare"
         )
     side = run.config.model_config_object().encoder.image_size
@@ -89,7 +89,10 @@ def answer_pair(
 
 
 def answer_images(
-    system: AnyModel, config: RunConfig, images: Sequence[Tensor], question: str = QUESTION_CHANGED
+    system: TrainableModel,
+    config: RunConfig,
+    images: Sequence[Tensor],
+    question: str = QUESTION_CHANGED,
 ) -> Answer:
     """Answer one question about two images at the size that the system was trained on.
 
@@ -112,10 +115,10 @@ def answer_images(
     confidence: dict[str, float] = {}
     with torch.no_grad():
         if hasattr(system, "candidates"):
-            found = system.candidates(batch, config.decode)[0]
+            found = system.candidates(batch, config.generation)[0]
             said, confidence = found[0].text.strip(), _shares(beam_confidence(found))
         else:
-            said = system.answer(batch, config.decode)[0].strip()
+            said = system.answer(batch, config.generation)[0].strip()
     parsed = parse(said)
     changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
     return Answer(said, tuple(changes), parsed.leftover, confidence)

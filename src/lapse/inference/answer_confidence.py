@@ -21,18 +21,18 @@ from dataclasses import replace
 
 import torch
 
-from lapse.data.loading.batch import collate, encode_sample
 from lapse.core.grammar import Change, Parsed, parse, render
-from lapse.data.loading.loader import Pixels, read_pixels
-from lapse.metrics.confidence import BEAM, CLAUSE, change_name
-from lapse.training.run_folder import OpenRun
 from lapse.core.types import Candidate, Sample
+from lapse.data.loading.batch import collate, encode_sample
+from lapse.data.loading.loader import Pixels, read_pixels
+from lapse.metrics.confidence import BEAM, CLAUSE, change_key
+from lapse.training.run_folder import LoadedRun
 
 LEVELS = ("none", "beam", "clauses")
 DIGITS = 6  # significant ones in a predictions file
 
 
-def check_certain(run: OpenRun, confidence: str) -> None:
+def check_confidence_level(run: LoadedRun, confidence: str) -> None:
     """Refuse a confidence that this run cannot give.
 
     Raises:
@@ -44,7 +44,7 @@ def check_certain(run: OpenRun, confidence: str) -> None:
     missing = [name for name in needed[confidence] if not hasattr(run.model, name)]
     if missing:
         raise ValueError(
-            f"{run.config.model_name} has no {missing[0]}, which --confidence {confidence} needs: "
+            f"{run.config.model_type} has no {missing[0]}, which --confidence {confidence} needs: "
             "use a stage-2 system of ours, or leave the option out"
         )
 
@@ -65,7 +65,7 @@ def beam_confidence(found: Sequence[Candidate]) -> dict[str, float]:
         values["answer"] = same / total
         for change in readings[0].changes:
             states = _mass(masses, [change in one.changes for one in readings])
-            values[BEAM + change_name(change)] = states / total
+            values[BEAM + change_key(change)] = states / total
     return {name: _short(value) for name, value in values.items()}
 
 
@@ -82,7 +82,7 @@ def _says_same(one: Parsed, two: Parsed) -> bool:
 
 
 def clause_confidence(
-    run: OpenRun, samples: Sequence[Sample], found: Sequence[Sequence[Candidate]], pixels: Pixels
+    run: LoadedRun, samples: Sequence[Sample], found: Sequence[Sequence[Candidate]], pixels: Pixels
 ) -> list[dict[str, float]]:
     """The log-odds of every change that the answers state, one mapping per sample.
 
@@ -100,7 +100,7 @@ def clause_confidence(
     ]
     texts = [replace(samples[row], answer=f" {render(changes).strip()}") for row, changes in asked]
     known: dict[tuple[int, frozenset[Change]], float] = {}
-    size = 4 * run.config.decode.batch_size
+    size = 4 * run.config.generation.batch_size
     for start in range(0, len(texts), size):
         values = _log_probabilities(run, texts[start : start + size], pixels)
         for (row, changes), value in zip(asked[start : start + size], values, strict=True):
@@ -111,7 +111,7 @@ def clause_confidence(
 
     return [
         {
-            CLAUSE + change_name(change): _short(log_odds(row, texts[0], texts[1:]))
+            CLAUSE + change_key(change): _short(log_odds(row, texts[0], texts[1:]))
             for change, texts in rivals.items()
         }
         for row, rivals in enumerate(rows)
@@ -151,7 +151,7 @@ def log_orders(changes: Collection[Change]) -> float:
     )
 
 
-def _log_probabilities(run: OpenRun, samples: Sequence[Sample], pixels: Pixels) -> list[float]:
+def _log_probabilities(run: LoadedRun, samples: Sequence[Sample], pixels: Pixels) -> list[float]:
     room = run.config.data.max_tokens
     batch = collate(
         samples,

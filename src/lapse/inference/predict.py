@@ -13,15 +13,25 @@ from pathlib import Path
 
 import torch
 
-from lapse.data.loading.batch import EncodedText, collate, encode_sample
-from lapse.inference.answer_confidence import beam_confidence, check_certain, clause_confidence
-from lapse.config import DecodeConfig
-from lapse.data.store.store import Store, open_store
-from lapse.data.loading.loader import Pixels, read_pixels
-from lapse.inference.probes import check_probe, probe_pixels, probe_samples
-from lapse.training.run_folder import OpenRun, open_run
-from lapse.data.loading.sample_table import SampleTable, check_side, chosen_rows, load_tasks, split_records
+from lapse.config import GenerationConfig
 from lapse.core.types import Candidate, Prediction, Sample
+from lapse.data.loading.batch import EncodedText, collate, encode_sample
+from lapse.data.loading.loader import Pixels, read_pixels
+from lapse.data.loading.sample_table import (
+    SampleTable,
+    check_side,
+    chosen_rows,
+    load_tasks,
+    split_records,
+)
+from lapse.data.store.store import Store, open_store
+from lapse.inference.answer_confidence import (
+    beam_confidence,
+    check_confidence_level,
+    clause_confidence,
+)
+from lapse.inference.probes import check_probe, probe_pixels, probe_samples
+from lapse.training.run_folder import LoadedRun, load_run
 
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
@@ -36,14 +46,14 @@ class _Work:
 
 
 def predict(
-    run: Path | OpenRun,
+    run: Path | LoadedRun,
     data: Path,
     split: str,
     *,
     tasks: Sequence[str] | None = None,
     limit: int | None = None,
-    beams: int | None = None,
-    max_tokens: int | None = None,
+    num_beams: int | None = None,
+    max_new_tokens: int | None = None,
     batch_size: int | None = None,
     confidence: str = "none",
     probe: str | None = None,
@@ -60,7 +70,7 @@ def predict(
         tasks: those of the run by default.
         limit: at most so many samples over all tasks, in equal parts; which ones depends on
             nothing but the store, so that two runs, and a probe, answer the same.
-        beams, max_tokens, batch_size: instead of the run's own `decode` values.
+        num_beams, max_new_tokens, batch_size: instead of the run's own `generation` values.
         confidence: "none", "beam" or "clauses": what `Prediction.confidence` is filled with.
         probe: one of `lapse.inference.probes`, or None for the samples as they are.
         again: for the probe "acquisition": image key -> another exposure of it, [S, S] uint8,
@@ -74,12 +84,12 @@ def predict(
     """
     if probe is not None:
         check_probe(probe)
-    opened = run if isinstance(run, OpenRun) else open_run(run)
-    check_certain(opened, confidence)
-    changes = {"beams": beams, "max_tokens": max_tokens, "batch_size": batch_size}
-    decode = DecodeConfig.model_validate(
+    opened = run if isinstance(run, LoadedRun) else load_run(run)
+    check_confidence_level(opened, confidence)
+    changes = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    generation = GenerationConfig.model_validate(
         {
-            **opened.config.decode.model_dump(),
+            **opened.config.generation.model_dump(),
             **{name: value for name, value in changes.items() if value is not None},
         }
     )
@@ -101,9 +111,9 @@ def predict(
     done = 0
     for part in work:
         answers: dict[int, tuple[str, dict[str, float]]] = {}
-        for rows in _groups(part, decode.batch_size):
+        for rows in _groups(part, generation.batch_size):
             answers |= zip(
-                rows, _answers(opened, part, rows, pixels, decode, confidence), strict=True
+                rows, _answers(opened, part, rows, pixels, generation, confidence), strict=True
             )
             done += len(rows)
             progress(done, total)
@@ -121,7 +131,7 @@ def predict(
 
 
 def _tables(
-    run: OpenRun, store: Store, split: str, names: Sequence[str], limit: int | None
+    run: LoadedRun, store: Store, split: str, names: Sequence[str], limit: int | None
 ) -> list[tuple[SampleTable, list[int]]]:
     side = check_side(store, run.config)
     work = []
@@ -141,7 +151,7 @@ def _tables(
 
 
 def _work(
-    run: OpenRun,
+    run: LoadedRun,
     store: Store,
     split: str,
     table: SampleTable,
@@ -176,11 +186,11 @@ def _groups(work: _Work, size: int) -> Iterator[list[int]]:
 
 
 def _answers(
-    run: OpenRun,
+    run: LoadedRun,
     work: _Work,
     rows: Sequence[int],
     pixels: Pixels,
-    decode: DecodeConfig,
+    generation: GenerationConfig,
     confidence: str,
 ) -> list[tuple[str, dict[str, float]]]:
     """What the run says of these rows, and how sure it is."""
@@ -190,12 +200,12 @@ def _answers(
         samples,
         texts,
         read_pixels(pixels, samples),
-        train_given=run.config.data.train_given,
+        loss_on_given=run.config.data.loss_on_given,
     ).to(run.device)
     with torch.no_grad():
         if confidence == "none":
-            return [(text.strip(), {}) for text in run.model.answer(batch, decode)]
-        found: list[list[Candidate]] = run.model.candidates(batch, decode)
+            return [(text.strip(), {}) for text in run.model.answer(batch, generation)]
+        found: list[list[Candidate]] = run.model.candidates(batch, generation)
     said = [hypotheses[0].text.strip() for hypotheses in found]
     sure = [beam_confidence(hypotheses) for hypotheses in found]
     if confidence == "clauses":

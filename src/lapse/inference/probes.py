@@ -23,11 +23,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.seeding import counted_index, counted_order
 from lapse.core.grammar import UNCHANGED, invert, parse, render
-from lapse.images.augment import retake
-from lapse.metrics.consistency import MARK, PROBES
+from lapse.core.seeding import derive_index, derive_permutation
 from lapse.core.types import Sample, nearest
+from lapse.images.augment import perturb_exposure
+from lapse.metrics.consistency import MARK, PROBES
 
 BLANK = f"{MARK}blank"  # the key of the grey square; no image of a store is named so
 AGAIN = f"{MARK}again"  # what a retaken image adds to its key
@@ -37,7 +37,7 @@ Source: TypeAlias = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S] ui
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeSamples:
     """The samples of one probe, and how many of the plain ones have none, by reason."""
 
     samples: tuple[Sample, ...]
@@ -56,7 +56,7 @@ def check_probe(name: str) -> None:
 
 def probe_samples(
     name: str, samples: Sequence[Sample], references: Sequence[tuple[str, str]], *, seed: int = 0
-) -> Probed:
+) -> ProbeSamples:
     """The samples of one probe, in the order of the plain ones.
 
     Args:
@@ -91,7 +91,7 @@ def probe_samples(
         else:
             images = (BLANK, main)
         made.append(replace(sample, id=f"{sample.id}{MARK}{name}", images=images, answer=answer))
-    return Probed(tuple(made), {reason: count for reason, count in skipped.items() if count})
+    return ProbeSamples(tuple(made), {reason: count for reason, count in skipped.items() if count})
 
 
 def _other_patient(
@@ -100,10 +100,10 @@ def _other_patient(
     """The key of a reference of another patient; the same sample always gets the same one."""
     count, step = len(references), (seed, "shuffled reference", sample.id)
     for turn in range(tries if count else 0):
-        patient, image = references[counted_index(count, *step, turn)]
+        patient, image = references[derive_index(count, *step, turn)]
         if patient != sample.patient:
             return image
-    for place in counted_order(count, *step):  # nearly all references are of this patient
+    for place in derive_permutation(count, *step):  # nearly all references are of this patient
         if references[place][0] != sample.patient:
             return references[place][1]
     raise ValueError(
@@ -130,7 +130,7 @@ def probe_pixels(
     """
 
     def retaken(key: str) -> NDArray[np.uint8]:
-        return retake(np.asarray(source(key)), seed, key)
+        return perturb_exposure(np.asarray(source(key)), seed, key)
 
     def pixels(key: str) -> NDArray[np.uint8]:
         if key == BLANK:

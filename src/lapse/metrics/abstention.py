@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.seeding import counted_order
 from lapse.core.grammar import parse
+from lapse.core.seeding import derive_permutation
+from lapse.core.types import Prediction, Score
 from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
 from lapse.metrics.confidence import METHODS, stated
-from lapse.core.types import Prediction, Score
 
 FORMAT = "lapse-threshold"
 
@@ -222,7 +222,7 @@ def resplit_rates(
     losses = _read_losses(predictions, method)
     rates = []
     for split in range(splits):
-        order = np.array(counted_order(losses.num_patients, seed, "resplit", split))
+        order = np.array(derive_permutation(losses.num_patients, seed, "resplit", split))
         half = len(order) // 2
         threshold = losses.of(order[:half]).smallest(alpha)
         rates.append(losses.of(order[half:]).rate(threshold))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import SIDES
 from lapse.metrics.statistics import mean_score, share_score
-from lapse.core.types import Prediction, Score
 
 CLOSED = frozenset({"yes", "no"})
 

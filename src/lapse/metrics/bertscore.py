@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.metrics.statistics import mean_score
 from lapse.core.types import Prediction, Score
+from lapse.metrics.statistics import mean_score
 
 PARTS = ("precision", "recall", "F1")
 _REVISION = re.compile(r"[0-9a-f]{40}")

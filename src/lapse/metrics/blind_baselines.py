@@ -9,10 +9,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from lapse.core.seeding import counted_index
 from lapse.core.grammar import parse
-from lapse.metrics.rouge import rouge_l
+from lapse.core.seeding import derive_index
 from lapse.core.types import Box
+from lapse.metrics.rouge import rouge_l
 
 CANDIDATES = 20  # most frequent training answers that are tried as the constant
 TRIED_ON = 2000  # training answers that a candidate is compared with, at most
@@ -60,7 +60,7 @@ def random_answer(answers: Sequence[str], sample: str, seed: int) -> str:
     """
     if not answers:
         raise ValueError("a random answer needs training answers, got none")
-    return answers[counted_index(len(answers), seed, "random answer", sample)]
+    return answers[derive_index(len(answers), seed, "random answer", sample)]
 
 
 def mean_box(boxes: Iterable[tuple[str, Box]]) -> dict[str, Box]:

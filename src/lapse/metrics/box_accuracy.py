@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lapse.metrics.statistics import macro_score, mean_score, share_score
 from lapse.core.tokenizer import find_box
 from lapse.core.types import Prediction, Score
+from lapse.metrics.statistics import macro_score, mean_score, share_score
 
 THRESHOLD = 0.5
 Bins = tuple[int, int, int, int]

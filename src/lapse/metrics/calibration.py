@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.types import Score
 from lapse.metrics.bootstrap import draw_weights, interval_of, patient_index
 from lapse.metrics.confidence import Event
-from lapse.core.types import Score
 
 NUM_BINS = 10
 RESAMPLES = 1000

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from lapse.metrics import java
-from lapse.metrics import without_java
+from lapse.core.types import Prediction, Score, Statistics
+from lapse.metrics import java, without_java
 from lapse.metrics.meteor import meteor_of, without_perfect_chunks
 from lapse.metrics.ngrams import ORDERS, bleu_of, score_ngrams
 from lapse.metrics.rouge import rouge_each
 from lapse.metrics.statistics import Array, mean_score
-from lapse.core.types import Prediction, Score, Statistics
 
 
 class Captioning:

@@ -23,9 +23,9 @@ from functools import lru_cache
 import numpy as np
 
 from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
+from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import laterality_scores
 from lapse.metrics.statistics import Array, mean_score, pooled_scores, share_score
-from lapse.core.types import Prediction, Score
 
 SCOPES = ("change", *KINDS)
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: right, said, true of every scope

@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class StatedChange:
     """A change that an answer states, how sure the system was, and whether the truth has it."""
 
     change: Change
@@ -44,17 +44,17 @@ class Stated:
     is_right: bool
 
 
-def change_name(change: Change) -> str:
+def change_key(change: Change) -> str:
     """A change in the words that name its confidence.
 
-    >>> change_name(Change("edema", "level", "mild", "severe"))
+    >>> change_key(Change("edema", "level", "mild", "severe"))
     'level edema: mild -> severe'
     """
     levels = f": {change.before} -> {change.after}" if change.kind == "level" else ""
     return f"{change.kind} {change.finding}{levels}"
 
 
-def stated(item: Prediction, method: str) -> list[Stated]:
+def stated(item: Prediction, method: str) -> list[StatedChange]:
     """The changes of an answer with their probabilities, by finding and kind.
 
     Args:
@@ -75,7 +75,7 @@ def stated(item: Prediction, method: str) -> list[Stated]:
     prefix = BEAM if method == "beam" else CLAUSE
     found = []
     for change in said:
-        key = prefix + change_name(change)
+        key = prefix + change_key(change)
         if key not in item.confidence:
             raise ValueError(
                 f"prediction {item.id} has no confidence {key!r}: predict with --confidence "
@@ -83,7 +83,7 @@ def stated(item: Prediction, method: str) -> list[Stated]:
             )
         value = item.confidence[key]
         sure = value if method == "beam" else probability(value)
-        found.append(Stated(change, sure, change in true))
+        found.append(StatedChange(change, sure, change in true))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lapse.core.types import Prediction, Score
 from lapse.metrics.calibration import calibration_error, risk_area
 from lapse.metrics.confidence import (
     ANSWER_MEASURES,
@@ -13,12 +14,11 @@ from lapse.metrics.confidence import (
     change_events,
     known_methods,
 )
-from lapse.core.types import Prediction, Score
 
 MAIN_MEASURE = "share of the beam"
 
 
-def sureness_events(predictions: Sequence[Prediction]) -> dict[str, list[Event]]:
+def confidence_events(predictions: Sequence[Prediction]) -> dict[str, list[Event]]:
     """What the file is sure of: "changes, by beam", "answers, by share of the beam", ...
 
     Only what every difference answer tells; {} for a file without confidence.
@@ -34,10 +34,10 @@ def sureness_events(predictions: Sequence[Prediction]) -> dict[str, list[Event]]
     return found
 
 
-def sureness_scores(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, Score]:
+def confidence_scores(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, Score]:
     """ "ECE, changes by beam", "risk area, ..." and so on, with intervals by patient."""
     found: dict[str, Score] = {}
-    for name, events in sureness_events(predictions).items():
+    for name, events in confidence_events(predictions).items():
         for label, score in (
             ("ECE", calibration_error(events, seed=seed)),
             ("risk area", risk_area(events, seed=seed)),

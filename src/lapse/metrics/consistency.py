@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.grammar import Change, Parsed, invert, parse
+from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.statistics import MEAN, ratio, share_score
-from lapse.core.types import Prediction, Score, Statistics, nearest
 
 PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
 MARK = "#"  # between the id of a sample and the name of its probe

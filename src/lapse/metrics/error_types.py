@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from lapse.core.grammar import FINDINGS, Change, Parsed, contradictions, parse
-from lapse.metrics.progression import progression_of
 from lapse.core.types import Prediction
+from lapse.metrics.progression import progression_of
 
 KINDS = (
     "hallucinated",

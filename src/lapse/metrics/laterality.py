@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lapse.core.grammar import Parsed
-from lapse.metrics.statistics import Array, pooled_scores, share_score
 from lapse.core.types import Prediction, Score
+from lapse.metrics.statistics import Array, pooled_scores, share_score
 
 SIDES = ("left", "right")
 _SIDE = re.compile(r"\b(left|right)\b")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.types import Score, Statistics
 from lapse.metrics.bootstrap import (
     CHUNK,
     RESAMPLES,
@@ -26,7 +27,6 @@ from lapse.metrics.bootstrap import (
     patient_index,
     patient_sums,
 )
-from lapse.core.types import Score, Statistics
 
 Array = NDArray[np.float64]
 SLACK = 1e-12  # a difference that only rounding makes smaller is as large as the observed one

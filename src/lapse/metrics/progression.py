@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lapse.core.grammar import Change, parse
-from lapse.metrics.statistics import Array, macro_score, mean_score
 from lapse.core.types import Prediction, Score
+from lapse.metrics.statistics import Array, macro_score, mean_score
 
 # Levels of Medical-Diff-VQA from faint to grave; "increasing" and "decreasing" are directions.
 RANKS = {

@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckpointSearch:
     """The newest checkpoint that verifies (None: there is none) and what was passed over."""
 
     checkpoint: Checkpoint | None
@@ -154,16 +154,16 @@ def save_checkpoint(
     return final
 
 
-def latest_valid(run: Path) -> Found:
+def latest_valid(run: Path) -> CheckpointSearch:
     """The newest checkpoint of a run whose every byte matches its manifest."""
     skipped: list[str] = []
     for folder in _folders(run):
         problem = verify(folder)
         if problem is None:
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            return Found(Checkpoint(folder, int(state["step"]), state), tuple(skipped))
+            return CheckpointSearch(Checkpoint(folder, int(state["step"]), state), tuple(skipped))
         skipped.append(f"{folder.name}: {problem}")
-    return Found(None, tuple(skipped))
+    return CheckpointSearch(None, tuple(skipped))
 
 
 def verify(folder: Path) -> str | None:

@@ -30,7 +30,7 @@ def pick_device() -> torch.device:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DistributedContext:
     """This process among all processes of the run."""
 
     rank: int
@@ -67,7 +67,7 @@ class Task:
     address: str
 
 
-def slurm_task(environment: Mapping[str, str]) -> Task | None:
+def slurm_environment(environment: Mapping[str, str]) -> Task | None:
     """The place of this process in a step of several tasks; None outside of `srun`.
 
     Raises:
@@ -100,9 +100,9 @@ def first_node(nodes: str) -> str:
 
 
 @contextmanager
-def open_world() -> Iterator[World]:
+def init_distributed() -> Iterator[DistributedContext]:
     """This process alone, or its place under torchrun, srun, or in a group already open."""
-    task = None if dist.is_initialized() else slurm_task(os.environ)
+    task = None if dist.is_initialized() else slurm_environment(os.environ)
     is_torchrun = dist.is_torchelastic_launched()
     is_ours = not dist.is_initialized() and (task is not None or is_torchrun)
     device = pick_device()
@@ -119,19 +119,19 @@ def open_world() -> Iterator[World]:
         )
     try:
         if not dist.is_initialized():
-            yield World(0, 1, device)
+            yield DistributedContext(0, 1, device)
             return
         if device.type == "cuda":
             local = dist.get_node_local_rank() if task is None else task.local
             device = torch.device("cuda", local % torch.cuda.device_count())
             torch.cuda.set_device(device)
-        yield World(dist.get_rank(), dist.get_world_size(), device)
+        yield DistributedContext(dist.get_rank(), dist.get_world_size(), device)
     finally:
         if is_ours:
             dist.destroy_process_group()
 
 
-def autocast(world: World, precision: str) -> AbstractContextManager[object]:
+def autocast(world: DistributedContext, precision: str) -> AbstractContextManager[object]:
     """bf16 where it is asked for, or "auto" on a GPU."""
     kind = world.device.type
     is_half = precision == "bf16" or (precision == "auto" and kind == "cuda")
@@ -139,7 +139,7 @@ def autocast(world: World, precision: str) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
+def stop_signal() -> Iterator[threading.Event]:
     """An event that SIGTERM, SIGINT or SIGUSR1 sets; the second signal acts as usual."""
     asked = threading.Event()
     before: dict[signal.Signals, Any] = {}

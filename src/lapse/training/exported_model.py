@@ -18,13 +18,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lapse.training.checkpoint import read_tensors
 from lapse.config import RunConfig, Stage, check_config
+from lapse.training.checkpoint import read_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 DEFAULT = Path(__file__).parents[1] / "assets" / "model"
 PACKAGED = "packaged"  # the word for DEFAULT where a configuration names a model
-LIBRARY, FORMAT = "lapse", 1
+LIBRARY, FORMAT = "lapse", 2
 ENCODER = "encoder."
 PREFIXES: dict[Stage, str] = {"pretrain": "captioner.", "diffvqa": "answerer."}
 

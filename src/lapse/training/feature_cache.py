@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import RunConfig
-from lapse.data.store.store import Store
 from lapse.data.loading.loader import TrainingData
-from lapse.training.distributed import World, autocast
+from lapse.data.store.store import Store
+from lapse.training.distributed import DistributedContext, autocast
 
 FORMAT = 1
 BLOCK = 64  # images of one file
@@ -111,7 +111,7 @@ class Features:
 
 
 def cached_features(
-    model: Any, store: Store, data: TrainingData, config: RunConfig, world: World
+    model: Any, store: Store, data: TrainingData, config: RunConfig, world: DistributedContext
 ) -> tuple[Features, str]:
     """Compute what is missing of the features of a run; every rank makes its share.
 
@@ -132,12 +132,12 @@ def cached_features(
     encoder = getattr(model, "encoder", None)
     if not hasattr(model, "encode") or encoder is None:
         raise ValueError(
-            f"data.cache_features is {config.data.cache_features!r}, but {config.model_name!r} has "
+            f"data.cache_features is {config.data.cache_features!r}, but {config.model_type!r} has "
             "no frozen encoder: set it to none"
         )
     if not getattr(model, "reads_features", False):
         raise ValueError(
-            f"data.cache_features is {config.data.cache_features!r}, but {config.model_name!r} "
+            f"data.cache_features is {config.data.cache_features!r}, but {config.model_type!r} "
             "reads its images in every step and no cached tokens: set it to none"
         )
     if any(parameter.requires_grad for parameter in encoder.parameters()):
@@ -150,7 +150,7 @@ def cached_features(
         "store": store.info.fingerprint,
         "encoder": weights_hash(encoder),
         "precision": config.data.cache_features,
-        "computed in": str(compute_type(world, config.loop.precision)),
+        "computed in": str(compute_type(world, config.train.precision)),
     }
     text = json.dumps(about, sort_keys=True, indent=1)
     parent = store.path.with_name(f"{store.path.name}.features")
@@ -165,7 +165,7 @@ def cached_features(
     for index in missing[world.rank :: world.size]:
         pixels = np.array(store.pixels_at(slice(index * BLOCK, (index + 1) * BLOCK)))
         images = torch.from_numpy(pixels).unsqueeze(1).to(world.device)
-        with torch.no_grad(), autocast(world, config.loop.precision):
+        with torch.no_grad(), autocast(world, config.train.precision):
             features.write_block(index, model.encode(images))
     world.wait()
     return features, (
@@ -195,7 +195,7 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def compute_type(world: World, precision: str) -> torch.dtype:
+def compute_type(world: DistributedContext, precision: str) -> torch.dtype:
     """What matrix products run in: autocast's type where it is on."""
     kind = world.device.type
     with autocast(world, precision):

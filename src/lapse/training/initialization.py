@@ -15,18 +15,18 @@ from pathlib import Path
 
 import torch
 
-from lapse.training.checkpoint import MODEL, latest_valid, read_tensors
 from lapse.config import EncoderConfig, RunConfig, Stage
-from lapse.models.backbones.hub import local_folder
-from lapse.models.layers.token_embedding import TokenTable
-from lapse.models.backbones.pretrained_encoder import read_encoder
-from lapse.training.run_folder import CONFIG, AnyModel, read_config, read_tokenizer
-from lapse.training.exported_model import DEFAULT, PACKAGED, is_saved, read_saved
 from lapse.core.tokenizer import Tokenizer
+from lapse.models.backbones.hub import local_folder
+from lapse.models.backbones.pretrained_encoder import read_encoder
+from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.training.checkpoint import MODEL, latest_valid, read_tensors
+from lapse.training.exported_model import DEFAULT, PACKAGED, is_saved, read_saved
+from lapse.training.run_folder import CONFIG, TrainableModel, read_config, read_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class InitReport:
     """What the weights of a new run are before its first step.
 
     Attributes:
@@ -39,7 +39,7 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class InitSource:
     """Trained weights that a new run can begin with.
 
     Attributes:
@@ -61,7 +61,7 @@ class Earlier:
         return {k.removeprefix(name): v for k, v in self.tensors.items() if k.startswith(name)}
 
 
-def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
+def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | None:
     """A run of ours or one stage of a saved model; None: a folder of something else.
 
     Args:
@@ -79,17 +79,17 @@ def read_earlier(source: str, key: str, stage: Stage) -> Earlier | None:
             raise ValueError(f"{key} {source} has no whole checkpoint: train it first")
         tensors = read_tensors(found.folder / MODEL)
         name = f"{source}, step {found.step}"
-        return Earlier(read_config(folder), read_tokenizer(folder).kept, tensors, name)
+        return InitSource(read_config(folder), read_tokenizer(folder).kept, tensors, name)
     folder = DEFAULT if source == PACKAGED else local_folder(source, key)
     if not is_saved(folder):
         return None
     saved = read_saved(folder)
     name = f"{source}, weights {saved.sha256[:12]}, images by {saved.resize}"
     tensors = saved.tensors(stage)
-    return Earlier(saved.configs[stage], saved.kept[stage], tensors, name, saved.sha256)
+    return InitSource(saved.configs[stage], saved.kept[stage], tensors, name, saved.sha256)
 
 
-def load_pretrained(model: AnyModel, config: RunConfig) -> Beginning:
+def initialize_weights(model: TrainableModel, config: RunConfig) -> InitReport:
     """Give a new model the weights of an earlier run: `init_encoder`, `init_model`, or both.
 
     Both: all of `init_model`, then the encoder of `init_encoder` in place of its own (stage 2 goes
@@ -101,29 +101,31 @@ def load_pretrained(model: AnyModel, config: RunConfig) -> Beginning:
     told = (str(model.origin),) if hasattr(model, "origin") else ()
     sha256 = {}
     if config.init_model is not None:
-        earlier = read_earlier(config.init_model, "init_model", config.stage)
+        earlier = resolve_init_source(config.init_model, "init_model", config.stage)
         if earlier is None:
             raise ValueError(
                 f"init_model {config.init_model} is neither a run of ours (no {CONFIG}) nor a "
                 "saved model"
             )
-        is_whole = earlier.config.model_name == config.model_name  # then no origin is left
+        is_whole = earlier.config.model_type == config.model_type  # then no origin is left
         told = (_take_model(model, config, earlier), *(() if is_whole else told))
         if earlier.sha256 is not None:
             sha256["init_model"] = earlier.sha256
     if config.init_encoder is not None:
         if not hasattr(model, "encoder"):
-            raise ValueError(f"system {config.model_name!r} has no encoder: leave init_encoder out")
-        earlier = read_earlier(config.init_encoder, "init_encoder", "pretrain")
+            raise ValueError(f"system {config.model_type!r} has no encoder: leave init_encoder out")
+        earlier = resolve_init_source(config.init_encoder, "init_encoder", "pretrain")
         told = (*_take_encoder(model, config, earlier), *told)
         if earlier is not None and earlier.sha256 is not None:
             sha256["init_encoder"] = earlier.sha256
     elif config.init_model is None and config.stage == "diffvqa" and hasattr(model, "encoder"):
         told = ("encoder: random weights (init_encoder is not set)", *told)
-    return Beginning(told, sha256)
+    return InitReport(told, sha256)
 
 
-def _take_encoder(model: AnyModel, config: RunConfig, earlier: Earlier | None) -> tuple[str, ...]:
+def _take_encoder(
+    model: TrainableModel, config: RunConfig, earlier: InitSource | None
+) -> tuple[str, ...]:
     """The encoder of `init_encoder`, a run or model of ours or (None) a published checkpoint."""
     source = str(config.init_encoder)
     ours = config.model["encoder"]
@@ -135,7 +137,7 @@ def _take_encoder(model: AnyModel, config: RunConfig, earlier: Earlier | None) -
     different = [
         f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())
-        if theirs.get(key) != ours.get(key) and key != "checkpoint_blocks"
+        if theirs.get(key) != ours.get(key) and key != "activation_checkpointing"
     ]
     if different:
         raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
@@ -147,7 +149,7 @@ def _take_encoder(model: AnyModel, config: RunConfig, earlier: Earlier | None) -
     return (f"encoder: from {earlier.name}", *more)
 
 
-def _fill_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str) -> None:
+def _fill_encoder(model: TrainableModel, tensors: dict[str, torch.Tensor], source: str) -> None:
     take = getattr(model, "load_encoder", model.encoder.load_state_dict)
     try:
         take(tensors)
@@ -157,7 +159,7 @@ def _fill_encoder(model: AnyModel, tensors: dict[str, torch.Tensor], source: str
         ) from None
 
 
-def _take_model(model: AnyModel, config: RunConfig, earlier: Earlier) -> str:
+def _take_model(model: TrainableModel, config: RunConfig, earlier: InitSource) -> str:
     """All weights of an earlier run of the same model (training in stages).
 
     A class may also take parts of another model's run: its `inherits` names that model and the
@@ -166,16 +168,16 @@ def _take_model(model: AnyModel, config: RunConfig, earlier: Earlier) -> str:
     """
     source = config.init_model
     other, prefixes = getattr(model, "inherits", ("", ()))
-    trained_as = earlier.config.model_name
-    if trained_as not in {config.model_name, other}:
+    trained_as = earlier.config.model_type
+    if trained_as not in {config.model_type, other}:
         raise ValueError(
             f"init_model {source} is a run of {trained_as!r}, this is one of "
-            f"{config.model_name!r}: begin with a run of the same model"
+            f"{config.model_type!r}: begin with a run of the same model"
             + (f" or of {other!r}" if other else "")
         )
     tensors = earlier.tensors
     what = "model"
-    is_other = trained_as != config.model_name
+    is_other = trained_as != config.model_type
     if is_other:
         own = model.state_dict()
         lacking = [n for n in own if n.startswith(prefixes) and n not in tensors]
@@ -190,7 +192,7 @@ def _take_model(model: AnyModel, config: RunConfig, earlier: Earlier) -> str:
     told = ""
     for name, part in model.named_modules():
         key = f"{name}.weight"
-        if isinstance(part, TokenTable) and key in tensors:
+        if isinstance(part, TokenEmbedding) and key in tensors:
             rows = part.row_of[ids]
             table = part.weight.detach().clone()
             if table.shape[1:] == tensors[key].shape[1:]:

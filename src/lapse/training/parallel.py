@@ -22,8 +22,8 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.data.loading.batch import Batch
+from lapse.training.distributed import DistributedContext
 from lapse.training.optim import whole
-from lapse.training.distributed import World
 
 # Parts whose blocks run exactly once a batch on every rank, so that they can be gathered one at a
 # time. The captioner's decoder runs once for each group of lengths, and ranks have other groups:
@@ -44,7 +44,7 @@ class Losses(nn.Module):
         return losses
 
 
-class Spread:
+class ParallelModel:
     """A model on this rank.
 
     Args:
@@ -56,7 +56,7 @@ class Spread:
         losses: call it with a batch for the losses whose gradients count.
     """
 
-    def __init__(self, model: Any, world: World, kind: str) -> None:
+    def __init__(self, model: Any, world: DistributedContext, kind: str) -> None:
         self.model, self.world = model, world
         self.is_sharded = world.size > 1 and kind == "fsdp"
         self._copy: Any = copy.deepcopy(model).cpu() if self.is_sharded else None
@@ -96,7 +96,7 @@ class Spread:
         if squares * self.world.size != total * total:
             raise ValueError(
                 f"rank {self.world.rank} has {count} batches in this step and others have more or "
-                "fewer (rows of one and of two images): use loop.parallel=ddp for this mix"
+                "fewer (rows of one and of two images): use train.parallel=ddp for this mix"
             )
 
     @contextmanager

@@ -21,12 +21,12 @@ from typing import Any, Protocol, TextIO, TypeAlias
 import torch
 import yaml
 
-from lapse.core import registry
-from lapse.training.checkpoint import MODEL, latest_valid, load_weights
 from lapse.config import RunConfig, check_config, load_config
-from lapse.core.seeding import counted_seed
-from lapse.data.loading.loader import TrainingData
+from lapse.core import registry
+from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.loader import TrainingData
+from lapse.training.checkpoint import MODEL, latest_valid, load_weights
 from lapse.training.distributed import pick_device
 
 CONFIG, VOCABULARY, FACTS, BEGAN, METRICS, TIMING = (
@@ -38,30 +38,30 @@ CONFIG, VOCABULARY, FACTS, BEGAN, METRICS, TIMING = (
     "timing.jsonl",
 )
 # An nn.Module with `loss`, `weight` and `answer`, and `encoder` (docs/architecture.md section 3).
-AnyModel: TypeAlias = Any
+TrainableModel: TypeAlias = Any
 # Keys that may change between two starts of one run, since they cannot change its result.
-FREE_KEYS = frozenset(("loop.workers", "loop.save_every", "loop.keep_checkpoints"))
+FREE_KEYS = frozenset(("train.num_workers", "train.save_every", "train.keep_checkpoints"))
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun:
+class LoadedRun:
     """A trained run, ready to answer: the model is on `device` and in evaluation mode."""
 
     folder: Path
     config: RunConfig
     tokenizer: Tokenizer
-    model: AnyModel
+    model: TrainableModel
     device: torch.device
     step: int
 
 
-def build_model(config: RunConfig, tokenizer: Tokenizer) -> AnyModel:
+def build_model(config: RunConfig, tokenizer: Tokenizer) -> TrainableModel:
     """The method or system of a configuration, its random weights counted from the seed."""
-    torch.manual_seed(counted_seed(config.loop.seed, "init"))
-    return registry.load(config.table, config.model_name)(config.model_config_object(), tokenizer)
+    torch.manual_seed(derive_seed(config.train.seed, "init"))
+    return registry.load(config.table, config.model_type)(config.model_config_object(), tokenizer)
 
 
-def open_run(folder: Path, device: torch.device | str | None = None) -> OpenRun:
+def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRun:
     """Open a run folder with the weights of its newest whole checkpoint.
 
     Raises:
@@ -75,13 +75,13 @@ def open_run(folder: Path, device: torch.device | str | None = None) -> OpenRun:
             f"run {folder} has no whole checkpoint ({'; '.join(found.skipped) or 'none written'}): "
             "train it first"
         )
-    model = build_model(without_pretrained(config), tokenizer)
+    model = build_model(skip_pretrained_weights(config), tokenizer)
     load_weights(found.checkpoint.folder / MODEL, model)
     model.to(place).eval()
-    return OpenRun(folder, config, tokenizer, model, place, found.checkpoint.step)
+    return LoadedRun(folder, config, tokenizer, model, place, found.checkpoint.step)
 
 
-def is_run(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
     """Whether a folder holds a run. A new or empty one does not.
 
     Raises:
@@ -125,13 +125,13 @@ def write_run(
     draft.replace(folder / CONFIG)
 
 
-def write_beginning(folder: Path, told: Sequence[str], sha256: Mapping[str, str]) -> None:
-    """Keep what a new run began with: `lapse.training.initialization.Beginning`."""
+def write_init_report(folder: Path, told: Sequence[str], sha256: Mapping[str, str]) -> None:
+    """Keep what a new run began with: `lapse.training.initialization.InitReport`."""
     values = {"told": list(told), "sha256": dict(sha256)}
     (folder / BEGAN).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def read_beginning(folder: Path) -> Mapping[str, Any]:
+def read_init_report(folder: Path) -> Mapping[str, Any]:
     """What a run began with: "told" and "sha256"; empty where an older version did not keep it."""
     if not (folder / BEGAN).is_file():
         return {"told": [], "sha256": {}}
@@ -184,7 +184,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def without_pretrained(config: RunConfig) -> RunConfig:
+def skip_pretrained_weights(config: RunConfig) -> RunConfig:
     """The same run without outside weights, for a model whose own checkpoint is read next."""
     values = config.model_dump(mode="json")
     if values["model"].get("language_model", {}).get("weights") is None:
@@ -198,12 +198,12 @@ def describe(config: RunConfig, data: TrainingData, say: Callable[[str], None]) 
     for line in yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).splitlines():
         say(line)
     with torch.device("meta"):
-        model = build_model(without_pretrained(config), data.tokenizer)
+        model = build_model(skip_pretrained_weights(config), data.tokenizer)
     for name, part in model.named_children():
         say(f"parameters: {name} {sum(p.numel() for p in part.parameters())}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     say(f"parameters: {sum(p.numel() for p in model.parameters())} in all, {trained} trained")
-    say(f"steps: {data.stream.total_steps} of {config.loop.batch_size} rows")
+    say(f"steps: {data.stream.total_steps} of {config.train.batch_size} rows")
     for batch in data.stream.batches(0):
         images, tokens = list(batch.images.shape), list(batch.tokens.shape)
         say(f"first batch: images {images}, tokens {tokens}, rows {len(batch)}")

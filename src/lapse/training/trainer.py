@@ -20,14 +20,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lapse.data.loading.batch import Batch
-from lapse.training.initialization import load_pretrained
-from lapse.training.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
 from lapse.config import RunConfig
-from lapse.core.seeding import counted_seed
-from lapse.data.store.store import Store, open_store
-from lapse.training.feature_cache import cached_features
+from lapse.core.seeding import derive_seed
+from lapse.data.loading.batch import Batch
 from lapse.data.loading.loader import TrainingData, prefetched, read_training_data
+from lapse.data.store.store import Store, open_store
+from lapse.training.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
+from lapse.training.distributed import DistributedContext, autocast, init_distributed, stop_signal
+from lapse.training.feature_cache import cached_features
+from lapse.training.initialization import initialize_weights
 from lapse.training.optim import (
     build_optimizer,
     clip_gradients,
@@ -36,20 +37,19 @@ from lapse.training.optim import (
     optimizer_tensors,
     set_learning_rate,
 )
-from lapse.training.parallel import Spread
+from lapse.training.parallel import ParallelModel
 from lapse.training.run_folder import (
     MetricsLog,
     build_model,
     check_same_run,
     describe,
-    is_run,
+    is_run_folder,
     read_tokenizer,
-    without_pretrained,
-    write_beginning,
+    skip_pretrained_weights,
+    write_init_report,
     write_run,
 )
-from lapse.training.validation import HeldOut
-from lapse.training.distributed import World, asked_to_stop, autocast, open_world
+from lapse.training.validation import Validator
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -94,9 +94,9 @@ def train(
         ValueError: wrong input, another run in `out`, a full disk, or a loss that is not finite.
         SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint at the step's edge.
     """
-    with open_world() as world:
+    with init_distributed() as world:
         ears = _Ears(say, progress, on_step) if world.rank == 0 else _Ears(_deaf, _deaf, on_step)
-        is_known = is_run(out)
+        is_known = is_run_folder(out)
         if is_known and not resume:
             raise ValueError(f"{out} holds a run already: resume it or choose another folder")
         store = open_store(data)
@@ -142,7 +142,9 @@ class _Job:
 class _Loop:
     """The state of a running job, from step to step."""
 
-    def __init__(self, job: _Job, data: TrainingData, world: World, ears: _Ears) -> None:
+    def __init__(
+        self, job: _Job, data: TrainingData, world: DistributedContext, ears: _Ears
+    ) -> None:
         config, folder, store = job.config, job.folder, job.store
         self.config, self.folder, self.world, self.ears = config, folder, world, ears
         self.stream, self.held_out = data.stream, data.held_out
@@ -155,22 +157,22 @@ class _Loop:
         for line in found.skipped:
             ears.say(f"skipped a damaged checkpoint: {line}")
         if found.checkpoint is not None:
-            self.model = build_model(without_pretrained(config), data.tokenizer)
+            self.model = build_model(skip_pretrained_weights(config), data.tokenizer)
             load_weights(found.checkpoint.folder / MODEL, self.model)
         else:
             self.model = build_model(config, data.tokenizer)
-            began = load_pretrained(self.model, config)
+            began = initialize_weights(self.model, config)
             for line in began.told:
                 ears.say(line)
             if world.rank == 0:
-                write_beginning(folder, began.told, began.sha256)
+                write_init_report(folder, began.told, began.sha256)
         self.model.to(world.device).train()
         if config.data.cache_features != "none":
             features, line = cached_features(self.model, store, data, config, world)
             self.stream.features = features.tokens
             ears.say(line)
-        self.watch = HeldOut(data, config)
-        self.spread = Spread(self.model, world, config.loop.parallel)
+        self.watch = Validator(data, config)
+        self.spread = ParallelModel(self.model, world, config.train.parallel)
         self.optimizer = build_optimizer(self.model, config.optim)
         if found.checkpoint is not None:
             state = found.checkpoint.state
@@ -185,14 +187,14 @@ class _Loop:
     def run(self) -> TrainReport:
         """All steps that are left."""
         try:
-            with asked_to_stop() as asked:
+            with stop_signal() as asked:
                 self._run(asked)
         finally:
             self.log.close()
         return TrainReport(self.folder, self.total, self.total, self.start or None, self.validation)
 
     def _run(self, asked: threading.Event) -> None:
-        loop = self.config.loop
+        settings = self.config.train
         if self.start == 0:
             self._validate(0)
         rank, size = self.world.rank, self.world.size
@@ -202,14 +204,14 @@ class _Loop:
             is_stopping = self._step(step, pieces, asked)
             done = step + 1
             is_last = done == self.total
-            if done % loop.log_every == 0 or is_last:
+            if done % settings.log_every == 0 or is_last:
                 self._log(done)
                 now = time.perf_counter()
-                self.log.time(done, now - clock, (done - since) * loop.batch_size)
+                self.log.time(done, now - clock, (done - since) * settings.batch_size)
                 clock, since = now, done
-            if done % loop.validate_every == 0 or is_last:
+            if done % settings.eval_every == 0 or is_last:
                 self._validate(done)
-            if done % loop.save_every == 0 or is_last or is_stopping:
+            if done % settings.save_every == 0 or is_last or is_stopping:
                 self._save(done)
             self.ears.progress(done, self.total)
             self.ears.on_step(done)
@@ -220,7 +222,7 @@ class _Loop:
     def _step(self, step: int, pieces: tuple[Batch, ...], asked: threading.Event) -> bool:
         """One optimizer step; returns whether any rank was asked to stop."""
         world = self.world
-        torch.manual_seed(counted_seed(self.config.loop.seed, "dropout", step, world.rank))
+        torch.manual_seed(derive_seed(self.config.train.seed, "dropout", step, world.rank))
         set_learning_rate(self.optimizer, learning_rate(self.config.optim, step, self.total))
         self.optimizer.zero_grad(set_to_none=True)
         weights = [float(self.model.weight(batch)) for batch in pieces]
@@ -229,7 +231,7 @@ class _Loop:
         found: list[tuple[str, Tensor, float]] = []
         for index, (batch, weight) in enumerate(zip(pieces, weights, strict=True)):
             with self.spread.gathering(is_last=index + 1 == len(pieces)):
-                with autocast(self.world, self.config.loop.precision):
+                with autocast(self.world, self.config.train.precision):
                     losses = self.spread.losses(batch.to(world.device))
                 (losses["loss"] * (weight / whole * world.size)).backward()
             found += _by_task(batch, losses, weight)
@@ -284,7 +286,7 @@ class _Loop:
                     model,
                     optimizer,
                     state=self._state(),
-                    keep=self.config.loop.keep_checkpoints,
+                    keep=self.config.train.keep_checkpoints,
                 )
         self.world.wait()
 

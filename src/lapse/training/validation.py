@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import torch
 
-from lapse.data.loading.batch import Batch, with_features
 from lapse.config import RunConfig
+from lapse.data.loading.batch import Batch, with_features
 from lapse.data.loading.loader import TrainingData, fixed_batches
-from lapse.training.run_folder import AnyModel
-from lapse.training.distributed import World, autocast
+from lapse.training.distributed import DistributedContext, autocast
+from lapse.training.run_folder import TrainableModel
 
 
-class HeldOut:
+class Validator:
     """The same held-out rows of each task, every time.
 
     Args:
@@ -35,7 +35,7 @@ class HeldOut:
         self.config = config
 
     @torch.no_grad()
-    def losses(self, model: AnyModel, world: World) -> dict[str, float]:
+    def losses(self, model: TrainableModel, world: DistributedContext) -> dict[str, float]:
         """Mean loss per target token: "validate/<task>", "image_gap/<task>", "validate/loss".
 
         The model is in training mode again afterwards. Ranks share the work.
@@ -52,11 +52,13 @@ class HeldOut:
                 found[f"image_gap/{name}"] = gap / compared
         return {**found, "validate/loss": sum(totals[::4]) / sum(totals[1::4])}
 
-    def _task(self, model: AnyModel, world: World, name: str) -> tuple[float, float, float, float]:
+    def _task(
+        self, model: TrainableModel, world: DistributedContext, name: str
+    ) -> tuple[float, float, float, float]:
         """Sums over this rank's rows: loss, tokens, gap, and the tokens that the gap is over."""
         table, rows = self.rows[name]
         loss = tokens = gap = compared = 0.0
-        size = max(1, self.config.loop.batch_size // self.config.loop.accumulate)
+        size = max(1, self.config.train.batch_size // self.config.train.gradient_accumulation_steps)
         batches = fixed_batches(table, rows, self.pixels, self.config, size=size)
         for index, (_, batch) in enumerate(batches):
             if index % world.size != world.rank:
@@ -72,8 +74,10 @@ class HeldOut:
                 compared += count
         return loss, tokens, gap, compared
 
-    def _loss(self, model: AnyModel, world: World, batch: Batch, name: str) -> float:
-        with autocast(world, self.config.loop.precision):
+    def _loss(
+        self, model: TrainableModel, world: DistributedContext, batch: Batch, name: str
+    ) -> float:
+        with autocast(world, self.config.train.precision):
             losses = model.loss(batch.to(world.device))
         # The task's own loss is free of label smoothing where a model smooths.
         return float(losses.get(f"loss/{name}", losses["loss"]))

@@ -21,13 +21,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lapse.data.io.compact_maps import WordMap
-from lapse.data.io.skip_log import Ledger
-from lapse.data.reports.prior_removal import PriorRemover
+from lapse.core.types import Region
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists
+from lapse.data.io.compact_maps import CompactEnumMap
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
-from lapse.core.types import Region
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.reports.prior_removal import PriorRemover
 
 REGIONS = (
     "right lung",
@@ -126,16 +126,16 @@ class ChestImaGenome:
             )
 
     @property
-    def skipped(self) -> Ledger:
+    def skipped(self) -> SkipLog:
         """What was dropped, by reason."""
         return self._reader.skipped
 
     @property
-    def noted(self) -> Ledger:
+    def noted(self) -> SkipLog:
         """Oddities of what was read, by reason."""
         return self._reader.noted
 
-    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
         """What was skipped and noted until now; counting begins anew."""
         return self._reader.take_ledgers()
 
@@ -163,9 +163,9 @@ class ChestImaGenome:
             yield patient, split
 
     @cached_property
-    def split_of(self) -> WordMap:
+    def split_of(self) -> CompactEnumMap:
         """dicom_id -> train, validate or test; images to avoid in training are "test"."""
-        found = WordMap()
+        found = CompactEnumMap()
         for _, dicom, split in self._split_rows():
             found[dicom] = split
         return found

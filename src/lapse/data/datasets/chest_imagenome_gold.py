@@ -21,12 +21,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from lapse.core.types import Region
 from lapse.data.datasets.chest_imagenome import REGION_SETS, REGIONS
-from lapse.data.io.skip_log import Ledger
-from lapse.data.reports.prior_removal import PriorRemover
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.io.csv_tables import plain_id, read_rows
-from lapse.core.types import Region
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.reports.prior_removal import PriorRemover
 
 FOLDER = "gold_dataset"
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
@@ -92,16 +92,16 @@ class ChestImaGenomeGold:
         return tuple(self._boxes)
 
     @property
-    def skipped(self) -> Ledger:
+    def skipped(self) -> SkipLog:
         """What was dropped, by reason."""
         return self._reader.skipped
 
     @property
-    def noted(self) -> Ledger:
+    def noted(self) -> SkipLog:
         """Oddities of what was read, by reason."""
         return self._reader.noted
 
-    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
         """What was skipped and noted until now; counting begins anew."""
         return self._reader.take_ledgers()
 

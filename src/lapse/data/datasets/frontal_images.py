@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from lapse.data.io.compact_maps import KeyMap, Names, Texts
 from lapse.core.types import Study
+from lapse.data.io.compact_maps import CompactIntMap, Names, Texts
 
 VIEWS = ("PA", "AP")
 _EPOCH = datetime(1, 1, 1)
@@ -48,7 +48,7 @@ class Frontals:
     def __init__(self) -> None:
         self.dicoms = Texts()
         self.num_rows = 0
-        self._numbers = KeyMap()
+        self._numbers = CompactIntMap()
         self._patients, self._studies = Names(), Names()
         self._patient_of, self._study_of = array("i"), array("i")
         self._views, self._is_kept = array("b"), array("b")

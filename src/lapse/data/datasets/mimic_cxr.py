@@ -22,12 +22,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from lapse.data.io.compact_maps import TextMap, WordMap
-from lapse.data.datasets.frontal_images import VIEWS, Frontal, Frontals, Sizes
-from lapse.data.io.skip_log import Ledger
-from lapse.data.datasets.report_files import ReportFiles, patient_folder
-from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
 from lapse.core.types import SPLITS, Study, nearest
+from lapse.data.datasets.frontal_images import VIEWS, Frontal, Frontals, Sizes
+from lapse.data.datasets.report_files import ReportFiles, patient_folder
+from lapse.data.io.compact_maps import CompactEnumMap, CompactStrMap
+from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
+from lapse.data.io.skip_log import SkipLog
 
 METADATA_COLUMNS = (
     "dicom_id",
@@ -63,7 +63,7 @@ class Choice:
     """
 
     how: str = "first"
-    named: Lookup = field(default_factory=TextMap)
+    named: Lookup = field(default_factory=CompactStrMap)
     also: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -98,8 +98,8 @@ class MimicCxr:
         self.root = root
         self.reports = ReportFiles(reports)
         self.choice = choice or Choice()
-        self.skipped = Ledger()
-        self.noted = Ledger()
+        self.skipped = SkipLog()
+        self.noted = SkipLog()
         self._image_roots = [root, *([reports] if reports not in (None, root) else [])]
         self._metadata = self._table("metadata")
         self._splits = self._table("split")
@@ -175,9 +175,9 @@ class MimicCxr:
         return text or ""
 
     @cached_property
-    def split_of(self) -> WordMap:
+    def split_of(self) -> CompactEnumMap:
         """dicom_id -> train, validate or test, every image of the split table."""
-        found = WordMap()
+        found = CompactEnumMap()
         for dicom, word in read_rows(self._splits, ("dicom_id", "split")):
             found[dicom.strip()] = split_word(word, self._splits)
         return found
@@ -250,7 +250,7 @@ class MimicCxr:
         return table
 
 
-def note_report(text: str | None, study: str, noted: Ledger) -> None:
+def note_report(text: str | None, study: str, noted: SkipLog) -> None:
     """Count a study whose report is missing or says nothing."""
     if text is None:
         noted.add("report missing (study kept without text)", f"s{study}")

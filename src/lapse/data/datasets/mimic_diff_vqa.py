@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from lapse.data.io.compact_maps import TextMap
-from lapse.data.io.skip_log import Ledger
-from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
 from lapse.core.types import SPLITS, Pair, Study
+from lapse.data.io.compact_maps import CompactStrMap
+from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
+from lapse.data.io.skip_log import SkipLog
 
 CATEGORIES = ("abnormality", "presence", "view", "location", "level", "type", "difference")
 COLUMNS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
@@ -70,8 +70,8 @@ class MimicDiffVqa:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.skipped = Ledger()
-        self.noted = Ledger()
+        self.skipped = SkipLog()
+        self.noted = SkipLog()
         self.num_rows = 0
         self._num_forward = 0
         self._num_reversed = 0
@@ -155,13 +155,13 @@ class MimicDiffVqa:
 
     def patient_words(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the question table."""
-        for patient, word in read_rows(self._table, ("subject_id", "split"), broken=Ledger()):
+        for patient, word in read_rows(self._table, ("subject_id", "split"), broken=SkipLog()):
             yield plain_id(patient), split_word(word, self._table)
 
     @cached_property
-    def images(self) -> TextMap:
+    def images(self) -> CompactStrMap:
         """Study number -> dicom_id from `mimic_all.csv`; empty where there is no such table."""
-        found = TextMap()
+        found = CompactStrMap()
         table = find_table(self.root, "mimic_all")
         if table is None:
             self.noted.add("table mimic_all missing (images taken from the metadata)", "")

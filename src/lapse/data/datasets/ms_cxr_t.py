@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from lapse.data.io.skip_log import Ledger
-from lapse.data.datasets.mimic_diff_vqa import Studies
-from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.core.grammar import QUESTION_CHANGED
 from lapse.core.types import Pair
+from lapse.data.datasets.mimic_diff_vqa import Studies
+from lapse.data.io.csv_tables import find_table, plain_id, read_rows
+from lapse.data.io.skip_log import SkipLog
 
 TABLE = "MS_CXR_T_temporal_image_classification_v1.*"
 FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
@@ -58,8 +58,8 @@ class MsCxrT:
         if table is None:
             raise ValueError(f"{root} has no {TABLE}.csv: give the folder of MS-CXR-T")
         self._table = table
-        self.skipped = Ledger()
-        self.noted = Ledger()
+        self.skipped = SkipLog()
+        self.noted = SkipLog()
 
     @cached_property
     def images(self) -> frozenset[str]:
@@ -77,7 +77,7 @@ class MsCxrT:
         Args:
             studies: dicom_id -> its Study.
         """
-        self.skipped = Ledger()
+        self.skipped = SkipLog()
         seen: set[tuple[str, str]] = set()
         for number, patient, main_id, reference_id, words in self._rows():
             main, reference = studies.get(main_id), studies.get(reference_id)

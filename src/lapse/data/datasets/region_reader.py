@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from lapse.data.io.skip_log import Ledger
-from lapse.data.reports.prior_removal import NoRemoval, PriorRemover
+from lapse.core.types import Box, Region
 from lapse.data.datasets.scene_graph import (
     Frame,
     drop_marks,
@@ -18,7 +17,8 @@ from lapse.data.datasets.scene_graph import (
     original_corners,
     strip_front,
 )
-from lapse.core.types import Box, Region
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.reports.prior_removal import NoRemoval, PriorRemover
 
 
 class RegionReader:
@@ -44,13 +44,13 @@ class RegionReader:
         self.names = names
         self.known = frozenset((*known, *names))
         self.remover = remover or NoRemoval()
-        self.skipped = Ledger()
-        self.noted = Ledger()
+        self.skipped = SkipLog()
+        self.noted = SkipLog()
 
-    def take_ledgers(self) -> tuple[Ledger, Ledger]:
+    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
         """What was skipped and noted until now; counting begins anew."""
         taken = self.skipped, self.noted
-        self.skipped, self.noted = Ledger(), Ledger()
+        self.skipped, self.noted = SkipLog(), SkipLog()
         return taken
 
     def boxes(

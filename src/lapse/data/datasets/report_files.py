@@ -14,9 +14,9 @@ from array import array
 from functools import cached_property
 from pathlib import Path
 
-from lapse.data.io.compact_maps import KeyMap
-from lapse.data.reports.sections import join_sections, report_text
+from lapse.data.io.compact_maps import CompactIntMap
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
+from lapse.data.reports.sections import join_sections, report_text
 
 SECTIONED = "mimic_cxr_sectioned"
 SECTION_COLUMNS = ("study", "impression", "findings", "last_paragraph")
@@ -83,7 +83,7 @@ class _Spool:
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
         weakref.finalize(self, self._file.close)
-        self._numbers = KeyMap()
+        self._numbers = CompactIntMap()
         self._ends = array("q", [0])
 
     def add(self, study: str, text: str) -> None:

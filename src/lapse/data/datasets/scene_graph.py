@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lapse.data.reports.sections import section_name
 from lapse.core.types import Box
+from lapse.data.reports.sections import section_name
 
 SIDE = 224
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2

@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from lapse.data.io.compact_maps import KeyMap, NamedWords
-from lapse.data.io.csv_tables import plain_id
 from lapse.core.types import SPLITS, Pair, Study
+from lapse.data.io.compact_maps import CompactIntMap, OrderedEnumMap
+from lapse.data.io.csv_tables import plain_id
 
 PROTOCOLS = ("patient-safe", "published")
 _STRENGTH = {split: strength for strength, split in enumerate(SPLITS)}
@@ -31,7 +31,7 @@ def assign_patients(words: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     >>> dict(assign_patients([("1", "train"), ("1", "test"), ("2", "train")]))
     {'1': 'test', '2': 'train'}
     """
-    assigned = NamedWords()
+    assigned = OrderedEnumMap()
     for patient, split in words:
         before = assigned.get(patient)
         if before is None or _STRENGTH[split] > _STRENGTH[before]:
@@ -54,7 +54,7 @@ def protocol_hash(assignment: Mapping[str, str]) -> str:
         assignment: patient -> split (or record -> split under `published`).
     """
     ordered: Iterable[tuple[str, str]]
-    if isinstance(assignment, NamedWords):
+    if isinstance(assignment, OrderedEnumMap):
         ordered = assignment.in_order()
     else:
         ordered = sorted(assignment.items())
@@ -117,7 +117,7 @@ class _Sides:
 
     def __init__(self) -> None:
         self.shared: set[str] = set()
-        self._seen = KeyMap("b")
+        self._seen = CompactIntMap("b")
 
     def add(self, name: str, split: str) -> None:
         side = 1 if split == "train" else 2

@@ -1,10 +1,10 @@
 """Big dictionaries in flat memory: a text costs its bytes and a table of 64-bit keys.
 
-    KeyMap   text -> number       9 or 12 bytes a slot, two to four fifths of them in use
+    CompactIntMap   text -> number       9 or 12 bytes a slot, two to four fifths of them in use
     Texts    number -> text       4 bytes and the text, end to end in one buffer
     Names    text <-> number      both: every different text once, in order of arrival
-    WordMap  text -> word         one of a few words, such as the split of an image
-    TextMap  text -> text         such as the image of a study
+    CompactEnumMap  text -> word         one of a few words, such as the split of an image
+    CompactStrMap  text -> text         such as the image of a study
 
 A dict of strings takes 150 bytes and more for the same. Equal keys are taken for equal texts:
 among the 377,110 images of MIMIC-CXR two share a key with a chance of 4 in 10^9.
@@ -29,7 +29,7 @@ def key_of(*parts: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-class KeyMap:
+class CompactIntMap:
     """Texts -> numbers, without the texts.
 
     The keys are Python's own hashes, 64 bits that are good for one process.
@@ -37,7 +37,7 @@ class KeyMap:
     Args:
         kind: bytes of a number: "b" one (up to 127), "i" four.
 
-    >>> rows = KeyMap()
+    >>> rows = CompactIntMap()
     >>> rows["s50414267"] = 7
     >>> rows.get("s50414267"), rows.get("s1"), len(rows)
     (7, None, 1)
@@ -135,7 +135,7 @@ class Names:
     """Every different text once, with its number."""
 
     def __init__(self) -> None:
-        self._numbers = KeyMap()
+        self._numbers = CompactIntMap()
         self.texts = Texts()
 
     def __len__(self) -> int:
@@ -157,17 +157,17 @@ class Names:
         return self._numbers.get(text)
 
 
-class WordMap:
+class CompactEnumMap:
     """Texts -> one of a few words; which texts it holds cannot be listed.
 
-    >>> splits = WordMap()
+    >>> splits = CompactEnumMap()
     >>> splits["02aa804e"] = "train"
     >>> splits.get("02aa804e"), splits.get("nothing")
     ('train', None)
     """
 
     def __init__(self) -> None:
-        self._numbers = KeyMap("b")
+        self._numbers = CompactIntMap("b")
         self._words = Names()
 
     def __len__(self) -> int:
@@ -188,11 +188,11 @@ class WordMap:
         return word
 
 
-class TextMap:
+class CompactStrMap:
     """Texts -> texts; which texts it holds cannot be listed."""
 
     def __init__(self) -> None:
-        self._numbers = KeyMap()
+        self._numbers = CompactIntMap()
         self._texts = Texts()
 
     def __len__(self) -> int:
@@ -208,7 +208,7 @@ class TextMap:
         return None if number is None else self._texts[number]
 
 
-class NamedWords(Mapping[str, str]):
+class OrderedEnumMap(Mapping[str, str]):
     """Texts -> one of a few words, as a mapping that can be read from end to end."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from lapse.data.io.skip_log import Ledger
 from lapse.core.types import nearest
+from lapse.data.io.skip_log import SkipLog
 
 MAX_LINE = 1024 * 1024  # characters of one line
 MAX_RATIO = 100  # characters for each byte of a file; real tables pack to a fifth or less
@@ -42,7 +42,7 @@ def find_table(folder: Path, pattern: str) -> Path | None:
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], broken: Ledger | None = None
+    path: Path, columns: Sequence[str], broken: SkipLog | None = None
 ) -> Iterator[tuple[str, ...]]:
     """The named columns of every row, in the order asked for.
 
@@ -140,7 +140,7 @@ def _place(path: Path, header: list[str], column: str) -> int:
     return header.index(column)
 
 
-def _report_broken(path: Path, line: int, got: int, wanted: int, broken: Ledger | None) -> None:
+def _report_broken(path: Path, line: int, got: int, wanted: int, broken: SkipLog | None) -> None:
     if broken is None:
         raise ValueError(
             f"{path} line {line} has {got} fields and the header {wanted}: fetch the file again"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Ledger:
+class SkipLog:
     """Counts by reason, with a few ids of each.
 
-    >>> ledger = Ledger()
+    >>> ledger = SkipLog()
     >>> ledger.add("no frontal view", "study 51000001")
     >>> ledger.lines()
     ['1 x no frontal view (study 51000001)']
@@ -28,7 +28,7 @@ class Ledger:
         if len(kept) < self.num_examples and example not in kept:
             kept.append(example)
 
-    def merge(self, other: Ledger, prefix: str = "") -> None:
+    def merge(self, other: SkipLog, prefix: str = "") -> None:
         """Take over another ledger's counts and examples, its reasons prefixed."""
         for reason, count in other.counts.items():
             name = f"{prefix}{reason}"
@@ -41,7 +41,7 @@ class Ledger:
         return {"counts": dict(self.counts), "examples": self.examples}
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Ledger:
+    def from_plain(cls, values: Mapping[str, Any]) -> SkipLog:
         """The ledger that `to_plain` wrote."""
         ledger = cls()
         ledger.counts.update(values["counts"])

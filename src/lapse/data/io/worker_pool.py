@@ -21,16 +21,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Asked = TypeVar("Asked", contravariant=True)
+Request = TypeVar("Request", contravariant=True)
 Made = TypeVar("Made", covariant=True)
 Begin = Callable[[str], None]
 MAX_DEATHS = 100  # more than that is not one damaged file but the machine
 
 
-class Job(Protocol[Asked, Made]):
+class Job(Protocol[Request, Made]):
     """What a child does with a task; travels to the child once."""
 
-    def __call__(self, task: Asked, refused: dict[str, str], begin: Begin) -> Made:
+    def __call__(self, task: Request, refused: dict[str, str], begin: Begin) -> Made:
         """Do the task; `begin(item)` before each item, `refused` are items not to be touched."""
         ...
 
@@ -45,7 +45,7 @@ class _Child(Generic[Task]):
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def run_here(
+def run_inline(
     job: Job[Task, Result], tasks: Iterable[Task], on_item: Begin = lambda _: None
 ) -> Iterator[Result]:
     """The same without children: nothing protects the caller from a decoder that dies."""
@@ -53,7 +53,7 @@ def run_here(
         yield job(task, {}, on_item)
 
 
-def run_crew(
+def run_isolated(
     job: Job[Task, Result],
     tasks: Iterable[Task],
     *,

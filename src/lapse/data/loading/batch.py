@@ -7,7 +7,7 @@ tasks of one radiograph share one encoder pass (docs/architecture.md section 5).
 
     prefix    given        answer + end        pad
     . . . . | . . . . . . | . . . . . . . . E | 0 0 0
-      never   `train_given`      always          never   <- loss_mask
+      never   `loss_on_given`      always          never   <- loss_mask
 
 `loss_mask[b, t]` says that token t of row b is a target; a causal row predicts it from the
 hidden state of t - 1, a parallel row (all targets replaced by the mask token) from t itself.
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lapse.core.seeding import counted_seed
+from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Sample
 
@@ -110,7 +110,7 @@ def collate(
     pixels: Mapping[str, Tensor],
     *,
     parallel: Sequence[bool] = (),
-    train_given: bool = True,
+    loss_on_given: bool = True,
 ) -> Batch:
     """Join samples into a Batch.
 
@@ -119,7 +119,7 @@ def collate(
         texts: their tokens, from `encode_sample`.
         pixels: image key -> [S, S] uint8.
         parallel: which rows to predict in parallel; () for none.
-        train_given: whether the loss covers `given` as well as the answer.
+        loss_on_given: whether the loss covers `given` as well as the answer.
 
     Raises:
         ValueError: no sample, or rows with different numbers of images.
@@ -136,7 +136,7 @@ def collate(
     loss_mask = torch.zeros((len(samples), width), dtype=torch.bool)
     for row, text in enumerate(texts):
         tokens[row, : len(text.ids)] = torch.tensor(text.ids)
-        start = text.prefix if train_given else text.prompt
+        start = text.prefix if loss_on_given else text.prompt
         loss_mask[row, start : len(text.ids)] = True
     return Batch(
         images=torch.stack([pixels[key] for key in keys]).unsqueeze(1),
@@ -164,7 +164,7 @@ def with_features(batch: Batch, read: Callable[[str], Tensor]) -> Batch:
 def text_keys(batch: Batch) -> Tensor:
     """One number per row, equal where two answers read the same (case and blanks aside): [B]."""
     words = [" ".join(sample.answer.lower().split()) for sample in batch.samples]
-    return torch.tensor([counted_seed("text", text) >> 1 for text in words])
+    return torch.tensor([derive_seed("text", text) >> 1 for text in words])
 
 
 def normalise(images: Tensor, channels: int) -> Tensor:

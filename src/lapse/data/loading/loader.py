@@ -5,7 +5,7 @@ Legend: R records in use  K tasks  C regions per image  B rows of one step
 Paper 4.3: every batch holds the tasks in equal parts. A record brings C rows of each of its K
 tasks, so that its image is encoded once for K x C texts:
 
-    epoch 0: study 7, study 2, study 9 | study 4, ...      counted_order(R, seed, stage, epoch)
+    epoch 0: study 7, study 2, study 9 | study 4, ...      derive_permutation(R, seed, stage, epoch)
              each: cap x C, aref x C, gcap x C, caref x C   samples by counted choice
              '---------- step 0 ----------' '- step 1
 
@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lapse.data.loading.batch import Batch, EncodedText, collate, image_keys, with_features
 from lapse.config import RunConfig
-from lapse.core.seeding import counted_order, counted_uniform
-from lapse.data.store.store import Store
+from lapse.core.seeding import derive_permutation, derive_uniform
+from lapse.core.tokenizer import Tokenizer
+from lapse.core.types import Sample
+from lapse.data.loading.batch import Batch, EncodedText, collate, image_keys, with_features
 from lapse.data.loading.sample_table import (
     SampleTable,
     check_side,
@@ -39,8 +40,7 @@ from lapse.data.loading.sample_table import (
     split_records,
     vocabulary,
 )
-from lapse.core.tokenizer import Tokenizer
-from lapse.core.types import Sample
+from lapse.data.store.store import Store
 
 PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
 Pixels = Callable[[str], NDArray[np.uint8]]
@@ -65,9 +65,9 @@ class BalancedStream:
     def __init__(self, table: SampleTable, pixels: Pixels, config: RunConfig) -> None:
         self.table, self.pixels = table, pixels
         self.features: Features | None = None
-        self.data, self.loop, self.stage = config.data, config.loop, config.stage
+        self.data, self.train, self.stage = config.data, config.train, config.stage
         rows = len(table.tasks) * self.data.regions_per_image
-        size = self.loop.batch_size
+        size = self.train.batch_size
         if len(table) == 0:
             raise ValueError(
                 f"no record has a sample of every task {[task.name for task in table.tasks]} "
@@ -75,7 +75,7 @@ class BalancedStream:
             )
         if size % rows:
             raise ValueError(
-                f"loop.batch_size {size} is no multiple of {rows} = {len(table.tasks)} tasks x "
+                f"train.batch_size {size} is no multiple of {rows} = {len(table.tasks)} tasks x "
                 f"{self.data.regions_per_image} regions: the tasks would not be equal"
             )
         self.records_per_step = size // rows
@@ -83,9 +83,9 @@ class BalancedStream:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run; epochs end within a step, nothing is dropped."""
-        if self.loop.steps is not None:
-            return self.loop.steps
-        records = (self.loop.epochs or 0) * len(self.table)
+        if self.train.steps is not None:
+            return self.train.steps
+        records = (self.train.epochs or 0) * len(self.table)
         return -(-records // self.records_per_step)
 
     def batches(self, step: int, rank: int = 0, world: int = 1) -> tuple[Batch, ...]:
@@ -94,11 +94,11 @@ class BalancedStream:
         Raises:
             ValueError: a rank or an accumulation step would get no record.
         """
-        micros = self.loop.accumulate
+        micros = self.train.gradient_accumulation_steps
         if self.records_per_step < world * micros:
             raise ValueError(
                 f"one step has {self.records_per_step} records, too few for {world} ranks x "
-                f"{micros} accumulation steps: raise loop.batch_size or lower loop.accumulate"
+                f"{micros} accumulation steps: raise train.batch_size or lower train.gradient_accumulation_steps"
             )
         return tuple(
             batch
@@ -121,25 +121,25 @@ class BalancedStream:
                 texts,
                 read_pixels(self.pixels, samples),
                 parallel=parallel,
-                train_given=self.data.train_given,
+                loss_on_given=self.data.loss_on_given,
             )
             yield batch if self.features is None else with_features(batch, self.features)
 
     def _rows(self, position: int) -> Iterator[tuple[Sample, EncodedText, bool]]:
         """The K x C rows of the record at one place of the endless stream."""
         epoch, place = divmod(position, len(self.table))
-        record = int(_order(len(self.table), self.loop.seed, self.stage, epoch)[place])
+        record = int(_order(len(self.table), self.train.seed, self.stage, epoch)[place])
         samples = self.table.samples(record)
         source = self.table.records[int(self.table.used[record])].id
         for index, task in enumerate(self.table.tasks):
-            key = (self.loop.seed, self.stage, epoch, source, task.name)
+            key = (self.train.seed, self.stage, epoch, source, task.name)
             rows = self.table.rows(record, index)
-            order = counted_order(len(rows), *key) if len(rows) > 1 else [0]
+            order = derive_permutation(len(rows), *key) if len(rows) > 1 else [0]
             for turn in range(self.data.regions_per_image):
                 choice = order[turn % len(rows)]
                 is_parallel = (
                     task.name == PARALLEL_TASK
-                    and counted_uniform(*key, turn, "parallel") < self.data.parallel_fraction
+                    and derive_uniform(*key, turn, "parallel") < self.data.parallel_fraction
                 )
                 yield samples[index][choice], self.table.text(rows[choice]), is_parallel
 
@@ -180,9 +180,9 @@ def read_training_data(
         say(f"vocabulary: trimmed to {len(tokenizer.kept or ())} of {tokenizer.size} GPT-2 tokens")
     words = tokenizer or Tokenizer()
     longest = config.data.max_tokens
-    needed = load_tasks((*config.data.tasks, *config.data.records_with), side)[len(tasks) :]
+    needed = load_tasks((*config.data.tasks, *config.data.require_tasks), side)[len(tasks) :]
     table = SampleTable(
-        records, tasks, words, max_tokens=longest, limit=config.data.limit, needed=needed
+        records, tasks, words, max_tokens=longest, limit=config.data.max_records, needed=needed
     )
     for line in table.lines("train"):
         say(line)
@@ -190,7 +190,7 @@ def read_training_data(
     for task in tasks:
         watched = split_records(store, task, "validate")
         found = SampleTable(watched, (task,), words, max_tokens=longest)
-        rows = chosen_rows(found, max(1, config.loop.validate_samples // len(tasks)))
+        rows = chosen_rows(found, max(1, config.train.eval_samples // len(tasks)))
         if rows:
             held_out[task.name] = (found, length_sorted(found, rows))
         else:
@@ -201,8 +201,8 @@ def read_training_data(
 def prefetched(
     stream: BalancedStream, start: int, stop: int, *, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[Batch, ...]]:
-    """The batches of steps start .. stop - 1 in order, made by `loop.workers` processes."""
-    workers = stream.loop.workers
+    """The batches of steps start .. stop - 1 in order, made by `train.num_workers` processes."""
+    workers = stream.train.num_workers
     if workers == 0:
         yield from (stream.batches(step, rank, world) for step in range(start, stop))
         return
@@ -245,7 +245,7 @@ def _fixed(
         samples,
         [table.text(row) for row in rows],
         read_pixels(pixels, samples),
-        train_given=config.data.train_given,
+        loss_on_given=config.data.loss_on_given,
     )
     return rows, batch
 
@@ -265,4 +265,4 @@ def _as_it_is(batches: list[Batch]) -> list[Batch]:
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, stage: str, epoch: int) -> NDArray[np.int32]:
     """One epoch's permutation, remembered: a step needs one, at its border two."""
-    return np.array(counted_order(count, seed, stage, epoch), np.int32)
+    return np.array(derive_permutation(count, seed, stage, epoch), np.int32)

@@ -17,13 +17,13 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from lapse.core import registry
-from lapse.data.loading.batch import EncodedText, encode_sample
 from lapse.config import RunConfig
-from lapse.core.seeding import counted_index
-from lapse.data.store.store import Store
+from lapse.core import registry
+from lapse.core.seeding import derive_index
 from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.core.types import Sample
+from lapse.data.loading.batch import EncodedText, encode_sample
+from lapse.data.store.store import Store
 
 Record: TypeAlias = Any  # Study or Pair, whichever the task reads
 
@@ -220,7 +220,7 @@ def chosen_rows(table: SampleTable, count: int) -> list[int]:
     rows: set[int] = set()
     draw = 0
     while len(rows) < count:
-        rows.add(counted_index(table.num_rows, "chosen", draw))
+        rows.add(derive_index(table.num_rows, "chosen", draw))
         draw += 1
     return sorted(rows)
 

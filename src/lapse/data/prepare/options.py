@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lapse.data.datasets.chest_imagenome import REGION_SETS
-from lapse.data.io.skip_log import Ledger
-from lapse.data.reports.prior_removal import PRIORS
-from lapse.data.datasets.splits import PROTOCOLS
 from lapse.core.types import nearest
+from lapse.data.datasets.chest_imagenome import REGION_SETS
+from lapse.data.datasets.splits import PROTOCOLS
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.reports.prior_removal import PRIORS
 
 CHOICES = {
     "protocol": PROTOCOLS,
@@ -89,8 +89,8 @@ class PrepareReport:
     release: str = ""
     read: dict[str, int] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)
-    skipped: Ledger = field(default_factory=Ledger)
-    noted: Ledger = field(default_factory=Ledger)
+    skipped: SkipLog = field(default_factory=SkipLog)
+    noted: SkipLog = field(default_factory=SkipLog)
     leaked_patients: int = 0
     num_shards: int = 0
     num_made: int = 0

@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from lapse.core.types import Pair, Study
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
-from lapse.data.io.skip_log import Ledger
+from lapse.data.datasets.discovery import Roots
 from lapse.data.datasets.mimic_cxr import Choice, MimicCxr
 from lapse.data.datasets.mimic_diff_vqa import MimicDiffVqa
 from lapse.data.datasets.ms_cxr_t import MsCxrT
-from lapse.data.datasets.discovery import Roots
-from lapse.data.prepare.shards import Item, Shard
 from lapse.data.datasets.splits import assign_patients, leaked_patients
-from lapse.core.types import Pair, Study
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.prepare.shards import Item, Shard
 
 PLAN_VERSION = 1  # a new number makes old shards unfit
 
@@ -60,7 +60,7 @@ class Plan:
 
     def __init__(self, roots: Roots, options: PlanOptions) -> None:
         self.roots, self.options = roots, options
-        self.skipped, self.noted = Ledger(), Ledger()
+        self.skipped, self.noted = SkipLog(), SkipLog()
         self.questions = MimicDiffVqa(roots.medical_diff_vqa)
         self.progressions = MsCxrT(roots.ms_cxr_t) if roots.ms_cxr_t is not None else None
         self.gold = _open_gold(roots, options)
@@ -141,7 +141,7 @@ class Plan:
         """The studies of the plan; without noting, nothing is counted a second time."""
         skipped, noted = self.mimic.skipped, self.mimic.noted
         if not is_noting:
-            self.mimic.skipped, self.mimic.noted = Ledger(), Ledger()
+            self.mimic.skipped, self.mimic.noted = SkipLog(), SkipLog()
         try:
             for study in self.mimic.plan():
                 if self.options.boxes == "gold" and study.id not in self._gold_images:
@@ -157,7 +157,7 @@ class Plan:
     def _survey(self) -> tuple[int, bytes]:
         """Count and hash the plan, and look for every image before the long work begins."""
         digest = hashlib.sha256()
-        number, missing = 0, Ledger()
+        number, missing = 0, SkipLog()
         for study in self._studies(is_noting=True):
             number += 1
             if not self.options.is_subset and not self.mimic.image_path(study).is_file():

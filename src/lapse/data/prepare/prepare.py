@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from lapse.data.io.worker_pool import run_crew, run_here
-from lapse.data.io.compact_maps import NamedWords
-from lapse.data.store.leakage import refuse_leak
-from lapse.data.prepare.plan import Plan, PlanOptions
-from lapse.data.prepare.options import PrepareOptions, PrepareReport
-from lapse.data.reports.prior_removal import prior_remover
+from lapse.core.types import Pair, Study
 from lapse.data.datasets.discovery import Roots, find_roots
+from lapse.data.datasets.splits import protocol_hash
+from lapse.data.io.compact_maps import OrderedEnumMap
+from lapse.data.io.worker_pool import run_inline, run_isolated
+from lapse.data.prepare.options import PrepareOptions, PrepareReport
+from lapse.data.prepare.plan import Plan, PlanOptions
 from lapse.data.prepare.shards import (
     ShardFacts,
     ShardJob,
@@ -31,11 +31,11 @@ from lapse.data.prepare.shards import (
     read_removed,
     read_shard,
 )
-from lapse.data.datasets.splits import protocol_hash
+from lapse.data.prepare.stored_studies import StoredStudyIndex
+from lapse.data.reports.prior_removal import prior_remover
+from lapse.data.store.leakage import refuse_leak
 from lapse.data.store.store import REMOVED, SPLIT_TABLE, Store
 from lapse.data.store.writer import Origin, StoreWriter, check_free
-from lapse.data.prepare.stored_studies import StoredStudies
-from lapse.core.types import Pair, Study
 
 __all__ = ["PrepareOptions", "PrepareReport", "Roots", "find_roots", "prepare"]
 
@@ -140,9 +140,9 @@ class _Run:
         started = time.perf_counter()
         tasks = self.plan.shards(left)
         if options.workers == 0:
-            results = run_here(self.job, tasks, on_item)
+            results = run_inline(self.job, tasks, on_item)
         else:
-            results = run_crew(self.job, tasks, processes=options.workers, on_item=on_item)
+            results = run_isolated(self.job, tasks, processes=options.workers, on_item=on_item)
         for _ in results:
             pass
         report.images_per_second = total / max(1e-9, time.perf_counter() - started)
@@ -168,9 +168,9 @@ class _Run:
             raise ValueError(f"no study of {self.plan.mimic.root} can be stored: {reasons}")
         return found
 
-    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> StoredStudies:
+    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> StoredStudyIndex:
         """Put the shards into the store in order; returns which studies these are."""
-        stored = StoredStudies(self.plan)
+        stored = StoredStudyIndex(self.plan)
         for facts in shards:
             for study, pixels in read_shard(self.parts, facts):
                 writer.add_study(study, pixels)
@@ -179,11 +179,11 @@ class _Run:
             self.report.noted.merge(facts.noted)
         return stored
 
-    def _write_pairs(self, writer: StoreWriter, studies: StoredStudies) -> None:
+    def _write_pairs(self, writer: StoreWriter, studies: StoredStudyIndex) -> None:
         """Join the questions with the stored studies and store what the protocol allows."""
         plan = self.plan
         is_safe = self.options.protocol == "patient-safe"
-        published = NamedWords()
+        published = OrderedEnumMap()
         for study in () if is_safe else studies:
             published[study.id] = study.split
         for pair in self._pairs(studies):
@@ -195,7 +195,7 @@ class _Run:
         self.report.protocol_hash = protocol_hash(plan.patients if is_safe else published)
         writer.add_file(SPLIT_TABLE, _split_lines(plan, studies))
 
-    def _pairs(self, studies: StoredStudies) -> Iterator[Pair]:
+    def _pairs(self, studies: StoredStudyIndex) -> Iterator[Pair]:
         plan = self.plan
         if self.options.boxes == "gold":
             return

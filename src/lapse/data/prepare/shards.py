@@ -26,18 +26,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lapse.core.types import Region, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
-from lapse.data.io.worker_pool import Begin
-from lapse.data.io.skip_log import Ledger
-from lapse.data.store.letterbox import letterboxed
 from lapse.data.datasets.mimic_cxr import note_report
-from lapse.data.reports.prior_removal import Recorder, prior_remover
 from lapse.data.datasets.report_files import ReportFiles
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.io.worker_pool import Begin
+from lapse.data.reports.prior_removal import Recorder, prior_remover
+from lapse.data.store.letterbox import letterboxed
 from lapse.data.store.store import study_of
 from lapse.data.store.writer import STUDY_SCHEMA, study_row
 from lapse.images import Stored, read_at
-from lapse.core.types import Region, Study
 
 PIXELS, STUDIES, REMOVED, FACTS = ".npy", ".parquet", ".removed.jsonl", ".json"
 HASHED = (PIXELS, STUDIES, REMOVED)
@@ -72,8 +72,8 @@ class ShardFacts:
     index: int
     key: str
     num_studies: int
-    skipped: Ledger
-    noted: Ledger
+    skipped: SkipLog
+    noted: SkipLog
     hashes: dict[str, str]
 
 
@@ -144,7 +144,7 @@ class _Making:
 
     def __init__(self, job: ShardJob, task: Shard) -> None:
         self.job, self.index = job, task.index
-        self.skipped, self.noted = Ledger(), Ledger()
+        self.skipped, self.noted = SkipLog(), SkipLog()
         self.studies: list[Study] = []
         self.pixels: list[npt.NDArray[np.uint8]] = []
         self.removed: list[dict[str, str]] = []
@@ -152,7 +152,7 @@ class _Making:
         job.sizes.clear()
         job.sizes.update({item.study.id: item.size for item in task.items if item.size})
         self.graphs.take_ledgers()
-        self.texts_noted = Ledger()
+        self.texts_noted = SkipLog()
 
     def add(self, item: Item, why_refused: str | None) -> None:
         """One study, or the reason why it is not stored."""
@@ -256,7 +256,7 @@ def read_facts(parts: Path, index: int, key: str) -> ShardFacts | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         for name in ("skipped", "noted"):
-            values[name] = Ledger.from_plain(values[name])
+            values[name] = SkipLog.from_plain(values[name])
         facts = ShardFacts(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run again") from error

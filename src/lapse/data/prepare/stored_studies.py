@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lapse.data.prepare.plan import Plan
 from lapse.core.types import Study
+from lapse.data.prepare.plan import Plan
 
 NUM_RECENT = 4096  # studies kept for the questions that share them
 
 
-class StoredStudies:
+class StoredStudyIndex:
     """Studies without report and regions, under the plan's protocol, in the store's order.
 
     Args:
@@ -66,7 +66,7 @@ class StoredStudies:
 class ByImage:
     """dicom_id -> stored study."""
 
-    def __init__(self, studies: StoredStudies) -> None:
+    def __init__(self, studies: StoredStudyIndex) -> None:
         self._studies = studies
 
     def get(self, key: str, /) -> Study | None:

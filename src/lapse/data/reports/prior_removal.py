@@ -18,9 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from lapse.core.types import nearest
 from lapse.data.reports.prior_classifier import ClassifierRemover
 from lapse.data.reports.prior_rules import RuleRemover
-from lapse.core.types import nearest
 
 PRIORS = ("rules", "none")
 CLASSIFIER = "classifier:"

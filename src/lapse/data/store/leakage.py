@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lapse.data.datasets.splits import LeakGuard
-from lapse.data.store.store import PAIRS, STUDIES, Store
 from lapse.data.io.csv_tables import plain_id
+from lapse.data.store.store import PAIRS, STUDIES, Store
 
 NAMES = ("patient", "study", "image", "split")
 

@@ -63,8 +63,8 @@ class GroupedTable:
             places = np.flatnonzero(numbers == number)
             group = self._groups[number]
             inside = wanted[places] - (self._ends[number] - group.num_rows)
-            is_run = bool((np.diff(inside) == 1).all())
-            some = group.slice(int(inside[0]), len(inside)) if is_run else group.take(inside)
+            is_run_folder = bool((np.diff(inside) == 1).all())
+            some = group.slice(int(inside[0]), len(inside)) if is_run_folder else group.take(inside)
             for place, row in zip(places.tolist(), some.to_pylist(), strict=True):
                 found[place] = row
         return found

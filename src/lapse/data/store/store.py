@@ -24,8 +24,8 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from lapse.data.store.parquet import GroupedTable, num_rows, reading
 from lapse.core.types import SPLITS, Box, Pair, Region, Study
+from lapse.data.store.parquet import GroupedTable, num_rows, reading
 
 SCHEMA = 2
 FORMAT = "lapse-store"

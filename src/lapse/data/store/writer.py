@@ -23,8 +23,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lapse.core.types import Pair, Study
 from lapse.core.version import __version__
-from lapse.data.io.compact_maps import KeyMap
+from lapse.data.io.compact_maps import CompactIntMap
 from lapse.data.store.store import (
     EXTRAS,
     FILES,
@@ -38,7 +39,6 @@ from lapse.data.store.store import (
     StoreInfo,
     open_store,
 )
-from lapse.core.types import Pair, Study
 
 ROW_GROUP = 4096
 PACKED_ROWS = 256
@@ -98,7 +98,11 @@ class StoreWriter:
         self.out = out
         self.size = size
         self.counts: Counter[str] = Counter()
-        self._rows, self._pair_ids, self._patients = KeyMap(), KeyMap("b"), KeyMap("b")
+        self._rows, self._pair_ids, self._patients = (
+            CompactIntMap(),
+            CompactIntMap("b"),
+            CompactIntMap("b"),
+        )
         self._digest = hashlib.sha256()
         self._folder = _fresh_folder(out)
         self._studies = _Table(self._folder / STUDIES, STUDY_SCHEMA)
@@ -184,7 +188,7 @@ class StoreWriter:
             created_by=f"lapse {__version__}",
             **asdict(origin),
         )
-        self._rows = self._pair_ids = self._patients = KeyMap()  # room for the last check
+        self._rows = self._pair_ids = self._patients = CompactIntMap()  # room for the last check
         text = json.dumps({"format": FORMAT, **asdict(info)}, indent=2)
         (self._folder / INFO).write_text(text + "\n", encoding="utf-8")
         try:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.images import SUFFIXES
 
 SUMS = "SHA256SUMS.txt"
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)|([0-9a-fA-F]{64}) (.+)")
 
 
-def check_checksums(case: Case) -> None:
+def check_checksums(case: VerifyContext) -> None:
     """Compare every listed file that is there; image files only where pixels are read.
 
     A listed file that is not there is no defect of its own: whole data sets are rarely fetched,
@@ -40,7 +40,7 @@ def check_checksums(case: Case) -> None:
                     case.findings.add("checksum", name)
 
 
-def _listed(case: Case, sums: Path) -> Iterator[tuple[str, str]]:
+def _listed(case: VerifyContext, sums: Path) -> Iterator[tuple[str, str]]:
     """(digest, relative name) of every line that can be read; the others are noted."""
     unread = 0
     with sums.open(encoding="utf-8", errors="surrogateescape") as stream:

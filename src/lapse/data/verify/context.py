@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lapse.data.io.compact_maps import Ints
-from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
 from lapse.data.datasets.discovery import Roots
+from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
+from lapse.data.io.compact_maps import Ints
 from lapse.data.verify.image_index import ImageIndex
 from lapse.data.verify.results import Findings
 
@@ -52,7 +52,7 @@ class PatientParts:
         self._new = array("q")
 
 
-class Meter:
+class ProgressCounter:
     """Work done and work expected, for a progress bar; the checks announce what they find."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Meter:
 
 
 @dataclass(slots=True)
-class Case:
+class VerifyContext:
     """One run of the doctor.
 
     Attributes:
@@ -97,7 +97,7 @@ class Case:
 
     roots: Roots
     findings: Findings
-    meter: Meter
+    meter: ProgressCounter
     has_pixels: bool = False
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     images: ImageIndex = field(default_factory=ImageIndex)

@@ -12,7 +12,7 @@ import math
 
 from lapse.data.datasets.release_counts import IMAGENOME
 from lapse.data.verify.boxes import ALL_REGIONS, corners_defect
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import UNKNOWN
 from lapse.data.verify.tables import RawTable
 
@@ -22,7 +22,7 @@ CORNERS = ("original_x1", "original_y1", "original_x2", "original_y2")
 BOX_COLUMNS = ("image_id", "bbox_name", *CORNERS)
 
 
-def check_gold(case: Case) -> None:
+def check_gold(case: VerifyContext) -> None:
     """Unknown images and regions, blank and impossible boxes."""
     folder = case.roots.chest_imagenome / "gold_dataset"
     if not folder.is_dir():
@@ -40,7 +40,7 @@ def check_gold(case: Case) -> None:
             _find(case, image, table.line(line))
 
 
-def _check_boxes(case: Case, table: RawTable) -> None:
+def _check_boxes(case: VerifyContext, table: RawTable) -> None:
     for line, (image, region, *corners) in table.rows(BOX_COLUMNS):
         place = table.line(line)
         row = _find(case, image, place)
@@ -53,7 +53,7 @@ def _check_boxes(case: Case, table: RawTable) -> None:
     case.counts[IMAGENOME, "gold boxes"] = table.num_rows
 
 
-def _find(case: Case, image: str, place: str) -> int:
+def _find(case: VerifyContext, image: str, place: str) -> int:
     """The metadata's row of a gold image; one that the metadata lacks is reported."""
     row = case.images.find(image.strip().removesuffix(".dcm"))
     if row == UNKNOWN and case.images.is_whole:

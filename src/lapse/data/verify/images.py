@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lapse.data.io.compact_maps import key_of
 from lapse.data.datasets.mimic_cxr import parse_time
 from lapse.data.datasets.release_counts import MIMIC_CXR
+from lapse.data.io.compact_maps import key_of
 from lapse.data.io.csv_tables import find_table
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import NO_TIME, ImageRow
 from lapse.data.verify.results import Findings
 from lapse.data.verify.tables import RawTable, id_number
@@ -75,7 +75,7 @@ _EPOCH = datetime(1, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def check_metadata(case: Case) -> None:
+def check_metadata(case: VerifyContext) -> None:
     """Fill `case.images` from the metadata table, and check each row."""
     findings = case.findings
     path = find_table(case.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
@@ -130,7 +130,7 @@ def _check_view(dicom: str, position: str, meaning: str, findings: Findings) -> 
         findings.add("view-disagrees", dicom)
 
 
-def _check_identity(case: Case) -> None:
+def _check_identity(case: VerifyContext) -> None:
     """Images named twice, studies under two patients."""
     images = case.images
     for row in images.repeated_rows:
@@ -146,7 +146,7 @@ def image_stem(patient: int, study: int, dicom: str) -> str:
     return f"files/p{str(patient)[:2]}/p{patient}/s{study}/{dicom}"
 
 
-def image_path(case: Case, row: int) -> Path | None:
+def image_path(case: VerifyContext, row: int) -> Path | None:
     """The file of one row of the metadata, None where there is none.
 
     As the loader does: JPEG before DICOM, and the folder of the reports, where MIMIC-CXR has its
@@ -159,7 +159,7 @@ def image_path(case: Case, row: int) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def check_image_files(case: Case) -> None:
+def check_image_files(case: VerifyContext) -> None:
     """Every row has a file that is not empty, and every file has a row."""
     images, findings = case.images, case.findings
     case.meter.expect(len(images))
@@ -193,7 +193,7 @@ def _image_names(root: Path) -> Iterator[str]:
                     yield path.relative_to(root).as_posix()
 
 
-def check_label_tables(case: Case) -> None:
+def check_label_tables(case: VerifyContext) -> None:
     """The CheXpert and NegBio labels: the loaders do without them, but they are read here."""
     root = case.roots.mimic_cxr_jpg
     for kind in ("chexpert", "negbio"):

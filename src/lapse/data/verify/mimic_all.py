@@ -13,9 +13,9 @@ import numpy as np
 from lapse.data.datasets.release_counts import DIFF_VQA
 from lapse.data.io.csv_tables import find_table
 from lapse.data.verify.answers import KNOWN
-from lapse.data.verify.context import Case
-from lapse.data.verify.images import LABELS
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import UNKNOWN
+from lapse.data.verify.images import LABELS
 from lapse.data.verify.json_stream import json_items
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -32,7 +32,7 @@ COLUMNS = (
 DISEASES = "all_diseases.json"
 
 
-def check_overview(case: Case) -> None:
+def check_overview(case: VerifyContext) -> None:
     """`mimic_all`: the image of each study."""
     path = find_table(case.roots.medical_diff_vqa, "mimic_all")
     if path is None:
@@ -48,7 +48,7 @@ def check_overview(case: Case) -> None:
     case.counts[DIFF_VQA, "mimic_all"] = table.num_rows
 
 
-def _check_image(case: Case, patient: int, study: int, dicom: str) -> None:
+def _check_image(case: VerifyContext, patient: int, study: int, dicom: str) -> None:
     images = case.images
     row = images.find(dicom)
     if row == UNKNOWN:
@@ -62,7 +62,7 @@ def _check_image(case: Case, patient: int, study: int, dicom: str) -> None:
         case.findings.add("overview-other-image", f"s{study}")
 
 
-def check_diseases(case: Case) -> None:
+def check_diseases(case: VerifyContext) -> None:
     """`all_diseases.json`: only findings that the grammar knows."""
     path = case.roots.medical_diff_vqa / DISEASES
     if not path.is_file():

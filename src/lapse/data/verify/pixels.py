@@ -15,9 +15,9 @@ from functools import partial
 
 import numpy as np
 
-from lapse.data.verify.context import Case
-from lapse.data.verify.images import image_path
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import repeated
+from lapse.data.verify.images import image_path
 from lapse.images import read_image
 
 BATCH = 64  # images whose results wait for each other
@@ -32,7 +32,7 @@ class _Decoded:
     digest: bytes
 
 
-def check_pixels(case: Case, workers: int) -> None:
+def check_pixels(case: VerifyContext, workers: int) -> None:
     """Decode all images of the metadata that have a file.
 
     Args:
@@ -58,7 +58,7 @@ def check_pixels(case: Case, workers: int) -> None:
     _report_identical(case, [rows[place] for place in np.flatnonzero(candidates)])
 
 
-def _report_identical(case: Case, rows: list[int]) -> None:
+def _report_identical(case: VerifyContext, rows: list[int]) -> None:
     """One id for each set of equal images of different patients: "first = second ..."."""
     groups: dict[bytes, list[int]] = {}
     for row in rows:
@@ -70,7 +70,7 @@ def _report_identical(case: Case, rows: list[int]) -> None:
             case.findings.add("identical-pixels", " = ".join(map(case.images.name, group)))
 
 
-def _decode_all(case: Case, workers: int) -> Iterator[tuple[int, _Decoded | str | None]]:
+def _decode_all(case: VerifyContext, workers: int) -> Iterator[tuple[int, _Decoded | str | None]]:
     total = len(case.images)
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, total, BATCH):
@@ -78,7 +78,7 @@ def _decode_all(case: Case, workers: int) -> Iterator[tuple[int, _Decoded | str 
             yield from zip(rows, pool.map(partial(_decode, case), rows), strict=True)
 
 
-def _decode(case: Case, row: int) -> _Decoded | str | None:
+def _decode(case: VerifyContext, row: int) -> _Decoded | str | None:
     """The image of one row, the reason why it cannot be read, or None without a file."""
     path = image_path(case, row)
     if path is None or path.stat().st_size == 0:

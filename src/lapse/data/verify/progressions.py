@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lapse.data.datasets.ms_cxr_t import FINDINGS, PROGRESSIONS, TABLE, bare_dicom
 from lapse.data.io.csv_tables import find_table
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import NO_TIME, UNKNOWN
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -18,7 +18,7 @@ WORDS = tuple(f"{finding}_progression" for finding in FINDINGS)
 COLUMNS = (*IDS, *WORDS, *(f"{finding}_label_quality" for finding in FINDINGS))
 
 
-def check_progressions(case: Case) -> None:
+def check_progressions(case: VerifyContext) -> None:
     """Unknown images, pairs of two patients, their order in time, unknown words, doubled rows."""
     folder = case.roots.ms_cxr_t
     path = None if folder is None else find_table(folder, TABLE)
@@ -42,7 +42,7 @@ def check_progressions(case: Case) -> None:
         _check_pair(case, images, numbers, place)
 
 
-def _check_words(case: Case, words: Sequence[str], place: str) -> None:
+def _check_words(case: VerifyContext, words: Sequence[str], place: str) -> None:
     plain = [word.strip().lower() for word in words]
     said = [word for word in plain if word not in {"", "nan"}]
     if not said:
@@ -52,7 +52,7 @@ def _check_words(case: Case, words: Sequence[str], place: str) -> None:
 
 
 def _check_pair(
-    case: Case, images: tuple[str, str], numbers: Sequence[int | None], place: str
+    case: VerifyContext, images: tuple[str, str], numbers: Sequence[int | None], place: str
 ) -> None:
     index = case.images
     rows = [index.find(image) for image in images]

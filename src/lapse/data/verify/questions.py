@@ -15,12 +15,12 @@ from itertools import islice
 
 import numpy as np
 
-from lapse.data.io.compact_maps import Ints, key_of
 from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS, REVERSED_SHARE
 from lapse.data.datasets.release_counts import DIFF_VQA
+from lapse.data.io.compact_maps import Ints, key_of
 from lapse.data.io.csv_tables import SPLIT_WORDS, find_table, plain_id
 from lapse.data.verify.answers import answer_defects
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import NO_TIME, UNKNOWN, repeated
 from lapse.data.verify.results import MAX_IDS
 from lapse.data.verify.tables import RawTable, id_number
@@ -49,7 +49,7 @@ class _Order:
     ids: list[str] | None = None
 
 
-def check_questions(case: Case) -> None:
+def check_questions(case: VerifyContext) -> None:
     """Every row of `mimic_pair_questions`."""
     path = find_table(case.roots.medical_diff_vqa, "mimic_pair_questions")
     if path is None:
@@ -70,7 +70,7 @@ def check_questions(case: Case) -> None:
 
 
 def _checked_rows(
-    case: Case, table: RawTable, keys: array[int], categories: Counter[str]
+    case: VerifyContext, table: RawTable, keys: array[int], categories: Counter[str]
 ) -> Iterator[_Joined]:
     """The rows whose numbers can be read; everything that one row tells is reported."""
     findings, parts = case.findings, case.parts[DIFF_VQA]
@@ -100,7 +100,7 @@ def _checked_rows(
         yield _Joined(name, study, reference, patient, category == "difference")
 
 
-def _check_joins(case: Case, chunk: list[_Joined], order: _Order) -> None:
+def _check_joins(case: VerifyContext, chunk: list[_Joined], order: _Order) -> None:
     """Studies that exist, of one patient, and in which order of time."""
     images, findings = case.images, case.findings
     main = images.rows_of_studies(np.array([row.study for row in chunk], np.int64))
@@ -132,7 +132,7 @@ def _note_order(chunk: list[_Joined], is_reversed: Ints, num_dated: int, order: 
     order.ids = kept
 
 
-def _report_order(case: Case, order: _Order) -> None:
+def _report_order(case: VerifyContext, order: _Order) -> None:
     """A few reversed questions are errors; a large share of them is a release."""
     total = order.forward + order.backward
     is_release = bool(order.backward) and order.backward / total >= REVERSED_SHARE
@@ -144,7 +144,7 @@ def _report_order(case: Case, order: _Order) -> None:
         case.findings.count(code)
 
 
-def _report_repeated(case: Case, table: RawTable, keys: array[int]) -> None:
+def _report_repeated(case: VerifyContext, table: RawTable, keys: array[int]) -> None:
     """Compare as text the rows whose hash stands twice, up to the limit of listed ids."""
     candidates = repeated(keys)
     compared = set(candidates[:MAX_IDS].tolist())

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from lapse.data.datasets.release_counts import MIMIC_CXR
-from lapse.data.reports.sections import report_text
 from lapse.data.io.csv_tables import find_table
-from lapse.data.verify.context import Case
+from lapse.data.reports.sections import report_text
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import UNKNOWN
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -19,7 +19,7 @@ SECTIONED = "mimic_cxr_sectioned"
 SECTIONS = ("impression", "findings", "last_paragraph")
 
 
-def check_reports(case: Case) -> None:
+def check_reports(case: VerifyContext) -> None:
     """Report files, or the derived table of sections where the folder has one."""
     table = find_table(case.roots.reports, SECTIONED)
     if table is not None:
@@ -42,7 +42,7 @@ def check_reports(case: Case) -> None:
                 case.findings.add("unlisted-report", name)
 
 
-def _check_report(case: Case, path: Path, name: str, study: str) -> bool:
+def _check_report(case: VerifyContext, path: Path, name: str, study: str) -> bool:
     """Whether the report is there; what is wrong with it is reported."""
     if not path.is_file():
         case.findings.add("missing-report", study)
@@ -61,7 +61,7 @@ def _check_report(case: Case, path: Path, name: str, study: str) -> bool:
     return True
 
 
-def _check_sectioned(case: Case, path: Path) -> None:
+def _check_sectioned(case: VerifyContext, path: Path) -> None:
     columns = ("study", "impression", "findings", "last_paragraph", "comparison")
     table = RawTable(path, case.findings, columns, is_open=True)
     found = array("q")
@@ -86,5 +86,5 @@ def _report_files(root: Path) -> Iterator[Path]:
             yield from sorted(patient.glob("s*.txt"))
 
 
-def _is_unknown(case: Case, study: int) -> bool:
+def _is_unknown(case: VerifyContext, study: int) -> bool:
     return int(case.images.rows_of_studies(np.array([study]))[0]) == UNKNOWN

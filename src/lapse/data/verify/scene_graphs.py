@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from lapse.data.datasets.chest_imagenome import MAX_GRAPH_BYTES, SUFFIX, UNREADABLE
-from lapse.data.io.compact_maps import key_of
 from lapse.data.datasets.release_counts import IMAGENOME
+from lapse.data.io.compact_maps import key_of
 from lapse.data.verify.boxes import graph_defects
-from lapse.data.verify.context import Case
+from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.image_index import UNKNOWN
 from lapse.data.verify.splits import check_imagenome_splits
 from lapse.data.verify.tables import id_number
 
 
-def check_scene_graphs(case: Case) -> None:
+def check_scene_graphs(case: VerifyContext) -> None:
     """Every scene graph, then the split tables and the images that lack one."""
     keys, is_whole = array("Q"), True
     try:
@@ -47,7 +47,7 @@ def check_scene_graphs(case: Case) -> None:
             case.findings.add("graph-missing", dicom)
 
 
-def _graphs(case: Case) -> Iterator[tuple[str, bytes | None]]:
+def _graphs(case: VerifyContext) -> Iterator[tuple[str, bytes | None]]:
     """(dicom_id in the file's name, its bytes or None where they cannot be had)."""
     silver = case.roots.chest_imagenome / "silver_dataset"
     archive = silver / "scene_graph.zip"
@@ -74,7 +74,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
         return None
 
 
-def _check_graph(case: Case, dicom: str, data: bytes | None) -> None:
+def _check_graph(case: VerifyContext, dicom: str, data: bytes | None) -> None:
     findings, images = case.findings, case.images
     row = images.find(dicom)
     if row == UNKNOWN and images.is_whole:

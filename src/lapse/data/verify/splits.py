@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lapse.data.io.compact_maps import key_of
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
+from lapse.data.io.compact_maps import key_of
 from lapse.data.io.csv_tables import SPLIT_WORDS, find_table
-from lapse.data.verify.context import DATA_SETS, PARTS, Case
+from lapse.data.verify.context import DATA_SETS, PARTS, VerifyContext
 from lapse.data.verify.image_index import UNKNOWN
 from lapse.data.verify.results import Findings
 from lapse.data.verify.tables import RawTable, id_number
@@ -37,7 +37,7 @@ class SplitRow:
     word: str
 
 
-def check_mimic_splits(case: Case) -> None:
+def check_mimic_splits(case: VerifyContext) -> None:
     """The split table of MIMIC-CXR: one row for each image of the metadata."""
     path = find_table(case.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
     if path is None:
@@ -63,7 +63,7 @@ def check_mimic_splits(case: Case) -> None:
                 case.findings.add("image-without-split", case.images.name(int(place)))
 
 
-def check_imagenome_splits(case: Case) -> Iterator[tuple[str, str]]:
+def check_imagenome_splits(case: VerifyContext) -> Iterator[tuple[str, str]]:
     """The split tables of Chest ImaGenome; yields (table, dicom_id) of every image they name."""
     for name, part in IMAGENOME_FILES.items():
         path = find_table(case.splits, name)
@@ -81,7 +81,7 @@ def check_imagenome_splits(case: Case) -> Iterator[tuple[str, str]]:
         _check_repeated(case, table, name)
 
 
-def check_patients(case: Case) -> None:
+def check_patients(case: VerifyContext) -> None:
     """No patient in two splits of one data set; the overlap between data sets is counted."""
     for name in DATA_SETS:
         for patient in case.parts[name].in_several():
@@ -111,7 +111,7 @@ def _rows(table: RawTable, findings: Findings, columns: tuple[str, ...]) -> Iter
             yield SplitRow(fields[0].strip(), patient, study, word)
 
 
-def _check_row(case: Case, row: SplitRow, name: str) -> int:
+def _check_row(case: VerifyContext, row: SplitRow, name: str) -> int:
     """The metadata's row of the image of a split row, compared with it."""
     found = case.images.find(row.dicom)
     if found == UNKNOWN:
@@ -124,7 +124,7 @@ def _check_row(case: Case, row: SplitRow, name: str) -> int:
     return found
 
 
-def _check_repeated(case: Case, table: RawTable, name: str) -> None:
+def _check_repeated(case: VerifyContext, table: RawTable, name: str) -> None:
     """Images that one split table names twice; the table is read again only where there are."""
     keys: array[int] = array("Q")
     for _, (dicom,) in table.again(("dicom_id",)):

@@ -13,22 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 
-from lapse.data.datasets.release_counts import beside_published
 from lapse.data.datasets.discovery import SIMULATED, Roots
-from lapse.data.verify.context import Case, Meter
+from lapse.data.datasets.release_counts import beside_published
 from lapse.data.verify.checksums import check_checksums
+from lapse.data.verify.context import ProgressCounter, VerifyContext
 from lapse.data.verify.gold import check_gold
-from lapse.data.verify.scene_graphs import check_scene_graphs
 from lapse.data.verify.images import check_image_files, check_label_tables, check_metadata
 from lapse.data.verify.mimic_all import check_diseases, check_overview
 from lapse.data.verify.pixels import check_pixels
 from lapse.data.verify.progressions import check_progressions
 from lapse.data.verify.questions import check_questions
-from lapse.data.verify.results import Findings, VerifyReport
 from lapse.data.verify.reports import check_reports
+from lapse.data.verify.results import Findings, VerifyReport
+from lapse.data.verify.scene_graphs import check_scene_graphs
 from lapse.data.verify.splits import check_mimic_splits, check_patients
 
-CHECKS: tuple[Callable[[Case], None], ...] = (
+CHECKS: tuple[Callable[[VerifyContext], None], ...] = (
     check_metadata,
     check_image_files,
     check_label_tables,
@@ -66,7 +66,7 @@ def verify(
     Raises:
         ValueError: a tree lost its main table while it was read.
     """
-    case = Case(roots, Findings(), Meter(progress), has_pixels=pixels)
+    case = VerifyContext(roots, Findings(), ProgressCounter(progress), has_pixels=pixels)
     for check in CHECKS:
         check(case)
     if pixels:

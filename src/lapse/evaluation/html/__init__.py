@@ -1,8 +1,9 @@
 """Pages about results, each one file without network: an overview of a run, and the evaluation
 of a predictions file with its cases."""
 
-from lapse.evaluation.html.line_chart import Chart, Curve, ticks
+from lapse.evaluation.html.elements import Pixels, Table
 from lapse.evaluation.html.evaluation_page import Evaluation, render_evaluation, write_evaluation
+from lapse.evaluation.html.line_chart import Chart, Curve, ticks
 from lapse.evaluation.html.run_page import (
     BoxCase,
     Grounding,
@@ -12,7 +13,6 @@ from lapse.evaluation.html.run_page import (
     render_page,
     write_page,
 )
-from lapse.evaluation.html.elements import Pixels, Table
 from lapse.evaluation.html.tables import read_scores
 
 __all__ = [

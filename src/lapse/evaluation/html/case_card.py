@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lapse.data.store.store import Store
 from lapse.core.grammar import Change, parse
-from lapse.metrics.abstention import Threshold
-from lapse.metrics.confidence import stated
+from lapse.core.types import Pair, Prediction, Study
+from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, Place, places_of
 from lapse.evaluation.html.elements import escape, outlines, photo_html
 from lapse.evaluation.html.style import MANY_COLOURS
-from lapse.core.types import Pair, Prediction, Study
+from lapse.metrics.abstention import Threshold
+from lapse.metrics.confidence import stated
 
 WORDS = {"hallucinated": "made up", "omitted": "left out"}
 
@@ -46,7 +46,7 @@ def case_html(
         f'data-errors="{escape(marks)}" data-shown="{case.shown_as}">'
         f"<h3>Case {number}, {escape(case.shown_as)} {badges}</h3>{images}<dl>"
         f"<dt>Question</dt><dd>{escape(item.prompt or '(not in the file)')}</dd>"
-        f"<dt>Truth</dt><dd>{_sentence(item.references[0])}</dd>"
+        f"<dt>Reference</dt><dd>{_sentence(item.references[0])}</dd>"
         f"<dt>Answer</dt><dd>{_sentence(item.prediction)}</dd>"
         f"<dt>Changes</dt><dd>{_changes(case, colours, chosen)}</dd></dl>"
         f'<p class="note">{escape(item.id)}{_sureness(item)}</p></article>'

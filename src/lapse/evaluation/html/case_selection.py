@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lapse.data.store.store import Store
 from lapse.core.grammar import FINDINGS, findings_in, parse
-from lapse.metrics.error_types import error_kinds
 from lapse.core.types import Box, Pair, Prediction, Study
+from lapse.data.store.store import Store
+from lapse.metrics.error_types import error_kinds
 
 TASK = "diff_vqa"
 MAX_OF_PATIENT = 2

@@ -14,17 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lapse.data.store.store import Store
 from lapse.core.grammar import FINDINGS, parse
-from lapse.metrics.abstention import Threshold, abstention_scores
-from lapse.metrics.calibration import calibration_error, reliability, risk_area, risk_coverage
-from lapse.metrics.error_types import KINDS, error_kinds
-from lapse.metrics.confidence_scores import sureness_events
+from lapse.core.types import Prediction, Score
+from lapse.data.store.store import Store
 from lapse.evaluation.html.case_card import WORDS, case_html
 from lapse.evaluation.html.case_selection import TASK, choose_cases, find_pairs
-from lapse.evaluation.html.filters import answer_list, filter_bar, script
 from lapse.evaluation.html.elements import Table, escape, table_html
+from lapse.evaluation.html.filters import answer_list, filter_bar, script
 from lapse.evaluation.html.plots import Bar, bar_chart, reliability_plot, risk_plot
+from lapse.evaluation.html.style import RESEARCH_USE, STYLE
 from lapse.evaluation.html.tables import (
     difference_tables,
     every_score,
@@ -33,8 +31,10 @@ from lapse.evaluation.html.tables import (
     score_tables,
     subgroup_tables,
 )
-from lapse.evaluation.html.style import RESEARCH_USE, STYLE
-from lapse.core.types import Prediction, Score
+from lapse.metrics.abstention import Threshold, abstention_scores
+from lapse.metrics.calibration import calibration_error, reliability, risk_area, risk_coverage
+from lapse.metrics.confidence_scores import confidence_events
+from lapse.metrics.error_types import KINDS, error_kinds
 
 MAX_LISTED = 3000
 # In the table, but not in the plots: two more curves would hide the others.
@@ -221,7 +221,7 @@ def finding_counts(asked: Sequence[Prediction]) -> dict[str, tuple[int, int, int
 
 
 def _sureness(evaluation: Evaluation, asked: Sequence[Prediction]) -> list[str]:
-    events = sureness_events(asked)
+    events = confidence_events(asked)
     drawn = {name: events[name] for name in events if name not in UNDRAWN}
     if not events:
         return []

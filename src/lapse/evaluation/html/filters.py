@@ -11,10 +11,10 @@ import json
 from collections.abc import Sequence
 
 from lapse.core.grammar import FINDINGS
-from lapse.metrics.error_types import KINDS, error_kinds
+from lapse.core.types import Prediction
 from lapse.evaluation.html.case_selection import findings_of
 from lapse.evaluation.html.elements import escape
-from lapse.core.types import Prediction
+from lapse.metrics.error_types import KINDS, error_kinds
 
 RIGHT = "all right"
 PER_VIEW = 50  # answers of the list that are drawn at once
@@ -64,7 +64,7 @@ def answer_list(predictions: Sequence[Prediction], most: int) -> str:
     told = f" The first {len(rows)} of {len(predictions)} answers." if left_out else ""
     return (
         f'<p class="note">The filters above narrow this list too.{told}</p>'
-        '<div class="scroll"><table class="answers"><thead><tr><th>Question</th><th>Truth</th>'
+        '<div class="scroll"><table class="answers"><thead><tr><th>Question</th><th>Reference</th>'
         '<th>Answer</th><th>What is wrong</th></tr></thead><tbody id="rows"></tbody></table></div>'
         '<button type="button" id="more">show more</button>'
         f'<script type="application/json" id="answers">{data}</script>'

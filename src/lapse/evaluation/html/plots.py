@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.metrics.calibration import Bin, RiskPoint
 from lapse.evaluation.html.elements import escape
 from lapse.evaluation.html.style import COLOURS
+from lapse.metrics.calibration import Bin, RiskPoint
 
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 320, 46, 40, 14, 14
 MOST_POINTS = 400  # of a curve; more cannot be seen

@@ -10,10 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lapse.evaluation.html.line_chart import Chart, chart_html
-from lapse.evaluation.html.elements import Pixels, Table, escape, image_html, outlines, rectangle, table_html
-from lapse.evaluation.html.style import COLOURS, RESEARCH_USE, STYLE
 from lapse.core.types import Box
+from lapse.evaluation.html.elements import (
+    Pixels,
+    Table,
+    escape,
+    image_html,
+    outlines,
+    rectangle,
+    table_html,
+)
+from lapse.evaluation.html.line_chart import Chart, chart_html
+from lapse.evaluation.html.style import COLOURS, RESEARCH_USE, STYLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ def _pair(case: PairCase, number: int) -> str:
         f'<section class="pair"><h3>Pair {number}</h3><div class="seen"><div class="images">'
         f"{''.join(figures)}</div><dl>"
         f"<dt>Question</dt><dd>{escape(case.question)}</dd>"
-        f"<dt>Truth</dt><dd>{escape(case.truth)}</dd>"
+        f"<dt>Reference</dt><dd>{escape(case.truth)}</dd>"
         f'<dt>Answer</dt><dd class="{style}">{escape(case.answer) or "(empty)"}</dd>'
         f"<dt>Changes</dt><dd>{escape(case.verdict)}</dd>"
         f"{_opinion(case.opinion)}</dl></div></section>"

@@ -19,10 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
+from lapse.core.types import Prediction, nearest
 from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.evaluation.predictions.questions import Question, check_answered
-from lapse.core.types import Prediction, nearest
 
 MEANINGS = ("study_ref", "row", "position", "doubled")
 ENDINGS = (".csv", ".gz", ".json")

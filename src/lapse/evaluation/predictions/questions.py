@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
-from lapse.data.store.store import Store
-from lapse.data.io.csv_tables import plain_id, read_rows, split_word
 from lapse.core.registry import load
 from lapse.core.types import SPLITS, Prediction, nearest
+from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
+from lapse.data.io.csv_tables import plain_id, read_rows, split_word
+from lapse.data.store.store import Store
 
 TASKS = ("diff_vqa", "vqa", "medical_vqa")
 

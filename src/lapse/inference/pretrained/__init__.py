@@ -7,8 +7,8 @@ Both stages share one encoder, stored once; `Lapse.save_pretrained` writes the f
 """
 
 from lapse.inference.pretrained.export import Parts
+from lapse.inference.pretrained.image_input import ModelImage, load_model_image
 from lapse.inference.pretrained.model import Comparison, Lapse, load
-from lapse.inference.pretrained.image_input import Picture, open_picture
 from lapse.training.exported_model import DEFAULT
 
-__all__ = ["DEFAULT", "Comparison", "Lapse", "Parts", "Picture", "load", "open_picture"]
+__all__ = ["DEFAULT", "Comparison", "Lapse", "ModelImage", "Parts", "load", "load_model_image"]

@@ -15,19 +15,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lapse.core.version import __version__
-from lapse.training.checkpoint import latest_valid, read_tensors
 from lapse.config import RunConfig
+from lapse.core.tokenizer import Tokenizer
+from lapse.core.types import nearest
+from lapse.core.version import __version__
 from lapse.images import RESIZES
-from lapse.training.run_folder import (
-    FACTS,
-    AnyModel,
-    build_model,
-    read_beginning,
-    read_config,
-    read_tokenizer,
-    without_pretrained,
-)
+from lapse.training.checkpoint import latest_valid, read_tensors
 from lapse.training.exported_model import (
     CARD,
     CONFIG,
@@ -40,8 +33,15 @@ from lapse.training.exported_model import (
     digest_of,
     read_saved,
 )
-from lapse.core.tokenizer import Tokenizer
-from lapse.core.types import nearest
+from lapse.training.run_folder import (
+    FACTS,
+    TrainableModel,
+    build_model,
+    read_config,
+    read_init_report,
+    read_tokenizer,
+    skip_pretrained_weights,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Parts:
         facts: what it was trained on, in words; printed on the card.
     """
 
-    captioner: AnyModel
-    answerer: AnyModel
+    captioner: TrainableModel
+    answerer: TrainableModel
     pretrain: RunConfig
     diffvqa: RunConfig
     resize: str
@@ -92,7 +92,7 @@ def from_runs(
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
-            digest = read_beginning(folder)["sha256"].get("init_model")
+            digest = read_init_report(folder)["sha256"].get("init_model")
             told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, digest)}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
@@ -127,7 +127,7 @@ def write_folder(folder: Path, parts: Parts, card: str) -> int:
             for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
         },
         "pretrain": parts.pretrain.model_dump(mode="json"),
-        "diffvqa": without_pretrained(parts.diffvqa).model_dump(mode="json"),
+        "diffvqa": skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
     }
     (folder / CONFIG).write_text(json.dumps(values) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
@@ -149,8 +149,10 @@ def read_folder(folder: Path) -> Parts:
     return _joined(Parts(captioner, answerer, pretrain, diffvqa, saved.resize, saved.facts))
 
 
-def _model(config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]) -> AnyModel:
-    model = build_model(without_pretrained(config), tokenizer)
+def _model(
+    config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]
+) -> TrainableModel:
+    model = build_model(skip_pretrained_weights(config), tokenizer)
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:

@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lapse.core.tokenizer import bins_box, box_text, find_box
+from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import letterbox, read_at, resize_square
 from lapse.images.intensity import Bytes, Floats
-from lapse.core.tokenizer import bins_box, box_text, find_box
-from lapse.core.types import Box
 
 # A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class ModelImage:
     """A radiograph at a model's size.
 
     Attributes:
@@ -59,7 +59,7 @@ class Picture:
         return box
 
 
-def open_picture(source: Source, side: int, resize: str = "squash") -> Picture:
+def load_model_image(source: Source, side: int, resize: str = "squash") -> ModelImage:
     """Read a radiograph from a file, a Pillow image or an array.
 
     Args:
@@ -68,11 +68,11 @@ def open_picture(source: Source, side: int, resize: str = "squash") -> Picture:
         resize: "squash" or "letterbox", as the training images were.
 
     Raises:
-        ValueError: a file that cannot be read (a `Refusal`), or an array of another kind.
+        ValueError: a file that cannot be read (a `ImageError`), or an array of another kind.
     """
     if isinstance(source, str | Path):
         stored = read_at(Path(source), side, resize)
-        return Picture(torch.from_numpy(stored.pixels), stored.height, stored.width, resize)
+        return ModelImage(torch.from_numpy(stored.pixels), stored.height, stored.width, resize)
     if isinstance(source, Image.Image):
         if source.mode.startswith(("I", "F")):
             raise ValueError(
@@ -83,7 +83,7 @@ def open_picture(source: Source, side: int, resize: str = "squash") -> Picture:
     grey = _checked(np.asarray(source))
     square = letterbox(grey, side) if resize == "letterbox" else resize_square(grey, side)
     height, width = grey.shape
-    return Picture(torch.from_numpy(square), height, width, resize)
+    return ModelImage(torch.from_numpy(square), height, width, resize)
 
 
 def _checked(grey: np.ndarray) -> Bytes | Floats:

@@ -17,18 +17,18 @@ import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import nn
 
-from lapse.inference.answer import RESEARCH_USE, Answer, answer_images
-from lapse.data.loading.batch import collate, encode_sample
-from lapse.config import DecodeConfig
+from lapse.config import GenerationConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change
-from lapse.models.backbones.siglip_format import export_encoder
-from lapse.inference.pretrained.model_card import model_card
-from lapse.inference.pretrained.export import Parts, read_folder, write_folder
-from lapse.inference.pretrained.image_input import Picture, Source, open_picture
-from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
+from lapse.data.loading.batch import collate, encode_sample
+from lapse.inference.answer import RESEARCH_USE, Answer, answer_images
+from lapse.inference.pretrained.export import Parts, read_folder, write_folder
+from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
+from lapse.inference.pretrained.model_card import model_card
+from lapse.models.backbones.siglip_format import export_encoder
 from lapse.training.distributed import pick_device
+from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 
 REVISION = re.compile(r"[0-9a-f]{40}")
 SIDES = ("reference", "main")
@@ -91,16 +91,16 @@ class Lapse(nn.Module, ModelHubMixin):
         """Pixels of a side at which images are read."""
         return int(self.parts.pretrain.model_config_object().encoder.image_size)
 
-    def open(self, image: Source | Picture) -> Picture:
+    def open(self, image: Source | ModelImage) -> ModelImage:
         """Read an image once, to ask several things about it."""
-        if isinstance(image, Picture):
+        if isinstance(image, ModelImage):
             return image
-        return open_picture(image, self.side, self.parts.resize)
+        return load_model_image(image, self.side, self.parts.resize)
 
     def compare(
         self,
-        reference: Source | Picture,
-        main: Source | Picture,
+        reference: Source | ModelImage,
+        main: Source | ModelImage,
         question: str = QUESTION_CHANGED,
     ) -> Comparison:
         """What changed from the reference to the main image, and where each finding is.
@@ -122,26 +122,28 @@ class Lapse(nn.Module, ModelHubMixin):
         }
         return Comparison(said, boxes)
 
-    def caption(self, image: Source | Picture, *, beams: int | None = None) -> str:
+    def caption(self, image: Source | ModelImage, *, num_beams: int | None = None) -> str:
         """The report that the captioner writes of one radiograph (Cap)."""
-        return self._write(self.open(image), "cap:", [""], beams)[0]
+        return self._write(self.open(image), "cap:", [""], num_beams)[0]
 
     def ground(
-        self, image: Source | Picture, phrase: str, *, beams: int | None = None
+        self, image: Source | ModelImage, phrase: str, *, num_beams: int | None = None
     ) -> Box | None:
         """Where a phrase belongs, in fractions of the image (AREF); None for a malformed box."""
         if not phrase.strip():
             raise ValueError("the phrase is empty: give a sentence such as 'There is edema.'")
         picture = self.open(image)
-        return picture.found(self._write(picture, "aref:", [phrase.strip()], beams)[0])
+        return picture.found(self._write(picture, "aref:", [phrase.strip()], num_beams)[0])
 
-    def describe(self, image: Source | Picture, box: Box, *, beams: int | None = None) -> str:
+    def describe(
+        self, image: Source | ModelImage, box: Box, *, num_beams: int | None = None
+    ) -> str:
         """What is seen inside a box of fractions of the image (GCAP)."""
         picture = self.open(image)
-        return self._write(picture, "gcap:", [picture.written(box)], beams)[0]
+        return self._write(picture, "gcap:", [picture.written(box)], num_beams)[0]
 
     def region(
-        self, image: Source | Picture, names: Sequence[str], *, beams: int | None = None
+        self, image: Source | ModelImage, names: Sequence[str], *, num_beams: int | None = None
     ) -> tuple[Region, ...]:
         """Phrase and box of anatomical regions by name, such as ["left lung"] (CAREF).
 
@@ -151,7 +153,7 @@ class Lapse(nn.Module, ModelHubMixin):
         if isinstance(names, str):
             raise ValueError(f"names is the string {names!r}: give a list of names, [{names!r}]")
         picture = self.open(image)
-        texts = self._write(picture, "caref:", [f"{name}:" for name in names], beams)
+        texts = self._write(picture, "caref:", [f"{name}:" for name in names], num_beams)
         return tuple(
             Region(name, (phrase,) if (phrase := without_box(text)) else (), picture.found(text))
             for name, text in zip(names, texts, strict=True)
@@ -161,14 +163,14 @@ class Lapse(nn.Module, ModelHubMixin):
         """Write the encoder for transformers: `SiglipVisionModel.from_pretrained(folder)`."""
         export_encoder(self.captioner.encoder, Path(folder))
 
-    def _places(self, picture: Picture, findings: Sequence[str]) -> dict[str, Box | None]:
+    def _places(self, picture: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
         if not findings:
             return {}
         texts = self._write(picture, "aref:", [f"There is {name}." for name in findings], None)
         return {name: picture.found(text) for name, text in zip(findings, texts, strict=True)}
 
     def _write(
-        self, picture: Picture, prefix: str, given: Sequence[str], beams: int | None
+        self, picture: ModelImage, prefix: str, given: Sequence[str], num_beams: int | None
     ) -> list[str]:
         """What the captioner writes behind each prompt about one image, encoded once."""
         if not given:
@@ -183,11 +185,13 @@ class Lapse(nn.Module, ModelHubMixin):
         ]
         device = next(self.captioner.parameters()).device
         batch = collate(samples, texts, {"image": picture.pixels}).to(device)
-        decode = config.decode
-        if beams is not None:
-            decode = DecodeConfig.model_validate({**decode.model_dump(), "beams": beams})
+        generation = config.generation
+        if num_beams is not None:
+            generation = GenerationConfig.model_validate(
+                {**generation.model_dump(), "num_beams": num_beams}
+            )
         with torch.no_grad():
-            return [text.strip() for text in self.captioner.answer(batch, decode)]
+            return [text.strip() for text in self.captioner.answer(batch, generation)]
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_folder(save_directory, self.parts, model_card(self.parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lapse.core.version import __version__
 from lapse.inference.answer import RESEARCH_USE
 from lapse.inference.pretrained.export import Parts
-from lapse.training.run_folder import AnyModel
+from lapse.training.run_folder import TrainableModel
 
 _TEXT = """---
 library_name: lapse
@@ -47,7 +47,7 @@ def model_card(parts: Parts) -> str:
         "parameters: captioner without encoder": _count(parts.captioner, parts.captioner.encoder),
         "parameters: answerer without encoder": _count(parts.answerer, parts.answerer.encoder),
         "tasks of stage 1": ", ".join(parts.pretrain.data.tasks),
-        "answers": f"beam search {parts.diffvqa.decode.beams}",
+        "answers": f"beam search {parts.diffvqa.generation.num_beams}",
         **parts.facts,
     }
     return _TEXT.format(
@@ -65,7 +65,7 @@ def _format(stem: str) -> str:
     return "lapse's own: convolutions stand before its blocks, which SigLIP's format cannot hold"
 
 
-def _count(model: AnyModel, without: AnyModel | None = None) -> str:
+def _count(model: TrainableModel, without: TrainableModel | None = None) -> str:
     left_out = {id(p) for p in without.parameters()} if without is not None else set()
     return f"{sum(p.numel() for p in model.parameters() if id(p) not in left_out):,}"
 

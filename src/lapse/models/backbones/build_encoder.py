@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from lapse.config import EncoderConfig
+from lapse.models.backbones.hf_encoder import HFEncoder
 from lapse.models.backbones.vision_encoder import VisionEncoder
-from lapse.models.backbones.hf_encoder import ForeignEncoder
 
 
 def build_encoder(config: EncoderConfig) -> nn.Module:
     """[U, C, S, S] in [-1, 1] -> [U, N, D], with random weights."""
-    return VisionEncoder(config) if config.foreign is None else ForeignEncoder(config)
+    return VisionEncoder(config) if config.hf_config is None else HFEncoder(config)

@@ -12,14 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.config import DecodeConfig, DecoderConfig
-from lapse.models.layers.beam_search import beam_search, end_where
+from lapse.config import DecoderConfig, GenerationConfig
 from lapse.models.backbones.decoder import DecoderCache, TextDecoder
+from lapse.models.layers.beam_search import beam_search, end_where
 from lapse.models.layers.padding import Rows
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 
-class CrossWriter(nn.Module):
+class CrossAttentionDecoder(nn.Module):
     """Writes from a memory.
 
     Args:
@@ -53,13 +53,15 @@ class CrossWriter(nn.Module):
         row, place = answers.is_used.nonzero(as_tuple=True)
         return token_losses(table.logits(hidden[row, place]), rows[row, place], row, smoothing)
 
-    def write(self, memory: Tensor, config: DecodeConfig) -> list[list[int]]:
+    def write(self, memory: Tensor, config: GenerationConfig) -> list[list[int]]:
         """The best text of each row by beam search; GPT-2 ids without the end."""
         table = self.decoder.tokens
         everyone = torch.arange(len(memory), device=memory.device)
         begin = table.rows(torch.full((len(memory), 1), self.end, device=memory.device))
         seen = self.decoder.memory(memory, everyone)
-        last, cache = self.decoder.start(begin, seen, torch.ones_like(everyone), config.max_tokens)
+        last, cache = self.decoder.start(
+            begin, seen, torch.ones_like(everyone), config.max_new_tokens
+        )
         end_row = int(begin[0, 0])
         step = _Step(self.decoder, cache, end_row)
         written = beam_search(step, table.logits(last).float(), config, end_row)

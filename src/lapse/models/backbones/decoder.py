@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lapse.config import DecoderConfig
-from lapse.models.layers.token_embedding import TokenTable
+from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.transformer import (
     Mlp,
     SelfAttention,
@@ -196,7 +196,7 @@ class TextDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, kept: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.config = config
-        self.tokens = TokenTable(config.width, kept, with_mask=True)
+        self.tokens = TokenEmbedding(config.width, kept, with_mask=True)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
@@ -229,7 +229,7 @@ class TextDecoder(nn.Module):
         mask = attention_mask(lengths, hidden_by.any(dim=1), rows.shape[1])
         for layer, block in enumerate(self._layers()):
             pair = (memory.keys[layer], memory.values[layer])
-            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+            if self.config.activation_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, mask, pair, memory.layout, use_reentrant=False)
             else:
                 x = block(x, mask, pair, memory.layout)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from lapse.config import EncoderConfig
 from lapse.models.backbones.build_encoder import build_encoder
 
-Own = TypeVar("Own", bound="Sighted")
+Own = TypeVar("Own", bound="FrozenEncoderModel")
 
 
-class Sighted(nn.Module):
+class FrozenEncoderModel(nn.Module):
     """Holds `encoder`; weights of stage 1 arrive by `load_encoder`.
 
     Args:

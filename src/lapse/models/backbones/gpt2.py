@@ -21,8 +21,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lapse.config import LanguageModelConfig
-from lapse.models.layers.token_embedding import TokenTable
-from lapse.models.layers.transformer import Mask, Mlp, SelfAttention, attend, init_linear, join_heads
+from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.models.layers.transformer import (
+    Mask,
+    Mlp,
+    SelfAttention,
+    attend,
+    init_linear,
+    join_heads,
+)
 
 EPSILON = 1e-5
 
@@ -130,8 +137,8 @@ class GPT2(nn.Module):
     def __init__(self, config: LanguageModelConfig, kept: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.config = config
-        self.tokens = TokenTable(config.width, kept)
-        self.positions = nn.Parameter(torch.empty(config.positions, config.width))
+        self.tokens = TokenEmbedding(config.width, kept)
+        self.positions = nn.Parameter(torch.empty(config.max_positions, config.width))
         self.blocks = nn.ModuleList(GPT2Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
         self.dropout = nn.Dropout(config.dropout)
@@ -145,7 +152,7 @@ class GPT2(nn.Module):
         """Embeddings with their positions added [B, L, D] -> hidden states [B, L, D], causal."""
         x = self.dropout(x)
         for block in self._layers():
-            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+            if self.config.activation_checkpointing and torch.is_grad_enabled():
                 x, _ = checkpoint(block, x, "causal", use_reentrant=False)
             else:
                 x, _ = block(x, "causal")

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lapse.models.backbones.hub import local_folder
 from lapse.models.backbones.gpt2 import GPT2
+from lapse.models.backbones.hub import local_folder
 
 # Ours -> theirs within a block; theirs stores the transposed matrix (Conv1D).
 BLOCK_KEYS = {
@@ -55,7 +55,7 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
     if positions.shape[0] < own["positions"].shape[0]:
         raise ValueError(
             f"{source} has {positions.shape[0]} positions, the configuration wants "
-            f"{own['positions'].shape[0]}: lower language_model.positions"
+            f"{own['positions'].shape[0]}: lower language_model.max_positions"
         )
     state["positions"] = positions[: own["positions"].shape[0]]
     wrong = [
@@ -137,7 +137,7 @@ def export_gpt2(model: GPT2, folder: Path) -> None:
         "n_embd": model.config.width,
         "n_layer": model.config.layers,
         "n_head": model.config.heads,
-        "n_positions": model.config.positions,
+        "n_positions": model.config.max_positions,
         "vocab_size": model.tokens.num_rows,
         "bos_token_id": 50256,
         "eos_token_id": 50256,

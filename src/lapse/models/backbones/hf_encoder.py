@@ -31,7 +31,7 @@ UNREAD = (
 )  # fmt: skip
 
 
-class ForeignEncoder(nn.Module):
+class HFEncoder(nn.Module):
     """One image -> its visual tokens, by a model of transformers.
 
     Weights: as transformers initialises; a checkpoint replaces them (`init_encoder`).
@@ -45,10 +45,10 @@ class ForeignEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        if config.foreign is None:
-            raise ValueError("model.encoder.foreign is not set: this is an encoder of ours")
+        if config.hf_config is None:
+            raise ValueError("model.encoder.hf_config is not set: this is an encoder of ours")
         self.config = config
-        values = dict(config.foreign)
+        values = dict(config.hf_config)
         mean, deviation = values.pop("image_mean"), values.pop("image_std")
         kind = values.pop("model_type")
         try:
@@ -121,7 +121,7 @@ def foreign_config(raw: Mapping[str, Any], scale: Scale | None, image_size: int)
             "mlp_width": raw.get("intermediate_size", raw.get("hidden_size", 768) * 4),
         }
     return EncoderConfig.model_validate(
-        {**sizes, "image_size": image_size, "channels": 3, "foreign": kept}
+        {**sizes, "image_size": image_size, "channels": 3, "hf_config": kept}
     )
 
 
@@ -138,7 +138,7 @@ def scale_of(folder: Path) -> Scale | None:
 
 
 def foreign_state(folder: Path, names: set[str]) -> dict[str, Tensor]:
-    """The checkpoint's tensors under the names of a `ForeignEncoder`; transformers reads it.
+    """The checkpoint's tensors under the names of a `HFEncoder`; transformers reads it.
 
     transformers renames tensors between its versions and knows how, so it opens the folder
     itself: safetensors only, no code of the folder's own.

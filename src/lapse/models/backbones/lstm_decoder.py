@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.config import DecodeConfig
+from lapse.config import GenerationConfig
 from lapse.models.layers.beam_search import beam_search
+from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import TokenLosses, token_losses
-from lapse.models.layers.token_embedding import TokenTable
 
 
 @dataclass(slots=True)
@@ -39,10 +39,10 @@ class _State:
         return _State(pick(self.first), pick(self.second), self.graphs[order], self.is_there[order])
 
 
-class LstmWriter(nn.Module):
+class LstmDecoder(nn.Module):
     """Writes a text from three graphs of one pair.
 
-    Weights: PyTorch's defaults; tokens normal with deviation 0.02 (`TokenTable`).
+    Weights: PyTorch's defaults; tokens normal with deviation 0.02 (`TokenEmbedding`).
 
     Args:
         width: D, of nodes and of both LSTMs.
@@ -55,7 +55,7 @@ class LstmWriter(nn.Module):
         self, width: int, words: int, kept: tuple[int, ...] | None, dropout: float
     ) -> None:
         super().__init__()
-        self.tokens = TokenTable(words, kept)
+        self.tokens = TokenEmbedding(words, kept)
         self.first = nn.LSTMCell(words + 2 * width, width)
         self.second = nn.LSTMCell(words + 2 * width, width)
         self.look = nn.Linear(width, width)
@@ -92,7 +92,7 @@ class LstmWriter(nn.Module):
         return token_losses(logits, rows[row, place], row, smoothing)
 
     def write(
-        self, graphs: Tensor, is_there: Tensor, config: DecodeConfig, end: int
+        self, graphs: Tensor, is_there: Tensor, config: GenerationConfig, end: int
     ) -> list[list[int]]:
         """The best text of each pair by beam search; GPT-2 ids without the end."""
         state, out = self._step(self.begin.expand(len(graphs), -1), self._start(graphs, is_there))

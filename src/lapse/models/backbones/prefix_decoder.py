@@ -13,14 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.config import DecodeConfig, LanguageModelConfig
-from lapse.models.layers.beam_search import beam_search, end_where
+from lapse.config import GenerationConfig, LanguageModelConfig
 from lapse.models.backbones.gpt2 import GPT2, PrefixCache
+from lapse.models.layers.beam_search import beam_search, end_where
 from lapse.models.layers.padding import Rows
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 
-class PrefixWriter(nn.Module):
+class PrefixDecoder(nn.Module):
     """A language model and the positions of what stands before its text.
 
     Weights: GPT-2's as `GPT2` says; visual positions normal with deviation 0.02.
@@ -42,7 +42,7 @@ class PrefixWriter(nn.Module):
     @property
     def room(self) -> int:
         """How many text tokens have a position."""
-        return self.language_model.config.positions
+        return self.language_model.config.max_positions
 
     def losses(
         self, visual: Tensor, text: Rows, is_target: Tensor, smoothing: float
@@ -63,7 +63,7 @@ class PrefixWriter(nn.Module):
         return token_losses(logits, rows[row, place], row, smoothing)
 
     def write(
-        self, visual: Tensor, prompts: Rows, config: DecodeConfig, end: int
+        self, visual: Tensor, prompts: Rows, config: GenerationConfig, end: int
     ) -> list[list[int]]:
         """Continue each prompt by beam search; the prefix is read once.
 
@@ -83,7 +83,7 @@ class PrefixWriter(nn.Module):
         if width >= self.room:
             raise ValueError(
                 f"a prompt of {width} tokens leaves no room for an answer within the {self.room} "
-                "text positions: raise language_model.positions"
+                "text positions: raise language_model.max_positions"
             )
         table = self.language_model.tokens
         x = self._join(visual, table.embed(table.rows(prompts.tokens[:, :width])))
@@ -100,7 +100,7 @@ class PrefixWriter(nn.Module):
         if length > self.room:
             raise ValueError(
                 f"a text of {length} tokens exceeds the {self.room} text positions: lower "
-                "data.max_tokens or raise language_model.positions"
+                "data.max_tokens or raise language_model.max_positions"
             )
         placed = text + self.language_model.positions[:length]
         return torch.cat([(visual + self.visual_positions).to(placed.dtype), placed], dim=1)
@@ -109,7 +109,9 @@ class PrefixWriter(nn.Module):
 class _Step:
     """One step of the search; full rows are made to write the end."""
 
-    def __init__(self, writer: PrefixWriter, cache: PrefixCache, lengths: Tensor, end: int) -> None:
+    def __init__(
+        self, writer: PrefixDecoder, cache: PrefixCache, lengths: Tensor, end: int
+    ) -> None:
         self.writer, self.cache, self.lengths, self.end = writer, cache, lengths, end
 
     def __call__(self, tokens: Tensor, order: Tensor | None) -> Tensor:

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from lapse.config import EncoderConfig
 from lapse.models.backbones.build_encoder import build_encoder
-from lapse.models.backbones.vision_encoder import EPSILON, VisionEncoder
 from lapse.models.backbones.hf_encoder import KINDS, foreign_config, foreign_state, scale_of
 from lapse.models.backbones.hub import local_folder, read_json, read_weights
 from lapse.models.backbones.siglip_format import from_siglip
+from lapse.models.backbones.vision_encoder import EPSILON, VisionEncoder
 
 SIGLIP = ("siglip", "siglip_vision_model")
 # Ours -> theirs in SigLIP's vision_config, with transformers' default.
@@ -61,7 +61,7 @@ def read_encoder(source: str, config: EncoderConfig) -> EncoderWeights:
     folder = local_folder(source, "init_encoder")
     raw = read_json(folder / "config.json")
     kind = raw.get("model_type")
-    if config.foreign is not None:
+    if config.hf_config is not None:
         return _foreign(source, folder, raw, config)
     if kind in KINDS:
         raise ValueError(
@@ -169,9 +169,9 @@ def _foreign(
     source: str, folder: Path, raw: Mapping[str, Any], config: EncoderConfig
 ) -> EncoderWeights:
     found = foreign_config(raw, scale_of(folder), config.image_size)
-    if found.foreign != config.foreign:
+    if found.hf_config != config.hf_config:
         raise ValueError(
-            f"{source} has another architecture than model.encoder.foreign: give "
+            f"{source} has another architecture than model.encoder.hf_config: give "
             f"{as_override(found)}"
         )
     kind = str(raw["model_type"])

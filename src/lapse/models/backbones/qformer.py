@@ -23,7 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.config.pretraining import QFormerConfig
-from lapse.models.layers.transformer import SelfAttention, attend, init_linear, join_heads, split_heads
+from lapse.models.layers.transformer import (
+    SelfAttention,
+    attend,
+    init_linear,
+    join_heads,
+    split_heads,
+)
 
 EPSILON = 1e-12
 Pair = tuple[Tensor, Tensor]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.config.pretraining import QFormerConfig
-from lapse.models.layers.token_embedding import TokenTable
+from lapse.models.layers.token_embedding import TokenEmbedding
 
 EPSILON = 1e-12
 
@@ -27,7 +27,7 @@ class QueryText(nn.Module):
     def __init__(self, config: QFormerConfig, kept: tuple[int, ...] | None) -> None:
         super().__init__()
         self.max_tokens = config.max_tokens
-        self.tokens = TokenTable(config.width, kept)
+        self.tokens = TokenEmbedding(config.width, kept)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
         self.starts = nn.Parameter(torch.empty(2, config.width))  # [CLS], [DEC]
         self.transform = nn.Linear(config.width, config.width)

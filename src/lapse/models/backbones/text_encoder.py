@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config.pretraining import TextEncoderConfig
-from lapse.models.layers.token_embedding import TokenTable
+from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.transformer import Mlp, SelfAttention, init_linear
 
 EPSILON = 1e-6
@@ -56,7 +56,7 @@ class TextEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.tokens = TokenTable(config.width, kept)
+        self.tokens = TokenEmbedding(config.width, kept)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
         self.blocks = nn.ModuleList(TextBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)

@@ -74,7 +74,7 @@ class VisionEncoder(nn.Module):
             )
         x = self.patches(images).flatten(2).transpose(1, 2) + self.positions  # [U, N, D]
         for block in self.blocks:
-            if self.config.checkpoint_blocks and torch.is_grad_enabled():
+            if self.config.activation_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)

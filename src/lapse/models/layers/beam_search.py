@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lapse.config import DecodeConfig
+from lapse.config import GenerationConfig
 
 Step = Callable[[Tensor, Tensor | None], Tensor]
 CLOSED = -1e9  # score of a beam that is not open yet, as transformers has it
@@ -55,14 +55,14 @@ class _Prompt:
 
 
 def beam_search(
-    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+    step: Step, first_logits: Tensor, config: GenerationConfig, end: int
 ) -> list[list[int]]:
     """The best continuation of each prompt: the first of `beam_hypotheses`, tokens only."""
     return [found[0].tokens for found in beam_hypotheses(step, first_logits, config, end)]
 
 
 def beam_hypotheses(
-    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+    step: Step, first_logits: Tensor, config: GenerationConfig, end: int
 ) -> list[list[Hypothesis]]:
     """The finished continuations of each prompt, at most k, best first.
 
@@ -80,10 +80,10 @@ def beam_hypotheses(
     Returns:
         B lists of 1 .. k hypotheses, all different.
     """
-    if config.beams == 1:
+    if config.num_beams == 1:
         return _greedy(step, first_logits, config, end)
     batch, vocabulary = first_logits.shape
-    beams, device = config.beams, first_logits.device
+    beams, device = config.num_beams, first_logits.device
     prompts = [_Prompt(beams) for _ in range(batch)]
     scores = torch.full((batch, beams), CLOSED, device=device)
     scores[:, 0] = 0.0
@@ -91,12 +91,12 @@ def beam_hypotheses(
     logits = first_logits.repeat_interleave(beams, dim=0)
     first_row = torch.arange(batch, device=device)[:, None] * beams  # [B, 1]
     wide = min(2 * beams, beams * vocabulary)
-    for length in range(1, config.max_tokens + 1):
+    for length in range(1, config.max_new_tokens + 1):
         total = torch.log_softmax(logits.float(), dim=-1).view(batch, beams, vocabulary)
         total = (total + scores[:, :, None]).view(batch, beams * vocabulary)
         best, flat = total.topk(wide, dim=1)
         sources, tokens = flat // vocabulary, flat % vocabulary
-        is_last = length == config.max_tokens
+        is_last = length == config.max_new_tokens
         ends = (tokens == end) | is_last
         found = (best, sources, tokens, ends)
         _collect(prompts, texts, found, length**config.length_penalty, end)
@@ -154,7 +154,7 @@ def _without_end(tokens: list[int], end: int) -> list[int]:
 
 
 def _greedy(
-    step: Step, first_logits: Tensor, config: DecodeConfig, end: int
+    step: Step, first_logits: Tensor, config: GenerationConfig, end: int
 ) -> list[list[Hypothesis]]:
     """The likeliest token at each step: what beam search with one beam means."""
     count, device = first_logits.shape[0], first_logits.device
@@ -162,14 +162,14 @@ def _greedy(
     totals, lengths = torch.zeros(count, device=device), torch.zeros(count, device=device)
     is_open = torch.ones(count, dtype=torch.bool, device=device)
     logits, order = first_logits, None
-    for length in range(1, config.max_tokens + 1):
+    for length in range(1, config.max_new_tokens + 1):
         best, tokens = torch.log_softmax(logits.float(), dim=-1).max(dim=-1)
         totals, lengths = totals + best * is_open, lengths + is_open
         is_open &= tokens != end
         for text, token, goes_on in zip(texts, tokens.tolist(), is_open.tolist(), strict=True):
             if goes_on:
                 text.append(token)
-        if length == config.max_tokens or not bool(is_open.any()):
+        if length == config.max_new_tokens or not bool(is_open.any()):
             break
         logits = step(tokens, order)
         order = torch.arange(count, device=device)

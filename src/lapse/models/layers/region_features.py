@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lapse.models.layers.roi_align import roi_align
 from lapse.core.types import Box, Sample
+from lapse.models.layers.roi_align import roi_align
 
 BINS, SAMPLES = 2, 2  # along each side; the bins of a region are averaged
 

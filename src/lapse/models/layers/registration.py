@@ -94,7 +94,7 @@ def _along_flow(reference: Tensor, main: Tensor) -> tuple[Tensor, Tensor]:
     except ImportError as error:
         raise ValueError(
             'registration by flow needs scikit-image: pip install "lapse[registration]", or set '
-            "model.register_by=shift"
+            "model.registration=shift"
         ) from error
     flows = [
         torch.from_numpy(optical_flow_ilk(there, here, radius=FLOW_RADIUS)).float()

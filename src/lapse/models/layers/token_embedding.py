@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lapse.core.tokenizer import SIZE
 
 
-class TokenTable(nn.Module):
+class TokenEmbedding(nn.Module):
     """Embedding and tied output layer.
 
     Weights: normal, deviation 0.02 (GPT-2).

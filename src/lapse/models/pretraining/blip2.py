@@ -20,10 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise, text_keys
-from lapse.config import DecodeConfig
-from lapse.models.layers.beam_search import beam_search, end_where
+from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2Config
+from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise, text_keys
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
 from lapse.models.backbones.qformer import (
     Pair,
     QFormer,
@@ -33,12 +34,11 @@ from lapse.models.backbones.qformer import (
     matching_mask,
 )
 from lapse.models.backbones.qformer_text import QueryText
-from lapse.models.backbones.frozen_encoder import Sighted
+from lapse.models.layers.beam_search import beam_search, end_where
 from lapse.models.layers.padding import Rows, answers_of
-from lapse.core.tokenizer import Tokenizer
 
 
-class Blip2(Sighted):
+class Blip2(FrozenEncoderModel):
     """Encoder, Q-Former with its text side, and the heads of the three losses.
 
     Args:
@@ -110,7 +110,7 @@ class Blip2(Sighted):
         return found
 
     @torch.no_grad()
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Write a text for each row's image by beam search; the queries read it once.
 
         What was trained is a report for an image, so the prompt says nothing and is not read.

@@ -13,18 +13,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig
-from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2WriterConfig
-from lapse.models.backbones.prefix_decoder import PrefixWriter
-from lapse.models.backbones.qformer import QFormer
-from lapse.models.backbones.frozen_encoder import Sighted
-from lapse.models.layers.padding import Rows, questions_of
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
+from lapse.models.backbones.qformer import QFormer
+from lapse.models.layers.padding import Rows, questions_of
 
 
-class Blip2Writer(Sighted):
+class Blip2Writer(FrozenEncoderModel):
     """Encoder, queries, one linear layer and GPT-2.
 
     Args:
@@ -43,7 +43,7 @@ class Blip2Writer(Sighted):
         language = config.language_model
         self.qformer = QFormer(config.qformer, config.encoder.width, has_text=False)
         self.project = nn.Linear(config.qformer.width, language.width)
-        self.writer = PrefixWriter(language, tokenizer.kept, config.qformer.queries)
+        self.writer = PrefixDecoder(language, tokenizer.kept, config.qformer.queries)
         self.origin = load_gpt2(self.writer.language_model, language.weights)
         self.writer.language_model.requires_grad_(config.train_language_model)
         self.train(self.training)
@@ -71,7 +71,7 @@ class Blip2Writer(Sighted):
         return found.named([sample.task for sample in batch.samples])
 
     @torch.no_grad()
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Continue each row after its prompt, by beam search; each image is read once."""
         prompts = questions_of(batch.tokens, batch.prompt_lengths)
         written = self.writer.write(self._visual(batch), prompts, config, self.tokenizer.end)

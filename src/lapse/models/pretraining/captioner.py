@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import CaptionerConfig, DecodeConfig
-from lapse.models.layers.adapter import Adapter
-from lapse.models.backbones.build_encoder import build_encoder
-from lapse.models.layers.beam_search import beam_search, end_where
-from lapse.models.backbones.decoder import DecoderCache, Memory, TextDecoder
-from lapse.models.layers.chunked_cross_entropy import token_losses
+from lapse.config import CaptionerConfig, GenerationConfig
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.decoder import DecoderCache, Memory, TextDecoder
+from lapse.models.layers.adapter import Adapter
+from lapse.models.layers.beam_search import beam_search, end_where
+from lapse.models.layers.chunked_cross_entropy import token_losses
 
 GROUP_COST = 16  # tokens of padding that one more group of rows may cost
 
@@ -68,7 +68,7 @@ class Captioner(nn.Module):
         return found
 
     @torch.no_grad()
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Continue each row after its prompt, by beam search.
 
         Each image is encoded once and each prompt is read once, whatever the number of beams.
@@ -78,9 +78,9 @@ class Captioner(nn.Module):
         width = int(batch.prompt_lengths.max())
         table = self.decoder.tokens
         rows = table.rows(batch.tokens[:, :width])
-        last, cache = self.decoder.start(rows, memory, batch.prompt_lengths, config.max_tokens)
+        last, cache = self.decoder.start(rows, memory, batch.prompt_lengths, config.max_new_tokens)
         end = int(table.rows(torch.tensor([self.tokenizer.end], device=rows.device)))
-        may_fill = width + config.max_tokens > self.config.decoder.max_tokens
+        may_fill = width + config.max_new_tokens > self.config.decoder.max_tokens
         writer = _Writer(self.decoder, cache, end if may_fill else None)
         written = beam_search(writer.step, table.logits(last).float(), config, end)
         return [self.tokenizer.decode(table.ids(found)) for found in written]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.models.backbones.build_encoder import build_encoder
 from lapse.config.pretraining import GlobalContrastiveConfig, RegionalContrastiveConfig
-from lapse.models.layers.attention_pool import AttentionPool
-from lapse.models.layers.sigmoid_loss import SigmoidLoss
-from lapse.models.backbones.text_encoder import TextEncoder
-from lapse.models.layers.padding import answers_of
 from lapse.core.tokenizer import Tokenizer
+from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.text_encoder import TextEncoder
+from lapse.models.layers.attention_pool import AttentionPool
+from lapse.models.layers.padding import answers_of
+from lapse.models.layers.sigmoid_loss import SigmoidLoss
 
 
 class Contrastive(nn.Module):

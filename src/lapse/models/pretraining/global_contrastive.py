@@ -7,7 +7,7 @@ Legend: U images  B rows  E width of the common space (that of the encoder)
     report --text encoder--> its end token --------> [B, E] --+
 
 SigLIP (Zhai et al., 2023) on our images and texts. Every text of all ranks is a negative, but only
-within a micro-batch: with `loop.accumulate` a step contrasts within each of its parts. Only the
+within a micro-batch: with `train.gradient_accumulation_steps` a step contrasts within each of its parts. Only the
 encoder goes on to stage 2.
 """
 
@@ -16,11 +16,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from lapse.data.loading.batch import Batch, normalise, text_keys
-from lapse.config import DecodeConfig
-from lapse.models.pretraining.contrastive_base import Contrastive
+from lapse.config import GenerationConfig
 from lapse.config.pretraining import GlobalContrastiveConfig
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise, text_keys
+from lapse.models.pretraining.contrastive_base import Contrastive
 
 
 class GlobalContrastive(Contrastive):
@@ -63,10 +63,10 @@ class GlobalContrastive(Contrastive):
         """The answer text of each row in the common space, length one: [B, E]."""
         return self.read(batch.tokens, batch.lengths, batch.prompt_lengths)
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """A model without a decoder.
 
         Raises:
             ValueError: always.
         """
-        return self.refuse(len(batch), config.max_tokens)
+        return self.refuse(len(batch), config.max_new_tokens)

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lapse.data.loading.batch import Batch, normalise, text_keys
-from lapse.config import DecodeConfig
-from lapse.models.pretraining.contrastive_base import Contrastive
+from lapse.config import GenerationConfig
 from lapse.config.pretraining import RegionalContrastiveConfig
-from lapse.models.layers.roi_align import roi_align
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise, text_keys
+from lapse.models.layers.roi_align import roi_align
+from lapse.models.pretraining.contrastive_base import Contrastive
 
 
 class RegionalContrastive(Contrastive):
@@ -83,10 +83,10 @@ class RegionalContrastive(Contrastive):
         """The answer text of each row in the common space, length one: [B, E]."""
         return self.read(batch.tokens, batch.lengths, batch.prompt_lengths)
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """A model without a decoder.
 
         Raises:
             ValueError: always.
         """
-        return self.refuse(len(batch), config.max_tokens)
+        return self.refuse(len(batch), config.max_new_tokens)

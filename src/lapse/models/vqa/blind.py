@@ -19,17 +19,17 @@ import zlib
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch
-from lapse.config import DecodeConfig
-from lapse.core.seeding import counted_index
-from lapse.metrics.blind_baselines import best_constant, random_answer
+from lapse.config import GenerationConfig
 from lapse.config.vqa import BlindConfig
-from lapse.models.layers.token_losses import token_losses
-from lapse.models.layers.token_embedding import TokenTable
+from lapse.core.seeding import derive_index
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch
+from lapse.metrics.blind_baselines import best_constant, random_answer
+from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.models.layers.token_losses import token_losses
 
 
-class Remembered(nn.Module):
+class BlindBaseline(nn.Module):
     """Training answers and the frequency of their tokens.
 
     Weights: one number per token, normal with deviation 0.02.
@@ -49,11 +49,11 @@ class Remembered(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.frequencies = TokenTable(1, tokenizer.kept)
-        shape = (config.remembers, config.max_answer)
+        self.frequencies = TokenEmbedding(1, tokenizer.kept)
+        shape = (config.max_answers, config.max_answer)
         self.register_buffer("answers", torch.zeros(shape, dtype=torch.int32))
-        self.register_buffer("sizes", torch.zeros(config.remembers, dtype=torch.int32))
-        self.register_buffer("tasks", torch.zeros(config.remembers, dtype=torch.int64))
+        self.register_buffer("sizes", torch.zeros(config.max_answers, dtype=torch.int32))
+        self.register_buffer("tasks", torch.zeros(config.max_answers, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self._constants: dict[str, tuple[str, int]] = {}  # task -> answer, and seen by then
 
@@ -71,7 +71,7 @@ class Remembered(nn.Module):
         names = [sample.task for sample in batch.samples]
         return token_losses(logits, wanted, row, 0.0).named(names)
 
-    def answer(self, batch: Batch, _: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, _: GenerationConfig) -> list[str]:
         """The constant, or an answer drawn for each sample by its id.
 
         Raises:
@@ -85,7 +85,7 @@ class Remembered(nn.Module):
                     f"the blind system has seen no training answer of {name}: train it first, with "
                     f"{name} in data.tasks"
                 )
-        if self.config.says == "random":
+        if self.config.strategy == "random":
             return [random_answer(known[row.task], row.id, 0) for row in batch.samples]
         seen = int(self.seen)
         for name, answers in known.items():
@@ -95,7 +95,7 @@ class Remembered(nn.Module):
 
     def remembered(self, task: str) -> list[str]:
         """The training answers of a task that are kept, each as often as it was met."""
-        used = min(int(self.seen), self.config.remembers)
+        used = min(int(self.seen), self.config.max_answers)
         own = (self.tasks[:used] == _number(task)).nonzero()[:, 0]
         rows = zip(self.answers[own].tolist(), self.sizes[own].tolist(), strict=True)
         return [self.tokenizer.decode(ids[:size]).strip() for ids, size in rows]
@@ -106,10 +106,10 @@ class Remembered(nn.Module):
         for sample, ids, start, stop in rows:
             count = int(self.seen)
             place = count
-            if count >= self.config.remembers:  # a fair sample of all that was seen (reservoir)
-                place = counted_index(count + 1, "reservoir", count)
+            if count >= self.config.max_answers:  # a fair sample of all that was seen (reservoir)
+                place = derive_index(count + 1, "reservoir", count)
             self.seen += 1
-            if place < self.config.remembers:
+            if place < self.config.max_answers:
                 answer = [token for token in ids[start:stop] if token != self.tokenizer.end]
                 answer = answer[: self.config.max_answer]
                 self.answers[place, : len(answer)] = self.answers.new_tensor(answer)

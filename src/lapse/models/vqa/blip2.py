@@ -17,18 +17,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig
-from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixWriter
-from lapse.models.backbones.qformer import QFormer
-from lapse.models.backbones.frozen_encoder import Sighted
+from lapse.config import GenerationConfig
 from lapse.config.vqa import Blip2SystemConfig
-from lapse.models.layers.padding import Rows, questions_of
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
+from lapse.models.backbones.qformer import QFormer
+from lapse.models.layers.padding import Rows, questions_of
 
 
-class Blip2Answerer(Sighted):
+class Blip2Answerer(FrozenEncoderModel):
     """Encoder, queries, one linear layer and GPT-2.
 
     Weights: encoder and Q-Former are handed over; the linear layer PyTorch's default; which-image
@@ -51,7 +51,7 @@ class Blip2Answerer(Sighted):
         self.project = nn.Linear(config.qformer.width, language.width)
         self.temporal = nn.Parameter(torch.empty(2, 1, language.width))
         nn.init.normal_(self.temporal, std=0.02)
-        self.writer = PrefixWriter(language, tokenizer.kept, 2 * config.qformer.queries)
+        self.writer = PrefixDecoder(language, tokenizer.kept, 2 * config.qformer.queries)
         self.origin = load_gpt2(self.writer.language_model, language.weights)
         self.writer.language_model.requires_grad_(config.train_language_model)
         self.train(self.training)
@@ -94,7 +94,7 @@ class Blip2Answerer(Sighted):
         losses = self.writer.losses(self._visual(batch), text, _targets(batch), smoothing)
         return losses.named([sample.task for sample in batch.samples])
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Answer each row's question by beam search; each image is read once."""
         prompts = questions_of(batch.tokens, batch.prompt_lengths)
         written = self.writer.write(self._visual(batch), prompts, config, self.tokenizer.end)

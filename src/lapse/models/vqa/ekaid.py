@@ -18,11 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig
+from lapse.config import GenerationConfig
+from lapse.config.vqa import EkaidConfig
+from lapse.core.tokenizer import Tokenizer
 from lapse.data.datasets.chest_imagenome import REGIONS
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.lstm_decoder import LstmDecoder, QuestionReader
+from lapse.models.layers.padding import Rows, answers_of, questions_of
 from lapse.models.layers.region_features import Regions, named_boxes, region_features, regions_of
-from lapse.models.backbones.lstm_decoder import LstmWriter, QuestionReader
 from lapse.models.layers.region_graph import (
     NUM_SEMANTIC,
     NUM_SPATIAL,
@@ -31,13 +35,9 @@ from lapse.models.layers.region_graph import (
     semantic_labels,
     spatial_labels,
 )
-from lapse.models.backbones.frozen_encoder import Sighted
-from lapse.config.vqa import EkaidConfig
-from lapse.models.layers.padding import Rows, answers_of, questions_of
-from lapse.core.tokenizer import Tokenizer
 
 
-class Ekaid(Sighted):
+class Ekaid(FrozenEncoderModel):
     """Region graphs of both images, their difference, and an LSTM that writes from them.
 
     Weights: as the parts say; region embeddings normal with deviation 0.02.
@@ -65,7 +65,7 @@ class Ekaid(Sighted):
         self.implicit = RelationAttention(width, config.heads, 2)
         self.geometry = GeometryBias(config.heads)
         self.norm = nn.LayerNorm(width)
-        self.writer = LstmWriter(width, config.words, tokenizer.kept, config.dropout)
+        self.writer = LstmDecoder(width, config.words, tokenizer.kept, config.dropout)
         self.register_buffer("semantic", semantic_labels(REGIONS), persistent=False)
 
     def weight(self, batch: Batch) -> float:
@@ -81,7 +81,7 @@ class Ekaid(Sighted):
         )
         return losses.named([sample.task for sample in batch.samples])
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Answer each row's question by beam search."""
         graphs, is_there = self._graphs(batch)
         written = self.writer.write(graphs, is_there, config, self.tokenizer.end)

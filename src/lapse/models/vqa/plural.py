@@ -23,19 +23,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig, EncoderConfig
-from lapse.models.backbones.cross_attention_decoder import CrossWriter
-from lapse.models.backbones.vision_encoder import EncoderBlock
-from lapse.models.backbones.frozen_encoder import Sighted
+from lapse.config import EncoderConfig, GenerationConfig
 from lapse.config.vqa import PluralConfig
-from lapse.models.layers.padding import Rows, answers_of, padded, questions_of
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.vision_encoder import EncoderBlock
+from lapse.models.layers.padding import Rows, answers_of, padded, questions_of
 
 PAST, PRESENT, QUESTION, REPORT = 0, 1, 2, 3
 
 
-class Plural(Sighted):
+class Plural(FrozenEncoderModel):
     """Both images and the question in one encoder; a decoder that writes from it.
 
     Weights: blocks as `VisionEncoder` initialises its own (linear layers PyTorch's default);
@@ -69,7 +69,7 @@ class Plural(Sighted):
         )
         self.blocks = nn.ModuleList(EncoderBlock(block) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.writer = CrossWriter(config.decoder, tokenizer.kept, tokenizer.end)
+        self.writer = CrossAttentionDecoder(config.decoder, tokenizer.kept, tokenizer.end)
 
     def weight(self, batch: Batch) -> float:
         """What the mean loss is over: the number of answer tokens."""
@@ -81,7 +81,7 @@ class Plural(Sighted):
         losses = self.writer.losses(self._memory(batch), answers, self.config.label_smoothing)
         return losses.named([sample.task for sample in batch.samples])
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Answer each row's question by beam search."""
         written = self.writer.write(self._memory(batch), config)
         return [self.tokenizer.decode(ids) for ids in written]

@@ -19,16 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig, PrefixLMConfig
-from lapse.models.layers.adapter import Adapter
-from lapse.models.backbones.build_encoder import build_encoder
-from lapse.models.layers.beam_search import beam_hypotheses, end_where
-from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.gpt2 import GPT2, PrefixCache, stretched
-from lapse.models.layers.chunked_cross_entropy import token_losses
+from lapse.config import GenerationConfig, PrefixLMConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Candidate
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.gpt2 import GPT2, PrefixCache, stretched
+from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.models.layers.adapter import Adapter
+from lapse.models.layers.beam_search import beam_hypotheses, end_where
+from lapse.models.layers.chunked_cross_entropy import token_losses
 
 SLOTS = {"both": (0, 1), "reference": (0,), "main": (1,), "none": ()}
 INTERPOLATED_TEXT = 256  # text positions behind the visual ones when one table is stretched
@@ -68,7 +68,7 @@ class PrefixLM(nn.Module):
         self.visual_positions: nn.Parameter | None = None
         total = 2 * self.num_visual
         if config.visual_positions == "learned":
-            total += config.language_model.positions
+            total += config.language_model.max_positions
         if config.visual_positions != "interpolate":
             self.visual_positions = nn.Parameter(torch.empty(total, config.language_model.width))
             nn.init.normal_(self.visual_positions, std=0.02)
@@ -126,7 +126,7 @@ class PrefixLM(nn.Module):
                 found[f"loss/{name}"] = losses[of_task].mean()
         return found
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Answer each row's question by beam search: the first of `candidates`, text only."""
         return [found[0].text for found in self.candidates(batch, config)]
 
@@ -142,7 +142,7 @@ class PrefixLM(nn.Module):
         each = F.cross_entropy(logits, rows[row, position], reduction="none")
         return torch.zeros(len(batch), device=each.device).index_add(0, row, -each)
 
-    def candidates(self, batch: Batch, config: DecodeConfig) -> list[list[Candidate]]:
+    def candidates(self, batch: Batch, config: GenerationConfig) -> list[list[Candidate]]:
         """What beam search found for each row, best first; images and prompts are read once.
 
         An answer ends where the text positions do, whatever its neighbours need.
@@ -222,7 +222,7 @@ class PrefixLM(nn.Module):
     @property
     def text_room(self) -> int:
         """How many text tokens have a position."""
-        positions = self.config.language_model.positions
+        positions = self.config.language_model.max_positions
         if self.config.visual_positions == "interpolate":
             return min(positions, INTERPOLATED_TEXT)
         return positions
@@ -232,7 +232,7 @@ class PrefixLM(nn.Module):
         if length > self.text_room:
             raise ValueError(
                 f"a text of {length} tokens exceeds the {self.text_room} text positions: "
-                "lower data.max_tokens or raise language_model.positions"
+                "lower data.max_tokens or raise language_model.max_positions"
             )
         places = torch.arange(length, device=text.device)
         placed = text + self.text_positions(places, visual.shape[1])

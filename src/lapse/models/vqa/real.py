@@ -24,20 +24,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig
-from lapse.models.layers.adapter import Adapter
-from lapse.models.backbones.vision_encoder import VisionEncoder
-from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixWriter
-from lapse.models.layers.registration import residual
-from lapse.models.backbones.frozen_encoder import Sighted
+from lapse.config import GenerationConfig
 from lapse.config.vqa import RealConfig
-from lapse.models.layers.padding import Rows, questions_of
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.layers.adapter import Adapter
+from lapse.models.layers.padding import Rows, questions_of
+from lapse.models.layers.registration import residual
 
 
-class ReAL(Sighted):
+class ReAL(FrozenEncoderModel):
     """Two images, their residual, and a language model behind all three.
 
     Weights: the encoder is handed over; the residual branch takes the same weights where it has
@@ -62,7 +62,7 @@ class ReAL(Sighted):
         self.residual_adapter = Adapter(config.residual.width, text_width)
         self.align = nn.Linear(config.residual.width, width)
         num_visual = 3 * config.encoder.num_tokens
-        self.writer = PrefixWriter(config.language_model, tokenizer.kept, num_visual)
+        self.writer = PrefixDecoder(config.language_model, tokenizer.kept, num_visual)
         self.origin = load_gpt2(self.writer.language_model, config.language_model.weights)
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
@@ -88,7 +88,7 @@ class ReAL(Sighted):
         )
         return {**found, "align_tokens": tokens.detach(), "align_image": image.detach()}
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Answer each row's question by beam search."""
         visual = self._visual(*self._features(batch))
         prompts = questions_of(batch.tokens, batch.prompt_lengths)
@@ -109,7 +109,7 @@ class ReAL(Sighted):
         features = self.encode(normalise(batch.images, self.config.encoder.channels))
         reference, main = (grey[batch.image_index[:, column]] for column in (0, 1))
         with torch.no_grad():
-            rest = residual(reference, main, self.config.register_by, self.config.max_shift)
+            rest = residual(reference, main, self.config.registration, self.config.max_shift)
         rest = rest[:, None].expand(-1, self.config.residual.channels, -1, -1)
         return features[batch.image_index], self.residual_encoder(rest)
 

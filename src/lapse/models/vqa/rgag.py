@@ -19,22 +19,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.data.loading.batch import Batch, normalise
-from lapse.config import DecodeConfig
-from lapse.data.datasets.chest_imagenome import REGIONS
-from lapse.models.layers.region_features import named_boxes, region_features, regions_of
-from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixWriter
-from lapse.models.backbones.frozen_encoder import Sighted
+from lapse.config import GenerationConfig
 from lapse.config.vqa import RgagConfig
-from lapse.models.layers.padding import padded
-from lapse.models.layers.token_losses import TokenLosses
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.datasets.chest_imagenome import REGIONS
+from lapse.data.loading.batch import Batch, normalise
+from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.gpt2_weights import load_gpt2
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
+from lapse.models.layers.padding import padded
+from lapse.models.layers.region_features import named_boxes, region_features, regions_of
+from lapse.models.layers.token_losses import TokenLosses
 
 ASK, OF_REFERENCE, OF_MAIN = "report:", "reference:", " main:"
 
 
-class ReportThenAnswer(Sighted):
+class RGAG(FrozenEncoderModel):
     """Anatomical tokens, their joint projection, and a language model that writes both texts.
 
     Weights: the encoder is handed over; GPT-2's as `load_gpt2` says; the vector of a missing
@@ -57,7 +57,7 @@ class ReportThenAnswer(Sighted):
         nn.init.normal_(self.missing, std=0.02)
         nn.init.normal_(self.names, std=0.02)
         self.joint = nn.Linear(2 * width, text_width)
-        self.writer = PrefixWriter(config.language_model, tokenizer.kept, len(REGIONS))
+        self.writer = PrefixDecoder(config.language_model, tokenizer.kept, len(REGIONS))
         self.origin = load_gpt2(self.writer.language_model, config.language_model.weights)
 
     def weight(self, batch: Batch) -> float:
@@ -93,7 +93,7 @@ class ReportThenAnswer(Sighted):
             named["report_nll"] = wrote.each.mean()
         return named
 
-    def answer(self, batch: Batch, config: DecodeConfig) -> list[str]:
+    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
         """Write the report of each distinct image, then answer each row by beam search."""
         anatomy = self._anatomy(batch)
         reports = self._write_reports(anatomy)
@@ -114,7 +114,7 @@ class ReportThenAnswer(Sighted):
     def _write_reports(self, anatomy: Tensor) -> list[list[int]]:
         prompt = self.tokenizer.encode(ASK)
         rows = padded([prompt] * len(anatomy), self.tokenizer.end, anatomy.device)
-        greedy = DecodeConfig(beams=1, max_tokens=self.config.report_tokens)
+        greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
         return self.writer.write(self._single(anatomy), rows, greedy, self.tokenizer.end)
 
     def _context(self, reports: list[list[int]], question: list[int]) -> list[int]:

@@ -21,11 +21,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.catalogue import DEVICES
-from lapse.phantom.rendering.fine_findings import FINE_FINDINGS, SPREAD
 from lapse.phantom.patients.patient import draw_patient
 from lapse.phantom.patients.places import regions_of
-from lapse.phantom.rendering.render import Rendered, render
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
+from lapse.phantom.rendering.fine_findings import FINE_FINDINGS, SPREAD
+from lapse.phantom.rendering.render import Rendered, render
 
 Grey = NDArray[np.uint8]
 CAPTION = 13  # px above each tile

@@ -16,8 +16,8 @@ import numpy as np
 
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.patient import draw_patient
-from lapse.phantom.rendering.render import render
 from lapse.phantom.patients.state import Finding, Visit
+from lapse.phantom.rendering.render import render
 
 VISITS = 3  # images of one patient share its vessel tree, as in `lapse simulate`
 

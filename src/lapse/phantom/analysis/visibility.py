@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
-from lapse.phantom.rendering.isolated import finding_alone
 from lapse.phantom.patients.catalogue import BY_NAME, EITHER, MIDLINE
-from lapse.phantom.rendering.fine_findings import CUES, LIKE, mimic_severity
-from lapse.phantom.rendering.kernels import Floats, Singles
 from lapse.phantom.patients.patient import Patient, draw_patient
-from lapse.phantom.rendering.render import render
 from lapse.phantom.patients.state import Finding, Mimic, Visit
+from lapse.phantom.rendering.fine_findings import CUES, LIKE, mimic_severity
+from lapse.phantom.rendering.isolated import finding_alone
+from lapse.phantom.rendering.kernels import Floats, Singles
+from lapse.phantom.rendering.render import render
 
 NATIVE = 1024  # px at which a cue is drawn before it is made small
 _DAY = datetime(2150, 1, 1)

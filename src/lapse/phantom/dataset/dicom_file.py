@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.seeding import counted_index, counted_seed
+from lapse.core.seeding import derive_index, derive_seed
 from lapse.images import equalise
 from lapse.images.intensity import stretch
+from lapse.phantom.dataset.scene_graph import GraphSource
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.rendering.detector import close_shutter
 from lapse.phantom.rendering.kernels import Singles
 from lapse.phantom.rendering.markers import NEAR_WHITE, overlay
-from lapse.phantom.dataset.scene_graph import GraphSource
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
@@ -55,7 +55,7 @@ def jpeg_image(values: Values) -> NDArray[np.uint8]:
 
 def is_monochrome1(seed: int, patient: int, visit: int) -> bool:
     """Whether a file stores bones dark: one in three does, whatever the image shows."""
-    return counted_index(3, seed, "phantom/photometric", patient, visit) == 0
+    return derive_index(3, seed, "phantom/photometric", patient, visit) == 0
 
 
 def write_dicom(path: Path, values: Values, source: GraphSource, *, is_inverted: bool) -> None:
@@ -116,5 +116,5 @@ def _uid(dicom_id: str, purpose: str) -> UID:
     """A UID of the kind that holds a 128-bit number."""
     from pydicom.uid import UID
 
-    high, low = (counted_seed("phantom/uid", dicom_id, purpose, half) for half in (0, 1))
+    high, low = (derive_seed("phantom/uid", dicom_id, purpose, half) for half in (0, 1))
     return UID(f"2.25.{(high << 64) + low}")

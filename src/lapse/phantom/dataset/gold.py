@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from lapse.core.seeding import counted_uniform
-from lapse.phantom.patients.regions import REGIONS
+from lapse.core.seeding import derive_uniform
 from lapse.phantom.dataset.scene_graph import FRAME
+from lapse.phantom.patients.regions import REGIONS
 
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
 PHRASES = "gold_object_attribute_with_coordinates.txt"
@@ -107,7 +107,7 @@ def _shifted(item: Mapping[str, Any], key: tuple[str, str], size: tuple[int, int
     for axis, limit in zip("xy", size, strict=True):
         low, high = item[f"original_{axis}1"], item[f"original_{axis}2"]
         for end, value in (("1", low), ("2", high)):
-            share = JITTER * (2 * counted_uniform("phantom/gold", *key, axis, end) - 1)
+            share = JITTER * (2 * derive_uniform("phantom/gold", *key, axis, end) - 1)
             edges[axis + end] = min(limit, max(0, round(value + share * (high - low))))
         if edges[f"{axis}1"] >= edges[f"{axis}2"]:  # a box of one or two pixels
             edges[f"{axis}1"], edges[f"{axis}2"] = low, high

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lapse.core.seeding import counted_index
-from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
-from lapse.phantom.patients.findings import Course, draw_visits
+from lapse.core.seeding import derive_index
 from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.roles import Role
+from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
+from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
 from lapse.phantom.patients.patient import Patient, draw_patient
 from lapse.phantom.patients.quads import draw_quad
-from lapse.phantom.text.questions import visit_pairs
-from lapse.phantom.dataset.roles import Role
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.patients.tails import unseen_acquisition, unseen_anatomy, unseen_combination
+from lapse.phantom.text.questions import visit_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def draw_history(config: SimulateConfig, patient: int, role: Role) -> History:
     seed = config.seed
     person = draw_person(seed, patient, role.tail)
     combination = unseen_combination(seed, patient) if role.tail == "combination" else ()
-    course = Course(config.knobs(role.tier), combination)
+    course = DiseaseCourse(config.difficulty(role.tier), combination)
     placed = draw_quad(seed, patient, age=person.age, course=course) if role.is_quad else None
     if placed is not None:
         exposures = tuple(
@@ -65,7 +65,7 @@ def draw_history(config: SimulateConfig, patient: int, role: Role) -> History:
         )
         return History(patient, role, person, exposures)
     low, high = config.visits
-    count = low + counted_index(high - low + 1, seed, "phantom/visits", patient)
+    count = low + derive_index(high - low + 1, seed, "phantom/visits", patient)
     visits = draw_visits(seed, patient, count, age=person.age, course=course)
     return History(
         patient,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lapse.core.types import nearest
 from lapse.phantom.dataset.dicom_file import IMAGES
+from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import MAX_VISITS
 from lapse.phantom.patients.identity import PARTS
-from lapse.phantom.patients.difficulty import Knobs
 from lapse.phantom.patients.mimicry import TIERS
-from lapse.core.types import nearest
 
 TIER_CHOICES = (*TIERS, "mixed")
 
@@ -63,7 +63,7 @@ class SimulateConfig:
             raise ValueError(f"image size {self.size} px: choose between 64 and 3072")
         if self.tier not in TIER_CHOICES:
             raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIER_CHOICES)}")
-        self.knobs("coarse")  # checks its numbers
+        self.difficulty("coarse")  # checks its numbers
         if self.processes < 1:
             raise ValueError(f"processes {self.processes}: at least one")
         if self.images not in IMAGES:
@@ -87,6 +87,6 @@ class SimulateConfig:
             del options["only"]
         return options
 
-    def knobs(self, tier: str) -> Knobs:
-        """The knobs of a patient of this tier."""
-        return Knobs(self.nuisance, self.subtlety, self.confound, self.prevalence, tier)
+    def difficulty(self, tier: str) -> Difficulty:
+        """The difficulty of a patient of this tier."""
+        return Difficulty(self.nuisance, self.subtlety, self.confound, self.prevalence, tier)

@@ -19,20 +19,20 @@ from typing import Any
 
 from PIL import Image
 
-from lapse.phantom.text.comparisons import compare
 from lapse.phantom.dataset.dicom_file import is_monochrome1, jpeg_image, stored_values, write_dicom
 from lapse.phantom.dataset.history import Exposure, History, draw_history
-from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
 from lapse.phantom.dataset.ms_cxr_t import progression_rows
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.text.questions import entities, pair_questions
-from lapse.phantom.patients.regions import REGIONS
-from lapse.phantom.rendering.render import render
-from lapse.phantom.text.report import Report, write_report
 from lapse.phantom.dataset.roles import Role
 from lapse.phantom.dataset.scene_graph import GraphSource, scene_graph
-from lapse.phantom.patients.state import Visit
 from lapse.phantom.dataset.truth import pair_rows, state_line, states_of
+from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
+from lapse.phantom.patients.regions import REGIONS
+from lapse.phantom.patients.state import Visit
+from lapse.phantom.rendering.render import render
+from lapse.phantom.text.comparisons import compare
+from lapse.phantom.text.questions import entities, pair_questions
+from lapse.phantom.text.report import Report, write_report
 
 Row = tuple[str | int | float, ...]
 

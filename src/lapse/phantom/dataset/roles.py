@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lapse.core.seeding import counted_index, counted_order
-from lapse.phantom.patients.identity import partition
+from lapse.core.seeding import derive_index, derive_permutation
 from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.patients.identity import partition
 
 TAILS = ("anatomy", "acquisition", "combination", "paraphrase")
 
@@ -35,7 +35,7 @@ def draw_roles(config: SimulateConfig) -> tuple[Role, ...]:
     parts = partition(config.seed, config.patients)
     roles = [Role(part, _tier(config, patient)) for patient, part in enumerate(parts)]
     tested = [patient for patient, part in enumerate(parts) if part == "test"]
-    order = counted_order(len(tested), config.seed, "phantom/roles")
+    order = derive_permutation(len(tested), config.seed, "phantom/roles")
     num_quads = int(config.quads * len(tested))
     num_each = int(config.tails / len(TAILS) * len(tested))
     for rank, index in enumerate(order):
@@ -69,5 +69,5 @@ def written_patients(config: SimulateConfig) -> tuple[tuple[int, Role], ...]:
 def _tier(config: SimulateConfig, patient: int) -> str:
     if config.tier != "mixed":
         return config.tier
-    is_fine = counted_index(2, config.seed, "phantom/tier", patient) == 1
+    is_fine = derive_index(2, config.seed, "phantom/tier", patient) == 1
     return "fine" if is_fine else "coarse"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lapse.phantom.text.comparisons import Comparison
 from lapse.phantom.patients.places import CONCEPTS
+from lapse.phantom.text.comparisons import Comparison
 from lapse.phantom.text.report import Report
 
 FRAME = 224

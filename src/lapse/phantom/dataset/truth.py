@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.phantom.dataset.history import History, draw_person
+from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.findings import difference
-from lapse.phantom.dataset.history import History, draw_person
 from lapse.phantom.patients.identity import dicom_name, study_number, subject_number
-from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.patients.quads import pair_kind
-from lapse.phantom.rendering.render import render
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
+from lapse.phantom.rendering.render import render
 
 FOLDER = "phantom"
 STATES, PAIRS = "states.jsonl", "pairs.csv"

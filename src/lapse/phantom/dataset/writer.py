@@ -26,16 +26,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lapse.core.version import __version__
 from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED
-from lapse.phantom.dataset.resume_blocks import drop_blocks, make_blocks, open_blocks, read_blocks
+from lapse.core.version import __version__
 from lapse.phantom.dataset.gold import GoldWriter
-from lapse.phantom.patients.identity import PARTS
 from lapse.phantom.dataset.ms_cxr_t import ProgressionWriter
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import LABELS, SPLIT_FILE, PatientFiles, Row
+from lapse.phantom.dataset.resume_blocks import drop_blocks, make_blocks, open_blocks, read_blocks
 from lapse.phantom.dataset.roles import written_patients
 from lapse.phantom.dataset.truth import FOLDER, PAIR_COLUMNS, PAIRS, STATES
+from lapse.phantom.patients.identity import PARTS
 
 __all__ = ["SimulateConfig", "SimulateReport", "simulate"]
 

@@ -13,13 +13,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lapse.core.types import nearest
 from lapse.phantom.defects.files import HARMLESS, SPLITS, TABLES, Injector, checksum, empty_file
-from lapse.phantom.defects.scene_graphs import ARCHIVE, GRAPHS
 from lapse.phantom.defects.images import IMAGES, REPORTS, further_views
 from lapse.phantom.defects.progressions import PROGRESSIONS
 from lapse.phantom.defects.questions import OVERVIEW, QUESTIONS, RELEASE
+from lapse.phantom.defects.scene_graphs import ARCHIVE, GRAPHS
 from lapse.phantom.defects.tree import QuirkTree
-from lapse.core.types import nearest
 
 TRUTH = "quirks.json"
 HARMLESS_KINDS = (*HARMLESS, "further-views")

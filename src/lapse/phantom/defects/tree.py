@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from lapse.core.seeding import counted_index, counted_seed
-from lapse.phantom.patients.identity import study_folder
+from lapse.core.seeding import derive_index, derive_seed
 from lapse.phantom.dataset.ms_cxr_t import FOLDER, TABLE
+from lapse.phantom.patients.identity import study_folder
 
 T = TypeVar("T")
 
@@ -150,13 +150,13 @@ class QuirkTree:
             free = [name for name in free if f"some {name}" not in self._claimed]
         if not free:
             return None
-        name = free[counted_index(len(free), self.seed, "quirks", self.kind, "table")]
+        name = free[derive_index(len(free), self.seed, "quirks", self.kind, "table")]
         self._claimed.add(f"{'all' if whole else 'some'} {name}")
         return self.tables[name]
 
     def count(self, *parts: str | int) -> int:
         """A number that depends on the seed, the present kind and these parts."""
-        return counted_seed(self.seed, "quirks", self.kind, *parts)
+        return derive_seed(self.seed, "quirks", self.kind, *parts)
 
     def drop(self, table: Table) -> None:
         """Forget a table: it was deleted or destroyed on disk and must not be written again."""

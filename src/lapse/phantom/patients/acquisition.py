@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from lapse.core.seeding import counted_seed
+from lapse.core.seeding import derive_seed
 
 ASPECTS = (1.0, 0.82, 1.2)
 _ASPECT_SHARES = (0.5, 0.35, 0.15)
@@ -76,7 +76,7 @@ def draw_acquisition(
         if not 0.0 <= value <= high:
             raise ValueError(f"{name} is {value}, choose a number in 0 .. {high:g}")
     key = (seed, "phantom/acquisition", patient, visit, image)
-    draw = np.random.Generator(np.random.PCG64(counted_seed(*key)))
+    draw = np.random.Generator(np.random.PCG64(derive_seed(*key)))
 
     def around(mean: float, spread: float, limit: float) -> float:
         """A normal deviate, cut at `limit`, scaled by the nuisance."""
@@ -129,5 +129,5 @@ def draw_acquisition(
         marker_at=(column, float(draw.uniform(0.06, 0.16))),
         label=label,
         collimation=(cut[0], cut[1], cut[2], cut[3]),
-        seed=counted_seed(*key, "noise") >> 1,
+        seed=derive_seed(*key, "noise") >> 1,
     )

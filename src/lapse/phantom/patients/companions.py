@@ -8,8 +8,8 @@ tube drains the side that needs it: rate = (1 - confound) * own + confound * cou
 from __future__ import annotations
 
 from lapse.phantom.patients.catalogue import BY_NAME, DEVICES, DeviceSpec
+from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.draws import Draws
-from lapse.phantom.patients.difficulty import Knobs
 from lapse.phantom.patients.mimicry import nuisance_mimics
 from lapse.phantom.patients.state import Device, Finding, Mimic
 
@@ -19,7 +19,11 @@ _TUBE_FACTOR = 5.0
 
 
 def draw_devices(
-    draws: Draws, visit: int, before: dict[str, Device], findings: dict[str, Finding], knobs: Knobs
+    draws: Draws,
+    visit: int,
+    before: dict[str, Device],
+    findings: dict[str, Finding],
+    difficulty: Difficulty,
 ) -> dict[str, Device]:
     """The devices at a visit, given those of the visit before."""
     now: dict[str, Device] = {}
@@ -29,10 +33,12 @@ def draw_devices(
                 now[spec.name] = before[spec.name]
             continue
         side = draws.choice(spec.sides, visit, spec.name, "side")
-        if spec.name == "chest tube" and draws.chance(knobs.confound, visit, "drained side"):
+        if spec.name == "chest tube" and draws.chance(difficulty.confound, visit, "drained side"):
             side = _drained_side(findings) or side
-        rate = (spec.onset if visit else spec.prevalence) * _factor(spec, findings, knobs.confound)
-        if draws.chance(rate * knobs.prevalence, visit, spec.name, "start"):
+        rate = (spec.onset if visit else spec.prevalence) * _factor(
+            spec, findings, difficulty.confound
+        )
+        if draws.chance(rate * difficulty.prevalence, visit, spec.name, "start"):
             now[spec.name] = Device(spec.name, side, draws.instance(visit, spec.name))
     return now
 

@@ -1,4 +1,4 @@
-"""The knobs of a simulation that decide how hard it is, and what they mean.
+"""The difficulty of a simulation that decide how hard it is, and what they mean.
 
     nuisance    strength of everything that is not a finding: posture, breath, exposure, mimics
     subtlety    0 as usual; 1 every finding as faint as its level allows, low levels far commoner
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lapse.phantom.patients.mimicry import TIERS
 from lapse.core.types import nearest
+from lapse.phantom.patients.mimicry import TIERS
 
 MAX_NUISANCE = 1.5
 LOW_LEVELS = 0.6  # at subtlety 1 each level is drawn this much more rarely than the one below
 
 
 @dataclass(frozen=True, slots=True)
-class Knobs:
-    """One setting of all knobs.
+class Difficulty:
+    """One setting of all difficulty.
 
     Raises:
         ValueError: a knob is outside its range.
@@ -47,4 +47,4 @@ class Knobs:
             raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIERS)}")
 
 
-USUAL = Knobs()
+USUAL = Difficulty()

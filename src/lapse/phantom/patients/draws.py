@@ -6,7 +6,7 @@ depends on another and two visits never share one.
 
 from __future__ import annotations
 
-from lapse.core.seeding import counted_seed, counted_uniform
+from lapse.core.seeding import derive_seed, derive_uniform
 from lapse.phantom.patients.catalogue import Weights
 
 Purpose = str | int
@@ -20,7 +20,7 @@ class Draws:
 
     def uniform(self, *purpose: Purpose) -> float:
         """A number in [0, 1)."""
-        return counted_uniform(*self.key, *purpose)
+        return derive_uniform(*self.key, *purpose)
 
     def chance(self, probability: float, *purpose: Purpose) -> bool:
         """Whether something of this probability happens."""
@@ -37,4 +37,4 @@ class Draws:
 
     def instance(self, *purpose: Purpose) -> int:
         """The identity of something that begins now; fits a signed 64-bit integer."""
-        return counted_seed(*self.key, *purpose, "instance") >> 1
+        return derive_seed(*self.key, *purpose, "instance") >> 1

@@ -27,8 +27,8 @@ from lapse.phantom.patients.catalogue import (
     Weights,
 )
 from lapse.phantom.patients.companions import draw_devices, draw_mimics
+from lapse.phantom.patients.difficulty import LOW_LEVELS, USUAL, Difficulty
 from lapse.phantom.patients.draws import Draws, Purpose
-from lapse.phantom.patients.difficulty import LOW_LEVELS, USUAL, Knobs
 from lapse.phantom.patients.mimicry import FINE, is_mimic, mimic_of, specs_of
 from lapse.phantom.patients.state import Device, Finding, Visit
 
@@ -40,24 +40,24 @@ _FIRST_DAY = datetime(2110, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class DiseaseCourse:
     """How the visits of one patient are drawn.
 
     Attributes:
-        knobs: the setting of the simulation.
+        difficulty: the setting of the simulation.
         combination: two findings that this patient has together; () for none. Nobody else has
             one of catalogue.HELD_OUT_COMBINATIONS.
     """
 
-    knobs: Knobs = USUAL
+    difficulty: Difficulty = USUAL
     combination: tuple[str, ...] = ()
 
 
-USUAL_COURSE = Course()
+USUAL_COURSE = DiseaseCourse()
 
 
 def draw_visits(
-    seed: int, patient: int, count: int, *, age: int = 60, course: Course = USUAL_COURSE
+    seed: int, patient: int, count: int, *, age: int = 60, course: DiseaseCourse = USUAL_COURSE
 ) -> tuple[Visit, ...]:
     """The states of one patient at `count` visits, in order of time.
 
@@ -71,23 +71,23 @@ def draw_visits(
         raise ValueError(f"a patient has 1 to {MAX_VISITS} visits, got {count}")
     visits: list[Visit] = []
     chain = _Chain(seed, patient, age, course)
-    knobs = course.knobs
+    difficulty = course.difficulty
     looks: dict[str, Finding] = {}
     devices: dict[str, Device] = {}
     for index in range(count):
         looks = chain.looks(index, looks)
         ordered = [looks[spec.name] for spec in SPECS if spec.name in looks]
         findings = {item.name: item for item in ordered if not is_mimic(item)}
-        devices = draw_devices(chain.draws, index, devices, findings, knobs)
+        devices = draw_devices(chain.draws, index, devices, findings, difficulty)
         mimics = [mimic_of(item) for item in ordered if is_mimic(item)]
-        mimics += draw_mimics(chain.draws, index, knobs.tier, knobs.nuisance)
+        mimics += draw_mimics(chain.draws, index, difficulty.tier, difficulty.nuisance)
         taken = chain.taken_at(index, visits[-1].taken_at if visits else None)
         found = tuple(findings.values())
         visits.append(Visit(patient, index, taken, found, tuple(devices.values()), tuple(mimics)))
     return tuple(visits)
 
 
-def new_finding(seed: int, patient: int, name: str, course: Course) -> Finding:
+def new_finding(seed: int, patient: int, name: str, course: DiseaseCourse) -> Finding:
     """A finding as it would begin in this patient at the first visit."""
     chain = _Chain(seed, patient, 60, course)
     spec = next(item for item in chain.specs if item.name == name)
@@ -128,9 +128,9 @@ def difference(before: Visit, after: Visit) -> frozenset[Change]:
 class _Chain:
     """The counted draws of one patient."""
 
-    def __init__(self, seed: int, patient: int, age: int, course: Course) -> None:
+    def __init__(self, seed: int, patient: int, age: int, course: DiseaseCourse) -> None:
         self.draws = Draws(seed, "phantom/visit", patient)
-        self.specs = specs_of(course.knobs.tier)
+        self.specs = specs_of(course.difficulty.tier)
         self._course = course
         self._age_factor = min(1.8, max(0.2, (age - 25) / 35))
         self._illness = 0.3 if self.draws.chance(HEALTHY_SHARE, "healthy") else 1.35
@@ -182,7 +182,7 @@ class _Chain:
             self._severity(spec.scale, visit, spec.name),
             kind,
             self.draws.instance(visit, spec.name),
-            is_fine=self._course.knobs.tier == "fine" and spec.name in FINE,
+            is_fine=self._course.difficulty.tier == "fine" and spec.name in FINE,
         )
 
     def _is_combined(self, name: str, visit: int) -> bool:
@@ -198,7 +198,7 @@ class _Chain:
     def _start(self, spec: Spec, visit: int) -> float:
         is_lifetime = spec.resolve == 0.0
         rate = spec.onset if visit else spec.prevalence
-        rate *= self._course.knobs.prevalence * (self._age_factor if spec.elderly else 1.0)
+        rate *= self._course.difficulty.prevalence * (self._age_factor if spec.elderly else 1.0)
         return min(0.9, rate if is_lifetime else rate * self._illness)
 
     def _continued(self, spec: Spec, old: Finding, visit: int) -> Finding:
@@ -215,7 +215,7 @@ class _Chain:
         return old
 
     def _severity(self, scale: tuple[Grade, ...], *purpose: Purpose) -> float:
-        subtlety = self._course.knobs.subtlety
+        subtlety = self._course.difficulty.subtlety
         rarer = 1.0 - LOW_LEVELS * subtlety
         names = tuple(
             (str(index), grade.weight * rarer**index) for index, grade in enumerate(scale)

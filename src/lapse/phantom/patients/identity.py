@@ -7,7 +7,7 @@ patients serves all three data sets; only their words for it differ.
 
 from __future__ import annotations
 
-from lapse.core.seeding import counted_order, counted_seed
+from lapse.core.seeding import derive_permutation, derive_seed
 from lapse.phantom.patients.findings import MAX_VISITS
 
 MAX_PATIENTS = 500_000
@@ -19,21 +19,20 @@ _STUDY_STRIDE, _STUDIES = 6_180_339, 10_000_000
 
 def subject_number(seed: int, patient: int) -> int:
     """The eight-digit subject_id of a patient."""
-    offset = counted_seed(seed, "phantom/subject")
+    offset = derive_seed(seed, "phantom/subject")
     return 19_000_000 + (offset + patient * _SUBJECT_STRIDE) % _SUBJECTS
 
 
 def study_number(seed: int, patient: int, visit: int) -> int:
     """The eight-digit study_id of a visit; its order says nothing about time."""
-    offset = counted_seed(seed, "phantom/study")
+    offset = derive_seed(seed, "phantom/study")
     return 50_000_000 + (offset + (patient * MAX_VISITS + visit) * _STUDY_STRIDE) % _STUDIES
 
 
 def dicom_name(seed: int, patient: int, visit: int) -> str:
     """The dicom_id of a visit's frontal image."""
     groups = (
-        counted_seed(seed, "phantom/dicom", patient, visit, group) & 0xFFFFFFFF
-        for group in range(5)
+        derive_seed(seed, "phantom/dicom", patient, visit, group) & 0xFFFFFFFF for group in range(5)
     )
     return "-".join(f"{group:08x}" for group in groups)
 
@@ -51,7 +50,7 @@ def partition(seed: int, patients: int) -> tuple[str, ...]:
     """
     if not 1 <= patients <= MAX_PATIENTS:
         raise ValueError(f"simulate between 1 and {MAX_PATIENTS} patients, got {patients}")
-    order = counted_order(patients, seed, "phantom/partition")
+    order = derive_permutation(patients, seed, "phantom/partition")
     validate = max(1, round(SHARES[1] * patients)) if patients > 2 else 0
     train = patients - 2 * validate
     parts = [""] * patients

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lapse.core.seeding import counted_uniform
+from lapse.core.seeding import derive_uniform
 from lapse.phantom.patients.catalogue import BY_NAME, FLUID, GRADED, SPECS, Spec
 from lapse.phantom.patients.state import Finding, Mimic
 
@@ -66,7 +66,7 @@ def specs_of(tier: str) -> tuple[Spec, ...]:
 
 def is_mimic(look: Finding) -> bool:
     """Whether a look of the fine tier is the mimic, by its own counted coin."""
-    return look.is_fine and counted_uniform("phantom/mimic", look.seed) < 0.5
+    return look.is_fine and derive_uniform("phantom/mimic", look.seed) < 0.5
 
 
 def mimic_of(look: Finding) -> Mimic:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from lapse.core.seeding import counted_seed
+from lapse.core.seeding import derive_seed
 
 Sex = Literal["F", "M"]
 
@@ -61,7 +61,7 @@ def draw_patient(seed: int, index: int) -> Patient:
     if index < 0:
         raise ValueError(f"patient index {index} is negative: count patients from 0")
     key = (seed, "phantom/patient", index)
-    draw = np.random.Generator(np.random.PCG64(counted_seed(*key)))
+    draw = np.random.Generator(np.random.PCG64(derive_seed(*key)))
 
     def normal(mean: float, spread: float, low: float, high: float) -> float:
         return float(np.clip(mean + spread * draw.standard_normal(), low, high))
@@ -100,6 +100,6 @@ def draw_patient(seed: int, index: int) -> Patient:
         vessel_size=normal(1.0, 0.08, 0.8, 1.2),
         clavicle=normal(26, 8, 8, 45),
         texture=(uniform(0, 512), uniform(0, 512)),
-        vessel_seed=counted_seed(*key, "vessels") >> 2,
-        bone_seed=counted_seed(*key, "bones") >> 2,
+        vessel_seed=derive_seed(*key, "vessels") >> 2,
+        bone_seed=derive_seed(*key, "bones") >> 2,
     )

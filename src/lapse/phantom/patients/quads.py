@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lapse.core.seeding import counted_index
+from lapse.core.seeding import derive_index
 from lapse.phantom.patients.catalogue import SPECS
-from lapse.phantom.patients.findings import Course, difference, draw_visits, new_finding
+from lapse.phantom.patients.findings import DiseaseCourse, difference, draw_visits, new_finding
 from lapse.phantom.patients.mimicry import FINE, MIMIC_OF, mimic_of
 from lapse.phantom.patients.state import Finding, Mimic, Visit
 
@@ -37,14 +37,14 @@ class _State:
 
 
 def draw_quad(
-    seed: int, patient: int, *, age: int, course: Course
+    seed: int, patient: int, *, age: int, course: DiseaseCourse
 ) -> tuple[tuple[Visit, str], ...] | None:
     """Four visits with their places "A1" .. "B2", or None where no two states differ.
 
     `course` gives the tier and the rates; its confound is not used, as acquisition and devices
     must say nothing here.
     """
-    course = replace(course, knobs=replace(course.knobs, confound=0.0))
+    course = replace(course, difficulty=replace(course.difficulty, confound=0.0))
     bases = draw_visits(seed, patient, NUM_BASES, age=age, course=course)
     states = _states(seed, patient, bases, course)
     if states is None:
@@ -52,7 +52,7 @@ def draw_quad(
     placed = []
     for index in range(4):
         half = index // 2
-        is_flipped = counted_index(2, seed, "phantom/quad", patient, half)
+        is_flipped = derive_index(2, seed, "phantom/quad", patient, half)
         which = (index + is_flipped) % 2
         exposed, state = bases[half], states[which]
         _, chance = _split(exposed, course)
@@ -81,11 +81,11 @@ def pair_kind(reference: str, main: str) -> str:
 
 
 def _states(
-    seed: int, patient: int, bases: tuple[Visit, ...], course: Course
+    seed: int, patient: int, bases: tuple[Visit, ...], course: DiseaseCourse
 ) -> tuple[_State, _State] | None:
     first = bases[0]
     looks, _ = _split(first, course)
-    if course.knobs.tier == "fine" and course.knobs.prevalence > 0:
+    if course.difficulty.tier == "fine" and course.difficulty.prevalence > 0:
         return _told_by_the_cue(seed, patient, _State(first.findings, looks), course)
     for other in bases[1:]:
         if difference(first, other):
@@ -94,10 +94,10 @@ def _states(
 
 
 def _told_by_the_cue(
-    seed: int, patient: int, state: _State, course: Course
+    seed: int, patient: int, state: _State, course: DiseaseCourse
 ) -> tuple[_State, _State]:
     """One look, the finding in A and its mimic in B, where all else is equal."""
-    name = FINE[counted_index(len(FINE), seed, "phantom/quad", patient, "look")]
+    name = FINE[derive_index(len(FINE), seed, "phantom/quad", patient, "look")]
     fine = new_finding(seed, patient, name, course)
     order = [spec.name for spec in SPECS]
     others = tuple(item for item in state.findings if item.name != name)
@@ -106,8 +106,8 @@ def _told_by_the_cue(
     return _State(tuple(findings), looks), _State(others, (*looks, mimic_of(fine)))
 
 
-def _split(visit: Visit, course: Course) -> tuple[tuple[Mimic, ...], tuple[Mimic, ...]]:
+def _split(visit: Visit, course: DiseaseCourse) -> tuple[tuple[Mimic, ...], tuple[Mimic, ...]]:
     """The mimics of a visit: those that are looks, and those that come with the exposure."""
-    names = set(MIMIC_OF.values()) if course.knobs.tier == "fine" else set()
+    names = set(MIMIC_OF.values()) if course.difficulty.tier == "fine" else set()
     looks = tuple(item for item in visit.mimics if item.name in names)
     return looks, tuple(item for item in visit.mimics if item.name not in names)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lapse.core.seeding import counted_index, counted_uniform
+from lapse.core.seeding import derive_index, derive_uniform
 from lapse.phantom.patients.acquisition import MAX_TURN, Acquisition
 from lapse.phantom.patients.catalogue import HELD_OUT_COMBINATIONS
 from lapse.phantom.patients.patient import Patient
@@ -22,12 +22,12 @@ ANATOMIES = ("heavy", "bent", "narrow")
 def unseen_anatomy(person: Patient, seed: int) -> Patient:
     """The same person with one trait outside the range of all other patients."""
     key = (seed, "phantom/tail", person.index)
-    kind = ANATOMIES[counted_index(len(ANATOMIES), *key, "anatomy")]
-    share = counted_uniform(*key, "how much")
+    kind = ANATOMIES[derive_index(len(ANATOMIES), *key, "anatomy")]
+    share = derive_uniform(*key, "how much")
     if kind == "heavy":
         return replace(person, bmi=40.5 + 3.5 * share)
     if kind == "bent":
-        sign = 1.0 if counted_uniform(*key, "sign") < 0.5 else -1.0
+        sign = 1.0 if derive_uniform(*key, "sign") < 0.5 else -1.0
         return replace(person, scoliosis=sign * (6.5 + 4.5 * share))
     return replace(person, width=0.79 - 0.03 * share, height=1.16 + 0.04 * share)
 
@@ -36,9 +36,9 @@ def unseen_acquisition(
     shot: Acquisition, nuisance: float, key: tuple[str | int, ...]
 ) -> Acquisition:
     """The same exposure, turned past the limit of the others and from a nearer source."""
-    sign = 1.0 if counted_uniform(*key, "sign") < 0.5 else -1.0
-    turn = MAX_TURN * nuisance + 1.0 + 4.0 * counted_uniform(*key, "turn")
-    near = counted_uniform(*key, "near")
+    sign = 1.0 if derive_uniform(*key, "sign") < 0.5 else -1.0
+    turn = MAX_TURN * nuisance + 1.0 + 4.0 * derive_uniform(*key, "turn")
+    near = derive_uniform(*key, "near")
     distance = 850.0 + 120.0 * near if shot.view == "AP" else 1500.0 + 200.0 * near
     return replace(shot, rotation=sign * turn, source_distance=distance)
 
@@ -46,4 +46,4 @@ def unseen_acquisition(
 def unseen_combination(seed: int, patient: int) -> tuple[str, ...]:
     """Which two findings this patient of the tail has together."""
     count = len(HELD_OUT_COMBINATIONS)
-    return HELD_OUT_COMBINATIONS[counted_index(count, seed, "phantom/tail", patient, "pair")]
+    return HELD_OUT_COMBINATIONS[derive_index(count, seed, "phantom/tail", patient, "pair")]

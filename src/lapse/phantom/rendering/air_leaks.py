@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.lesion_shapes import Lesions, lesion_spot, lesion_stream
 from lapse.phantom.rendering.splat import smooth_line, tubes_of
-from lapse.phantom.patients.state import Finding
 
 MU_LEAK = -0.019  # per mm, air in place of soft tissue
 

@@ -14,10 +14,10 @@ from math import cos, radians, sin
 import numpy as np
 
 from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.effects import Effects
 from lapse.phantom.rendering.kernels import Floats
-from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.volumes import Z_LOW, Z_ROWS
 
 GRID: Floats = Z_LOW + np.arange(Z_ROWS, dtype=np.float64)

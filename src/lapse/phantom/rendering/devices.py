@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats
 from lapse.phantom.rendering.splat import smooth_line, tubes_of
-from lapse.phantom.patients.state import Visit
 
 Knots = list[tuple[float, float, float]]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.effects import sides_of
@@ -21,7 +22,6 @@ from lapse.phantom.rendering.kernels import Floats
 from lapse.phantom.rendering.lesion_shapes import Lesions, lesion_spot
 from lapse.phantom.rendering.skeleton import rib_line
 from lapse.phantom.rendering.splat import smooth_line, tubes_of
-from lapse.phantom.patients.state import Finding, Mimic
 
 HAIR = 0.3  # mm, radius of a pleural, septal or fracture line
 # how many times wider than its finding's cue each mimic is

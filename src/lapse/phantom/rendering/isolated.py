@@ -15,6 +15,9 @@ from math import inf
 import numpy as np
 
 from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.patient import Patient
+from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
+from lapse.phantom.patients.state import Finding, Mimic, Visit
 from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.rendering.boxes import (
     SIDE_NAMES,
@@ -27,12 +30,9 @@ from lapse.phantom.rendering.boxes import (
 from lapse.phantom.rendering.camera import rays
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, Singles
-from lapse.phantom.patients.patient import Patient
-from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.rendering.render import expose, line_integrals, tissue_knobs
 from lapse.phantom.rendering.skeleton import clavicle_line, spine_bones
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, tubes_of
-from lapse.phantom.patients.state import Finding, Mimic, Visit
 from lapse.phantom.rendering.textures import texture_tile
 from lapse.phantom.rendering.vessels import airway_tubes, vessel_tubes
 from lapse.phantom.rendering.volumes import soft_tissue
@@ -202,9 +202,9 @@ def _tissue(
     anatomy: Anatomy, camera: Floats, table: Floats, domes: Floats | None = None
 ) -> Singles:
     """Soft tissue of a changed table, without texture, lesions and gas."""
-    knobs = tissue_knobs(anatomy, float(camera[14]))
-    knobs[11] = 0.0
-    knobs[4:6] = 0.0
+    difficulty = tissue_knobs(anatomy, float(camera[14]))
+    difficulty[11] = 0.0
+    difficulty[4:6] = 0.0
     parts = soft_tissue(
         rays(camera),
         table,
@@ -214,7 +214,7 @@ def _tissue(
         np.zeros((0, 9)),
         np.zeros((0, 21)),
         np.zeros_like(texture_tile()),
-        knobs,
+        difficulty,
     )
     return np.asarray(parts[0], dtype=np.float32)
 

@@ -11,9 +11,9 @@ from math import cos, sin
 
 import numpy as np
 
+from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.kernels import Floats
-from lapse.phantom.patients.state import Finding
 
 LESION = 21
 SOLID = 0.0139  # per mm: soft tissue in place of aerated lung

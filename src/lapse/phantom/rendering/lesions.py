@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lapse.phantom.patients.state import Finding, Visit
 from lapse.phantom.rendering.air_leaks import (
     paint_air_collection,
     paint_hematoma,
@@ -28,7 +29,6 @@ from lapse.phantom.rendering.lesion_shapes import (
 from lapse.phantom.rendering.opacities import paint_atelectasis, paint_opacity
 from lapse.phantom.rendering.skeleton import rib_line
 from lapse.phantom.rendering.splat import tubes_of
-from lapse.phantom.patients.state import Finding, Visit
 
 
 def collect_lesions(visit: Visit, anatomy: Anatomy) -> Lesions:

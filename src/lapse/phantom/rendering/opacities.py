@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.lesion_shapes import (
@@ -19,7 +20,6 @@ from lapse.phantom.rendering.lesion_shapes import (
     lesion_stream,
 )
 from lapse.phantom.rendering.splat import smooth_line, tubes_of
-from lapse.phantom.patients.state import Finding
 
 
 def paint_opacity(

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.patient import Patient
+from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.anatomy import Anatomy, build_anatomy
 from lapse.phantom.rendering.boxes import FractionBox, region_boxes
 from lapse.phantom.rendering.camera import make_camera, rays
@@ -24,10 +26,14 @@ from lapse.phantom.rendering.kernels import Floats, Singles
 from lapse.phantom.rendering.lesion_shapes import LESION, Lesions
 from lapse.phantom.rendering.lesions import collect_lesions
 from lapse.phantom.rendering.markers import overlay
-from lapse.phantom.patients.patient import Patient
-from lapse.phantom.rendering.skeleton import bone_tubes, clavicle_line, rib_cage, rib_tubes, spine_bones
+from lapse.phantom.rendering.skeleton import (
+    bone_tubes,
+    clavicle_line,
+    rib_cage,
+    rib_tubes,
+    spine_bones,
+)
 from lapse.phantom.rendering.splat import limited, paint_blocks, paint_tubes
-from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.textures import texture_tile
 from lapse.phantom.rendering.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
 from lapse.phantom.rendering.volumes import soft_tissue

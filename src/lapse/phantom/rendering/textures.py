@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lapse.core.seeding import counted_seed
+from lapse.core.seeding import derive_seed
 from lapse.phantom.rendering.kernels import Singles
 
 TILE_SIZE = 256
@@ -20,7 +20,7 @@ TILE_SIZE = 256
 @lru_cache(maxsize=1)
 def texture_tile() -> Singles:
     """Noise of mean 0 and deviation 1, cut at 2.5, repeating in both directions. # [256, 256]"""
-    draw = np.random.Generator(np.random.PCG64(counted_seed("phantom/texture")))
+    draw = np.random.Generator(np.random.PCG64(derive_seed("phantom/texture")))
     white = np.fft.rfft2(draw.standard_normal((TILE_SIZE, TILE_SIZE)))
     down = np.fft.fftfreq(TILE_SIZE)[:, None]
     across = np.fft.rfftfreq(TILE_SIZE)[None, :]

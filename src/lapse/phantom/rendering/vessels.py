@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 
 from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.rendering.kernels import Floats, compiled
-from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.splat import TUBE, smooth_line, tubes_of
 
 MU_VESSEL = 0.042  # per mm, blood over lung (the walls and the sheath included)

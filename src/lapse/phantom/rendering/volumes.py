@@ -157,12 +157,12 @@ def soft_tissue(
     gases: Floats,
     lesions: Floats,
     tile: Singles,
-    knobs: Floats,
+    difficulty: Floats,
 ) -> Singles:
     """Line integrals of soft tissue, share of aerated lung, share of solid lung. # [3, H, W]
 
     `extras` are ellipsoids with a value: above 0 added to the body, below 0 joined to it.
-    `lesions` are rows as made in lesions.py. `knobs`: texture x, z; lung density right, left;
+    `lesions` are rows as made in lesions.py. `difficulty`: texture x, z; lung density right, left;
     haze right, left; hila x, z right, left; mm per pixel; strength of the lung's texture;
     basal density; level of the fluid right, left.
     """
@@ -175,7 +175,7 @@ def soft_tissue(
         rims[0, k] = (1.0 - share**BODY_POWER) ** (1.0 / BODY_POWER)
         rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
-    half_pixel = knobs[10]
+    half_pixel = difficulty[10]
     near_hearts = np.empty((hearts.shape[0], 3), dtype=np.int64)
     near_extras = np.empty((extras.shape[0], 3), dtype=np.int64)
     for r in range(height):
@@ -209,7 +209,7 @@ def soft_tissue(
             total = thick + added
             if total <= 0.0:
                 continue
-            streaks = sample(tile, x0 * 1.7 + knobs[0], z0 * 1.1 + knobs[1])
+            streaks = sample(tile, x0 * 1.7 + difficulty[0], z0 * 1.1 + difficulty[1])
             integral = MU_SOFT * total * (1.0 + 0.014 * streaks)
             # the chest cavity of one side
             for k in range(3, table.shape[1]):
@@ -260,7 +260,7 @@ def soft_tissue(
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
                     free *= min(1.0, (x + 3.0) / 36.0)  # the lungs thin out where they meet
-                    level = knobs[13 + side]
+                    level = difficulty[13 + side]
                     if level > -1e8:  # fluid stands, and climbs the walls in a meniscus
                         rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
                         above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
@@ -283,16 +283,16 @@ def soft_tissue(
                                 cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
                                 lung *= cover
                     # what the lung holds
-                    fine = sample(tile, 2.7 * x0 + knobs[1], 2.7 * z0 + knobs[0])
-                    dust = sample(tile, 7.0 * z0 + knobs[0], 7.0 * x0 + knobs[1])
-                    grain = 1.0 + knobs[11] * (0.07 * fine + 0.11 * dust)
-                    mu = MU_LUNG * knobs[2 + side] * grain * (1.0 - knobs[12] * z / 100.0)
-                    haze = knobs[4 + side]
+                    fine = sample(tile, 2.7 * x0 + difficulty[1], 2.7 * z0 + difficulty[0])
+                    dust = sample(tile, 7.0 * z0 + difficulty[0], 7.0 * x0 + difficulty[1])
+                    grain = 1.0 + difficulty[11] * (0.07 * fine + 0.11 * dust)
+                    mu = MU_LUNG * difficulty[2 + side] * grain * (1.0 - difficulty[12] * z / 100.0)
+                    haze = difficulty[4 + side]
                     if haze > 0.0:
-                        hx = (x0 - knobs[6 + 2 * side]) / 62.0
-                        hz = (z0 + 12.0 - knobs[7 + 2 * side]) / 78.0
+                        hx = (x0 - difficulty[6 + 2 * side]) / 62.0
+                        hz = (z0 + 12.0 - difficulty[7 + 2 * side]) / 78.0
                         spread = 0.25 + np.exp(-hx * hx - hz * hz)
-                        noise = sample(tile, x0 + knobs[0], z0 + knobs[1])
+                        noise = sample(tile, x0 + difficulty[0], z0 + difficulty[1])
                         patch = max(0.2, 1.0 + 0.2 * noise + 0.12 * fine)
                         mu += haze * 0.0062 * spread * patch
                     if air > 0.3 and lung > 0.0:

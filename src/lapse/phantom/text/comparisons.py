@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lapse.core.seeding import counted_index
+from lapse.core.seeding import derive_index
 from lapse.phantom.patients.findings import level_of
-from lapse.phantom.text.phrases import Key, Statement, capital
 from lapse.phantom.patients.places import attributes_of, regions_of
 from lapse.phantom.patients.state import Finding, Visit
+from lapse.phantom.text.phrases import Key, Statement, capital
 
 DIRECTIONS = ("no change", "improved", "worsened")
 
@@ -123,7 +123,7 @@ def _comparison(old: Finding | None, new: Finding | None, key: Key) -> Compariso
     if name == "lung opacity":
         name = "airspace opacity"
     texts = WORDINGS[kind]
-    text = texts[counted_index(len(texts), *key, "comparison", finding.name)]
+    text = texts[derive_index(len(texts), *key, "comparison", finding.name)]
     direction = _DIRECTION[kind]
     is_gone = kind == "gone"
     attributes = () if is_gone else attributes_of(finding)

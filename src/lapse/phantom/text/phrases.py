@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lapse.core.seeding import counted_index
+from lapse.core.seeding import derive_index
 from lapse.phantom.patients.findings import level_of
 from lapse.phantom.patients.places import (
     absent_attribute,
@@ -253,7 +253,7 @@ def affirm(finding: Finding, key: Key, *, is_unseen: bool = False) -> Statement:
     ]
     if not is_unseen:
         texts += _own_wordings(finding, level)
-    text = texts[counted_index(len(texts), *key, "affirm", finding.name)]
+    text = texts[derive_index(len(texts), *key, "affirm", finding.name)]
     attributes = attributes_of(finding)
     return Statement(
         text=text,
@@ -274,7 +274,7 @@ def deny(names: tuple[str, ...], key: Key, *, is_unseen: bool = False) -> Statem
         for region in _DENIED_REGIONS[name]:
             regions[region] = (*regions.get(region, ()), absent_attribute(name))
     return Statement(
-        text=texts[counted_index(len(texts), *key, "deny", names[0])],
+        text=texts[derive_index(len(texts), *key, "deny", names[0])],
         regions=tuple((region, (*found, *extra)) for region, found in regions.items()),
         denied=names,
     )
@@ -285,7 +285,7 @@ def describe_device(device: Device, key: Key) -> Statement | None:
     texts = _DEVICES.get(device.name)
     if texts is None:
         return None
-    text = texts[counted_index(len(texts), *key, "device", device.name)]
+    text = texts[derive_index(len(texts), *key, "device", device.name)]
     text = capital(text.format(side=device.side))
     attributes = device_attributes(device)
     return Statement(text, tuple((region, attributes) for region in device_regions(device)))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from lapse.core.seeding import counted_index, counted_uniform
 from lapse.core.grammar import FINDINGS, QUESTION_CHANGED, Change, render
+from lapse.core.seeding import derive_index, derive_uniform
 from lapse.phantom.patients.catalogue import SPECS
 from lapse.phantom.patients.findings import difference, level_of
 from lapse.phantom.patients.places import adjective, place, sides_of
@@ -66,13 +66,13 @@ def pair_questions(reference: Visit, main: Visit, view: str, *, seed: int) -> li
     key: Key = (seed, "phantom/questions", main.patient, reference.index, main.index)
     found = []
     for category, rate in _RATES.items():
-        if counted_uniform(*key, category, "asked") < rate:
+        if derive_uniform(*key, category, "asked") < rate:
             asked = _ask(category, main, view, key)
             if asked is not None:
                 found.append(asked)
     changes = difference(reference, main)
     # as in the real file, the order within a list says nothing
-    order = sorted(FINDINGS, key=lambda name: counted_uniform(*key, "order", name))
+    order = sorted(FINDINGS, key=lambda name: derive_uniform(*key, "order", name))
     found.append(Question("difference", QUESTION_CHANGED, render(changes, order)))
     for change in sorted(changes, key=lambda item: item.finding):
         area = _area_question(change, main, key)
@@ -122,25 +122,25 @@ def _ask(category: str, visit: Visit, view: str, key: Key) -> Question | None:
         graded = [item for item in visit.findings if level_of(item.name, item.severity)]
         if not graded:
             return None
-        item = graded[counted_index(len(graded), *key, "which")]
+        item = graded[derive_index(len(graded), *key, "which")]
         answer = level_of(item.name, item.severity)
         return Question(category, f"what level is the {item.name}?", answer)
     typed = [item for item in visit.findings if item.type]
     if not typed:
         return None
-    item = typed[counted_index(len(typed), *key, "which")]
+    item = typed[derive_index(len(typed), *key, "which")]
     return Question(category, f"what type is the {item.name}?", item.type)
 
 
 def _abnormality(visit: Visit, key: Key) -> Question | None:
-    form = counted_uniform(*key, "form")
+    form = derive_uniform(*key, "form")
     located = [item for item in visit.findings if _words(item, 0)[1]]
     if form < 0.55 and visit.findings:
-        order = sorted(visit.findings, key=lambda item: counted_uniform(*key, item.name))
+        order = sorted(visit.findings, key=lambda item: derive_uniform(*key, item.name))
         names = ", ".join(item.name for item in order)
         return Question("abnormality", "what abnormalities are seen in this image?", names)
     if form < 0.8 and located:
-        item = located[counted_index(len(located), *key, "which")]
+        item = located[derive_index(len(located), *key, "which")]
         where = place(item.side, item.zone)
         there = [other for other in located if _touch(item, other)]
         if len(there) == 1:
@@ -158,24 +158,24 @@ def _touch(first: Finding, second: Finding) -> bool:
 
 def _presence(visit: Visit, key: Key) -> Question:
     names = {item.name for item in visit.findings}
-    is_there = bool(names) and counted_uniform(*key, "yes") < 0.5
+    is_there = bool(names) and derive_uniform(*key, "yes") < 0.5
     if not is_there:
         absent = [spec.name for spec in SPECS if spec.name not in names]
-        name = absent[counted_index(len(absent), *key, "absent")]
+        name = absent[derive_index(len(absent), *key, "absent")]
         forms = (f"is there evidence of {name} in this image?", f"is there {name}?")
-        return Question("presence", forms[counted_index(2, *key, "form")], "no")
-    item = visit.findings[counted_index(len(visit.findings), *key, "which")]
+        return Question("presence", forms[derive_index(2, *key, "form")], "no")
+    item = visit.findings[derive_index(len(visit.findings), *key, "which")]
     forms = (f"is there evidence of {item.name} in this image?", f"is there {item.name}?")
     location, where = _words(item, 0)
     is_both = item.side == "bilateral"
     if location is None or where is None:
-        return Question("presence", forms[counted_index(2, *key, "form")], "yes")
+        return Question("presence", forms[derive_index(2, *key, "form")], "yes")
     other = {"left": "right", "right": "left"}.get(item.side, "")
-    is_other_side = bool(other) and counted_uniform(*key, "other side") < 0.4
+    is_other_side = bool(other) and derive_uniform(*key, "other side") < 0.4
     if is_other_side:
         location, where = adjective(other, item.zone), place(other, item.zone)
     answer = "no" if is_other_side else "yes"
-    form = counted_index(5, *key, "form")
+    form = derive_index(5, *key, "form")
     if form < 2:
         return Question("presence", forms[form], "yes")
     if form == 2:
@@ -186,7 +186,7 @@ def _presence(visit: Visit, key: Key) -> Question:
 
 
 def _view(view: str, key: Key) -> Question:
-    form = counted_index(3, *key, "form")
+    form = derive_index(3, *key, "form")
     if form == 0:
         return Question("view", "which view is this image taken?", f"{view} view")
     asked = "PA" if form == 1 else "AP"
@@ -197,8 +197,8 @@ def _location(visit: Visit, key: Key) -> Question | None:
     located = [item for item in visit.findings if _words(item, 0)[0]]
     if not located:
         return None
-    item = located[counted_index(len(located), *key, "which")]
-    form = counted_index(3, *key, "form")
+    item = located[derive_index(len(located), *key, "which")]
+    form = derive_index(3, *key, "form")
     if form == 2 and item.side in ("left", "right"):
         question = f"is the {item.name} located on the left side or right side?"
         return Question("location", question, f"{item.side} side")
@@ -207,7 +207,7 @@ def _location(visit: Visit, key: Key) -> Question | None:
         if form == 1
         else f"where in the image is the {item.name} located?"
     )
-    if counted_index(2, *key, "words"):
+    if derive_index(2, *key, "words"):
         return Question("location", question, place(item.side, item.zone))
     areas = [f"{adjective(side, item.zone)} area" for side in sides_of(item.side)]
     return Question("location", question, " and ".join(areas))
@@ -221,7 +221,7 @@ def _area_question(change: Change, main: Visit, key: Key) -> Question | None:
     location = adjective(item.side, item.zone)
     if not location or item.name in _PLACELESS:
         return None
-    if counted_uniform(*key, "area", item.name) >= _AREA_RATE:
+    if derive_uniform(*key, "area", item.name) >= _AREA_RATE:
         return None
     question = f"what has changed in the {location} area?"
     return Question("difference", question, render(frozenset({change})))

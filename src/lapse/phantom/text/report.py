@@ -15,8 +15,9 @@ import textwrap
 from dataclasses import dataclass
 from typing import Protocol
 
-from lapse.core.seeding import counted_index, counted_uniform
+from lapse.core.seeding import derive_index, derive_uniform
 from lapse.phantom.patients.catalogue import BY_NAME
+from lapse.phantom.patients.state import Visit
 from lapse.phantom.text.comparisons import compare
 from lapse.phantom.text.phrases import (
     Key,
@@ -27,7 +28,6 @@ from lapse.phantom.text.phrases import (
     describe_device,
     noun_phrases,
 )
-from lapse.phantom.patients.state import Visit
 
 WIDTH = 78  # columns of a report line
 _LUNG = ("atelectasis", "consolidation", "pneumonia", "lung opacity", "edema", "granuloma")
@@ -117,7 +117,7 @@ def write_report(
     if priors and earlier is not None:
         compared = [item.statement for item in compare(earlier, visit, key)]
         statements = [*statements, *compared[:2]]
-    reason = _REASONS[counted_index(len(_REASONS), *key, "reason")]
+    reason = _REASONS[derive_index(len(_REASONS), *key, "reason")]
     gender = {"F": "woman", "M": "man"}.get(person.sex, "patient")
     history = f"___ year old {gender} with {reason}."
     sections = _sections(visit, view, history, statements, key)
@@ -135,7 +135,7 @@ def _statements(visit: Visit, key: Key, *, is_unseen: bool = False) -> list[Stat
     names = {finding.name for finding in visit.findings}
 
     def said(share: float, purpose: str) -> bool:
-        return counted_uniform(*key, "said", purpose) < share
+        return derive_uniform(*key, "said", purpose) < share
 
     devices = [describe_device(device, key) for device in visit.devices]
     affirmed = [affirm(finding, key, is_unseen=is_unseen) for finding in visit.findings]
@@ -173,15 +173,15 @@ def _impression(visit: Visit) -> str:
 def _sections(
     visit: Visit, view: str, history: str, statements: list[Statement], key: Key
 ) -> list[tuple[str, str]]:
-    style = _style(view, counted_uniform(*key, "style"))
+    style = _style(view, derive_uniform(*key, "style"))
     findings = " ".join(statement.text for statement in statements)
-    normal = _NORMAL[counted_index(len(_NORMAL), *key, "normal")]
+    normal = _NORMAL[derive_index(len(_NORMAL), *key, "normal")]
     impression = _impression(visit) or normal
     exam = "CHEST (PA AND LAT)" if view == "PA" else "CHEST (PORTABLE AP)"
     technique = "Chest PA and lateral" if view == "PA" else "Portable AP chest radiograph"
     prior = "None." if visit.index == 0 else "Chest radiograph from ___."
     front = [("EXAMINATION", exam), ("INDICATION", history)]
-    if counted_uniform(*key, "technique") < 0.6:
+    if derive_uniform(*key, "technique") < 0.6:
         front.append(("TECHNIQUE", f"{technique}."))
     front.append(("COMPARISON", prior))
     if style == "history":

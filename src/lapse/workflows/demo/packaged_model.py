@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
-from lapse.workflows.demo.verdict import is_right, verdict
+from lapse.evaluation.html import Opinion
 from lapse.inference.predict import predict
 from lapse.inference.pretrained import DEFAULT, Comparison, Lapse, load
-from lapse.evaluation.html import Opinion
-from lapse.training.run_folder import OpenRun
-from lapse.core.types import Pair, Prediction
+from lapse.training.run_folder import LoadedRun
+from lapse.workflows.demo.verdict import is_right, verdict
 
 SMALL = "the small model of the package"
 OPINION = "Small model"  # beside a pair
@@ -45,7 +45,7 @@ def small_answers(
     """Its answers to the difference questions that the demo's run answers."""
     answerer = model.answerer
     device = next(answerer.parameters()).device
-    run = OpenRun(data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0)
+    run = LoadedRun(data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0)
     said = predict(run, data, "test", limit=limit, confidence="beam", progress=progress)
     return list(said)
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.data.store.store import Store
-from lapse.workflows.demo.packaged_model import SMALL, opinions
-from lapse.workflows.demo.verdict import is_right, verdict
-from lapse.inference.pretrained import Lapse
-from lapse.evaluation.html import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
-from lapse.evaluation.score_tables import format_score
 from lapse.core.tokenizer import bins_box, find_box, without_box
 from lapse.core.types import Pair, Prediction, Score
+from lapse.data.store.store import Store
+from lapse.evaluation.html import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
+from lapse.evaluation.score_tables import format_score
+from lapse.inference.pretrained import Lapse
+from lapse.workflows.demo.packaged_model import SMALL, opinions
+from lapse.workflows.demo.verdict import is_right, verdict
 
 MODEL = "lapse, tiny"
 REGIONS = "lapse, tiny: regions"

@@ -19,28 +19,28 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.core.version import __version__
-from lapse.evaluation.baselines import CONSTANT, blind_rows
 from lapse.config import load_config
+from lapse.core.types import Prediction, Score
+from lapse.core.version import __version__
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
+from lapse.evaluation.baselines import CONSTANT, blind_baselines
+from lapse.evaluation.evaluate import evaluate, write_predictions, write_scores
+from lapse.evaluation.html import Evaluation, read_scores, write_evaluation, write_page
+from lapse.evaluation.reliability import reliability_scores
+from lapse.inference.predict import predict
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.training.trainer import train
 from lapse.workflows.demo.packaged_model import SMALL, small_answers, small_model
 from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_page
-from lapse.evaluation.evaluate import evaluate, write_predictions, write_scores
-from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.inference.predict import predict
-from lapse.evaluation.html import Evaluation, read_scores, write_evaluation, write_page
-from lapse.training.trainer import train
-from lapse.evaluation.reliability import trust_scores
-from lapse.core.types import Prediction, Score
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
 # still, but the adapter shuts the images out and the model goes blind (docs/log.md).
 SHORT = (
     "optim.learning_rate=5.0e-4",
-    "loop.validate_every=75",
-    "loop.validate_samples=64",
-    "loop.save_every=150",
+    "train.eval_every=75",
+    "train.eval_samples=64",
+    "train.save_every=150",
 )
 
 Say = Callable[[str], None]
@@ -92,7 +92,7 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         say(f"evaluate: {row} ({len(found)} predictions)")
         scores[row] = evaluate(found)
     probes = _probe(out, config, say=say, bar=bar)
-    scores[MODEL] |= trust_scores(predictions[MODEL], probes)
+    scores[MODEL] |= reliability_scores(predictions[MODEL], probes)
     facts = {
         "seed": str(config.seed),
         "command": f"lapse demo {out.name} --patients {config.patients} --seed {config.seed}",
@@ -191,21 +191,21 @@ def _train(out: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
         (
             "pretrain-tiny",
             pretrained,
-            [f"loop.steps={config.pretrain_steps}", *SHORT],
+            [f"train.steps={config.pretrain_steps}", *SHORT],
         ),
         (
             "diffvqa-tiny",
             out / "diffvqa",
-            [f"loop.steps={config.finetune_steps}", f"init_encoder={pretrained}"],
+            [f"train.steps={config.finetune_steps}", f"init_encoder={pretrained}"],
         ),
         (
             "diffvqa-tiny",
             out / "text-only",
-            [f"loop.steps={config.finetune_steps}", "model.images=none"],
+            [f"train.steps={config.finetune_steps}", "model.images=none"],
         ),
     ]
     for preset, folder, overrides in rows:
-        run = load_config(preset, [*overrides, f"loop.seed={config.seed}"])
+        run = load_config(preset, [*overrides, f"train.seed={config.seed}"])
         with bar(f"train {folder.name}") as progress:
             train(run, out / "store", folder, say=say, progress=progress)
 
@@ -228,7 +228,7 @@ def _predict(
                     progress=progress,
                 )
             )
-    rows |= blind_rows(store, rows[MODEL], seed=config.seed)
+    rows |= blind_baselines(store, rows[MODEL], seed=config.seed)
     say(f"blind rows: constant answer {rows[CONSTANT][0].prediction!r}")
     with bar("regions: boxes and phrases") as progress:
         grounded = list(
@@ -242,7 +242,7 @@ def _predict(
             )
         )
     rows[REGIONS] = grounded
-    blind = blind_rows(store, grounded, seed=config.seed)
+    blind = blind_baselines(store, grounded, seed=config.seed)
     rows["mean box, random phrase"] = [item for said in blind.values() for item in said]
     return rows
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lapse.core.seeding import counted_order
+from lapse.core.seeding import derive_permutation
+from lapse.core.types import Prediction
 from lapse.data.store.store import Store
 from lapse.evaluation.html import Pixels
-from lapse.core.types import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def chosen_cases(truth: Sequence[Prediction], store: Store, count: int) -> list[
     named = [item for item in truth if not item.references[0].startswith("nothing")]
     pool = {item.id: item for item in named or truth}
     ids = sorted(pool)
-    order = counted_order(len(ids), "cases")[:count]
+    order = derive_permutation(len(ids), "cases")[:count]
     wanted = {ids[place] for place in order}
     found = []
     for pair in store.pairs:

@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.inference.predict import predict
 from lapse.evaluation.predictions.jsonl import write_predictions
-from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
+from lapse.inference.predict import predict
 from lapse.training.trainer import train
+from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -27,7 +27,7 @@ Bar = Callable[[str], AbstractContextManager[Progress]]
 FAILURES = (ValueError, RuntimeError, OSError, MemoryError)
 
 
-def no_bar(_: str) -> AbstractContextManager[Progress]:
+def null_progress(_: str) -> AbstractContextManager[Progress]:
     """A progress bar that nobody sees."""
     return nullcontext(lambda _done, _total: None)
 
@@ -53,7 +53,7 @@ class TableOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PredictionRequest:
     """One predictions file that a row needs. `limit`: at most so many samples, None for all."""
 
     path: Path
@@ -68,7 +68,7 @@ class Job:
 
     run: PlannedRun
     folder: Path
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[PredictionRequest, ...] = ()
 
     @property
     def mark(self) -> Path:
@@ -81,26 +81,28 @@ class Job:
         return self.mark.exists() and all(item.path.exists() for item in self.asked)
 
 
-def what_is_asked(spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions) -> Asked:
+def prediction_request(
+    spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions
+) -> PredictionRequest:
     """The predictions that a row of `spec` needs of its last run."""
     limit = spec.tiny_limit if options.scale == "tiny" else None
     path = out / "predictions" / f"{run.key}-{options.split}-{limit or 'all'}.jsonl"
     tasks = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
-    return Asked(path, tuple(tasks), options.split, limit)
+    return PredictionRequest(path, tuple(tasks), options.split, limit)
 
 
-def jobs_of(
+def plan_jobs(
     planned: Sequence[tuple[TableSpec, Sequence[PlannedRow]]], out: Path, options: TableOptions
 ) -> list[Job]:
     """Every run of all tables once, each behind the one that it begins with."""
     runs: dict[str, PlannedRun] = {}
-    asked: dict[str, dict[Path, Asked]] = {}
+    asked: dict[str, dict[Path, PredictionRequest]] = {}
     for spec, rows in planned:
         for row in rows:
             for run in row.runs:
                 runs.setdefault(run.key, run)
             if row.runs:
-                item = what_is_asked(spec, row.runs[-1], out, options)
+                item = prediction_request(spec, row.runs[-1], out, options)
                 asked.setdefault(row.runs[-1].key, {})[item.path] = item
     return [
         Job(run, run_folder(out, key), tuple(asked.get(key, {}).values()))
@@ -112,13 +114,13 @@ def do(
     job: Job,
     *,
     say: Say = lambda _: None,
-    bar: Bar = no_bar,
+    bar: Bar = null_progress,
     on_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Train and answer what is missing of a job.
 
     Args:
-        job: from `jobs_of`.
+        job: from `plan_jobs`.
         say: receives one line per event.
         bar: title -> a progress bar.
         on_step: called at the edge of every step, and between batches of answers.
@@ -145,13 +147,15 @@ def do(
                     _answer(job, item, progress, on_step)
 
 
-def reason_of(error: BaseException) -> str:
+def failure_message(error: BaseException) -> str:
     """Why a run failed, as one sentence."""
     text = str(error) or "no message"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _answer(job: Job, item: Asked, progress: Progress, on_step: Callable[[], None]) -> None:
+def _answer(
+    job: Job, item: PredictionRequest, progress: Progress, on_step: Callable[[], None]
+) -> None:
     def advance(done: int, total: int) -> None:
         on_step()
         progress(done, total)

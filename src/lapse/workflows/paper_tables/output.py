@@ -10,9 +10,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lapse.evaluation.html import Chart, Curve, Page, PairCase, Table, write_page
 from lapse.workflows.paper_tables.examples import Case
 from lapse.workflows.paper_tables.results import Cell, RowResult, cells
-from lapse.evaluation.html import Chart, Curve, Page, PairCase, Table, write_page
 from lapse.workflows.paper_tables.spec import TableSpec
 
 FIELDS = (

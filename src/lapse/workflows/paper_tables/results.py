@@ -18,11 +18,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lapse.core.types import Score, Statistics
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.paired_tests import compare
 from lapse.metrics.statistics import Array
 from lapse.workflows.paper_tables.spec import RowSpec
-from lapse.core.types import Score, Statistics
 
 Found = Mapping[str, Score]  # "task/score" -> Score
 Curve = tuple[tuple[int, float], ...]  # (step, held-out loss)

@@ -20,17 +20,24 @@ from pathlib import Path
 import torch
 
 from lapse.config import load_config, preset_names
+from lapse.core.tokenizer import Tokenizer
+from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import evaluate, read_predictions
-from lapse.workflows.paper_tables.jobs import Bar, Say, TableOptions, jobs_of, no_bar, what_is_asked
+from lapse.evaluation.predictions.jsonl import check_same_samples
+from lapse.training.run_folder import METRICS, build_model, skip_pretrained_weights
+from lapse.workflows.paper_tables.jobs import (
+    Bar,
+    Say,
+    TableOptions,
+    null_progress,
+    plan_jobs,
+    prediction_request,
+)
 from lapse.workflows.paper_tables.output import write_cases, write_scores_table
 from lapse.workflows.paper_tables.results import Curve, Found, RowResult
 from lapse.workflows.paper_tables.scheduler import work
-from lapse.evaluation.predictions.jsonl import check_same_samples
-from lapse.training.run_folder import METRICS, build_model, without_pretrained
 from lapse.workflows.paper_tables.spec import Data, PlannedRow, RowSpec, TableSpec, plan, run_folder
-from lapse.core.tokenizer import Tokenizer
-from lapse.core.types import Prediction
 
 __all__ = ["TableOptions", "count_parameters", "open_stores", "run_table", "run_tables"]
 
@@ -45,7 +52,7 @@ def run_table(
     options: TableOptions | None = None,
     *,
     say: Say = lambda _: None,
-    bar: Bar = no_bar,
+    bar: Bar = null_progress,
     provenance: Mapping[str, str] | None = None,
 ) -> list[RowResult]:
     """`run_tables` for one table."""
@@ -60,7 +67,7 @@ def run_tables(
     options: TableOptions | None = None,
     *,
     say: Say = lambda _: None,
-    bar: Bar = no_bar,
+    bar: Bar = null_progress,
     provenance: Mapping[str, str] | None = None,
 ) -> dict[str, list[RowResult]]:
     """Run every row of tables and write them; the same call again goes on or just writes.
@@ -95,7 +102,7 @@ def run_tables(
     outcomes: dict[str, str] = {}
     for table in tables:
         table.finish(outcomes)
-    jobs = jobs_of([(table.spec, table.planned) for table in tables], out, chosen)
+    jobs = plan_jobs([(table.spec, table.planned) for table in tables], out, chosen)
     for key, reason in work(jobs, chosen.processes, say=say, bar=bar):
         outcomes[key] = reason
         for table in tables:
@@ -133,7 +140,7 @@ def count_parameters(row: RowSpec) -> tuple[tuple[int, int], ...]:
         if preset not in known:
             return ()
         with torch.device("meta"):
-            config = without_pretrained(load_config(preset, changes))
+            config = skip_pretrained_weights(load_config(preset, changes))
             model = build_model(config, Tokenizer())
         every = list(model.parameters())
         trained = sum(item.numel() for item in every if item.requires_grad)
@@ -224,7 +231,7 @@ class _Table:
 
     def _scored(self, item: PlannedRow) -> Scored:
         """What a row's last run said and what it is worth; once for all tables."""
-        path = what_is_asked(self.spec, item.runs[-1], self.place.out, self.place.options).path
+        path = prediction_request(self.spec, item.runs[-1], self.place.out, self.place.options).path
         if path not in self.known:
             said = read_predictions(path)
             by_task = evaluate(said)

@@ -24,9 +24,9 @@ from multiprocessing.process import BaseProcess
 import torch
 import torch.distributed as dist
 
-from lapse.workflows.paper_tables.jobs import FAILURES, Bar, Job, Say, do, reason_of
+from lapse.training.distributed import slurm_environment, stop_signal
 from lapse.training.trainer import STOPPED
-from lapse.training.distributed import asked_to_stop, slurm_task
+from lapse.workflows.paper_tables.jobs import FAILURES, Bar, Job, Say, do, failure_message
 
 Outcome = tuple[str, str]  # key of a run, and why it failed ("" where it did not)
 PATIENCE = 0.5  # seconds between two looks at whether the harness is to stop
@@ -43,7 +43,7 @@ def work(jobs: Sequence[Job], processes: int, *, say: Say, bar: Bar) -> Iterator
     """Do all jobs; each outcome as it comes.
 
     Args:
-        jobs: each behind the one that it begins with (`jobs_of`).
+        jobs: each behind the one that it begins with (`plan_jobs`).
         processes: 1 works here and shows bars; more work side by side and show lines.
         say: receives one line per event.
         bar: title -> a progress bar.
@@ -53,7 +53,9 @@ def work(jobs: Sequence[Job], processes: int, *, say: Say, bar: Bar) -> Iterator
         SystemExit: 143 after SIGTERM or SIGINT.
     """
     failed: dict[str, str] = {}
-    if processes > 1 and (dist.is_torchelastic_launched() or slurm_task(os.environ) is not None):
+    if processes > 1 and (
+        dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
+    ):
         raise ValueError(
             f"{processes} processes side by side inside torchrun or srun: every task would start "
             "its own; use --processes 1 there"
@@ -81,7 +83,7 @@ def _here(jobs: Sequence[Job], failed: dict[str, str], say: Say, bar: Bar) -> It
             try:
                 do(job, say=say, bar=bar)
             except FAILURES as error:
-                reason = reason_of(error)
+                reason = failure_message(error)
         yield job.run.key, reason
 
 
@@ -96,7 +98,7 @@ class _Crew:
 
     def run(self, processes: int) -> Iterator[Outcome]:
         try:
-            with asked_to_stop() as asked:
+            with stop_signal() as asked:
                 while self.waiting or self.working:
                     yield from self._without_child()
                     self._hire(processes)
@@ -187,7 +189,7 @@ def _serve(job: Job, pipe: Connection) -> None:
         do(job, say=say, on_step=stop_without)
         message = ("done", "")
     except FAILURES as error:
-        message = ("failed", reason_of(error))
+        message = ("failed", failure_message(error))
     try:
         pipe.send(message)
     except OSError:

@@ -196,7 +196,7 @@ def _runs(
             )
         is_last = place == len(presets) - 1
         stage = load_config(preset).stage
-        changes = [f"loop.seed={seed if is_last else 0}"]
+        changes = [f"train.seed={seed if is_last else 0}"]
         if scale == "tiny" and not (row.own_length and is_last):
             changes += _of(spec.tiny, stage)
         changes += _of(row.changes, stage)
@@ -217,7 +217,7 @@ def run_key(config: RunConfig, parent: str, data: Data) -> str:
     """The preset's name and a hash of everything that decides the run."""
     values = config.model_dump(mode="json")
     values |= {"init_encoder": None, "init_model": None, "parent": parent}
-    values["loop"] = {key: item for key, item in values["loop"].items() if key not in FREE}
+    values["train"] = {key: item for key, item in values["train"].items() if key not in FREE}
     text = json.dumps([values, data.fingerprint], sort_keys=True)
     return f"{config.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

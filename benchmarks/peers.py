@@ -1,0 +1,133 @@
+"""The peers from transformers, with the weights of ours, so that equal results can be checked.
+
+SigLIP and GPT-2 are read through the same files as everywhere (lapse.models.backbones.siglip_format and
+gpt2_weights). transformers' GPT-2 with cross-attention has the blocks of our captioning decoder;
+our two-layer adapter takes the place of its one linear layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lapse.models.backbones.decoder import TextDecoder
+from lapse.models.backbones.gpt2 import GPT2
+from lapse.models.backbones.gpt2_weights import to_gpt2
+from lapse.models.backbones.siglip_format import siglip_config, to_siglip
+from lapse.models.pretraining.captioner import Captioner
+
+DECODER_KEYS = {
+    "norm_self": "ln_1",
+    "self_attention.query_key_value": "attn.c_attn",
+    "self_attention.out": "attn.c_proj",
+    "norm_cross": "ln_cross_attn",
+    "cross_attention.query": "crossattention.q_attn",
+    "cross_attention.key_value": "crossattention.c_attn",
+    "cross_attention.out": "crossattention.c_proj",
+    "norm_mlp": "ln_2",
+    "mlp.up": "mlp.c_fc",
+    "mlp.down": "mlp.c_proj",
+}
+
+
+def siglip(encoder: Any) -> Any:
+    """transformers' SigLIP vision model with the weights of a VisionEncoder."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    config = SiglipVisionConfig(**_plain(siglip_config(encoder.config)))
+    model = SiglipVisionModel(config)
+    wanted = next(iter(model.state_dict()))
+    state = to_siglip(encoder.state_dict(), with_prefix=wanted.startswith("vision_model."))
+    model.load_state_dict(state)
+    return model
+
+
+def gpt2(model: GPT2, positions: Tensor) -> Any:
+    """transformers' GPT-2 with these weights and this position table [L, D]."""
+    from transformers import GPT2LMHeadModel
+
+    peer = GPT2LMHeadModel(_gpt2_config(model.config, model.tokens.num_rows, len(positions)))
+    state = to_gpt2({**model.state_dict(), "positions": positions})
+    missing, unknown = peer.load_state_dict(state, strict=False)
+    assert set(missing) <= {"lm_head.weight"} and not unknown, (missing, unknown)
+    return peer
+
+
+def encoder_decoder(captioner: Captioner) -> Any:
+    """transformers' VisionEncoderDecoderModel that computes what our captioner does."""
+    from transformers import GPT2LMHeadModel, VisionEncoderDecoderModel
+
+    ours = captioner.decoder
+    config = _gpt2_config(ours.config, ours.tokens.num_rows, ours.config.max_tokens)
+    config.add_cross_attention, config.is_decoder = True, True
+    config.n_inner = ours.config.mlp_width
+    text = GPT2LMHeadModel(config)
+    missing, unknown = text.load_state_dict(_decoder_state(ours), strict=False)
+    assert set(missing) <= {"lm_head.weight"} and not unknown, (missing, unknown)
+    peer = VisionEncoderDecoderModel(encoder=siglip(captioner.encoder), decoder=text)
+    peer.enc_to_dec_proj = copy.deepcopy(captioner.adapter)  # type: ignore[assignment]
+    return peer
+
+
+def _plain(values: dict[str, object]) -> dict[str, Any]:
+    """Without the keys of the file that are no arguments."""
+    return {key: value for key, value in values.items() if key != "architectures"}
+
+
+def _gpt2_config(sizes: Any, vocabulary: int, positions: int) -> Any:
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        n_embd=sizes.width,
+        n_layer=sizes.layers,
+        n_head=sizes.heads,
+        n_positions=positions,
+        vocab_size=vocabulary,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+
+
+def _decoder_state(decoder: TextDecoder) -> dict[str, Tensor]:
+    found = {
+        "transformer.wte.weight": decoder.tokens.weight,
+        "transformer.wpe.weight": decoder.positions,
+        "transformer.ln_f.weight": decoder.norm.weight,
+        "transformer.ln_f.bias": decoder.norm.bias,
+    }
+    state = decoder.state_dict()
+    for layer in range(decoder.config.layers):
+        for ours, theirs in DECODER_KEYS.items():
+            for kind in ("weight", "bias"):
+                value = state[f"blocks.{layer}.{ours}.{kind}"]
+                turned = value.t() if value.ndim == 2 else value
+                found[f"transformer.h.{layer}.{theirs}.{kind}"] = turned
+    return {key: value.detach().clone() for key, value in found.items()}
+
+
+def gradient_distance(one: nn.Module, other: nn.Module) -> float:
+    """Largest difference of two models' gradients, parameter by parameter, over their norm."""
+    worst = 0.0
+    for (name, mine), (_, theirs) in zip(
+        one.named_parameters(), other.named_parameters(), strict=True
+    ):
+        if mine.grad is None or theirs.grad is None:
+            assert mine.grad is None and theirs.grad is None, name
+            continue
+        scale = float(theirs.grad.norm().clamp(min=1e-6))
+        worst = max(worst, float((mine.grad - theirs.grad).norm()) / scale)
+    return worst
+
+
+def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    """Backward, AdamW, and the loss as a number."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.detach())

@@ -1,0 +1,55 @@
+"""The other ways to pretrain learn 32 phantom images by heart. Minutes long, so marked slow.
+
+Only the length of the run, its rate and the number of records differ from the presets.
+"""
+
+import pytest
+import torch
+
+from lapse.config import load_config
+from lapse.data.loading.batch import text_keys
+from lapse.data.loading.loader import read_training_data
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.training.run_folder import load_run
+from lapse.training.trainer import train
+
+pytestmark = pytest.mark.slow
+LENGTH = {"global": 150, "regional": 400, "blip2": 300}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overfit")
+    simulate(folder / "raw", SimulateConfig(patients=60, seed=5, size=160))
+    prepare(find_roots([folder / "raw"]), folder / "store", PrepareOptions(128))
+    return folder / "store"
+
+
+@torch.no_grad()
+def found_first(run, batch) -> float:
+    """Share of rows whose own text (or one that reads the same) is the likest of the batch."""
+    model, keys = run.model, text_keys(batch)
+    if hasattr(model, "image_vectors"):
+        similar = model.image_vectors(batch) @ model.text_vectors(batch).t()
+    else:
+        similar = model.similarity(model._seen(batch), model._texts(batch))
+    return (keys[similar.argmax(1)] == keys).float().mean().item()
+
+
+@pytest.mark.parametrize("name", list(LENGTH))
+def test_each_image_finds_its_text_among_32(name, store, tmp_path):
+    images = 8 if name == "regional" else 32
+    steps = LENGTH[name]
+    config = load_config(
+        f"pretrain-{name}-tiny",
+        [f"data.max_records={images}", f"train.steps={steps}", f"train.eval_every={steps}",
+         "optim.learning_rate=1.0e-3"],
+    )  # fmt: skip
+    train(config, store, tmp_path / "run", say=print)
+    run = load_run(tmp_path / "run", "cpu")
+    data = read_training_data(open_store(store), config, run.tokenizer, lambda _: None)
+    shares = [found_first(run, data.stream.batches(step)[0]) for step in range(4)]
+    print(f"{name}: {shares} of 32 rows find their text first")
+    assert min(shares) > 0.9

@@ -1,0 +1,59 @@
+"""Each compared system can learn: 8 pairs by heart, at its tiny preset. Minutes, so marked slow.
+
+What is asked afterwards is what was trained on: this says that every gradient arrives, and
+nothing about other patients. The encoder is random (no stage 1), so a system must read it as it is.
+"""
+
+import pytest
+
+from lapse.config import load_config
+from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store.store import open_store
+from lapse.inference.predict import predict
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.training.trainer import train
+
+COUNT = 8
+# preset -> steps that are enough, and what else differs from the preset
+SYSTEMS = {
+    "diffvqa-tiny": (250, []),
+    "diffvqa-blip2-tiny": (300, []),
+    "diffvqa-ekaid-tiny": (250, []),
+    "diffvqa-plural-tiny": (300, []),
+    "diffvqa-real-tiny": (250, []),
+    "diffvqa-rgag-tiny": (400, []),
+}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overfit-systems")
+    simulate(folder / "raw", SimulateConfig(patients=30, seed=5, size=160))
+    prepare(find_roots([folder / "raw"]), folder / "store", PrepareOptions(128))
+    return folder / "store"
+
+
+@pytest.mark.parametrize("preset", list(SYSTEMS))
+def test_it_learns_8_pairs_by_heart(preset, store):
+    steps, changes = SYSTEMS[preset]
+    config = load_config(
+        preset,
+        [
+            f"data.max_records={COUNT}",
+            f"train.steps={steps}",
+            f"train.eval_every={steps}",
+            f"train.save_every={steps}",
+            f"train.batch_size={COUNT}",
+            *changes,
+        ],
+    )
+    out = store.parent / preset
+    train(config, store, out, say=print)
+    pairs = [pair for pair in open_store(store).pairs_of("train") if pair.category == "difference"]
+    learned = {f"diff_vqa/{pair.id}" for pair in pairs[:COUNT]}
+    said = [item for item in predict(out, store, "train", num_beams=2) if item.id in learned]
+    assert len(said) == COUNT
+    right = sum(item.prediction == item.references[0] for item in said)
+    print(f"{preset}: answers exact {right}/{COUNT} after {steps} steps")
+    assert right == COUNT

@@ -1,0 +1,193 @@
+"""Real processes that are really killed; run by test_train.py as `python kill_trials.py MODE DIR`.
+
+Every trial is a fork of this process, so that torch is imported once. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+import tiny_model
+import tiny_store
+from lapse.training import checkpoint
+from lapse.training import trainer as train
+from lapse.training import validation as watch
+
+
+def forked(job: Callable[[], object]) -> int:
+    """Run a job in a child; its exit code, negative for the signal that ended it."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            job()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        except ValueError as error:
+            sys.stderr.write(f"{error}\n")
+            code = 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def digest(run: Path) -> str:
+    """One SHA-256 over weights, optimizer, state and loss log at the end of a run."""
+    last = sorted((run / "checkpoints").iterdir())[-1]
+    whole = hashlib.sha256(last.name.encode())
+    for path in (*sorted(last.iterdir()), run / "metrics.jsonl"):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def die(number: int = signal.SIGKILL) -> None:
+    os.kill(os.getpid(), number)
+
+
+def at_step(step: int, number: int = signal.SIGKILL) -> Callable[[int], None]:
+    return lambda done: die(number) if done == step else None
+
+
+def in_call(owner: object, name: str, call: int) -> None:
+    """Be killed in call number `call` of a function, before it does anything."""
+    real, count = getattr(owner, name), [0]
+
+    def killing(*arguments, **options):
+        count[0] += 1
+        if count[0] == call:
+            die()
+        return real(*arguments, **options)
+
+    setattr(owner, name, killing)
+
+
+def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
+    """Straight run, kills at named points, an asked stop, and two sabotage twins."""
+    config = tiny_model.config(
+        stage,
+        train__num_workers=workers,
+        train__gradient_accumulation_steps=2,
+        data__parallel_fraction=0.5,
+    )
+    data = tiny_store.write(folder / "store")
+
+    def go(name: str, **options):
+        return lambda: train.train(config, data, folder / name, **options)
+
+    def killed(name: str, owner: object, function: str, call: int):
+        in_call(owner, function, call)
+        train.train(config, data, folder / name)
+
+    found: dict[str, object] = {"straight code": forked(go("straight"))}
+    found["straight"] = digest(folder / "straight")
+    kills: dict[str, Callable[[], object]] = {
+        "before any checkpoint": go("before any checkpoint", on_step=at_step(1)),
+        "step edge": go("step edge", on_step=at_step(5)),
+        "last step": go("last step", on_step=at_step(8)),
+        **{
+            name: (lambda name=name, place=place: killed(name, *place))
+            for name, place in {
+                "weights written": (checkpoint, "_write_tensors", 4),
+                "manifest": (checkpoint, "_manifest", 2),
+                "sync": (checkpoint, "_sync", 9),
+                "old one dropped": (checkpoint, "_drop_others", 3),
+                "validation": (watch, "fixed_batches", 3),
+                "clipping": (train, "clip_gradients", 4),
+            }.items()
+        },
+    }
+    for name, job in kills.items():
+        assert forked(job) == -signal.SIGKILL, name
+        assert forked(go(name)) == 0, name
+        found[name] = digest(folder / name)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        name = f"asked {number}"
+        assert forked(go(name, on_step=at_step(3, number))) == train.STOPPED, name
+        assert forked(go(name)) == 0, name
+        found[name] = digest(folder / name)
+
+    forked(go("half", on_step=at_step(5)))
+    for name in ("lost optimizer", "other dropout"):
+        shutil.copytree(folder / "half", folder / name)
+
+    def lose_optimizer():
+        train.load_optimizer_tensors = lambda *_: None
+        go("lost optimizer")()
+
+    def other_dropout():
+        train.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
+        go("other dropout")()
+
+    assert forked(lose_optimizer) == forked(other_dropout) == 0
+    found["sabotage"] = [digest(folder / n) for n in ("lost optimizer", "other dropout")]
+    return found
+
+
+def ranks(folder: Path) -> dict[str, object]:
+    """One process, two gloo ranks, two ranks killed and resumed, and a poisoned sample."""
+    data = tiny_store.write(folder / "store")
+    plain = {"model__dropout": 0.0, "train__save_every": 2}
+    poison = {**plain, "model__poison": "cap/image-003"}
+
+    def rank(place: int, name: str, changes: dict[str, object], **options) -> None:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder / name}.rendezvous", rank=place, world_size=2
+        )
+        config = tiny_model.config(**changes)
+        train.train(config, data, folder / name, **options)
+        dist.destroy_process_group()
+
+    def two(name: str, changes: dict[str, object], **options) -> list[int]:
+        (folder / f"{name}.rendezvous").unlink(missing_ok=True)
+        pids = []
+        for place in range(2):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(forked(lambda place=place: rank(place, name, changes, **options)) & 0xFF)
+            pids.append(pid)
+        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+    def weights(name: str) -> list[float]:
+        found = checkpoint.latest_valid(folder / name).checkpoint
+        tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
+        return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
+
+    def log(name: str) -> list[dict[str, float]]:
+        text = (folder / name / "metrics.jsonl").read_text("utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    one = forked(lambda: train.train(tiny_model.config(**plain), data, folder / "one"))
+    codes = two("two", plain)
+    dropout = {**plain, "model__dropout": 0.2}
+    straight = two("straight", dropout)
+    killed = two("killed", dropout, on_step=at_step(5))
+    resumed = two("killed", dropout)
+    return {
+        "codes": [one, *codes, *straight, *resumed],
+        "killed": killed,
+        "weights": [weights("one"), weights("two")],
+        "logs": [log("one"), log("two")],
+        "resumed": [digest(folder / "straight"), digest(folder / "killed")],
+        "poisoned": two("poisoned", poison),
+        "saved": [path.name for path in (folder / "poisoned").glob("checkpoints/*")],
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    mode, where = sys.argv[1], Path(sys.argv[2])
+    warm = tiny_model.config(train__steps=1)  # what torch imports late is imported once, here
+    train.train(warm, tiny_store.write(where / "warm store"), where / "warm run")
+    result = ranks(where) if mode == "ranks" else trials(where, mode, int(sys.argv[3]))
+    sys.stdout.write(json.dumps(result))

@@ -1,0 +1,245 @@
+"""A process that reads one file after the other, and the runner that outlives it.
+
+    python reader_worker.py FOLDER      stdin: one reader a line      stdout: one JSON object a line
+
+The runner writes a file, names its reader and waits; a child that dies or takes longer than the
+limit is counted against the file that it was reading, and the next file gets a new child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SECONDS = 10.0
+MEMORY = 700_000_000  # bytes of address space
+PLACES = {
+    "image": "image",
+    "table": "table.csv",
+    "packed table": "packed.csv.gz",
+    "graph": "plain/silver_dataset/scene_graph/image_SceneGraph.json",
+    "archive": "packed/silver_dataset/scene_graph.zip",
+    "report": "reports/files/p19/p19000001/s50000001.txt",
+    "answer": "answer.txt",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        word: "value", "refused CODE", "counted"; or "escaped ERROR", "nonsense", "memory",
+            "died CODE", "hung".
+        detail: the error, for people.
+        seconds: how long reading took.
+        megabytes: the most memory that the process held meanwhile.
+    """
+
+    word: str
+    detail: str
+    seconds: float
+    megabytes: float
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether any reader may do this with any file."""
+        return self.word.partition(" ")[0] in {"value", "refused", "counted"}
+
+
+class Runner:
+    """Reads files in a child; use as a context manager."""
+
+    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        for place in PLACES.values():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop()
+
+    def read(self, reader: str, data: bytes) -> Outcome:
+        """What a reader makes of these bytes."""
+        (self.folder / PLACES[reader]).write_bytes(data)
+        child = self._child or self._start()
+        assert child.stdin is not None and child.stdout is not None
+        started = time.perf_counter()
+        child.stdin.write(reader.encode() + b"\n")
+        child.stdin.flush()
+        ready, _, _ = select.select([child.stdout], [], [], self.seconds)
+        line = child.stdout.readline() if ready else b""
+        if line:
+            return Outcome(**json.loads(line))
+        taken = time.perf_counter() - started
+        word = f"died {child.wait()}" if ready else "hung"
+        self._stop()
+        return Outcome(word, "", taken, 0.0)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._child = subprocess.Popen(
+            [sys.executable, __file__, str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert self._child.stdout is not None
+        ready, _, _ = select.select([self._child.stdout], [], [], 60)
+        assert ready and self._child.stdout.readline() == b"ready\n", "the child did not start"
+        return self._child
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            child, self._child = self._child, None
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def serve(folder: Path) -> None:
+    """Read what stdin names until it ends."""
+    readers = _readers(folder)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        started = time.perf_counter()
+        word, detail = _judged(readers[line.strip()])
+        told = {
+            "word": word,
+            "detail": detail[:300],
+            "seconds": time.perf_counter() - started,
+            "megabytes": _peak_megabytes(),
+        }
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+def _judged(read: Callable[[], str]) -> tuple[str, str]:
+    from lapse.images import ImageError
+
+    try:
+        return read(), ""
+    except ImageError as error:
+        word = "memory" if _is_memory(error) else f"refused {error.code}"
+        return word, str(error)
+    except ValueError as error:
+        return "memory" if _is_memory(error) else "refused ValueError", str(error)
+    except Exception as error:
+        return f"escaped {type(error).__name__}", str(error)
+
+
+def _is_memory(error: BaseException | None) -> bool:
+    """Whether an error comes of memory that ran out, however it is wrapped."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _peak_megabytes() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def _readers(folder: Path) -> dict[str, Callable[[], str]]:
+    from lapse.core.grammar import parse
+    from lapse.data.datasets.chest_imagenome import ChestImaGenome
+    from lapse.data.datasets.report_files import ReportFiles
+    from lapse.data.io.csv_tables import read_rows
+    from lapse.data.io.skip_log import SkipLog
+    from lapse.images import read_at, read_image
+
+    def place(reader: str) -> Path:
+        return folder / PLACES[reader]
+
+    def image() -> str:
+        whole = read_image(place("image"))
+        stored = read_at(place("image"), 32, "letterbox")
+        sound = whole.ndim == 2 and whole.size > 0 and 0 <= whole.min() <= whole.max() <= 1
+        same = whole.shape == (stored.height, stored.width) and stored.pixels.shape == (32, 32)
+        return "value" if sound and same else "nonsense"
+
+    def table(reader: str) -> Callable[[], str]:
+        def read() -> str:
+            broken = SkipLog()
+            columns = ("dicom_id", "subject_id", "study_id")
+            widths = {len(row) for row in read_rows(place(reader), columns, broken)}
+            if not widths <= {3}:
+                return "nonsense"
+            return "counted" if broken.total else "value"
+
+        return read
+
+    def graph(root: str) -> Callable[[], str]:
+        def read() -> str:
+            names = ("right lung", "left lung", "cardiac silhouette")
+            found = ChestImaGenome(folder / root, {"image": (448, 448)}, names)
+            regions = found.regions("image")
+            if any(region.box is not None and region.name not in names for region in regions):
+                return "nonsense"
+            return "counted" if found.skipped.total or found.noted.total else "value"
+
+        return read
+
+    def report() -> str:
+        text = ReportFiles(folder / "reports").text("19000001", "50000001")
+        return "value" if isinstance(text, str) else "nonsense"
+
+    def answer() -> str:
+        parsed = parse(place("answer").read_bytes().decode("utf-8", "replace"))
+        return "value" if parsed.is_parsed else "counted"
+
+    return {
+        "image": image,
+        "table": table("table"),
+        "packed table": table("packed table"),
+        "graph": graph("plain"),
+        "archive": graph("packed"),
+        "report": report,
+        "answer": answer,
+        **_faults(),
+    }
+
+
+def _faults() -> dict[str, Callable[[], Any]]:
+    """Readers with every fault that the runner must tell apart."""
+
+    def wrapped() -> str:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise ValueError("damaged") from error
+
+    return {
+        "fault: dies": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "fault: hangs": lambda: time.sleep(60),
+        "fault: escapes": lambda: {}["key"],
+        "fault: hides that memory ran out": wrapped,
+        "fault: takes too much memory": lambda: str(len(bytearray(MEMORY))),
+    }
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,361 @@
+"""The doctor finds every kind of defect, names exactly what has it, and invents nothing."""
+
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lapse.cli.main import app
+from lapse.data.datasets.discovery import find_roots
+from lapse.data.datasets.release_counts import PUBLISHED, UNSURE, beside_published
+from lapse.data.verify import questions as verify_questions
+from lapse.data.verify import verify as doctor
+from lapse.data.verify.defect_kinds import KINDS, kind_of
+from lapse.data.verify.html import render_verify_page
+from lapse.data.verify.results import Findings, VerifyReport, printable
+from lapse.data.verify.verify import verify
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.phantom.defects.images import IMAGES, REPORTS
+from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, inject
+
+DOCS = Path(__file__).parents[4] / "docs" / "verify.md"
+RATE = 0.1
+SEEDS = range(3)
+MANY_SEEDS = range(3, 28)
+# What may follow from a defect and is reported beside it.
+CONSEQUENCES = {
+    "missing-column": {"extra-column"},  # a renamed column is missing, and new
+    "patient-two-splits": {"cross-stage-overlap"},
+    "questions-two-splits": {"cross-stage-overlap"},
+}
+WRITES_FILES = {*IMAGES, *REPORTS, "empty-file", "further-views", "overview-other-image"}
+CHECK_OF = {  # one kind that each check alone can find
+    "check_image_files": "missing-image",
+    "check_label_tables": "missing-side-table",
+    "check_mimic_splits": "image-without-split",
+    "check_scene_graphs": "graph-damaged",
+    "check_gold": "gold-blank-box",
+    "check_reports": "missing-report",
+    "check_questions": "unparsed-answer",
+    "check_overview": "overview-unknown-image",
+    "check_diseases": "damaged-json",
+    "check_progressions": "progression-unknown-word",
+    "check_patients": "patient-two-splits",
+    "check_checksums": "checksum",
+}
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A few simulated patients, and the report on them; no test may change them."""
+    out = tmp_path_factory.mktemp("clean") / "raw"
+    simulate(out, SimulateConfig(patients=6, seed=3, size=64, visits=(2, 3)))
+    before = digest(out)
+    yield out, verify(find_roots([out]), pixels=True)
+    assert digest(out) == before
+
+
+def digest(root):
+    names = sorted(path for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()
+
+
+def copy(clean, out, *, files):
+    """A copy to damage; without `files`, images and reports are only linked to."""
+    if files:
+        return shutil.copytree(clean, out)
+    shutil.copytree(clean, out, ignore=lambda _, names: {"files"} & set(names))
+    for root in ("mimic-cxr-jpg", "mimic-cxr"):
+        (out / root / "files").symlink_to(clean / root / "files")
+    return out
+
+
+@pytest.fixture
+def tree(clean, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(clean[0], tmp_path / "raw")
+
+
+def found(report: VerifyReport) -> dict[str, int]:
+    return {item.kind.code: item.count for item in report.defects}
+
+
+def damaged(clean, folder, kind, seed):
+    """Truth and report of a copy of the clean tree with one kind of defect."""
+    out = copy(clean[0], folder / f"{kind}-{seed}", files=kind in WRITES_FILES)
+    truth = inject(out, RATE, seed, [kind])[kind]
+    with_pixels = kind in HARMLESS_KINDS or kind_of(kind).needs_pixels or kind == "empty-file"
+    report = verify(find_roots([out]), pixels=with_pixels)
+    shutil.rmtree(out)
+    return truth, report
+
+
+def check_kind(clean, folder, kind, seeds):
+    """Every seed: exactly the truth, nothing else."""
+    caught = 0
+    known = found(clean[1])
+    for seed in seeds:
+        truth, report = damaged(clean, folder, kind, seed)
+        assert truth, f"nothing was damaged with seed {seed}"
+        others = {code: count for code, count in found(report).items() if known.get(code) != count}
+        if kind in HARMLESS_KINDS:
+            assert not others, (kind, seed)
+            continue
+        count = others.pop(kind)
+        ids = [name for name in report.ids(kind) if name not in clean[1].ids(kind)]
+        if kind_of(kind).names:
+            assert sorted(ids) == sorted(truth), (kind, seed)
+        assert count == len(truth) + known.get(kind, 0), (kind, seed)
+        assert set(others) <= CONSEQUENCES.get(kind, set()), (kind, seed, others)
+        caught += 1
+    if kind not in HARMLESS_KINDS:
+        print(f"{kind}: {caught}/{len(seeds)} seeds, every id")
+        assert caught == len(seeds)
+
+
+def test_a_clean_tree_has_no_error(clean):
+    report = clean[1]
+    assert report.num("error") == 0 and report.exit_code == 0
+    assert set(found(report)) <= {"byte-order-mark"}  # the gold text begins with one
+    assert all(row.found > 0 for row in report.rows if row.what != "images_to_avoid")
+
+
+@pytest.mark.parametrize("kind", INJECTORS)
+def test_every_kind_is_found_by_id_and_nothing_else(clean, tmp_path, kind):
+    check_kind(clean, tmp_path, kind, SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", INJECTORS)
+def test_every_kind_with_25_seeds(clean, tmp_path, kind):
+    check_kind(clean, tmp_path, kind, MANY_SEEDS)
+
+
+def test_every_kind_has_an_injector_except_the_row_counts():
+    codes = {kind.code for kind in KINDS}
+    assert codes - set(INJECTORS) == {"row-count"}  # a simulated tree has nothing to compare with
+    assert set(INJECTORS) - codes == set(HARMLESS_KINDS)
+    assert len(codes) == len(KINDS)
+
+
+def test_the_documentation_lists_every_kind_with_its_severity():
+    text = DOCS.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9.-]+)` \| (error|warning) \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted((kind.code, kind.severity) for kind in KINDS)
+    assert all(f"`{kind}`" in text for kind in (*HARMLESS_KINDS, *ALONE))
+
+
+@pytest.mark.parametrize("name", CHECK_OF)
+def test_without_its_check_a_kind_is_not_found(clean, tmp_path, monkeypatch, name):
+    assert {check.__name__ for check in doctor.CHECKS} - set(CHECK_OF) == {"check_metadata"}
+    kind = CHECK_OF[name]
+    assert damaged(clean, tmp_path, kind, 0)[1].ids(kind)
+    kept = tuple(check for check in doctor.CHECKS if check.__name__ != name)
+    monkeypatch.setattr(doctor, "CHECKS", kept)
+    assert not damaged(clean, tmp_path, kind, 0)[1].ids(kind)
+
+
+@pytest.mark.parametrize("kind", [kind.code for kind in KINDS if kind.needs_pixels])
+def test_without_pixels_three_kinds_are_not_looked_for(clean, tmp_path, kind):
+    out = shutil.copytree(clean[0], tmp_path / "raw")
+    inject(out, RATE, 0, [kind])
+    report = verify(find_roots([out]))
+    assert not report.ids(kind)
+    assert any("--pixels" in line for line in report.notes)
+
+
+def test_all_kinds_at_once_are_all_found(tmp_path):
+    config = SimulateConfig(patients=24, seed=3, size=64, visits=(2, 3))
+    simulate(tmp_path / "clean", config)
+    for seed in SEEDS:
+        out = shutil.copytree(tmp_path / "clean", tmp_path / f"all-{seed}")
+        truth = inject(out, 0.02, seed)
+        assert set(truth) == set(INJECTORS) - set(ALONE)
+        report = verify(find_roots([out]), pixels=True)
+        missed = {
+            kind: set(ids) - set(report.ids(kind))
+            for kind, ids in truth.items()
+            if kind not in HARMLESS_KINDS and kind_of(kind).names
+        }
+        assert not any(missed.values()), (seed, missed)
+        total = sum(len(ids) for ids in truth.values())
+        print(f"seed {seed}: {total}/{total} defects of {len(truth)} kinds")
+        assert report.exit_code == 1
+
+
+def tables_of(out):
+    unread = ("gold", "phantom")  # verify reads neither the gold tables here nor the truth
+    return sorted(
+        path
+        for path in out.rglob("*.csv*")
+        if unread[0] not in path.name and path.parent.name != unread[1]
+    )
+
+
+def test_a_damaged_table_is_named_and_its_absent_rows_are_not_held_against_others(clean, tmp_path):
+    known = set(found(clean[1]))
+    for table in tables_of(clean[0]):
+        out = copy(clean[0], tmp_path / "raw", files=False)
+        path = out / table.relative_to(clean[0])
+        data = path.read_bytes()
+        path.unlink()
+        packed = data if path.suffix == ".gz" else gzip.compress(data, mtime=0)
+        target = path if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
+        target.write_bytes(packed[:-8])
+        report = verify(find_roots([out]), pixels=True)
+        assert report.ids("damaged-table") == (target.name,)
+        assert set(found(report)) - known == {"damaged-table"}, table.name
+        shutil.rmtree(out)
+
+
+def test_a_table_without_a_needed_column_is_not_read_further(tree, clean):
+    for table in tables_of(tree):
+        data = table.read_bytes()
+        text = (gzip.decompress(data) if table.suffix == ".gz" else data).decode()
+        renamed = text.replace("subject_id", "patient", 1).encode()
+        table.write_bytes(gzip.compress(renamed) if table.suffix == ".gz" else renamed)
+        report = verify(find_roots([tree]))
+        assert report.ids("missing-column") == (f"{table.name}: subject_id",)
+        assert report.ids("extra-column") == (f"{table.name}: patient",)
+        assert set(found(report)) - set(found(clean[1])) == {"missing-column", "extra-column"}
+        table.write_bytes(data)
+
+
+def test_row_counts_are_compared_only_with_real_trees(tree):
+    report = verify(find_roots([tree]))
+    assert not report.ids("row-count") and any("simulated" in line for line in report.notes)
+    (tree / "SIMULATED.txt").unlink()
+    report = verify(find_roots([tree]))
+    assert len(report.ids("row-count")) == len(PUBLISHED) - len(UNSURE)
+    assert f"MIMIC-CXR images: {report.rows[0].found} of 377,110" in report.ids("row-count")
+    subset = verify(find_roots([tree]), release_counts=False)
+    assert not subset.ids("row-count") and subset.exit_code == 0
+
+
+def test_published_counts_are_no_defect():
+    rows = beside_published(PUBLISHED, has_published=True)
+    assert [row.verdict for row in rows] == ["as published"] * len(PUBLISHED)
+    one_less = {key: count - 1 for key, count in PUBLISHED.items()}
+    rows = beside_published(one_less, has_published=True)
+    assert sum(row.differs for row in rows) == len(PUBLISHED) - len(UNSURE)
+    categories = list(PUBLISHED.values())[-8:-1]
+    assert sum(categories) == PUBLISHED["Medical-Diff-VQA", "questions"]
+
+
+def test_image_files_are_summed_only_with_pixels(tree):
+    root = tree / "mimic-cxr-jpg"
+    name = next(root.rglob("*.jpg")).relative_to(root).as_posix()
+    (root / "SHA256SUMS.txt").write_text(f"{'0' * 64} {name}\nnot a sum\n{'0' * 64} absent.txt\n")
+    assert not verify(find_roots([tree])).ids("checksum")
+    report = verify(find_roots([tree]), pixels=True)
+    assert report.ids("checksum") == (name,)
+    assert "mimic-cxr-jpg/SHA256SUMS.txt: 1 lines are no checksums" in report.notes
+
+
+def test_a_sum_outside_its_folder_is_never_opened(tree):
+    (tree / "mimic-cxr-jpg" / "SHA256SUMS.txt").write_text(f"{'0' * 64} ../SIMULATED.txt\n")
+    assert not verify(find_roots([tree])).ids("checksum")
+
+
+def test_reports_from_the_derived_table(tree):
+    reports = tree / "mimic-cxr"
+    studies = sorted(path.stem for path in reports.rglob("s*.txt"))
+    rows = ["study,impression,findings,last_paragraph,comparison"]
+    rows += [f"{study},No edema.,,," for study in studies[2:]]
+    (reports / "mimic_cxr_sectioned.csv").write_text("\n".join([*rows, f"{studies[1]},,,,"]))
+    report = verify(find_roots([tree]))
+    assert report.ids("missing-report") == (studies[0],)
+    assert report.ids("report-without-text") == (studies[1],)
+
+
+def test_scene_graphs_in_a_folder(tree, clean):
+    silver = tree / "chest-imagenome" / "silver_dataset"
+    shutil.unpack_archive(silver / "scene_graph.zip", silver)
+    (silver / "scene_graph.zip").unlink()
+    report = verify(find_roots([tree]))
+    assert found(report) == found(clean[1])
+    one = sorted((silver / "scene_graph").iterdir())[0]
+    one.write_text("{")
+    ids = verify(find_roots([tree])).ids("graph-damaged")
+    assert ids == (one.name.removesuffix("_SceneGraph.json"),)
+
+
+def test_questions_beyond_the_limit_of_listed_ids_are_counted(tree, monkeypatch):
+    path = tree / "medical-diff-vqa" / "mimic_pair_questions.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, *rows, *rows, *rows]) + "\n")
+    assert found(verify(find_roots([tree])))["duplicate-question"] == 2 * len(rows)
+    monkeypatch.setattr(verify_questions, "MAX_IDS", 5)
+    report = verify(find_roots([tree]))
+    assert found(report)["duplicate-question"] == 2 * len(rows)
+    assert len(report.ids("duplicate-question")) == 2 * 5
+
+
+def test_ids_are_listed_up_to_a_limit_and_counted_beyond():
+    findings = Findings(max_ids=2)
+    for name in "abc":
+        findings.add("missing-image", name)
+    defect = findings.defects()[0].to_json()
+    assert (defect["count"], defect["ids"], defect["num_unlisted"]) == (3, ["a", "b"], 1)
+    with pytest.raises(ValueError, match="did you mean 'missing-image'"):
+        findings.add("mising-image", "a")
+
+
+def test_what_a_file_says_reaches_terminal_and_page_harmless(clean):
+    assert printable("a\x1b[2J\udce9\nb") == "a\\x1b[2J\\udce9\\nb"
+    assert len(printable("x" * 1000)) == 200
+    findings = Findings()
+    findings.add("extra-column", "table: <script>alert(1)</script>")
+    report = VerifyReport((), False, False, findings.defects(), (), ("<b>note</b>",))
+    page = render_verify_page(report)
+    assert "<script" not in page and "<b>note" not in page and "&lt;script&gt;" in page
+    assert "&lt;b&gt;note" in page and not re.search(r"(?:src|href)=", page)
+
+
+def test_the_page_lists_defects_rows_and_notes(clean, tmp_path):
+    truth, report = damaged(clean, tmp_path, "empty-question", 1)
+    page = render_verify_page(report)
+    assert all(name in page for name in truth) and "empty-question" in page
+    assert "Medical-Diff-VQA" in page and "image files were not decoded" in page
+
+
+def test_progress_ends_at_its_total(clean):
+    calls = []
+    verify(find_roots([clean[0]]), progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1][0] == calls[-1][1] > 0
+    assert all(done <= total for done, total in calls)
+
+
+def test_the_command_line(tree, tmp_path):
+    run = CliRunner().invoke
+    done = run(app, ["verify", str(tree)])
+    assert done.exit_code == 0 and "simulated data: " in done.stdout
+    inject(tree, RATE, 0, ["missing-image", "box-no-area"])
+    page, file = tmp_path / "page.html", tmp_path / "found.json"
+    done = run(app, ["verify", str(tree), "--json", str(file), "--page", str(page)])
+    assert done.exit_code == 1 and "missing-image" in done.stdout
+    assert json.loads(file.read_text())["exit_code"] == 1
+    assert page.read_text().startswith("<!doctype html>")
+    piped = run(app, ["verify", str(tree), "--json", "-"])
+    assert json.loads(piped.stdout)["errors"] == json.loads(file.read_text())["errors"]
+    assert isinstance(run(app, ["verify", str(tree / "no")]).exception, ValueError)  # exit code 2
+
+
+def test_a_tree_of_dicoms_is_as_good_as_one_of_jpegs(tmp_path):
+    raw = tmp_path / "raw"
+    simulate(raw, SimulateConfig(patients=4, seed=5, size=64, visits=(2, 2), images="dicom"))
+    roots = find_roots([raw])
+    report = verify(roots, pixels=True)
+    assert report.num("error") == report.num("warning") == 0
+    first, second = sorted(raw.rglob("*.dcm"))[:2]
+    first.unlink()
+    second.write_bytes(b"")
+    report = verify(roots)
+    assert report.ids("missing-image") == (first.stem,)
+    name = second.relative_to(raw / "mimic-cxr").as_posix()
+    assert report.ids("empty-file") == (name,)

@@ -1,0 +1,45 @@
+"""Each kind of error on the smallest answer that has it."""
+
+import pytest
+
+from lapse.core.grammar import Change, render
+from lapse.core.types import Prediction
+from lapse.metrics.error_types import error_kinds
+
+ADDED, MISSING = Change("edema", "added"), Change("edema", "missing")
+UP = Change("edema", "level", "mild", "severe")
+FURTHER = Change("edema", "level", "mild", "moderate")
+DOWN = Change("edema", "level", "severe", "mild")
+HERNIA = Change("hernia", "added")
+
+
+def kinds(said, true) -> dict[str, tuple[str, ...]]:
+    text = said if isinstance(said, str) else render(said)
+    return error_kinds(Prediction("a", "diff_vqa", text, (render(true),)))
+
+
+@pytest.mark.parametrize(
+    ("said", "true", "found"),
+    [
+        ([ADDED, HERNIA], [HERNIA, ADDED], {}),
+        ([], [], {}),
+        ([ADDED], [], {"hallucinated": ("edema",)}),
+        ([], [ADDED, HERNIA], {"omitted": ("edema", "hernia")}),
+        ([ADDED], [MISSING], {"wrong direction": ("edema",)}),
+        ([ADDED], [UP], {"wrong direction": ("edema",)}),
+        ([DOWN], [UP], {"wrong direction": ("edema",)}),
+        ([FURTHER], [UP], {"wrong level": ("edema",)}),
+        ([HERNIA], [ADDED], {"hallucinated": ("hernia",), "omitted": ("edema",)}),
+        ([ADDED, MISSING], [ADDED], {"wrong direction": ("edema",), "contradiction": ("edema",)}),
+        ("what?", [], {"unparsed": ()}),
+        ("", [ADDED], {"omitted": ("edema",), "unparsed": ()}),
+        (
+            "nothing has changed. the main image is missing the finding of edema than the "
+            "reference image.",
+            [MISSING],
+            {"contradiction": ()},
+        ),
+    ],
+)
+def test_kinds(said, true, found):
+    assert kinds(said, true) == found

@@ -1,0 +1,264 @@
+"""Stage 1: where the loss is, what it ignores, the paper's size, and that it can overfit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lapse.config import (
+    CaptionerConfig,
+    DecoderConfig,
+    EncoderConfig,
+    GenerationConfig,
+    load_config,
+)
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
+from lapse.models.pretraining.captioner import Captioner, length_groups
+
+SMALL = CaptionerConfig(
+    encoder=EncoderConfig(
+        image_size=32, patch_size=8, channels=1, width=48, layers=2, heads=4, mlp_width=96
+    ),
+    adapter_width=48,
+    decoder=DecoderConfig(width=48, layers=2, heads=4, mlp_width=96, max_tokens=48),
+)
+
+
+def sample(task: str, image: str, given: str, answer: str) -> Sample:
+    return Sample(f"{task}/{image}/{given}", task, (image,), "p", f"{task}:", given, f" {answer}")
+
+
+def samples() -> list[Sample]:
+    found = []
+    for index, image in enumerate("ab"):
+        side = ("left", "right")[index]
+        box = f"[{index}, 2, {index + 9}, 20]"
+        found += [
+            sample("cap", image, "", f"Small {side} effusion."),
+            sample("aref", image, f"Effusion on the {side}.", box),
+            sample("gcap", image, box, f"Effusion on the {side}."),
+            sample("caref", image, f"{side} lung:", f"Effusion on the {side}. {box}"),
+        ]
+    return found
+
+
+def pixels() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return {
+        key: torch.randint(0, 256, (32, 32), dtype=torch.uint8, generator=generator) for key in "ab"
+    }
+
+
+TOKENIZER = Tokenizer(trimmed_ids([s.prefix + " " + s.given + s.answer for s in samples()]))
+
+
+def batch(rows=None, *, parallel=(), loss_on_given=True) -> Batch:
+    rows = samples() if rows is None else rows
+    encoded = [encode_sample(row, TOKENIZER, 48) for row in rows]
+    return collate(rows, encoded, pixels(), parallel=parallel, loss_on_given=loss_on_given)
+
+
+def model() -> Captioner:
+    torch.manual_seed(0)
+    return Captioner(SMALL, TOKENIZER)
+
+
+def test_loss_starts_after_the_prefix():
+    found = batch()
+    for row, one in enumerate(found.samples):
+        prefix = len(TOKENIZER.encode(one.prefix))
+        assert not found.loss_mask[row, :prefix].any()
+        assert found.loss_mask[row, prefix : found.lengths[row]].all()
+        assert not found.loss_mask[row, found.lengths[row] :].any()
+        assert found.tokens[row, found.lengths[row] - 1] == TOKENIZER.end
+    without_given = batch(loss_on_given=False)
+    assert without_given.loss_mask.sum() < found.loss_mask.sum()
+
+
+def test_loss_is_the_plain_cross_entropy_of_all_positions():
+    captioner, found = model().eval(), batch()
+    memory = captioner._memory(found)
+    rows = captioner.decoder.tokens.rows(found.tokens)
+    none = torch.zeros_like(found.loss_mask)
+    hidden = captioner.decoder(rows, memory, none, found.lengths)
+    logits = captioner.decoder.tokens.logits(hidden).log_softmax(-1)
+    total, count = 0.0, 0
+    for row in range(len(found)):
+        for place in range(int(found.prefix_lengths[row]), int(found.lengths[row])):
+            total -= logits[row, place - 1, rows[row, place]].item()
+            count += 1
+    losses = captioner.loss(found)
+    assert losses["loss"].item() == pytest.approx(total / count, rel=1e-5)
+    assert captioner.weight(found) == count
+    assert set(losses) == {"loss", "loss/cap", "loss/aref", "loss/gcap", "loss/caref"}
+
+
+def hidden_states(captioner, found):
+    hidden_by = found.loss_mask & found.parallel[:, None]
+    rows = captioner.decoder.tokens.rows(found.tokens)
+    return captioner.decoder(rows, captioner._memory(found), hidden_by, found.lengths)
+
+
+def test_parallel_captions_do_not_read_themselves():
+    captioner = model().eval()
+    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, False])
+    place = int(found.prefix_lengths[0])
+    changed = found.tokens.clone()
+    changed[:, place] = TOKENIZER.encode("x")[0]
+    other = replace(found, tokens=changed)
+    one, two = hidden_states(captioner, found), hidden_states(captioner, other)
+    assert torch.equal(one[0], two[0])  # parallel: what was changed is hidden
+    assert not torch.equal(one[1], two[1])  # causal: it is read
+
+
+def test_a_parallel_row_predicts_each_token_from_its_own_place():
+    captioner = model().eval()
+    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, True])
+    logits = captioner.decoder.tokens.logits(hidden_states(captioner, found)).log_softmax(-1)
+    targets = captioner.decoder.tokens.rows(found.tokens)
+    chosen = logits.gather(2, targets[:, :, None])[:, :, 0][found.loss_mask]
+    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+
+
+def test_the_loss_does_not_depend_on_the_order_of_the_rows():
+    captioner = model().eval()
+    rows = samples()
+    mixed = [rows[index] for index in (5, 0, 3, 6, 1, 7, 2, 4)]
+    one, two = captioner.loss(batch(rows)), captioner.loss(batch(mixed))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert value.item() == pytest.approx(two[name].item(), rel=1e-5), name
+
+
+def test_a_trimmed_vocabulary_has_the_loss_of_the_full_one_restricted_to_it():
+    captioner, full = model().eval(), Captioner(SMALL, Tokenizer()).eval()
+    state = captioner.state_dict()
+    kept = torch.tensor(TOKENIZER.kept)
+    weight = full.decoder.tokens.weight.detach().clone()
+    state["decoder.tokens.weight"] = weight.index_copy(0, kept, state["decoder.tokens.weight"])
+    full.load_state_dict(state)
+    found = batch()
+    logits = full.decoder.tokens.logits(hidden_states(full, found))
+    others = torch.ones(Tokenizer.size, dtype=torch.bool).index_fill(0, kept, False)
+    log = logits.masked_fill(others, -torch.inf).log_softmax(-1)[:, :-1]
+    chosen = log.gather(2, found.tokens[:, 1:, None])[:, :, 0][found.loss_mask[:, 1:]]
+    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+
+
+def test_under_bf16_the_loss_is_fp32_and_close():
+    captioner, found = model().eval(), batch()
+    exact = captioner.loss(found)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = captioner.loss(found)["loss"]
+        answers = captioner.answer(found, GenerationConfig(num_beams=2, max_new_tokens=3))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+    assert len(answers) == len(found)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("max_tokens", [6, 60])  # 60 is more than the decoder has positions
+def test_answers_do_not_depend_on_their_neighbours(beams, max_tokens):
+    captioner = model().eval()
+    decode = GenerationConfig(num_beams=beams, max_new_tokens=max_tokens)
+    together = captioner.answer(batch(), decode)
+    assert together == [captioner.answer(batch([row]), decode)[0] for row in samples()]
+
+
+def test_a_text_ends_where_the_positions_end():
+    captioner = model().eval()
+
+    def written(row, max_tokens):
+        return captioner.answer(
+            batch([row]), GenerationConfig(num_beams=1, max_new_tokens=max_tokens)
+        )[0]
+
+    for row in samples():
+        # The last token needs no position: it is written, and never read.
+        room = 48 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, room) != written(row, room - 1)
+
+
+def test_two_images_per_text_are_refused():
+    found = batch()
+    pair = replace(found, image_index=found.image_index.expand(-1, 2))
+    with pytest.raises(ValueError, match="one image per text, got 2"):
+        model().loss(pair)
+
+
+def test_the_adapter_has_the_width_of_the_config():
+    wide = Captioner(SMALL.model_copy(update={"adapter_width": 20}), TOKENIZER)
+    assert wide.adapter.first.weight.shape == (20, 48)
+    assert wide.adapter.second.weight.shape == (48, 20)
+    assert wide.loss(batch())["loss"].isfinite()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_it_overfits_two_images(fraction):
+    captioner = model()
+    found = batch(parallel=[s.task == "cap" and fraction == 1.0 for s in samples()])
+    optimizer = torch.optim.AdamW(captioner.parameters(), lr=3e-3)
+    for _ in range(120):
+        optimizer.zero_grad()
+        loss = captioner.loss(found)["loss"]
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+    if fraction == 0.0:
+        with torch.no_grad():
+            answers = captioner.eval().answer(
+                batch(), GenerationConfig(num_beams=2, max_new_tokens=40)
+            )
+        assert answers == [s.answer for s in samples()]
+
+
+def test_the_paper_size_on_the_meta_device():
+    config = load_config("pretrain-lapse").model_config_object()
+    with torch.device("meta"):
+        paper = Captioner(config, Tokenizer())
+
+    def millions(module):
+        return sum(p.numel() for p in module.parameters()) / 1e6
+
+    tokens = paper.decoder.tokens.weight.numel() / 1e6
+    assert millions(paper.encoder) == pytest.approx(413.3, abs=0.1)
+    assert millions(paper.adapter) == pytest.approx(2.2, abs=0.05)
+    assert millions(paper.decoder) - tokens == pytest.approx(202.0, abs=0.1)
+    assert millions(paper) - tokens == pytest.approx(617.5, abs=0.1)
+    assert millions(paper) == pytest.approx(669.0, abs=0.1)
+
+
+def test_reading_in_two_groups_changes_neither_losses_nor_gradients(monkeypatch):
+    found = batch(parallel=[True] + [False] * 7)
+    groups = length_groups(found.lengths.tolist())
+    assert len(groups) == 2 and sorted(groups[0] + groups[1]) == list(range(len(found)))
+
+    def losses_and_gradients():
+        captioner = model()
+        losses = captioner.loss(found)
+        losses["loss"].backward()
+        return losses, [part.grad for part in captioner.parameters()]
+
+    losses, gradients = losses_and_gradients()
+    one_group = [list(range(len(found)))]
+    monkeypatch.setattr(
+        "lapse.models.pretraining.captioner.length_groups", lambda lengths: one_group
+    )
+    plain_losses, plain_gradients = losses_and_gradients()
+    assert losses.keys() == plain_losses.keys()
+    for name, value in losses.items():
+        torch.testing.assert_close(value, plain_losses[name])
+    for one, other in zip(gradients, plain_gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@given(st.lists(st.integers(1, 448), min_size=1, max_size=40))
+def test_groups_hold_each_row_once_and_never_cost_more(lengths):
+    groups = length_groups(lengths)
+    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
+    cost = sum(len(rows) * max(lengths[row] for row in rows) for rows in groups)
+    assert cost <= len(lengths) * max(lengths)

@@ -1,0 +1,101 @@
+"""Global contrast is SigLIP on our batches: logits, loss, what is read, and that it learns."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from contrastive_samples import ENCODER, TEXT, TOKENIZER, batch, regions, reports
+from lapse.config import GenerationConfig, load_config
+from lapse.config.pretraining import GlobalContrastiveConfig
+from lapse.core.tokenizer import Tokenizer
+from lapse.models.layers.padding import answers_of
+from lapse.models.pretraining.global_contrastive import GlobalContrastive
+from siglip_mapping import whole_siglip
+
+SMALL = GlobalContrastiveConfig(encoder=ENCODER, text=TEXT, bias=-2.0)
+
+
+def model(**changes) -> GlobalContrastive:
+    torch.manual_seed(0)
+    return GlobalContrastive(SMALL.model_copy(update=changes), TOKENIZER)
+
+
+def test_the_text_is_the_report_without_its_prefix():
+    found = batch(reports())
+    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
+    for row, sample in enumerate(reports()):
+        ids = texts.tokens[row, : texts.lengths[row]].tolist()
+        assert ids == [*TOKENIZER.encode(sample.answer), TOKENIZER.end]
+
+
+@torch.no_grad()
+def test_logits_and_loss_equal_transformers_siglip():
+    method, found = model().eval(), batch(reports()[:3])
+    theirs = whole_siglip(method, method.text.tokens.num_rows)
+    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
+    length = int(texts.lengths.min())  # SigLIP reads padding: whole texts of one length
+    cut = replace(found, lengths=found.prompt_lengths + length)
+    rows = method.text.tokens.rows(texts.tokens[:, :length])
+    pixels = found.images.float().div(127.5).sub(1.0).expand(-1, 3, -1, -1)
+    expected = theirs(input_ids=rows, pixel_values=pixels, return_loss=True)
+    ours = method.image_vectors(cut) @ method.text_vectors(cut).t()
+    ours = ours * method.contrast.log_temperature.exp() + method.contrast.bias
+    torch.testing.assert_close(ours, expected.logits_per_image, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(method.loss(cut)["loss"], expected.loss, rtol=1e-5, atol=1e-5)
+    assert method.weight(cut) == 3
+
+
+def test_the_same_report_twice_is_a_negative_only_where_asked():
+    found = batch(reports())  # rows 1 and 3 read the same
+    published, ignoring = model().loss(found), model(identical_texts="ignored").loss(found)
+    assert published["loss"] > ignoring["loss"]
+    distinct = batch(reports()[:3])
+    assert model().loss(distinct)["loss"] == model(identical_texts="ignored").loss(distinct)["loss"]
+
+
+def test_several_texts_of_one_image_are_refused():
+    with pytest.raises(ValueError, match="8 texts speak of 4 images: global contrast wants one"):
+        model().loss(batch(regions()))
+
+
+def test_it_writes_nothing_and_says_what_to_do():
+    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
+        model().answer(batch(reports()), GenerationConfig())
+
+
+def test_under_bf16_the_loss_is_fp32_and_close():
+    method, found = model().eval(), batch(reports())
+    exact = method.loss(found)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(found)["loss"]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+
+
+def test_it_finds_the_report_of_each_image():
+    method, found = model(identical_texts="ignored"), batch(reports()[:3])
+    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = method.loss(found)["loss"]
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        similar = method.image_vectors(found) @ method.text_vectors(found).t()
+    assert loss < 0.1
+    assert similar.argmax(1).tolist() == similar.argmax(0).tolist() == [0, 1, 2]
+
+
+def test_the_paper_size_on_the_meta_device():
+    config = load_config("pretrain-global").model_config_object()
+    with torch.device("meta"):
+        paper = GlobalContrastive(config, Tokenizer())
+
+    def millions(module):
+        return sum(p.numel() for p in module.parameters()) / 1e6
+
+    assert millions(paper.encoder) == pytest.approx(413.3, abs=0.1)
+    tokens = paper.text.tokens.weight.numel() / 1e6
+    assert millions(paper.text) - tokens == pytest.approx(413.0, abs=1.0)
+    assert millions(paper.pool) == pytest.approx(15.2, abs=0.1)

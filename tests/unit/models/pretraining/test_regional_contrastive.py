@@ -1,0 +1,91 @@
+"""Regional contrast: against the whole matrix, its boxes, identical phrases, and that it learns."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from contrastive_samples import ENCODER, TEXT, TOKENIZER, batch, regions, reports
+from lapse.config import GenerationConfig
+from lapse.config.pretraining import RegionalContrastiveConfig
+from lapse.data.loading.batch import text_keys
+from lapse.models.pretraining.regional_contrastive import RegionalContrastive
+
+SMALL = RegionalContrastiveConfig(encoder=ENCODER, text=TEXT, bias=-2.0)
+
+
+def model(**changes) -> RegionalContrastive:
+    torch.manual_seed(0)
+    return RegionalContrastive(SMALL.model_copy(update=changes), TOKENIZER)
+
+
+def test_the_loss_is_the_plain_one_over_all_regions():
+    method, found = model(), batch(regions())
+    x, y = method.image_vectors(found), method.text_vectors(found)
+    total = torch.zeros(())
+    for i, one in enumerate(found.samples):
+        for j, other in enumerate(found.samples):
+            if i != j and one.answer == other.answer:
+                continue
+            logit = 10.0 * (x[i] @ y[j]) - 2.0
+            total = total - F.logsigmoid(logit if i == j else -logit)
+    assert method.loss(found)["loss"].item() == pytest.approx(total.item() / 8, rel=1e-5)
+    assert method.weight(found) == 8
+
+
+def test_identical_phrases_are_no_negatives_and_without_the_guard_they_are():
+    found = batch(regions())
+    keys = text_keys(found).tolist()
+    assert len(set(keys)) == 4 and len(keys) == 8
+    guarded, open_ = model().loss(found), model(identical_texts="negative").loss(found)
+    assert open_["loss"] > guarded["loss"] + 0.5
+
+
+def test_each_image_is_encoded_once():
+    method, found = model(), batch(regions())
+    seen = []
+    method.encoder.register_forward_hook(lambda module, given, out: seen.append(len(given[0])))
+    method.loss(found)
+    assert seen == [4]
+
+
+def test_a_region_is_read_from_its_own_box_and_image():
+    method, found = model().eval(), batch(regions())
+    vectors = method.image_vectors(found)
+    assert len({tuple(row) for row in vectors.detach().round(decimals=5).tolist()}) == 8
+    alone = batch(regions()[3:4])  # a batch of one row draws its pixels anew: the same key
+    assert alone.samples[0].id == found.samples[3].id
+    torch.testing.assert_close(method.image_vectors(alone)[0], vectors[3], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_without_a_box_are_refused():
+    with pytest.raises(ValueError, match=r"4 rows have no box, the first is cap/a: .*\[gcap\]"):
+        model().loss(batch(reports()))
+
+
+def test_it_writes_nothing_and_says_what_to_do():
+    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
+        model().answer(batch(regions()), GenerationConfig())
+
+
+def test_it_finds_the_phrase_of_each_region():
+    method, found = model(), batch(regions())
+    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = method.loss(found)["loss"]
+        loss.backward()
+        optimizer.step()
+    keys = text_keys(found)
+    with torch.no_grad():
+        best = (method.image_vectors(found) @ method.text_vectors(found).t()).argmax(1)
+    assert loss < 0.2
+    assert torch.equal(keys[best], keys)
+
+
+def test_under_bf16_the_loss_is_fp32_and_close():
+    method, found = model().eval(), batch(regions())
+    exact = method.loss(found)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method.loss(found)["loss"]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)

@@ -1,0 +1,31 @@
+"""BLIP-2: queries for each image, a Q-Former from stage 1, and a language model that may freeze."""
+
+import pytest
+import torch
+
+from lapse.models.backbones.qformer import QFormer
+from vqa_systems import ENCODER, QFORMER, batch, build
+
+
+def test_the_language_model_sees_the_queries_and_nothing_else_of_the_images():
+    system = build("blip2").eval()
+    with torch.no_grad():
+        assert system._visual(batch()).shape == (4, 2 * QFORMER.queries, 32)
+
+
+def test_it_takes_stage_ones_q_former_without_its_text_side():
+    donor, system = QFormer(QFORMER, ENCODER.width, has_text=True), build("blip2")
+    said = system.load_part("qformer", donor.state_dict())
+    assert torch.equal(system.qformer.queries, donor.queries) and "tensors of the same run" in said
+    assert "random weights" in system.load_part("qformer", {})
+    other = QFormer(QFORMER.model_copy(update={"queries": 7}), ENCODER.width, has_text=True)
+    with pytest.raises(ValueError, match="does not fit in 1 tensors, the first is queries"):
+        system.load_part("qformer", other.state_dict())
+
+
+def test_a_frozen_language_model_stays_in_eval_and_gets_no_gradient():
+    system = build("blip2", train_language_model=False).train()
+    assert not system.writer.language_model.training and system.qformer.training
+    system.loss(batch())["loss"].backward()
+    assert all(p.grad is None for p in system.writer.language_model.parameters())
+    assert all(p.grad is not None for p in system.qformer.parameters())

@@ -1,0 +1,246 @@
+"""Stage 2: frozen stays frozen, order of the images counts, the loss is on the answer only."""
+
+import pytest
+import torch
+
+from lapse.config import (
+    EncoderConfig,
+    GenerationConfig,
+    LanguageModelConfig,
+    PrefixLMConfig,
+    load_config,
+)
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.types import Sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.vqa.prefix_lm import PrefixLM
+
+SMALL = PrefixLMConfig(
+    encoder=EncoderConfig(
+        image_size=32, patch_size=8, channels=1, width=24, layers=1, heads=2, mlp_width=48
+    ),
+    language_model=LanguageModelConfig(width=32, layers=2, heads=2, max_positions=40, dropout=0.1),
+)
+
+
+def samples() -> list[Sample]:
+    words = ["edema", "hernia", "fracture", "nothing"]
+    questions = ["what has changed?", "what has changed in the left lung area?"]
+    images = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")]
+    return [
+        Sample(f"diff_vqa/{i}", "diff_vqa", images[i], "p", questions[i % 2], "", f" {words[i]}.")
+        for i in range(4)
+    ]
+
+
+TOKENIZER = Tokenizer(trimmed_ids([s.prefix + s.answer for s in samples()]))
+
+
+def batch(rows=None) -> Batch:
+    rows = samples() if rows is None else rows
+    generator = torch.Generator().manual_seed(3)
+    pixels = {
+        key: torch.randint(0, 256, (32, 32), dtype=torch.uint8, generator=generator)
+        for key in "abc"
+    }
+    return collate(rows, [encode_sample(row, TOKENIZER, 40) for row in rows], pixels)
+
+
+def model(**options) -> PrefixLM:
+    torch.manual_seed(0)
+    return PrefixLM(SMALL.model_copy(update=options), TOKENIZER)
+
+
+def hidden_answers(system: PrefixLM, found: Batch) -> torch.Tensor:
+    table = system.language_model.tokens
+    x = system._join(system._visual(found), table.embed(table.rows(found.tokens)))
+    return system.language_model(x)[:, -found.tokens.shape[1] :]
+
+
+def test_the_frozen_encoder_stays_in_eval_and_gets_no_gradient():
+    system = model().train()
+    assert not system.encoder.training and system.language_model.training
+    system.loss(batch())["loss"].backward()
+    assert all(p.grad is None and not p.requires_grad for p in system.encoder.parameters())
+    assert all(p.grad is not None for p in system.adapter.parameters())
+    assert system.temporal.grad is not None
+    thawed = model(train_encoder=True).train()
+    thawed.loss(batch())["loss"].backward()
+    assert thawed.encoder.training
+    assert all(p.grad is not None for p in thawed.encoder.parameters())
+
+
+@pytest.mark.parametrize("temporal", ["token", "image"])
+@pytest.mark.parametrize("visual_positions", ["extend", "interpolate", "learned"])
+def test_swapping_reference_and_main_changes_the_logits(temporal, visual_positions):
+    system = model(temporal=temporal, visual_positions=visual_positions).eval()
+    one = samples()[0]
+    swapped = Sample(one.id, one.task, one.images[::-1], one.patient, one.prefix, "", one.answer)
+    with torch.no_grad():
+        first, second = (hidden_answers(system, batch([row])) for row in (one, swapped))
+    assert not torch.allclose(first, second, atol=1e-4)
+
+
+def test_loss_is_on_the_answer_only_and_smoothed():
+    system, found = model().eval(), batch()
+    logits = system.language_model.tokens.logits(hidden_answers(system, found)).log_softmax(-1)
+    rows = system.language_model.tokens.rows(found.tokens)
+    plain, smooth, count = 0.0, 0.0, 0
+    for row in range(len(found)):
+        for place in range(int(found.prompt_lengths[row]), int(found.lengths[row])):
+            scores = logits[row, place - 1]
+            plain -= scores[rows[row, place]].item()
+            smooth -= (0.89 * scores[rows[row, place]] + 0.11 * scores.mean()).item()
+            count += 1
+    losses = system.loss(found)
+    assert system.weight(found) == count
+    assert losses["nll"].item() == pytest.approx(plain / count, rel=1e-5)
+    assert losses["loss"].item() == pytest.approx(smooth / count, rel=1e-5)
+    assert losses["loss/diff_vqa"].item() == losses["nll"].item()
+
+
+def test_causality_behind_the_images():
+    system, found = model().eval(), batch()
+    place = 6
+    changed = found.tokens.clone()
+    changed[:, place] = TOKENIZER.encode("x")[0]
+    from dataclasses import replace
+
+    with torch.no_grad():
+        one = hidden_answers(system, found)
+        two = hidden_answers(system, replace(found, tokens=changed))
+    assert torch.allclose(one[:, :place], two[:, :place], atol=1e-6)
+    assert not torch.allclose(one[:, place:], two[:, place:], atol=1e-3)
+
+
+def test_the_blind_rows_do_not_see_what_they_must_not_see():
+    found = batch([samples()[0]])
+    from dataclasses import replace
+
+    for images, blind_to in (("none", (0, 1)), ("main", (0,)), ("reference", (1,))):
+        system = model(images=images).eval()
+        for column in (0, 1):
+            other = found.images.clone()
+            other[found.image_index[0, column]] = 255 - other[found.image_index[0, column]]
+            with torch.no_grad():
+                same = torch.equal(
+                    hidden_answers(system, found),
+                    hidden_answers(system, replace(found, images=other)),
+                )
+            assert same == (column in blind_to), (images, column)
+
+
+@pytest.mark.parametrize("visual_positions", ["extend", "interpolate", "learned"])
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("max_tokens", [5, 60])  # 60 is more than there are text positions
+def test_batched_answers_equal_answers_one_by_one(visual_positions, beams, max_tokens):
+    system = model(visual_positions=visual_positions).eval()
+    decode = GenerationConfig(num_beams=beams, max_new_tokens=max_tokens)
+    with torch.no_grad():
+        together = system.answer(batch(), decode)
+        alone = [system.answer(batch([row]), decode)[0] for row in samples()]
+    assert together == alone
+
+
+def test_an_answer_ends_where_the_text_positions_end():
+    system = model().eval()
+
+    def written(row, max_tokens):
+        return system.answer(
+            batch([row]), GenerationConfig(num_beams=1, max_new_tokens=max_tokens)
+        )[0]
+
+    for row in samples():
+        # The last token needs no position: it is written, and never read.
+        room = 40 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, room) != written(row, room - 1)
+
+
+def test_a_single_image_question_is_about_the_main_image():
+    row = Sample("1", "diff_vqa", ("a",), "p", "is there edema?", "", " yes")
+    system = model().eval()
+    assert system._visual(batch([row])).shape[1] == system.num_visual
+    assert system.answer(batch([row]), GenerationConfig(num_beams=2, max_new_tokens=3))
+
+
+def test_pooling_and_its_limit():
+    assert model(pool=2).num_visual == 4
+    assert torch.isfinite(model(pool=2).loss(batch())["loss"])
+    with pytest.raises(ValueError, match="pool 3 does not divide the 4 x 4"):
+        model(pool=3)
+
+
+def test_it_takes_stage_ones_encoder_whole():
+    system, donor = model(), VisionEncoder(SMALL.encoder)
+    system.load_encoder(donor.state_dict())
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(system.encoder.parameters(), donor.parameters(), strict=True)
+    )
+    lacking = dict(list(donor.state_dict().items())[1:])
+    with pytest.raises(RuntimeError, match="Missing key"):
+        system.load_encoder(lacking)
+
+
+def test_it_overfits_four_pairs():
+    system = model(label_smoothing=0.0)
+    trained = [p for p in system.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        system.loss(batch())["loss"].backward()
+        optimizer.step()
+    with torch.no_grad():
+        answers = system.eval().answer(batch(), GenerationConfig(num_beams=4, max_new_tokens=8))
+    assert answers == [s.answer for s in samples()]
+
+
+def test_gpt2_medium_on_the_meta_device():
+    config = load_config("diffvqa-lapse").model_config_object()
+    with torch.device("meta"):
+        paper = PrefixLM(config, Tokenizer())
+    gpt2 = sum(p.numel() for p in paper.language_model.parameters()) / 1e6
+    assert gpt2 == pytest.approx(354.8, abs=0.05)
+    trained = sum(p.numel() for p in paper.parameters() if p.requires_grad) / 1e6
+    assert trained == pytest.approx(354.8 + 2.2 + 2.1 + 2.4, abs=0.5)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_candidates_agree_with_answers_and_with_their_own_probability(beams):
+    """The beam's numbers equal those of one plain reading of the text that it wrote."""
+    system, decode = model(label_smoothing=0.0), GenerationConfig(num_beams=beams, max_new_tokens=6)
+    optimizer = torch.optim.AdamW([p for p in system.parameters() if p.requires_grad], lr=3e-3)
+    for _ in range(40):  # until texts are words and end
+        optimizer.zero_grad()
+        system.loss(batch())["loss"].backward()
+        optimizer.step()
+    system.eval()
+    with torch.no_grad():
+        answers, found = system.answer(batch(), decode), system.candidates(batch(), decode)
+    assert [one[0].text for one in found] == answers
+    assert all(len(one) == beams for one in found)
+    compared = 0
+    for row, candidates in zip(samples(), found, strict=True):
+        for one in candidates:
+            if one.num_tokens == 6 or not one.text.strip():  # cut, or no sample can hold it
+                continue
+            read = Sample(row.id, row.task, row.images, "p", row.prefix, "", one.text)
+            if len(TOKENIZER.encode(one.text)) + 1 != one.num_tokens:
+                continue  # one text has several spellings; the beam found another
+            value = system.log_probability(batch([read])).item()
+            assert value == pytest.approx(one.log_probability, abs=1e-4)
+            compared += 1
+    assert compared >= 4
+
+
+def test_log_probability_is_the_loss_summed():
+    system, found = model().eval(), batch()
+    each = system.log_probability(found)
+    assert each.shape == (4,)
+    losses = system.loss(found)
+    assert -each.sum().item() / system.weight(found) == pytest.approx(
+        losses["nll"].item(), rel=1e-5
+    )
+    alone = torch.cat([system.log_probability(batch([row])) for row in samples()])
+    assert torch.allclose(each, alone, atol=1e-4)

@@ -1,0 +1,193 @@
+"""The raw trees on disk: layouts, keys that join, splits, bytes that do not depend on processes."""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lapse.cli.main import app
+from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.phantom.patients.identity import partition
+from lapse.phantom.text.report import extract_findings
+
+CONFIG = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    out = tmp_path_factory.mktemp("phantom") / "raw"
+    calls = []
+    report = simulate(out, CONFIG, lambda done, total: calls.append((done, total)))
+    assert calls == [(count, 6) for count in range(1, 7)]
+    return out, report
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def sha(root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def test_images_reports_and_tables_join(tree):
+    out, report = tree
+    jpg = out / "mimic-cxr-jpg"
+    metadata = rows(jpg / "mimic-cxr-2.0.0-metadata.csv.gz")
+    assert list(metadata[0]) == [
+        "dicom_id",
+        "subject_id",
+        "study_id",
+        "PerformedProcedureStepDescription",
+        "ViewPosition",
+        "Rows",
+        "Columns",
+        "StudyDate",
+        "StudyTime",
+        "ProcedureCodeSequence_CodeMeaning",
+        "ViewCodeSequence_CodeMeaning",
+        "PatientOrientationCodeSequence_CodeMeaning",
+    ]
+    assert len(metadata) == report.num_studies == len(list(jpg.rglob("*.jpg")))
+    diseases = json.loads((out / "medical-diff-vqa" / "all_diseases.json").read_text())
+    named = {item["study_id"]: set(item["entity"]) for item in diseases}
+    for row in metadata:
+        subject, study = row["subject_id"], row["study_id"]
+        folder = f"files/p{subject[:2]}/p{subject}/s{study}"
+        with Image.open(jpg / folder / f"{row['dicom_id']}.jpg") as image:
+            assert (image.format, image.mode) == ("JPEG", "L")
+            assert image.size == (int(row["Columns"]), int(row["Rows"]))
+        text = (out / "mimic-cxr" / f"{folder}.txt").read_text()
+        assert extract_findings(text) == named[study]
+        assert len(subject) == len(study) == len(row["StudyDate"]) == 8
+        assert 0 <= float(row["StudyTime"]) < 240000
+    for kind in ("chexpert", "negbio"):
+        labels = rows(jpg / f"mimic-cxr-2.0.0-{kind}.csv.gz")
+        assert len(labels) == len(metadata) and len(labels[0]) == 16
+        assert {value for row in labels for value in list(row.values())[2:]} <= {"1.0", "0.0", ""}
+    overview = rows(out / "medical-diff-vqa" / "mimic_all.csv")
+    assert len(overview) == len(metadata) and len(overview[0]) == 21
+    assert {row["view"] for row in overview} <= {"postero-anterior", "antero-posterior"}
+
+
+def test_the_three_data_sets_share_one_partition_in_their_own_words(tree):
+    out, _ = tree
+    split = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-split.csv.gz")
+    assert list(split[0]) == ["dicom_id", "study_id", "subject_id", "split"]
+    parts = {row["subject_id"]: row["split"] for row in split}
+    assert set(parts.values()) == {"train", "validate", "test"}
+    silver = out / "chest-imagenome" / "silver_dataset" / "splits"
+    for name, part in (("train", "train"), ("valid", "validate"), ("test", "test")):
+        text = (silver / f"{name}.csv").read_text()
+        assert text.startswith(",subject_id,study_id,dicom_id,path,ViewPosition\n0,")
+        found = rows(silver / f"{name}.csv")
+        assert {parts[row["subject_id"]] for row in found} == {part}
+        assert all(row["path"].endswith(f"{row['dicom_id']}.dcm") for row in found)
+    assert rows(silver / "images_to_avoid.csv") == []
+    for row in rows(out / "medical-diff-vqa" / "mimic_pair_questions.csv"):
+        assert row["split"] == {"validate": "val"}.get(
+            parts[row["subject_id"]], parts[row["subject_id"]]
+        )
+
+
+def test_questions_point_from_the_later_to_the_earlier_study(tree):
+    out, report = tree
+    metadata = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-metadata.csv.gz")
+    taken = {row["study_id"]: (row["StudyDate"], float(row["StudyTime"])) for row in metadata}
+    questions = rows(out / "medical-diff-vqa" / "mimic_pair_questions.csv")
+    columns = "study_id,subject_id,ref_id,question_type,question,answer,split"
+    assert list(questions[0]) == columns.split(",")
+    assert sum(report.questions.values()) == len(questions)
+    for row in questions:
+        assert all(row.values())
+        assert taken[row["ref_id"]] < taken[row["study_id"]]
+
+
+def test_scene_graphs_are_read_without_unpacking(tree):
+    out, report = tree
+    split = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-split.csv.gz")
+    with zipfile.ZipFile(out / "chest-imagenome/silver_dataset/scene_graph.zip") as archive:
+        names = set(archive.namelist())
+        assert names == {f"scene_graph/{row['dicom_id']}_SceneGraph.json" for row in split}
+        graph = json.loads(archive.read(f"scene_graph/{split[0]['dicom_id']}_SceneGraph.json"))
+    assert graph["image_id"] == split[0]["dicom_id"]
+    assert {item["bbox_name"] for item in graph["objects"]} > {"right lung", "carina", "abdomen"}
+    assert 6 < report.described_per_image < 12
+
+
+def test_bytes_do_not_depend_on_the_number_of_processes(tree, tmp_path):
+    out, _ = tree
+    config = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3), processes=2)
+    simulate(tmp_path / "raw", config)
+    assert sha(tmp_path / "raw") == sha(out)
+
+
+def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
+    out, _ = tree
+    with pytest.raises(ValueError, match="not empty"):
+        simulate(out, CONFIG)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match="not empty"):
+        simulate(tmp_path / "file", CONFIG)
+
+
+def test_the_command_has_every_knob(tmp_path):
+    difficulty = (
+        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine --quads 1 --tails 0 "
+        "--only test"
+    )
+    words = [
+        "simulate",
+        str(tmp_path / "raw"),
+        "--patients",
+        "3",
+        "--size",
+        "64",
+        *difficulty.split(),
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    notice = (tmp_path / "raw" / "SIMULATED.txt").read_text()
+    told = "subtlety: 0.5, confound: 1.0, prevalence: 2.0, tier: fine, quads: 1.0, only: test"
+    for line in told.split(", "):
+        assert line in notice
+
+
+def test_the_notice_says_what_it_is(tree):
+    text = (tree[0] / "SIMULATED.txt").read_text()
+    assert "not patients" in text and "seed: 4" in text and "processes" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"visits": (3, 2)}, "visits 3-2"),
+        ({"size": 8}, "image size 8"),
+        ({"confound": 2.0}, "confound 2.0"),
+        ({"nuisance": -1.0}, "nuisance -1.0"),
+        ({"processes": 0}, "processes 0"),
+    ],
+)
+def test_wrong_options_name_the_limit(options, message):
+    with pytest.raises(ValueError, match=message):
+        SimulateConfig(**{"patients": 2, "seed": 0, "size": 96, **options})
+
+
+def test_the_partition_covers_every_patient():
+    parts = partition(0, 100)
+    assert [parts.count(name) for name in ("train", "validate", "test")] == [70, 15, 15]
+    assert set(partition(0, 3)) == {"train", "validate", "test"}
+    with pytest.raises(ValueError, match="got 0"):
+        partition(0, 0)

@@ -1,0 +1,129 @@
+"""The Markov chain of findings: levels, persistence, differences."""
+
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+
+from lapse.core.grammar import FINDINGS, LEVELS, TYPES, Change, invert
+from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, MIN_LEVEL_CHANGE, SPECS
+from lapse.phantom.patients.difficulty import Difficulty
+from lapse.phantom.patients.findings import DiseaseCourse, difference, draw_visits, level_of
+from lapse.phantom.patients.state import Finding, Visit
+
+SIDES = {"left", "right", "bilateral", ""}
+ZONES = {"apical", "upper", "mid", "lower", "basilar", ""}
+
+
+def visit(*findings: tuple[str, float]) -> Visit:
+    items = tuple(Finding(name, "left", "", severity, "", 1) for name, severity in findings)
+    return Visit(0, 0, datetime(2150, 1, 1), items, ())
+
+
+@pytest.fixture(scope="module")
+def patients() -> list[tuple[Visit, ...]]:
+    return [draw_visits(3, patient, 4, age=30 + patient % 50) for patient in range(300)]
+
+
+def test_every_word_is_one_of_the_data_set(patients):
+    assert len(SPECS) >= 16
+    found = [item for visits in patients for one in visits for item in one.findings]
+    assert {item.name for item in found} == {spec.name for spec in SPECS} <= set(FINDINGS)
+    assert {item.type for item in found} - {""} <= set(TYPES)
+    assert {level_of(item.name, item.severity) for item in found} - {""} <= set(LEVELS)
+    assert {item.side for item in found} <= SIDES
+    assert {item.zone for item in found} <= ZONES
+
+
+def test_equal_arguments_give_equal_visits_and_a_prefix_of_longer_histories():
+    assert draw_visits(5, 9, 3) == draw_visits(5, 9, 3) == draw_visits(5, 9, 4)[:3]
+    assert draw_visits(5, 9, 3) != draw_visits(6, 9, 3)
+
+
+def test_severities_stay_out_of_the_dead_band(patients):
+    graded = {spec.name for spec in SPECS if len(spec.scale) > 1}
+    cuts = {spec.name: CUTS[: len(spec.scale) - 1] for spec in SPECS}
+    for item in (item for visits in patients for one in visits for item in one.findings):
+        if item.name in graded:
+            distance = min(abs(item.severity - cut) for cut in cuts[item.name])
+            assert distance >= DEAD_BAND / 2 - 1e-9, item
+
+
+def test_what_persists_keeps_its_place_and_changes_level_by_a_visible_step(patients):
+    num_kept = num_changed = 0
+    for visits in patients:
+        for before, after in pairwise(visits):
+            old = {item.name: item for item in before.findings}
+            for item in after.findings:
+                if item.name not in old:
+                    continue
+                num_kept += 1
+                first = old[item.name]
+                assert (item.seed, item.side, item.zone, item.type) == (
+                    first.seed,
+                    first.side,
+                    first.zone,
+                    first.type,
+                )
+                if level_of(item.name, item.severity) != level_of(item.name, first.severity):
+                    num_changed += 1
+                    assert abs(item.severity - first.severity) >= MIN_LEVEL_CHANGE
+    assert num_changed > 0.05 * num_kept > 0
+
+
+def test_lifelong_findings_never_leave_and_syndromes_bring_their_parts(patients):
+    lifelong = {spec.name for spec in SPECS if spec.resolve == 0.0}
+    for visits in patients:
+        for before, after in pairwise(visits):
+            now = {item.name for item in after.findings}
+            assert {item.name for item in before.findings} & lifelong <= now
+            assert before.taken_at < after.taken_at
+            if "heart failure" in now:
+                assert {"cardiomegaly", "vascular congestion"} <= now
+            assert not {"pleural effusion", "blunting of the costophrenic angle"} <= now
+
+
+def test_common_findings_are_common_and_prevalence_scales_them(patients):
+    share = sum("pleural effusion" in {i.name for i in visits[0].findings} for visits in patients)
+    assert 0.15 < share / len(patients) < 0.4
+    course = DiseaseCourse(Difficulty(prevalence=0.0))
+    healthy = [draw_visits(3, patient, 3, course=course) for patient in range(20)]
+    assert not any(one.findings or one.devices for visits in healthy for one in visits)
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "word"),
+    [
+        ("pleural effusion", 0.12, "minimal"),
+        ("pneumothorax", 0.3, "small"),
+        ("edema", 0.3, "mild"),
+        ("atelectasis", 0.5, "moderate"),
+        ("pleural effusion", 0.78, "moderate to large"),
+        ("cardiomegaly", 0.78, "severe"),
+        ("pleural effusion", 0.95, "massive"),
+        ("fracture", 0.5, ""),
+        ("thymoma", 0.5, ""),
+    ],
+)
+def test_levels(name, severity, word):
+    assert level_of(name, severity) == word
+
+
+def test_difference_by_name_and_level():
+    before = visit(("edema", 0.3), ("pneumothorax", 0.3), ("hernia", 0.4))
+    after = visit(("edema", 0.8), ("atelectasis", 0.3), ("hernia", 0.6))
+    changes = difference(before, after)
+    assert changes == {
+        Change("atelectasis", "added"),
+        Change("pneumothorax", "missing"),
+        Change("edema", "level", "mild", "severe"),
+    }
+    assert difference(before, before) == frozenset()
+    assert difference(after, before) == invert(changes)
+
+
+def test_wrong_counts_say_what_is_allowed():
+    with pytest.raises(ValueError, match="1 to 16 visits, got 0"):
+        draw_visits(0, 0, 0)
+    with pytest.raises(ValueError, match="negative"):
+        Difficulty(prevalence=-1.0)

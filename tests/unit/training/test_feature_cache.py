@@ -1,0 +1,153 @@
+"""Cached features: the same training, resumable, and never another encoder's or a damaged row."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import tiny_store
+from lapse.config import load_config
+from lapse.core.registry import load, names
+from lapse.data.loading.loader import read_training_data
+from lapse.data.store.store import open_store
+from lapse.training.distributed import DistributedContext
+from lapse.training.feature_cache import BLOCK, cached_features, compute_type
+from lapse.training.run_folder import build_model
+from lapse.training.trainer import train
+from rank_trials import config
+
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tiny_store.write(tmp_path / "store", num_patients=42)  # 84 images, two blocks
+
+
+def opened(data, **changes):
+    made = config("diffvqa", data__cache_features="fp32", **changes)
+    store = open_store(data)
+    material = read_training_data(store, made, None, lambda _: None)
+    model = build_model(made, material.tokenizer).eval()
+    return made, store, material, model
+
+
+def log(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_training_on_cached_features_is_training_on_the_encoder(data, tmp_path):
+    said = []
+    for name in ("none", "fp32", "bf16"):
+        made = config("diffvqa", data__cache_features=name)
+        train(made, data, tmp_path / name, say=said.append)
+    assert sum("features: 0 of 2 blocks were there, 2 made" in line for line in said) == 2
+    for left, right in zip(log(tmp_path / "none"), log(tmp_path / "fp32"), strict=True):
+        assert left == pytest.approx(right, rel=1e-5, abs=1e-5)
+    for left, right in zip(log(tmp_path / "none"), log(tmp_path / "bf16"), strict=True):
+        assert left == pytest.approx(right, rel=0.02, abs=0.02)
+
+
+def test_the_image_gap_uses_the_other_patients_features(data, tmp_path):
+    train(config("diffvqa", data__cache_features="fp32"), data, tmp_path / "run")
+    assert log(tmp_path / "run")[-1]["image_gap/diff_vqa"] != 0.0
+
+
+def test_what_is_there_is_kept_and_a_lost_block_is_made_again(data):
+    made, store, material, model = opened(data)
+    features, _ = cached_features(model, store, material, made, ALONE)
+    key = material.stream.table.records[0].main.image
+    before = features.tokens(key)
+    assert torch.allclose(before, model.encode(pixels(store, key))[0], atol=1e-5)
+    (features.folder / "block-00001.json").unlink()  # as after a kill between the two files
+    again, line = cached_features(model, store, material, made, ALONE)
+    assert "1 of 2 blocks were there, 1 made" in line
+    assert torch.equal(again.tokens(key), before)
+
+
+def pixels(store, key):
+    return torch.from_numpy(store.pixels(key).copy())[None, None]
+
+
+def test_another_encoder_or_store_or_precision_is_another_folder(data, tmp_path):
+    folders = set()
+    made, store, material, model = opened(data)
+    folders.add(cached_features(model, store, material, made, ALONE)[0].folder)
+    with torch.no_grad():
+        model.encoder.norm.bias[0] += 1e-3
+    folders.add(cached_features(model, store, material, made, ALONE)[0].folder)
+    half = config("diffvqa", data__cache_features="bf16")
+    folders.add(cached_features(model, store, material, half, ALONE)[0].folder)
+    fast = config("diffvqa", data__cache_features="fp32", train__precision="bf16")
+    folders.add(cached_features(model, store, material, fast, ALONE)[0].folder)
+    shutil.rmtree(data)
+    other = opened(tiny_store.write(data, num_patients=43))
+    folders.add(cached_features(model, other[1], other[2], made, ALONE)[0].folder)
+    assert len(folders) == 5
+
+
+def test_a_flipped_bit_is_refused(data):
+    made, store, material, model = opened(data)
+    features, _ = cached_features(model, store, material, made, ALONE)
+    key = store.studies[3].image
+    whole = features.tokens(key)
+    path = features.folder / "block-00000.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-(BLOCK - 3) * whole.numel() * 4 + 5] ^= 1  # in image 3 of 64
+    path.write_bytes(raw)
+    fresh, _ = cached_features(model, store, material, made, ALONE)
+    with pytest.raises(ValueError, match=r"image 'image-003' in .* are damaged"):
+        fresh.tokens(key)
+    assert fresh.tokens(store.studies[4].image).shape == whole.shape
+
+
+def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
+    made, store, material, model = opened(data)
+    features, _ = cached_features(model, store, material, made, ALONE)
+    path = features.folder / "block-00000.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    key = store.studies[BLOCK - 1].image
+    monkeypatch.setattr(
+        "lapse.training.feature_cache.zlib.crc32", lambda _: features._block(0)[1][BLOCK - 1]
+    )
+    assert not torch.equal(features.tokens(key), model.encode(pixels(store, key))[0])
+
+
+def test_a_trained_encoder_and_a_method_without_one_are_refused(data):
+    made, store, material, model = opened(data, model__train_encoder=True)
+    with pytest.raises(ValueError, match="needs a frozen encoder, and this one is trained"):
+        cached_features(model, store, material, made, ALONE)
+    first = config("pretrain", data__cache_features="fp32")
+    with pytest.raises(ValueError, match="'captioner' has no frozen encoder"):
+        cached_features(torch.nn.Linear(1, 1), store, material, first, ALONE)
+
+
+def test_the_type_of_the_computation_is_told():
+    assert compute_type(ALONE, "bf16") == torch.bfloat16
+    assert compute_type(ALONE, "auto") == torch.float32
+
+
+SIGHTED = ["blip2", "ekaid", "plural", "real", "rgag"]
+
+
+@pytest.mark.parametrize("name", SIGHTED)
+def test_a_system_that_reads_no_cached_tokens_is_refused(name, data):
+    """Nothing is computed for a system that would never look at it."""
+    made, store, material, _ = opened(data)
+    with torch.device("meta"):
+        model = build_model(load_config(f"diffvqa-{name}-tiny"), material.tokenizer)
+    other = made.model_copy(update={"model_type": name})
+    with pytest.raises(ValueError, match="reads its images in every step and no cached tokens"):
+        cached_features(model, store, material, other, ALONE)
+
+
+def test_the_list_of_systems_without_cached_tokens_is_whole():
+    reading = {name for name in names("systems") if has_features(name)}
+    assert reading == {"prefix_lm"} and set(SIGHTED) == set(names("systems")) - reading - {"blind"}
+
+
+def has_features(name):
+    return getattr(load("systems", name), "reads_features", False)

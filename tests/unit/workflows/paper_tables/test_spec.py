@@ -1,0 +1,140 @@
+"""A table as a plan: equal runs are one, seeds change the last run, what is missing is said."""
+
+from pathlib import Path
+
+import pytest
+
+from lapse.config import preset_names
+from lapse.workflows.paper_tables.spec import Data, TableSpec, plan, read_table
+
+FILES = sorted((Path(__file__).parents[4] / "experiments").glob("table*.yaml"))
+STORES = {128: Data(Path("s128"), "f128"), 64: Data(Path("s64"), "f64")}
+# Rows that wait for presets of stage 1; the harness names the preset when it is not there.
+STAGE_ONE = {"pretrain-global", "pretrain-regional", "pretrain-blip2", "diffvqa-blip2"}
+
+
+def spec(**changes) -> TableSpec:
+    rows = [
+        {"key": "ours", "name": "Ours", "paper": ["pretrain-lapse", "diffvqa-lapse"],
+         "tiny": ["pretrain-tiny", "diffvqa-tiny"]},
+        {"key": "real", "name": "ReAL", "paper": ["pretrain-lapse", "diffvqa-real"],
+         "tiny": ["pretrain-tiny", "diffvqa-real-tiny"]},
+        {"key": "plural", "name": "PLURAL", "paper": ["pretrain-lapse"],
+         "tiny": ["pretrain-tiny", "diffvqa-plural-report-tiny", "diffvqa-plural-tiny"]},
+        {"key": "constant", "name": "Constant", "paper": ["diffvqa-constant"],
+         "tiny": ["diffvqa-constant"], "own_length": True},
+        {"key": "other", "name": "No such", "paper": ["x"], "tiny": ["pretrain-other-tiny"]},
+    ]  # fmt: skip
+    values = {
+        "title": "Table 9: rows", "section": "0", "tasks": ["diff_vqa"],
+        "columns": {"BLEU-4": "diff_vqa/BLEU-4"}, "ours": "ours",
+        "tiny": {"pretrain": ["train.steps=3"], "diffvqa": ["train.steps=2"]}, "rows": rows,
+    }  # fmt: skip
+    return TableSpec.model_validate(values | changes)
+
+
+def planned(**options):
+    rows = plan(spec(), Path("out"), STORES, scale="tiny", **options)
+    return {(item.row.key, item.seed): item for item in rows}
+
+
+def test_equal_runs_are_one_and_seeds_change_the_last_only():
+    rows = planned(seeds=2)
+    first = {key: item.runs[0].key for key, item in rows.items() if len(item.runs) > 1}
+    assert len(set(first.values())) == 1 and len(first) == 6
+    last = [item.runs[-1].key for item in rows.values() if item.runs]
+    assert len(set(last)) == len(last) == 8
+    again = planned(seeds=1)
+    assert again["real", 0].runs == rows["real", 0].runs
+
+
+def test_each_run_begins_with_the_one_before():
+    pretrain, report, answer = planned()["plural", 0].runs
+    assert (report.parent, answer.parent) == (pretrain.key, report.key)
+    assert report.config.init_encoder == f"out/runs/{pretrain.key}"
+    assert answer.config.init_model == f"out/runs/{report.key}"
+    assert report.config.init_model is None and answer.config.init_encoder is None
+    assert pretrain.config.train.steps == 3 and answer.config.train.steps == 2
+
+
+def test_the_key_depends_on_configuration_data_and_parent_but_not_on_the_folder():
+    def key(out="out", stores=STORES, **changes):
+        rows = plan(spec(**changes), Path(out), stores, scale="tiny", only=["ours"])
+        return rows[0].runs[-1].key
+
+    assert key() == key(out="elsewhere")
+    assert key() != key(stores={128: Data(Path("s128"), "another")})
+    longer = {"pretrain": ["train.steps=4"], "diffvqa": ["train.steps=2"]}
+    assert key() != key(tiny=longer)  # only the parent differs
+
+
+def test_a_row_may_keep_its_own_length():
+    (run,) = planned()["constant", 0].runs
+    assert run.config.train.epochs == 1 and run.config.train.steps is None
+
+
+def test_what_is_missing_is_named():
+    rows = planned()
+    assert "preset 'pretrain-other-tiny' is not among" in rows["other", 0].missing
+    alone = plan(spec(), Path("out"), {64: STORES[64]}, scale="tiny", only=["ours"])
+    assert "reads 128 px images and --data gives 64 px" in alone[0].missing
+    with pytest.raises(ValueError, match="no row 'reel'; the rows are ours, real"):
+        planned(only=["reel"])
+
+
+def test_only_keeps_ours_to_compare_with():
+    assert [key for key, _ in planned(only=["constant"])] == ["ours", "constant"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ours": "us"}, "ours is 'us', the rows are ours"),
+        ({"floor": "random"}, "floor is 'random', the rows are ours"),
+        ({"main": ["BLEU-5"]}, "main is 'BLEU-5', the columns are BLEU-4"),
+        ({"columnz": {}}, "columnz: unknown key"),
+        ({"columns": {}}, None),
+    ],
+)
+def test_a_wrong_table_is_one_clear_sentence(changes, message, tmp_path):
+    import yaml
+
+    path = tmp_path / "table.yaml"
+    path.write_text(yaml.safe_dump(spec().model_dump(mode="json") | changes), "utf-8")
+    if message is None:
+        assert read_table(path).columns == {}
+    else:
+        with pytest.raises(ValueError, match=message):
+            read_table(path)
+
+
+def test_the_six_tables_of_the_paper_are_there():
+    assert [path.stem for path in FILES] == [f"table{number}" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("scale", ["tiny", "paper"])
+def test_every_row_of_the_paper_is_planned(path, scale):
+    table = read_table(path)
+    stores = {side: Data(Path("s"), "f") for side in (64, 128, 224, 448)}
+    known = set(preset_names())
+    for item in plan(table, Path("out"), stores, scale=scale):
+        presets = item.row.paper if scale == "paper" else item.row.tiny
+        lacking = [name for name in presets if name not in known]
+        assert {name.removesuffix("-tiny") for name in lacking} <= STAGE_ONE
+        assert (item.missing == "") == (not lacking), item.missing
+
+
+def test_every_table_of_scores_has_a_random_answer_as_its_floor():
+    for path in FILES:
+        table = read_table(path)
+        assert (table.floor == "random") == (table.kind == "scores")
+        first = tuple(table.columns)[:1]
+        assert table.main_columns == (("BLEU-4", "Acc@0.5") if path.stem == "table1" else first)
+
+
+def test_the_printed_numbers_of_table_2():
+    rows = {row.key: row.printed for row in read_table(FILES[1]).rows}
+    assert rows["ours"]["CIDEr"] == 2.997 and rows["global"]["BLEU-4"] == 0.291
+    assert rows["rgag"]["METEOR"] == 0.384 and rows["plural"]["ROUGE-L"] == 0.653
+    assert rows["real"]["BERTScore"] == 0.968 and rows["constant"] == {}
