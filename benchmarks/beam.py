@@ -33,7 +33,9 @@ def build(visual: int, seed: int = 0) -> tuple[PrefixLM, Batch, Any, Tensor, int
         encoder=EncoderConfig(
             image_size=size, patch_size=PATCH, channels=1, width=64, layers=1, heads=2, mlp_width=64
         ),
-        language_model=LanguageModelConfig(width=256, layers=4, heads=4, max_positions=64, dropout=0.0),
+        language_model=LanguageModelConfig(
+            width=256, layers=4, heads=4, max_positions=64, dropout=0.0
+        ),
     )
     system = PrefixLM(config, tokenizer).eval()
     question = material.QUESTION

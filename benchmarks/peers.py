@@ -1,6 +1,7 @@
 """The peers from transformers, with the weights of ours, so that equal results can be checked.
 
-SigLIP and GPT-2 are read through the same files as everywhere (lapse.models.backbones.siglip_format and
+SigLIP and GPT-2 are read through the same files as everywhere
+(lapse.models.backbones.siglip_format and
 gpt2_weights). transformers' GPT-2 with cross-attention has the blocks of our captioning decoder;
 our two-layer adapter takes the place of its one linear layer.
 """

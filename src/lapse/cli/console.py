@@ -5,6 +5,7 @@ Results go to stdout; everything for the person at the terminal goes to stderr.
 
 from __future__ import annotations
 
+import logging
 import shlex
 import subprocess
 import sys
@@ -31,6 +32,23 @@ console = Console(stderr=True, highlight=False)
 def say(line: str) -> None:
     """Print one line for the person at the terminal (to stderr: stdout is for results)."""
     console.print(escape(line))
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log records as plain lines on stderr; warnings and errors name their level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_plain = record.levelno <= logging.INFO
+        text = self.format(record)
+        say(text if is_plain else f"{record.levelname.lower()}: {text}")
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Print what the library logs ("lapse" and below) on stderr. Safe to call more than once."""
+    logger = logging.getLogger("lapse")
+    logger.setLevel(level)
+    if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(_ConsoleHandler())
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.markup import escape
 from lapse.cli.answer import answer
 from lapse.cli.calibrate import calibrate
 from lapse.cli.compare import compare
-from lapse.cli.console import console
+from lapse.cli.console import console, set_up_logging
 from lapse.cli.demo import demo
 from lapse.cli.evaluate import evaluate
 from lapse.cli.export import export
@@ -62,6 +62,7 @@ def _root(
 
 def main() -> None:
     """Entry point: a ValueError becomes one sentence and exit code 2."""
+    set_up_logging()
     try:
         app()
     except ValueError as error:

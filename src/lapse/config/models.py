@@ -21,7 +21,8 @@ class EncoderConfig(Config):
     `stem`: the paper's one layer of patches, or convolutions for small models ("conv_batch":
     with batch norm), which cannot be written in SigLIP's format.
     `hf_config`: the architecture of another kind of encoder, as its config.json has it
-    (`lapse.models.backbones.pretrained_encoder.encoder_config_of` writes it); the sizes then describe that one.
+    (`lapse.models.backbones.pretrained_encoder.encoder_config_of` writes it); the sizes then
+    describe that one.
     """
 
     image_size: int = Field(448, ge=16)

@@ -16,7 +16,8 @@ Stage = Literal["pretrain", "diffvqa"]
 class DataConfig(Config):
     """Which tasks, and how records become rows.
 
-    `cache_features`: how a frozen encoder's tokens are kept on the disk (lapse.training.feature_cache).
+    `cache_features`: how a frozen encoder's tokens are kept on the disk
+    (lapse.training.feature_cache).
     `require_tasks`: further tasks that a record must have a sample of, though none is made. So
     methods that read other tasks still see the same images.
     """

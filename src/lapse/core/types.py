@@ -21,7 +21,8 @@ SPLITS = ("train", "validate", "test")
 class Box:
     """A rectangle on an image, in fractions of its width and height, origin at the top left.
 
-    Never pixels and never bins: `lapse.core.tokenizer` turns fractions into bins, `lapse.data` turns
+    Never pixels and never bins: `lapse.core.tokenizer` turns fractions into bins, `lapse.data`
+    turns
     pixels into fractions, each in one place.
 
     Raises:

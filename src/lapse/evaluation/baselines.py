@@ -86,7 +86,8 @@ def blind_baselines(
 def blind_text_baselines(
     training: Sequence[tuple[str, str]], predictions: Sequence[Prediction], *, seed: int = 0
 ) -> dict[str, list[Prediction]]:
-    """The rows of `blind_baselines` that are texts, from (question, answer) of a training part alone.
+    """The rows of `blind_baselines` that are texts, from (question, answer) of a training part
+    alone.
 
     Args:
         training: of the same task as the predictions.

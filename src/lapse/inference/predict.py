@@ -1,7 +1,8 @@
 """A run and a split -> what it writes for every sample, beside what stands there.
 
 Batches hold prompts of equal length as far as possible, so that little of the work is padding;
-the order of the answers is the order of the store all the same. A probe (`lapse.inference.probes`) asks
+the order of the answers is the order of the store all the same. A probe (`lapse.inference.probes`)
+asks
 about the same samples with other images.
 """
 

@@ -6,7 +6,8 @@
     shuffled, blank the reference is replaced: how often the answer stays, what the score loses
 
 A system that always says "nothing has changed" keeps the first three, so each rate stands beside
-its value over the pairs where a change was named. Whoever answers the samples of `lapse.inference.probes`
+its value over the pairs where a change was named. Whoever answers the samples of
+`lapse.inference.probes`
 can be measured, with images of any origin: only ids and texts are read. The probe of a sample
 is written behind its id: "diff_vqa/123/456/7#swap".
 """

@@ -4,7 +4,8 @@
                         model was trained on, SHA-256 of the weights
     model.safetensors   encoder.*  captioner.*  answerer.*   in 16 bits
 
-`lapse.inference.pretrained` writes such folders and makes models of them that answer; `lapse.training.initialization` lets a
+`lapse.inference.pretrained` writes such folders and makes models of them that answer;
+`lapse.training.initialization` lets a
 new run begin with one.
 """
 

@@ -2,7 +2,8 @@
 
 init_encoder    a run of ours or a saved model folder: its encoder, and the parts that a system
                 asks for besides; "packaged": the model in the package
-                a folder of transformers or a pinned hub id: `lapse.models.backbones.pretrained_encoder`
+                a folder of transformers or a pinned hub id:
+                `lapse.models.backbones.pretrained_encoder`
 init_model      a run of the same model, or of one whose parts this model inherits; a saved
                 model folder, "packaged", or a pinned hub id: the half of it that this stage trains
 """

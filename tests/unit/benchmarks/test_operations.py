@@ -60,7 +60,9 @@ def test_a_pretraining_step(shares_image):
 def test_a_fine_tuning_step(is_cached):
     sizes = PrefixLMConfig(
         encoder=VISION,
-        language_model=LanguageModelConfig(width=40, layers=2, heads=2, max_positions=64, dropout=0.0),
+        language_model=LanguageModelConfig(
+            width=40, layers=2, heads=2, max_positions=64, dropout=0.0
+        ),
     )
     torch.manual_seed(0)
     model = PrefixLM(sizes, KEPT)

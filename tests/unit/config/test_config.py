@@ -20,7 +20,7 @@ def test_preset_loads_and_is_short(name):
 def test_a_preset_may_write_texts_as_long_as_it_learned(name):
     config = load_config(name)
     longest_question = 32
-    assert config.generation.max_tokens >= config.data.max_tokens - longest_question
+    assert config.generation.max_new_tokens >= config.data.max_tokens - longest_question
 
 
 def test_the_paper_presets_hold_the_papers_numbers():
@@ -50,7 +50,7 @@ def test_the_paper_presets_hold_the_papers_numbers():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.stepz=3", r"loop\.stepz: unknown key; .*'steps'"),
+        ("train.stepz=3", r"train\.stepz: unknown key; .*'steps'"),
         ("model.encoder.wdth=3", r"model\.encoder\.wdth: unknown key; .*'width'"),
         ("optim.learning_rate=-1", r"learning_rate: .*greater than 0 \(got -1\)"),
         ("data.tasks=[capp]", "no task 'capp'.*'cap'"),

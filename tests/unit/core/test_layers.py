@@ -59,7 +59,8 @@ def imports_of(path: Path) -> set[str]:
 
 
 def violations(files: dict[str, set[str]]) -> list[str]:
-    """One sentence for each import that breaks the order; `files` maps "package/file.py" to imports."""
+    """One sentence for each import that breaks the order; `files` maps "package/file.py" to
+    imports."""
     broken = []
     for file, imports in files.items():
         package, *inner = Path(file).with_suffix("").parts

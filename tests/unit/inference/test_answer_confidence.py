@@ -81,7 +81,7 @@ def run_of(model) -> SimpleNamespace:
     config = SimpleNamespace(
         model_type="table",
         data=SimpleNamespace(max_tokens=200),
-        decode=SimpleNamespace(batch_size=1),
+        generation=SimpleNamespace(batch_size=1),
     )
     return SimpleNamespace(model=model, tokenizer=Words(), device="cpu", config=config)
 

@@ -42,7 +42,7 @@ def test_every_sample_of_the_split_once_and_in_order(made):
 
 def test_batches_change_no_answer(made):
     run = load_run(made / "run", "cpu")
-    options = {"tasks": ("caref", "cap"), "beams": 1}
+    options = {"tasks": ("caref", "cap"), "num_beams": 1}
     whole = list(predict(run, made / "store", "test", **options))
     single = list(predict(run, made / "store", "test", **options, batch_size=1))
     assert whole == single and len(whole) == 20
@@ -79,7 +79,7 @@ def test_another_image_side_is_refused(made, tmp_path, monkeypatch):
     ("split", "options", "message"),
     [
         ("nowhere", {}, "no split 'nowhere'"),
-        ("test", {"beams": 0}, "beams"),
+        ("test", {"num_beams": 0}, "num_beams"),
         ("test", {"tasks": ("caption",)}, "'caption'"),
     ],
 )

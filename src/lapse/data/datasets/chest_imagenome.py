@@ -5,7 +5,8 @@
     silver_dataset/splits/*.csv           train, valid, test, images_to_avoid (gold patients)
 
 Every box stands twice in a scene graph: in pixels of the full image (`original_*`) and in a
-224 x 224 letterbox. The first becomes fractions of the image in `lapse.data.datasets.region_reader`; the
+224 x 224 letterbox. The first becomes fractions of the image in
+`lapse.data.datasets.region_reader`; the
 second is only compared with it. An object's `original_width` is that of its box, and is not used.
 Source: Wu et al. 2021, arXiv:2108.00316.
 """

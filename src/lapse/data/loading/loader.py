@@ -98,7 +98,8 @@ class BalancedStream:
         if self.records_per_step < world * micros:
             raise ValueError(
                 f"one step has {self.records_per_step} records, too few for {world} ranks x "
-                f"{micros} accumulation steps: raise train.batch_size or lower train.gradient_accumulation_steps"
+                f"{micros} accumulation steps: raise train.batch_size or lower "
+                "train.gradient_accumulation_steps"
             )
         return tuple(
             batch

@@ -1,6 +1,7 @@
 """A CSV table read by a doctor: what is wrong with it is reported, and reading goes on.
 
-The loaders (`lapse.data.io.csv_tables`) stop at the first damage. Here a row that is broken is listed
+The loaders (`lapse.data.io.csv_tables`) stop at the first damage. Here a row that is broken is
+listed
 and passed over, and bytes that are not UTF-8 stay visible as escapes; only damage of the file
 itself ends the reading, and then `is_whole` is False: nothing is concluded from absent rows.
 """

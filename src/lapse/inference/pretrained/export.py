@@ -1,4 +1,5 @@
-"""The folder of a trained model, of two runs and into models; its files: `lapse.training.exported_model`.
+"""The folder of a trained model, of two runs and into models; its files:
+`lapse.training.exported_model`.
 
 The encoder of both stages is one and stands once. Weights are stored as float16 and computed
 with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table can be restored.

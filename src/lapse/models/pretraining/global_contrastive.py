@@ -7,7 +7,8 @@ Legend: U images  B rows  E width of the common space (that of the encoder)
     report --text encoder--> its end token --------> [B, E] --+
 
 SigLIP (Zhai et al., 2023) on our images and texts. Every text of all ranks is a negative, but only
-within a micro-batch: with `train.gradient_accumulation_steps` a step contrasts within each of its parts. Only the
+within a micro-batch: with `train.gradient_accumulation_steps` a step contrasts within each of its
+parts. Only the
 encoder goes on to stage 2.
 """
 

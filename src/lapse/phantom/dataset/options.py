@@ -31,9 +31,12 @@ class SimulateConfig:
         processes: how many to use; the files do not depend on it.
         images: "jpeg"; or "dicom"; or "both", and then the JPEGs are made of the DICOMs as
             MIMIC-CXR-JPG's were, where "jpeg" equalises only in part.
-        subtlety: how faint findings are within their level, 0 .. 1 (lapse.phantom.patients.difficulty).
-        tier: "coarse", "fine", or "mixed": a coin for each patient (lapse.phantom.patients.mimicry).
-        quads: share of the test patients that are counterfactual quads (lapse.phantom.patients.quads).
+        subtlety: how faint findings are within their level, 0 .. 1
+        (lapse.phantom.patients.difficulty).
+        tier: "coarse", "fine", or "mixed": a coin for each patient
+        (lapse.phantom.patients.mimicry).
+        quads: share of the test patients that are counterfactual quads
+        (lapse.phantom.patients.quads).
         tails: share of the test patients in held-out tails, a quarter in each of the four.
         only: write the patients of this part alone, "train", "validate" or "test", with the
             files that they have in the whole tree; "" writes every part.

@@ -6,7 +6,8 @@
     OUT/phantom           the truth behind them (lapse.phantom.dataset.truth); no loader reads it
     OUT/SIMULATED.txt     what this is; written last, so it marks a complete tree
 
-Patients are independent, so they are spread over processes, block by block (lapse.phantom.dataset.resume_blocks);
+Patients are independent, so they are spread over processes, block by block
+(lapse.phantom.dataset.resume_blocks);
 the tables are merged from the blocks by one process, in the order of patients. Time stamps inside
 gzip and zip are fixed. The bytes depend on the seed and the options, not on the number of
 processes nor on how often the run was cut. Memory stays constant in the number of patients.

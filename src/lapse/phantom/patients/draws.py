@@ -1,6 +1,7 @@
 """Named draws of one patient: chances and choices, each a function of what it is for.
 
-A thin cover over lapse.core.seeding: the key of the patient is put before the purpose, so that no draw
+A thin cover over lapse.core.seeding: the key of the patient is put before the purpose, so that no
+draw
 depends on another and two visits never share one.
 """
 

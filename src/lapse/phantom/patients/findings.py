@@ -3,10 +3,12 @@
     present --resolve--> absent          absent --onset--> present (new instance seed)
        |__ stays: same side, zone, type and seed; sometimes another level
 
-Every draw is counted (lapse.core.seeding): it depends on the seed, the patient, the visit and what it
+Every draw is counted (lapse.core.seeding): it depends on the seed, the patient, the visit and what
+it
 is for, never on another draw. Heart failure is a syndrome: it brings a large heart and congested
 vessels, and an effusion more often than not. A blunted angle and an effusion exclude each other.
-In the fine tier some looks are mimics (lapse.phantom.patients.mimicry): they go through the chain like
+In the fine tier some looks are mimics (lapse.phantom.patients.mimicry): they go through the chain
+like
 findings and are told apart at its end.
 """
 

@@ -1,6 +1,7 @@
 """Where a finding sits, in words and in regions, and what Chest ImaGenome calls it.
 
-A finding has a side and a zone (lapse.phantom.patients.state). This file turns them into the adjective of
+A finding has a side and a zone (lapse.phantom.patients.state). This file turns them into the
+adjective of
 a report ("left basilar"), the place after a preposition ("the left lung base") and the names of
 the regions that its sentence describes; and into attribute strings `category|yes|name`.
 Sources: the public documentation of Chest ImaGenome 1.0.0 (region names, attribute layout).

@@ -73,7 +73,8 @@ def run_tables(
     """Run every row of tables and write them; the same call again goes on or just writes.
 
     Args:
-        specs: name of the files that are written ("table2") -> `lapse.workflows.paper_tables.spec.read_table`.
+        specs: name of the files that are written ("table2") ->
+        `lapse.workflows.paper_tables.spec.read_table`.
         data: stores, each of another image side.
         out: the folder of all tables and runs.
         options: scale, rows, seeds, split, processes.

@@ -36,7 +36,7 @@ def table_of(records, names=TASKS, **options):
 
 def stream_of(store, **changes):
     config = tiny_model.config(data__vocabulary="full", **changes)
-    table = table_of(store.studies_of("train"), limit=config.data.limit)
+    table = table_of(store.studies_of("train"), limit=config.data.max_records)
     return BalancedStream(table, store.pixels, config)
 
 

@@ -54,7 +54,7 @@ class Oracle:
             prompts,
             attention_mask=torch.ones_like(prompts),
             num_beams=config.num_beams,
-            max_new_tokens=config.max_tokens,
+            max_new_tokens=config.max_new_tokens,
             length_penalty=config.length_penalty,
             do_sample=False,
             early_stopping=False,

@@ -32,7 +32,7 @@ def batch(words, number=0, task="diff_vqa"):
 
 
 def test_it_remembers_training_answers_only():
-    system = BlindBaseline(BlindConfig(says="constant"), TOKENIZER)
+    system = BlindBaseline(BlindConfig(strategy="constant"), TOKENIZER)
     with pytest.raises(ValueError, match="has seen no training answer"):
         system.answer(batch(["edema"]), None)
     system.eval().loss(batch(["hernia"]))
@@ -43,7 +43,7 @@ def test_it_remembers_training_answers_only():
 
 
 def test_a_random_answer_belongs_to_its_sample():
-    system = BlindBaseline(BlindConfig(says="random"), TOKENIZER)
+    system = BlindBaseline(BlindConfig(strategy="random"), TOKENIZER)
     system.loss(batch(["edema", "fracture", "edema", "hernia"]))
     said = system.answer(batch(["edema"] * 40), None)
     assert said == system.answer(batch(["hernia"] * 40), None)
@@ -51,9 +51,9 @@ def test_a_random_answer_belongs_to_its_sample():
     assert said[3:5] == system.answer(batch(["edema"] * 2, number=3), None)
 
 
-@pytest.mark.parametrize("says", ["random", "constant"])
-def test_a_sample_is_answered_from_its_own_task(says):
-    system = BlindBaseline(BlindConfig(says=says), TOKENIZER)
+@pytest.mark.parametrize("strategy", ["random", "constant"])
+def test_a_sample_is_answered_from_its_own_task(strategy):
+    system = BlindBaseline(BlindConfig(strategy=strategy), TOKENIZER)
     system.loss(batch(["edema", "edema"]))
     with pytest.raises(ValueError, match="no training answer of gcap"):
         system.answer(batch(["hernia"], task="gcap"), None)
@@ -63,7 +63,7 @@ def test_a_sample_is_answered_from_its_own_task(says):
 
 
 def test_beyond_its_memory_it_keeps_a_fair_sample():
-    system = BlindBaseline(BlindConfig(says="random", remembers=200), TOKENIZER)
+    system = BlindBaseline(BlindConfig(strategy="random", max_answers=200), TOKENIZER)
     for index in range(60):
         system.loss(batch([WORDS[0] if index < 30 else WORDS[1]] * 20))
     assert int(system.seen) == 1200
@@ -73,7 +73,7 @@ def test_beyond_its_memory_it_keeps_a_fair_sample():
 
 
 def test_the_loss_is_the_entropy_of_the_tokens():
-    system = BlindBaseline(BlindConfig(says="constant"), TOKENIZER)
+    system = BlindBaseline(BlindConfig(strategy="constant"), TOKENIZER)
     found = batch(["edema", "hernia"])
     logits = system.frequencies.weight[:, 0].log_softmax(0)
     plain, count = 0.0, 0

@@ -85,7 +85,8 @@ def test_without_the_block_files_everything_is_drawn_again(tmp_path, straight, m
 
 def test_a_killed_process_leaves_a_run_that_ends_with_the_same_bytes(tmp_path, straight):
     code = (
-        "from pathlib import Path\nfrom lapse.phantom.dataset.writer import SimulateConfig, simulate\n"
+        "from pathlib import Path\n"
+        "from lapse.phantom.dataset.writer import SimulateConfig, simulate\n"
         f"simulate(Path({str(tmp_path / 'raw')!r}), SimulateConfig(**{OPTIONS!r}))\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code])
