@@ -20,7 +20,7 @@ def bench(
         list[str] | None, typer.Option("--set", help="gpu: a.b=value for both presets.")
     ] = None,
 ) -> None:
-    """Measure the rows of docs/performance.md on this machine."""
+    """Measure the rows of docs/explanation/performance.md on this machine."""
     from benchmarks.table import machine, markdown, run_rows, write_json
 
     began = {"commit": commit()}  # what runs, whatever is committed meanwhile

@@ -1,4 +1,4 @@
-"""docs/results.md of the model in the box, written from the scores files of box_results.py.
+"""docs/explanation/results.md of the packaged model, written from box_results.py's scores files.
 
     OUT/<tier>/diffvqa.scores.json, regions.scores.json, OUT/answer.json -> bars -> page
 

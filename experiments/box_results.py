@@ -4,7 +4,7 @@
         [--model MODEL] [--text-only RUN] [--main-only RUN] [--reference-only RUN]
 
     for each tier:  simulate --only test -> prepare -> predict, and under probes -> evaluate
-    then:           lapse answer on two PNG files, timed -> docs/results.md
+    then:           lapse answer on two PNG files, timed -> docs/explanation/results.md
 
 Patients are drawn from a seed that no run has seen. Every step is a command of lapse that leaves
 a file in OUT; a step whose file is there is not done again, so a second call goes on where the
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=absolute, help=f"run folder of the {name} row")
     parser.add_argument("--train-store", type=absolute, required=True, help="of both runs")
     parser.add_argument("--out", type=lambda text: Path(text).resolve(), required=True)
-    parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--page", type=Path, default=Path("docs/explanation/results.md"))
     parser.add_argument("--patients", type=int, default=1000, help="test patients a tier")
     parser.add_argument("--seed", type=int, default=7001)
     parser.add_argument("--size", type=int, default=160, help="longest image side in pixels")

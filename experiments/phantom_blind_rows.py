@@ -3,7 +3,8 @@
     python experiments/phantom_blind_rows.py --patients 9400 --seed 11 --pairs 3000
 
 States and words only, nothing is rendered. All that a blind row knows comes from the training
-part. Prints a table in Markdown for docs/phantom.md; METEOR needs the extra `metrics` (Java).
+part. Prints a table in Markdown for docs/explanation/phantom.md; METEOR needs the extra `metrics`
+(Java).
 Rows of a text model that writes freely are those of a 4-gram model here; a GPT-2 decoder without
 images is in docs/log.md.
 """

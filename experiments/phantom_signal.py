@@ -1,4 +1,4 @@
-"""Two tables of docs/phantom-looks.md: a finding against the nuisance; what small images lose.
+"""Tables of docs/explanation/phantom-appearance.md: findings against nuisance, small images.
 
 python experiments/phantom_signal.py [patients]
 """

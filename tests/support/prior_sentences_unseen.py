@@ -1,10 +1,10 @@
 """Sentences written before anyone looked at the rules, and scored once at first sight.
 
 `FIRST` was written and committed before its author had opened a rule. What the rules scored at
-first sight of it stands in docs/data.md; afterwards it was in sight while they were extended, so
-its present score says nothing about unseen text. `LAST` was written against the extended rules,
-committed, and then scored for the first time; after one more extension so was `FINAL`. No sentence
-is taken from a data set.
+first sight of it is in docs/how-to/prepare-data.md; afterwards it was in sight while they were
+extended, so its present score says nothing about unseen text. `LAST` was written against the
+extended rules, committed, and then scored for the first time; after one more extension so was
+`FINAL`. No sentence is taken from a data set.
 """
 
 _FIRST_REFERRING = """

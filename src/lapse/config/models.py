@@ -16,25 +16,34 @@ def check_heads(width: int, heads: int, what: str) -> None:
 
 
 class EncoderConfig(Config):
-    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/deviations.md 1).
-
-    `stem`: the paper's one layer of patches, or convolutions for small models ("conv_batch":
-    with batch norm), which cannot be written in SigLIP's format.
-    `hf_config`: the architecture of another kind of encoder, as its config.json has it
-    (`lapse.models.backbones.pretrained_encoder.encoder_config_of` writes it); the sizes then
-    describe that one.
-    """
+    """SigLIP vision transformer (paper 4.1; So400m sizes, docs/explanation/deviations.md 1)."""
 
     image_size: int = Field(448, ge=16)
+    """Side of the square input image in pixels."""
     patch_size: int = Field(14, ge=1)
+    """Side of a patch in pixels."""
     channels: Literal[1, 3] = 3
+    """Colour channels; grey images are repeated for 3."""
     width: int = Field(1152, ge=8)
+    """Width of the token vectors."""
     layers: int = Field(27, ge=1)
+    """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
+    """Number of attention heads; must divide the width."""
     mlp_width: int = Field(4304, ge=8)
+    """Width of the hidden layer of each MLP."""
     stem: Literal["patch", "conv", "conv_batch"] = "patch"
+    """Patch embedding: "patch" is one linear layer (the paper), "conv" a stack of convolutions for
+    small models, "conv_batch" the same with batch norm. The stacks cannot be written in SigLIP's
+    format.
+    """
     activation_checkpointing: bool = False
+    """Keep only the input of each block and recompute the block in the backward pass."""
     hf_config: dict[str, Any] | None = None
+    """`config.json` of a Hugging Face encoder of another architecture, as
+    `lapse.models.backbones.pretrained_encoder.encoder_config_of` returns it. The sizes above then
+    describe that encoder.
+    """
 
     @model_validator(mode="after")
     def _divides(self) -> EncoderConfig:
@@ -56,12 +65,19 @@ class DecoderConfig(Config):
     """Captioning decoder: causal self-attention, cross-attention in every layer (3.2.1)."""
 
     width: int = Field(1024, ge=8)
+    """Width of the token vectors."""
     layers: int = Field(12, ge=1)
+    """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
+    """Number of attention heads; must divide the width."""
     mlp_width: int = Field(4096, ge=8)
+    """Width of the hidden layer of each MLP."""
     max_tokens: int = Field(448, ge=8)
+    """Text positions; longer texts are truncated and counted."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Dropout probability."""
     activation_checkpointing: bool = False
+    """Keep only the input of each block and recompute the block in the backward pass."""
 
     @model_validator(mode="after")
     def _divides(self) -> DecoderConfig:
@@ -73,23 +89,32 @@ class CaptionerConfig(Config):
     """Stage 1 of the paper, and CapPa: encoder, two-layer adapter, decoder."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
     adapter_width: int = Field(1024, ge=8)
+    """Hidden width of the two-layer adapter."""
     decoder: DecoderConfig = DecoderConfig()
+    """Captioning decoder."""
 
 
 class LanguageModelConfig(Config):
-    """GPT-2 (medium by default). `weights` is a local folder or a hub id; None is random.
-
-    A hub id must pin its revision: "openai-community/gpt2-medium@<40 hex digits>".
-    """
+    """GPT-2, by default the medium size."""
 
     width: int = Field(1024, ge=8)
+    """Width of the token vectors."""
     layers: int = Field(24, ge=1)
+    """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
+    """Number of attention heads; must divide the width."""
     max_positions: int = Field(1024, ge=8)
+    """Text positions."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    """Dropout probability."""
     weights: str | None = None
+    """GPT-2 weights: a local folder, or a hub id with a pinned revision ("openai-
+    community/gpt2-medium@<40 hex digits>"). Null: random weights.
+    """
     activation_checkpointing: bool = False
+    """Keep only the input of each block and recompute the block in the backward pass."""
 
     @model_validator(mode="after")
     def _divides(self) -> LanguageModelConfig:
@@ -98,19 +123,23 @@ class LanguageModelConfig(Config):
 
 
 class PrefixLMConfig(Config):
-    """Stage 2 of the paper: frozen encoder, temporal embeddings, adapter, GPT-2 (3.4).
-
-    `temporal`: one embedding per visual token (equation 2) or one per image.
-    `visual_positions`: how the visual tokens get GPT-2 positions (docs/deviations.md 3).
-    `pool`: side of the square of visual tokens that is averaged into one.
-    `images`: which images the language model sees; "none" and "main" are the blind rows.
-    """
+    """Stage 2 of the paper: frozen encoder, temporal embeddings, adapter, GPT-2 (3.4)."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     language_model: LanguageModelConfig = LanguageModelConfig()
+    """Language model that writes the answer."""
     temporal: Literal["token", "image"] = "token"
+    """Temporal embeddings: one per visual token (equation 2) or one per image."""
     visual_positions: Literal["extend", "interpolate", "learned"] = "extend"
+    """How the visual tokens get GPT-2 positions (docs/explanation/deviations.md 3)."""
     pool: int = Field(1, ge=1)
+    """Side of the square of visual tokens that is averaged into one token."""
     images: Literal["both", "main", "reference", "none"] = "both"
+    """Images that the language model sees. "none", "main" and "reference" are image-blind
+    baselines.
+    """
     label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
+    """Label smoothing of the token loss."""
     train_encoder: bool = False
+    """Train the image encoder instead of keeping it frozen."""

@@ -13,10 +13,15 @@ class TextEncoderConfig(Config):
     """SigLIP text transformer (Zhai et al., 2023); the So400m sizes, longer texts than its 64."""
 
     width: int = Field(1152, ge=8)
+    """Width of the token vectors."""
     layers: int = Field(27, ge=1)
+    """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
+    """Number of attention heads; must divide the width."""
     mlp_width: int = Field(4304, ge=8)
+    """Width of the hidden layer of each MLP."""
     max_tokens: int = Field(256, ge=8)
+    """Text positions; longer texts are truncated and counted."""
 
     @model_validator(mode="after")
     def _divides(self) -> TextEncoderConfig:
@@ -25,48 +30,58 @@ class TextEncoderConfig(Config):
 
 
 class GlobalContrastiveConfig(Config):
-    """Image against report under the sigmoid loss (SigLIP, algorithm 1).
-
-    `temperature` and `bias` are where the learned values begin. `identical_texts`: whether the
-    report of another image that reads the same is a negative, as published, or left out.
-    """
+    """Image against report under the sigmoid loss (SigLIP, algorithm 1)."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
     text: TextEncoderConfig = TextEncoderConfig()
+    """Text encoder."""
     temperature: float = Field(10.0, gt=0.0)
+    """Initial value of the learned inverse temperature."""
     bias: float = -10.0
+    """Initial value of the learned bias."""
     identical_texts: Literal["negative", "ignored"] = "negative"
+    """Whether an identical report of another image is a negative, as published, or ignored."""
 
 
 class RegionalContrastiveConfig(Config):
-    """Regions of the token grid against their phrases under the sigmoid loss.
-
-    `roi_side`: bins of RoIAlign along each side; `roi_samples`: points per bin along each side.
-    """
+    """Regions of the token grid against their phrases under the sigmoid loss."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
     text: TextEncoderConfig = TextEncoderConfig()
+    """Text encoder."""
     roi_side: int = Field(3, ge=1)
+    """Bins of RoIAlign along each side."""
     roi_samples: int = Field(2, ge=1)
+    """Sampling points of a bin along each side."""
     temperature: float = Field(10.0, gt=0.0)
+    """Initial value of the learned inverse temperature."""
     bias: float = -10.0
+    """Initial value of the learned bias."""
     identical_texts: Literal["negative", "ignored"] = "ignored"
+    """Whether an identical phrase of another region is a negative or ignored."""
 
 
 class QFormerConfig(Config):
-    """Querying transformer of BLIP-2 (Li et al., 2023b): BERT base with 32 queries.
-
-    `cross_every`: cross-attention to the image in every so many layers, from the first on.
-    """
+    """Querying transformer of BLIP-2 (Li et al., 2023b): BERT base with 32 queries."""
 
     queries: int = Field(32, ge=1)
+    """Number of learned queries."""
     width: int = Field(768, ge=8)
+    """Width of the token vectors."""
     layers: int = Field(12, ge=1)
+    """Number of transformer blocks."""
     heads: int = Field(12, ge=1)
+    """Number of attention heads; must divide the width."""
     mlp_width: int = Field(3072, ge=8)
+    """Width of the hidden layer of each MLP."""
     cross_every: int = Field(2, ge=1)
+    """Cross-attention to the image in every n-th layer, starting with the first."""
     max_tokens: int = Field(512, ge=8)
+    """Text positions."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    """Dropout probability."""
 
     @model_validator(mode="after")
     def _divides(self) -> QFormerConfig:
@@ -75,28 +90,34 @@ class QFormerConfig(Config):
 
 
 class Blip2Config(Config):
-    """BLIP-2, first stage: three losses over one Q-Former (3.2).
-
-    `train_encoder` False keeps the image encoder frozen, as published; that needs a pretrained
-    one (`init_encoder`). `embedding_width`: of the contrastive space.
-    """
+    """BLIP-2, first stage: three losses over one Q-Former (3.2)."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
     qformer: QFormerConfig = QFormerConfig()
+    """Querying transformer."""
     embedding_width: int = Field(256, ge=8)
+    """Width of the contrastive space."""
     temperature: float = Field(0.07, gt=0.0)
+    """Initial value of the learned temperature."""
     label_smoothing: float = Field(0.1, ge=0.0, lt=1.0)
+    """Label smoothing of the contrastive loss."""
     train_encoder: bool = True
+    """False keeps the image encoder frozen, as published; that needs a pretrained encoder
+    (`init_encoder`).
+    """
 
 
 class Blip2WriterConfig(Config):
-    """BLIP-2, second stage: a language model reads the queries and writes the report (3.3).
-
-    `train_language_model` False keeps it frozen, as published; that needs a pretrained one.
-    """
+    """BLIP-2, second stage: a language model reads the queries and writes the report (3.3)."""
 
     encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
     qformer: QFormerConfig = QFormerConfig()
+    """Querying transformer."""
     language_model: LanguageModelConfig = LanguageModelConfig()
+    """Language model that reads the queries."""
     train_encoder: bool = False
+    """Train the image encoder instead of keeping it frozen."""
     train_language_model: bool = False
+    """False keeps the language model frozen, as published; that needs pretrained weights."""

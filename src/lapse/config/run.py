@@ -14,23 +14,30 @@ Stage = Literal["pretrain", "diffvqa"]
 
 
 class DataConfig(Config):
-    """Which tasks, and how records become rows.
-
-    `cache_features`: how a frozen encoder's tokens are kept on the disk
-    (lapse.training.feature_cache).
-    `require_tasks`: further tasks that a record must have a sample of, though none is made. So
-    methods that read other tasks still see the same images.
-    """
+    """Tasks, and how records become samples."""
 
     tasks: tuple[str, ...]
+    """Tasks that are trained, by registered name or `module:Class`."""
     require_tasks: tuple[str, ...] = ()
+    """Further tasks that a record must have a sample of, although none is made. Methods that read
+    different tasks then see the same images.
+    """
     regions_per_image: int = Field(1, ge=1)
+    """Samples of each task per image and step."""
     parallel_fraction: float = Field(0.25, ge=0.0, le=1.0)
+    """Fraction of captions that are predicted in parallel (CapPa)."""
     loss_on_given: bool = True
+    """Whether the loss includes the given part of a sample, not only the answer."""
     max_tokens: int = Field(256, ge=8)
+    """Maximum tokens of a sample; longer texts are truncated and counted."""
     vocabulary: Literal["full", "trimmed"] = "full"
+    """GPT-2's full vocabulary, or only the tokens of the training texts ("trimmed", for small
+    models).
+    """
     max_records: int | None = Field(None, ge=1)
+    """Use at most this many training records. Null: all."""
     cache_features: Literal["none", "bf16", "fp32"] = "none"
+    """Store the tokens of a frozen encoder on disk in this precision and train on them."""
 
     @model_validator(mode="after")
     def _known_tasks(self) -> DataConfig:
@@ -43,15 +50,22 @@ class DataConfig(Config):
 
 
 class OptimConfig(Config):
-    """AdamW and its schedule. Exactly one of warmup_steps and warmup_fraction is given."""
+    """AdamW and its schedule. Set exactly one of `warmup_steps` and `warmup_fraction`."""
 
     learning_rate: float = Field(1e-4, gt=0.0)
+    """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW coefficients."""
     weight_decay: float = Field(1e-2, ge=0.0)
+    """Decoupled weight decay."""
     warmup_steps: int | None = Field(None, ge=0)
+    """Steps of linear warm-up."""
     warmup_fraction: float | None = Field(None, ge=0.0, le=1.0)
+    """Linear warm-up as a fraction of all steps."""
     schedule: Literal["cosine", "constant"] = "cosine"
+    """Learning-rate schedule after the warm-up."""
     clip_norm: float | None = Field(1.0, gt=0.0)
+    """Maximum gradient norm. Null: no clipping."""
 
     @model_validator(mode="after")
     def _one_warmup(self) -> OptimConfig:
@@ -64,25 +78,36 @@ class OptimConfig(Config):
 
 
 class TrainConfig(Config):
-    """Length and rhythm of the loop. Exactly one of `epochs` and `steps` is given.
-
-    `batch_size` counts rows (texts) over all ranks and accumulation steps. `parallel` says how
-    several ranks hold the model: a copy each ("ddp") or a share each ("fsdp").
-    """
+    """Length and schedule of training. Set exactly one of `epochs` and `steps`."""
 
     batch_size: int = Field(32, ge=1)
+    """Samples (texts) per step, over all ranks and accumulation steps."""
     gradient_accumulation_steps: int = Field(1, ge=1)
+    """Split each step into this many parts to save memory."""
     epochs: int | None = Field(None, ge=1)
+    """Passes over the training records."""
     steps: int | None = Field(None, ge=1)
+    """Optimizer steps."""
     eval_every: int = Field(500, ge=1)
+    """Steps between two evaluations on the validation split."""
     eval_samples: int = Field(256, ge=1)
+    """Validation samples of an evaluation."""
     save_every: int = Field(500, ge=1)
+    """Steps between two checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
+    """Number of newest checkpoints that are kept."""
     log_every: int = Field(10, ge=1)
+    """Steps between two lines of `metrics.jsonl`."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Autocast precision; "auto" is bf16 on a GPU and fp32 on a CPU."""
     num_workers: int = Field(0, ge=0)
+    """Processes that read and collate batches ahead; 0 reads in the main process."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How ranks hold the model: "ddp" is a copy each, "fsdp" a shard each of weights, gradients and
+    optimizer state.
+    """
     seed: int = 0
+    """Seed of weights and data order."""
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -94,33 +119,45 @@ class TrainConfig(Config):
 
 
 class GenerationConfig(Config):
-    """How answers are written: beam search 10 as in the paper (4.4)."""
+    """Beam search; width 10 as in the paper (4.4)."""
 
     num_beams: int = Field(10, ge=1)
+    """Beam width."""
     max_new_tokens: int = Field(96, ge=1)
+    """Maximum tokens of an answer."""
     length_penalty: float = 1.0
+    """Exponent of the length by which the log-probability of a hypothesis is divided."""
     batch_size: int = Field(16, ge=1)
+    """Samples per generated batch."""
 
 
 class RunConfig(Config):
-    """Everything that decides a run. `model` holds the options of the method or system.
-
-    `init_encoder`: a stage-1 run whose encoder a system begins with. `init_model`: a run of the
-    same system whose weights it begins with (training in stages). Stage 2 takes both: the model,
-    then the other encoder in it. Either may be a saved model folder, or "packaged" for the model
-    in the package.
-    """
+    """Everything that defines a run."""
 
     name: str
+    """Name of the run, shown in logs and model cards."""
     stage: Stage
+    """Stage 1 is "pretrain", stage 2 is "diffvqa"."""
     model_type: str
+    """Pretraining method or VQA system, by registered name or `module:Class`."""
     model: dict[str, Any]
+    """Options of the model; the keys depend on `model_type`."""
     init_encoder: str | None = None
+    """Source of the image encoder: a stage-1 run folder, an exported model, "packaged", or a
+    pretrained checkpoint (folder or pinned hub id).
+    """
     init_model: str | None = None
+    """Source of all weights of the same model type: a run folder, an exported model or "packaged".
+    In stage 2, `init_encoder` then replaces the encoder of this model.
+    """
     data: DataConfig
+    """Tasks and records."""
     optim: OptimConfig
+    """Optimizer."""
     train: TrainConfig
+    """Length, batch size, evaluation, checkpoints."""
     generation: GenerationConfig = GenerationConfig()
+    """Beam search."""
 
     @property
     def table(self) -> str:

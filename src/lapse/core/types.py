@@ -1,7 +1,7 @@
 """The nouns of the package: frozen values that check themselves when they are built.
 
-Layer 1, standard library only. The path from disk to score (docs/architecture.md) is a path
-from one of these types to the next:
+Layer 1, standard library only. The path from disk to score (docs/explanation/architecture.md) is
+a path from one of these types to the next:
 
     Study | Pair  --tasks-->  Sample  --collate-->  Batch  --predict-->  Prediction  -->  Score
 """

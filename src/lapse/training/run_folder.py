@@ -37,7 +37,7 @@ CONFIG, VOCABULARY, FACTS, BEGAN, METRICS, TIMING = (
     "metrics.jsonl",
     "timing.jsonl",
 )
-# An nn.Module with `loss`, `weight` and `answer`, and `encoder` (docs/architecture.md section 3).
+# An nn.Module with `loss`, `weight` and `answer`, and `encoder` (docs/explanation/architecture.md).
 TrainableModel: TypeAlias = Any
 # Keys that may change between two starts of one run, since they cannot change its result.
 FREE_KEYS = frozenset(("train.num_workers", "train.save_every", "train.keep_checkpoints"))

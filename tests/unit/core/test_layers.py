@@ -1,4 +1,4 @@
-"""Imports point down only (docs/architecture.md), including imports inside functions."""
+"""Imports point down only (docs/explanation/architecture.md), also inside functions."""
 
 import ast
 import subprocess

@@ -91,7 +91,7 @@ def test_holm():
 
 
 def test_10_000_resamples_of_16_000_rows_take_less_than_30_seconds_of_one_core():
-    """With the scores of every finding. `pytest -s` prints the figure of docs/evaluation.md."""
+    """With the scores of every finding. `pytest -s` prints the figure of evaluation.md."""
     draw = random.Random(0)
     texts = [
         render({Change(f, draw.choice(("added", "missing"))) for f in draw.sample(FINDINGS, n % 4)})

@@ -3,7 +3,7 @@
 Legend: B rows (texts)  U distinct images  I images per row  T text tokens  S image side
 
 An image that several rows speak about stands once in `images` and is encoded once: the four
-tasks of one radiograph share one encoder pass (docs/architecture.md section 5).
+tasks of one radiograph share one encoder pass (docs/explanation/architecture.md).
 
     prefix    given        answer + end        pad
     . . . . | . . . . . . | . . . . . . . . E | 0 0 0

@@ -4,7 +4,7 @@ An error would make training or a score wrong, or costs whole records: fetch the
 not trust the copy. After a warning what is trained on is still right: the loaders clip, pass over
 or count it; or it is worth knowing and harms nothing.
 
-docs/verify.md is the same list for a reader, with how each is found and what to do.
+docs/reference/defects.md is the same list for a reader, with how each is found and what to do.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Legend: B rows  M visual tokens  T text tokens  D width  V tokens of the table
 
     [visual + their own positions; text + GPT-2's positions] -> GPT-2 -> logits of the targets
 
-The same layout as `prefix_lm` with visual_positions "extend" (docs/deviations.md 3), for the
-systems whose visual tokens are made otherwise.
+The same layout as `prefix_lm` with visual_positions "extend" (docs/explanation/deviations.md 3),
+for the systems whose visual tokens are made otherwise.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Legend: B texts  T tokens  D width  E width of the common space
 
 Equal to `SiglipTextModel` of transformers with the same weights. There a text is padded to its
 full length and the padding is read; here the padding is masked and the vector is taken at the
-text's own end (docs/deviations.md 41).
+text's own end (docs/explanation/deviations.md 41).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Legend: B graphs  R regions (nodes)  D width  H heads  L labels of a relation
 
     spatial   from the boxes: one of eleven labels for each ordered pair (Yao et al., 2018;
               Li et al., 2019, relation-aware graph attention)
-    semantic  from anatomy: part of, has part, mirrored on the other side (docs/deviations.md)
+    semantic  from anatomy: part of, has part, mirrored on the other side (deviations.md, 82)
     implicit  every pair, weighted by a learned function of their relative geometry
 
 Label 0 means no edge. Every node sees itself.

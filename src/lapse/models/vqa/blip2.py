@@ -7,7 +7,7 @@ Legend: B rows  U images  N visual tokens  Q queries  D_q, D widths of Q-Former 
 
 Encoder and Q-Former come from a stage-1 run of BLIP-2 (`init_encoder`); the linear layer is its
 own. The publication reads one image: the vector that says which of the two a query belongs to
-is added here, behind the linear layer (docs/deviations.md).
+is added here, behind the linear layer (docs/explanation/deviations.md).
 """
 
 from __future__ import annotations

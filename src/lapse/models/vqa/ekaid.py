@@ -8,8 +8,8 @@ Legend: B rows  U images  R = 29 regions  D width
 
 The three relations and the difference of graphs are what its abstract names; their form follows
 relation-aware graph attention (Li et al., 2019), the writer the dynamic speaker of Park et al.
-(2019). Boxes are the scene graph's instead of those of its own detector. docs/baselines.md lists
-what differs, docs/deviations.md what was open to us.
+(2019). Boxes are the scene graph's instead of those of its own detector.
+docs/explanation/baselines.md lists what differs, docs/explanation/deviations.md what was open.
 """
 
 from __future__ import annotations

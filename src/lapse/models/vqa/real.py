@@ -13,7 +13,7 @@ Legend: B rows  U images  N visual tokens  D_v, D widths of encoder and language
 The residual branch and the alignment of its features with the difference of the two images'
 features are the publication's two ideas. Its abstract (a residual input branch, a
 "Residual Feature Alignment" module) and our paper's sections 2.3 and 4.3 are what we build from;
-registration and the form of the losses are our choice (docs/deviations.md).
+registration and the form of the losses are our choice (docs/explanation/deviations.md).
 """
 
 from __future__ import annotations

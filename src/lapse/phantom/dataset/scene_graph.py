@@ -1,4 +1,4 @@
-"""Scene graphs of simulated images in the layout of Chest ImaGenome 1.0.0 (docs/formats, 3).
+"""Scene graphs of simulated images in the layout of Chest ImaGenome 1.0.0.
 
     objects        one per box, in two frames: 224 x 224 letterboxed integers, original pixels;
                    width and height are those of the box

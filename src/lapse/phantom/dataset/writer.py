@@ -1,4 +1,4 @@
-"""`simulate`: a whole raw tree on disk in the layouts of the real data sets (docs/formats).
+"""`simulate`: a whole raw tree on disk in the layouts of the real data sets.
 
     OUT/mimic-cxr-jpg     images and .csv.gz tables      OUT/mimic-cxr        reports, DICOMs
     OUT/chest-imagenome   scene_graph.zip, splits, gold  OUT/medical-diff-vqa questions

@@ -2,7 +2,7 @@
 
 One row per finding that the renderer draws. The frequencies are rough shares of hospital chest
 radiographs (effusion, atelectasis, opacity, large heart, edema are common), set by hand; nothing
-was counted on credentialed data. Severity to level follows docs/architecture.md (phantom): cuts
+was counted on credentialed data. Severity to level follows docs/explanation/phantom.md: cuts
 at .2, .4, .7 and .85 with a dead band of .08 around each, so that a level can be told by eye.
 """
 

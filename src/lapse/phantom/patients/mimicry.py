@@ -6,7 +6,7 @@
 
 A look keeps its place, its seed and its side of the coin for as long as it stays, and finding
 and mimic follow one and the same chain: they begin, change and go equally often, so the look at
-low resolution says nothing about which of the two it is. Design: docs/phantom.md, "Tiers".
+low resolution says nothing about which of the two it is. See docs/explanation/phantom.md, "Tiers".
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def preposition(zone: str) -> str:
 
 
 def regions_of(finding: Finding) -> tuple[str, ...]:
-    """The regions that a sentence about this finding describes (docs/architecture.md)."""
+    """The regions that a sentence about this finding describes."""
     if finding.name in _FIXED_REGIONS:
         return _FIXED_REGIONS[finding.name]
     parts = _SIDE_REGIONS.get(finding.name)

@@ -1,4 +1,4 @@
-"""Questions of Medical-Diff-VQA about simulated studies, in its seven categories (docs/formats, 4).
+"""Questions of Medical-Diff-VQA about simulated studies, in its seven categories.
 
 Every pair (main = later study, reference = earlier study of the same patient) asks what changed;
 the other six categories ask about the main study alone, as often as in the real file. Location

@@ -3,7 +3,7 @@
     Visit -> statements (phrases) -> sections in the MIMIC-CXR layout -> text
     text -> extract_findings -> the same names                 (the contract, tested)
 
-The sentences of FINDINGS are the phrases of the scene graph. Header quirks follow docs/formats:
+The sentences of FINDINGS are the phrases of the scene graph. Header quirks follow MIMIC-CXR:
 headers are a newline, one blank, capitals and a colon; some reports have one section only, some
 none, some call the impression a conclusion. Dates and names are "___" as in de-identified text.
 """

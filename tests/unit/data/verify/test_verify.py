@@ -23,7 +23,7 @@ from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
 from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, inject
 
-DOCS = Path(__file__).parents[4] / "docs" / "verify.md"
+DOCS = Path(__file__).parents[4] / "docs" / "reference" / "defects.md"
 RATE = 0.1
 SEEDS = range(3)
 MANY_SEEDS = range(3, 28)

@@ -22,7 +22,7 @@ from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.exported_model import CARD, CONFIG, WEIGHTS
 
 MEGABYTES = 25
-SECONDS = 3.0  # of processor time here; docs/results.md has the seconds that a person waits
+SECONDS = 3.0  # of processor time; docs/explanation/results.md has the wall-clock time
 
 
 @pytest.fixture(scope="module")
