@@ -24,7 +24,7 @@ from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2Config
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise, text_keys
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.qformer import (
     Pair,
     QFormer,
@@ -38,7 +38,7 @@ from lapse.models.layers.beam_search import beam_search, end_where
 from lapse.models.layers.padding import Rows, answers_of
 
 
-class Blip2(FrozenEncoderModel):
+class Blip2(EncoderModel):
     """Encoder, Q-Former with its text side, and the heads of the three losses.
 
     Args:

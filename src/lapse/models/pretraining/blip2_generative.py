@@ -17,14 +17,14 @@ from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2WriterConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.gpt2_weights import load_gpt2
 from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.backbones.qformer import QFormer
 from lapse.models.layers.padding import Rows, questions_of
 
 
-class Blip2Writer(FrozenEncoderModel):
+class Blip2Writer(EncoderModel):
     """Encoder, queries, one linear layer and GPT-2.
 
     Args:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapse.config import CaptionerConfig, GenerationConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.build_encoder import build_encoder
 from lapse.models.backbones.decoder import DecoderCache, Memory, TextDecoder
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.layers.adapter import Adapter
 from lapse.models.layers.beam_search import beam_search, end_where
 from lapse.models.layers.chunked_cross_entropy import token_losses
@@ -25,7 +25,7 @@ from lapse.models.layers.chunked_cross_entropy import token_losses
 GROUP_COST = 16  # tokens of padding that one more group of rows may cost
 
 
-class Captioner(nn.Module):
+class Captioner(EncoderModel):
     """Encoder, two-layer adapter and decoder, trained together from random weights.
 
     Args:
@@ -36,10 +36,9 @@ class Captioner(nn.Module):
     config_class = CaptionerConfig
 
     def __init__(self, config: CaptionerConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
+        super().__init__(config.encoder, is_trained=True)
         self.config = config
         self.tokenizer = tokenizer
-        self.encoder = build_encoder(config.encoder)
         self.adapter = Adapter(config.encoder.width, config.decoder.width, config.adapter_width)
         self.decoder = TextDecoder(config.decoder, tokenizer.kept)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapse.config.pretraining import GlobalContrastiveConfig, RegionalContrastiveConfig
 from lapse.core.tokenizer import Tokenizer
-from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.text_encoder import TextEncoder
 from lapse.models.layers.attention_pool import AttentionPool
 from lapse.models.layers.padding import answers_of
 from lapse.models.layers.sigmoid_loss import SigmoidLoss
 
 
-class Contrastive(nn.Module):
+class Contrastive(EncoderModel):
     """Encoder with an attention pool, text encoder, learned temperature and bias.
 
     Args:
@@ -29,9 +29,9 @@ class Contrastive(nn.Module):
         config: GlobalContrastiveConfig | RegionalContrastiveConfig,
         tokenizer: Tokenizer,
     ) -> None:
-        super().__init__()
         sizes = config.encoder
-        self.encoder = build_encoder(sizes)
+        super().__init__(sizes, is_trained=True)
+        self.tokenizer = tokenizer
         self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
         self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
         self.contrast = SigmoidLoss(

@@ -21,14 +21,14 @@ from lapse.config import GenerationConfig
 from lapse.config.vqa import Blip2SystemConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.gpt2_weights import load_gpt2
 from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.backbones.qformer import QFormer
 from lapse.models.layers.padding import Rows, questions_of
 
 
-class Blip2Answerer(FrozenEncoderModel):
+class Blip2Answerer(EncoderModel):
     """Encoder, queries, one linear layer and GPT-2.
 
     Weights: encoder and Q-Former are handed over; the linear layer PyTorch's default; which-image

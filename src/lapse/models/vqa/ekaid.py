@@ -23,7 +23,7 @@ from lapse.config.vqa import EkaidConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.lstm_decoder import LstmDecoder, QuestionReader
 from lapse.models.layers.padding import Rows, answers_of, questions_of
 from lapse.models.layers.region_features import Regions, named_boxes, region_features, regions_of
@@ -37,7 +37,7 @@ from lapse.models.layers.region_graph import (
 )
 
 
-class Ekaid(FrozenEncoderModel):
+class Ekaid(EncoderModel):
     """Region graphs of both images, their difference, and an LSTM that writes from them.
 
     Weights: as the parts say; region embeddings normal with deviation 0.02.

@@ -28,14 +28,14 @@ from lapse.config.vqa import PluralConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
 from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.vision_encoder import EncoderBlock
 from lapse.models.layers.padding import Rows, answers_of, padded, questions_of
 
 PAST, PRESENT, QUESTION, REPORT = 0, 1, 2, 3
 
 
-class Plural(FrozenEncoderModel):
+class Plural(EncoderModel):
     """Both images and the question in one encoder; a decoder that writes from it.
 
     Weights: blocks as `VisionEncoder` initialises its own (linear layers PyTorch's default);

@@ -28,7 +28,7 @@ from lapse.config import GenerationConfig
 from lapse.config.vqa import RealConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.gpt2_weights import load_gpt2
 from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.backbones.vision_encoder import VisionEncoder
@@ -37,7 +37,7 @@ from lapse.models.layers.padding import Rows, questions_of
 from lapse.models.layers.registration import residual
 
 
-class ReAL(FrozenEncoderModel):
+class ReAL(EncoderModel):
     """Two images, their residual, and a language model behind all three.
 
     Weights: the encoder is handed over; the residual branch takes the same weights where it has

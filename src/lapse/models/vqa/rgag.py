@@ -24,7 +24,7 @@ from lapse.config.vqa import RgagConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.frozen_encoder import FrozenEncoderModel
+from lapse.models.backbones.encoder_model import EncoderModel
 from lapse.models.backbones.gpt2_weights import load_gpt2
 from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.layers.padding import padded
@@ -34,7 +34,7 @@ from lapse.models.layers.token_losses import TokenLosses
 ASK, OF_REFERENCE, OF_MAIN = "report:", "reference:", " main:"
 
 
-class RGAG(FrozenEncoderModel):
+class RGAG(EncoderModel):
     """Anatomical tokens, their joint projection, and a language model that writes both texts.
 
     Weights: the encoder is handed over; GPT-2's as `load_gpt2` says; the vector of a missing

@@ -1,13 +1,13 @@
-"""A system with a vision encoder, frozen or not: the part that all compared systems share.
+"""A model with a vision encoder, frozen or trained: the base of every model that reads images.
 
-Frozen means: no gradient is asked for, evaluation mode is kept, and the optimizer, which takes
-what requires a gradient, never sees it.
+A frozen encoder has no gradients, stays in evaluation mode, and is absent from the optimizer,
+which takes only parameters that require a gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,13 @@ from torch import Tensor, nn
 from lapse.config import EncoderConfig
 from lapse.models.backbones.build_encoder import build_encoder
 
-Own = TypeVar("Own", bound="FrozenEncoderModel")
 
-
-class FrozenEncoderModel(nn.Module):
-    """Holds `encoder`; weights of stage 1 arrive by `load_encoder`.
+class EncoderModel(nn.Module):
+    """Holds `encoder`, with random weights until `load_encoder` replaces them.
 
     Args:
         config: sizes of the encoder.
-        is_trained: whether stage 2 trains it further.
+        is_trained: False freezes the encoder.
     """
 
     def __init__(self, config: EncoderConfig, *, is_trained: bool) -> None:
@@ -32,7 +30,7 @@ class FrozenEncoderModel(nn.Module):
         self.is_encoder_trained = is_trained
         self.encoder.requires_grad_(is_trained)
 
-    def train(self: Own, mode: bool = True) -> Own:
+    def train(self, mode: bool = True) -> Self:
         """As nn.Module, but a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if not self.is_encoder_trained:
@@ -40,7 +38,7 @@ class FrozenEncoderModel(nn.Module):
         return self
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
-        """Take stage 1's encoder; every weight must be there and fit."""
+        """Load the weights of a pretrained encoder; all must be present and fit."""
         self.encoder.load_state_dict(dict(state))
 
     def encode(self, pixels: Tensor) -> Tensor:
