@@ -103,8 +103,7 @@ def has_encoder(model: object) -> TypeGuard[HasEncoder]:
 
 @runtime_checkable
 class FeatureModel(Protocol):
-    """A model that reads `Batch.features` where they are set.
-"""
+    """A model that reads `Batch.features` where they are set."""
 
     @property
     def reads_features(self) -> bool:
@@ -136,8 +135,7 @@ class ScoringModel(Protocol):
 
 @runtime_checkable
 class HasOrigin(Protocol):
-    """A model with a part that is pretrained elsewhere.
-"""
+    """A model with a part that is pretrained elsewhere."""
 
     @property
     def origin(self) -> str:
@@ -147,8 +145,7 @@ class HasOrigin(Protocol):
 
 @runtime_checkable
 class HasLossParts(Protocol):
-    """A model whose loss is a sum of named parts, logged as "loss/<part>".
-"""
+    """A model whose loss is a sum of named parts, logged as "loss/<part>"."""
 
     @property
     def loss_parts(self) -> tuple[str, ...]:
@@ -158,8 +155,7 @@ class HasLossParts(Protocol):
 
 @runtime_checkable
 class LoadsParts(Protocol):
-    """A model that takes more than the encoder from the run named by `init_encoder`.
-"""
+    """A model that takes more than the encoder from the run named by `init_encoder`."""
 
     @property
     def further_parts(self) -> tuple[str, ...]:
@@ -173,8 +169,7 @@ class LoadsParts(Protocol):
 
 @runtime_checkable
 class InheritsWeights(Protocol):
-    """A model that `init_model` can initialize from a run of another model.
-"""
+    """A model that `init_model` can initialize from a run of another model."""
 
     @property
     def inherits(self) -> tuple[str, tuple[str, ...]]:
