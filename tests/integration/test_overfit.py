@@ -10,7 +10,7 @@ import pytest
 from lapse.config import load_config
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.metrics.box_accuracy import BoxAccuracy
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.trainer import train
@@ -42,7 +42,7 @@ def test_pretraining_learns_64_images_by_heart(store, pretrained):
     images = {study.image for study in open_store(store).studies_of("train")[:COUNT]}
     assert len(images) == COUNT
     said = {"cap": [], "caref": []}
-    for item in predict(pretrained, store, "train", tasks=tuple(said)):
+    for item in predict(pretrained, store, "train", PredictOptions(tasks=tuple(said))):
         if item.id.split("/")[1] in images:
             said[item.task].append(item)
     assert len(said["cap"]) == COUNT

@@ -9,7 +9,7 @@ import pytest
 from lapse.config import load_config
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.trainer import train
 
@@ -52,7 +52,8 @@ def test_it_learns_8_pairs_by_heart(preset, store):
     train(config, store, out, say=print)
     pairs = [pair for pair in open_store(store).pairs_of("train") if pair.category == "difference"]
     learned = {f"diff_vqa/{pair.id}" for pair in pairs[:COUNT]}
-    said = [item for item in predict(out, store, "train", num_beams=2) if item.id in learned]
+    predictions = predict(out, store, "train", PredictOptions(num_beams=2))
+    said = [item for item in predictions if item.id in learned]
     assert len(said) == COUNT
     right = sum(item.prediction == item.references[0] for item in said)
     print(f"{preset}: answers exact {right}/{COUNT} after {steps} steps")

@@ -12,7 +12,7 @@ from lapse.config import load_config
 from lapse.data.loading.loader import read_training_data
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.models.backbones.pretrained_encoder import as_override, encoder_config_of
 from lapse.models.backbones.siglip_format import siglip_config
 from lapse.training.run_folder import load_run
@@ -125,12 +125,10 @@ def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path):
 def test_what_writes_no_text_is_not_asked_twice(data, runs):
     for preset in ("pretrain-global-tiny", "pretrain-regional-tiny"):
         with pytest.raises(ValueError, match="writes no text"):
-            list(predict(runs / preset, data, "test", limit=2))
+            list(predict(runs / preset, data, "test", PredictOptions(limit=2)))
     for preset in ("pretrain-blip2-tiny", "pretrain-blip2-writer-tiny", "pretrain-locca-tiny"):
-        assert (
-            len(list(predict(runs / preset, data, "test", limit=3, num_beams=1, max_new_tokens=4)))
-            == 3
-        )
+        options = PredictOptions(limit=3, num_beams=1, max_new_tokens=4)
+        assert len(list(predict(runs / preset, data, "test", options))) == 3
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +214,5 @@ def test_a_foreign_encoder_goes_through_both_stages(data, tmp_path):
                                        f"init_encoder={tmp_path / 'one'}"])  # fmt: skip
     train(two, data, tmp_path / "two", say=said.append)
     assert f"encoder: from {tmp_path / 'one'}, step 4" in said
-    assert (
-        len(list(predict(tmp_path / "two", data, "test", limit=2, num_beams=1, max_new_tokens=4)))
-        == 2
-    )
+    options = PredictOptions(limit=2, num_beams=1, max_new_tokens=4)
+    assert len(list(predict(tmp_path / "two", data, "test", options))) == 2

@@ -8,7 +8,7 @@ import torch
 
 import tiny_store
 from lapse.config import load_config
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.training.run_folder import load_run
 from lapse.training.trainer import train
 
@@ -99,11 +99,13 @@ def test_the_encoder_of_stage_one_stands_unchanged_in_stage_two(data, pretrained
 
 def test_answers_of_both_stages(data, pretrained, tmp_path):
     shutil.copytree(pretrained, tmp_path / "one")
-    found = list(predict(tmp_path / "one", data, "test", limit=8, num_beams=1, max_new_tokens=8))
+    options = PredictOptions(limit=8, num_beams=1, max_new_tokens=8)
+    found = list(predict(tmp_path / "one", data, "test", options))
     assert [item.task for item in found] == [t for t in ("cap", "aref", "gcap", "caref")
                                              for _ in range(2)]  # fmt: skip
     train(config("diffvqa-tiny"), data, tmp_path / "two")
-    answers = list(predict(tmp_path / "two", data, "test", num_beams=2, max_new_tokens=8))
+    options = PredictOptions(num_beams=2, max_new_tokens=8)
+    answers = list(predict(tmp_path / "two", data, "test", options))
     assert [item.task for item in answers] == ["diff_vqa"] * 4
 
 

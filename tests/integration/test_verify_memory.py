@@ -21,8 +21,8 @@ from lapse.data.datasets.discovery import find_roots
 from lapse.data.verify.verify import verify
 report = verify(find_roots([Path(sys.argv[1])]))
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(report.num_defects("error"), int(status["VmHWM"].split()[0]) // 1024)
-rows = {row.table: row.num_rows for row in report.rows}
+print(report.num("error"), int(status["VmHWM"].split()[0]) // 1024)
+rows = {row.what: row.found for row in report.rows}
 print(rows["questions"], len(report.ids("duplicate-question")))
 """
 

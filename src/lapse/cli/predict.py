@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,32 +34,27 @@ def predict(
 ) -> None:
     """Write the answers of a run to a predictions file; with --probe, those under probes."""
     from lapse.evaluation.evaluate import write_predictions
+    from lapse.inference.predict import PredictOptions
     from lapse.inference.predict import predict as run_predict
     from lapse.inference.probes import check_probe
     from lapse.training.run_folder import load_run
 
     target = out or run / f"predictions-{split}.jsonl"
-    wanted = tuple(name.strip() for name in tasks.split(",") if name.strip()) or None
     probes = [name.strip() for name in probe.split(",") if name.strip()]
-    for wished in probes:
-        check_probe(wished)
-    opened = load_run(run)
-    rounds: list[str | None] = [*probes] if probes else [None]
-    for name in rounds:
+    for probe_name in probes:
+        check_probe(probe_name)
+    loaded = load_run(run)
+    options = PredictOptions(
+        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
+        limit=limit,
+        num_beams=num_beams,
+        confidence=confidence,
+    )
+    runs: list[str | None] = [*probes] or [None]
+    for name in runs:
         path = target if name is None else target.with_suffix(f".{name}{target.suffix}")
+        probed = replace(options, probe=name)
         with progress_bar(f"predict {name or split}") as progress:
-            rows = run_predict(
-                opened,
-                data,
-                split,
-                tasks=wanted,
-                limit=limit,
-                num_beams=num_beams,
-                confidence=confidence,
-                probe=name,
-                say=say,
-                progress=progress,
-            )
-            found = list(rows)
-        write_predictions(path, found)
-        say(f"{len(found)} predictions in {path}")
+            predictions = list(run_predict(loaded, data, split, probed, progress=progress))
+        write_predictions(path, predictions)
+        say(f"{len(predictions)} predictions in {path}")

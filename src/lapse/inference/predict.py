@@ -1,215 +1,149 @@
-"""A run and a split -> what it writes for every sample, beside what stands there.
+"""A trained run and a split of a store -> one prediction for each sample.
 
-Batches hold prompts of equal length as far as possible, so that little of the work is padding;
-the order of the answers is the order of the store all the same. A probe (`lapse.inference.probes`)
-asks
-about the same samples with other images.
+Predictions come in the order of the store, whatever the batches were. A probe
+(`lapse.inference.probes`) answers the same samples with other images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from lapse.config import GenerationConfig
-from lapse.core.types import Candidate, Prediction, Sample
-from lapse.data.loading.batch import EncodedText, collate, encode_sample
-from lapse.data.loading.loader import Pixels, read_pixels
-from lapse.data.loading.sample_table import (
-    SampleTable,
-    check_side,
-    chosen_rows,
-    load_tasks,
-    split_records,
-)
+from lapse.core.progress import Progress, no_progress
+from lapse.core.types import Prediction, Sample
+from lapse.data.loading.loader import Pixels
+from lapse.data.loading.sample_table import check_side, chosen_rows, load_tasks, split_records
 from lapse.data.store.store import Store, open_store
-from lapse.inference.answer_confidence import (
-    beam_confidence,
-    check_confidence_level,
-    clause_confidence,
-)
+from lapse.inference.generate import GeneratedAnswer, GenerateOptions, check_confidence, generate
 from lapse.inference.probes import check_probe, probe_pixels, probe_samples
 from lapse.training.run_folder import LoadedRun, load_run
 
-Progress = Callable[[int, int], None]
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """The samples of one task with their tokens, in the order of the store."""
+class PredictOptions:
+    """Which samples are answered, and how.
 
-    samples: tuple[Sample, ...]
-    texts: tuple[EncodedText, ...]
+    Attributes:
+        tasks: names of tasks; () for those of the run.
+        limit: at most this many samples over all tasks, in equal parts. The choice depends on
+            the store alone, so that two runs, and a probe, answer the same samples.
+        num_beams, max_new_tokens, batch_size: override the `generation` values of the run.
+        confidence: "none", "beam" or "clauses": fills `Prediction.confidence`.
+        probe: one of `lapse.inference.probes.PROBES`, or None for the samples themselves.
+        exposure_source: for the probe "acquisition": image key -> a second exposure, [S, S]
+            uint8, such as a phantom rendered again; None imitates one from the stored pixels.
+    """
+
+    tasks: tuple[str, ...] = ()
+    limit: int | None = None
+    num_beams: int | None = None
+    max_new_tokens: int | None = None
+    batch_size: int | None = None
+    confidence: str = "none"
+    probe: str | None = None
+    exposure_source: Pixels | None = None
+
+    def generation(self, config: GenerationConfig) -> GenerationConfig:
+        """The run's generation settings with the overrides of these options."""
+        names = ("num_beams", "max_new_tokens", "batch_size")
+        overrides = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return GenerationConfig.model_validate({**config.model_dump(), **overrides})
 
 
 def predict(
     run: Path | LoadedRun,
     data: Path,
     split: str,
+    options: PredictOptions | None = None,
     *,
-    tasks: Sequence[str] | None = None,
-    limit: int | None = None,
-    num_beams: int | None = None,
-    max_new_tokens: int | None = None,
-    batch_size: int | None = None,
-    confidence: str = "none",
-    probe: str | None = None,
-    again: Pixels | None = None,
-    say: Say = lambda _line: None,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Iterator[Prediction]:
     """Answer the samples of one split, task by task, in the order of the store.
 
     Args:
-        run: a run folder, or one that is open.
-        data: a store written by `prepare`, at the image side of the run.
-        split: train, validate or test.
-        tasks: those of the run by default.
-        limit: at most so many samples over all tasks, in equal parts; which ones depends on
-            nothing but the store, so that two runs, and a probe, answer the same.
-        num_beams, max_new_tokens, batch_size: instead of the run's own `generation` values.
-        confidence: "none", "beam" or "clauses": what `Prediction.confidence` is filled with.
-        probe: one of `lapse.inference.probes`, or None for the samples as they are.
-        again: for the probe "acquisition": image key -> another exposure of it, [S, S] uint8,
-            such as a phantom rendered anew; None imitates one from the stored pixels.
-        say: told what a probe leaves out.
-        progress: called with (samples done, samples in all).
+        run: a run folder, or a loaded run.
+        data: a store written by `prepare`, at the image size of the run.
+        split: "train", "validate" or "test".
+        options: tasks, limits, confidence and probe.
+        progress: called with (answered samples, all samples).
 
     Raises:
-        ValueError: the store has another image side, there is nothing to answer, or the run
+        ValueError: the store has another image size, there is no sample to answer, or the model
             cannot give the confidence.
     """
-    if probe is not None:
-        check_probe(probe)
-    opened = run if isinstance(run, LoadedRun) else load_run(run)
-    check_confidence_level(opened, confidence)
-    changes = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "batch_size": batch_size}
-    generation = GenerationConfig.model_validate(
-        {
-            **opened.config.generation.model_dump(),
-            **{name: value for name, value in changes.items() if value is not None},
-        }
+    options = options or PredictOptions()
+    if options.probe is not None:
+        check_probe(options.probe)
+    loaded = run if isinstance(run, LoadedRun) else load_run(run)
+    check_confidence(loaded.model, options.confidence)
+    generate_options = GenerateOptions(
+        options.generation(loaded.config.generation),
+        loaded.config.data.max_tokens,
+        options.confidence,
     )
     store = open_store(data)
-    names = tasks or opened.config.data.tasks
-    work = [
-        _work(opened, store, split, table, rows, probe, say)
-        for table, rows in _tables(opened, store, split, names, limit)
-    ]
-    total = sum(len(part.samples) for part in work)
-    if total == 0:
-        raise ValueError(
-            f"split {split!r} of {data} has no sample to answer"
-            + (f" under the probe {probe!r}" if probe else "")
+    groups = _samples_by_task(loaded, store, split, options)
+    pixels: Pixels = store.pixels
+    if options.probe is not None:
+        groups = [_probe(group, store, split, options.probe) for group in groups]
+        pixels = probe_pixels(
+            store.pixels, store.info.size, exposure_source=options.exposure_source
         )
-    pixels = (
-        store.pixels if probe is None else probe_pixels(store.pixels, store.info.size, again=again)
-    )
+    total = sum(map(len, groups))
+    if total == 0:
+        under_probe = f" under the probe {options.probe!r}" if options.probe else ""
+        raise ValueError(f"split {split!r} of {data} has no sample to answer{under_probe}")
     done = 0
-    for part in work:
-        answers: dict[int, tuple[str, dict[str, float]]] = {}
-        for rows in _groups(part, generation.batch_size):
-            answers |= zip(
-                rows, _answers(opened, part, rows, pixels, generation, confidence), strict=True
-            )
-            done += len(rows)
+    for samples in groups:
+        answers: dict[int, GeneratedAnswer] = {}
+        for index, answer in generate(loaded.model, samples, pixels, generate_options):
+            answers[index] = answer
+            done += 1
             progress(done, total)
-        for row, sample in enumerate(part.samples):
-            said, sure = answers[row]
+        for index, sample in enumerate(samples):
             yield Prediction(
                 id=sample.id,
                 task=sample.task,
-                prediction=said,
+                prediction=answers[index].text,
                 references=(sample.answer.strip(),),
                 patient=sample.patient,
                 prompt=sample.prompt,
-                confidence=sure,
+                confidence=answers[index].confidence,
             )
 
 
-def _tables(
-    run: LoadedRun, store: Store, split: str, names: Sequence[str], limit: int | None
-) -> list[tuple[SampleTable, list[int]]]:
-    side = check_side(store, run.config)
-    work = []
+def _samples_by_task(
+    run: LoadedRun, store: Store, split: str, options: PredictOptions
+) -> list[Sequence[Sample]]:
+    """The chosen samples of each task, in the order of the store."""
+    size = check_side(store, run.config)
+    names = options.tasks or run.config.data.tasks
+    groups: list[Sequence[Sample]] = []
     for index, name in enumerate(names):
-        (task,) = load_tasks((name,), side)
-        table = SampleTable(
-            split_records(store, task, split),
-            (task,),
-            run.tokenizer,
-            max_tokens=run.config.data.max_tokens,
-        )
-        count = table.num_rows
-        if limit is not None:
-            count = limit // len(names) + (index < limit % len(names))
-        work.append((table, chosen_rows(table, count)))
-    return work
+        (task,) = load_tasks((name,), size)
+        samples = [
+            sample
+            for record in split_records(store, task, split)
+            for sample in task.samples(record)
+        ]
+        count = len(samples)
+        if options.limit is not None:
+            count = options.limit // len(names) + (index < options.limit % len(names))
+        groups.append([samples[row] for row in chosen_rows(len(samples), count)])
+    return groups
 
 
-def _work(
-    run: LoadedRun,
-    store: Store,
-    split: str,
-    table: SampleTable,
-    rows: Sequence[int],
-    probe: str | None,
-    say: Say,
-) -> _Work:
-    samples = tuple(table.sample(row) for row in rows)
-    if probe is None:
-        return _Work(samples, tuple(table.text(row) for row in rows))
+def _probe(
+    samples: Sequence[Sample], store: Store, split: str, probe: str
+) -> Sequence[Sample]:
+    """The samples of the probe; logs how many samples have none."""
     references = [(pair.reference.patient, pair.reference.image) for pair in store.pairs_of(split)]
-    found = probe_samples(probe, samples, list(dict.fromkeys(references)))
-    for reason, count in found.skipped.items():
-        say(f"probe {probe}: {count} of {len(samples)} left out: {reason}")
-    room = run.config.data.max_tokens
-    texts = tuple(encode_sample(sample, run.tokenizer, room) for sample in found.samples)
-    return _Work(found.samples, texts)
-
-
-def _groups(work: _Work, size: int) -> Iterator[list[int]]:
-    """Rows of one batch each: of like prompts, and of one number of images."""
-    order = sorted(range(len(work.samples)), key=lambda row: (work.texts[row].prompt, row))
-    group: list[int] = []
-    for row in order:
-        images = len(work.samples[row].images)
-        if group and (len(group) == size or len(work.samples[group[0]].images) != images):
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
-
-
-def _answers(
-    run: LoadedRun,
-    work: _Work,
-    rows: Sequence[int],
-    pixels: Pixels,
-    generation: GenerationConfig,
-    confidence: str,
-) -> list[tuple[str, dict[str, float]]]:
-    """What the run says of these rows, and how sure it is."""
-    samples = [work.samples[row] for row in rows]
-    texts = [work.texts[row] for row in rows]
-    batch = collate(
-        samples,
-        texts,
-        read_pixels(pixels, samples),
-        loss_on_given=run.config.data.loss_on_given,
-    ).to(run.device)
-    with torch.no_grad():
-        if confidence == "none":
-            return [(text.strip(), {}) for text in run.model.answer(batch, generation)]
-        found: list[list[Candidate]] = run.model.candidates(batch, generation)
-    said = [hypotheses[0].text.strip() for hypotheses in found]
-    sure = [beam_confidence(hypotheses) for hypotheses in found]
-    if confidence == "clauses":
-        clauses = clause_confidence(run, samples, found, pixels)
-        sure = [beam | clause for beam, clause in zip(sure, clauses, strict=True)]
-    return list(zip(said, sure, strict=True))
+    probed = probe_samples(probe, samples, list(dict.fromkeys(references)))
+    for reason, count in probed.skipped.items():
+        logger.info("probe %s: %d of %d left out: %s", probe, count, len(samples), reason)
+    return probed.samples

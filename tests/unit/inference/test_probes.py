@@ -5,7 +5,7 @@ import pytest
 
 from lapse.core.types import Sample
 from lapse.images.augment import perturb_exposure
-from lapse.inference.probes import AGAIN, BLANK, GREY, PROBES, probe_pixels, probe_samples
+from lapse.inference.probes import SECOND_EXPOSURE, BLANK, GREY, PROBES, probe_pixels, probe_samples
 
 EDEMA = " the main image has an additional finding of edema than the reference image."
 REFERENCES = [("p1", "a"), ("p1", "b"), ("p2", "c"), ("p3", "d")]
@@ -30,7 +30,7 @@ def test_each_probe_shows_its_images_and_says_its_answer():
     identity = only("identity")
     assert identity.images == ("b", "b") and identity.answer == " nothing has changed."
     acquisition = only("acquisition")
-    assert acquisition.images == ("a", f"b{AGAIN}") and acquisition.answer == EDEMA
+    assert acquisition.images == ("a", f"b{SECOND_EXPOSURE}") and acquisition.answer == EDEMA
     shuffled = only("shuffled")
     assert shuffled.images[0] in {"c", "d"} and shuffled.images[1] == "b"
     assert shuffled.answer == EDEMA and only("shuffled") == shuffled
@@ -73,12 +73,12 @@ def test_images_come_from_their_source():
     pixels = probe_pixels(picture, 32)
     assert np.array_equal(pixels("a"), picture("a"))
     assert (pixels(BLANK) == GREY).all() and pixels(BLANK).shape == (32, 32)
-    assert np.array_equal(pixels(f"a{AGAIN}"), pixels(f"a{AGAIN}"))
-    assert not np.array_equal(pixels(f"a{AGAIN}"), picture("a"))
-    other = probe_pixels(picture, 32, seed=1)(f"a{AGAIN}")
-    assert not np.array_equal(pixels(f"a{AGAIN}"), other)
-    rendered = probe_pixels(picture, 32, again=lambda key: picture("z"))
-    assert np.array_equal(rendered(f"a{AGAIN}"), picture("z"))
+    assert np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), pixels(f"a{SECOND_EXPOSURE}"))
+    assert not np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), picture("a"))
+    other = probe_pixels(picture, 32, seed=1)(f"a{SECOND_EXPOSURE}")
+    assert not np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), other)
+    rendered = probe_pixels(picture, 32, exposure_source=lambda key: picture("z"))
+    assert np.array_equal(rendered(f"a{SECOND_EXPOSURE}"), picture("z"))
 
 
 def smooth(side: int = 64) -> np.ndarray:

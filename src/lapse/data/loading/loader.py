@@ -191,7 +191,7 @@ def read_training_data(
     for task in tasks:
         watched = split_records(store, task, "validate")
         found = SampleTable(watched, (task,), words, max_tokens=longest)
-        rows = chosen_rows(found, max(1, config.train.eval_samples // len(tasks)))
+        rows = chosen_rows(found.num_rows, max(1, config.train.eval_samples // len(tasks)))
         if rows:
             held_out[task.name] = (found, length_sorted(found, rows))
         else:

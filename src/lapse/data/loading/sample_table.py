@@ -213,14 +213,14 @@ def length_sorted(table: SampleTable, rows: Sequence[int]) -> list[int]:
     return sorted(rows, key=lambda row: (table.text(row).prompt, row))
 
 
-def chosen_rows(table: SampleTable, count: int) -> list[int]:
-    """At most `count` rows, spread over the table; the same ones for every run."""
-    if count >= table.num_rows:
-        return list(range(table.num_rows))
+def chosen_rows(num_rows: int, count: int) -> list[int]:
+    """At most `count` of the rows of a table, spread over it; the same ones for every run."""
+    if count >= num_rows:
+        return list(range(num_rows))
     rows: set[int] = set()
     draw = 0
     while len(rows) < count:
-        rows.add(derive_index(table.num_rows, "chosen", draw))
+        rows.add(derive_index(num_rows, "chosen", draw))
         draw += 1
     return sorted(rows)
 

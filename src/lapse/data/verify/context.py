@@ -97,7 +97,7 @@ class VerifyContext:
 
     roots: Roots
     findings: Findings
-    progress: ProgressCounter
+    meter: ProgressCounter
     has_pixels: bool = False
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     images: ImageIndex = field(default_factory=ImageIndex)

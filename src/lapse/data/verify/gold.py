@@ -22,42 +22,42 @@ CORNERS = ("original_x1", "original_y1", "original_x2", "original_y2")
 BOX_COLUMNS = ("image_id", "bbox_name", *CORNERS)
 
 
-def check_gold(context: VerifyContext) -> None:
+def check_gold(case: VerifyContext) -> None:
     """Unknown images and regions, blank and impossible boxes."""
-    folder = context.roots.chest_imagenome / "gold_dataset"
+    folder = case.roots.chest_imagenome / "gold_dataset"
     if not folder.is_dir():
-        context.findings.note("no gold_dataset: the annotations drawn by people were not looked at")
+        case.findings.note("no gold_dataset: the annotations drawn by people were not looked at")
         return
     boxes, attributes = folder / BOXES, folder / ATTRIBUTES
     if boxes.is_file():
-        _check_boxes(context, RawTable(boxes, context.findings, BOX_COLUMNS, is_open=True))
+        _check_boxes(case, RawTable(boxes, case.findings, BOX_COLUMNS, is_open=True))
     else:
-        context.findings.add("missing-side-table", BOXES)
+        case.findings.add("missing-side-table", BOXES)
     if attributes.is_file():
         columns = ("image_id", "bbox")
-        table = RawTable(attributes, context.findings, columns, delimiter="\t", is_open=True)
+        table = RawTable(attributes, case.findings, columns, delimiter="\t", is_open=True)
         for line, (image, _) in table.rows(columns):
-            _find(context, image, table.line(line))
+            _find(case, image, table.line(line))
 
 
-def _check_boxes(context: VerifyContext, table: RawTable) -> None:
+def _check_boxes(case: VerifyContext, table: RawTable) -> None:
     for line, (image, region, *corners) in table.rows(BOX_COLUMNS):
         place = table.line(line)
-        row = _find(context, image, place)
+        row = _find(case, image, place)
         if region not in ALL_REGIONS:
-            context.findings.add("gold-unknown-region", place)
+            case.findings.add("gold-unknown-region", place)
         if not any(corner.strip() for corner in corners):
-            context.findings.add("gold-blank-box", place)
-        elif _is_bad(corners, None if row == UNKNOWN else context.images.size(row)):
-            context.findings.add("gold-bad-box", place)
-    context.counts[IMAGENOME, "gold boxes"] = table.num_rows
+            case.findings.add("gold-blank-box", place)
+        elif _is_bad(corners, None if row == UNKNOWN else case.images.size(row)):
+            case.findings.add("gold-bad-box", place)
+    case.counts[IMAGENOME, "gold boxes"] = table.num_rows
 
 
-def _find(context: VerifyContext, image: str, place: str) -> int:
+def _find(case: VerifyContext, image: str, place: str) -> int:
     """The metadata's row of a gold image; one that the metadata lacks is reported."""
-    row = context.images.find(image.strip().removesuffix(".dcm"))
-    if row == UNKNOWN and context.images.is_whole:
-        context.findings.add("gold-unknown-image", place)
+    row = case.images.find(image.strip().removesuffix(".dcm"))
+    if row == UNKNOWN and case.images.is_whole:
+        case.findings.add("gold-unknown-image", place)
     return row
 
 

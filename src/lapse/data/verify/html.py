@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lapse.data.verify.defect_types import DEFECT_TYPES
-from lapse.data.verify.results import Defect, VerifyReport, format_count
+from lapse.data.verify.defect_kinds import KINDS
+from lapse.data.verify.results import Defect, VerifyReport, number
 
 SHOWN = 12  # ids of a kind on the page; JSON holds them all
 
@@ -20,13 +20,7 @@ def write_verify_page(path: Path, report: VerifyReport) -> Path:
 
 def render_verify_page(report: VerifyReport) -> str:
     """The page as HTML text."""
-    style = (
-        "bad"
-        if report.num_defects("error")
-        else "known"
-        if report.num_defects("warning")
-        else "good"
-    )
+    style = "bad" if report.num("error") else "known" if report.num("warning") else "good"
     parts = [
         "<h1>Raw data: what was found</h1>",
         f'<p class="verdict {style}">{_escape(_sentence(report))}</p>',
@@ -37,7 +31,7 @@ def render_verify_page(report: VerifyReport) -> str:
         ("warning", "Warnings", "Known of the published releases, or harmless: the loaders read "
          "on and count them."),
     ):  # fmt: skip
-        found = [item for item in report.defects if item.type.severity == severity]
+        found = [item for item in report.defects if item.kind.severity == severity]
         if found:
             parts += [f"<h2>{title}</h2>", f'<p class="note">{note}</p>', _defects(found)]
     parts += ["<h2>Rows</h2>", _rows(report)]
@@ -55,7 +49,7 @@ def render_verify_page(report: VerifyReport) -> str:
 
 
 def _sentence(report: VerifyReport) -> str:
-    kinds = [kind for kind in DEFECT_TYPES if report.has_pixels or not kind.needs_pixels]
+    kinds = [kind for kind in KINDS if report.has_pixels or not kind.needs_pixels]
     return f"{report.verdict} ({len(kinds)} kinds of defect looked for)"
 
 
@@ -65,10 +59,10 @@ def _defects(defects: Sequence[Defect]) -> str:
         ids = "<br>".join(f"<code>{_escape(name)}</code>" for name in item.ids[:SHOWN])
         rest = item.count - len(item.ids[:SHOWN])
         if item.ids and rest:
-            ids += f'<br><span class="note">and {format_count(rest)} more</span>'
+            ids += f'<br><span class="note">and {number(rest)} more</span>'
         rows.append(
-            f"<tr><td><b>{_escape(item.type.code)}</b><br>{_escape(item.type.description)}</td>"
-            f'<td class="number">{format_count(item.count)}</td><td>{ids}</td></tr>'
+            f"<tr><td><b>{_escape(item.kind.code)}</b><br>{_escape(item.kind.sentence)}</td>"
+            f'<td class="number">{number(item.count)}</td><td>{ids}</td></tr>'
         )
     return (
         '<table class="defects"><thead><tr><th>what</th><th class="number">count</th>'
@@ -78,13 +72,7 @@ def _defects(defects: Sequence[Defect]) -> str:
 
 def _rows(report: VerifyReport) -> str:
     rows = [
-        (
-            row.dataset,
-            row.table,
-            format_count(row.num_rows),
-            format_count(row.num_published),
-            row.verdict,
-        )
+        (row.data_set, row.what, number(row.found), number(row.published), row.verdict)
         for row in report.rows
     ]
     return _table(("data set", "rows of", "found", "published", ""), rows, "rows")

@@ -75,12 +75,12 @@ _EPOCH = datetime(1, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def check_metadata(context: VerifyContext) -> None:
-    """Fill `context.images` from the metadata table, and check each row."""
-    findings = context.findings
-    path = find_table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
+def check_metadata(case: VerifyContext) -> None:
+    """Fill `case.images` from the metadata table, and check each row."""
+    findings = case.findings
+    path = find_table(case.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
     if path is None:
-        raise ValueError(f"{context.roots.mimic_cxr_jpg} has lost its metadata table: start again")
+        raise ValueError(f"{case.roots.mimic_cxr_jpg} has lost its metadata table: start again")
     table = RawTable(path, findings, METADATA)
     for line, fields in table.rows(READ):
         dicom, patient, study = fields[0].strip(), id_number(fields[1]), id_number(fields[2])
@@ -95,7 +95,7 @@ def check_metadata(context: VerifyContext) -> None:
         taken_at = parse_time(fields[7], fields[8])
         if taken_at is None:
             findings.add("unreadable-time", dicom)
-        context.images.add(
+        case.images.add(
             ImageRow(
                 dicom=dicom,
                 patient=patient,
@@ -106,13 +106,13 @@ def check_metadata(context: VerifyContext) -> None:
                 is_frontal=VIEWS.get((position or meaning).upper()) in ("PA", "AP"),
             )
         )
-    context.images.is_whole = table.is_whole
+    case.images.is_whole = table.is_whole
     if not table.is_whole:
         findings.note(f"what {table.name} lacks was not counted as missing: it is not whole")
-    context.counts[MIMIC_CXR, "images"] = table.num_rows
-    context.counts[MIMIC_CXR, "studies"] = context.images.study_numbers.size
-    context.counts[MIMIC_CXR, "patients"] = np.unique(context.images.patients).size
-    _check_identity(context)
+    case.counts[MIMIC_CXR, "images"] = table.num_rows
+    case.counts[MIMIC_CXR, "studies"] = case.images.study_numbers.size
+    case.counts[MIMIC_CXR, "patients"] = np.unique(case.images.patients).size
+    _check_identity(case)
 
 
 def pixels(text: str) -> int:
@@ -130,15 +130,15 @@ def _check_view(dicom: str, position: str, meaning: str, findings: Findings) -> 
         findings.add("view-disagrees", dicom)
 
 
-def _check_identity(context: VerifyContext) -> None:
+def _check_identity(case: VerifyContext) -> None:
     """Images named twice, studies under two patients."""
-    images = context.images
+    images = case.images
     for row in images.repeated_rows:
-        context.findings.add("duplicate-image", images.name(row))
+        case.findings.add("duplicate-image", images.name(row))
     owners = np.unique(np.stack([images.studies, images.patients], axis=1), axis=0)
     studies, counts = np.unique(owners[:, 0], return_counts=True)
     for study in studies[counts > 1]:
-        context.findings.add("study-two-patients", f"s{study}")
+        case.findings.add("study-two-patients", f"s{study}")
 
 
 def image_stem(patient: int, study: int, dicom: str) -> str:
@@ -146,37 +146,37 @@ def image_stem(patient: int, study: int, dicom: str) -> str:
     return f"files/p{str(patient)[:2]}/p{patient}/s{study}/{dicom}"
 
 
-def image_path(context: VerifyContext, row: int) -> Path | None:
+def image_path(case: VerifyContext, row: int) -> Path | None:
     """The file of one row of the metadata, None where there is none.
 
     As the loader does: JPEG before DICOM, and the folder of the reports, where MIMIC-CXR has its
     DICOMs, after that of MIMIC-CXR-JPG.
     """
-    images = context.images
+    images = case.images
     stem = image_stem(int(images.patients[row]), int(images.studies[row]), images.name(row))
-    folders = (context.roots.mimic_cxr_jpg, context.roots.reports)
+    folders = (case.roots.mimic_cxr_jpg, case.roots.reports)
     paths = [folder / f"{stem}{suffix}" for folder in folders for suffix in SUFFIXES]
     return next((path for path in paths if path.is_file()), None)
 
 
-def check_image_files(context: VerifyContext) -> None:
+def check_image_files(case: VerifyContext) -> None:
     """Every row has a file that is not empty, and every file has a row."""
-    images, findings = context.images, context.findings
-    context.progress.expect(len(images))
+    images, findings = case.images, case.findings
+    case.meter.expect(len(images))
     stems = array("Q")
     patients, studies = images.patients, images.studies
     for row in range(len(images)):
         stems.append(key_of(image_stem(int(patients[row]), int(studies[row]), images.name(row))))
-        path = image_path(context, row)
+        path = image_path(case, row)
         if path is None:
             findings.add("missing-image", images.name(row))
         elif path.stat().st_size == 0:
             findings.add("empty-file", path.relative_to(path.parents[4]).as_posix())
-        context.progress.step()
+        case.meter.step()
     if not images.is_whole:
         return
     listed = np.sort(np.frombuffer(stems, np.uint64)) if len(stems) else np.zeros(0, np.uint64)
-    roots = dict.fromkeys((context.roots.mimic_cxr_jpg, context.roots.reports))
+    roots = dict.fromkeys((case.roots.mimic_cxr_jpg, case.roots.reports))
     for name in chain.from_iterable(map(_image_names, roots)):
         key = np.uint64(key_of(name.rpartition(".")[0]))
         place = int(np.searchsorted(listed, key))
@@ -193,16 +193,16 @@ def _image_names(root: Path) -> Iterator[str]:
                     yield path.relative_to(root).as_posix()
 
 
-def check_label_tables(context: VerifyContext) -> None:
+def check_label_tables(case: VerifyContext) -> None:
     """The CheXpert and NegBio labels: the loaders do without them, but they are read here."""
-    root = context.roots.mimic_cxr_jpg
+    root = case.roots.mimic_cxr_jpg
     for kind in ("chexpert", "negbio"):
         path = find_table(root, f"mimic-cxr-2.*-{kind}")
         if path is None:
-            context.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{kind}")
+            case.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{kind}")
             continue
-        table = RawTable(path, context.findings, ("subject_id", "study_id", *LABELS))
+        table = RawTable(path, case.findings, ("subject_id", "study_id", *LABELS))
         for line, numbers in table.rows(("subject_id", "study_id")):
             if None in map(id_number, numbers):
-                context.findings.add("unreadable-id", table.line(line))
-        context.counts[MIMIC_CXR, kind] = table.num_rows
+                case.findings.add("unreadable-id", table.line(line))
+        case.counts[MIMIC_CXR, kind] = table.num_rows

@@ -32,44 +32,44 @@ COLUMNS = (
 DISEASES = "all_diseases.json"
 
 
-def check_overview(context: VerifyContext) -> None:
+def check_overview(case: VerifyContext) -> None:
     """`mimic_all`: the image of each study."""
-    path = find_table(context.roots.medical_diff_vqa, "mimic_all")
+    path = find_table(case.roots.medical_diff_vqa, "mimic_all")
     if path is None:
-        context.findings.add("missing-side-table", "mimic_all")
+        case.findings.add("missing-side-table", "mimic_all")
         return
-    table = RawTable(path, context.findings, COLUMNS)
+    table = RawTable(path, case.findings, COLUMNS)
     for line, (subject, number, dicom) in table.rows(("subject_id", "study_id", "dicom_id")):
         patient, study = id_number(subject), id_number(number)
         if patient is None or study is None:
-            context.findings.add("unreadable-id", table.line(line))
+            case.findings.add("unreadable-id", table.line(line))
         else:
-            _check_image(context, patient, study, dicom.strip())
-    context.counts[DIFF_VQA, "mimic_all"] = table.num_rows
+            _check_image(case, patient, study, dicom.strip())
+    case.counts[DIFF_VQA, "mimic_all"] = table.num_rows
 
 
-def _check_image(context: VerifyContext, patient: int, study: int, dicom: str) -> None:
-    images = context.images
+def _check_image(case: VerifyContext, patient: int, study: int, dicom: str) -> None:
+    images = case.images
     row = images.find(dicom)
     if row == UNKNOWN:
         if images.is_whole:
-            context.findings.add("overview-unknown-image", f"s{study}")
+            case.findings.add("overview-unknown-image", f"s{study}")
     elif int(images.studies[row]) != study:
-        context.findings.add("overview-unknown-image", f"s{study}")
+        case.findings.add("overview-unknown-image", f"s{study}")
     elif int(images.patients[row]) != patient:
-        context.findings.add("ids-disagree", f"mimic_all: {dicom}")
+        case.findings.add("ids-disagree", f"mimic_all: {dicom}")
     elif row != int(images.rows_of_studies(np.array([study]))[0]):
-        context.findings.add("overview-other-image", f"s{study}")
+        case.findings.add("overview-other-image", f"s{study}")
 
 
-def check_diseases(context: VerifyContext) -> None:
+def check_diseases(case: VerifyContext) -> None:
     """`all_diseases.json`: only findings that the grammar knows."""
-    path = context.roots.medical_diff_vqa / DISEASES
+    path = case.roots.medical_diff_vqa / DISEASES
     if not path.is_file():
-        context.findings.add("missing-side-table", DISEASES)
+        case.findings.add("missing-side-table", DISEASES)
         return
     if path.stat().st_size == 0:
-        context.findings.add("empty-file", DISEASES)
+        case.findings.add("empty-file", DISEASES)
         return
     count = 0
     try:
@@ -77,11 +77,11 @@ def check_diseases(context: VerifyContext) -> None:
             count += 1
             for name in _names(item):
                 if name.lower() not in KNOWN:
-                    context.findings.add("unknown-finding", f"s{item['study_id']} {name}")
+                    case.findings.add("unknown-finding", f"s{item['study_id']} {name}")
     except ValueError as error:
-        context.findings.add("damaged-json", DISEASES)
-        context.findings.note(f"{DISEASES} was read up to item {count}: {error}")
-    context.counts[DIFF_VQA, "all_diseases"] = count
+        case.findings.add("damaged-json", DISEASES)
+        case.findings.note(f"{DISEASES} was read up to item {count}: {error}")
+    case.counts[DIFF_VQA, "all_diseases"] = count
 
 
 def _names(item: Any) -> Iterator[str]:

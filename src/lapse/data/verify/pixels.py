@@ -32,18 +32,18 @@ class _Decoded:
     digest: bytes
 
 
-def check_pixels(context: VerifyContext, workers: int) -> None:
+def check_pixels(case: VerifyContext, workers: int) -> None:
     """Decode all images of the metadata that have a file.
 
     Args:
-        context: with `images` filled.
+        case: with `images` filled.
         workers: threads that decode.
     """
-    images, findings = context.images, context.findings
-    context.progress.expect(len(images))
+    images, findings = case.images, case.findings
+    case.meter.expect(len(images))
     keys, rows = array("Q"), array("q")
-    for row, decoded in _decode_all(context, workers):
-        context.progress.step()
+    for row, decoded in _decode_all(case, workers):
+        case.meter.step()
         if decoded is None:
             continue
         if isinstance(decoded, str):
@@ -55,34 +55,32 @@ def check_pixels(context: VerifyContext, workers: int) -> None:
         keys.append(int.from_bytes(decoded.digest[:8], "big"))
         rows.append(row)
     candidates = np.isin(np.array(keys, np.uint64), repeated(keys))
-    _report_identical(context, [rows[place] for place in np.flatnonzero(candidates)])
+    _report_identical(case, [rows[place] for place in np.flatnonzero(candidates)])
 
 
-def _report_identical(context: VerifyContext, rows: list[int]) -> None:
+def _report_identical(case: VerifyContext, rows: list[int]) -> None:
     """One id for each set of equal images of different patients: "first = second ..."."""
     groups: dict[bytes, list[int]] = {}
     for row in rows:
-        decoded = _decode(context, row)
+        decoded = _decode(case, row)
         if isinstance(decoded, _Decoded):
             groups.setdefault(decoded.digest, []).append(row)
     for group in groups.values():
-        if len({int(context.images.patients[row]) for row in group}) > 1:
-            context.findings.add("identical-pixels", " = ".join(map(context.images.name, group)))
+        if len({int(case.images.patients[row]) for row in group}) > 1:
+            case.findings.add("identical-pixels", " = ".join(map(case.images.name, group)))
 
 
-def _decode_all(
-    context: VerifyContext, workers: int
-) -> Iterator[tuple[int, _Decoded | str | None]]:
-    total = len(context.images)
+def _decode_all(case: VerifyContext, workers: int) -> Iterator[tuple[int, _Decoded | str | None]]:
+    total = len(case.images)
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, total, BATCH):
             rows = range(start, min(total, start + BATCH))
-            yield from zip(rows, pool.map(partial(_decode, context), rows), strict=True)
+            yield from zip(rows, pool.map(partial(_decode, case), rows), strict=True)
 
 
-def _decode(context: VerifyContext, row: int) -> _Decoded | str | None:
+def _decode(case: VerifyContext, row: int) -> _Decoded | str | None:
     """The image of one row, the reason why it cannot be read, or None without a file."""
-    path = image_path(context, row)
+    path = image_path(case, row)
     if path is None or path.stat().st_size == 0:
         return None
     try:

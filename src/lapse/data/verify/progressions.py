@@ -18,56 +18,56 @@ WORDS = tuple(f"{finding}_progression" for finding in FINDINGS)
 COLUMNS = (*IDS, *WORDS, *(f"{finding}_label_quality" for finding in FINDINGS))
 
 
-def check_progressions(context: VerifyContext) -> None:
+def check_progressions(case: VerifyContext) -> None:
     """Unknown images, pairs of two patients, their order in time, unknown words, doubled rows."""
-    folder = context.roots.ms_cxr_t
+    folder = case.roots.ms_cxr_t
     path = None if folder is None else find_table(folder, TABLE)
     if path is None:
-        context.findings.note("no MS-CXR-T: the optional evaluation set was not looked at")
+        case.findings.note("no MS-CXR-T: the optional evaluation set was not looked at")
         return
-    table = RawTable(path, context.findings, COLUMNS)
+    table = RawTable(path, case.findings, COLUMNS)
     seen: set[tuple[str, str]] = set()  # a benchmark of a thousand rows
     for line, fields in table.rows((*IDS, *WORDS)):
         place = table.line(line)
         ids, words = fields[: len(IDS)], fields[len(IDS) :]
         numbers = [id_number(text) for text in ids[:3]]
         if None in numbers:
-            context.findings.add("unreadable-id", place)
+            case.findings.add("unreadable-id", place)
             continue
         images = (bare_dicom(ids[3]), bare_dicom(ids[4]))
         if images in seen:
-            context.findings.add("progression-duplicate", place)
+            case.findings.add("progression-duplicate", place)
         seen.add(images)
-        _check_words(context, words, place)
-        _check_pair(context, images, numbers, place)
+        _check_words(case, words, place)
+        _check_pair(case, images, numbers, place)
 
 
-def _check_words(context: VerifyContext, words: Sequence[str], place: str) -> None:
+def _check_words(case: VerifyContext, words: Sequence[str], place: str) -> None:
     plain = [word.strip().lower() for word in words]
     said = [word for word in plain if word not in {"", "nan"}]
     if not said:
-        context.findings.add("progression-empty", place)
+        case.findings.add("progression-empty", place)
     elif any(word not in PROGRESSIONS for word in said):
-        context.findings.add("progression-unknown-word", place)
+        case.findings.add("progression-unknown-word", place)
 
 
 def _check_pair(
-    context: VerifyContext, images: tuple[str, str], numbers: Sequence[int | None], place: str
+    case: VerifyContext, images: tuple[str, str], numbers: Sequence[int | None], place: str
 ) -> None:
-    index = context.images
+    index = case.images
     rows = [index.find(image) for image in images]
     if UNKNOWN in rows:
         if index.is_whole:
-            context.findings.add("progression-unknown-image", place)
+            case.findings.add("progression-unknown-image", place)
         return
     main, previous = rows
     patient, *studies = numbers
     if {int(index.patients[row]) for row in rows} != {patient}:
-        context.findings.add("progression-two-patients", place)
+        case.findings.add("progression-two-patients", place)
         return
     for row, study, image in zip(rows, studies, images, strict=True):
         if int(index.studies[row]) != study:
-            context.findings.add("ids-disagree", f"{place}: {image}")
+            case.findings.add("ids-disagree", f"{place}: {image}")
     times = [int(index.times[row]) for row in (previous, main)]
     if NO_TIME not in times and times[1] < times[0]:
-        context.findings.add("progression-reversed", place)
+        case.findings.add("progression-reversed", place)

@@ -49,37 +49,33 @@ class _Order:
     ids: list[str] | None = None
 
 
-def check_questions(context: VerifyContext) -> None:
+def check_questions(case: VerifyContext) -> None:
     """Every row of `mimic_pair_questions`."""
-    path = find_table(context.roots.medical_diff_vqa, "mimic_pair_questions")
+    path = find_table(case.roots.medical_diff_vqa, "mimic_pair_questions")
     if path is None:
-        raise ValueError(
-            f"{context.roots.medical_diff_vqa} has lost its question table: start again"
-        )
-    table = RawTable(path, context.findings, COLUMNS)
-    context.progress.expect(
-        path.stat().st_size // 120
-    )  # bytes of an average row, for the bar alone
+        raise ValueError(f"{case.roots.medical_diff_vqa} has lost its question table: start again")
+    table = RawTable(path, case.findings, COLUMNS)
+    case.meter.expect(path.stat().st_size // 120)  # bytes of an average row, for the bar alone
     keys = array("Q")
     order = _Order(ids=[])
     categories: Counter[str] = Counter(dict.fromkeys(CATEGORIES, 0))
-    rows = _checked_rows(context, table, keys, categories)
+    rows = _checked_rows(case, table, keys, categories)
     while chunk := list(islice(rows, CHUNK)):
-        _check_joins(context, chunk, order)
-    _report_order(context, order)
-    _report_repeated(context, table, keys)
-    context.counts[DIFF_VQA, "questions"] = table.num_rows
+        _check_joins(case, chunk, order)
+    _report_order(case, order)
+    _report_repeated(case, table, keys)
+    case.counts[DIFF_VQA, "questions"] = table.num_rows
     for category in CATEGORIES:
-        context.counts[DIFF_VQA, category] = categories[category]
+        case.counts[DIFF_VQA, category] = categories[category]
 
 
 def _checked_rows(
-    context: VerifyContext, table: RawTable, keys: array[int], categories: Counter[str]
+    case: VerifyContext, table: RawTable, keys: array[int], categories: Counter[str]
 ) -> Iterator[_Joined]:
     """The rows whose numbers can be read; everything that one row tells is reported."""
-    findings, parts = context.findings, context.parts[DIFF_VQA]
+    findings, parts = case.findings, case.parts[DIFF_VQA]
     for count, (line, fields) in enumerate(table.rows(COLUMNS), start=1):
-        context.progress.step()
+        case.meter.step()
         main, subject, ref, category, question, answer, word = fields
         name = f"{plain_id(main)}/{plain_id(ref)}/{count}"
         study, patient, reference = id_number(main), id_number(subject), id_number(ref)
@@ -104,9 +100,9 @@ def _checked_rows(
         yield _Joined(name, study, reference, patient, category == "difference")
 
 
-def _check_joins(context: VerifyContext, chunk: list[_Joined], order: _Order) -> None:
+def _check_joins(case: VerifyContext, chunk: list[_Joined], order: _Order) -> None:
     """Studies that exist, of one patient, and in which order of time."""
-    images, findings = context.images, context.findings
+    images, findings = case.images, case.findings
     main = images.rows_of_studies(np.array([row.study for row in chunk], np.int64))
     reference = images.rows_of_studies(np.array([row.reference for row in chunk], np.int64))
     patients = np.array([row.patient for row in chunk], np.int64)
@@ -136,19 +132,19 @@ def _note_order(chunk: list[_Joined], is_reversed: Ints, num_dated: int, order: 
     order.ids = kept
 
 
-def _report_order(context: VerifyContext, order: _Order) -> None:
+def _report_order(case: VerifyContext, order: _Order) -> None:
     """A few reversed questions are errors; a large share of them is a release."""
     total = order.forward + order.backward
     is_release = bool(order.backward) and order.backward / total >= REVERSED_SHARE
     code = "release-1.0.0" if is_release else "reversed-time"
     kept = order.ids or []
     for name in kept:
-        context.findings.add(code, name)
+        case.findings.add(code, name)
     for _ in range(order.backward - len(kept)):
-        context.findings.count(code)
+        case.findings.count(code)
 
 
-def _report_repeated(context: VerifyContext, table: RawTable, keys: array[int]) -> None:
+def _report_repeated(case: VerifyContext, table: RawTable, keys: array[int]) -> None:
     """Compare as text the rows whose hash stands twice, up to the limit of listed ids."""
     candidates = repeated(keys)
     compared = set(candidates[:MAX_IDS].tolist())
@@ -159,9 +155,9 @@ def _report_repeated(context: VerifyContext, table: RawTable, keys: array[int]) 
             is_empty = not question.strip() or not answer.strip()
             if not is_empty and key_of(study, reference, question) in compared:
                 if (study, reference, question) in seen:
-                    context.findings.add("duplicate-question", f"{study}/{reference}/{count}")
+                    case.findings.add("duplicate-question", f"{study}/{reference}/{count}")
                 seen.add((study, reference, question))
     if candidates.size > MAX_IDS:
         further = np.isin(np.array(keys, np.uint64), candidates[MAX_IDS:])
         for _ in range(int(further.sum()) - (candidates.size - MAX_IDS)):
-            context.findings.count("duplicate-question")
+            case.findings.count("duplicate-question")

@@ -1,75 +1,74 @@
-"""The results of `lapse verify`: defects by type with their ids, row counts, notes.
+"""What `verify` found: defects by kind with their ids, rows beside the published ones, notes.
 
-checks --add(code, id)--> Findings --defects()--> VerifyReport --> terminal | JSON | HTML
+checks --add(code, id)--> Findings --close--> VerifyReport --> terminal | JSON | page
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lapse.data.datasets.release_counts import RowCount
-from lapse.data.verify.defect_types import DEFECT_TYPES, DefectType, defect_type
+from lapse.data.verify.defect_kinds import KINDS, Kind, kind_of
 
-MAX_IDS = 10_000  # ids listed per defect type; further defects are only counted
+MAX_IDS = 10_000  # of one kind; the rest is counted
 MAX_ID_LENGTH = 200
-SHOWN_IDS = 2  # ids per defect type at the terminal
+SHOWN_IDS = 2
 
 
 class Findings:
-    """Collects defects while the checks run. Ids are made printable when they are added."""
+    """Collects defects while the checks run; what a file says is made printable first."""
 
     def __init__(self, max_ids: int = MAX_IDS) -> None:
         self.max_ids = max_ids
         self.notes: list[str] = []
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._ids: dict[str, list[str]] = {}
 
     def add(self, code: str, example: str) -> None:
-        """Record a defect with the id of the affected record.
+        """One more defect of a kind, by the id of what has it.
 
         Raises:
-            ValueError: the code is unknown.
+            ValueError: no such kind.
         """
-        self.count(code)
-        ids = self._ids.setdefault(code, [])
-        if len(ids) < self.max_ids:
-            ids.append(printable(example))
+        self._counts[kind_of(code).code] = self._counts.get(code, 0) + 1
+        kept = self._ids.setdefault(code, [])
+        if len(kept) < self.max_ids:
+            kept.append(printable(example))
 
-    def count(self, code: str, number: int = 1) -> None:
-        """Record defects without listing their ids."""
-        self._counts[defect_type(code).code] += number
+    def count(self, code: str) -> None:
+        """One more defect of a kind whose ids nobody needs."""
+        self._counts[kind_of(code).code] = self._counts.get(code, 0) + 1
 
     def note(self, line: str) -> None:
-        """Record what was not checked, and why; repeated lines are kept once."""
+        """Something that was not looked at, and why; each line once."""
         if line not in self.notes:
             self.notes.append(line)
 
     def defects(self) -> tuple[Defect, ...]:
-        """The recorded defects, in the order of `DEFECT_TYPES`."""
+        """What was found, in the order of the table of kinds."""
         return tuple(
-            Defect(entry, self._counts[entry.code], tuple(self._ids.get(entry.code, ())))
-            for entry in DEFECT_TYPES
-            if self._counts[entry.code]
+            Defect(kind, self._counts[kind.code], tuple(self._ids.get(kind.code, ())))
+            for kind in KINDS
+            if kind.code in self._counts
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """All defects of one type. `ids` holds the first `MAX_IDS` of them."""
+    """All defects of one kind. `ids` holds the first `MAX_IDS` of them."""
 
-    type: DefectType
+    kind: Kind
     count: int
     ids: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `num_unlisted` is the number of defects without an id in the list."""
+        """Plain data; `num_unlisted` says how many ids were left out."""
         return {
-            "code": self.type.code,
-            "severity": self.type.severity,
-            "description": self.type.description,
+            "code": self.kind.code,
+            "severity": self.kind.severity,
+            "sentence": self.kind.sentence,
             "count": self.count,
             "ids": list(self.ids),
             "num_unlisted": self.count - len(self.ids),
@@ -78,15 +77,15 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The result of one run of `verify`.
+    """The result of one `verify`.
 
     Attributes:
-        roots: (dataset, folder) of each folder that was read.
-        is_simulated: the trees were written by `lapse simulate`.
+        roots: the folders that were read, by data set.
+        is_simulated: the trees carry the mark of `lapse simulate`.
         has_pixels: image files were decoded.
-        defects: errors and warnings, by type.
-        rows: the number of rows of each table, with the published number.
-        notes: what was not checked, and why.
+        defects: by kind, errors and warnings.
+        rows: the rows of each table beside the published ones.
+        notes: what was not looked at, and why.
     """
 
     roots: tuple[tuple[str, str], ...]
@@ -96,89 +95,79 @@ class VerifyReport:
     rows: tuple[RowCount, ...]
     notes: tuple[str, ...]
 
-    def num_defects(self, severity: str) -> int:
-        """The number of defects of one severity."""
-        return sum(defect.count for defect in self.defects if defect.type.severity == severity)
+    def num(self, severity: str) -> int:
+        """Defects of one severity, all kinds together."""
+        return sum(item.count for item in self.defects if item.kind.severity == severity)
 
     @property
     def exit_code(self) -> int:
-        """0 without errors, else 1."""
-        return 1 if self.num_defects("error") else 0
+        """0 clean or warnings alone, 1 with an error."""
+        return 1 if self.num("error") else 0
 
     def ids(self, code: str) -> tuple[str, ...]:
-        """The listed ids of one defect type, () where there is no such defect.
+        """The listed ids of one kind, () where it was not found.
 
         Raises:
-            ValueError: the code is unknown.
+            ValueError: no such kind.
         """
-        expected = defect_type(code)
-        return next((defect.ids for defect in self.defects if defect.type is expected), ())
+        kind = kind_of(code)
+        return next((item.ids for item in self.defects if item.kind is kind), ())
 
     @property
     def verdict(self) -> str:
-        """A summary in one line."""
-        errors, warnings = self.num_defects("error"), self.num_defects("warning")
+        """One sentence for the end of the list."""
+        errors, warnings = self.num("error"), self.num("warning")
         mark = "simulated data: " if self.is_simulated else ""
         if not errors and not warnings:
             return f"{mark}no defect found"
         return f"{mark}{errors} errors, {warnings} warnings"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """Plain data for a JSON file."""
         return {
             "verdict": self.verdict,
             "exit_code": self.exit_code,
-            "errors": self.num_defects("error"),
-            "warnings": self.num_defects("warning"),
+            "errors": self.num("error"),
+            "warnings": self.num("warning"),
             "is_simulated": self.is_simulated,
             "has_pixels": self.has_pixels,
             "roots": dict(self.roots),
-            "defects": [defect.to_json() for defect in self.defects],
+            "defects": [item.to_json() for item in self.defects],
             "rows": [{**asdict(row), "verdict": row.verdict} for row in self.rows],
             "notes": list(self.notes),
         }
 
     def lines(self) -> list[str]:
-        """The report for a terminal: row counts, defects, notes, verdict."""
-        counts = [
-            (
-                row.dataset,
-                row.table,
-                format_count(row.num_rows),
-                format_count(row.num_published),
-                row.verdict,
-            )
+        """The report for a person at a terminal: two tables, the notes, the verdict."""
+        rows = [
+            (row.data_set, row.what, number(row.found), number(row.published), row.verdict)
             for row in self.rows
         ]
-        lines = aligned(("dataset", "table", "rows", "published", ""), counts, right={2, 3})
+        lines = aligned(("data set", "rows of", "found", "published", ""), rows, right={2, 3})
         if self.defects:
-            cells = [
-                (
-                    defect.type.severity,
-                    defect.type.code,
-                    format_count(defect.count),
-                    defect.type.description,
-                )
-                for defect in self.defects
+            found = [
+                (item.kind.severity, item.kind.code, number(item.count), item.kind.sentence)
+                for item in self.defects
             ]
-            header, *listed = aligned(("", "code", "count", "description"), cells, right={2})
+            header, *listed = aligned(("", "code", "count", "what"), found, right={2})
             lines += ["", header]
-            for defect, line in zip(self.defects, listed, strict=True):
-                lines += [line, f"    {_some_ids(defect)}"] if defect.ids else [line]
+            for item, line in zip(self.defects, listed, strict=True):
+                lines += [line, f"    {shown_ids(item)}"] if item.ids else [line]
         if self.notes:
             lines += ["", *(f"note: {line}" for line in self.notes)]
         return [*lines, "", self.verdict]
 
 
-def _some_ids(defect: Defect) -> str:
-    more = ", ..." if defect.count > SHOWN_IDS else ""
-    return f"{', '.join(defect.ids[:SHOWN_IDS])}{more}"
+def shown_ids(defect: Defect, limit: int = SHOWN_IDS) -> str:
+    """The first few ids of a defect, "..." where there are more."""
+    more = ", ..." if defect.count > limit else ""
+    return f"{', '.join(defect.ids[:limit])}{more}"
 
 
-def format_count(value: int | None) -> str:
-    """A count with thousands separators, "-" for None.
+def number(value: int | None) -> str:
+    """A count with thousands apart, "-" for none.
 
-    >>> format_count(377110), format_count(None)
+    >>> number(377110), number(None)
     ('377,110', '-')
     """
     return "-" if value is None else f"{value:,}"
@@ -190,21 +179,21 @@ def printable(text: str) -> str:
     >>> printable("a\\tb")
     'a\\\\tb'
     """
-    escaped = "".join(
+    shown = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in text[: MAX_ID_LENGTH + 1]
     )
-    return escaped if len(escaped) <= MAX_ID_LENGTH else f"{escaped[: MAX_ID_LENGTH - 3]}..."
+    return shown if len(shown) <= MAX_ID_LENGTH else f"{shown[: MAX_ID_LENGTH - 3]}..."
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
-    """Columns of text, padded to their widest cell; the columns in `right` are right-aligned."""
+    """Columns of text, padded to their widest cell; those in `right` to the right."""
     table = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    widths = [max(len(row[place]) for row in table) for place in range(len(header))]
     return [
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]

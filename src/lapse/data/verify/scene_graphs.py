@@ -23,44 +23,44 @@ from lapse.data.verify.splits import check_imagenome_splits
 from lapse.data.verify.tables import id_number
 
 
-def check_scene_graphs(context: VerifyContext) -> None:
+def check_scene_graphs(case: VerifyContext) -> None:
     """Every scene graph, then the split tables and the images that lack one."""
     keys, is_whole = array("Q"), True
     try:
-        for dicom, data in _graphs(context):
+        for dicom, data in _graphs(case):
             keys.append(key_of(dicom))
-            _check_graph(context, dicom, data)
-            context.progress.step()
+            _check_graph(case, dicom, data)
+            case.meter.step()
     except UNREADABLE as error:
-        context.findings.add("damaged-archive", "scene_graph.zip")
-        context.findings.note(f"scene graphs were not read: {error}")
+        case.findings.add("damaged-archive", "scene_graph.zip")
+        case.findings.note(f"scene graphs were not read: {error}")
         is_whole = False
     else:
-        context.counts[IMAGENOME, "scene graphs"] = len(keys)
+        case.counts[IMAGENOME, "scene graphs"] = len(keys)
     known = np.sort(np.array(keys, np.uint64))
-    for name, dicom in check_imagenome_splits(context):
+    for name, dicom in check_imagenome_splits(case):
         if not is_whole or name == "images_to_avoid":
             continue
         key = np.uint64(key_of(dicom))
         place = int(np.searchsorted(known, key))
         if place == known.size or known[place] != key:
-            context.findings.add("graph-missing", dicom)
+            case.findings.add("graph-missing", dicom)
 
 
-def _graphs(context: VerifyContext) -> Iterator[tuple[str, bytes | None]]:
+def _graphs(case: VerifyContext) -> Iterator[tuple[str, bytes | None]]:
     """(dicom_id in the file's name, its bytes or None where they cannot be had)."""
-    silver = context.roots.chest_imagenome / "silver_dataset"
+    silver = case.roots.chest_imagenome / "silver_dataset"
     archive = silver / "scene_graph.zip"
     if not archive.is_file():
         paths = sorted((silver / "scene_graph").glob(f"*{SUFFIX}"))
-        context.progress.expect(len(paths))
+        case.meter.expect(len(paths))
         for path in paths:
             is_small = path.stat().st_size <= MAX_GRAPH_BYTES
             yield path.name.removesuffix(SUFFIX), path.read_bytes() if is_small else None
         return
     with zipfile.ZipFile(archive) as opened:
         members = [info for info in opened.infolist() if info.filename.endswith(SUFFIX)]
-        context.progress.expect(len(members))
+        case.meter.expect(len(members))
         for member in members:
             yield Path(member.filename).name.removesuffix(SUFFIX), _unpack(opened, member)
 
@@ -74,8 +74,8 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
         return None
 
 
-def _check_graph(context: VerifyContext, dicom: str, data: bytes | None) -> None:
-    findings, images = context.findings, context.images
+def _check_graph(case: VerifyContext, dicom: str, data: bytes | None) -> None:
+    findings, images = case.findings, case.images
     row = images.find(dicom)
     if row == UNKNOWN and images.is_whole:
         findings.add("graph-unknown-image", dicom)

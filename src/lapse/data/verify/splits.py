@@ -37,60 +37,60 @@ class SplitRow:
     word: str
 
 
-def check_mimic_splits(context: VerifyContext) -> None:
+def check_mimic_splits(case: VerifyContext) -> None:
     """The split table of MIMIC-CXR: one row for each image of the metadata."""
-    path = find_table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
+    path = find_table(case.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
     if path is None:
-        context.findings.add("missing-table", "mimic-cxr-2.0.0-split")
+        case.findings.add("missing-table", "mimic-cxr-2.0.0-split")
         return
-    table = RawTable(path, context.findings, COLUMNS)
-    has_split = np.zeros(len(context.images), np.bool_)
-    for row in _rows(table, context.findings, ("dicom_id", "subject_id", "study_id", "split")):
+    table = RawTable(path, case.findings, COLUMNS)
+    has_split = np.zeros(len(case.images), np.bool_)
+    for row in _rows(table, case.findings, ("dicom_id", "subject_id", "study_id", "split")):
         part = SPLIT_WORDS.get(row.word.strip().lower())
         if part is None:
-            context.findings.add("unknown-split", row.dicom)
+            case.findings.add("unknown-split", row.dicom)
         else:
-            context.parts[MIMIC_CXR].add(row.patient, part)
-        found = _check_row(context, row, "split")
+            case.parts[MIMIC_CXR].add(row.patient, part)
+        found = _check_row(case, row, "split")
         if found != UNKNOWN:
             has_split[found] = True
-    context.counts[MIMIC_CXR, "split"] = table.num_rows
-    _check_repeated(context, table, "split")
+    case.counts[MIMIC_CXR, "split"] = table.num_rows
+    _check_repeated(case, table, "split")
     if table.is_whole:
-        repeated_rows = set(context.images.repeated_rows)
+        repeated_rows = set(case.images.repeated_rows)
         for place in np.flatnonzero(~has_split):
             if int(place) not in repeated_rows:
-                context.findings.add("image-without-split", context.images.name(int(place)))
+                case.findings.add("image-without-split", case.images.name(int(place)))
 
 
-def check_imagenome_splits(context: VerifyContext) -> Iterator[tuple[str, str]]:
+def check_imagenome_splits(case: VerifyContext) -> Iterator[tuple[str, str]]:
     """The split tables of Chest ImaGenome; yields (table, dicom_id) of every image they name."""
     for name, part in IMAGENOME_FILES.items():
-        path = find_table(context.splits, name)
+        path = find_table(case.splits, name)
         if path is None:
             is_list = name == "images_to_avoid"
             code = "avoid-list-missing" if is_list else "missing-table"
-            context.findings.add(code, name)
+            case.findings.add(code, name)
             continue
-        table = RawTable(path, context.findings, IMAGENOME_COLUMNS)
-        for row in _rows(table, context.findings, ("dicom_id", "subject_id", "study_id")):
-            context.parts[IMAGENOME].add(row.patient, part)
-            _check_row(context, row, name)
+        table = RawTable(path, case.findings, IMAGENOME_COLUMNS)
+        for row in _rows(table, case.findings, ("dicom_id", "subject_id", "study_id")):
+            case.parts[IMAGENOME].add(row.patient, part)
+            _check_row(case, row, name)
             yield name, row.dicom
-        context.counts[IMAGENOME, name] = table.num_rows
-        _check_repeated(context, table, name)
+        case.counts[IMAGENOME, name] = table.num_rows
+        _check_repeated(case, table, name)
 
 
-def check_patients(context: VerifyContext) -> None:
+def check_patients(case: VerifyContext) -> None:
     """No patient in two splits of one data set; the overlap between data sets is counted."""
     for name in DATA_SETS:
-        for patient in context.parts[name].in_several():
+        for patient in case.parts[name].in_several():
             if name == DIFF_VQA:
-                context.findings.add("questions-two-splits", f"p{patient}")
+                case.findings.add("questions-two-splits", f"p{patient}")
             else:
-                context.findings.add("patient-two-splits", f"{name}: p{patient}")
-    trained = [context.parts[name].patients(PARTS[0]) for name in DATA_SETS]
-    evaluated = [context.parts[name].patients(*PARTS[1:]) for name in DATA_SETS]
+                case.findings.add("patient-two-splits", f"{name}: p{patient}")
+    trained = [case.parts[name].patients(PARTS[0]) for name in DATA_SETS]
+    evaluated = [case.parts[name].patients(*PARTS[1:]) for name in DATA_SETS]
     overlap = [
         np.intersect1d(trained[first], evaluated[second])
         for first in range(len(DATA_SETS))
@@ -98,7 +98,7 @@ def check_patients(context: VerifyContext) -> None:
         if first != second
     ]
     for patient in np.unique(np.concatenate(overlap)):
-        context.findings.add("cross-stage-overlap", f"p{patient}")
+        case.findings.add("cross-stage-overlap", f"p{patient}")
 
 
 def _rows(table: RawTable, findings: Findings, columns: tuple[str, ...]) -> Iterator[SplitRow]:
@@ -111,20 +111,20 @@ def _rows(table: RawTable, findings: Findings, columns: tuple[str, ...]) -> Iter
             yield SplitRow(fields[0].strip(), patient, study, word)
 
 
-def _check_row(context: VerifyContext, row: SplitRow, name: str) -> int:
+def _check_row(case: VerifyContext, row: SplitRow, name: str) -> int:
     """The metadata's row of the image of a split row, compared with it."""
-    found = context.images.find(row.dicom)
+    found = case.images.find(row.dicom)
     if found == UNKNOWN:
-        if context.images.is_whole:
-            context.findings.add("split-without-image", f"{name}: {row.dicom}")
+        if case.images.is_whole:
+            case.findings.add("split-without-image", f"{name}: {row.dicom}")
         return UNKNOWN
-    ids = int(context.images.patients[found]), int(context.images.studies[found])
+    ids = int(case.images.patients[found]), int(case.images.studies[found])
     if ids != (row.patient, row.study):
-        context.findings.add("ids-disagree", f"{name}: {row.dicom}")
+        case.findings.add("ids-disagree", f"{name}: {row.dicom}")
     return found
 
 
-def _check_repeated(context: VerifyContext, table: RawTable, name: str) -> None:
+def _check_repeated(case: VerifyContext, table: RawTable, name: str) -> None:
     """Images that one split table names twice; the table is read again only where there are."""
     keys: array[int] = array("Q")
     for _, (dicom,) in table.again(("dicom_id",)):
@@ -135,5 +135,5 @@ def _check_repeated(context: VerifyContext, table: RawTable, name: str) -> None:
     seen: set[str] = set()
     for _, (dicom,) in table.again(("dicom_id",)):
         if dicom.strip() in seen:
-            context.findings.add("duplicate-image", f"{name}: {dicom.strip()}")
+            case.findings.add("duplicate-image", f"{name}: {dicom.strip()}")
         seen.add(dicom.strip())

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from lapse.data.datasets.discovery import SIMULATED, Roots
-from lapse.data.datasets.release_counts import compare_with_published
+from lapse.data.datasets.release_counts import beside_published
 from lapse.data.verify.checksums import check_checksums
 from lapse.data.verify.context import ProgressCounter, VerifyContext
 from lapse.data.verify.gold import check_gold
@@ -66,30 +66,30 @@ def verify(
     Raises:
         ValueError: a tree lost its main table while it was read.
     """
-    context = VerifyContext(roots, Findings(), ProgressCounter(progress), has_pixels=pixels)
+    case = VerifyContext(roots, Findings(), ProgressCounter(progress), has_pixels=pixels)
     for check in CHECKS:
-        check(context)
+        check(case)
     if pixels:
-        check_pixels(context, workers)
+        check_pixels(case, workers)
     else:
-        context.findings.note("image files were not decoded: --pixels finds truncated ones")
+        case.findings.note("image files were not decoded: --pixels finds truncated ones")
     is_simulated = (roots.mimic_cxr_jpg.parent / SIMULATED).is_file()
     if is_simulated:
-        context.findings.note("simulated trees: row counts were not compared with a release")
+        case.findings.note("simulated trees: row counts were not compared with a release")
     elif not release_counts:
-        context.findings.note("row counts were not compared with a release, as asked")
-    rows = compare_with_published(context.counts, has_published=release_counts and not is_simulated)
+        case.findings.note("row counts were not compared with a release, as asked")
+    rows = beside_published(case.counts, has_published=release_counts and not is_simulated)
     for row in rows:
         if row.differs:
-            found = f"{row.num_rows:,} of {row.num_published:,}"
-            context.findings.add("row-count", f"{row.dataset} {row.table}: {found}")
+            found = f"{row.found:,} of {row.published:,}"
+            case.findings.add("row-count", f"{row.data_set} {row.what}: {found}")
     folders = [(field.name, getattr(roots, field.name)) for field in fields(Roots)]
-    context.progress.finish()
+    case.meter.finish()
     return VerifyReport(
         roots=tuple((name, str(folder)) for name, folder in folders if folder is not None),
         is_simulated=is_simulated,
         has_pixels=pixels,
-        defects=context.findings.defects(),
+        defects=case.findings.defects(),
         rows=rows,
-        notes=tuple(context.findings.notes),
+        notes=tuple(case.findings.notes),
     )

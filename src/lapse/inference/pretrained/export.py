@@ -46,7 +46,7 @@ from lapse.training.run_folder import (
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ModelParts:
     """What a model folder holds.
 
     Attributes:
@@ -68,7 +68,7 @@ class Parts:
 
 def from_runs(
     stage1: Path, stage2: Path, *, resize: str = "squash", facts: Mapping[str, str] | None = None
-) -> Parts:
+) -> ModelParts:
     """Join the newest whole checkpoints of a stage-1 run and of a stage-2 run built on it.
 
     Raises:
@@ -102,10 +102,10 @@ def from_runs(
     _check_one_encoder(tensors1, tensors2)
     captioner = _model(pretrain, words1, tensors1)
     answerer = _model(diffvqa, words2, tensors2)
-    return _joined(Parts(captioner, answerer, pretrain, diffvqa, resize, told))
+    return _joined(ModelParts(captioner, answerer, pretrain, diffvqa, resize, told))
 
 
-def write_folder(folder: Path, parts: Parts, card: str) -> int:
+def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
     """Write the three files; returns the bytes of the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
@@ -135,7 +135,7 @@ def write_folder(folder: Path, parts: Parts, card: str) -> int:
     return (folder / WEIGHTS).stat().st_size
 
 
-def read_folder(folder: Path) -> Parts:
+def read_folder(folder: Path) -> ModelParts:
     """Open a model folder on the CPU.
 
     Raises:
@@ -147,7 +147,7 @@ def read_folder(folder: Path) -> Parts:
         for stage, config in saved.configs.items()
     )
     pretrain, diffvqa = saved.configs.values()
-    return _joined(Parts(captioner, answerer, pretrain, diffvqa, saved.resize, saved.facts))
+    return _joined(ModelParts(captioner, answerer, pretrain, diffvqa, saved.resize, saved.facts))
 
 
 def _model(
@@ -161,7 +161,7 @@ def _model(
     return model.eval()
 
 
-def _joined(parts: Parts) -> Parts:
+def _joined(parts: ModelParts) -> ModelParts:
     """One encoder in the memory for both stages."""
     parts.answerer.encoder = parts.captioner.encoder
     for model in (parts.captioner, parts.answerer):

@@ -1,4 +1,4 @@
-"""One radiograph as a model sees it, and how its boxes lie on the original."""
+"""One radiograph at a model's image size, and boxes between the original and the model's text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from lapse.core.tokenizer import bins_box, box_text, find_box
 from lapse.core.types import Box
@@ -23,7 +22,7 @@ Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelImage:
-    """A radiograph at a model's size.
+    """A radiograph at a model's image size.
 
     Attributes:
         pixels: [S, S] uint8.
@@ -32,61 +31,62 @@ class ModelImage:
         resize: "squash" or "letterbox".
     """
 
-    pixels: Tensor
+    pixels: NDArray[np.uint8]
     height: int
     width: int
     resize: str
 
     @property
-    def side(self) -> int:
-        """S, and the number of box bins."""
+    def image_size(self) -> int:
+        """S, which is also the number of box bins."""
         return int(self.pixels.shape[0])
 
-    def written(self, box: Box) -> str:
-        """A box of the original as the model reads it."""
+    def format_box(self, box: Box) -> str:
+        """A box of the original as the text that the model reads."""
         if self.resize == "letterbox":
-            box = letterboxed(box, self.height, self.width, self.side)
-        return box_text(box, self.side)
+            box = letterboxed(box, self.height, self.width, self.image_size)
+        return box_text(box, self.image_size)
 
-    def found(self, text: str) -> Box | None:
-        """The last box that a text names, on the original; None for a malformed one."""
+    def parse_box(self, text: str) -> Box | None:
+        """The last box of a generated text, on the original; None without a valid box."""
         bins = find_box(text)
-        if bins is None or max(bins) >= self.side:
+        if bins is None or max(bins) >= self.image_size:
             return None
-        box = bins_box(bins, self.side)
+        box = bins_box(bins, self.image_size)
         if self.resize == "letterbox":
-            return unletterboxed(box, self.height, self.width, self.side)
+            return unletterboxed(box, self.height, self.width, self.image_size)
         return box
 
 
-def load_model_image(source: Source, side: int, resize: str = "squash") -> ModelImage:
+def load_model_image(source: Source, image_size: int, resize: str = "squash") -> ModelImage:
     """Read a radiograph from a file, a Pillow image or an array.
 
     Args:
-        source: a path, an open image (turned to grey), or [H, W] of uint8 or floats in [0, 1].
-        side: S in pixels.
-        resize: "squash" or "letterbox", as the training images were.
+        source: a path, an open image (converted to grey), or [H, W] uint8 or floats in [0, 1].
+        image_size: S in pixels.
+        resize: "squash" or "letterbox", as the training images were resized.
 
     Raises:
-        ValueError: a file that cannot be read (a `ImageError`), or an array of another kind.
+        ValueError: a file that cannot be read (an `ImageError`), or an array of another kind.
     """
     if isinstance(source, str | Path):
-        stored = read_at(Path(source), side, resize)
-        return ModelImage(torch.from_numpy(stored.pixels), stored.height, stored.width, resize)
+        stored = read_at(Path(source), image_size, resize)
+        return ModelImage(stored.pixels, stored.height, stored.width, resize)
     if isinstance(source, Image.Image):
         if source.mode.startswith(("I", "F")):
             raise ValueError(
-                f"a Pillow image of mode {source.mode} has no agreed grey scale: save it as PNG "
+                f"a Pillow image of mode {source.mode} has no defined grey scale: save it as PNG "
                 "and give the path, or window it to 8 bits"
             )
         source = np.asarray(source.convert("L"))
-    grey = _checked(np.asarray(source))
-    square = letterbox(grey, side) if resize == "letterbox" else resize_square(grey, side)
+    grey = _check_grey(np.asarray(source))
+    is_letterbox = resize == "letterbox"
+    square = letterbox(grey, image_size) if is_letterbox else resize_square(grey, image_size)
     height, width = grey.shape
-    return ModelImage(torch.from_numpy(square), height, width, resize)
+    return ModelImage(square, height, width, resize)
 
 
-def _checked(grey: np.ndarray) -> Bytes | Floats:
+def _check_grey(grey: np.ndarray) -> Bytes | Floats:
     if grey.ndim != 2 or 0 in grey.shape:
         raise ValueError(f"an image is [H, W] grey values, got an array of shape {grey.shape}")
     if grey.dtype == np.uint8:
@@ -94,6 +94,6 @@ def _checked(grey: np.ndarray) -> Bytes | Floats:
     if not np.issubdtype(grey.dtype, np.floating):
         raise ValueError(f"grey values are uint8 or floats in [0, 1], got {grey.dtype}")
     low, high = float(grey.min()), float(grey.max())
-    if not (low >= 0.0 and high <= 1.0):  # also refuses what is not a number
-        raise ValueError(f"floating grey values lie in [0, 1], got {low} .. {high}")
+    if not (low >= 0.0 and high <= 1.0):  # also refuses NaN
+        raise ValueError(f"floating grey values must be in [0, 1], got {low} .. {high}")
     return grey.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Ask a trained model: what changed, where, and what does it see?
+"""A trained model: compare two radiographs, describe one, find a phrase.
 
 >>> model = lapse.load()                                            # doctest: +SKIP
 >>> model.compare("2021.png", "2023.png").text                      # doctest: +SKIP
@@ -21,9 +21,9 @@ from lapse.config import GenerationConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
-from lapse.data.loading.batch import collate, encode_sample
-from lapse.inference.answer import RESEARCH_USE, Answer, answer_images
-from lapse.inference.pretrained.export import Parts, read_folder, write_folder
+from lapse.inference.answer import RESEARCH_USE, ROLES, Answer, answer_images
+from lapse.inference.generate import GenerateOptions, generate
+from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
 from lapse.inference.pretrained.model_card import model_card
 from lapse.models.backbones.siglip_format import export_encoder
@@ -31,17 +31,16 @@ from lapse.training.distributed import pick_device
 from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 
 REVISION = re.compile(r"[0-9a-f]{40}")
-SIDES = ("reference", "main")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a model says about two radiographs of one patient.
+    """A model's comparison of two radiographs of one patient.
 
     Attributes:
-        answer: the sentence, its parsed changes, and words that could not be read.
-        boxes: side ("reference", "main") -> finding -> where the captioner sees it; a finding
-            stands on the sides where the answer says it is present, None for a malformed box.
+        answer: the sentence, its parsed changes, and words that could not be parsed.
+        boxes: "reference" or "main" -> finding -> box on that image. A finding is listed for
+            the images that show it according to the answer; None for a malformed box.
         notice: research use only.
     """
 
@@ -51,51 +50,51 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """The answer as written."""
+        """The generated answer."""
         return self.answer.text
 
     @property
     def confidence(self) -> Mapping[str, float]:
-        """How much of the beam says the same: of the answer, and of each change."""
+        """Fraction of the beam's probability behind the answer, and behind each change."""
         return self.answer.confidence
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What the grammar reads in the answer."""
+        """The changes that the grammar parses from the answer."""
         return self.answer.changes
 
     def lines(self) -> list[str]:
-        """The answer and its boxes for a terminal, the safety sentence last."""
-        *told, notice = self.answer.lines()
-        for side, found in self.boxes.items():
-            for finding, box in found.items():
-                told.append(f"  {finding} in the {side} image: {_place(box)}")
-        return [*told, notice]
+        """The answer and its boxes for a terminal; the last line is the research-use notice."""
+        *lines, notice = self.answer.lines()
+        for role, boxes in self.boxes.items():
+            for finding, box in boxes.items():
+                lines.append(f"  {finding} in the {role} image: {_describe_box(box)}")
+        return [*lines, notice]
 
 
 class Lapse(nn.Module, ModelHubMixin):
-    """Captioner and answerer around one encoder; made by `load`, `from_pretrained` or of runs."""
+    """Captioner and answerer that share one encoder; built by `load` or `from_pretrained`."""
 
-    # Our own config.json says everything. Left to itself the mixin keeps a deep copy of the parts,
-    # weights and tokenizers included.
+    # config.json of the model folder holds everything. Without this the mixin would keep a deep
+    # copy of the parts, weights and tokenizers included.
     _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ModelParts) -> None:
         super().__init__()
         self.parts = parts
         self.captioner, self.answerer = parts.captioner, parts.answerer
         self.eval()
 
     @property
-    def side(self) -> int:
-        """Pixels of a side at which images are read."""
+    def image_size(self) -> int:
+        """Height and width in pixels at which images are read."""
         return int(self.parts.pretrain.model_config_object().encoder.image_size)
 
     def open(self, image: Source | ModelImage) -> ModelImage:
-        """Read an image once, to ask several things about it."""
+        """Read an image once, for several calls."""
         if isinstance(image, ModelImage):
             return image
-        return load_model_image(image, self.side, self.parts.resize)
+        return load_model_image(image, self.image_size, self.parts.resize)
 
     def compare(
         self,
@@ -108,39 +107,42 @@ class Lapse(nn.Module, ModelHubMixin):
         Args:
             reference: the earlier radiograph: path, Pillow image, or array [H, W].
             main: the later one, of the same patient.
-            question: one of the data set's templates; others are unseen.
+            question: preferably one of the data set's templates; other wordings do not occur in
+                training.
 
         Raises:
             ValueError: an image cannot be read, or the question is empty.
         """
-        pictures = dict(zip(SIDES, (self.open(reference), self.open(main)), strict=True))
-        pixels = [picture.pixels for picture in pictures.values()]
-        said = answer_images(self.answerer, self.parts.diffvqa, pixels, question)
+        images = dict(zip(ROLES, (self.open(reference), self.open(main)), strict=True))
+        pixels = [image.pixels for image in images.values()]
+        answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question)
         boxes = {
-            side: self._places(picture, [c.finding for c in said.changes if side in _sides(c)])
-            for side, picture in pictures.items()
+            role: self._find_boxes(
+                image, [c.finding for c in answer.changes if role in _roles_with(c)]
+            )
+            for role, image in images.items()
         }
-        return Comparison(said, boxes)
+        return Comparison(answer, boxes)
 
     def caption(self, image: Source | ModelImage, *, num_beams: int | None = None) -> str:
-        """The report that the captioner writes of one radiograph (Cap)."""
-        return self._write(self.open(image), "cap:", [""], num_beams)[0]
+        """Generate the report of one radiograph (Cap)."""
+        return self._generate(self.open(image), "cap:", [""], num_beams)[0]
 
     def ground(
         self, image: Source | ModelImage, phrase: str, *, num_beams: int | None = None
     ) -> Box | None:
-        """Where a phrase belongs, in fractions of the image (AREF); None for a malformed box."""
+        """Find a phrase, in fractions of the image (AREF); None for a malformed box."""
         if not phrase.strip():
             raise ValueError("the phrase is empty: give a sentence such as 'There is edema.'")
-        picture = self.open(image)
-        return picture.found(self._write(picture, "aref:", [phrase.strip()], num_beams)[0])
+        image = self.open(image)
+        return image.parse_box(self._generate(image, "aref:", [phrase.strip()], num_beams)[0])
 
     def describe(
         self, image: Source | ModelImage, box: Box, *, num_beams: int | None = None
     ) -> str:
-        """What is seen inside a box of fractions of the image (GCAP)."""
-        picture = self.open(image)
-        return self._write(picture, "gcap:", [picture.written(box)], num_beams)[0]
+        """Describe the inside of a box, given in fractions of the image (GCAP)."""
+        image = self.open(image)
+        return self._generate(image, "gcap:", [image.format_box(box)], num_beams)[0]
 
     def region(
         self, image: Source | ModelImage, names: Sequence[str], *, num_beams: int | None = None
@@ -152,10 +154,10 @@ class Lapse(nn.Module, ModelHubMixin):
         """
         if isinstance(names, str):
             raise ValueError(f"names is the string {names!r}: give a list of names, [{names!r}]")
-        picture = self.open(image)
-        texts = self._write(picture, "caref:", [f"{name}:" for name in names], num_beams)
+        image = self.open(image)
+        texts = self._generate(image, "caref:", [f"{name}:" for name in names], num_beams)
         return tuple(
-            Region(name, (phrase,) if (phrase := without_box(text)) else (), picture.found(text))
+            Region(name, (phrase,) if (phrase := without_box(text)) else (), image.parse_box(text))
             for name, text in zip(names, texts, strict=True)
         )
 
@@ -163,42 +165,36 @@ class Lapse(nn.Module, ModelHubMixin):
         """Write the encoder for transformers: `SiglipVisionModel.from_pretrained(folder)`."""
         export_encoder(self.captioner.encoder, Path(folder))
 
-    def _places(self, picture: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
-        if not findings:
-            return {}
-        texts = self._write(picture, "aref:", [f"There is {name}." for name in findings], None)
-        return {name: picture.found(text) for name, text in zip(findings, texts, strict=True)}
+    def _find_boxes(self, image: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
+        phrases = [f"There is {name}." for name in findings]
+        texts = self._generate(image, "aref:", phrases, None)
+        return {name: image.parse_box(text) for name, text in zip(findings, texts, strict=True)}
 
-    def _write(
-        self, picture: ModelImage, prefix: str, given: Sequence[str], num_beams: int | None
+    def _generate(
+        self, image: ModelImage, prefix: str, given: Sequence[str], num_beams: int | None
     ) -> list[str]:
-        """What the captioner writes behind each prompt about one image, encoded once."""
-        if not given:
-            return []
+        """The captioner's text for each prompt about one image."""
         config = self.parts.pretrain
         samples = [
             Sample(f"{prefix}{row}", prefix.strip(":"), ("image",), "", prefix, text, " ?")
             for row, text in enumerate(given)
         ]
-        texts = [
-            encode_sample(s, self.captioner.tokenizer, config.data.max_tokens) for s in samples
-        ]
-        device = next(self.captioner.parameters()).device
-        batch = collate(samples, texts, {"image": picture.pixels}).to(device)
-        generation = config.generation
+        generation = config.generation.model_dump()
+        generation["batch_size"] = max(1, len(samples))  # the image is encoded once
         if num_beams is not None:
-            generation = GenerationConfig.model_validate(
-                {**generation.model_dump(), "num_beams": num_beams}
-            )
-        with torch.no_grad():
-            return [text.strip() for text in self.captioner.answer(batch, generation)]
+            generation["num_beams"] = num_beams
+        options = GenerateOptions(
+            GenerationConfig.model_validate(generation), config.data.max_tokens
+        )
+        answers = dict(generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options))
+        return [answers[row].text for row in range(len(samples))]
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_folder(save_directory, self.parts, model_card(self.parts))
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, revision: str | None, **options: Any) -> Lapse:
-        return cls(read_folder(_fetched(model_id, revision, options.get("cache_dir"))))
+        return cls(read_folder(_local_folder(model_id, revision, options.get("cache_dir"))))
 
 
 def load(
@@ -207,23 +203,23 @@ def load(
     revision: str | None = None,
     device: str | torch.device | None = None,
 ) -> Lapse:
-    """Open a trained model.
+    """Load a trained model.
 
     Args:
         name: a model folder, or a hub id with a pinned revision; default: the small model
-            that ships with the package.
+            that is part of the package.
         revision: 40 hexadecimal digits of the commit on the hub.
         device: default: the GPU if there is one.
 
     Raises:
         ValueError: no such folder, a hub id without a pinned revision, or damaged files.
     """
-    place = torch.device(device) if device is not None else pick_device()
-    folder = DEFAULT if name is None else _fetched(str(name), revision, None)
-    return Lapse(read_folder(folder)).to(place)
+    folder = DEFAULT if name is None else _local_folder(str(name), revision, None)
+    return Lapse(read_folder(folder)).to(pick_device() if device is None else device)
 
 
-def _fetched(name: str, revision: str | None, cache: str | Path | None) -> Path:
+def _local_folder(name: str, revision: str | None, cache: str | Path | None) -> Path:
+    """A model folder, or the local copy of a model on the hub."""
     if Path(name).is_dir():
         return Path(name)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or Path(name).exists():
@@ -231,23 +227,21 @@ def _fetched(name: str, revision: str | None, cache: str | Path | None) -> Path:
     if not REVISION.fullmatch(revision or ""):
         raise ValueError(
             f"hub id {name!r} with revision {revision!r}: pin it with revision=<40 hex digits>, "
-            "so that the same weights are read next year"
+            "so that later downloads give the same weights"
         )
     files = [CONFIG, WEIGHTS, CARD]
     return Path(snapshot_download(name, revision=revision, allow_patterns=files, cache_dir=cache))
 
 
-def _place(box: Box | None) -> str:
+def _describe_box(box: Box | None) -> str:
     if box is None:
         return "no box found"
-    across, down = (f"{low:.0%} .. {high:.0%}" for low, high in _spans(box))
-    return f"{across} from the left edge, {down} from the top"
+    return (
+        f"{box.x_min:.0%} .. {box.x_max:.0%} from the left edge, "
+        f"{box.y_min:.0%} .. {box.y_max:.0%} from the top"
+    )
 
 
-def _spans(box: Box) -> tuple[tuple[float, float], tuple[float, float]]:
-    return (box.x_min, box.x_max), (box.y_min, box.y_max)
-
-
-def _sides(change: Change) -> tuple[str, ...]:
-    """On which images a finding is present, by the answer."""
-    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, SIDES)
+def _roles_with(change: Change) -> tuple[str, ...]:
+    """The images that show a finding according to a change."""
+    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, ROLES)

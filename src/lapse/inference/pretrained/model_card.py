@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lapse.core.version import __version__
 from lapse.inference.answer import RESEARCH_USE
-from lapse.inference.pretrained.export import Parts
+from lapse.inference.pretrained.export import ModelParts
 from lapse.training.run_folder import TrainableModel
 
 _TEXT = """---
@@ -36,7 +36,7 @@ Weights are float16 on disk and float32 in use. {vocabulary}
 """
 
 
-def model_card(parts: Parts) -> str:
+def model_card(parts: ModelParts) -> str:
     """The README.md of a model folder. Every value is computed from the model or its runs."""
     encoder = parts.pretrain.model_config_object().encoder
     size = f"{encoder.image_size} x {encoder.image_size}"
@@ -70,7 +70,7 @@ def _count(model: TrainableModel, without: TrainableModel | None = None) -> str:
     return f"{sum(p.numel() for p in model.parameters() if id(p) not in left_out):,}"
 
 
-def _vocabulary(parts: Parts) -> str:
+def _vocabulary(parts: ModelParts) -> str:
     kept = [model.tokenizer.kept for model in (parts.captioner, parts.answerer)]
     if None in kept:
         return "All 50,257 tokens of GPT-2 have a row."

@@ -13,7 +13,7 @@ from pathlib import Path
 from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
 from lapse.evaluation.html import Opinion
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import DEFAULT, Comparison, Lapse, load
 from lapse.training.run_folder import LoadedRun
 from lapse.workflows.demo.verdict import is_right, verdict
@@ -33,8 +33,8 @@ def small_model(store: Store, say: Callable[[str], None], folder: Path = DEFAULT
         say("the package carries no trained model: the demo's own run stands alone")
         return None
     model = load(folder, device="cpu")
-    if model.side != store.info.size:
-        say(f"{SMALL} reads {model.side} px and the demo has {store.info.size}: not shown")
+    if model.image_size != store.info.size:
+        say(f"{SMALL} reads {model.image_size} px and the demo has {store.info.size}: not shown")
         return None
     return model
 
@@ -46,8 +46,8 @@ def small_answers(
     answerer = model.answerer
     device = next(answerer.parameters()).device
     run = LoadedRun(data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0)
-    said = predict(run, data, "test", limit=limit, confidence="beam", progress=progress)
-    return list(said)
+    options = PredictOptions(limit=limit, confidence="beam")
+    return list(predict(run, data, "test", options, progress=progress))
 
 
 def opinions(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, Opinion]:

@@ -28,7 +28,7 @@ from lapse.evaluation.baselines import CONSTANT, blind_baselines
 from lapse.evaluation.evaluate import evaluate, write_predictions, write_scores
 from lapse.evaluation.html import Evaluation, read_scores, write_evaluation, write_page
 from lapse.evaluation.reliability import reliability_scores
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.trainer import train
 from lapse.workflows.demo.packaged_model import SMALL, small_answers, small_model
@@ -91,7 +91,7 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
         say(f"evaluate: {row} ({len(found)} predictions)")
         scores[row] = evaluate(found)
-    probes = _probe(out, config, say=say, bar=bar)
+    probes = _probe(out, config, bar=bar)
     scores[MODEL] |= reliability_scores(predictions[MODEL], probes)
     facts = {
         "seed": str(config.seed),
@@ -218,49 +218,26 @@ def _predict(
     rows: dict[str, list[Prediction]] = {}
     for row, folder in ((MODEL, "diffvqa"), ("text-only model", "text-only")):
         with bar(f"answer: {row}") as progress:
-            rows[row] = list(
-                predict(
-                    out / folder,
-                    data,
-                    "test",
-                    limit=config.test_answers,
-                    confidence="beam",
-                    progress=progress,
-                )
-            )
+            options = PredictOptions(limit=config.test_answers, confidence="beam")
+            rows[row] = list(predict(out / folder, data, "test", options, progress=progress))
     rows |= blind_baselines(store, rows[MODEL], seed=config.seed)
     say(f"blind rows: constant answer {rows[CONSTANT][0].prediction!r}")
     with bar("regions: boxes and phrases") as progress:
-        grounded = list(
-            predict(
-                out / "pretrain",
-                data,
-                "test",
-                tasks=("caref", "gcap"),
-                limit=config.test_regions,
-                progress=progress,
-            )
-        )
+        options = PredictOptions(tasks=("caref", "gcap"), limit=config.test_regions)
+        grounded = list(predict(out / "pretrain", data, "test", options, progress=progress))
     rows[REGIONS] = grounded
     blind = blind_baselines(store, grounded, seed=config.seed)
     rows["mean box, random phrase"] = [item for said in blind.values() for item in said]
     return rows
 
 
-def _probe(out: Path, config: DemoConfig, *, say: Say, bar: Bar) -> list[Prediction]:
+def _probe(out: Path, config: DemoConfig, *, bar: Bar) -> list[Prediction]:
     """The model's answers to swapped and to identical images, on the first of the test pairs."""
     found: list[Prediction] = []
     for probe in ("swap", "identity"):
         with bar(f"answer: {probe}") as progress:
-            rows = predict(
-                out / "diffvqa",
-                out / "store",
-                "test",
-                limit=config.test_probes,
-                probe=probe,
-                say=say,
-                progress=progress,
-            )
+            options = PredictOptions(limit=config.test_probes, probe=probe)
+            rows = predict(out / "diffvqa", out / "store", "test", options, progress=progress)
             said = list(rows)
         write_predictions(out / "predictions" / f"{_slug(MODEL)}.{probe}.jsonl", said)
         found += said

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.evaluation.predictions.jsonl import write_predictions
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.training.trainer import train
 from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
 
@@ -160,15 +160,9 @@ def _answer(
         on_step()
         progress(done, total)
 
-    said = predict(
-        job.folder,
-        job.run.data,
-        item.split,
-        tasks=item.tasks,
-        limit=item.limit,
-        progress=advance,
-    )
-    write_predictions(item.path, said)
+    options = PredictOptions(tasks=item.tasks, limit=item.limit)
+    predictions = predict(job.folder, job.run.data, item.split, options, progress=advance)
+    write_predictions(item.path, predictions)
 
 
 @contextmanager

@@ -205,9 +205,9 @@ def test_rows_of_different_image_counts_never_share_a_batch(store):
 
 def test_fixed_batches_are_sorted_by_length_and_cover_every_row(store):
     table = table_of(store.studies_of("validate"))
-    rows = chosen_rows(table, 30)
-    assert rows == chosen_rows(table, 30) == sorted(set(rows)) and len(rows) == 30
-    assert chosen_rows(table, 10_000) == list(range(table.num_rows))
+    rows = chosen_rows(table.num_rows, 30)
+    assert rows == chosen_rows(table.num_rows, 30) == sorted(set(rows)) and len(rows) == 30
+    assert chosen_rows(table.num_rows, 10_000) == list(range(table.num_rows))
     ordered = length_sorted(table, rows)
     lengths = [table.text(row).prompt for row in ordered]
     assert lengths == sorted(lengths) and sorted(ordered) == rows

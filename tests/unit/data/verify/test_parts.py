@@ -27,7 +27,7 @@ def read(path, findings, columns=("a", "b")):
 
 
 def codes(findings):
-    return {item.type.code: item.ids for item in findings.defects()}
+    return {item.kind.code: item.ids for item in findings.defects()}
 
 
 def test_a_good_table_has_no_defect(tmp_path):
@@ -138,10 +138,10 @@ def test_patients_by_part(monkeypatch):
 
 def test_the_meter_never_runs_past_its_total():
     calls = []
-    progress = ProgressCounter(lambda done, total: calls.append((done, total)), every=1)
-    progress.expect(2)
+    meter = ProgressCounter(lambda done, total: calls.append((done, total)), every=1)
+    meter.expect(2)
     for _ in range(4):
-        progress.step()
+        meter.step()
     assert calls == [(0, 2), (1, 2), (2, 2), (3, 3), (4, 4)]
 
 

@@ -6,7 +6,7 @@ import tiny_runs
 import tiny_store
 from lapse.data.store.store import open_store
 from lapse.evaluation.html import Page, render_page
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse
 from lapse.inference.pretrained.export import from_runs
 from lapse.workflows.demo.packaged_model import (
@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     runs = tiny_runs.write(folder)
     facts = {"trained on": "nothing"}
     Lapse(from_runs(*runs, facts=facts)).save_pretrained(folder / "model")
-    answers = list(predict(runs[1], folder / "store", "test", limit=4, confidence="beam"))
+    answers = list(predict(runs[1], folder / "store", "test", PredictOptions(limit=4, confidence="beam")))
     return folder, store, answers
 
 
