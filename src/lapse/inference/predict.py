@@ -138,9 +138,7 @@ def _samples_by_task(
     return groups
 
 
-def _probe(
-    samples: Sequence[Sample], store: Store, split: str, probe: str
-) -> Sequence[Sample]:
+def _probe(samples: Sequence[Sample], store: Store, split: str, probe: str) -> Sequence[Sample]:
     """The samples of the probe; logs how many samples have none."""
     references = [(pair.reference.patient, pair.reference.image) for pair in store.pairs_of(split)]
     probed = probe_samples(probe, samples, list(dict.fromkeys(references)))

@@ -5,7 +5,7 @@ import pytest
 
 from lapse.core.types import Sample
 from lapse.images.augment import perturb_exposure
-from lapse.inference.probes import SECOND_EXPOSURE, BLANK, GREY, PROBES, probe_pixels, probe_samples
+from lapse.inference.probes import BLANK, GREY, PROBES, SECOND_EXPOSURE, probe_pixels, probe_samples
 
 EDEMA = " the main image has an additional finding of edema than the reference image."
 REFERENCES = [("p1", "a"), ("p1", "b"), ("p2", "c"), ("p3", "d")]

@@ -186,7 +186,9 @@ class Lapse(nn.Module, ModelHubMixin):
         options = GenerateOptions(
             GenerationConfig.model_validate(generation), config.data.max_tokens
         )
-        answers = dict(generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options))
+        answers = dict(
+            generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options)
+        )
         return [answers[row].text for row in range(len(samples))]
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -133,7 +133,9 @@ def test_paths_pictures_and_arrays_are_the_same_image(made):
     grey = np.asarray(Image.open(path))
     for source in (str(path), Image.open(path), grey, grey.astype(np.float32) / 255):
         other = load_model_image(source, 32).pixels
-        assert np.abs(other.astype(int) - one.astype(int)).max() <= 1  # bytes and floats round apart
+        assert (
+            np.abs(other.astype(int) - one.astype(int)).max() <= 1
+        )  # bytes and floats round apart
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def made(tmp_path_factory):
     runs = tiny_runs.write(folder)
     facts = {"trained on": "nothing"}
     Lapse(from_runs(*runs, facts=facts)).save_pretrained(folder / "model")
-    answers = list(predict(runs[1], folder / "store", "test", PredictOptions(limit=4, confidence="beam")))
+    answers = list(
+        predict(runs[1], folder / "store", "test", PredictOptions(limit=4, confidence="beam"))
+    )
     return folder, store, answers
 
 
