@@ -20,14 +20,7 @@ def derive_seed(*parts: Part) -> int:
     >>> derive_seed(1, "2") == derive_seed("1", 2)
     False
     """
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        if isinstance(part, bool) or not isinstance(part, str | int):
-            raise ValueError(f"derive_seed got {part!r}: parts are str or int")
-        kind = "i" if isinstance(part, int) else "s"
-        text = str(part)
-        digest.update(f"{kind}{len(text)}:{text};".encode())
-    return int.from_bytes(digest.digest(), "big")
+    return _number(_digest(hashlib.blake2b(digest_size=8), parts))
 
 
 def derive_uniform(*parts: Part) -> float:
@@ -48,4 +41,19 @@ def derive_index(count: int, *parts: Part) -> int:
 
 def derive_permutation(count: int, *parts: Part) -> list[int]:
     """A permutation of 0 .. count - 1 that depends on all parts."""
-    return sorted(range(count), key=lambda index: derive_seed(*parts, index))
+    shared = _digest(hashlib.blake2b(digest_size=8), parts)  # hashed once for all positions
+    return sorted(range(count), key=lambda index: _number(_digest(shared.copy(), (index,))))
+
+
+def _digest(digest: hashlib.blake2b, parts: tuple[Part, ...]) -> hashlib.blake2b:
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, str | int):
+            raise ValueError(f"derive_seed got {part!r}: parts are str or int")
+        kind = "i" if isinstance(part, int) else "s"
+        text = str(part)
+        digest.update(f"{kind}{len(text)}:{text};".encode())
+    return digest
+
+
+def _number(digest: hashlib.blake2b) -> int:
+    return int.from_bytes(digest.digest(), "big")

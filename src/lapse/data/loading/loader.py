@@ -129,12 +129,11 @@ class BalancedStream:
     def _rows(self, position: int) -> Iterator[tuple[Sample, EncodedText, bool]]:
         """The K x C rows of the record at one place of the endless stream."""
         epoch, place = divmod(position, len(self.table))
-        record = int(_order(len(self.table), self.train.seed, self.stage, epoch)[place])
-        samples = self.table.samples(record)
-        source = self.table.records[int(self.table.used[record])].id
+        number = int(_order(len(self.table), self.train.seed, self.stage, epoch)[place])
+        record = self.table.record(number)
         for index, task in enumerate(self.table.tasks):
-            key = (self.train.seed, self.stage, epoch, source, task.name)
-            rows = self.table.rows(record, index)
+            key = (self.train.seed, self.stage, epoch, record.id, task.name)
+            rows = self.table.rows(number, index)
             order = derive_permutation(len(rows), *key) if len(rows) > 1 else [0]
             for turn in range(self.data.regions_per_image):
                 choice = order[turn % len(rows)]
@@ -142,7 +141,8 @@ class BalancedStream:
                     task.name == PARALLEL_TASK
                     and derive_uniform(*key, turn, "parallel") < self.data.parallel_fraction
                 )
-                yield samples[index][choice], self.table.text(rows[choice]), is_parallel
+                sample = self.table.sample_of(record, index, choice)
+                yield sample, self.table.text(rows[choice]), is_parallel
 
 
 def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:

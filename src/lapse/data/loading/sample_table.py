@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -191,10 +192,13 @@ class SampleTable:
         prefix, prompt = (int(value) for value in self._parts[row])
         return EncodedText(tuple(self._ids[start:stop].tolist()), prefix, prompt)
 
-    def samples(self, record: int) -> list[list[Sample]]:
-        """All samples of the record in use number `record`, per task, in row order."""
-        source = self.records[int(self.used[record])]
-        return [list(task.samples(source)) for task in self.tasks]
+    def record(self, number: int) -> Record:
+        """The record in use with this number, read from the store."""
+        return self.records[int(self.used[number])]
+
+    def sample_of(self, record: Record, task: int, position: int) -> Sample:
+        """The sample of a task of a record at this position; later ones are not built."""
+        return next(islice(self.tasks[task].samples(record), position, None))
 
     def locate(self, row: int) -> tuple[int, int, int]:
         """Record, task and place within the task, of one row."""
@@ -204,8 +208,8 @@ class SampleTable:
 
     def sample(self, row: int) -> Sample:
         """The sample of one row."""
-        record, task, place = self.locate(row)
-        return self.samples(record)[task][place]
+        number, task, position = self.locate(row)
+        return self.sample_of(self.record(number), task, position)
 
 
 def length_sorted(table: SampleTable, rows: Sequence[int]) -> list[int]:
