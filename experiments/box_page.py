@@ -147,7 +147,7 @@ def best_blind(rows: Mapping[str, Scores], name: str) -> tuple[str, Score]:
     """The row beside the model that has most of a score."""
     blind = {row: scores[name] for row, scores in rows.items() if row != MODEL and name in scores}
     if not blind:
-        raise ValueError(f"no blind row with {name!r}: evaluate with --blind-from STORE")
+        raise ValueError(f"no blind row with {name!r}: evaluate with --baseline-data STORE")
     best = max(blind, key=lambda row: blind[row].value)
     return best, blind[best]
 

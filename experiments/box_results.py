@@ -3,7 +3,7 @@
     python experiments/box_results.py runs/pretrain runs/diffvqa --train-store store --out box \\
         [--model MODEL] [--text-only RUN] [--main-only RUN] [--reference-only RUN]
 
-    for each tier:  simulate --only test -> prepare -> predict, and under probes -> evaluate
+    for each tier:  simulate --split test -> prepare -> predict, and under probes -> evaluate
     then:           lapse answer on two PNG files, timed -> docs/explanation/results.md
 
 Patients are drawn from a seed that no run has seen. Every step is a command of lapse that leaves
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit-regions", type=int, default=1000, help="CAREF, and GCAP, a tier")
     parser.add_argument("--limit-probes", type=int, default=500, help="questions a probe")
     parser.add_argument("--processes", type=int, default=1, help="of simulate")
-    parser.add_argument("--without-java", action="store_true", help="other METEOR and tokenizer")
+    parser.add_argument("--no-java", action="store_true", help="other METEOR and tokenizer")
     return parser
 
 
@@ -179,7 +179,7 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
     for tier in TIERS:
         home = out / tier
         raw, store = home / "raw", home / "store"
-        words = ("simulate", str(raw), "--patients", drawn, "--only", "test", "--tier", tier)
+        words = ("simulate", str(raw), "--patients", drawn, "--split", "test", "--tier", tier)
         more = ("--seed", str(options.seed), "--size", str(options.size))
         spread = ("--processes", str(options.processes))
         yield Step((*words, *more, *spread), raw / "SIMULATED.txt")
@@ -193,7 +193,7 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
         for name in box_page.BESIDE:
             if name in runs:
                 path = home / f"{name}.jsonl"
-                others += ["--beside", str(path)]
+                others += ["--compare-with", str(path)]
                 yield Step(("predict", str(runs[name]), *data, *limit, "--out", str(path)), path)
         probed = []
         few = ("--limit", str(min(options.limit_probes, options.limit_pairs)))
@@ -204,8 +204,8 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
         tasks = ("--tasks", "caref,gcap", "--limit", str(2 * options.limit_regions))
         words = ("predict", str(runs["pretrain"]), *data, *tasks, "--out", str(regions))
         yield Step(words, regions)
-        common = (*data, "--blind-from", str(options.train_store))
-        common += ("--without-java",) if options.without_java else ()
+        common = (*data, "--baseline-data", str(options.train_store))
+        common += ("--no-java",) if options.without_java else ()
         for file, kinds, extra in (
             (pairs, "pairs", (*others, *probed)),
             (regions, "studies", ()),

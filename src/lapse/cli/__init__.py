@@ -1,4 +1,5 @@
-"""The commands of `lapse`, one file each; `lapse.cli.main` lists them.
+"""The commands of `lapse`, one file each; `lapse.cli.main` registers them.
 
-Heavy imports stand inside the functions, so that `--help` and a wrong option never wait for torch.
+Library modules are imported inside the command functions, so that `--help` and a wrong option do
+not wait for torch.
 """

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lapse.cli.console import say
+from lapse.cli.options import ConfidenceSource
+
+TOLERANCE = 0.03  # a resplit counts as kept when its rate is at most alpha + TOLERANCE
+
+logger = logging.getLogger(__name__)
 
 
-def calibrate(
+def calibrate_command(
     validation: Annotated[
-        Path, typer.Argument(help="Predictions on validation patients, with --confidence.")
+        Path,
+        typer.Argument(
+            help="Predictions on the validation split, written by lapse predict --confidence."
+        ),
     ],
+    *,
     alpha: Annotated[
-        float, typer.Option(help="False-change rate to keep: mean over patients, 0 to 1.")
+        float,
+        typer.Option(help="Largest false-change rate to accept, as a mean over patients (0 to 1)."),
     ] = 0.1,
     by: Annotated[
-        str, typer.Option(help="Which probability of a change: beam or clauses.")
+        ConfidenceSource, typer.Option(help="Confidence that is compared with the threshold.")
     ] = "beam",
-    out: Annotated[Path | None, typer.Option(help="Default: threshold.json beside it.")] = None,
-    resplits: Annotated[
-        int, typer.Option(min=0, help="Test the promise on so many halves of these patients.")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write the threshold to.",
+            show_default="threshold.json in the folder of the predictions",
+        ),
+    ] = None,
+    num_resplits: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Number of random halves of the patients on which to test the threshold."
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random halves.")] = 0,
 ) -> None:
-    """Choose when to say "undecided", so that at most ALPHA of the answers state a false change.
+    """Choose a threshold for abstention on validation patients.
 
-    Choose on validation patients, then apply it to others: lapse evaluate --threshold FILE.
+    At most ALPHA of the answers then state a change that did not happen. Apply the threshold to
+    other patients with lapse evaluate --threshold FILE.
     """
     from lapse.evaluation.evaluate import read_predictions
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
 
-    found = [item for item in read_predictions(validation) if item.task == "diff_vqa"]
-    if not found:
-        raise ValueError(f"{validation} holds no difference answer (task diff_vqa)")
-    chosen = choose_threshold(found, alpha, by)
-    target = out or validation.with_name("threshold.json")
-    write_threshold(target, chosen)
+    predictions = [item for item in read_predictions(validation) if item.task == "diff_vqa"]
+    if not predictions:
+        raise ValueError(f"{validation} has no difference answer (task diff_vqa)")
+    threshold = choose_threshold(predictions, alpha, by)
+    path = out or validation.with_name("threshold.json")
+    write_threshold(path, threshold)
     typer.echo(
-        f"a change is stated when its probability by {by} is above {chosen.threshold:.6g}: "
-        f"false-change rate {chosen.rate:.4f} on {chosen.patients} patients, promised {alpha:g}"
+        f"a change is stated if its confidence ({by}) is above {threshold.threshold:.6g}: "
+        f"false-change rate {threshold.rate:.4f} on {threshold.patients} patients, limit {alpha:g}"
     )
-    if resplits:
-        rates = resplit_rates(found, alpha, by, splits=resplits, seed=seed)
-        mean = sum(rates) / len(rates)
-        kept = sum(rate <= alpha + 0.03 for rate in rates)
+    if num_resplits:
+        rates = resplit_rates(predictions, alpha, by, splits=num_resplits, seed=seed)
+        num_kept = sum(rate <= alpha + TOLERANCE for rate in rates)
         typer.echo(
-            f"{resplits} resplits by patient: mean {mean:.4f}, "
-            f"{kept}/{resplits} at most {alpha + 0.03:.2f}"
+            f"{num_resplits} resplits by patient: mean {sum(rates) / len(rates):.4f}, "
+            f"{num_kept}/{num_resplits} at most {alpha + TOLERANCE:.2f}"
         )
-    say(f"threshold in {target}")
+    logger.info("threshold in %s", path)

@@ -1,35 +1,48 @@
-"""`lapse compare`: systems side by side, with paired tests."""
+"""`lapse compare`: paired tests between systems."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import say
-from lapse.cli.scoring import ReferenceSource
+from lapse.cli.references import ReferenceOptions, ReferenceSource
+
+logger = logging.getLogger(__name__)
 
 
-def compare(
-    systems: Annotated[list[Path], typer.Argument(help="Predictions files; the first is A.")],
-    data: Annotated[Path | None, typer.Option(help="Store: references, blind rows.")] = None,
-    blind_from: Annotated[
-        Path | None,
-        typer.Option(help="Store of other patients whose train split the blind rows know."),
-    ] = None,
-    questions: Annotated[Path | None, typer.Option(help="mimic_pair_questions.csv.")] = None,
-    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
-    task: Annotated[str, typer.Option(help="Of a CSV or COCO file.")] = "diff_vqa",
-    ids: Annotated[str, typer.Option(help="Meaning of a COCO file's image_id.")] = "auto",
-    without_java: Annotated[
-        bool, typer.Option("--without-java", help="Other tokenizer and METEOR: other numbers.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="JSON with all scores.")] = Path("comparison.json"),
-    seed: Annotated[int, typer.Option(help="Of tests and intervals.")] = 0,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the patients.")] = 10000,
+@dataclass(frozen=True)
+class TestOptions:
+    """How the systems are scored and tested."""
+
+    panel: ClassVar[str] = "Scores and tests"
+
+    no_java: Annotated[
+        bool,
+        typer.Option(
+            "--no-java", help="Use a tokenizer and METEOR without Java; the numbers differ."
+        ),
+    ] = False
+    seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Number of resamples and permutations of the patients.")
+    ] = 10000
+
+
+def compare_command(
+    systems: Annotated[
+        list[Path],
+        typer.Argument(help="Predictions files; each is tested against the first."),
+    ],
+    references: ReferenceOptions,
+    tests: TestOptions,
+    *,
+    out: Annotated[Path, typer.Option(help="Scores file to write.")] = Path("comparison.json"),
 ) -> None:
-    """Set systems side by side on the same samples and test each against the first."""
+    """Compare systems on the same samples, with paired tests against the first."""
     if len(systems) < 2:
         raise ValueError(f"compare needs two predictions files or more, got {len(systems)}")
     from lapse.evaluation.evaluate import (
@@ -48,39 +61,48 @@ def compare(
         table_note,
     )
 
-    truth = ReferenceSource(data, questions, split, task, ids, seed, blind_from)
-    asked = truth.asked()
-    first = truth.read(systems[0], asked)
-    rows = {systems[0].stem: first}
+    source = ReferenceSource(references, tests.seed)
+    questions = source.read_questions()
+    first = source.read_predictions(systems[0], questions)
+    predictions = {systems[0].stem: first}
     for path in systems[1:]:
-        name = path.stem if path.stem not in rows else str(path)
-        if name in rows:
+        name = path.stem if path.stem not in predictions else str(path)
+        if name in predictions:
             raise ValueError(f"{path} is given twice")
-        rows[name] = in_order_of(first, truth.read(path, asked), str(path))
-    options = EvaluateOptions(seed, resamples, without_java)
-    scores = {name: evaluate(found, options=options) for name, found in rows.items()}
-    blind = {name: evaluate(found, options=options) for name, found in truth.blind(first).items()}
+        others = source.read_predictions(path, questions)
+        predictions[name] = in_order_of(first, others, str(path))
+    options = EvaluateOptions(tests.seed, tests.resamples, tests.no_java)
+    scores = {name: evaluate(rows, options=options) for name, rows in predictions.items()}
+    baselines = {
+        name: evaluate(rows, options=options) for name, rows in source.baselines(first).items()
+    }
     patients: dict[str, list[str]] = {}
     for item in first:
         patients.setdefault(item.task, []).append(item.patient)
-    tested = compare_systems(scores, patients, options)
-    facts = truth.facts(len(first))
-    for name in patients:
-        columns = {row: found[name] for row, found in (scores | blind).items() if name in found}
-        typer.echo(f"\n{name}\n\n{format_markdown(scores_table(columns))}")
+    differences = compare_systems(scores, patients, options)
+    facts = source.facts(len(first))
+    for task in patients:
+        columns = {
+            name: values[task] for name, values in (scores | baselines).items() if task in values
+        }
+        typer.echo(f"\n{task}\n\n{format_markdown(scores_table(columns))}")
         typer.echo(table_note(columns, facts))
-        for pair, found in tested[name].items():
-            typer.echo(f"\n{name}: {pair} (first = A)\n\n{format_plain(differences_table(found))}")
+        for pair, rows in differences[task].items():
+            typer.echo(f"\n{task}: {pair} (first = A)\n\n{format_plain(differences_table(rows))}")
     typer.echo(
         "\np: paired permutation test, patients exchanged; Holm over all rows of a task; effect: "
         "difference over the spread of single patients"
     )
-    own, *others = scores.items()
+    (name, first_scores), *others_scores = scores.items()
     plain = {
-        name: {pair: plain_differences(found) for pair, found in part.items()}
-        for name, part in tested.items()
+        task: {pair: plain_differences(rows) for pair, rows in part.items()}
+        for task, part in differences.items()
     }
     write_scores(
-        out, own[1], {**facts, "system": own[0]}, dict(others) | blind, {"differences": plain}
+        out,
+        first_scores,
+        {**facts, "system": name},
+        dict(others_scores) | baselines,
+        {"differences": plain},
     )
-    say(f"scores in {out}")
+    logger.info("scores in %s", out)

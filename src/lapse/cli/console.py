@@ -31,7 +31,7 @@ console = Console(stderr=True, highlight=False)
 
 def say(line: str) -> None:
     """Print one line for the person at the terminal (to stderr: stdout is for results)."""
-    console.print(escape(line))
+    console.print(escape(line), soft_wrap=True)
 
 
 class _ConsoleHandler(logging.Handler):

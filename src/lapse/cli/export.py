@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lapse.cli.console import commit, say
+from lapse.cli.console import commit
+from lapse.cli.options import Resize
+
+logger = logging.getLogger(__name__)
 
 
-def export(
+def export_command(
     stage1: Annotated[Path, typer.Argument(help="Run folder of stage 1.")],
-    stage2: Annotated[Path, typer.Argument(help="Run folder of stage 2, trained on it.")],
-    out: Annotated[Path, typer.Argument(help="New folder of the model.")],
-    resize: Annotated[str, typer.Option(help="As in prepare: squash or letterbox.")] = "squash",
-    trained_on: Annotated[str, typer.Option(help="One sentence for the model card.")] = "",
+    stage2: Annotated[Path, typer.Argument(help="Run folder of stage 2, trained on stage 1.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the model.")],
+    *,
+    resize: Annotated[
+        Resize, typer.Option(help="How the training images were resized by lapse prepare.")
+    ] = "squash",
+    trained_on: Annotated[
+        str, typer.Option(help="One sentence on the training data for the model card.")
+    ] = "",
     encoder: Annotated[
-        Path | None, typer.Option(help="Also write the encoder for transformers' SigLIP here.")
+        Path | None,
+        typer.Option(help="Folder for a copy of the encoder in the SigLIP format of transformers."),
     ] = None,
 ) -> None:
-    """Write a model folder (weights in 16 bits, card) that lapse.load() and answer open."""
+    """Export two runs as one model folder (16-bit weights, model card).
+
+    lapse answer, lapse.load() and init_model=FOLDER open it.
+    """
     from lapse.inference.pretrained import Lapse
     from lapse.inference.pretrained.export import from_runs
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty: name a new folder")
+        raise ValueError(f"{out} is not empty: give a new folder")
     facts = {"trained on": trained_on} if trained_on else {}
     model = Lapse(from_runs(stage1, stage2, resize=resize, facts={**facts, "commit": commit()}))
     model.save_pretrained(out)
-    say(f"model in {out}, weights {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+    num_megabytes = (out / "model.safetensors").stat().st_size / 1e6
+    logger.info("model in %s, weights %.1f MB", out, num_megabytes)
     if encoder is not None:
         model.export_encoder(encoder)
-        say(f"encoder for transformers in {encoder}")
+        logger.info("encoder for transformers in %s", encoder)

@@ -1,73 +1,82 @@
-"""The command line: every command of `lapse`, and how an error reads.
-
-Each stage meets the next in files; wrong input is one sentence.
-"""
+"""The `lapse` command: registers one function per command and prints errors as one sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from lapse.cli.answer import answer
-from lapse.cli.calibrate import calibrate
-from lapse.cli.compare import compare
+from lapse.cli.answer import answer_command
+from lapse.cli.calibrate import calibrate_command
+from lapse.cli.compare import compare_command
 from lapse.cli.console import console, set_up_logging
-from lapse.cli.demo import demo
-from lapse.cli.evaluate import evaluate
-from lapse.cli.export import export
-from lapse.cli.predict import predict
-from lapse.cli.prepare import prepare
-from lapse.cli.report import report
-from lapse.cli.simulate import simulate
-from lapse.cli.table import table
-from lapse.cli.train import train
-from lapse.cli.verify import verify
+from lapse.cli.demo import demo_command
+from lapse.cli.evaluate import evaluate_command
+from lapse.cli.export import export_command
+from lapse.cli.options import expand_options
+from lapse.cli.predict import predict_command
+from lapse.cli.prepare import prepare_command
+from lapse.cli.report import report_command
+from lapse.cli.simulate import simulate_command
+from lapse.cli.table import table_command
+from lapse.cli.train import train_command
+from lapse.cli.verify import verify_command
 from lapse.core.version import __version__
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "simulate": simulate_command,
+    "verify": verify_command,
+    "prepare": prepare_command,
+    "train": train_command,
+    "predict": predict_command,
+    "evaluate": evaluate_command,
+    "calibrate": calibrate_command,
+    "compare": compare_command,
+    "report": report_command,
+    "answer": answer_command,
+    "table": table_command,
+    "export": export_command,
+    "demo": demo_command,
+}
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
-    help="lapse: what changed between two chest X-rays of one patient. Research use only.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Models that compare two chest X-rays of one patient. Research use only.",
 )
-
-for command in (
-    simulate,
-    verify,
-    prepare,
-    train,
-    predict,
-    evaluate,
-    calibrate,
-    compare,
-    report,
-    answer,
-    table,
-    export,
-    demo,
-):
-    app.command()(command)
+for command_name, function in COMMANDS.items():
+    app.command(command_name)(expand_options(function))
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+def root_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version of the package and exit.")
+    ] = False,
 ) -> None:
+    set_up_logging()
     if version:
         typer.echo(f"lapse {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
-    """Entry point: a ValueError becomes one sentence and exit code 2."""
-    set_up_logging()
+    """Run the command line; wrong input is one sentence on stderr and exit code 2."""
     try:
         app()
-    except ValueError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}")
-        raise SystemExit(2) from None
     except FileNotFoundError as error:
-        console.print(f"[bold red]error:[/] no such file or folder: {escape(str(error.filename))}")
-        raise SystemExit(2) from None
+        _exit_with(f"no such file or folder: {error.filename}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _exit_with(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
+        _exit_with(str(error))
+
+
+def _exit_with(message: str) -> None:
+    console.print(f"[bold red]error:[/] {escape(message)}")
+    raise SystemExit(2)

@@ -2,59 +2,99 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import progress_bar, say
+from lapse.cli.console import progress_bar
+from lapse.cli.options import Confidence, Probe, Split, split_names
+
+logger = logging.getLogger(__name__)
 
 
-def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[Path, typer.Option(help="Store written by prepare.")] = ...,  # type: ignore[assignment]
-    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
-    out: Annotated[Path | None, typer.Option(help="Default: RUN/predictions-SPLIT.jsonl.")] = None,
-    tasks: Annotated[str, typer.Option(help="Comma list; default: those of the run.")] = "",
-    num_beams: Annotated[
-        int | None, typer.Option(min=1, help="Beam width; default: the run's.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many samples.")] = None,
-    confidence: Annotated[
-        str, typer.Option(help="none, beam (costs nothing) or clauses: how sure of each change.")
-    ] = "none",
-    probe: Annotated[
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Which samples are answered."""
+
+    panel: ClassVar[str] = "Samples"
+
+    data: Annotated[Path, typer.Option(help="Store written by lapse prepare.")]
+    split: Annotated[Split, typer.Option(help="Split of the store to answer.")] = "test"
+    tasks: Annotated[
         str,
+        typer.Option(help="Comma-separated tasks to answer.", show_default="tasks of the run"),
+    ] = ""
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of samples over all tasks.")
+    ] = None
+    probe: Annotated[
+        list[Probe],
         typer.Option(
-            help="Comma list of swap, identity, acquisition, shuffled, blank: one file "
-            "each instead of the plain one."
+            help="Replace the images as this probe does; may be repeated. Each probe is written to "
+            "a file of its name, and the unchanged samples are not answered."
         ),
-    ] = "",
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How the answers are generated."""
+
+    panel: ClassVar[str] = "Generation"
+
+    num_beams: Annotated[
+        int | None,
+        typer.Option(min=1, help="Width of the beam search.", show_default="value of the run"),
+    ] = None
+    confidence: Annotated[
+        Confidence,
+        typer.Option(
+            help="Confidence to store with each answer: beam is free, clauses needs further "
+            "forward passes."
+        ),
+    ] = "none"
+
+
+def predict_command(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    selection: SelectionOptions,
+    generation: GenerationOptions,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write the predictions to.", show_default="RUN/predictions-SPLIT.jsonl"
+        ),
+    ] = None,
 ) -> None:
-    """Write the answers of a run to a predictions file; with --probe, those under probes."""
+    """Answer the samples of one split and write a predictions file."""
     from lapse.evaluation.evaluate import write_predictions
-    from lapse.inference.predict import PredictOptions
-    from lapse.inference.predict import predict as run_predict
-    from lapse.inference.probes import check_probe
+    from lapse.inference.predict import PredictOptions, predict
     from lapse.training.run_folder import load_run
 
-    target = out or run / f"predictions-{split}.jsonl"
-    probes = [name.strip() for name in probe.split(",") if name.strip()]
-    for probe_name in probes:
-        check_probe(probe_name)
-    loaded = load_run(run)
+    path = out or run / f"predictions-{selection.split}.jsonl"
     options = PredictOptions(
-        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()),
-        limit=limit,
-        num_beams=num_beams,
-        confidence=confidence,
+        tasks=split_names(selection.tasks),
+        limit=selection.limit,
+        num_beams=generation.num_beams,
+        confidence=generation.confidence,
     )
-    runs: list[str | None] = [*probes] or [None]
-    for name in runs:
-        path = target if name is None else target.with_suffix(f".{name}{target.suffix}")
-        probed = replace(options, probe=name)
-        with progress_bar(f"predict {name or split}") as progress:
-            predictions = list(run_predict(loaded, data, split, probed, progress=progress))
-        write_predictions(path, predictions)
-        say(f"{len(predictions)} predictions in {path}")
+    loaded = load_run(run)
+    probes: list[str | None] = [probe.value for probe in selection.probe]
+    for probe in probes or [None]:
+        with progress_bar(f"predict {probe or selection.split}") as progress:
+            predictions = list(
+                predict(
+                    loaded,
+                    selection.data,
+                    selection.split,
+                    replace(options, probe=probe),
+                    progress=progress,
+                )
+            )
+        target = path if probe is None else path.with_suffix(f".{probe}{path.suffix}")
+        write_predictions(target, predictions)
+        logger.info("%d predictions in %s", len(predictions), target)

@@ -1,73 +1,121 @@
-"""`lapse prepare`: raw trees -> store."""
+"""`lapse prepare`: raw data -> store."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import progress_bar, say
+from lapse.cli.console import progress_bar
+from lapse.cli.options import Boxes, Frontals, Protocol, RegionSet, Resize
+
+logger = logging.getLogger(__name__)
 
 
-def prepare(
-    roots: Annotated[list[Path], typer.Argument(help="Folders that hold the raw trees, then OUT.")],
-    size: Annotated[int, typer.Option(min=16, help="Training side in pixels.")] = 448,
-    protocol: Annotated[str, typer.Option(help="patient-safe or published.")] = "patient-safe",
+@dataclass(frozen=True)
+class ContentOptions:
+    """What the store holds."""
+
+    panel: ClassVar[str] = "Content of the store"
+
+    size: Annotated[
+        int, typer.Option(min=16, help="Width and height of the stored images in pixels.")
+    ] = 448
+    resize: Annotated[
+        Resize,
+        typer.Option(help="squash, as in the paper, or letterbox, which keeps proportions."),
+    ] = "squash"
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="patient-safe keeps each patient in one split; published uses the splits of the "
+            "data sets."
+        ),
+    ] = "patient-safe"
     priors: Annotated[
-        str, typer.Option(help="References to priors: rules, none, classifier:/FOLDER.")
-    ] = "rules",
-    resize: Annotated[str, typer.Option(help="squash (the paper) or letterbox.")] = "squash",
-    boxes: Annotated[str, typer.Option(help="silver; gold: to evaluate on.")] = "silver",
-    regions: Annotated[str, typer.Option(help="29 or 36 region names.")] = "29",
-    frontals: Annotated[
-        str, typer.Option(help="Frontal images of a study: first or all.")
-    ] = "first",
-    subset: Annotated[
-        bool, typer.Option("--subset", help="Go on with the images that are there.")
-    ] = False,
-    shard: Annotated[str, typer.Option(help="i/n: make only these shards, no store.")] = "",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that decode images.")] = 2,
-) -> None:
-    """Read raw trees (ROOTS... OUT) into one store: records as Parquet, pixels once.
+        str,
+        typer.Option(
+            help="How references to earlier studies are removed from reports: rules, none, or "
+            "classifier:FOLDER."
+        ),
+    ] = "rules"
+    boxes: Annotated[
+        Boxes,
+        typer.Option(
+            help="silver boxes of the scene graphs, or gold boxes that people drew (evaluation "
+            "only)."
+        ),
+    ] = "silver"
+    regions: Annotated[RegionSet, typer.Option(help="Number of region names.")] = "29"
+    frontals: Annotated[Frontals, typer.Option(help="Frontal images to use of each study.")] = (
+        "first"
+    )
+    allow_missing_images: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-images",
+            help="Skip images that are not on disk (a partial download) instead of stopping.",
+        ),
+    ] = False
 
-    A run that was killed goes on where it stopped. Several machines can share the work: each
-    runs with --shard i/n, the folders OUT.parts are copied into one, and a run without --shard
-    merges them.
+
+def prepare_command(
+    roots: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="ROOTS... OUT", help="Folders with the raw data, then the store to write."
+        ),
+    ],
+    content: ContentOptions,
+    *,
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Make only every N-th shard from the I-th, and no store."),
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Number of processes that decode images.")
+    ] = 2,
+) -> None:
+    """Convert raw data into one store: records as Parquet, pixels decoded once.
+
+    The same command continues an interrupted run. To share the work between machines, run each
+    with --shard I/N, copy the folders OUT.parts into one, and run without --shard to merge them.
     """
     if len(roots) < 2:
         raise ValueError("prepare needs at least one raw folder and the output folder, in order")
-    from lapse.data.prepare.prepare import PrepareOptions, find_roots
-    from lapse.data.prepare.prepare import prepare as run
+    from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 
     *sources, out = roots
     options = PrepareOptions(
-        size=size,
-        protocol=protocol,
-        priors=priors,
-        resize=resize,
-        boxes=boxes,
-        regions=regions,
-        frontals=frontals,
-        is_subset=subset,
+        size=content.size,
+        protocol=content.protocol,
+        priors=content.priors,
+        resize=content.resize,
+        boxes=content.boxes,
+        regions=content.regions,
+        frontals=content.frontals,
+        is_subset=content.allow_missing_images,
         workers=workers,
-        part=_part(shard),
+        part=_parse_shard(shard),
     )
     with progress_bar("prepare") as progress:
-        report = run(find_roots(sources), out, options, progress=progress)
+        report = prepare(find_roots(sources), out, options, progress=progress)
     if options.part is not None:
-        say(
-            f"{report.num_made} shards made in {out}.parts, {report.images_per_second:.1f} images/s"
+        logger.info(
+            "%d shards in %s.parts, %.1f images/s", report.num_made, out, report.images_per_second
         )
         return
     for line in report.lines():
-        say(line)
+        logger.info(line)
 
 
-def _part(text: str) -> tuple[int, int] | None:
+def _parse_shard(text: str) -> tuple[int, int] | None:
     if not text:
         return None
-    first, _, last = text.partition("/")
-    if not first.isdecimal() or not last.isdecimal():
-        raise ValueError(f"--shard {text!r} is not of the form i/n, such as 1/2")
-    return int(first), int(last)
+    index, _, count = text.partition("/")
+    if not index.isdecimal() or not count.isdecimal():
+        raise ValueError(f"--shard {text!r} is not of the form I/N, such as 1/2")
+    return int(index), int(count)

@@ -2,52 +2,70 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lapse.cli.console import provenance, say
+from lapse.cli.console import provenance
+
+logger = logging.getLogger(__name__)
 
 
-def report(
-    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl")],
+def report_command(
+    predictions: Annotated[Path, typer.Argument(help="Predictions file (jsonl).")],
+    *,
     data: Annotated[
-        Path | None, typer.Option(help="Store: adds images and boxes to the cases.")
+        Path | None, typer.Option(help="Store whose images and boxes are shown with the answers.")
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="File of lapse evaluate; default: scores.json beside it.")
+        Path | None,
+        typer.Option(
+            help="Scores file written by lapse evaluate or lapse compare.",
+            show_default="scores.json in the folder of the predictions",
+        ),
     ] = None,
     threshold: Annotated[
-        Path | None, typer.Option(help="File of lapse calibrate: marks what is undecided.")
+        Path | None,
+        typer.Option(help="Threshold file of lapse calibrate; marks undecided answers."),
     ] = None,
-    cases: Annotated[int, typer.Option(min=1, help="How many cases carry images.")] = 48,
-    out: Annotated[Path | None, typer.Option(help="Default: report.html beside it.")] = None,
+    num_cases: Annotated[
+        int, typer.Option("--cases", min=1, help="Number of answers shown with their images.")
+    ] = 48,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML file to write.",
+            show_default="report.html in the folder of the predictions",
+        ),
+    ] = None,
 ) -> None:
-    """Show scores, plots and cases with images on one page that needs no network."""
+    """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.data.store.store import open_store
     from lapse.evaluation.evaluate import read_predictions
     from lapse.evaluation.html import Evaluation, read_scores, write_evaluation
     from lapse.metrics.abstention import read_threshold
 
-    found = read_predictions(predictions)
-    beside = scores or predictions.with_name("scores.json")
-    known = read_scores(beside) if scores is not None or beside.is_file() else {}
-    if not known:
-        say("no scores: run lapse evaluate first, or give --scores")
+    answers = read_predictions(predictions)
+    scores_path = scores or predictions.with_name("scores.json")
+    has_scores = scores is not None or scores_path.is_file()
+    if not has_scores:
+        logger.warning("no scores on the page: run lapse evaluate first, or give --scores")
     facts = {
         f"{key} (page)": value
-        for key, value in provenance(data=None, seed=0, n=len(found)).items()
+        for key, value in provenance(data=None, seed=0, n=len(answers)).items()
         if key in {"command", "version", "commit"}
     }
     page = Evaluation(
         title=f"lapse evaluation: {predictions.name}",
-        predictions=found,
-        scores=known,
-        store=open_store(data) if data is not None else None,
-        threshold=read_threshold(threshold) if threshold is not None else None,
+        predictions=answers,
+        scores=read_scores(scores_path) if has_scores else {},
+        store=None if data is None else open_store(data),
+        threshold=None if threshold is None else read_threshold(threshold),
         facts=facts,
         system=predictions.stem,
-        cases=cases,
+        cases=num_cases,
     )
-    say(f"page in {write_evaluation(out or predictions.with_name('report.html'), page)}")
+    path = write_evaluation(out or predictions.with_name("report.html"), page)
+    logger.info("HTML page in %s", path)

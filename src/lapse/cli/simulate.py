@@ -1,117 +1,172 @@
-"""`lapse simulate`: phantom patients as raw trees."""
+"""`lapse simulate`: simulated patients as raw data."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import progress_bar, say
+from lapse.cli.console import progress_bar
+from lapse.cli.options import ImageFormat, Split, Tier
+
+logger = logging.getLogger(__name__)
 
 
-def simulate(
-    out: Annotated[
-        Path | None, typer.Argument(help="New folder for the raw trees, or a cut run.")
-    ] = None,
-    patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 48,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    size: Annotated[int, typer.Option(min=64, help="Longest image side in pixels.")] = 512,
-    visits: Annotated[str, typer.Option(help="Visits per patient, e.g. 2-4.")] = "2-4",
-    nuisance: Annotated[float, typer.Option(min=0, max=1.5, help="Acquisition noise.")] = 1.0,
-    subtlety: Annotated[
-        float, typer.Option(min=0, max=1, help="Fainter findings within the same levels.")
-    ] = 0.0,
-    confound: Annotated[
-        float, typer.Option(min=0, max=1, help="AP view and devices go with sick.")
-    ] = 0.0,
-    prevalence: Annotated[float, typer.Option(min=0, help="Scale of finding rates.")] = 1.0,
-    tier: Annotated[str, typer.Option(help="coarse, fine or mixed.")] = "coarse",
-    quads: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of test patients in counterfactual quads.")
-    ] = 0.1,
-    tails: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of test patients in held-out tails.")
-    ] = 0.2,
-    only: Annotated[
-        str,
+@dataclass(frozen=True)
+class CohortOptions:
+    """Which patients are simulated."""
+
+    panel: ClassVar[str] = "Patients"
+
+    patients: Annotated[int, typer.Option(min=1, help="Number of patients.")] = 48
+    visits: Annotated[
+        str, typer.Option(metavar="N or N-M", help="Number of visits of each patient.")
+    ] = "2-4"
+    split: Annotated[
+        Split | None,
         typer.Option(
-            help="Write one part alone, train, validate or test: the same files as in the whole "
-            "tree of --patients patients, of whom about 15% are test patients."
+            help="Write the patients of this split only (about 15% of --patients for test), with "
+            "the same files as in the complete data.",
+            show_default="every split",
         ),
-    ] = "",
-    priors: Annotated[bool, typer.Option(help="Reports mention earlier studies.")] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
-    images: Annotated[str, typer.Option(help="jpeg, dicom or both.")] = "jpeg",
-    quirks: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of records that get each kind of defect.")
-    ] = 0.0,
-    quirk: Annotated[
-        list[str] | None, typer.Option(help="Only this kind of defect; may be repeated.")
+    ] = None
+    counterfactual_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Fraction of the test patients in counterfactual quadruplets."
+        ),
+    ] = 0.1
+    ood_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Fraction of the test patients that are out of distribution."
+        ),
+    ] = 0.2
+
+
+@dataclass(frozen=True)
+class DifficultyOptions:
+    """How hard the findings are to see."""
+
+    panel: ClassVar[str] = "Difficulty"
+
+    tier: Annotated[
+        Tier, typer.Option(help="How finely the changes between visits are graded.")
+    ] = "coarse"
+    nuisance: Annotated[
+        float, typer.Option(min=0, max=1.5, help="Strength of acquisition differences and noise.")
+    ] = 1.0
+    subtlety: Annotated[
+        float, typer.Option(min=0, max=1, help="How faint the findings are within their level.")
+    ] = 0.0
+    confound: Annotated[
+        float, typer.Option(min=0, max=1, help="How far AP views and devices follow illness.")
+    ] = 0.0
+    prevalence: Annotated[
+        float, typer.Option(min=0, help="Factor on the rates at which findings begin.")
+    ] = 1.0
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How the data is written."""
+
+    panel: ClassVar[str] = "Files"
+
+    size: Annotated[int, typer.Option(min=64, help="Longest side of the images in pixels.")] = 512
+    images: Annotated[ImageFormat, typer.Option(help="Image files to write.")] = "jpeg"
+    priors: Annotated[
+        bool, typer.Option(help="Write sentences that refer to the earlier study into reports.")
+    ] = False
+    defect_rate: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Fraction of records that get each kind of defect."),
+    ] = 0.0
+    defect: Annotated[
+        list[str],
+        typer.Option(help="Only this kind of defect; may be repeated.", show_default="every kind"),
+    ] = field(default_factory=list)
+
+
+def simulate_command(
+    cohort: CohortOptions,
+    difficulty: DifficultyOptions,
+    files: FileOptions,
+    *,
+    out: Annotated[
+        Path | None, typer.Argument(help="New folder for the data, or that of an interrupted run.")
     ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Draw contact sheets into this folder, and stop.")
+    seed: Annotated[
+        int, typer.Option(help="Seed of the simulation; the same seed gives the same bytes.")
+    ] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(help="Folder for contact sheets of the simulator; writes no patients."),
     ] = None,
 ) -> None:
-    """Simulate patients into MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA trees.
+    """Simulate patients in the layouts of MIMIC-CXR-JPG, Chest ImaGenome and Medical-Diff-VQA.
 
-    A run that was killed goes on where it stopped when it is started again with the same options.
-    The truth of every study lies in OUT/phantom.
+    The same command continues an interrupted run. OUT/phantom holds the ground truth.
     """
-    from lapse.phantom.dataset.writer import SimulateConfig
-    from lapse.phantom.dataset.writer import simulate as run
+    from lapse.phantom.dataset.writer import SimulateConfig, simulate
     from lapse.phantom.defects.inject import check_kinds, inject
 
-    if sheet is not None:
-        _draw_sheets(sheet, seed)
+    if contact_sheet is not None:
+        _draw_sheets(contact_sheet, seed)
         return
     if out is None:
-        raise ValueError("no folder for the trees: lapse simulate OUT, or --sheet DIR for pictures")
+        raise ValueError("no output folder: lapse simulate OUT, or --contact-sheet FOLDER")
     config = SimulateConfig(
-        patients=patients,
+        patients=cohort.patients,
         seed=seed,
-        size=size,
-        visits=_visits(visits),
-        nuisance=nuisance,
-        confound=confound,
-        prevalence=prevalence,
-        priors=priors,
+        size=files.size,
+        visits=_parse_visits(cohort.visits),
+        nuisance=difficulty.nuisance,
+        confound=difficulty.confound,
+        prevalence=difficulty.prevalence,
+        priors=files.priors,
         processes=processes,
-        images=images,
-        subtlety=subtlety,
-        tier=tier,
-        quads=quads,
-        tails=tails,
-        only=only,
+        images=files.images,
+        subtlety=difficulty.subtlety,
+        tier=difficulty.tier,
+        quads=cohort.counterfactual_fraction,
+        tails=cohort.ood_fraction,
+        only=cohort.split or "",
     )
-    check_kinds(quirk or [])
-    if quirk and not quirks:
-        raise ValueError(f"--quirk {quirk[0]} without a rate: add --quirks 0.02, for example")
+    check_kinds(files.defect)
+    if files.defect and not files.defect_rate:
+        raise ValueError(f"--defect {files.defect[0]} needs a rate, such as --defect-rate 0.02")
     with progress_bar("simulate") as progress:
-        report = run(out, config, progress)
+        report = simulate(out, config, progress)
     for line in report.lines():
-        say(line)
-    if quirks:
-        truth = inject(out, quirks, seed, quirk)
-        num_defects = sum(len(ids) for ids in truth.values())
-        say(f"{num_defects} defects of {len(truth)} kinds, listed in {out / 'quirks.json'}")
+        logger.info(line)
+    if files.defect_rate:
+        injected = inject(out, files.defect_rate, seed, files.defect or None)
+        num_defects = sum(len(ids) for ids in injected.values())
+        logger.info(
+            "%d defects of %d kinds, listed in %s", num_defects, len(injected), out / "quirks.json"
+        )
 
 
 def _draw_sheets(folder: Path, seed: int) -> None:
     from lapse.phantom.analysis.contact_sheet import draw_sheets
 
-    with progress_bar("sheets") as progress:
-        files = draw_sheets(folder, seed=seed, progress=progress)
-    for path in files:
-        say(f"{path}: {path.stat().st_size // 1000} kB")
+    with progress_bar("contact sheets") as progress:
+        paths = draw_sheets(folder, seed=seed, progress=progress)
+    for path in paths:
+        logger.info("%s: %d kB", path, path.stat().st_size // 1000)
 
 
-def _visits(text: str) -> tuple[int, int]:
+def _parse_visits(text: str) -> tuple[int, int]:
     low, separator, high = text.partition("-")
     try:
-        first, last = int(low), int(high if separator else low)
+        fewest, most = int(low), int(high if separator else low)
     except ValueError:
         raise ValueError(f"--visits {text!r} is not a number or a range such as 2-4") from None
-    if not 1 <= first <= last:
+    if not 1 <= fewest <= most:
         raise ValueError(f"--visits {text!r}: the range needs 1 <= first <= last")
-    return first, last
+    return fewest, most

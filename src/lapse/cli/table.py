@@ -1,71 +1,117 @@
-"""`lapse table`: every system of a table of the paper, trained, scored and set side by side."""
+"""`lapse table`: trains, scores and compares every system of a table of the paper."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from lapse.cli.console import progress_bar, provenance, say
-from lapse.workflows.paper_tables.spec import Scale, plan, read_table
+from lapse.cli.options import Split
+from lapse.workflows.paper_tables.spec import Scale, TableSpec, plan, read_table
+
+logger = logging.getLogger(__name__)
 
 
-def table(
-    files: Annotated[list[Path], typer.Argument(help="experiments/table1.yaml ...")],
-    data: Annotated[list[Path], typer.Option(help="Store; one of each image size.")] = ...,  # type: ignore[assignment]
-    out: Annotated[Path, typer.Option(help="Folder of all tables and runs.")] = ...,  # type: ignore[assignment]
-    scale: Annotated[Scale, typer.Option(help="tiny (minutes) or paper.")] = "tiny",
-    only: Annotated[
-        list[str] | None, typer.Option(help="Key of a row; ours always runs too.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Of each row's last run; 1 at tiny, 3 at paper.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Which split is scored.")] = "test",
+@dataclass(frozen=True)
+class RowOptions:
+    """Which rows run, and how."""
+
+    panel: ClassVar[str] = "Rows"
+
+    scale: Annotated[
+        Scale, typer.Option(help="tiny models (minutes), or those of the paper (GPU days).")
+    ] = "tiny"
+    rows: Annotated[
+        list[str],
+        typer.Option(
+            "--row",
+            help="Key of a row to run; may be repeated. The row of this package always runs.",
+            show_default="every row",
+        ),
+    ] = field(default_factory=list)
+    num_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Number of seeds of each row's last run.",
+            show_default="1 for tiny, 3 for paper",
+        ),
+    ] = None
+    split: Annotated[Split, typer.Option(help="Split to score.")] = "test"
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds, with the default of the scale."""
+        return self.num_seeds or (3 if self.scale == "paper" else 1)
+
+
+def table_command(
+    files: Annotated[list[Path], typer.Argument(help="Table files, such as table2.yaml.")],
+    rows: RowOptions,
+    *,
+    data: Annotated[list[Path], typer.Option(help="Store; repeat the option for each image size.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables and all their runs.")],
     processes: Annotated[
-        int, typer.Option(min=1, help="Runs side by side, each with one thread.")
+        int, typer.Option(min=1, help="Number of runs at the same time, each with one thread.")
     ] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and model sizes without training.")
+    ] = False,
 ) -> None:
-    """Train what is missing, resume what was cut, predict, score, write the paper's tables."""
-    from lapse.workflows.paper_tables.output import show_sizes
-    from lapse.workflows.paper_tables.run import (
-        TableOptions,
-        count_parameters,
-        open_stores,
-        run_tables,
-    )
+    """Train, predict and score the rows of tables of the paper, and write the tables.
 
-    count = seeds or (3 if scale == "paper" else 1)
+    Finished runs are reused, interrupted ones are resumed, and tables share their runs.
+    """
+    from lapse.workflows.paper_tables.run import TableOptions, run_tables
+
     specs = {path.stem: read_table(path) for path in files}
     if dry_run:
-        done: set[str] = set()
-        for name, spec in specs.items():
-            say(spec.title)
-            for item in plan(
-                spec, out, open_stores(data), scale=scale, seeds=count, only=only or ()
-            ):
-                chain = " -> ".join(
-                    f"{run.key}{' (shared)' if run.key in done else ''}" for run in item.runs
-                )
-                done |= {run.key for run in item.runs}
-                say(f"  {name} {item.row.key} seed {item.seed}: {chain or item.missing}")
-                if item.seed == 0:
-                    size = show_sizes(count_parameters(item.row))
-                    published = item.row.published_size or "nothing"
-                    say(f"    parameters at the paper's scale: {size}; published: {published}")
+        _print_plan(specs, data, out, rows)
         return
     facts = provenance(data=None, seed=0, n=0)
-    found = run_tables(
+    results = run_tables(
         specs,
         data,
         out,
-        TableOptions(scale, tuple(only or ()), count, split, processes),
+        TableOptions(rows.scale, tuple(rows.rows), rows.seeds, rows.split, processes),
         say=say,
         bar=progress_bar,
         provenance={key: facts[key] for key in ("command", "version", "commit")},
     )
-    for name, rows in found.items():
-        ran = sum(not row.reason for row in rows)
-        say(f"{name}: {ran} of {len(rows)} rows in {out / name}.md, .csv and .html")
+    for name, table_rows in results.items():
+        num_done = sum(not row.reason for row in table_rows)
+        logger.info(
+            "%s: %d of %d rows in %s.md, .csv and .html",
+            name,
+            num_done,
+            len(table_rows),
+            out / name,
+        )
+
+
+def _print_plan(specs: dict[str, TableSpec], data: list[Path], out: Path, rows: RowOptions) -> None:
+    """Print the runs of each row, and what tables share."""
+    from lapse.workflows.paper_tables.output import show_sizes
+    from lapse.workflows.paper_tables.run import count_parameters, open_stores
+
+    planned: set[str] = set()
+    for name, spec in specs.items():
+        logger.info(spec.title)
+        stores = open_stores(data)
+        for item in plan(spec, out, stores, scale=rows.scale, seeds=rows.seeds, only=rows.rows):
+            chain = " -> ".join(
+                f"{run.key}{' (shared)' if run.key in planned else ''}" for run in item.runs
+            )
+            planned |= {run.key for run in item.runs}
+            logger.info("  %s %s seed %d: %s", name, item.row.key, item.seed, chain or item.missing)
+            if item.seed == 0:
+                size = show_sizes(count_parameters(item.row))
+                published = item.row.published_size or "not stated"
+                logger.info(
+                    "    parameters at the scale of the paper: %s; published: %s", size, published
+                )

@@ -10,21 +10,32 @@ import typer
 from lapse.cli.console import progress_bar, say
 
 
-def train(
-    preset: Annotated[str, typer.Argument(help="Name of a preset, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="a.b=value ...")] = None,
-    data: Annotated[Path, typer.Option(help="Store written by prepare.")] = ...,  # type: ignore[assignment]
-    out: Annotated[Path, typer.Option(help="Run folder; an existing one is resumed.")] = ...,  # type: ignore[assignment]
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+def train_command(
+    preset: Annotated[
+        str, typer.Argument(help="Name of a preset (see lapse list presets) or a YAML file.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Changed configuration keys, such as train.steps=100."),
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Option(help="Store written by lapse prepare.")],
+    out: Annotated[
+        Path, typer.Option(help="Run folder; an existing run continues from its last checkpoint.")
+    ],
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the configuration and sizes without training."),
+    ] = False,
 ) -> None:
-    """Train either stage; the same command again continues where it stopped."""
+    """Train a stage from a preset; the same command continues an interrupted run."""
     from lapse.config import load_config
 
     config = load_config(preset, overrides or [])
-    from lapse.training.trainer import train as run
+    from lapse.training.trainer import train
 
     if dry_run:
-        run(config, data, out, say=say, dry_run=True)
+        train(config, data, out, say=say, dry_run=True)
         return
     with progress_bar(config.name) as progress:
-        run(config, data, out, say=say, progress=progress)
+        train(config, data, out, say=say, progress=progress)

@@ -1,40 +1,49 @@
-"""`lapse verify`: the doctor of raw trees."""
+"""`lapse verify`: validation of raw data."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lapse.cli.console import progress_bar, say
+from lapse.cli.console import progress_bar
+
+logger = logging.getLogger(__name__)
 
 
-def verify(
-    roots: Annotated[list[Path], typer.Argument(help="Folders that hold the raw trees.")],
-    pixels: Annotated[
-        bool, typer.Option("--pixels", help="Also decode every image: hours on a full release.")
+def verify_command(
+    roots: Annotated[list[Path], typer.Argument(help="Folders with the raw data.")],
+    *,
+    check_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--check-pixels", help="Also decode every image (hours for a complete release)."
+        ),
     ] = False,
     json_file: Annotated[
-        str, typer.Option("--json", help="Write all that was found, with ids; - for stdout.")
+        str,
+        typer.Option("--json", help="File for all defects with their ids; - prints to stdout."),
     ] = "",
-    page: Annotated[Path | None, typer.Option(help="Write the same as an HTML page.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="File for an HTML page with all defects.")
+    ] = None,
     release_counts: Annotated[
-        bool, typer.Option(help="Compare row counts with the published ones.")
+        bool, typer.Option(help="Compare row counts with those of the published releases.")
     ] = True,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
 ) -> None:
-    """Look for defects in raw trees; changes nothing. Exit code 1 where there are errors."""
+    """Search raw data for defects without changing it; exit code 1 means errors were found."""
     from lapse.data.datasets.discovery import find_roots
     from lapse.data.verify.html import write_verify_page
-    from lapse.data.verify.verify import verify as run
+    from lapse.data.verify.verify import verify
 
-    found = find_roots(roots)
     with progress_bar("verify") as progress:
-        report = run(
-            found,
-            pixels=pixels,
+        report = verify(
+            find_roots(roots),
+            pixels=check_pixels,
             release_counts=release_counts,
             workers=workers,
             progress=progress,
@@ -49,5 +58,5 @@ def verify(
         else:
             Path(json_file).write_text(f"{text}\n", encoding="utf-8")
     if page is not None:
-        say(f"page: {write_verify_page(page, report)}")
+        logger.info("HTML page in %s", write_verify_page(page, report))
     raise typer.Exit(report.exit_code)

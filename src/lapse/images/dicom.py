@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lapse.core.extras import install_command
 from lapse.images.dicom_frames import BIG_ENDIAN, NATIVE, SYNTAXES, PixelTags, stored_values
 from lapse.images.display import shown
 from lapse.images.errors import ImageError, check_pixels, damaged, truncated
@@ -83,7 +84,7 @@ def read_dicom(path: Path, data: bytes) -> Bytes:
     except ImportError as error:
         raise ImageError(
             "unsupported",
-            f"{path} is a DICOM and pydicom is not installed: pip install 'lapse[dicom]'",
+            f"{path} is a DICOM and pydicom is not installed: {install_command('dicom')}",
         ) from error
     try:
         with quiet():

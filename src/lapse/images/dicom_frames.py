@@ -27,6 +27,7 @@ import numpy.typing as npt
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from lapse.core.extras import install_command
 from lapse.images.errors import ImageError, check_pixels, check_ratio, damaged, truncated
 from lapse.images.intensity import Whole
 from lapse.images.jpeg2000_header import codestream, size_marker
@@ -224,7 +225,7 @@ def _gdcm(path: Path, tags: PixelTags, found: JpegFrame, frame: bytes) -> Whole:
         raise ImageError(
             "unsupported",
             f"{path} has transfer syntax {tags.syntax} and GDCM is not installed: "
-            "pip install 'lapse[dicom]'",
+            f"{install_command('dicom')}",
         )
     numbers = (tags.rows, tags.columns, found.precision, int(tags.is_signed))
     command = [sys.executable, "-P", str(_CHILD), tags.syntax, *(str(n) for n in numbers)]

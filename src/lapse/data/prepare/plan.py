@@ -170,8 +170,8 @@ class Plan:
         if missing.total:
             examples = ", ".join(missing.examples["missing"])
             raise ValueError(
-                f"{missing.total} of {number} images are missing, for example {examples}: fetch "
-                "them, or use --subset to go on with those that are there"
+                f"{missing.total} of {number} images are missing, for example {examples}: download "
+                "them, or use --allow-missing-images to continue without them"
             )
         if number == 0:
             reasons = "; ".join([*self.skipped.lines(), *self.mimic.skipped.lines()])

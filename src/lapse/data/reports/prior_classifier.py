@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lapse.core.extras import install_command
 from lapse.data.reports.sentences import split_sentences
 
 REMOVE = "remove"
@@ -205,7 +206,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
     except ImportError as error:
         raise ValueError(
-            f"the classifier {folder} needs transformers: pip install 'lapse[priors]'"
+            f"the classifier {folder} needs transformers: {install_command('transformers')}"
         ) from error
     options = {"local_files_only": True, "trust_remote_code": False}
     try:

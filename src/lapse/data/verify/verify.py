@@ -72,7 +72,7 @@ def verify(
     if pixels:
         check_pixels(case, workers)
     else:
-        case.findings.note("image files were not decoded: --pixels finds truncated ones")
+        case.findings.note("image files were not decoded: --check-pixels finds truncated ones")
     is_simulated = (roots.mimic_cxr_jpg.parent / SIMULATED).is_file()
     if is_simulated:
         case.findings.note("simulated trees: row counts were not compared with a release")

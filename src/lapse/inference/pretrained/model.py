@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import nn
 
 from lapse.config import GenerationConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change
+from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
 from lapse.inference.answer import RESEARCH_USE, ROLES, Answer, answer_images
@@ -30,7 +30,6 @@ from lapse.models.backbones.siglip_format import export_encoder
 from lapse.training.distributed import pick_device
 from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 
-REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,43 +195,41 @@ class Lapse(nn.Module, ModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, revision: str | None, **options: Any) -> Lapse:
-        return cls(read_folder(_local_folder(model_id, revision, options.get("cache_dir"))))
+        source = f"{model_id}@{revision}" if revision else model_id
+        return cls(read_folder(_model_folder(source, options.get("cache_dir"))))
 
 
 def load(
     name: str | Path | None = None,
     *,
-    revision: str | None = None,
     device: str | torch.device | None = None,
 ) -> Lapse:
     """Load a trained model.
 
     Args:
-        name: a model folder, or a hub id with a pinned revision; default: the small model
+        name: a model folder, or a hub id "org/name@<40 hex digits>"; default: the small model
             that is part of the package.
-        revision: 40 hexadecimal digits of the commit on the hub.
         device: default: the GPU if there is one.
 
     Raises:
         ValueError: no such folder, a hub id without a pinned revision, or damaged files.
     """
-    folder = DEFAULT if name is None else _local_folder(str(name), revision, None)
+    folder = DEFAULT if name is None else _model_folder(str(name), None)
     return Lapse(read_folder(folder)).to(pick_device() if device is None else device)
 
 
-def _local_folder(name: str, revision: str | None, cache: str | Path | None) -> Path:
+def _model_folder(name: str, cache: str | Path | None) -> Path:
     """A model folder, or the local copy of a model on the hub."""
     if Path(name).is_dir():
         return Path(name)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or Path(name).exists():
-        raise ValueError(f"no model folder {name}: give a folder, or a hub id such as name/model")
-    if not REVISION.fullmatch(revision or ""):
+    hub_id = parse_hub_id(name)
+    if hub_id is None:
         raise ValueError(
-            f"hub id {name!r} with revision {revision!r}: pin it with revision=<40 hex digits>, "
-            "so that later downloads give the same weights"
+            f"{name!r} is neither a model folder nor a hub id with a pinned revision ({FORM})"
         )
+    repo, revision = hub_id
     files = [CONFIG, WEIGHTS, CARD]
-    return Path(snapshot_download(name, revision=revision, allow_patterns=files, cache_dir=cache))
+    return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
 
 
 def _describe_box(box: Box | None) -> str:

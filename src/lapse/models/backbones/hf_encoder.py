@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import EncoderConfig
+from lapse.core.extras import install_command
 from lapse.models.backbones.hub import read_json, read_weights
 
 KINDS = ("dinov2", "vit", "resnet")
@@ -55,7 +56,7 @@ class HFEncoder(nn.Module):
             from transformers import AutoConfig, AutoModel
         except ImportError as error:
             raise ValueError(
-                f"an encoder of kind {kind!r} needs transformers: pip install lapse[priors]"
+                f"an encoder of kind {kind!r} needs transformers: {install_command('transformers')}"
             ) from error
         theirs = AutoConfig.for_model(kind, **values)
         options = {"add_pooling_layer": False} if kind == "vit" else {}

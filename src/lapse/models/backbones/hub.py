@@ -7,14 +7,14 @@ tomorrow, so both are refused.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
+from lapse.core.hub import FORM, parse_hub_id
+
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PATTERNS = ["config.json", "preprocessor_config.json", "model*.safetensors", INDEX]
 
@@ -31,17 +31,15 @@ def local_folder(source: str, key: str) -> Path:
     """
     if Path(source).is_dir():
         return Path(source)
-    match = HUB_ID.fullmatch(source)
-    if match is None:
+    hub_id = parse_hub_id(source)
+    if hub_id is None:
         raise ValueError(
-            f"{key} {source!r} is neither a folder nor a hub id with a pinned revision "
-            '("org/name@<40 hex digits>")'
+            f"{key} {source!r} is neither a folder nor a hub id with a pinned revision ({FORM})"
         )
     from huggingface_hub import snapshot_download
 
-    return Path(
-        snapshot_download(match["repo"], revision=match["revision"], allow_patterns=PATTERNS)
-    )
+    repo, revision = hub_id
+    return Path(snapshot_download(repo, revision=revision, allow_patterns=PATTERNS))
 
 
 def read_json(path: Path) -> dict[str, object]:

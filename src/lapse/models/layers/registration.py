@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lapse.core.extras import install_command
+
 SMALL = 1e-6
 FLOW_RADIUS = 7  # pixels around a point that move together
 
@@ -93,8 +95,8 @@ def _along_flow(reference: Tensor, main: Tensor) -> tuple[Tensor, Tensor]:
         from skimage.registration import optical_flow_ilk
     except ImportError as error:
         raise ValueError(
-            'registration by flow needs scikit-image: pip install "lapse[registration]", or set '
-            "model.registration=shift"
+            "registration by flow needs scikit-image: set model.registration=shift, or "
+            f"{install_command('registration')}"
         ) from error
     flows = [
         torch.from_numpy(optical_flow_ilk(there, here, radius=FLOW_RADIUS)).float()

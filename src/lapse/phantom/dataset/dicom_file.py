@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.extras import install_command
 from lapse.core.seeding import derive_index, derive_seed
 from lapse.images import equalise
 from lapse.images.intensity import stretch
@@ -75,7 +76,7 @@ def write_dicom(path: Path, values: Values, source: GraphSource, *, is_inverted:
         from pydicom.uid import UID
     except ImportError as error:
         raise ValueError(
-            "DICOM images need pydicom: pip install 'lapse[dicom]', or simulate JPEG images"
+            f"DICOM images need pydicom: simulate JPEG images, or {install_command('dicom')}"
         ) from error
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(_DX_IMAGE)

@@ -166,7 +166,7 @@ def test_without_pixels_three_kinds_are_not_looked_for(clean, tmp_path, kind):
     inject(out, RATE, 0, [kind])
     report = verify(find_roots([out]))
     assert not report.ids(kind)
-    assert any("--pixels" in line for line in report.notes)
+    assert any("--check-pixels" in line for line in report.notes)
 
 
 def test_all_kinds_at_once_are_all_found(tmp_path):

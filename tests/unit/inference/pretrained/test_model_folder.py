@@ -212,8 +212,8 @@ def test_names_that_pin_nothing_are_refused(tmp_path):
     with pytest.raises(ValueError, match="40 hex digits"):
         load("someone/model")
     with pytest.raises(ValueError, match="40 hex digits"):
-        load("someone/model", revision="main")
-    with pytest.raises(ValueError, match="no model folder"):
+        load("someone/model@main")
+    with pytest.raises(ValueError, match="neither a model folder nor a hub id"):
         load(tmp_path / "nothing" / "here")
     with pytest.raises(ValueError, match=r"has no config\.json"):
         load(tmp_path)

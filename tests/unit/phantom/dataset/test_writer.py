@@ -145,8 +145,8 @@ def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
 
 def test_the_command_has_every_knob(tmp_path):
     difficulty = (
-        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine --quads 1 --tails 0 "
-        "--only test"
+        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine "
+        "--counterfactual-fraction 1 --ood-fraction 0 --split test"
     )
     words = [
         "simulate",

@@ -98,18 +98,20 @@ def test_the_command_line(tmp_path):
     clean, one, every = (str(tmp_path / name) for name in ("clean", "one", "all"))
     assert run(app, ["simulate", clean, *SIZE]).exit_code == 0
     assert not (tmp_path / "clean" / TRUTH).exists()
-    kind = ["--quirk", "missing-image", "--quirk", "box-outside"]
-    assert run(app, ["simulate", one, *SIZE, "--quirks", "0.1", *kind]).exit_code == 0
+    kind = ["--defect", "missing-image", "--defect", "box-outside"]
+    assert run(app, ["simulate", one, *SIZE, "--defect-rate", "0.1", *kind]).exit_code == 0
     truth = json.loads((tmp_path / "one" / TRUTH).read_text())
     assert set(truth) == {"missing-image", "box-outside"}
-    assert run(app, ["simulate", every, *SIZE, "--quirks", "0.02"]).exit_code == 0
+    assert run(app, ["simulate", every, *SIZE, "--defect-rate", "0.02"]).exit_code == 0
     assert len(json.loads((tmp_path / "all" / TRUTH).read_text())) == len(INJECTORS) - len(ALONE)
 
 
 def test_the_command_line_refuses_before_it_simulates(tmp_path):
     run = CliRunner().invoke
-    wrong = run(app, ["simulate", str(tmp_path / "a"), "--quirks", "0.1", "--quirk", "gremlins"])
+    wrong = run(
+        app, ["simulate", str(tmp_path / "a"), "--defect-rate", "0.1", "--defect", "gremlins"]
+    )
     assert "no kind of defect 'gremlins'" in str(wrong.exception)
-    lone = run(app, ["simulate", str(tmp_path / "b"), "--quirk", "missing-image"])
-    assert "without a rate" in str(lone.exception)
+    lone = run(app, ["simulate", str(tmp_path / "b"), "--defect", "missing-image"])
+    assert "needs a rate" in str(lone.exception)
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()

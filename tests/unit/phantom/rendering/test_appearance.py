@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import lapse
 from exposures import exposures
-from lapse.cli.simulate import simulate
+from lapse.cli.main import app
 from lapse.phantom.analysis import contact_sheet as sheet
 from lapse.phantom.analysis.contact_sheet import SHOWN, draw_sheets, finding_tiles
 from lapse.phantom.analysis.realism import REAL_SLOPES, average, measure, spectrum_slopes
@@ -97,7 +98,8 @@ def test_the_command_draws_sheets_or_trees(tmp_path, monkeypatch):
     monkeypatch.setattr(sheet, "SIZE", 32)
     monkeypatch.setattr(sheet, "FINE_SIZE", 64)
     monkeypatch.setattr(sheet, "SHOWN", SHOWN[:4])
-    simulate(sheet=tmp_path / "pages")
+    command = ["simulate", "--contact-sheet", str(tmp_path / "pages")]
+    assert CliRunner().invoke(app, command).exit_code == 0
     names = {"normals", "findings-1", "findings-2", "pairs", "devices", "tiers"}
     assert {file.stem for file in (tmp_path / "pages").glob("*.png")} == names
     for name in names:
@@ -105,8 +107,8 @@ def test_the_command_draws_sheets_or_trees(tmp_path, monkeypatch):
         assert page.dtype == np.uint8
         assert page.ndim == 2
         assert page.std() > 40
-    with pytest.raises(ValueError, match="no folder for the trees: lapse simulate OUT"):
-        simulate()
+    with pytest.raises(ValueError, match="no output folder: lapse simulate OUT"):
+        CliRunner().invoke(app, ["simulate"], catch_exceptions=False)
     with pytest.raises(ValueError, match="tiles of 8 pixels"):
         draw_sheets(tmp_path, tile=8)
 

@@ -116,8 +116,8 @@ def test_the_command_says_what_it_would_do(data, tmp_path):
     arguments = ["table", str(file), "--data", str(data), "--out", str(tmp_path / "o")]
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     assert done.exit_code == 0 and not (tmp_path / "o").exists()
-    assert "published: nothing" in done.output and "pretrain-gone-tiny" in done.output
-    done = CliRunner().invoke(app, [*arguments, "--only", "constant"], catch_exceptions=False)
+    assert "published: not stated" in done.output and "pretrain-gone-tiny" in done.output
+    done = CliRunner().invoke(app, [*arguments, "--row", "constant"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "o" / "table9.html").exists()
 

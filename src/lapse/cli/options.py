@@ -1,0 +1,118 @@
+"""Groups of options as dataclasses, and the closed choices of the command line.
+
+A command function takes a dataclass where several options belong together:
+
+    @dataclass(frozen=True)
+    class SamplingOptions:
+        panel: ClassVar[str] = "Sampling"
+        seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0
+
+    @expand_options
+    def evaluate_command(file: Path, sampling: SamplingOptions) -> None: ...
+
+`expand_options` gives typer one option per field and the function the filled dataclass.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+Split = Literal["train", "validate", "test"]
+ImageIds = Literal["auto", "study_ref", "row", "position", "doubled"]
+Confidence = Literal["none", "beam", "clauses"]
+ConfidenceSource = Literal["beam", "clauses"]
+Protocol = Literal["patient-safe", "published"]
+Resize = Literal["squash", "letterbox"]
+Boxes = Literal["silver", "gold"]
+RegionSet = Literal["29", "36"]
+Frontals = Literal["first", "all"]
+ImageFormat = Literal["jpeg", "dicom", "both"]
+Tier = Literal["coarse", "fine", "mixed"]
+
+
+class Probe(StrEnum):
+    """The probes of `lapse.inference.probes` (typer takes no list of a Literal)."""
+
+    SWAP = "swap"
+    IDENTITY = "identity"
+    ACQUISITION = "acquisition"
+    SHUFFLED = "shuffled"
+    BLANK = "blank"
+
+
+SplitOption = Annotated[Split, typer.Option(help="Split to use.")]
+
+
+def expand_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Replace each dataclass parameter of a command by one option per field.
+
+    A group shows its options in a panel of `--help` that is named by its class variable `panel`.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in groups:
+            parameters += _group_parameters(groups[parameter.name])
+        else:
+            parameters.append(
+                parameter.replace(
+                    kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]
+                )
+            )
+
+    @wraps(function)
+    def command(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{item.name: values.pop(item.name) for item in fields(group)})
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    return command
+
+
+def _group_parameters(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    parameters = []
+    for item in fields(group):
+        annotation = hints[item.name]
+        for option in getattr(annotation, "__metadata__", ()):
+            option.rich_help_panel = group.panel
+        parameters.append(
+            inspect.Parameter(
+                item.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=_default(item),
+                annotation=annotation,
+            )
+        )
+    return parameters
+
+
+def _default(item: Field[Any]) -> Any:
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return inspect.Parameter.empty if item.default is MISSING else item.default
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of a comma-separated list.
+
+    >>> split_names("caref, gcap")
+    ('caref', 'gcap')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def optional_file(path: Path | None, default: Path) -> Path:
+    """The path that was given, or the default."""
+    return default if path is None else path
