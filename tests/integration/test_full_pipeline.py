@@ -132,7 +132,7 @@ def test_the_same_command_again_says_that_it_is_done(made):
         (["predict", "no_run", "--data", "x"], "no_run"),
         (["evaluate", "no_file.jsonl"], "no_file.jsonl"),
         (["simulate", "out", "--visits", "4-2"], "first <= last"),
-        (["predict", "no_run", "--data", "x", "--probe", "swpa"], "'swap', 'identity'"),
+        (["predict", "no_run", "--data", "x", "--probe", "swpa"], "'acquisition'"),
         (["calibrate", "no_file.jsonl"], "no_file.jsonl"),
         (["report", "no_file.jsonl"], "no_file.jsonl"),
         (["answer", "no_run", "--reference", "a.png", "--main", "b.png"], "no_run"),

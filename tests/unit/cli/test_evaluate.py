@@ -104,7 +104,7 @@ def test_a_store_without_a_training_part_needs_another_one(made):
         lapse(*command)
     out = made / "gold.json"
     said = lapse(*command, "--baseline-data", made / "store", "--out", out)
-    assert "no patient, study or image shared" in " ".join(said.split())
+    assert "no shared patient, study or image" in " ".join(said.split())
     found = scores_of(out)
     assert found["provenance"]["baselines from"].startswith("simulated: ")
     # The gold boxes are those of test patients: the same row as that of the silver store.

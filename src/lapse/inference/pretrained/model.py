@@ -31,7 +31,6 @@ from lapse.training.distributed import pick_device
 from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 
 
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A model's comparison of two radiographs of one patient.
