@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lapse.core.files import write_text
 from lapse.core.types import Score
 from lapse.evaluation.score_tables import (
     format_markdown,
@@ -194,10 +195,8 @@ def write_page(
             "Configurations, curves and hours of the runs: [box-model](box-model/README.md)."
         )
     parts += ["Commands, in one folder:", "```sh\n" + "\n".join(commands) + "\n```", RESEARCH_USE]
-    draft = path.with_name(f"{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return draft.replace(path)
+    write_text(path, "\n\n".join(parts) + "\n")
+    return path
 
 
 def _tier(tier: Tier) -> list[str]:

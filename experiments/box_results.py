@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import os
 import shlex
@@ -31,6 +30,7 @@ import box_page
 from PIL import Image
 
 from lapse.cli.console import commit
+from lapse.core.files import sha256_of
 from lapse.data.store.leakage import refuse_shared
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import read_predictions
@@ -84,7 +84,7 @@ def main() -> None:
     facts = {
         "commit of the code": commit(),
         "runs": ", ".join(f"{name} ({_preset(run)})" for name, run in runs.items()),
-        "SHA-256 of the model's weights": _digest(model / "model.safetensors"),
+        "SHA-256 of the model's weights": sha256_of(model / "model.safetensors"),
         "seed of the patients": str(options.seed),
         "simulated": f"{options.patients} test patients a tier, images of {options.size} px",
         "samples at most": f"{options.limit_pairs} difference questions, {options.limit_regions} "
@@ -130,7 +130,7 @@ def _existing(text: str) -> Path:
 def _plan(options: argparse.Namespace, runs: dict[str, Path]) -> dict[str, Any]:
     """What decides every number, for the check that OUT holds no other results."""
     numbers = ("patients", "seed", "size", "limit_pairs", "limit_regions", "limit_probes")
-    weights = {name: _digest(_newest(run) / "model.safetensors") for name, run in runs.items()}
+    weights = {name: sha256_of(_newest(run) / "model.safetensors") for name, run in runs.items()}
     store = open_store(options.train_store).info.fingerprint
     chosen = {name: getattr(options, name) for name in (*numbers, "without_java")}
     return {**chosen, "train store": store, "runs": weights}
@@ -318,10 +318,6 @@ def _newest(run: Path) -> Path:
 def _preset(run: Path) -> str:
     first = (run / "config.yaml").read_text(encoding="utf-8").splitlines()[0]
     return f"{first.removeprefix('name: ')}, {_newest(run).name}"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lapse.core import registry
+from lapse.core.files import write_text
 from lapse.core.types import Prediction, Score
 from lapse.evaluation.predictions.jsonl import check_unique, read_predictions, write_predictions
 from lapse.evaluation.score_tables import format_markdown, headlines, scores_table
@@ -153,18 +154,13 @@ def write_scores(
         beside: row name -> the scores of that row, blind rows among them.
         more: further keys of the file, such as "subgroups" or "differences".
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "provenance": dict(provenance),
         "scores": plain_scores(scores),
         "beside": {row: plain_scores(others) for row, others in (beside or {}).items()},
         **(more or {}),
     }
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(
-        json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
-    )
-    draft.replace(path)
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def plain_scores(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.core.files import write_text
 from lapse.core.grammar import parse
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction, Score
@@ -231,10 +232,7 @@ def resplit_rates(
 
 def write_threshold(path: Path, chosen: Threshold) -> None:
     """Write a threshold file; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(json.dumps({"format": FORMAT, **asdict(chosen)}, indent=1) + "\n", "utf-8")
-    draft.replace(path)
+    write_text(path, json.dumps({"format": FORMAT, **asdict(chosen)}, indent=1) + "\n")
 
 
 def read_threshold(path: Path) -> Threshold:

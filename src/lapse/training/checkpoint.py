@@ -10,9 +10,7 @@ Weights are safetensors and everything else is JSON: nothing here can run code w
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -25,6 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lapse.core.files import TEMPORARY, rename_folder, sha256_of
+
 MODEL, OPTIMIZER, STATE, MANIFEST = (
     "model.safetensors",
     "optimizer.safetensors",
@@ -33,7 +33,6 @@ MODEL, OPTIMIZER, STATE, MANIFEST = (
 )
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8,})")
-CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,27 +127,23 @@ def save_checkpoint(
     parent = run / "checkpoints"
     parent.mkdir(parents=True, exist_ok=True)
     final = parent / f"step-{step:08d}"
-    draft = final.with_name(final.name + ".tmp")
-    shutil.rmtree(draft, ignore_errors=True)
+    temporary = final.with_name(final.name + TEMPORARY)
+    shutil.rmtree(temporary, ignore_errors=True)
     needed = _num_bytes(_untied(model)) + _num_bytes(optimizer) + (1 << 20)
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise ValueError(_disk_message(step, needed, f"{free} are free", parent))
     try:
-        draft.mkdir()
-        save_weights(draft / MODEL, model)
-        _write_tensors(draft / OPTIMIZER, optimizer)
-        _write_json(draft / STATE, {**state, "step": step})
-        _write_json(draft / MANIFEST, _manifest(draft, step))
-        for path in sorted(draft.iterdir()):
-            _sync(path)
-        _sync(draft)
+        temporary.mkdir()
+        save_weights(temporary / MODEL, model)
+        _write_tensors(temporary / OPTIMIZER, optimizer)
+        _write_json(temporary / STATE, {**state, "step": step})
+        _write_json(temporary / MANIFEST, _manifest(temporary, step))
         if final.exists():
             shutil.rmtree(final)
-        draft.rename(final)
-        _sync(parent)
+        rename_folder(temporary, final)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise ValueError(_disk_message(step, needed, str(error), parent)) from error
     _drop_others(run, step, keep)
     return final
@@ -182,7 +177,7 @@ def verify(folder: Path) -> str | None:
         for name, entry in files.items():
             if (folder / name).stat().st_size != entry["bytes"]:
                 return f"{name} has the wrong size"
-            if _sha256(folder / name) != entry["sha256"]:
+            if sha256_of(folder / name) != entry["sha256"]:
                 return f"{name} does not match its SHA-256"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"cannot be read ({type(error).__name__})"
@@ -190,7 +185,7 @@ def verify(folder: Path) -> str | None:
 
 
 def _folders(run: Path) -> list[Path]:
-    """Checkpoint folders, newest first; drafts are none."""
+    """Checkpoint folders, newest first; temporarys are none."""
     parent = run / "checkpoints"
     if not parent.is_dir():
         return []
@@ -225,18 +220,10 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def _manifest(folder: Path, step: int) -> dict[str, Any]:
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(folder.iterdir())
     }
     return {"format": FORMAT, "step": step, "files": files}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _json_bytes(value: object) -> bytes:
@@ -245,14 +232,6 @@ def _json_bytes(value: object) -> bytes:
 
 def _write_json(path: Path, value: object) -> None:
     path.write_bytes(_json_bytes(value))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _num_bytes(tensors: Mapping[str, Tensor]) -> int:

@@ -11,7 +11,6 @@ new run begin with one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lapse.config import RunConfig, Stage, check_config
+from lapse.core.files import sha256_of
 from lapse.training.checkpoint import read_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -87,7 +87,7 @@ def read_saved(folder: Path) -> Saved:
         raise ValueError(
             f"{folder / CONFIG} is of format {said!r}, this version of lapse reads {FORMAT}"
         )
-    digest = digest_of(folder / WEIGHTS)
+    digest = sha256_of(folder / WEIGHTS)
     if digest != values["sha256"]:
         raise ValueError(
             f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
@@ -101,8 +101,3 @@ def read_saved(folder: Path) -> Saved:
         values["facts"],
         digest,
     )
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

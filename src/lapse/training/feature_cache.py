@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections import OrderedDict
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import RunConfig
+from lapse.core.files import atomic_write, write_text
 from lapse.data.loading.loader import TrainingData
 from lapse.data.store.store import Store
 from lapse.training.distributed import DistributedContext, autocast
@@ -78,15 +78,10 @@ class Features:
         raw = kept.view(torch.int16) if self.precision == "bf16" else kept
         values = raw.numpy()
         path = self._path(index)
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        with draft.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, values)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
         sums = json.dumps([zlib.crc32(row.tobytes()) for row in values])
-        draft.write_text(sums, encoding="utf-8")
-        draft.replace(path.with_suffix(".json"))
+        write_text(path.with_suffix(".json"), sums)
 
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05d}.npy"
@@ -155,8 +150,8 @@ def cached_features(
     text = json.dumps(about, sort_keys=True, indent=1)
     parent = store.path.with_name(f"{store.path.name}.features")
     folder = parent / hashlib.sha256(text.encode()).hexdigest()[:24]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+    if world.rank == 0:
+        write_text(folder / ABOUT, text + "\n")
     features = Features(folder, store.row_of, config.data.cache_features)
     wanted = sorted({store.row_of(key) // BLOCK for key in wanted_images(data)})
     missing = [index for index in wanted if not features.has_block(index)]

@@ -23,6 +23,7 @@ import yaml
 
 from lapse.config import RunConfig, check_config, load_config
 from lapse.core import registry
+from lapse.core.files import TEMPORARY, write_text
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.loader import TrainingData
@@ -90,7 +91,8 @@ def is_run_folder(folder: Path) -> bool:
     if (folder / CONFIG).is_file():
         return True
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    foreign = sorted(names - {VOCABULARY, FACTS, f"{CONFIG}.tmp"})
+    unfinished = {name for name in names if name.endswith(TEMPORARY)}
+    foreign = sorted(names - {VOCABULARY, FACTS} - unfinished)
     if foreign:
         raise ValueError(
             f"{folder} is no run folder and not empty (it holds {foreign[0]}): choose another"
@@ -115,20 +117,17 @@ def write_run(
     folder: Path, config: RunConfig, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> None:
     """Write the files that decide a run. config.yaml comes last: with it, the folder is a run."""
-    folder.mkdir(parents=True, exist_ok=True)
     kept = None if tokenizer.kept is None else list(tokenizer.kept)
-    (folder / VOCABULARY).write_text(json.dumps(kept) + "\n", encoding="utf-8")
-    (folder / FACTS).write_text(json.dumps(dict(facts), indent=1) + "\n", encoding="utf-8")
+    write_text(folder / VOCABULARY, json.dumps(kept) + "\n")
+    write_text(folder / FACTS, json.dumps(dict(facts), indent=1) + "\n")
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    draft = folder / f"{CONFIG}.tmp"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / CONFIG)
+    write_text(folder / CONFIG, text)
 
 
 def write_init_report(folder: Path, told: Sequence[str], sha256: Mapping[str, str]) -> None:
     """Keep what a new run began with: `lapse.training.initialization.InitReport`."""
     values = {"told": list(told), "sha256": dict(sha256)}
-    (folder / BEGAN).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / BEGAN, json.dumps(values, indent=1) + "\n")
 
 
 def read_init_report(folder: Path) -> Mapping[str, Any]:

@@ -11,11 +11,8 @@ that was killed goes on behind its last whole shard, and several machines can sh
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lapse.core.files import atomic_write, sha256_of, write_text
 from lapse.core.types import Region, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
@@ -184,17 +182,15 @@ class _Making:
         shape = (len(self.pixels), size, size)
         stacked = np.stack(self.pixels) if self.pixels else np.zeros(shape, np.uint8)
         rows = [study_row(study) for study in self.studies]
-        with _draft(shard_file(parts, self.index, PIXELS)) as path, path.open("wb") as stream:
+        with atomic_write(shard_file(parts, self.index, PIXELS)) as path, path.open("wb") as stream:
             np.save(stream, stacked, allow_pickle=False)
-        with _draft(shard_file(parts, self.index, STUDIES)) as path:
+        with atomic_write(shard_file(parts, self.index, STUDIES)) as path:
             pq.write_table(pa.Table.from_pylist(rows, schema=STUDY_SCHEMA), path)
         lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in self.removed]
-        with _draft(shard_file(parts, self.index, REMOVED)) as path:
-            path.write_text("".join(lines), encoding="utf-8")
-        hashes = {kind: _sha256(shard_file(parts, self.index, kind)) for kind in HASHED}
+        write_text(shard_file(parts, self.index, REMOVED), "".join(lines))
+        hashes = {kind: sha256_of(shard_file(parts, self.index, kind)) for kind in HASHED}
         facts = ShardFacts(self.index, self.job.key, len(rows), skipped, noted, hashes)
-        with _draft(shard_file(parts, self.index, FACTS)) as path:
-            path.write_text(json.dumps(_plain(facts)), encoding="utf-8")
+        write_text(shard_file(parts, self.index, FACTS), json.dumps(_plain(facts)))
         return facts
 
     def _text(self, item: Item) -> str:
@@ -276,7 +272,7 @@ def read_shard(parts: Path, facts: ShardFacts) -> Iterator[tuple[Study, npt.NDAr
     """
     for kind, wanted in facts.hashes.items():
         path = shard_file(parts, facts.index, kind)
-        if not path.is_file() or _sha256(path) != wanted:
+        if not path.is_file() or sha256_of(path) != wanted:
             raise ValueError(
                 f"{path} is missing or damaged: remove {shard_file(parts, facts.index, FACTS)} "
                 "and run again, which makes this shard anew"
@@ -294,23 +290,6 @@ def read_removed(parts: Path, facts: ShardFacts) -> str:
     return shard_file(parts, facts.index, REMOVED).read_text(encoding="utf-8")
 
 
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; it becomes `path`, synced, when the block ends well."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    handle = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    draft.replace(path)
-
-
 def _plain(facts: ShardFacts) -> dict[str, Any]:
     return {
         "index": facts.index,
@@ -320,8 +299,3 @@ def _plain(facts: ShardFacts) -> dict[str, Any]:
         "noted": facts.noted.to_plain(),
         "hashes": facts.hashes,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

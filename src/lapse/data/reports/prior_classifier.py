@@ -12,7 +12,6 @@ A word is a run of characters without a blank: "2.5" is one word, whatever its t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lapse.core.extras import install_command
+from lapse.core.files import sha256_of
 from lapse.data.reports.sentences import split_sentences
 
 REMOVE = "remove"
@@ -58,7 +58,7 @@ class ClassifierRemover:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         weights = _weight_files(folder)
         labels = _labels(folder)
-        self.name = f"classifier:{folder.name}@{_digest(weights)}"
+        self.name = f"classifier:{folder.name}@{sha256_of(*weights)[:12]}"
         self.num_windowed = 0
         self._remove = _remove_label(folder, labels)
         self._tokenizer, self._model = _load(folder, device)
@@ -225,12 +225,3 @@ def _limit(tokenizer: Any, model: Any) -> int:
     """Tokens a window; two less than there are positions, as some models count from two."""
     positions = getattr(model.config, "max_position_embeddings", None) or 512
     return int(min(tokenizer.model_max_length, positions - 2))
-
-
-def _digest(weights: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in weights:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:12]

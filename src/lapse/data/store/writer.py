@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lapse.core.files import rename_folder
 from lapse.core.types import Pair, Study
 from lapse.core.version import __version__
 from lapse.data.io.compact_maps import CompactIntMap
@@ -198,11 +199,7 @@ class StoreWriter:
         except BaseException:
             self.abort()
             raise
-        for item in self._folder.iterdir():
-            _sync(item)
-        _sync(self._folder)
-        self._folder.rename(self.out)
-        _sync(self.out.parent)
+        rename_folder(self._folder, self.out)
         self._is_open = False
         return info
 
@@ -312,11 +309,3 @@ def _fresh_folder(out: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

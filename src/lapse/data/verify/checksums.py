@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from lapse.core.files import sha256_of
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.images import SUFFIXES
 
@@ -36,7 +36,7 @@ def check_checksums(case: VerifyContext) -> None:
             is_inside = path.resolve().is_relative_to(folder.resolve())
             if is_inside and path.is_file() and (case.has_pixels or not is_image):
                 case.meter.step()
-                if _sha256(path) != digest:
+                if sha256_of(path) != digest:
                     case.findings.add("checksum", name)
 
 
@@ -52,8 +52,3 @@ def _listed(case: VerifyContext, sums: Path) -> Iterator[tuple[str, str]]:
             yield (match[1] or match[3]).lower(), (match[2] or match[4]).removeprefix("./")
     if unread:
         case.findings.note(f"{sums.parent.name}/{SUMS}: {unread} lines are no checksums")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

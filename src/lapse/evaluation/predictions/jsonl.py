@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from lapse.core.files import atomic_write
 from lapse.core.types import Prediction
 
 KEYS = frozenset(Prediction.__dataclass_fields__)
@@ -69,15 +70,12 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """
     rows = list(predictions)
     check_unique(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
-    with draft.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for item in rows:
             row = asdict(item)
             if not item.confidence:
                 del row["confidence"]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    draft.replace(path)
 
 
 def check_unique(predictions: Iterable[Prediction]) -> None:

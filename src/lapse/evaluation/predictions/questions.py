@@ -5,11 +5,11 @@ Whoever has only `mimic_pair_questions.csv` needs no store, no image and no torc
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lapse.core.files import sha256_of
 from lapse.core.registry import load
 from lapse.core.types import SPLITS, Prediction, nearest
 from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
@@ -101,12 +101,8 @@ def training_answers(path: Path, task: str) -> list[tuple[str, str]]:
 
 def table_facts(path: Path, split: str) -> dict[str, str]:
     """Where numbers scored against a question table come from."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
     return {
-        "data release": f"{path.name}, SHA-256 {digest.hexdigest()[:16]}",
+        "data release": f"{path.name}, SHA-256 {sha256_of(path)[:16]}",
         "split protocol": f"the table's own split, part {split!r} (rows, not patients)",
     }
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lapse.config import RunConfig
+from lapse.core.files import sha256_of, write_text
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import nearest
 from lapse.core.version import __version__
@@ -31,7 +32,6 @@ from lapse.training.exported_model import (
     PACKAGED,
     PREFIXES,
     WEIGHTS,
-    digest_of,
     read_saved,
 )
 from lapse.training.run_folder import (
@@ -122,7 +122,7 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         "version": __version__,
         "resize": parts.resize,
         "facts": dict(parts.facts),
-        "sha256": digest_of(folder / WEIGHTS),
+        "sha256": sha256_of(folder / WEIGHTS),
         "vocabulary": {
             stage: None if model.tokenizer.kept is None else list(model.tokenizer.kept)
             for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
@@ -130,8 +130,8 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         "pretrain": parts.pretrain.model_dump(mode="json"),
         "diffvqa": skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
     }
-    (folder / CONFIG).write_text(json.dumps(values) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card, encoding="utf-8")
+    write_text(folder / CONFIG, json.dumps(values) + "\n")
+    write_text(folder / CARD, card)
     return (folder / WEIGHTS).stat().st_size
 
 

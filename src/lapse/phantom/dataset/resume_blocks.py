@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lapse.core.files import write_text
 from lapse.core.version import __version__
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import PatientFiles, write_patient
@@ -133,13 +133,8 @@ def _make(out: Path, config: SimulateConfig, block: Block) -> int:
 
 def _write(path: Path, items: Iterable[dict[str, Any]]) -> None:
     """A JSON line each; whole under its name or not there at all."""
-    beside = path.with_suffix(".part")
-    with beside.open("w", encoding="utf-8", newline="\n") as target:
-        for item in items:
-            target.write(f"{json.dumps(item)}\n")
-        target.flush()
-        os.fsync(target.fileno())
-    beside.replace(path)
+    text = "".join(f"{json.dumps(item)}\n" for item in items)
+    write_text(path, text)
 
 
 def _path(out: Path, index: int) -> Path:

@@ -9,12 +9,12 @@ started anew never write into the same folder.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from lapse.core.files import file_lock
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.training.trainer import train
@@ -129,7 +129,8 @@ def do(
         ValueError: as `train` and `predict` do.
         SystemExit: 143 after a signal, with a checkpoint at the step's edge.
     """
-    with _held(job.folder, say):
+    lock = job.folder.with_name(f"{job.folder.name}.lock")
+    with file_lock(lock, lambda: say(f"waiting for the process that still works on {job.folder}")):
         if not job.mark.exists():
             with bar(f"train {job.run.key}") as progress:
                 report = train(
@@ -163,17 +164,3 @@ def _answer(
     options = PredictOptions(tasks=item.tasks, limit=item.limit)
     predictions = predict(job.folder, job.run.data, item.split, options, progress=advance)
     write_predictions(item.path, predictions)
-
-
-@contextmanager
-def _held(folder: Path, say: Say) -> Iterator[None]:
-    """The run folder for this process alone; waits while another one works on it."""
-    path = folder.with_name(f"{folder.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for the process that still works on {folder}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lapse.core.files import atomic_write, write_text
 from lapse.evaluation.html import Chart, Curve, Page, PairCase, Table, write_page
 from lapse.workflows.paper_tables.examples import Case
 from lapse.workflows.paper_tables.results import Cell, RowResult, cells
@@ -29,11 +30,10 @@ def write_scores_table(
     """Write stem.md, stem.csv and stem.html, each whole or not at all."""
     known = {row.row.key for row in rows}
     found = cells(rows, list(spec.columns.values()), spec.ours) if spec.ours in known else {}
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    _write(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, found))
+    write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, found))
     tables = [_scores(spec, rows, found), _intervals(spec, rows, found), _sizes(rows)]
     notes = [*_notes(spec, rows), *above_the_floor(spec, rows, found)]
-    _write(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
+    write_text(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = [
         Chart(
             row.row.name,
@@ -53,7 +53,8 @@ def write_scores_table(
         tables=tuple(tables),
         provenance=facts,
     )
-    write_page(stem.with_suffix(".html.tmp"), page).replace(stem.with_suffix(".html"))
+    with atomic_write(stem.with_suffix(".html")) as temporary:
+        write_page(temporary, page)
 
 
 def write_cases(
@@ -84,15 +85,15 @@ def write_cases(
                     is_right=said.strip() == case.truth.strip(),
                 )
             )
-    stem.parent.mkdir(parents=True, exist_ok=True)
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows([head, *body])
-    _write(stem.with_suffix(".csv"), lines.getvalue())
+    write_text(stem.with_suffix(".csv"), lines.getvalue())
     table = Table(spec.title, head, tuple(body))
     notes = _notes(spec, rows)
-    _write(stem.with_suffix(".md"), as_markdown(spec.title, [table], notes, facts))
+    write_text(stem.with_suffix(".md"), as_markdown(spec.title, [table], notes, facts))
     page = Page(spec.title, tuple(notes), pairs=tuple(shown), provenance=facts)
-    write_page(stem.with_suffix(".html.tmp"), page).replace(stem.with_suffix(".html"))
+    with atomic_write(stem.with_suffix(".html")) as temporary:
+        write_page(temporary, page)
 
 
 def as_csv(
@@ -276,9 +277,3 @@ def show_sizes(sizes: Sequence[tuple[int, int]]) -> str:
 
 def _plain(value: float | None) -> float | str:
     return "" if value is None else value
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

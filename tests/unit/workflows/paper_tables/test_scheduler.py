@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import tiny_store
+from lapse.core.files import file_lock
 from lapse.workflows.paper_tables import jobs as jobs_file
 from lapse.workflows.paper_tables.jobs import FAILURES, TableOptions, do, null_progress, plan_jobs
 from lapse.workflows.paper_tables.run import open_stores, run_tables
@@ -152,7 +153,7 @@ def test_one_process_at_a_time_works_on_a_run(is_guarded, data, tmp_path, monkey
     is_held, may_go, order = threading.Event(), threading.Event(), []
 
     def other():
-        with jobs_file._held(parent.folder, lambda _: None):
+        with file_lock(parent.folder.with_name(f"{parent.folder.name}.lock"), lambda: None):
             is_held.set()
             may_go.wait(30)
             order.append("other")
@@ -161,7 +162,7 @@ def test_one_process_at_a_time_works_on_a_run(is_guarded, data, tmp_path, monkey
     thread.start()
     assert is_held.wait(30)
     if not is_guarded:  # the twin: without the lock two would write into one folder
-        monkeypatch.setattr(jobs_file, "_held", lambda *_: nullcontext())
+        monkeypatch.setattr(jobs_file, "file_lock", lambda *_: nullcontext())
     do(parent, say=lambda line: (order.append(line), may_go.set() if is_guarded else None))
     may_go.set()
     thread.join()

@@ -1,0 +1,90 @@
+"""Atomic writes, SHA-256 of files, and a lock between processes.
+
+A reader sees the old file or the new file, never a part of one: the data goes to a temporary name
+in the same folder, is synced to the disk, and is renamed; then the folder is synced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHUNK = 1 << 22  # bytes
+TEMPORARY = ".tmp"  # suffix of an unfinished file or folder
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path to write to; it becomes `path` when the block ends without an error.
+
+    The folder of `path` is created if needed. After an error the temporary file is deleted.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically, with the line ends of `text`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def rename_folder(temporary: Path, folder: Path) -> None:
+    """Give a finished folder its final name, after all its files are synced to the disk."""
+    for path in sorted(temporary.iterdir()):
+        sync(path)
+    sync(temporary)
+    temporary.rename(folder)
+    sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(*paths: Path) -> str:
+    """SHA-256 of a file, or of several files one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold an exclusive advisory lock (flock) on a file, which is created if needed.
+
+    The operating system releases the lock when the process ends, however it ends.
+
+    Args:
+        path: the lock file; it stays on the disk.
+        on_wait: called once if another process holds the lock, before waiting for it.
+    """
+    import fcntl  # POSIX only, and only this function needs it
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
