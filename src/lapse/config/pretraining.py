@@ -38,8 +38,9 @@ class GlobalContrastiveConfig(Config):
     """Text encoder."""
     temperature: float = Field(10.0, gt=0.0)
     """Initial value of the learned inverse temperature."""
-    bias: float = -10.0
-    """Initial value of the learned bias."""
+    bias: float | None = None
+    """Initial value of the learned bias. `null` means -log(B - 1) for B contrasted rows, where
+    the loss of random vectors is least; SigLIP's -10 suits batches of tens of thousands."""
     identical_texts: Literal["negative", "ignored"] = "negative"
     """Whether an identical report of another image is a negative, as published, or ignored."""
 
@@ -57,8 +58,9 @@ class RegionalContrastiveConfig(Config):
     """Sampling points of a bin along each side."""
     temperature: float = Field(10.0, gt=0.0)
     """Initial value of the learned inverse temperature."""
-    bias: float = -10.0
-    """Initial value of the learned bias."""
+    bias: float | None = None
+    """Initial value of the learned bias. `null` means -log(B - 1) for B contrasted rows, where
+    the loss of random vectors is least; SigLIP's -10 suits batches of tens of thousands."""
     identical_texts: Literal["negative", "ignored"] = "ignored"
     """Whether an identical phrase of another region is a negative or ignored."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -64,6 +65,9 @@ class OptimConfig(Config):
     """Linear warm-up as a fraction of all steps."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Learning-rate schedule after the warm-up."""
+    scalar_learning_rate: float | None = Field(None, gt=0.0)
+    """Learning rate of single numbers (temperature and bias of a contrastive loss), under the
+    same schedule. Null: `learning_rate`."""
     clip_norm: float | None = Field(1.0, gt=0.0)
     """Maximum gradient norm. Null: no clipping."""
 
@@ -180,6 +184,9 @@ class RunConfig(Config):
             checked = registry.config_class(self.table, self.model_type).model_validate(self.model)
         except ValidationError as error:
             raise ValueError(explain(error, prefix="model.")) from None
+        if getattr(checked, "bias", 0.0) is None:  # of a contrastive loss
+            rows = self.train.batch_size // self.train.gradient_accumulation_steps
+            checked = checked.model_copy(update={"bias": -math.log(max(1, rows - 1))})
         object.__setattr__(self, "model", checked.model_dump(mode="json"))
         return self
 

@@ -28,13 +28,22 @@ def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
             yield name, parameter
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices, which decay, and vectors, which do not. Frozen ones are absent."""
+def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
+    """Matrices, which decay; vectors, which do not; and scalars, if they have a rate of their own.
+
+    Frozen parameters are absent. `rate_scale` of a group multiplies the scheduled rate.
+    """
     trained = [parameter for _, parameter in trained_parameters(model)]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    smallest = 0 if config.scalar_learning_rate is None else 1
+    vectors = [p for p in trained if smallest <= p.dim() < 2]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
+    if config.scalar_learning_rate is not None:
+        scale = config.scalar_learning_rate / config.learning_rate
+        scalars = [p for p in trained if p.dim() == 0]
+        groups.append({"params": scalars, "weight_decay": 0.0, "rate_scale": scale})
     return [group for group in groups if group["params"]]
 
 
@@ -44,7 +53,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     Raises:
         ValueError: nothing in the model is trained.
     """
-    groups = parameter_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config)
     if not groups:
         raise ValueError("the model has no trained parameter: unfreeze a part of it")
     kinds = {parameter.device.type for group in groups for parameter in group["params"]}
@@ -80,9 +89,9 @@ def learning_rate(config: OptimConfig, step: int, total: int) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group the same rate."""
+    """Give every group the scheduled rate, times the group's own scale."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_scale", 1.0)
 
 
 def clip_gradients(model: nn.Module, limit: float | None) -> Tensor:

@@ -35,10 +35,23 @@ def step(model, optimizer, number):
 
 def test_matrices_decay_vectors_do_not_and_frozen_ones_are_absent():
     model = small()
-    decayed, plain = parameter_groups(model, 0.01)
+    decayed, plain = parameter_groups(model, OptimConfig(warmup_steps=0))
     assert [tuple(p.shape) for p in decayed["params"]] == [(5, 4), (3, 4)]
     assert [tuple(p.shape) for p in plain["params"]] == [(3,)]
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
+
+
+def test_scalars_have_a_rate_of_their_own_under_the_same_schedule():
+    model = small()
+    model.temperature = nn.Parameter(torch.tensor(2.0))
+    config = OptimConfig(learning_rate=1e-4, scalar_learning_rate=1e-3, warmup_steps=0)
+    optimizer = build_optimizer(model, config)
+    set_learning_rate(optimizer, 5e-5)
+    rates = {tuple(p.shape): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates[()] == pytest.approx(5e-4)
+    assert {rate for shape, rate in rates.items() if shape} == {5e-5}
+    plain = build_optimizer(model, OptimConfig(learning_rate=1e-4, warmup_steps=0))
+    assert len(plain.param_groups) == 2
 
 
 def test_nothing_to_train_is_an_error():

@@ -45,6 +45,16 @@ class SigmoidLoss(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(bias)))
         self.ignores_identical = ignores_identical
 
+    def log_values(self, rows: int) -> dict[str, Tensor]:
+        """Temperature, bias, and the least loss that vectors without information reach."""
+        negatives = max(1, rows - 1)
+        chance = math.log(rows) + negatives * math.log1p(1.0 / negatives) if rows > 1 else 0.0
+        return {
+            "loss/chance": torch.tensor(chance, device=self.bias.device),
+            "loss/temperature": self.log_temperature.detach().exp(),
+            "loss/bias": self.bias.detach().clone(),
+        }
+
     def forward(self, images: Tensor, texts: Tensor, keys: Tensor) -> Tensor:
         """Mean loss per image of this rank, against the texts of all ranks while training.
 

@@ -23,6 +23,7 @@ class Contrastive(EncoderModel):
     """
 
     name: str  # as registered
+    loss_parts = ("chance", "temperature", "bias")  # logged with the loss
 
     def __init__(
         self,
@@ -34,6 +35,8 @@ class Contrastive(EncoderModel):
         self.tokenizer = tokenizer
         self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
         self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
+        if config.bias is None:
+            raise ValueError("model.bias is null: it is derived when the run is configured")
         self.contrast = SigmoidLoss(
             config.temperature,
             config.bias,

@@ -52,7 +52,8 @@ class GlobalContrastive(Contrastive):
                 "one report per image (data.tasks=[cap], data.regions_per_image=1)"
             )
         keys = text_keys(batch).to(batch.tokens.device)
-        return {"loss": self.contrast(self.image_vectors(batch), self.text_vectors(batch), keys)}
+        loss = self.contrast(self.image_vectors(batch), self.text_vectors(batch), keys)
+        return {"loss": loss, **self.contrast.log_values(len(batch))}
 
     def image_vectors(self, batch: Batch) -> Tensor:
         """The image of each row in the common space, length one: [B, E]."""

@@ -49,7 +49,8 @@ class RegionalContrastive(Contrastive):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean sigmoid loss per region."""
         keys = text_keys(batch).to(batch.tokens.device)
-        return {"loss": self.contrast(self.image_vectors(batch), self.text_vectors(batch), keys)}
+        loss = self.contrast(self.image_vectors(batch), self.text_vectors(batch), keys)
+        return {"loss": loss, **self.contrast.log_values(len(batch))}
 
     def image_vectors(self, batch: Batch) -> Tensor:
         """The region of each row in the common space, length one: [B, E].

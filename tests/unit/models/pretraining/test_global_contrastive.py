@@ -1,5 +1,6 @@
 """Global contrast is SigLIP on our batches: logits, loss, what is read, and that it learns."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -52,6 +53,32 @@ def test_the_same_report_twice_is_a_negative_only_where_asked():
     assert published["loss"] > ignoring["loss"]
     distinct = batch(reports()[:3])
     assert model().loss(distinct)["loss"] == model(identical_texts="ignored").loss(distinct)["loss"]
+
+
+@pytest.mark.parametrize(("rows", "accumulation"), [(32, 1), (64, 2), (2, 1)])
+def test_the_default_bias_makes_random_vectors_cost_the_least(rows, accumulation):
+    train = [
+        f"train.batch_size={rows}",
+        f"train.gradient_accumulation_steps={accumulation}",
+    ]
+    bias = load_config("pretrain-global-tiny", train).model["bias"]
+    contrasted = rows // accumulation
+
+    def cost(value):  # of vectors that are orthogonal to each other
+        pair = torch.nn.functional.softplus(torch.tensor(-value))
+        return float(pair + (contrasted - 1) * torch.nn.functional.softplus(torch.tensor(value)))
+
+    assert bias == pytest.approx(-math.log(contrasted - 1))
+    assert cost(bias) < min(cost(bias - 0.2), cost(bias + 0.2), cost(-10.0))
+
+
+def test_the_log_holds_chance_temperature_and_bias():
+    values = model().loss(batch(reports()))
+    negatives = len(reports()) - 1
+    least = math.log1p(negatives) + negatives * math.log1p(1 / negatives)
+    assert float(values["loss/chance"]) == pytest.approx(least, rel=1e-5)
+    assert float(values["loss/temperature"]) == pytest.approx(10.0)
+    assert float(values["loss/bias"]) == pytest.approx(-2.0)
 
 
 def test_several_texts_of_one_image_are_refused():
