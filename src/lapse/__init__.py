@@ -1,6 +1,6 @@
-"""lapse: location-aware pretraining and difference questions for serial chest radiographs.
+"""Models that compare two chest X-rays of one patient. Research use only.
 
-Research use only: nothing here is a medical device, and no answer is a diagnosis.
+Nothing here is a medical device, and no answer is a diagnosis.
 
 >>> import lapse
 >>> lapse.load().compare("reference.png", "main.png").text    # doctest: +SKIP
@@ -19,9 +19,13 @@ __all__ = ["Lapse", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and `Lapse` on first use: importing the package alone never waits for torch."""
+    """Import `load` and `Lapse` on first use, so that `import lapse` does not wait for torch."""
     if name in {"Lapse", "load"}:
         from lapse.inference.pretrained import model
 
         return getattr(model, name)
     raise AttributeError(f"module 'lapse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

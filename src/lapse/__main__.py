@@ -1,4 +1,4 @@
-"""`python -m lapse`, so that torchrun can start the commands."""
+"""`python -m lapse` runs the `lapse` command, as torchrun needs it."""
 
 from lapse.cli.main import main
 

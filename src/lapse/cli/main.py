@@ -15,6 +15,7 @@ from lapse.cli.console import console, set_up_logging
 from lapse.cli.demo import demo_command
 from lapse.cli.evaluate import evaluate_command
 from lapse.cli.export import export_command
+from lapse.cli.list import list_command
 from lapse.cli.options import expand_options
 from lapse.cli.predict import predict_command
 from lapse.cli.prepare import prepare_command
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "table": table_command,
     "export": export_command,
     "demo": demo_command,
+    "list": list_command,
 }
 
 app = typer.Typer(

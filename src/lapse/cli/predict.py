@@ -59,7 +59,7 @@ class GenerationOptions:
 
 
 def predict_command(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Run folder written by lapse train.")],
     selection: SelectionOptions,
     generation: GenerationOptions,
     *,

@@ -10,7 +10,7 @@ The resolved configuration is printed, saved in the run folder, and is the only 
 """
 
 from lapse.config.base import Config, explain
-from lapse.config.loading import check_config, load_config, preset_names
+from lapse.config.loading import check_config, load_config, preset_description, preset_names
 from lapse.config.models import (
     CaptionerConfig,
     DecoderConfig,
@@ -45,5 +45,6 @@ __all__ = [
     "check_heads",
     "explain",
     "load_config",
+    "preset_description",
     "preset_names",
 ]

@@ -20,6 +20,13 @@ def preset_names() -> list[str]:
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
+def preset_description(name: str) -> str:
+    """The first sentence of the comment at the top of a preset."""
+    lines = (resources.files("lapse") / "presets" / f"{name}.yaml").read_text("utf-8").splitlines()
+    comment = [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+    return " ".join(comment).partition(". ")[0].partition("  ")[0].rstrip(".")
+
+
 def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> RunConfig:
     """Read a preset by name or a YAML file by path, apply a.b=value overrides, check it.
 
