@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit-regions", type=int, default=1000, help="CAREF, and GCAP, a tier")
     parser.add_argument("--limit-probes", type=int, default=500, help="questions a probe")
     parser.add_argument("--processes", type=int, default=1, help="of simulate")
-    parser.add_argument("--no-java", action="store_true", help="other METEOR and tokenizer")
+    parser.add_argument("--no-java", action="store_true", help="leave out scores that need Java")
     return parser
 
 
@@ -132,7 +132,7 @@ def _plan(options: argparse.Namespace, runs: dict[str, Path]) -> dict[str, Any]:
     numbers = ("patients", "seed", "size", "limit_pairs", "limit_regions", "limit_probes")
     weights = {name: sha256_of(_newest(run) / "model.safetensors") for name, run in runs.items()}
     store = open_store(options.train_store).info.fingerprint
-    chosen = {name: getattr(options, name) for name in (*numbers, "without_java")}
+    chosen = {name: getattr(options, name) for name in (*numbers, "no_java")}
     return {**chosen, "train store": store, "runs": weights}
 
 
@@ -205,7 +205,7 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
         words = ("predict", str(runs["pretrain"]), *data, *tasks, "--out", str(regions))
         yield Step(words, regions)
         common = (*data, "--baseline-data", str(options.train_store))
-        common += ("--no-java",) if options.without_java else ()
+        common += ("--no-java",) if options.no_java else ()
         for file, kinds, extra in (
             (pairs, "pairs", (*others, *probed)),
             (regions, "studies", ()),

@@ -23,7 +23,7 @@ class TestOptions:
     no_java: Annotated[
         bool,
         typer.Option(
-            "--no-java", help="Use a tokenizer and METEOR without Java; the numbers differ."
+            "--no-java", help="Leave out BLEU, METEOR, ROUGE-L and CIDEr, which need Java."
         ),
     ] = False
     seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0
@@ -71,7 +71,7 @@ def compare_command(
             raise ValueError(f"{path} is given twice")
         others = source.read_predictions(path, questions)
         predictions[name] = in_order_of(first, others, str(path))
-    options = EvaluateOptions(tests.seed, tests.resamples, tests.no_java)
+    options = EvaluateOptions(tests.seed, tests.resamples, use_java=not tests.no_java)
     scores = {name: evaluate(rows, options=options) for name, rows in predictions.items()}
     baselines = {
         name: evaluate(rows, options=options) for name, rows in source.baselines(first).items()

@@ -67,7 +67,7 @@ class MetricOptions:
     no_java: Annotated[
         bool,
         typer.Option(
-            "--no-java", help="Use a tokenizer and METEOR without Java; the numbers differ."
+            "--no-java", help="Leave out BLEU, METEOR, ROUGE-L and CIDEr, which need Java."
         ),
     ] = False
     bert: Annotated[
@@ -173,7 +173,7 @@ def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
         from lapse.metrics.bertscore import BertChoice
 
         bert = BertChoice(metrics.bert, metrics.bert_layer, metrics.bert_baseline)
-    return EvaluateOptions(metrics.seed, metrics.resamples, metrics.no_java, bert)
+    return EvaluateOptions(metrics.seed, metrics.resamples, not metrics.no_java, bert)
 
 
 def _subgroups(

