@@ -1,8 +1,8 @@
 """Write bert_golden.json: what the package bert-score says of tiny_bert's model.
 
-    PYTHONPATH=tests/support python tests/unit/metrics/write_bert_golden.py     (bert-score 0.3.13, pandas)
+    PYTHONPATH=tests/support python tests/unit/metrics/write_bert_golden.py
 
-Nothing of lapse is imported.
+Needs bert-score 0.3.13 and pandas, and nothing of lapse.
 """
 
 from __future__ import annotations
