@@ -23,7 +23,11 @@ class RowOptions:
     panel: ClassVar[str] = "Rows"
 
     scale: Annotated[
-        Scale, typer.Option(help="tiny models (minutes), or those of the paper (GPU days).")
+        Scale,
+        typer.Option(
+            help="tiny models (minutes), small ones (an hour a run on a CPU core), or those of "
+            "the paper (GPU days)."
+        ),
     ] = "tiny"
     rows: Annotated[
         list[str],
@@ -39,7 +43,7 @@ class RowOptions:
             "--seeds",
             min=1,
             help="Number of seeds of each row's last run.",
-            show_default="1 for tiny, 3 for paper",
+            show_default="1 for tiny, 3 for small and paper",
         ),
     ] = None
     split: Annotated[Split, typer.Option(help="Split to score.")] = "test"
@@ -47,7 +51,7 @@ class RowOptions:
     @property
     def seeds(self) -> int:
         """The number of seeds, with the default of the scale."""
-        return self.num_seeds or (3 if self.scale == "paper" else 1)
+        return self.num_seeds or (1 if self.scale == "tiny" else 3)
 
 
 def table_command(

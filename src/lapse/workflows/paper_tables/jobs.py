@@ -37,7 +37,7 @@ class TableOptions:
     """How tables are run.
 
     Attributes:
-        scale: "tiny" or "paper".
+        scale: "tiny", "small" or "paper".
         only: keys of rows; ours is always among them. () for all.
         seeds: of the last run of each row.
         split: which split is answered and scored.
@@ -85,7 +85,7 @@ def prediction_request(
     spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions
 ) -> PredictionRequest:
     """The predictions that a row of `spec` needs of its last run."""
-    limit = spec.tiny_limit if options.scale == "tiny" else None
+    limit = spec.limit(options.scale)
     path = out / "predictions" / f"{run.key}-{options.split}-{limit or 'all'}.jsonl"
     tasks = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
     return PredictionRequest(path, tuple(tasks), options.split, limit)

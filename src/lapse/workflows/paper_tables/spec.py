@@ -6,8 +6,9 @@ Legend: row = one line of the table; run = one training; a row is a chain of run
                  row "PLURAL" diffvqa-plural-report --whole model--> diffvqa-plural
 
 A run's key is a hash of its resolved configuration, of the key of the run it begins with and of
-its data. Equal keys are one run: rows and tables share their pretraining. Only the last run of a
-row changes with the seed; what it begins with is trained once.
+its data. Equal keys are one run: rows and tables share their pretraining. The seed changes the
+last run of a row; with `seed_stages: all` it changes every run, which a table needs whose rows
+differ in stage 1.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
 
-Scale = Literal["tiny", "paper"]
+Scale = Literal["tiny", "small", "paper"]
 Changes = dict[Literal["all", "pretrain", "diffvqa"], tuple[str, ...]]
 FREE = ("workers", "save_every", "keep_checkpoints")  # of `loop`: they cannot change a result
 
@@ -37,15 +38,29 @@ class RowSpec(Config):
 
     key: str
     name: str
-    paper: tuple[str, ...] = Field(min_length=1)
-    tiny: tuple[str, ...] = Field(min_length=1)
+    paper: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
+    tiny: tuple[str, ...] = ()
     changes: Changes = Field(default_factory=dict)
     tiny_changes: Changes = Field(default_factory=dict)
+    small_changes: Changes = Field(default_factory=dict)
     paper_changes: Changes = Field(default_factory=dict)
     own_length: bool = False
     printed: dict[str, float] = Field(default_factory=dict)
     published_size: str = ""
     note: str = ""
+
+    def presets(self, scale: Scale) -> tuple[str, ...]:
+        """The presets of the row's runs at a scale; () where the row has none."""
+        return {"paper": self.paper, "small": self.small, "tiny": self.tiny}[scale]
+
+    def scale_changes(self, scale: Scale) -> Changes:
+        """What differs from the presets at one scale alone."""
+        return {
+            "paper": self.paper_changes,
+            "small": self.small_changes,
+            "tiny": self.tiny_changes,
+        }[scale]
 
 
 class TableSpec(Config):
@@ -67,6 +82,9 @@ class TableSpec(Config):
     cases: int = Field(3, ge=1)
     tiny: Changes = Field(default_factory=dict)
     tiny_limit: int = Field(96, ge=1)
+    small: Changes = Field(default_factory=dict)
+    small_limit: int = Field(1000, ge=1)
+    seed_stages: Literal["last", "all"] = "last"
     rows: tuple[RowSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -84,7 +102,17 @@ class TableSpec(Config):
             unknown = sorted(row.printed.keys() - self.columns.keys())
             if unknown:
                 raise ValueError(f"row {row.key!r} prints {unknown[0]!r}, which is no column")
+            if not (row.paper or row.small or row.tiny):
+                raise ValueError(f"row {row.key!r} has no presets: give paper, small or tiny")
         return self
+
+    def limit(self, scale: Scale) -> int | None:
+        """How many samples are answered at a scale; None for all."""
+        return {"paper": None, "small": self.small_limit, "tiny": self.tiny_limit}[scale]
+
+    def shared_changes(self, scale: Scale) -> Changes:
+        """What differs from the presets in every row at one scale."""
+        return {"paper": {}, "small": self.small, "tiny": self.tiny}[scale]
 
     @property
     def main_columns(self) -> tuple[str, ...]:
@@ -185,7 +213,9 @@ def _runs(
     scale: Scale,
     seed: int,
 ) -> tuple[PlannedRun, ...]:
-    presets = row.paper if scale == "paper" else row.tiny
+    presets = row.presets(scale)
+    if not presets:
+        raise ValueError(f"row {row.key!r} has no presets at the {scale} scale")
     known = preset_names()
     runs: list[PlannedRun] = []
     for place, preset in enumerate(presets):
@@ -196,11 +226,11 @@ def _runs(
             )
         is_last = place == len(presets) - 1
         stage = load_config(preset).stage
-        changes = [f"train.seed={seed if is_last else 0}"]
-        if scale == "tiny" and not (row.own_length and is_last):
-            changes += _of(spec.tiny, stage)
+        changes = [f"train.seed={seed if is_last or spec.seed_stages == 'all' else 0}"]
+        if not (row.own_length and is_last):
+            changes += _of(spec.shared_changes(scale), stage)
         changes += _of(row.changes, stage)
-        changes += _of(row.tiny_changes if scale == "tiny" else row.paper_changes, stage)
+        changes += _of(row.scale_changes(scale), stage)
         config = load_config(preset, changes)
         parent = ""
         if runs:

@@ -138,3 +138,36 @@ def test_the_printed_numbers_of_table_2():
     assert rows["ours"]["CIDEr"] == 2.997 and rows["global"]["BLEU-4"] == 0.291
     assert rows["rgag"]["METEOR"] == 0.384 and rows["plural"]["ROUGE-L"] == 0.653
     assert rows["real"]["BERTScore"] == 0.968 and rows["constant"] == {}
+
+
+def experiment(**changes):
+    return TableSpec.model_validate(
+        {
+            "title": "t",
+            "section": "s",
+            "tasks": ["diff_vqa"],
+            "ours": "one",
+            "small_limit": 7,
+            "small": {"pretrain": ["train.steps=3"]},
+            "rows": [{"key": "one", "name": "One", "small": ["pretrain-small", "diffvqa-small"]}],
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(("seed_stages", "num_encoders"), [("last", 1), ("all", 3)])
+def test_seeds_of_the_last_run_or_of_every_run(seed_stages, num_encoders, tmp_path):
+    spec = experiment(seed_stages=seed_stages)
+    rows = plan(spec, tmp_path, STORES, scale="small", seeds=3)
+    assert [row.seed for row in rows] == [0, 1, 2]
+    assert len({row.runs[0].key for row in rows}) == num_encoders
+    assert len({row.runs[1].key for row in rows}) == 3
+    assert rows[0].runs[0].config.train.steps == 3
+    assert (spec.limit("small"), spec.limit("paper")) == (7, None)
+
+
+def test_a_row_without_presets_at_a_scale_says_so(tmp_path):
+    (row,) = plan(experiment(), tmp_path, STORES, scale="tiny")
+    assert row.runs == () and row.missing == "row 'one' has no presets at the tiny scale"
+    with pytest.raises(ValueError, match="row 'one' has no presets: give paper, small or tiny"):
+        experiment(rows=[{"key": "one", "name": "One"}])
