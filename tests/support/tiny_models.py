@@ -21,13 +21,16 @@ QFORMER = (
 )
 # The preset that builds each model, and what makes it small.
 TINY = {
-    ("methods", "captioner"): ("pretrain-tiny", [ENCODER, "model.adapter_width=16", DECODER]),
-    ("methods", "global_contrastive"): ("pretrain-global-tiny", [ENCODER, TEXT]),
-    ("methods", "regional_contrastive"): ("pretrain-regional-tiny", [ENCODER, TEXT]),
-    ("methods", "blip2"): ("pretrain-blip2-tiny", [ENCODER, QFORMER, "model.embedding_width=8"]),
-    ("methods", "blip2_writer"): ("pretrain-blip2-writer-tiny", [ENCODER, QFORMER, GPT2]),
-    ("systems", "prefix_lm"): ("diffvqa-tiny", [ENCODER, GPT2]),
-    ("systems", "blip2"): (
+    ("pretraining", "captioner"): ("pretrain-tiny", [ENCODER, "model.adapter_width=16", DECODER]),
+    ("pretraining", "global_contrastive"): ("pretrain-global-tiny", [ENCODER, TEXT]),
+    ("pretraining", "regional_contrastive"): ("pretrain-regional-tiny", [ENCODER, TEXT]),
+    ("pretraining", "blip2"): (
+        "pretrain-blip2-tiny",
+        [ENCODER, QFORMER, "model.embedding_width=8"],
+    ),
+    ("pretraining", "blip2_writer"): ("pretrain-blip2-writer-tiny", [ENCODER, QFORMER, GPT2]),
+    ("vqa", "prefix_lm"): ("diffvqa-tiny", [ENCODER, GPT2]),
+    ("vqa", "blip2"): (
         "diffvqa-blip2-tiny",
         [
             ENCODER,
@@ -35,17 +38,17 @@ TINY = {
             "model.qformer={queries: 3, width: 16, layers: 2, heads: 2, mlp_width: 32}",
         ],
     ),
-    ("systems", "real"): (
+    ("vqa", "real"): (
         "diffvqa-real-tiny",
         [ENCODER, ENCODER.replace("model.encoder", "model.residual"), GPT2],
     ),
-    ("systems", "plural"): ("diffvqa-plural-tiny", [ENCODER, DECODER, "model.layers=1"]),
-    ("systems", "rgag"): ("diffvqa-rgag-tiny", [ENCODER, GPT2, "model.report_tokens=16"]),
-    ("systems", "ekaid"): (
+    ("vqa", "plural"): ("diffvqa-plural-tiny", [ENCODER, DECODER, "model.layers=1"]),
+    ("vqa", "rgag"): ("diffvqa-rgag-tiny", [ENCODER, GPT2, "model.report_tokens=16"]),
+    ("vqa", "ekaid"): (
         "diffvqa-ekaid-tiny",
         [ENCODER, "model.width=16", "model.heads=2", "model.words=16"],
     ),
-    ("systems", "blind"): ("diffvqa-constant", []),
+    ("vqa", "blind"): ("diffvqa-constant", []),
 }
 PLACES = (("carina", Box(0.4, 0.4, 0.6, 0.6)), ("right lung", Box(0.1, 0.1, 0.5, 0.9)))
 
@@ -53,8 +56,8 @@ PLACES = (("carina", Box(0.4, 0.4, 0.6, 0.6)), ("right lung", Box(0.1, 0.1, 0.5,
 def build(table, name):
     preset, changes = TINY[table, name]
     config = load_config(preset, changes)
-    images = (("a",), ("b",)) if table == "methods" else (("a", "b"),) * 2
-    task = "cap" if table == "methods" else "diff_vqa"
+    images = (("a",), ("b",)) if table == "pretraining" else (("a", "b"),) * 2
+    task = "cap" if table == "pretraining" else "diff_vqa"
     samples = [
         Sample(
             f"{task}/{i}", task, images[i], "p", "what changed?", "", f" word {i}.",

@@ -108,7 +108,7 @@ def evaluate_command(
     ] = None,
 ) -> None:
     """Score a predictions file with intervals by patient, image-blind baselines and subgroups."""
-    from lapse.evaluation.evaluate import METRICS, evaluate, plain_scores, write_scores
+    from lapse.evaluation.evaluate import evaluate, plain_scores, task_metrics, write_scores
     from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
     from lapse.evaluation.reliability import reliability_scores
     from lapse.evaluation.score_tables import format_markdown, parts_table, scores_table, table_note
@@ -136,7 +136,7 @@ def evaluate_command(
                 predictions.name,
             )
     tasks = {item.task for rows in columns.values() for item in rows}
-    chosen = {task: (*METRICS.get(task, ("captioning",)), *metrics.metric) for task in tasks}
+    chosen = {task: (*task_metrics(task, options), *metrics.metric) for task in tasks}
     scores = {name: evaluate(rows, chosen, options=options) for name, rows in columns.items()}
     system_scores = scores.pop(predictions.stem)
     probes = [item for path in files.probe for item in read_predictions(path)]

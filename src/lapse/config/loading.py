@@ -51,10 +51,16 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
     return check_config(values)
 
 
-def check_config(values: dict[str, Any]) -> RunConfig:
-    """A RunConfig from plain values, with one clear sentence for each problem."""
+def check_config(values: dict[str, Any], *, registered_only: bool = False) -> RunConfig:
+    """A RunConfig from plain values, with one clear sentence for each problem.
+
+    Args:
+        values: as in a YAML file.
+        registered_only: refuse "module:Class" as a name of a model or task, which would import a
+            module. Set it for values from a file of somebody else.
+    """
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(values, context={"registered_only": registered_only})
     except ValidationError as error:
         raise ValueError(explain(error)) from None
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from lapse.config.base import Config, explain
 from lapse.core import registry
-from lapse.core.types import nearest
 
 Stage = Literal["pretrain", "diffvqa"]
 
@@ -17,8 +16,8 @@ Stage = Literal["pretrain", "diffvqa"]
 class DataConfig(Config):
     """Tasks, and how records become samples."""
 
-    tasks: tuple[str, ...]
-    """Tasks that are trained, by registered name or `module:Class`."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that are trained, by registered name or `module:Class`. Empty: those of the model."""
     require_tasks: tuple[str, ...] = ()
     """Further tasks that a record must have a sample of, although none is made. Methods that read
     different tasks then see the same images.
@@ -41,12 +40,9 @@ class DataConfig(Config):
     """Store the tokens of a frozen encoder on disk in this precision and train on them."""
 
     @model_validator(mode="after")
-    def _known_tasks(self) -> DataConfig:
-        if not self.tasks:
-            raise ValueError("tasks is empty: name at least one task")
+    def _known_tasks(self, info: ValidationInfo) -> DataConfig:
         for task in (*self.tasks, *self.require_tasks):
-            if ":" not in task and task not in registry.names("tasks"):
-                raise ValueError(f"no task {task!r}; {nearest(task, registry.names('tasks'))}")
+            registry.find("tasks", task, registered_only=_is_registered_only(info))
         return self
 
 
@@ -166,7 +162,7 @@ class RunConfig(Config):
     @property
     def table(self) -> str:
         """The registry table that `model_type` is looked up in."""
-        return "methods" if self.stage == "pretrain" else "systems"
+        return "pretraining" if self.stage == "pretrain" else "vqa"
 
     @model_validator(mode="after")
     def _one_beginning(self) -> RunConfig:
@@ -179,9 +175,20 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _model_options(self) -> RunConfig:
+    def _default_tasks(self) -> RunConfig:
+        if not self.data.tasks:
+            tasks = registry.find(self.table, self.model_type).tasks
+            if not tasks:
+                raise ValueError(f"data.tasks is empty, and {self.model_type!r} has no default")
+            object.__setattr__(self, "data", self.data.model_copy(update={"tasks": tasks}))
+        return self
+
+    @model_validator(mode="after")
+    def _model_options(self, info: ValidationInfo) -> RunConfig:
         try:
-            checked = registry.config_class(self.table, self.model_type).model_validate(self.model)
+            checked = registry.load_config_class(
+                self.table, self.model_type, registered_only=_is_registered_only(info)
+            ).model_validate(self.model)
         except ValidationError as error:
             raise ValueError(explain(error, prefix="model.")) from None
         if getattr(checked, "bias", 0.0) is None:  # of a contrastive loss
@@ -192,4 +199,8 @@ class RunConfig(Config):
 
     def model_config_object(self) -> Any:
         """The options of the model as its own configuration class."""
-        return registry.config_class(self.table, self.model_type).model_validate(self.model)
+        return registry.load_config_class(self.table, self.model_type).model_validate(self.model)
+
+
+def _is_registered_only(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context["registered_only"])

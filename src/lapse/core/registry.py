@@ -1,78 +1,190 @@
-"""The only list of plug-ins: lazy tables from a name to "module:Class".
+"""The table of plug-ins: one entry per task, model, dataset and metric.
 
-Layer 1, standard library only: looking up a name imports nothing until `load` is called, so
-`lapse --help` and configuration errors never wait for torch. Wherever a name is accepted,
-`"my_package.module:Class"` is accepted too.
+Entries hold import paths, so looking up a name imports nothing until `load` is called. Wherever a
+configuration of the user accepts a name, it also accepts "my_package.module:Class". Names from
+files of others (`registered_only`) must be in the table.
 """
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
 from lapse.core.types import nearest
 
-TABLES: dict[str, dict[str, str]] = {
+OTHER_TASKS = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry.
+
+    Attributes:
+        path: "module:Class".
+        description: one line for `lapse list`.
+        config: models: "module:Class" of the configuration, which is importable without torch.
+        tasks: models: the tasks to train where a configuration names none. Metrics: the tasks to
+            score; `OTHER_TASKS` for tasks that no metric lists.
+        option: metrics: the field of `EvaluateOptions` to build the metric with. A metric whose
+            option is None is not used.
+    """
+
+    path: str
+    description: str = ""
+    config: str | None = None
+    tasks: tuple[str, ...] = ()
+    option: str | None = None
+
+
+TABLES: dict[str, dict[str, Plugin]] = {
     "tasks": {
-        "cap": "lapse.data.tasks.cap:Cap",
-        "aref": "lapse.data.tasks.aref:Aref",
-        "gcap": "lapse.data.tasks.gcap:Gcap",
-        "caref": "lapse.data.tasks.caref:Caref",
-        "diff_vqa": "lapse.data.tasks.diff_vqa:DiffVqa",
-        "diff_vqa_boxes": "lapse.data.tasks.diff_vqa:DiffVqaBoxes",
-        "diff_vqa_reports": "lapse.data.tasks.diff_vqa:DiffVqaReports",
-        "vqa": "lapse.data.tasks.diff_vqa:Vqa",
-        "medical_vqa": "lapse.data.tasks.diff_vqa:MedicalVqa",
-        "progression": "lapse.data.tasks.diff_vqa:Progression",
+        "cap": Plugin("lapse.data.tasks.cap:Cap", "image -> report"),
+        "aref": Plugin("lapse.data.tasks.aref:Aref", "image, phrase -> box"),
+        "gcap": Plugin("lapse.data.tasks.gcap:Gcap", "image, box -> phrases"),
+        "caref": Plugin("lapse.data.tasks.caref:Caref", "image, region name -> phrases, box"),
+        "diff_vqa": Plugin(
+            "lapse.data.tasks.diff_vqa:DiffVqa", "two images, difference question -> answer"
+        ),
+        "diff_vqa_boxes": Plugin(
+            "lapse.data.tasks.diff_vqa:DiffVqaBoxes", "diff_vqa with the boxes of both images"
+        ),
+        "diff_vqa_reports": Plugin(
+            "lapse.data.tasks.diff_vqa:DiffVqaReports", "diff_vqa with boxes and training reports"
+        ),
+        "vqa": Plugin("lapse.data.tasks.diff_vqa:Vqa", "one image, question -> answer"),
+        "medical_vqa": Plugin(
+            "lapse.data.tasks.diff_vqa:MedicalVqa", "all seven question categories"
+        ),
+        "progression": Plugin(
+            "lapse.data.tasks.diff_vqa:Progression",
+            "two images -> progression of five findings (MS-CXR-T, evaluation only)",
+        ),
     },
-    "methods": {
-        "captioner": "lapse.models.pretraining.captioner:Captioner",
-        "global_contrastive": "lapse.models.pretraining.global_contrastive:GlobalContrastive",
-        "blip2": "lapse.models.pretraining.blip2:Blip2",
-        "blip2_writer": "lapse.models.pretraining.blip2_generative:Blip2Writer",
-        "regional_contrastive": "lapse.models.pretraining.regional_contrastive:RegionalContrastive",
+    "pretraining": {
+        "captioner": Plugin(
+            "lapse.models.pretraining.captioner:Captioner",
+            "the paper's stage 1: captions and boxes; also CapPa and LocCa",
+            config="lapse.config:CaptionerConfig",
+            tasks=("cap", "aref", "gcap", "caref"),
+        ),
+        "global_contrastive": Plugin(
+            "lapse.models.pretraining.global_contrastive:GlobalContrastive",
+            "image against report, sigmoid loss (SigLIP)",
+            config="lapse.config.pretraining:GlobalContrastiveConfig",
+            tasks=("cap",),
+        ),
+        "regional_contrastive": Plugin(
+            "lapse.models.pretraining.regional_contrastive:RegionalContrastive",
+            "regions against phrases, sigmoid loss",
+            config="lapse.config.pretraining:RegionalContrastiveConfig",
+            tasks=("gcap",),
+        ),
+        "blip2": Plugin(
+            "lapse.models.pretraining.blip2:Blip2",
+            "BLIP-2, first stage: three losses over one Q-Former",
+            config="lapse.config.pretraining:Blip2Config",
+            tasks=("cap",),
+        ),
+        "blip2_writer": Plugin(
+            "lapse.models.pretraining.blip2_generative:Blip2Writer",
+            "BLIP-2, second stage: a language model reads the queries",
+            config="lapse.config.pretraining:Blip2WriterConfig",
+            tasks=("cap",),
+        ),
     },
-    "systems": {
-        "prefix_lm": "lapse.models.vqa.prefix_lm:PrefixLM",
-        "blip2": "lapse.models.vqa.blip2:Blip2Answerer",
-        "real": "lapse.models.vqa.real:ReAL",
-        "plural": "lapse.models.vqa.plural:Plural",
-        "rgag": "lapse.models.vqa.rgag:RGAG",
-        "ekaid": "lapse.models.vqa.ekaid:Ekaid",
-        "blind": "lapse.models.vqa.blind:BlindBaseline",
+    "vqa": {
+        "prefix_lm": Plugin(
+            "lapse.models.vqa.prefix_lm:PrefixLM",
+            "the paper's stage 2: frozen encoder, temporal embeddings, GPT-2",
+            config="lapse.config:PrefixLMConfig",
+            tasks=("diff_vqa",),
+        ),
+        "blip2": Plugin(
+            "lapse.models.vqa.blip2:Blip2Answerer",
+            "BLIP-2: query tokens instead of all visual tokens",
+            config="lapse.config.vqa:Blip2SystemConfig",
+            tasks=("diff_vqa",),
+        ),
+        "real": Plugin(
+            "lapse.models.vqa.real:ReAL",
+            "ReAL: a branch for the residual image",
+            config="lapse.config.vqa:RealConfig",
+            tasks=("diff_vqa",),
+        ),
+        "plural": Plugin(
+            "lapse.models.vqa.plural:Plural",
+            "PLURAL: one encoder-decoder over both images and the question",
+            config="lapse.config.vqa:PluralConfig",
+            tasks=("diff_vqa",),
+        ),
+        "rgag": Plugin(
+            "lapse.models.vqa.rgag:RGAG",
+            "RG-AG: generates both reports, then the answer",
+            config="lapse.config.vqa:RgagConfig",
+            tasks=("diff_vqa_reports",),
+        ),
+        "ekaid": Plugin(
+            "lapse.models.vqa.ekaid:Ekaid",
+            "EKAID: graphs of anatomical regions, an LSTM decoder",
+            config="lapse.config.vqa:EkaidConfig",
+            tasks=("diff_vqa_boxes",),
+        ),
+        "blind": Plugin(
+            "lapse.models.vqa.blind:BlindBaseline",
+            "image-blind baseline: the most frequent answer, or a random one",
+            config="lapse.config.vqa:BlindConfig",
+            tasks=("diff_vqa",),
+        ),
     },
     "datasets": {
-        "mimic_cxr": "lapse.data.datasets.mimic_cxr:MimicCxr",
-        "chest_imagenome": "lapse.data.datasets.chest_imagenome:ChestImaGenome",
-        "chest_imagenome_gold": "lapse.data.datasets.chest_imagenome_gold:ChestImaGenomeGold",
-        "mimic_diff_vqa": "lapse.data.datasets.mimic_diff_vqa:MimicDiffVqa",
-        "ms_cxr_t": "lapse.data.datasets.ms_cxr_t:MsCxrT",
+        "mimic_cxr": Plugin(
+            "lapse.data.datasets.mimic_cxr:MimicCxr", "MIMIC-CXR-JPG or MIMIC-CXR, with reports"
+        ),
+        "chest_imagenome": Plugin(
+            "lapse.data.datasets.chest_imagenome:ChestImaGenome", "Chest ImaGenome, silver"
+        ),
+        "chest_imagenome_gold": Plugin(
+            "lapse.data.datasets.chest_imagenome_gold:ChestImaGenomeGold", "Chest ImaGenome, gold"
+        ),
+        "mimic_diff_vqa": Plugin(
+            "lapse.data.datasets.mimic_diff_vqa:MimicDiffVqa", "Medical-Diff-VQA"
+        ),
+        "ms_cxr_t": Plugin("lapse.data.datasets.ms_cxr_t:MsCxrT", "MS-CXR-T"),
     },
     "metrics": {
-        "captioning": "lapse.metrics.captioning:Captioning",
-        "changes": "lapse.metrics.changes:Changes",
-        "bertscore": "lapse.metrics.bertscore:BertScore",
-        "box_accuracy": "lapse.metrics.box_accuracy:BoxAccuracy",
-        "answer_accuracy": "lapse.metrics.answer_accuracy:AnswerAccuracy",
-        "progression": "lapse.metrics.progression:ProgressionAccuracy",
+        "changes": Plugin(
+            "lapse.metrics.changes:Changes",
+            "precision, recall and F1 of findings that changed; exact match",
+            tasks=("diff_vqa",),
+        ),
+        "answer_accuracy": Plugin(
+            "lapse.metrics.answer_accuracy:AnswerAccuracy",
+            "accuracy of short answers",
+            tasks=("vqa", "medical_vqa"),
+        ),
+        "captioning": Plugin(
+            "lapse.metrics.captioning:Captioning",
+            "BLEU, METEOR, ROUGE-L and CIDEr",
+            tasks=("cap", "gcap", "diff_vqa", "medical_vqa", OTHER_TASKS),
+        ),
+        "bertscore": Plugin(
+            "lapse.metrics.bertscore:BertScore",
+            "BERTScore, with a model of your choice",
+            tasks=("cap", "gcap", "diff_vqa", "medical_vqa", OTHER_TASKS),
+            option="bert",
+        ),
+        "box_accuracy": Plugin(
+            "lapse.metrics.box_accuracy:BoxAccuracy",
+            "Acc@0.5 and mean IoU of boxes",
+            tasks=("aref", "caref"),
+        ),
+        "progression": Plugin(
+            "lapse.metrics.progression:ProgressionAccuracy",
+            "accuracy of the progression of five findings",
+            tasks=("progression",),
+        ),
     },
-}
-
-# The configuration class of each model plug-in of ours, so that a config can be checked
-# without importing torch. A plug-in from outside names its own as `Class.config_class`.
-CONFIGS: dict[tuple[str, str], str] = {
-    ("methods", "captioner"): "lapse.config:CaptionerConfig",
-    ("methods", "global_contrastive"): "lapse.config.pretraining:GlobalContrastiveConfig",
-    ("methods", "blip2"): "lapse.config.pretraining:Blip2Config",
-    ("methods", "blip2_writer"): "lapse.config.pretraining:Blip2WriterConfig",
-    ("methods", "regional_contrastive"): "lapse.config.pretraining:RegionalContrastiveConfig",
-    ("systems", "prefix_lm"): "lapse.config:PrefixLMConfig",
-    ("systems", "blip2"): "lapse.config.vqa:Blip2SystemConfig",
-    ("systems", "real"): "lapse.config.vqa:RealConfig",
-    ("systems", "plural"): "lapse.config.vqa:PluralConfig",
-    ("systems", "rgag"): "lapse.config.vqa:RgagConfig",
-    ("systems", "ekaid"): "lapse.config.vqa:EkaidConfig",
-    ("systems", "blind"): "lapse.config.vqa:BlindConfig",
 }
 
 
@@ -87,30 +199,49 @@ def names(table: str) -> tuple[str, ...]:
     return tuple(TABLES[table])
 
 
+def find(table: str, name: str, *, registered_only: bool = False) -> Plugin:
+    """The entry of a registered name, or a new one for a "module:Class" path.
+
+    Raises:
+        ValueError: the name is not registered and not a path, or a path where only registered
+            names are allowed.
+    """
+    known = names(table)
+    if name in known:
+        return TABLES[table][name]
+    if registered_only:
+        raise ValueError(f"{name!r} is not a registered name of {table}; {nearest(name, known)}")
+    if ":" not in name:
+        raise ValueError(
+            f'no {table} plug-in named {name!r}; {nearest(name, known)} (or give "module:Class")'
+        )
+    return Plugin(name)
+
+
 def load(table: str, name: str) -> Any:
-    """Import and return the class behind a registered name or a "module:Class" path.
+    """Import and return the class of a registered name or a "module:Class" path.
 
     Raises:
         ValueError: the name is neither registered nor an importable "module:Class".
     """
-    known = names(table)
-    path = TABLES[table].get(name, name)
-    if ":" not in path:
-        raise ValueError(
-            f'no {table} plug-in named {name!r}; {nearest(name, known)} (or give "module:Class")'
-        )
-    return _import(path, f"{table} plug-in {name!r}")
+    return _import(find(table, name).path, f"{table} plug-in {name!r}")
 
 
-def config_class(table: str, name: str) -> Any:
-    """The pydantic class that checks the options of a method or a system."""
-    path = CONFIGS.get((table, name))
-    if path is not None:
-        return _import(path, f"configuration of {name!r}")
-    plugin = load(table, name)
-    if not hasattr(plugin, "config_class"):
-        raise ValueError(f"{table} plug-in {name!r} does not name its config_class")
-    return plugin.config_class
+def load_config_class(table: str, name: str, *, registered_only: bool = False) -> Any:
+    """The pydantic class that checks the options of a model.
+
+    A plug-in from outside names its own as `Class.config_class`.
+
+    Raises:
+        ValueError: as `find` and `load`, or the plug-in has no configuration class.
+    """
+    plugin = find(table, name, registered_only=registered_only)
+    if plugin.config is not None:
+        return _import(plugin.config, f"configuration of {name!r}")
+    model = load(table, name)
+    if not hasattr(model, "config_class"):
+        raise ValueError(f"{table} plug-in {name!r} has no attribute config_class")
+    return model.config_class
 
 
 def _import(path: str, what: str) -> Any:

@@ -34,18 +34,6 @@ __all__ = [  # what the commands and other packages need to score a file
     "write_scores",
 ]
 
-# What each task is scored by; a task from outside gets the caption metrics.
-METRICS: dict[str, tuple[str, ...]] = {
-    "diff_vqa": ("changes", "captioning"),
-    "vqa": ("answer_accuracy",),
-    "medical_vqa": ("answer_accuracy", "captioning"),
-    "progression": ("progression",),
-    "cap": ("captioning",),
-    "gcap": ("captioning",),
-    "caref": ("box_accuracy",),
-    "aref": ("box_accuracy",),
-}
-
 Scores = dict[str, dict[str, Score]]
 
 
@@ -81,7 +69,7 @@ def evaluate(
 
     Args:
         predictions: of one system; tasks may be mixed.
-        metrics: task -> names of metrics, instead of `METRICS`.
+        metrics: task -> names of metrics, instead of `task_metrics`.
         seed: of the resampling, where no options are given.
         options: everything else.
     """
@@ -89,14 +77,11 @@ def evaluate(
         raise ValueError("there is nothing to evaluate: got no prediction")
     check_unique(predictions)
     options = options or EvaluateOptions(seed=seed)
-    chosen = dict(METRICS) | dict(metrics or {})
     built: dict[str, Any] = {}
     scores: Scores = {}
     for task in dict.fromkeys(item.task for item in predictions):
         rows = [item for item in predictions if item.task == task]
-        names = tuple(chosen.get(task, ("captioning",)))
-        if options.bert is not None and "captioning" in names:
-            names = (*names, "bertscore")
+        names = (metrics or {}).get(task) or task_metrics(task, options)
         found: dict[str, Score] = {}
         for name in names:
             if name not in built:
@@ -117,11 +102,24 @@ def evaluate(
 
 def _build(name: str, options: EvaluateOptions) -> Any:
     """The metric, None where it needs Java and the options exclude Java."""
-    plugin = registry.load("metrics", name)
+    plugin, option = registry.load("metrics", name), registry.find("metrics", name).option
     if getattr(plugin, "needs_java", False) and not options.use_java:
         logger.info("without Java, these scores are left out: %s", ", ".join(plugin.names))
         return None
-    return plugin(options.bert) if name == "bertscore" else plugin()
+    return plugin() if option is None else plugin(getattr(options, option))
+
+
+def task_metrics(task: str, options: EvaluateOptions) -> tuple[str, ...]:
+    """The names of the registered metrics that score a task, given these options."""
+    plugins = registry.TABLES["metrics"]
+    is_listed = any(task in plugin.tasks for plugin in plugins.values())
+    key = task if is_listed else registry.OTHER_TASKS
+    return tuple(
+        name
+        for name, plugin in plugins.items()
+        if key in plugin.tasks
+        and (plugin.option is None or getattr(options, plugin.option) is not None)
+    )
 
 
 def compare_systems(

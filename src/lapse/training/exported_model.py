@@ -94,7 +94,7 @@ def read_saved(folder: Path) -> Saved:
             f"{values['sha256'][:12]}...: damaged, or of another model; fetch it again"
         )
     return Saved(
-        {stage: check_config(values[stage]) for stage in PREFIXES},
+        {stage: check_config(values[stage], registered_only=True) for stage in PREFIXES},
         values["vocabulary"],
         {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()},
         values["resize"],

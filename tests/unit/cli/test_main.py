@@ -114,7 +114,7 @@ def test_the_version_is_printed():
     assert lapse_command("--version") == f"lapse {lapse.__version__}\n"
 
 
-@pytest.mark.parametrize("kind", ["tasks", "methods", "systems", "datasets", "metrics"])
+@pytest.mark.parametrize("kind", ["tasks", "pretraining", "vqa", "datasets", "metrics"])
 def test_list_names_every_plugin(kind):
     lines = lapse_command("list", kind).splitlines()
     assert [line.split()[0] for line in lines] == list(names(kind))

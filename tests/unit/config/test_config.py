@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from lapse.config import load_config, preset_names
+from lapse.config import check_config, load_config, preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -53,7 +53,7 @@ def test_the_paper_presets_hold_the_papers_numbers():
         ("train.stepz=3", r"train\.stepz: unknown key; .*'steps'"),
         ("model.encoder.wdth=3", r"model\.encoder\.wdth: unknown key; .*'width'"),
         ("optim.learning_rate=-1", r"learning_rate: .*greater than 0 \(got -1\)"),
-        ("data.tasks=[capp]", "no task 'capp'.*'cap'"),
+        ("data.tasks=[capp]", "no tasks plug-in named 'capp'.*'cap'"),
         ("train.epochs=2", r"epochs is 2 and steps is \d+: give exactly one"),
         ("model.encoder.heads=7", "7 heads do not divide width 192"),
         ("model_type=captoner", "did you mean 'captioner'"),
@@ -70,6 +70,22 @@ def test_override_reaches_the_value():
     config = load_config("pretrain-tiny", ["model.encoder.layers=2", "train.seed=7"])
     assert config.model_config_object().encoder.layers == 2
     assert config.train.seed == 7
+
+
+@pytest.mark.parametrize("preset", ["pretrain-tiny", "diffvqa-rgag-tiny", "pretrain-regional-tiny"])
+def test_a_configuration_without_tasks_trains_those_of_its_model(preset):
+    assert load_config(preset, ["data.tasks=[]"]).data.tasks == load_config(preset).data.tasks
+
+
+def test_names_from_somebody_else_must_be_registered():
+    values = load_config("pretrain-tiny").model_dump(mode="json")
+    assert check_config(values, registered_only=True) == check_config(values)
+    values["data"]["tasks"] = ["lapse.data.tasks.cap:Cap"]
+    assert check_config(values).data.tasks == ("lapse.data.tasks.cap:Cap",)
+    with pytest.raises(
+        ValueError, match=r"data: 'lapse\.data\.tasks\.cap:Cap' is not a registered"
+    ):
+        check_config(values, registered_only=True)
 
 
 def test_unknown_preset_names_the_nearest():

@@ -8,16 +8,18 @@ from lapse.training.checkpoint import load_weights, save_weights
 from tiny_models import build
 
 # Methods whose mean loss is over rows, not over tokens.
-PER_PAIR = {("methods", name) for name in ("global_contrastive", "regional_contrastive", "blip2")}
+PER_PAIR = {
+    ("pretraining", name) for name in ("global_contrastive", "regional_contrastive", "blip2")
+}
 WRITES_NOTHING = {"global_contrastive", "regional_contrastive"}
-MODELS = [(table, name) for table in ("methods", "systems") for name in registry.names(table)]
+MODELS = [(table, name) for table in ("pretraining", "vqa") for name in registry.names(table)]
 
 
 @pytest.mark.parametrize("table", list(registry.TABLES))
 def test_every_name_imports(table):
     for name in registry.names(table):
         plugin = registry.load(table, name)
-        assert plugin.__module__ == registry.TABLES[table][name].split(":")[0]
+        assert plugin.__module__ == registry.TABLES[table][name].path.split(":")[0]
 
 
 @pytest.mark.parametrize(("table", "name"), MODELS)
@@ -50,7 +52,7 @@ def test_answers_are_one_string_per_row(table, name):
     config, model, batch = build(table, name)
     model.loss(batch)  # a blind system answers from what it was trained on
     model.eval()
-    decode = config.generation.model_copy(update={"beams": 2, "max_tokens": 4})
+    decode = config.generation.model_copy(update={"num_beams": 2, "max_new_tokens": 4})
     if name in WRITES_NOTHING:
         with pytest.raises(ValueError, match=f"{name} writes no text"):
             model.answer(batch, decode)
@@ -61,11 +63,34 @@ def test_answers_are_one_string_per_row(table, name):
 
 def test_unknown_names_say_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'captioner'"):
-        registry.load("methods", "captoner")
-    with pytest.raises(ValueError, match="no plug-in table 'method'"):
-        registry.names("method")
+        registry.load("pretraining", "captoner")
+    with pytest.raises(ValueError, match="no plug-in table 'pretrain'"):
+        registry.names("pretrain")
     with pytest.raises(ValueError, match="cannot be imported"):
         registry.load("tasks", "no_such_package:Thing")
+
+
+@pytest.mark.parametrize(("table", "name"), MODELS)
+def test_the_configuration_class_of_an_entry_is_that_of_the_model(table, name):
+    assert registry.load_config_class(table, name) is registry.load(table, name).config_class
+
+
+@pytest.mark.parametrize("table", list(registry.TABLES))
+def test_every_entry_has_a_one_line_description(table):
+    for plugin in registry.TABLES[table].values():
+        assert 5 < len(plugin.description) < 80 and "\n" not in plugin.description
+
+
+def test_default_tasks_and_tasks_of_metrics_are_registered():
+    plugins = [plugin for table in registry.TABLES.values() for plugin in table.values()]
+    tasks = {task for plugin in plugins for task in plugin.tasks} - {registry.OTHER_TASKS}
+    assert tasks <= set(registry.names("tasks"))
+
+
+def test_only_registered_names_where_a_path_is_not_allowed():
+    assert registry.find("vqa", "real", registered_only=True) is registry.find("vqa", "real")
+    with pytest.raises(ValueError, match="'os:getcwd' is not a registered name of tasks; known"):
+        registry.find("tasks", "os:getcwd", registered_only=True)
 
 
 def test_a_plugin_from_outside_is_a_path():

@@ -145,9 +145,9 @@ def test_a_system_that_reads_no_cached_tokens_is_refused(name, data):
 
 
 def test_the_list_of_systems_without_cached_tokens_is_whole():
-    reading = {name for name in names("systems") if has_features(name)}
-    assert reading == {"prefix_lm"} and set(SIGHTED) == set(names("systems")) - reading - {"blind"}
+    reading = {name for name in names("vqa") if has_features(name)}
+    assert reading == {"prefix_lm"} and set(SIGHTED) == set(names("vqa")) - reading - {"blind"}
 
 
 def has_features(name):
-    return getattr(load("systems", name), "reads_features", False)
+    return getattr(load("vqa", name), "reads_features", False)
