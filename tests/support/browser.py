@@ -1,7 +1,7 @@
-"""A headless Chromium for tests of pages: the DevTools protocol over two pipes, no package.
+"""A headless Chromium for tests of HTML reports: the DevTools protocol over two pipes.
 
-The browser reads commands from its file descriptor 3 and writes answers to 4, JSON ended by a
-zero byte. What the page prints as an error, throws, or fails to load is kept in `errors`.
+The browser reads commands from its file descriptor 3 and writes answers to 4, as JSON that ends
+with a zero byte. Console errors, exceptions and failed or foreign requests go to `errors`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -22,7 +21,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
-PATIENCE = 30.0  # seconds for any one answer
+TIMEOUT = 30.0  # seconds, for any one answer
 
 
 def find_browser() -> str | None:
@@ -31,24 +30,23 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page in one browser; a context manager that ends its process."""
+    """One page in one browser; a context manager that ends the process of the browser."""
 
     def __init__(self, profile: Path) -> None:
         program = find_browser()
-        assert program is not None, "ask find_browser first"
-        from_us, to_browser = os.pipe()
-        from_browser, to_us = os.pipe()
-        # The shell moves our pipes to the numbers that the browser reads.
-        command = f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}'
+        assert program is not None, "call find_browser first"
+        command_read, self._commands = os.pipe()
+        self._answers, answer_write = os.pipe()
+        # The shell moves the pipes to the descriptors that the browser uses.
+        command = f'exec "$0" "$@" 3<&{command_read} 4>&{answer_write}'
         self._process = subprocess.Popen(
             ["bash", "-c", command, program, *FLAGS, f"--user-data-dir={profile}"],
-            pass_fds=(from_us, to_us),
+            pass_fds=(command_read, answer_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(from_us)
-        os.close(to_us)
-        self._in, self._out = to_browser, from_browser
+        os.close(command_read)
+        os.close(answer_write)
         self._buffer = b""
         self._count = 0
         self._session: str | None = None
@@ -63,43 +61,39 @@ class Browser:
             self._call(f"{domain}.enable")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(timeout=PATIENCE)
-        os.close(self._in)
-        os.close(self._out)
+        self._process.wait(timeout=TIMEOUT)
+        os.close(self._commands)
+        os.close(self._answers)
 
-    def open(self, path: Path, *, width: int = 1400) -> None:
-        """Load a file and wait until all of it is there."""
+    def open(self, path: Path, *, width: int = 1280, color_scheme: str = "light") -> None:
+        """Load a file and wait until it is complete."""
+        scheme = {"name": "prefers-color-scheme", "value": color_scheme}
+        self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=900, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
         self._events.clear()
         self._call("Page.navigate", url=path.resolve().as_uri())
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while "Page.loadEventFired" not in self._events:
             self._read(deadline)
 
     def run(self, code: str) -> Any:
         """The value of an expression in the page."""
-        found = self._call("Runtime.evaluate", expression=code, returnByValue=True)
-        if "exceptionDetails" in found:
-            raise AssertionError(found["exceptionDetails"])
-        return found["result"].get("value")
+        answer = self._call("Runtime.evaluate", expression=code, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session is not None:
             message["sessionId"] = self._session
-        os.write(self._in, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + PATIENCE
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + TIMEOUT
         while True:
             answer = self._read(deadline)
             if answer.get("id") == self._count:
@@ -108,29 +102,29 @@ class Browser:
 
     def _read(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            left = deadline - time.monotonic()
-            assert left > 0, "the browser does not answer"
-            if select.select([self._out], [], [], left)[0]:
-                part = os.read(self._out, 1 << 16)
+            remaining = deadline - time.monotonic()
+            assert remaining > 0, "the browser does not answer"
+            if select.select([self._answers], [], [], remaining)[0]:
+                part = os.read(self._answers, 1 << 16)
                 assert part, "the browser has ended"
                 self._buffer += part
         raw, _, self._buffer = self._buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(raw)
-        self._note(message)
+        self._record(message)
         return message
 
-    def _note(self, message: dict[str, Any]) -> None:
-        method, facts = message.get("method", ""), message.get("params", {})
+    def _record(self, message: dict[str, Any]) -> None:
+        method, values = message.get("method", ""), message.get("params", {})
         self._events.append(method)
         if method == "Runtime.exceptionThrown":
-            self.errors.append(f"thrown: {facts['exceptionDetails']}")
-        elif method == "Runtime.consoleAPICalled" and facts["type"] in {"error", "warning"}:
-            self.errors.append(f"console: {facts['args']}")
-        elif method == "Log.entryAdded" and facts["entry"]["level"] in {"error", "warning"}:
-            self.errors.append(f"log: {facts['entry']['text']}")
+            self.errors.append(f"thrown: {values['exceptionDetails']}")
+        elif method == "Runtime.consoleAPICalled" and values["type"] in {"error", "warning"}:
+            self.errors.append(f"console: {values['args']}")
+        elif method == "Log.entryAdded" and values["entry"]["level"] in {"error", "warning"}:
+            self.errors.append(f"log: {values['entry']['text']}")
         elif method == "Network.loadingFailed":
-            self.errors.append(f"not loaded: {facts}")
+            self.errors.append(f"not loaded: {values}")
         elif method == "Network.requestWillBeSent":
-            address = facts["request"]["url"]
+            address = values["request"]["url"]
             if not address.startswith(("file:", "data:", "about:")):
-                self.errors.append(f"asked the network for {address}")
+                self.errors.append(f"request to {address}")

@@ -44,7 +44,7 @@ def report_command(
     """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.data.store.store import open_store
     from lapse.evaluation.evaluate import read_predictions
-    from lapse.evaluation.html import Evaluation, read_scores, write_evaluation
+    from lapse.evaluation.html import EvaluationReport, read_scores, write_evaluation_report
     from lapse.metrics.abstention import read_threshold
 
     answers = read_predictions(predictions)
@@ -57,7 +57,7 @@ def report_command(
         for key, value in provenance(data=None, seed=0, n=len(answers)).items()
         if key in {"command", "version", "commit"}
     }
-    page = Evaluation(
+    page = EvaluationReport(
         title=f"lapse evaluation: {predictions.name}",
         predictions=answers,
         scores=read_scores(scores_path) if has_scores else {},
@@ -65,7 +65,7 @@ def report_command(
         threshold=None if threshold is None else read_threshold(threshold),
         facts=facts,
         system=predictions.stem,
-        cases=num_cases,
+        num_cases=num_cases,
     )
-    path = write_evaluation(out or predictions.with_name("report.html"), page)
-    logger.info("HTML page in %s", path)
+    path = write_evaluation_report(out or predictions.with_name("report.html"), page)
+    logger.info("HTML report in %s", path)

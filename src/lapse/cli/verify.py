@@ -37,8 +37,8 @@ def verify_command(
 ) -> None:
     """Search raw data for defects without changing it; exit code 1 means errors were found."""
     from lapse.data.datasets.discovery import find_roots
-    from lapse.data.verify.html import write_verify_page
     from lapse.data.verify.verify import verify
+    from lapse.evaluation.html.verify_page import write_verify_page
 
     with progress_bar("verify") as progress:
         report = verify(

@@ -1,35 +1,42 @@
-"""Pages about results, each one file without network: an overview of a run, and the evaluation
-of a predictions file with its cases."""
+"""HTML reports, each one file that needs no network: of a run, of a predictions file with its
+cases, of the validation of raw data."""
 
 from lapse.evaluation.html.elements import Pixels, Table
-from lapse.evaluation.html.evaluation_page import Evaluation, render_evaluation, write_evaluation
+from lapse.evaluation.html.evaluation_page import (
+    EvaluationReport,
+    render_evaluation_report,
+    write_evaluation_report,
+)
 from lapse.evaluation.html.line_chart import Chart, Curve, ticks
 from lapse.evaluation.html.run_page import (
-    BoxCase,
-    Grounding,
-    Opinion,
-    Page,
-    PairCase,
-    render_page,
-    write_page,
+    BoxExample,
+    GroundingExample,
+    ModelAnswer,
+    PairExample,
+    RunReport,
+    render_run_report,
+    write_run_report,
 )
 from lapse.evaluation.html.tables import read_scores
+from lapse.evaluation.html.verify_page import render_verify_page, write_verify_page
 
 __all__ = [
-    "BoxCase",
+    "BoxExample",
     "Chart",
     "Curve",
-    "Evaluation",
-    "Grounding",
-    "Opinion",
-    "Page",
-    "PairCase",
+    "EvaluationReport",
+    "GroundingExample",
+    "ModelAnswer",
+    "PairExample",
     "Pixels",
+    "RunReport",
     "Table",
     "read_scores",
-    "render_evaluation",
-    "render_page",
+    "render_evaluation_report",
+    "render_run_report",
+    "render_verify_page",
     "ticks",
-    "write_evaluation",
-    "write_page",
+    "write_evaluation_report",
+    "write_run_report",
+    "write_verify_page",
 ]

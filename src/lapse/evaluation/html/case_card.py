@@ -1,65 +1,62 @@
-"""One case as a card: both images with boxes, question, truth, answer, each change marked.
-
-Marks are words and colours: right, made up, left out, wrong direction, wrong level, undecided.
-"""
+"""View data of one case: images with boxes, question, reference, answer, every change marked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lapse.core.grammar import Change, parse
 from lapse.core.types import Pair, Prediction, Study
 from lapse.data.store.store import Store
-from lapse.evaluation.html.case_selection import Case, Place, places_of
-from lapse.evaluation.html.elements import escape, outlines, photo_html
-from lapse.evaluation.html.style import MANY_COLOURS
+from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
+from lapse.evaluation.html.elements import Outline, Pixels, outlines
 from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import stated
 
-WORDS = {"hallucinated": "made up", "omitted": "left out"}
+
+@dataclass(frozen=True, slots=True)
+class CaseImage:
+    """An image [S, S] uint8 of a case. `regions`: finding -> regions with a box."""
+
+    title: str
+    caption: str
+    pixels: Pixels
+    outlines: Sequence[Outline]
+    regions: Mapping[str, Sequence[str]]
 
 
-def case_html(
-    case: Case, pair: Pair | None, store: Store | None, chosen: Threshold | None, number: int
-) -> str:
-    """The card of one case; without images where the store does not hold its pair."""
-    colours = {
-        name: MANY_COLOURS[place % len(MANY_COLOURS)] for place, name in enumerate(case.findings)
-    }
-    images = ""
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """One line of a case. `style`: "right", "wrong" or "quiet"; `color` None draws no key."""
+
+    text: str
+    style: str
+    mark: str = ""
+    color: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCard:
+    """A case as the page shows it. `confidence`: probability of the answer, None if unknown."""
+
+    number: int
+    case: Case
+    images: Sequence[CaseImage]
+    changes: Sequence[ChangeLine]
+    confidence: float | None
+
+
+def case_card(
+    number: int, case: Case, pair: Pair | None, store: Store | None, threshold: Threshold | None
+) -> CaseCard:
+    """The card of one case; without images where there is no store or no pair."""
+    colors = {name: color for color, name in enumerate(case.findings)}
+    images: list[CaseImage] = []
     if pair is not None and store is not None:
-        sides = (("reference", pair.reference), ("main", pair.main))
-        images = '<div class="images">' + "".join(
-            _image(study, title, colours, store, number) for title, study in sides
-        )
-        images += "</div>"
-    badges = "".join(
-        f'<span class="badge bad">{escape(WORDS.get(kind, kind))}</span>' for kind in case.errors
-    )
-    badges = badges or '<span class="badge good">all right</span>'
-    marks = ";".join(
-        f"{kind}:{name}" for kind, names in case.errors.items() for name in names or ("",)
-    )
-    item = case.item
-    return (
-        f'<article class="case" data-findings="{escape(";".join(case.findings))}" '
-        f'data-errors="{escape(marks)}" data-shown="{case.shown_as}">'
-        f"<h3>Case {number}, {escape(case.shown_as)} {badges}</h3>{images}<dl>"
-        f"<dt>Question</dt><dd>{escape(item.prompt or '(not in the file)')}</dd>"
-        f"<dt>Reference</dt><dd>{_sentence(item.references[0])}</dd>"
-        f"<dt>Answer</dt><dd>{_sentence(item.prediction)}</dd>"
-        f"<dt>Changes</dt><dd>{_changes(case, colours, chosen)}</dd></dl>"
-        f'<p class="note">{escape(item.id)}{_sureness(item)}</p></article>'
-    )
-
-
-def _sentence(text: str) -> str:
-    return escape(text.strip()) or '<i class="quiet">(empty)</i>'
-
-
-def _sureness(item: Prediction) -> str:
-    sure = item.confidence.get("answer")
-    return "" if sure is None else f" · {100 * sure:.0f}% of the beam says this"
+        studies = (("reference", pair.reference), ("main", pair.main))
+        images = [_image(study, title, colors, store) for title, study in studies]
+    changes = _change_lines(case, colors, threshold)
+    return CaseCard(number, case, images, changes, case.item.confidence.get("answer"))
 
 
 def describe(change: Change) -> str:
@@ -70,73 +67,56 @@ def describe(change: Change) -> str:
     """
     if change.kind == "level":
         return f"{change.finding}: {change.before} → {change.after}"
-    side = "main" if change.kind == "added" else "reference"
-    return f"{change.finding}: in the {side} image only"
+    image = "main" if change.kind == "added" else "reference"
+    return f"{change.finding}: in the {image} image only"
 
 
-def _changes(case: Case, colours: Mapping[str, str], chosen: Threshold | None) -> str:
-    """Every change of answer and truth, one a line, with what is the matter with it."""
-    said, true = (parse(text) for text in (case.item.prediction, case.item.references[0]))
-    kind_of = {name: kind for kind, names in case.errors.items() for name in names}
-    sure = _probabilities(case.item, chosen)
+def _change_lines(
+    case: Case, colors: Mapping[str, int], threshold: Threshold | None
+) -> list[ChangeLine]:
+    """Every change of the answer and of the truth, and words that the grammar cannot parse."""
+    answer, truth = (parse(text) for text in (case.item.prediction, case.item.references[0]))
+    error_of = {name: kind for kind, names in case.errors.items() for name in names}
+    probabilities = _probabilities(case.item, threshold)
     lines = []
-    for change in sorted(said.changes | true.changes):
-        key = f'<span class="key" style="background:{colours[change.finding]}"></span>'
-        if change in said.changes and change in true.changes:
+    for change in sorted(answer.changes | truth.changes):
+        kind = error_of.get(change.finding, "wrong")
+        if change not in answer.changes:
+            mark, style = ("omitted" if kind == "omitted" else "truth"), "quiet"
+        elif change in truth.changes:
             mark, style = "right", "right"
-        elif change in true.changes:
-            mark, style = (
-                ("left out" if kind_of.get(change.finding) == "omitted" else "truth"),
-                "quiet",
-            )
         else:
-            kind = kind_of.get(change.finding, "wrong")
-            mark, style = WORDS.get(kind, kind), "wrong"
-        if change in sure and chosen is not None and sure[change] <= chosen.threshold:
-            mark = f"{mark}; undecided at this threshold"
-        told = f" {100 * sure[change]:.0f}%" if change in sure else ""
-        lines.append(
-            f'<li class="{style}">{key}{escape(describe(change))} '
-            f'<span class="mark">{escape(mark)}{told}</span></li>'
-        )
+            mark, style = kind, "wrong"
+        if change in probabilities:
+            if threshold is not None and probabilities[change] <= threshold.threshold:
+                mark = f"{mark}; undecided at this threshold"
+            mark = f"{mark} {100 * probabilities[change]:.0f}%"
+        lines.append(ChangeLine(describe(change), style, mark, colors[change.finding]))
     if not lines:
-        text = "nothing has changed" if said.is_unchanged else "no change was understood"
-        lines.append(f'<li class="quiet">{text}</li>')
-    lines += [
-        f'<li class="wrong">{escape(words or "(empty)")} '
-        '<span class="mark">not understood</span></li>'
-        for words in said.leftover
-    ]
-    return f'<ul class="changes">{"".join(lines)}</ul>'
+        text = "nothing has changed" if answer.is_unchanged else "no change was parsed"
+        lines.append(ChangeLine(text, "quiet"))
+    lines += [ChangeLine(words or "(empty)", "wrong", "not parsed") for words in answer.leftover]
+    return lines
 
 
-def _probabilities(item: Prediction, chosen: Threshold | None) -> dict[Change, float]:
-    """Change -> its probability, by the method of the threshold or else of the beam, if told."""
+def _probabilities(item: Prediction, threshold: Threshold | None) -> dict[Change, float]:
+    """Change -> probability by the method of the threshold (default: beam); {} if unknown."""
     try:
-        rows = stated(item, chosen.method if chosen else "beam")
+        changes = stated(item, threshold.method if threshold else "beam")
     except ValueError:
         return {}
-    return {one.change: one.probability for one in rows}
+    return {item.change: item.probability for item in changes}
 
 
-def _image(study: Study, title: str, colours: Mapping[str, str], store: Store, number: int) -> str:
-    places = places_of(study, tuple(colours))
-    overlay = outlines([(one.box, colours[one.finding]) for one in places])
-    pixels = store.pixels(study.image)
-    day = f"{study.taken_at:%Y-%m-%d}"
-    view = f", {study.view}" if study.view else ""
-    return (
-        f'<figure><div class="overlay">{photo_html(pixels, f"{title} image of case {number}")}'
-        f'<svg class="boxes" viewBox="0 0 100 100" preserveAspectRatio="none">{overlay}</svg></div>'
-        f"<figcaption><b>{title}</b> {day}{escape(view)}{_where(places)}</figcaption></figure>"
-    )
+def _image(study: Study, title: str, colors: Mapping[str, int], store: Store) -> CaseImage:
+    boxes = finding_boxes(study, tuple(colors))
+    caption = f"{study.taken_at:%Y-%m-%d}" + (f", {study.view}" if study.view else "")
+    drawn = outlines([(item.box, colors[item.finding]) for item in boxes])
+    return CaseImage(title, caption, store.pixels(study.image), drawn, _regions(boxes))
 
 
-def _where(places: Sequence[Place]) -> str:
-    if not places:
-        return ""
-    named: dict[str, list[str]] = {}
-    for place in places:
-        named.setdefault(place.finding, []).append(place.region)
-    told = "; ".join(f"{finding}: {', '.join(regions)}" for finding, regions in named.items())
-    return f'<br><span class="quiet">report: {escape(told)}</span>'
+def _regions(boxes: Sequence[FindingBox]) -> dict[str, list[str]]:
+    regions: dict[str, list[str]] = {}
+    for item in boxes:
+        regions.setdefault(item.finding, []).append(item.region)
+    return regions

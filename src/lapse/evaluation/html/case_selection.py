@@ -1,13 +1,14 @@
-"""Which answers a reader should look at: the worst, the best, and one of everything.
+"""Selection of the answers to show with images: the worst, the best, and one of every kind.
 
-    worst      most that is wrong (findings made up, left out, turned round), surest first
-    best       all right, most changes first
+    worst      the most errors (findings hallucinated, omitted, wrong direction), most confident
+               first
+    best       no error, the most changes first
     examples   every finding and every kind of error that the others do not show yet, then the
-               next worst ones while there is room
+               next worst answers
 
-At most two answers of one patient are among the worst and the best. Boxes of a case are those
-of the regions whose sentences, in the report of that image, name a finding of the answer or of
-the truth: they say where to look, not where the model looked.
+At most two answers of a patient are among the worst, and two among the best. The boxes of a case
+are those of the regions whose sentences, in the report of that image, name a finding of the
+answer or of the truth. They are not boxes of the model.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from lapse.data.store.store import Store
 from lapse.metrics.error_types import error_kinds
 
 TASK = "diff_vqa"
-MAX_OF_PATIENT = 2
+MAX_PER_PATIENT = 2
 MAX_BOXES = 2  # of one finding on one image, the smallest
-_DENIED = re.compile(r"\b(?:no|not|without|free of|clear of|resolved|negative for|absent)\b")
+_NEGATION = re.compile(r"\b(?:no|not|without|free of|clear of|resolved|negative for|absent)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One answer and what is wrong with it: kind of error -> the findings it is about."""
+    """One answer and its errors: kind of error -> the findings that it concerns."""
 
     item: Prediction
     errors: Mapping[str, tuple[str, ...]]
@@ -44,8 +45,8 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a report says that a finding is, on one image."""
+class FindingBox:
+    """A region of an image whose report states a finding."""
 
     finding: str
     region: str
@@ -53,98 +54,96 @@ class Place:
 
 
 def findings_of(item: Prediction) -> tuple[str, ...]:
-    """Every finding that an answer or its truth names, in the order of their ids."""
-    return _named(item.prediction, item.references[0])
+    """Every finding that an answer or its truth names, in the order of FINDINGS."""
+    return _findings(item.prediction, item.references[0])
 
 
 @lru_cache(maxsize=1 << 16)
-def _named(said: str, true: str) -> tuple[str, ...]:
-    named = {change.finding for text in (said, true) for change in parse(text).changes}
+def _findings(answer: str, truth: str) -> tuple[str, ...]:
+    named = {change.finding for text in (answer, truth) for change in parse(text).changes}
     return tuple(name for name in FINDINGS if name in named)
 
 
 def choose_cases(
-    predictions: Sequence[Prediction], *, count: int, sure: Callable[[Prediction], float]
+    predictions: Sequence[Prediction], *, count: int, confidence: Callable[[Prediction], float]
 ) -> list[Case]:
-    """At most `count` answers to look at, worst first.
+    """At most `count` answers, the worst first.
 
     Args:
         predictions: difference answers.
         count: how many cases a page may hold.
-        sure: how sure the system was of an answer; among equally wrong ones the surest is worst.
+        confidence: of the system in an answer; of equally wrong answers the most confident is
+            the worst.
     """
     errors = {item.id: error_kinds(item) for item in predictions}
     wrong = [item for item in predictions if errors[item.id]]
     right = [item for item in predictions if not errors[item.id]]
 
-    def weight(item: Prediction) -> int:
+    def num_errors(item: Prediction) -> int:
         return sum(max(1, len(names)) for names in errors[item.id].values())
 
-    wrong.sort(key=lambda item: (-weight(item), -sure(item), item.id))
-    right.sort(key=lambda item: (-len(parse(item.references[0]).changes), -sure(item), item.id))
-    num_worst, num_best = count // 2, count // 4
-    worst = list(_spread(wrong, num_worst))
-    best = list(_spread(right, num_best))
-    chosen = [Case(item, errors[item.id], "worst") for item in worst]
-    chosen += [Case(item, errors[item.id], "best") for item in best]
-    seen = {mark for case in chosen for mark in _marks(case.item, case.errors)}
-    taken = {case.item.id for case in chosen}
+    def num_changes(item: Prediction) -> int:
+        return len(parse(item.references[0]).changes)
+
+    wrong.sort(key=lambda item: (-num_errors(item), -confidence(item), item.id))
+    right.sort(key=lambda item: (-num_changes(item), -confidence(item), item.id))
+    cases = [Case(item, errors[item.id], "worst") for item in _spread(wrong, count // 2)]
+    cases += [Case(item, errors[item.id], "best") for item in _spread(right, count // 4)]
+    shown = {trait for case in cases for trait in _traits(case.item, case.errors)}
+    chosen = {case.item.id for case in cases}
     for item in predictions:
-        marks = _marks(item, errors[item.id])
-        if len(chosen) == count or item.id in taken or marks <= seen:
-            continue
-        chosen.append(Case(item, errors[item.id], "example"))
-        taken.add(item.id)
-        seen |= marks
-    rest = [item for item in (*wrong, *right) if item.id not in taken]
-    chosen += [Case(item, errors[item.id], "example") for item in rest[: count - len(chosen)]]
-    return chosen
+        traits = _traits(item, errors[item.id])
+        if len(cases) < count and item.id not in chosen and not traits <= shown:
+            cases.append(Case(item, errors[item.id], "example"))
+            chosen.add(item.id)
+            shown |= traits
+    rest = [item for item in (*wrong, *right) if item.id not in chosen]
+    return cases + [Case(item, errors[item.id], "example") for item in rest[: count - len(cases)]]
 
 
 def _spread(items: Sequence[Prediction], count: int) -> Iterator[Prediction]:
-    """The first `count` items with at most MAX_OF_PATIENT of one patient."""
-    of_patient: Counter[str] = Counter()
+    """The first `count` items with at most MAX_PER_PATIENT of one patient."""
+    num_of_patient: Counter[str] = Counter()
     for item in items:
-        if count and of_patient[item.patient] < MAX_OF_PATIENT:
-            of_patient[item.patient] += bool(item.patient)
+        if count and num_of_patient[item.patient] < MAX_PER_PATIENT:
+            num_of_patient[item.patient] += bool(item.patient)
             count -= 1
             yield item
 
 
-def _marks(item: Prediction, errors: Mapping[str, tuple[str, ...]]) -> set[tuple[str, str]]:
+def _traits(item: Prediction, errors: Mapping[str, tuple[str, ...]]) -> set[tuple[str, str]]:
     """What a case shows: (kind of error or "named", finding)."""
-    marks = {(kind, name) for kind, names in errors.items() for name in names}
-    marks |= {(kind, "") for kind in errors}
-    return marks | {("named", name) for name in findings_of(item)}
+    traits = {(kind, name) for kind, names in errors.items() for name in (*names, "")}
+    return traits | {("named", name) for name in findings_of(item)}
 
 
 def find_pairs(store: Store, cases: Sequence[Case]) -> dict[str, Pair]:
-    """Id of a case -> its pair in the store, for those that it holds.
+    """Id of a case -> its pair, for the pairs in the store.
 
     The id of a difference answer is "diff_vqa/" and the id of the pair.
     """
-    wanted = {case.item.id.removeprefix(f"{TASK}/"): case.item.id for case in cases}
-    return {wanted[pair.id]: pair for pair in store.pairs_named(wanted)}
+    case_ids = {case.item.id.removeprefix(f"{TASK}/"): case.item.id for case in cases}
+    return {case_ids[pair.id]: pair for pair in store.pairs_named(case_ids)}
 
 
-def places_of(study: Study, findings: Sequence[str]) -> list[Place]:
+def finding_boxes(study: Study, findings: Sequence[str]) -> list[FindingBox]:
     """The smallest boxes of the regions whose sentences state one of these findings."""
-    found: list[Place] = []
+    found: list[FindingBox] = []
     for finding in findings:
         boxes = [
-            (region.box.area, region.name, region.box)
+            FindingBox(finding, region.name, region.box)
             for region in study.regions
             if region.box is not None and any(states(text, finding) for text in region.phrases)
         ]
-        boxes.sort(key=lambda row: row[:2])
-        found += [Place(finding, name, box) for _, name, box in boxes[:MAX_BOXES]]
+        boxes.sort(key=lambda item: (item.box.area, item.region))
+        found += boxes[:MAX_BOXES]
     return found
 
 
 def states(sentence: str, finding: str) -> bool:
-    """Whether a sentence of a report names a finding without denying it.
+    """Whether a sentence of a report names a finding without negating it.
 
     >>> states("No effusion or pneumothorax.", "pneumothorax")
     False
     """
-    return finding in findings_in(sentence) and not _DENIED.search(sentence.lower())
+    return finding in findings_in(sentence) and not _NEGATION.search(sentence.lower())

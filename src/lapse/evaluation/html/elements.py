@@ -1,12 +1,11 @@
-"""The pieces of a page: escaped text, tables, images inside the page, rectangles on them."""
+"""Elements that several HTML reports share: tables, embedded images, boxes drawn over them."""
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,13 @@ from PIL import Image
 from lapse.core.types import Box
 
 Pixels = NDArray[np.uint8]
-MAX_SIDE = 448  # pixels of an image inside a page
-LINE = 0.01  # width of an outline, in sides of the image
+MAX_SIZE = 448  # pixels, of an embedded JPEG image
+LINE_WIDTH = 0.01  # of an outline, as a fraction of the image
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of already formatted cells; `marked` names the rows to be set in bold."""
+    """Rows of formatted cells; rows whose first cell is in `marked` are set in bold."""
 
     title: str
     columns: tuple[str, ...]
@@ -30,71 +29,48 @@ class Table:
     marked: tuple[str, ...] = ()
 
 
-def escape(text: str) -> str:
-    """Text as HTML, quotes included."""
-    return html.escape(text, quote=True)
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A box drawn over an image. `dashes`: lengths of line and gap, "" for a solid line."""
+
+    box: Box
+    color: int
+    dashes: str = ""
 
 
-def table_html(table: Table, kind: str = "scores") -> str:
-    """A table that scrolls sideways where the screen is narrow."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = []
-    for row in table.rows:
-        style = ' class="marked"' if row and row[0] in table.marked else ""
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
-        rows.append(f"<tr{style}>{cells}</tr>")
-    title = f"<caption>{escape(table.title)}</caption>" if table.title else ""
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="scroll"><table class="{kind}">{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
-    )
+def outlines(boxes: Sequence[tuple[Box, int]]) -> list[Outline]:
+    """Boxes with their color numbers as outlines.
+
+    Of boxes that coincide, each later one is dashed with wider gaps, so that all stay visible.
+    """
+    drawn = []
+    for index, (box, color) in enumerate(boxes):
+        num_below = sum(_coincide(box, other) for other, _ in boxes[:index])
+        drawn.append(Outline(box, color, f"8 {8 * num_below}" if num_below else ""))
+    return drawn
 
 
-def image_html(pixels: Pixels, alt: str) -> str:
-    """Grey pixels [S, S] as a PNG inside the page: exact, for few images."""
+def _coincide(first: Box, second: Box) -> bool:
+    """Whether no edge is further from its counterpart than the width of a line."""
+    edges = zip(astuple(first), astuple(second), strict=True)
+    return all(abs(a - b) < LINE_WIDTH for a, b in edges)
+
+
+def png_uri(pixels: Pixels) -> str:
+    """Gray pixels [S, S] as a PNG data URI: lossless, for pages with few images."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+    return _data_uri("image/png", buffer)
 
 
-def photo_html(pixels: Pixels, alt: str) -> str:
-    """Grey pixels [S, S] as a JPEG inside the page, at most MAX_SIDE wide: for many images."""
-    picture = Image.fromarray(np.asarray(pixels))
-    if max(picture.size) > MAX_SIDE:
-        picture.thumbnail((MAX_SIDE, MAX_SIDE))
+def jpeg_uri(pixels: Pixels) -> str:
+    """Gray pixels [S, S] as a JPEG data URI of at most MAX_SIZE pixels, for many images."""
+    image = Image.fromarray(np.asarray(pixels))
+    image.thumbnail((MAX_SIZE, MAX_SIZE))  # never enlarges
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
+    image.save(buffer, format="JPEG", quality=85)
+    return _data_uri("image/jpeg", buffer)
 
 
-def rectangle(box: Box, colour: str, *, dashes: str = "") -> str:
-    """The outline of a box in a drawing of 100 x 100; `dashes`: lengths of line and gap."""
-    pattern = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<rect x="{100 * box.x_min:.2f}" y="{100 * box.y_min:.2f}" '
-        f'width="{100 * (box.x_max - box.x_min):.2f}" '
-        f'height="{100 * (box.y_max - box.y_min):.2f}" fill="none" stroke="{colour}" '
-        f'stroke-width="2" vector-effect="non-scaling-stroke"{pattern}/>'
-    )
-
-
-def outlines(boxes: Sequence[tuple[Box, str]]) -> str:
-    """Boxes in their colours. Of boxes that coincide, a later one leaves gaps for the earlier."""
-    drawn = []
-    for place, (box, colour) in enumerate(boxes):
-        below = sum(_coincide(box, other) for other, _ in boxes[:place])
-        drawn.append(rectangle(box, colour, dashes=f"8 {8 * below}" if below else ""))
-    return "".join(drawn)
-
-
-def _coincide(one: Box, two: Box) -> bool:
-    """Whether no edge is further from its counterpart than a line is wide."""
-    edges = zip(
-        (one.x_min, one.y_min, one.x_max, one.y_max),
-        (two.x_min, two.y_min, two.x_max, two.y_max),
-        strict=True,
-    )
-    return all(abs(a - b) < LINE for a, b in edges)
+def _data_uri(media_type: str, buffer: io.BytesIO) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

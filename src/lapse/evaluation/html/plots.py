@@ -1,6 +1,6 @@
-"""Plots of an evaluation as inline SVG: reliability, risk against coverage, bars.
+"""Plots of HTML reports: what `plot` in templates/macros.html.jinja draws as inline SVG.
 
-All axes that hold a share run from 0 to 1, so that two pages can be laid side by side.
+Axes of fractions span 0 to 1 on every page, so that pages can be compared.
 """
 
 from __future__ import annotations
@@ -8,17 +8,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.evaluation.html.elements import escape
-from lapse.evaluation.html.style import COLOURS
 from lapse.metrics.calibration import Bin, RiskPoint
 
-SIDE, LEFT, BOTTOM, TOP, RIGHT = 320, 46, 40, 14, 14
-MOST_POINTS = 400  # of a curve; more cannot be seen
+MAX_POINTS = 400  # of a curve; more are not visible
+Ticks = tuple[tuple[float, str], ...]
+FRACTIONS: Ticks = tuple((tenths / 10, f"{tenths / 10:.1f}") for tenths in range(0, 11, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Connected (x, y) points in the units of the axes; `color` None is a dashed gray line."""
+
+    points: tuple[tuple[float, float], ...]
+    color: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point with a text that appears when the pointer rests on it."""
+
+    x: float
+    y: float
+    color: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Lines and dots on two axes. `x_max`: the x axis spans 0 to this; y spans its ticks."""
+
+    title: str
+    x_label: str
+    y_label: str
+    names: tuple[str, ...]
+    lines: tuple[Line, ...]
+    dots: tuple[Dot, ...] = ()
+    x_max: float = 1.0
+    x_ticks: Ticks = FRACTIONS
+    y_ticks: Ticks = FRACTIONS
+    width: int = 400
+    height: int = 370
+    left: int = 50
+    right: int = 14
+    top: int = 12
+    bottom: int = 40
+
+    def x(self, value: float) -> float:
+        """Horizontal position of a value in the drawing."""
+        return round(self.left + (self.width - self.left - self.right) * value / self.x_max, 1)
+
+    def y(self, value: float) -> float:
+        """Vertical position of a value in the drawing."""
+        low, high = self.y_ticks[0][0], self.y_ticks[-1][0]
+        height = self.height - self.bottom - self.top
+        return round(self.height - self.bottom - height * (value - low) / (high - low), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: a share in [0, 1], its interval where known, and words behind it."""
+    """A fraction in [0, 1], its interval where known, and a note."""
 
     label: str
     value: float
@@ -27,96 +75,46 @@ class Bar:
     note: str = ""
 
 
-def reliability_plot(curves: Mapping[str, Sequence[Bin]]) -> str:
-    """What was said against what was right; on the diagonal a probability is true."""
-    marks = [_axes("said: probability", "right: share")]
-    marks.append(_line([(0.0, 0.0), (1.0, 1.0)], "#9aa5b1", "4 3"))
-    for place, bins in enumerate(curves.values()):
-        colour = COLOURS[place % len(COLOURS)]
-        for one in bins:
-            marks.append(_line([(one.said, one.low), (one.said, one.high)], colour, ""))
-        marks.append(_line([(one.said, one.right) for one in bins], colour, ""))
-        for one in bins:
-            x, y = _at(one.said, one.right)
-            told = f"said {one.said:.2f}, right {one.right:.2f} of {one.count}"
-            marks.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}">'
-                f"<title>{told}</title></circle>"
-            )
-    return _figure("Reliability", marks, list(curves))
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Horizontal bars of fractions, in the given order."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    note: str = ""
 
 
-def risk_plot(curves: Mapping[str, Sequence[RiskPoint]]) -> str:
-    """The share of wrong ones among the surest, against how many are kept."""
-    marks = [_axes("kept: share of the surest", "wrong among them: share")]
-    for place, points in enumerate(curves.values()):
-        step = -(-len(points) // MOST_POINTS)
-        some = [*points[::step], points[-1]]
-        drawn = [(one.coverage, one.risk) for one in some]
-        marks.append(_line(drawn, COLOURS[place % len(COLOURS)], ""))
-    return _figure("Risk and coverage", marks, list(curves))
-
-
-def bar_chart(title: str, bars: Sequence[Bar], *, note: str = "") -> str:
-    """Horizontal bars of shares, longest name first to be read like a list."""
-    rows = []
-    for bar in bars:
-        whisker = ""
-        if bar.low is not None and bar.high is not None:
-            whisker = (
-                f'<span class="whisker" style="left:{100 * bar.low:.1f}%;'
-                f'width:{100 * (bar.high - bar.low):.1f}%"></span>'
-            )
-        rows.append(
-            f'<div class="bar"><span class="name">{escape(bar.label)}</span><span class="rail">'
-            f'<span class="fill" style="width:{100 * bar.value:.1f}%"></span>{whisker}</span>'
-            f'<span class="value">{bar.value:.2f}</span>'
-            f'<span class="quiet">{escape(bar.note)}</span></div>'
-        )
-    foot = f'<p class="note">{escape(note)}</p>' if note else ""
-    return (
-        f'<figure class="chart bars"><figcaption class="title">{escape(title)}</figcaption>'
-        f"{''.join(rows)}{foot}</figure>"
+def reliability_plot(curves: Mapping[str, Sequence[Bin]]) -> Plot:
+    """Stated probability against the fraction that is right; the diagonal is perfect."""
+    lines = [Line(((0.0, 0.0), (1.0, 1.0)), None)]
+    dots = []
+    for color, bins in enumerate(curves.values()):
+        for item in bins:
+            lines.append(Line(((item.said, item.low), (item.said, item.high)), color))
+            text = f"stated {item.said:.2f}, right {item.right:.2f} of {item.count}"
+            dots.append(Dot(item.said, item.right, color, text))
+        lines.append(Line(tuple((item.said, item.right) for item in bins), color))
+    return Plot(
+        "Reliability",
+        "stated probability",
+        "fraction that is right",
+        tuple(curves),
+        tuple(lines),
+        tuple(dots),
     )
 
 
-def _at(x: float, y: float) -> tuple[float, float]:
-    return LEFT + (SIDE - LEFT - RIGHT) * x, SIDE - BOTTOM - (SIDE - BOTTOM - TOP) * y
-
-
-def _line(points: Sequence[tuple[float, float]], colour: str, dash: str) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (_at(*point) for point in points))
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>'
-
-
-def _axes(across: str, up: str) -> str:
-    marks = []
-    for step in range(0, 6):
-        value = step / 5
-        x, y = _at(value, value)
-        marks.append(
-            f'<line x1="{LEFT}" x2="{SIDE - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
-            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.1f}</text>'
-            f'<text x="{x:.1f}" y="{SIDE - BOTTOM + 15}" text-anchor="middle">{value:.1f}</text>'
-        )
-    middle = LEFT + (SIDE - LEFT - RIGHT) / 2
-    marks.append(
-        f'<text x="{middle:.0f}" y="{SIDE - 8}" text-anchor="middle">{escape(across)}</text>'
-        f'<text transform="translate(12 {SIDE / 2:.0f}) rotate(-90)" text-anchor="middle">'
-        f"{escape(up)}</text>"
-    )
-    return "".join(marks)
-
-
-def _figure(title: str, marks: Sequence[str], names: Sequence[str]) -> str:
-    keys = "".join(
-        f'<span><span class="key" style="background:{COLOURS[place % len(COLOURS)]}"></span>'
-        f"{escape(name)}</span>"
-        for place, name in enumerate(names)
-    )
-    return (
-        f'<figure class="chart square"><figcaption class="title">{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {SIDE} {SIDE}" role="img" aria-label="{escape(title)}">'
-        f'{"".join(marks)}</svg><figcaption class="keys">{keys}</figcaption></figure>'
+def risk_plot(curves: Mapping[str, Sequence[RiskPoint]]) -> Plot:
+    """The fraction of errors among the most confident answers, against how many are kept."""
+    lines = []
+    for color, points in enumerate(curves.values()):
+        step = -(-len(points) // MAX_POINTS)
+        kept = [*points[::step], points[-1]]
+        lines.append(Line(tuple((point.coverage, point.risk) for point in kept), color))
+    return Plot(
+        "Risk and coverage",
+        "coverage: fraction kept, most confident first",
+        "risk: fraction wrong among them",
+        tuple(curves),
+        tuple(lines),
     )

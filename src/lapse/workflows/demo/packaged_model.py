@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
-from lapse.evaluation.html import Opinion
+from lapse.evaluation.html import ModelAnswer
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import DEFAULT, Comparison, Lapse, load
 from lapse.training.run_folder import LoadedRun
@@ -50,7 +50,7 @@ def small_answers(
     return list(predict(run, data, "test", options, progress=progress))
 
 
-def opinions(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, Opinion]:
+def opinions(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, ModelAnswer]:
     """Id of a pair -> its answer, how sure of each change, and where it sees the findings."""
     found = {}
     for pair in pairs:
@@ -60,11 +60,11 @@ def opinions(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, Opi
     return found
 
 
-def _opinion(said: Comparison, truth: str) -> Opinion:
+def _opinion(said: Comparison, truth: str) -> ModelAnswer:
     first, *notes = said.answer.lines()[:-1]  # the sentence on research use stands on the page
-    return Opinion(
+    return ModelAnswer(
         name=OPINION,
-        answer=first.removeprefix("answer: "),
+        text=first.removeprefix("answer: "),
         verdict=verdict(said.text, truth),
         is_right=is_right(said.text, truth),
         notes=tuple(note.strip() for note in notes),

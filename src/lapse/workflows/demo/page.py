@@ -10,7 +10,16 @@ from pathlib import Path
 from lapse.core.tokenizer import bins_box, find_box, without_box
 from lapse.core.types import Pair, Prediction, Score
 from lapse.data.store.store import Store
-from lapse.evaluation.html import BoxCase, Chart, Curve, Grounding, Page, PairCase, Table
+from lapse.evaluation.html import (
+    BoxExample,
+    Chart,
+    Curve,
+    GroundingExample,
+    ModelAnswer,
+    PairExample,
+    RunReport,
+    Table,
+)
 from lapse.evaluation.score_tables import format_score
 from lapse.inference.pretrained import Lapse
 from lapse.workflows.demo.packaged_model import SMALL, opinions
@@ -37,10 +46,10 @@ class DemoResult:
     small: Lapse | None = None  # of the package
 
 
-def build_page(result: DemoResult) -> Page:
+def build_report(result: DemoResult) -> RunReport:
     """The report of one demo run."""
     charts = tuple(_charts(result.folder))
-    return Page(
+    return RunReport(
         title="lapse demo: what changed between two simulated chest radiographs",
         summary=(
             f"{result.patients} simulated patients were X-rayed several times, written to disk in "
@@ -75,23 +84,23 @@ def series(lines: Sequence[Mapping[str, float]], key: str) -> tuple[tuple[int, f
 def _charts(folder: Path) -> list[Chart]:
     pretrain = read_metrics(folder / "pretrain")
     held_out = tuple(
-        Curve(f"{task}, held out", series(pretrain, f"validate/{task}"), is_held_out=True)
+        Curve(f"{task}, held out", series(pretrain, f"validate/{task}"), is_validation=True)
         for task in TASKS
     )
     stage_two = []
     for run, name in (("diffvqa", "both images"), ("text-only", "text only")):
         lines = read_metrics(folder / run)
         points = series(lines, "validate/diff_vqa")
-        stage_two.append(Curve(f"{name}, held out", points, is_held_out=True))
+        stage_two.append(Curve(f"{name}, held out", points, is_validation=True))
         stage_two.append(Curve(f"{name}, training", series(lines, "loss/diff_vqa")))
     gaps = tuple(
-        Curve(f"{task}, held out", series(pretrain, f"image_gap/{task}"), is_held_out=True)
+        Curve(f"{task}, held out", series(pretrain, f"image_gap/{task}"), is_validation=True)
         for task in TASKS
     )
     return [
         Chart("Stage 1: four tasks on held-out patients", held_out),
         Chart("Stage 2: difference questions", tuple(stage_two)),
-        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)", least_range=0.04),
+        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)", min_range=0.04),
     ]
 
 
@@ -101,7 +110,7 @@ def _held_out_sentence(charts: Sequence[Chart]) -> str:
         if chart.title == GAP_TITLE:
             continue
         for curve in chart.curves:
-            if curve.is_held_out and curve.points:
+            if curve.is_validation and curve.points:
                 name = curve.name.removesuffix(", held out")
                 first, last = curve.points[0][1], curve.points[-1][1]
                 parts.append(f"{name} {first:.2f} to {last:.2f}")
@@ -203,7 +212,7 @@ def _phrase_table(result: DemoResult) -> Table:
     )
 
 
-def _pairs(result: DemoResult) -> list[PairCase]:
+def _pairs(result: DemoResult) -> list[PairExample]:
     """Six test pairs of six patients, in file order: none is picked for its answer."""
     said = {item.id: item for item in result.predictions[MODEL]}
     pairs: list[Pair] = []
@@ -217,26 +226,31 @@ def _pairs(result: DemoResult) -> list[PairCase]:
         if len(pairs) == NUM_PAIRS:
             break
     beside = opinions(result.small, result.store, pairs) if result.small is not None else {}
-    cases: list[PairCase] = []
+    cases: list[PairExample] = []
     for pair in pairs:
         item = said[f"diff_vqa/{pair.id}"]
         truth = item.references[0]
         cases.append(
-            PairCase(
+            PairExample(
                 reference=result.store.pixels(pair.reference.image),
                 main=result.store.pixels(pair.main.image),
                 question=pair.question,
                 truth=truth,
-                answer=item.prediction,
-                verdict=verdict(item.prediction, truth),
-                is_right=is_right(item.prediction, truth),
-                opinion=beside.get(pair.id),
+                answers=(
+                    ModelAnswer(
+                        name="Answer",
+                        text=item.prediction,
+                        is_right=is_right(item.prediction, truth),
+                        verdict=verdict(item.prediction, truth),
+                    ),
+                    *([beside[pair.id]] if pair.id in beside else []),
+                ),
             )
         )
     return cases
 
 
-def _grounding(result: DemoResult) -> list[Grounding]:
+def _grounding(result: DemoResult) -> list[GroundingExample]:
     """CAREF boxes and GCAP words of the first test image that has both."""
     found = result.predictions[REGIONS]
     images = [item.id.split("/")[1] for item in found if item.task == "caref"]
@@ -260,7 +274,7 @@ def _grounding(result: DemoResult) -> list[Grounding]:
         in_range = box is not None and max(box) < result.num_bins
         described = words.get(region)
         cases.append(
-            BoxCase(
+            BoxExample(
                 label=region,
                 truth=bins_box(truth, result.num_bins),
                 predicted=bins_box(box, result.num_bins) if box and in_range else None,
@@ -269,4 +283,6 @@ def _grounding(result: DemoResult) -> list[Grounding]:
             )
         )
     pixels = result.store.pixels(image)
-    return [Grounding(pixels, "One test image: CAREF boxes and GCAP words", tuple(cases[:6]))]
+    return [
+        GroundingExample(pixels, "One test image: CAREF boxes and GCAP words", tuple(cases[:6]))
+    ]

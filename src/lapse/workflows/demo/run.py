@@ -26,13 +26,18 @@ from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.baselines import CONSTANT, blind_baselines
 from lapse.evaluation.evaluate import evaluate, write_predictions, write_scores
-from lapse.evaluation.html import Evaluation, read_scores, write_evaluation, write_page
+from lapse.evaluation.html import (
+    EvaluationReport,
+    read_scores,
+    write_evaluation_report,
+    write_run_report,
+)
 from lapse.evaluation.reliability import reliability_scores
 from lapse.inference.predict import PredictOptions, predict
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.trainer import train
 from lapse.workflows.demo.packaged_model import SMALL, small_answers, small_model
-from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_page
+from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_report
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
 # still, but the adapter shuts the images out and the model goes blind (docs/log.md).
@@ -108,14 +113,14 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
     evaluated = out / "scores" / f"{_slug(MODEL)}.json"
     n = str(len(predictions[MODEL]))
     write_scores(evaluated, scores[MODEL], {**facts, "n": n}, others)
-    evaluation = Evaluation(
+    evaluation = EvaluationReport(
         title="lapse demo: the answers, case by case",
         predictions=predictions[MODEL],
         scores=read_scores(evaluated),
         store=store,
         system=MODEL,
     )
-    say(f"cases: {write_evaluation(out / 'answers.html', evaluation)}")
+    say(f"cases: {write_evaluation_report(out / 'answers.html', evaluation)}")
     minutes = (time.monotonic() - started) / 60
     result = DemoResult(
         store=store,
@@ -127,7 +132,7 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
         num_bins=config.store_side,
         small=small,
     )
-    return write_page(out / "report.html", build_page(result))
+    return write_run_report(out / "report.html", build_report(result))
 
 
 def _second(

@@ -8,11 +8,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lapse.core.files import atomic_write, write_text
-from lapse.evaluation.html import Chart, Curve, Page, PairCase, Table, write_page
-from lapse.workflows.paper_tables.examples import Case
+from lapse.core.files import write_text
+from lapse.evaluation.html import (
+    Chart,
+    Curve,
+    ModelAnswer,
+    PairExample,
+    RunReport,
+    Table,
+    write_run_report,
+)
 from lapse.workflows.paper_tables.results import Cell, RowResult, cells
 from lapse.workflows.paper_tables.spec import TableSpec
 
@@ -38,7 +46,7 @@ def write_scores_table(
         Chart(
             row.row.name,
             tuple(
-                Curve(f"held-out loss of {name}", curve, is_held_out=True)
+                Curve(f"held-out loss of {name}", curve, is_validation=True)
                 for name, curve in row.curves.items()
                 if curve
             ),
@@ -46,15 +54,14 @@ def write_scores_table(
         for row in rows
         if any(row.curves.values())
     ]
-    page = Page(
+    report = RunReport(
         spec.title,
         tuple(notes),
         charts=tuple(charts),
         tables=tuple(tables),
         provenance=facts,
     )
-    with atomic_write(stem.with_suffix(".html")) as temporary:
-        write_page(temporary, page)
+    write_run_report(stem.with_suffix(".html"), report)
 
 
 def write_cases(
@@ -62,38 +69,30 @@ def write_cases(
     spec: TableSpec,
     rows: Sequence[RowResult],
     answers: Mapping[str, Mapping[str, str]],
-    cases: Sequence[Case],
+    examples: Mapping[str, PairExample],
     facts: Mapping[str, str],
 ) -> None:
     """Write the answers of each row to a few pairs, as the paper's Table 3 does."""
     head = ("case", "who", "text")
     body: list[tuple[str, ...]] = []
     shown = []
-    for number, case in enumerate(cases, start=1):
-        body += [(f"{number}", "question", case.question), (f"{number}", "truth", case.truth)]
+    for number, (key, example) in enumerate(examples.items(), start=1):
+        body += [(f"{number}", "question", example.question), (f"{number}", "truth", example.truth)]
+        shown_answers = []
         for row in rows:
-            said = answers[row.row.key].get(case.id, f"(not run: {row.reason})")
-            body.append((f"{number}", row.row.name, said))
-            shown.append(
-                PairCase(
-                    case.reference,
-                    case.main,
-                    case.question,
-                    case.truth,
-                    said,
-                    row.row.name,
-                    is_right=said.strip() == case.truth.strip(),
-                )
-            )
+            answer = answers[row.row.key].get(key, f"(not run: {row.reason})")
+            body.append((f"{number}", row.row.name, answer))
+            is_right = answer.strip() == example.truth.strip()
+            shown_answers.append(ModelAnswer(row.row.name, answer, is_right))
+        shown.append(replace(example, answers=tuple(shown_answers)))
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows([head, *body])
     write_text(stem.with_suffix(".csv"), lines.getvalue())
     table = Table(spec.title, head, tuple(body))
     notes = _notes(spec, rows)
     write_text(stem.with_suffix(".md"), as_markdown(spec.title, [table], notes, facts))
-    page = Page(spec.title, tuple(notes), pairs=tuple(shown), provenance=facts)
-    with atomic_write(stem.with_suffix(".html")) as temporary:
-        write_page(temporary, page)
+    report = RunReport(spec.title, tuple(notes), pairs=tuple(shown), provenance=facts)
+    write_run_report(stem.with_suffix(".html"), report)
 
 
 def as_csv(

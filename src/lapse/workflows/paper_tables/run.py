@@ -248,14 +248,14 @@ class _Table:
         if self.spec.kind == "scores":
             write_scores_table(stem, self.spec, list(results.values()), self.facts)
             return
-        from lapse.workflows.paper_tables.examples import chosen_cases
+        from lapse.workflows.paper_tables.examples import choose_examples
 
         said = {key: part for key, (part, _) in self.rows.items() if not results[key].reason}
         truth = next((said[key] for key in results if said.get(key)), [])
         store = open_store(next(iter(self.place.stores.values())).path)
         answers = {key: {item.id: item.prediction for item in said.get(key, ())} for key in results}
-        cases = chosen_cases(truth, store, self.spec.cases)
-        write_cases(stem, self.spec, list(results.values()), answers, cases, self.facts)
+        examples = choose_examples(truth, store, self.spec.cases)
+        write_cases(stem, self.spec, list(results.values()), answers, examples, self.facts)
 
 
 def read_curve(folder: Path) -> Curve:

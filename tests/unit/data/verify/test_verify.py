@@ -16,9 +16,9 @@ from lapse.data.datasets.release_counts import PUBLISHED, UNSURE, beside_publish
 from lapse.data.verify import questions as verify_questions
 from lapse.data.verify import verify as doctor
 from lapse.data.verify.defect_kinds import KINDS, kind_of
-from lapse.data.verify.html import render_verify_page
 from lapse.data.verify.results import Findings, VerifyReport, printable
 from lapse.data.verify.verify import verify
+from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
 from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, inject

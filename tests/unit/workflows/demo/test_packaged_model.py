@@ -5,7 +5,7 @@ import pytest
 import tiny_runs
 import tiny_store
 from lapse.data.store.store import open_store
-from lapse.evaluation.html import Page, render_page
+from lapse.evaluation.html import RunReport, render_run_report
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse
 from lapse.inference.pretrained.export import from_runs
@@ -55,14 +55,14 @@ def test_the_small_model_answers_the_same_pairs_with_boxes(made):
     assert said[0].confidence.keys() == answers[0].confidence.keys()
     shown = result(made, small)
     pairs = _pairs(shown)
-    text = render_page(Page("demo", _small_sentence(shown), pairs=tuple(pairs)))
+    text = render_run_report(RunReport("demo", _small_sentence(shown), pairs=tuple(pairs)))
     assert text.count(f"<dt>{OPINION}</dt>") == len(pairs) > 0
     assert "trained on: nothing" in text
     by_id = {item.id: item.prediction for item in said}
     found = opinions(small, store, list(store.pairs_of("test")))
     for name, opinion in found.items():
         if f"diff_vqa/{name}" in by_id:
-            assert opinion.answer == (by_id[f"diff_vqa/{name}"] or "(empty)")
+            assert opinion.text == (by_id[f"diff_vqa/{name}"] or "(empty)")
 
 
 def test_without_one_the_page_is_as_before(made):
@@ -73,5 +73,5 @@ def test_without_one_the_page_is_as_before(made):
     assert told == ["the package carries no trained model: the demo's own run stands alone"]
     shown = result(made, None)
     assert _small_sentence(shown) == ()
-    text = render_page(Page("demo", (), pairs=tuple(_pairs(shown))))
-    assert OPINION not in text and "Where it sees them" not in text
+    text = render_run_report(RunReport("demo", (), pairs=tuple(_pairs(shown))))
+    assert OPINION not in text and "Boxes of the findings" not in text
