@@ -27,6 +27,8 @@ def notebook_page(notebook: nbformat.NotebookNode, images: Path) -> str:
             continue
         parts.append(f"```python\n{cell.source}\n```")
         for number, output in enumerate(cell.outputs):
+            if output.get("name") == "stderr":
+                continue
             data = output.get("data", {})
             if "image/png" in data:
                 name = f"cell-{index}-{number}.png"
