@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
@@ -31,11 +32,11 @@ def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def options_of(command: Any) -> set[str]:
     """Every spelling of every option of a command."""
-    names = {"--help"}
+    spellings = {"--help", "-h"}
     for parameter in command.params:
         if parameter.param_type_name == "option":
-            names |= {*parameter.opts, *parameter.secondary_opts}
-    return names
+            spellings |= {*parameter.opts, *parameter.secondary_opts}
+    return spellings
 
 
 def commands_page() -> str:
@@ -44,71 +45,75 @@ def commands_page() -> str:
 
 
 def _section(name: str, command: Any) -> str:
-    arguments = [item for item in command.params if item.param_type_name == "argument"]
-    options = [
-        item
-        for item in command.params
-        if item.param_type_name == "option" and not getattr(item, "hidden", False)
-    ]
-    usage = " ".join([name, *(_usage(item) for item in arguments), "[OPTIONS]" if options else ""])
-    parts = [f"## {name}", _paragraphs(command.help or ""), f"```text\n{usage.strip()}\n```"]
+    shown = [item for item in command.params if not item.hidden]
+    arguments = [item for item in shown if item.param_type_name == "argument"]
+    options = [item for item in shown if item.param_type_name == "option"]
+    words = [name, *map(_usage, arguments), *(["[OPTIONS]"] if options else [])]
+    parts = [f"## {name}", _paragraphs(command.help or ""), f"```text\n{' '.join(words)}\n```"]
     if arguments:
         parts.append(_table(["argument", "default", "description"], map(_argument, arguments)))
-    if options:
-        parts.append(_table(["option", "type", "default", "description"], map(_option, options)))
+    panels = dict.fromkeys(item.rich_help_panel for item in options)
+    for panel in panels:
+        if len(panels) > 1:
+            parts.append(f"**{panel or 'Other options'}**")
+        rows = [_option(item) for item in options if item.rich_help_panel == panel]
+        parts.append(_table(["option", "type", "default", "description"], rows))
     return "\n\n".join(parts) + "\n"
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n")).replace("\f", "")
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 def _usage(item: Any) -> str:
-    name = _argument_name(item)
-    name = f"{name}..." if item.nargs == -1 else name
+    name = _name(item) + ("..." if item.nargs == -1 else "")
     return name if item.required else f"[{name}]"
 
 
-def _argument_name(item: Any) -> str:
+def _name(item: Any) -> str:
     return str(item.metavar or item.name).upper().rstrip(".").strip("[]")
 
 
 def _argument(item: Any) -> list[str]:
-    default = "required" if item.required else _default(item)
-    return [f"`{_argument_name(item)}`", default, item.help or ""]
+    return [f"`{_name(item)}`", _default(item), item.help or ""]
 
 
 def _option(item: Any) -> list[str]:
-    names = ", ".join(f"`{name}`" for name in (*item.opts, *item.secondary_opts))
-    default = "required" if item.required else _default(item)
-    return [names, _type(item), default, item.help or ""]
+    spellings = ", ".join(f"`{name}`" for name in (*item.opts, *item.secondary_opts))
+    return [spellings, _type(item), _default(item), item.help or ""]
 
 
 def _type(item: Any) -> str:
     if item.is_flag:
         return "flag"
-    if choices := getattr(item.type, "choices", None):
-        text = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices)
+    annotation = item.type_descriptor.annotation
+    if get_origin(annotation) is Literal:
+        text = ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        text = ", ".join(f"`{choice.value}`" for choice in annotation)
     else:
-        text = {"integer range": "integer", "float range": "number", "float": "number"}.get(
-            item.type.name, item.type.name
+        text = item.metavar or {"str": "text", "int": "integer", "float": "number"}.get(
+            annotation.__name__, annotation.__name__.lower()
         )
-        low, high = getattr(item.type, "min", None), getattr(item.type, "max", None)
-        if low is not None:
-            text += f", at least {low:g}"
-        if high is not None:
-            text += f", at most {high:g}"
+    if item.min is not None:
+        text += f", at least {item.min:g}"
+    if item.max is not None:
+        text += f", at most {item.max:g}"
     return f"{text}, repeatable" if item.multiple else text
 
 
 def _default(item: Any) -> str:
-    default = item.default() if callable(item.default) else item.default
-    if default is None or default in ("", (), []) or item.is_flag and default is False:
+    if item.required:
+        return "required"
+    if isinstance(item.show_default, str):
+        return item.show_default
+    default = item.default
+    if default is None or default is False or default == "" or callable(default):
         return ""
-    return f"`{getattr(default, 'value', default)}`"
+    return f"`{default.value if isinstance(default, Enum) else default}`"
 
 
-def _table(head: list[str], rows: Any) -> str:
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from importlib import resources
+from itertools import pairwise, takewhile
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -27,6 +28,7 @@ and values outside their limits are errors.
 
 This page is generated from the configuration classes.
 """
+SEPARATOR = "\\|"  # a bar inside a cell of a table
 STAGES = {"methods": "Stage 1 models", "systems": "Stage 2 models"}
 
 
@@ -40,7 +42,7 @@ def model_classes() -> Iterator[tuple[str, str, type[BaseModel]]]:
 def all_classes() -> list[type[BaseModel]]:
     """RunConfig, the classes of all models, and every class nested in them, once each."""
     found: dict[type[BaseModel], None] = {}
-    queue = [RunConfig, *(kind for _, _, kind in model_classes())]
+    queue: list[type[BaseModel]] = [RunConfig, *(kind for _, _, kind in model_classes())]
     while queue:
         kind = queue.pop(0)
         if kind not in found:
@@ -60,16 +62,22 @@ def descriptions(kind: type[BaseModel]) -> dict[str, str]:
     texts = {
         name: field.description for name, field in kind.model_fields.items() if field.description
     }
-    for node, after in zip(body, body[1:], strict=False):
-        is_field = isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-        if is_field and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            texts[node.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
+    for node, after in pairwise(body):
+        match node, after:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                texts[name] = " ".join(text.split())
     return texts
 
 
 def configuration_page() -> str:
     """The page as Markdown."""
-    run_classes = [RunConfig, *(k for k in all_classes() if k.__module__ == RunConfig.__module__)]
+    run_classes: list[type[BaseModel]] = [
+        RunConfig,
+        *(k for k in all_classes() if k.__module__ == RunConfig.__module__),
+    ]
     models = list(model_classes())
     shown = {*run_classes, *(kind for _, _, kind in models)}
     parts = [HEADER, "## The run", _table(RunConfig)]
@@ -80,7 +88,7 @@ def configuration_page() -> str:
         parts.append(f"## {title}")
         for owner, name, kind in models:
             if owner == table:
-                parts.append(f"### `model_type: {name}` ({'stage 1' if table == 'methods' else 'stage 2'})")
+                parts.append(f"### `model_type: {name}`, {title.lower().removesuffix(' models')}")
                 parts += [_first_line(kind), _table(kind)]
     parts.append("## Parts of models")
     parts += [_section(kind) for kind in all_classes() if kind not in shown]
@@ -98,11 +106,13 @@ def _first_line(kind: type[BaseModel]) -> str:
 
 def _table(kind: type[BaseModel]) -> str:
     texts = descriptions(kind)
-    rows = [["key", "type", "default", "description"], ["---"] * 4]
+    rows: list[list[str]] = [["key", "type", "default", "description"], ["---"] * 4]
     for name, field in kind.model_fields.items():
         kinds = [_type(field.annotation), *_limits(field)]
         rows.append([f"`{name}`", ", ".join(kinds), _default(field), texts.get(name, "")])
-    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", SEPARATOR) for c in row) + " |" for row in rows
+    )
 
 
 def _nested_classes(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -133,13 +143,13 @@ def _type(annotation: Any) -> str:
 def _limits(field: FieldInfo) -> Iterator[str]:
     for item in field.metadata:
         if isinstance(item, annotated_types.Ge):
-            yield f"at least {item.ge:g}"  # type: ignore[str-format]
+            yield f"at least {item.ge:g}"
         elif isinstance(item, annotated_types.Gt):
-            yield f"above {item.gt:g}"  # type: ignore[str-format]
+            yield f"above {item.gt:g}"
         elif isinstance(item, annotated_types.Le):
-            yield f"at most {item.le:g}"  # type: ignore[str-format]
+            yield f"at most {item.le:g}"
         elif isinstance(item, annotated_types.Lt):
-            yield f"below {item.lt:g}"  # type: ignore[str-format]
+            yield f"below {item.lt:g}"
 
 
 def _default(field: FieldInfo) -> str:
@@ -151,14 +161,18 @@ def _default(field: FieldInfo) -> str:
         return ", ".join(f"`{key}: {value}`" for key, value in changed.items()) or "defaults below"
     if isinstance(default, tuple):
         return f"`[{', '.join(str(item) for item in default)}]`"
-    return f"`{'null' if default is None else str(default).lower() if isinstance(default, bool) else default}`"
+    if default is None or isinstance(default, bool):
+        default = {None: "null", True: "true", False: "false"}[default]
+    return f"`{default}`"
 
 
 def _presets() -> str:
-    rows = ["| preset | comment |", "| --- | --- |"]
+    rows = ["| preset | description |", "| --- | --- |"]
     folder = resources.files("lapse") / "presets"
     for name in preset_names():
         lines = (folder / f"{name}.yaml").read_text("utf-8").splitlines()
-        comment = [line.lstrip("# ") for line in lines if line.startswith("#")]
-        rows.append(f"| `{name}` | {' '.join(comment).replace('|', chr(92) + '|')} |")
+        header = takewhile(lambda line: line.startswith("#"), lines)
+        text = [line.lstrip("# ") for line in header]
+        about = takewhile(lambda line: not line.startswith(("lapse ", "torchrun ")), text)
+        rows.append(f"| `{name}` | {' '.join(about).replace('|', SEPARATOR)} |")
     return "\n".join(rows)

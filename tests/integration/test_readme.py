@@ -1,4 +1,4 @@
-"""The README's commands run, on simulated files and with small models; its tree is the tree."""
+"""The commands of the README run, on simulated files and with small models."""
 
 import re
 import shlex
@@ -102,17 +102,6 @@ def test_the_two_commands_are_in_the_makefile():
     assert [words[1] for words in found] == ["demo", "test"]
     for _, target in found:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
-
-
-def test_the_tree_names_every_room():
-    (tree,) = re.findall(r"```\n(src/lapse/\n.*?)```", README, flags=re.DOTALL)
-    named = {line.split()[0].rstrip("/") for line in tree.splitlines()[1:]}
-    there = {
-        path.name
-        for path in (ROOT / "src" / "lapse").iterdir()
-        if not path.name.startswith("__") and path.suffix in {".py", ""}
-    }
-    assert named == there - {"assets", "py.typed"}
 
 
 def test_links_and_presets_exist():
