@@ -5,7 +5,7 @@ Legend: N visual tokens  T text tokens  D width  L layers  V tokens of the table
 A product of [m, k] and [k, n] is 2 m k n operations. Attention scores and their use are counted
 with the projections; norms, activations and softmax are not (under 1%). A causal mask halves
 attention where the kernel skips what it hides (`is_skipping`). Backward is twice forward, except
-where no gradient is wanted. tests/bench/test_operations.py holds these against
+where no gradient is wanted. tests/unit/benchmarks/test_operations.py holds these against
 torch.utils.flop_counter.
 """
 

@@ -4,7 +4,7 @@
 
 Prints for each kind: cases, refused, counted in a ledger, accepted, and what must not be: wrong
 (not what the kind declares), escaped, died, hung, out of memory; then the slowest case in seconds
-and the largest in megabytes. Exits with 1 if any case is wrong. Cases: tests/malformed.py.
+and the largest in megabytes. Exits with 1 if any case is wrong. Cases: tests/support/malformed.py.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ fine     quads of the fine tier whose two states are a finding and its mimic und
          the difference of the two images at 32 x 32 pixels against which of them is the finding,
          and its size in grey levels beside that of another exposure of the same state.
 
-Prints AUCs with 95% intervals by patient, cross-validated by patient (tests/phantom/probe.py).
+Prints AUCs with 95% intervals by patient, cross-validated by patient
+(tests/support/phantom_probe.py).
 """
 
 from __future__ import annotations

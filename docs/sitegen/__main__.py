@@ -23,6 +23,7 @@ def write_pages(folder: Path) -> None:
     """Write everything that Zensical reads into a new folder."""
     shutil.rmtree(folder, ignore_errors=True)
     copy_pages(folder)
+    shutil.copy(DOCS / "sitegen" / "site.css", folder)
     reference = folder / "reference"
     (reference / "api").mkdir(parents=True)
     (reference / "commands.md").write_text(commands_page(), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Behaviour recorded before the move to the layout of version 0.2; a refactor must not change it.
 
-Values were written by `python tests/test_golden.py` (it prints where they go) on version 0.1.0.
+`python tests/integration/test_golden.py` wrote the values (it prints the file) on version 0.1.0.
 Answers and boxes are compared as text, losses and scores within the rounding of another processor.
 The losses of the two contrastive presets were recorded anew when their bias became -log(B - 1).
 """

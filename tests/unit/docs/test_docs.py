@@ -126,7 +126,7 @@ def check_training(words: list[str]) -> None:
     """The preset exists, and overrides name existing keys."""
     preset = next((word for word in words if word in preset_names()), None)
     overrides = [word for word in words if re.match(r"^[a-z_.]+=", word)]
-    assert preset or words[0].endswith(".yaml") or words[0] in {"...", "PRESET"}, words
+    assert preset or not words or words[0].endswith(".yaml") or words[0] == "...", words
     plug_in = [word for word in overrides if "my_package" in word]
     if preset and overrides and not plug_in:
         load_config(preset, [word.replace("=...", "=1") for word in overrides])

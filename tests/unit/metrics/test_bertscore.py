@@ -1,6 +1,6 @@
 """BERTScore on a tiny BERT that the test writes; values equal bert-score 0.3.13's.
 
-tests/metrics/write_bert_golden.py wrote bert_golden.json with that package.
+tests/unit/metrics/write_bert_golden.py wrote bert_golden.json with that package.
 """
 
 import json

@@ -5,7 +5,7 @@ Legend: U images  C channels  S image side  N visual tokens  D width
     image --patches--> + positions --blocks (pre-norm)--> final norm --> tokens [U, N, D]
 
 Equal to `SiglipVisionModel(...).last_hidden_state` of transformers with the same weights
-(tests/models/test_encoder.py); `lapse.models.backbones.siglip_format` reads and writes that format.
+(tested); `lapse.models.backbones.siglip_format` reads and writes that format.
 """
 
 from __future__ import annotations

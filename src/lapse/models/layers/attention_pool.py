@@ -4,7 +4,7 @@ Legend: B sets of tokens  N tokens  D width
 
     a learned probe attends to the tokens --> x --> x + mlp(norm(x))
 
-Equal to `pooler_output` of transformers' `SiglipVisionModel` (tests/models/test_pooling.py).
+Equal to `pooler_output` of transformers' `SiglipVisionModel` (tested).
 """
 
 from __future__ import annotations

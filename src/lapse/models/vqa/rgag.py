@@ -10,7 +10,7 @@ Legend: B rows  U images  R = 29 regions  D_v, D widths of encoder and language 
 
 Report generation (RG) and answer generation (AG) are one language model here. In training the
 true reports stand in the prompt of AG and RG learns to write them; when it answers, both reports
-are its own, written greedily, and the true ones are never read (tests/systems/test_rgag.py).
+are its own, written greedily, and the true ones are never read (tested).
 Its language model has about 68 M parameters; here it is the GPT-2 that all systems share.
 """
 
