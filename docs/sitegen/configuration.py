@@ -29,14 +29,14 @@ and values outside their limits are errors.
 This page is generated from the configuration classes.
 """
 SEPARATOR = "\\|"  # a bar inside a cell of a table
-STAGES = {"methods": "Stage 1 models", "systems": "Stage 2 models"}
+STAGES = {"pretraining": "Stage 1 models", "vqa": "Stage 2 models"}
 
 
 def model_classes() -> Iterator[tuple[str, str, type[BaseModel]]]:
     """Registry table, registered name and configuration class of every model."""
     for table in STAGES:
         for name in registry.names(table):
-            yield table, name, registry.config_class(table, name)
+            yield table, name, registry.load_config_class(table, name)
 
 
 def all_classes() -> list[type[BaseModel]]:
@@ -89,7 +89,8 @@ def configuration_page() -> str:
         for owner, name, kind in models:
             if owner == table:
                 parts.append(f"### `model_type: {name}`, {title.lower().removesuffix(' models')}")
-                parts += [_first_line(kind), _table(kind)]
+                tasks = ", ".join(f"`{task}`" for task in registry.find(table, name).tasks)
+                parts += [f"{_first_line(kind)} Default tasks: {tasks}.", _table(kind)]
     parts.append("## Parts of models")
     parts += [_section(kind) for kind in all_classes() if kind not in shown]
     parts += ["## Presets", _presets()]
