@@ -10,13 +10,12 @@ from benchmarks import material
 from benchmarks.row import Check, Row, alternate
 from lapse.config import GenerationConfig, load_config
 from lapse.core.tokenizer import Tokenizer
-from lapse.data.loading.loader import fixed_batches
-from lapse.data.loading.sample_table import (
-    SampleTable,
-    length_sorted,
-    load_tasks,
-    split_records,
-    vocabulary,
+from lapse.data.loading.batch_stream import fixed_batches
+from lapse.data.loading.records import load_tasks, split_records, trimmed_vocabulary
+from lapse.data.loading.tokenized_dataset import (
+    DatasetOptions,
+    TokenizedDataset,
+    sort_by_prompt_length,
 )
 from lapse.data.store.store import open_store
 from lapse.training.run_folder import build_model
@@ -38,14 +37,16 @@ def run(say: Callable[[str], None]) -> Row:
     config = load_config("diffvqa-tiny", SIZES)
     tasks = load_tasks(config.data.tasks, store.info.size)
     records = split_records(store, tasks[0], "train")
-    tokenizer = Tokenizer(vocabulary(records, tasks, store.info.size))
-    table = SampleTable(records, tasks, tokenizer, max_tokens=config.data.max_tokens, limit=PAIRS)
+    tokenizer = Tokenizer(trimmed_vocabulary(records, tasks, store.info.size))
+    dataset = TokenizedDataset(
+        records, tasks, tokenizer, DatasetOptions(config.data.max_tokens, PAIRS)
+    )
     model = build_model(config, tokenizer).eval()
-    ordered = length_sorted(table, range(table.num_rows))[:PAIRS]
+    ordered = sort_by_prompt_length(dataset, range(dataset.num_rows))[:PAIRS]
 
     def answers(size: int) -> list[str]:
         found: dict[int, str] = {}
-        for held, batch in fixed_batches(table, ordered, store.pixels, config, size=size):
+        for held, batch in fixed_batches(dataset, ordered, store.pixels, batch_size=size):
             with torch.no_grad():
                 found |= dict(zip(held, model.answer(batch, DECODE), strict=True))
         return [found[row] for row in ordered]
@@ -54,7 +55,7 @@ def run(say: Callable[[str], None]) -> Row:
     same = sum(left == right for left, right in zip(together, alone, strict=True))
     say(f"batched_answers: {len(ordered)} pairs, alternating")
     ratios = alternate(lambda: answers(BATCH), lambda: answers(1))
-    prompts = [table.text(row).prompt for row in ordered]
+    prompts = [dataset.text(row).prompt for row in ordered]
     padded = sum(
         len(prompts[start : start + BATCH]) * max(prompts[start : start + BATCH])
         for start in range(0, len(prompts), BATCH)

@@ -17,7 +17,8 @@ from benchmarks.scoring import answers
 from lapse.config import load_config
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Box, Pair, Region, Study
-from lapse.data.loading.sample_table import SampleTable, load_tasks
+from lapse.data.loading.records import load_tasks
+from lapse.data.loading.tokenized_dataset import DatasetOptions, TokenizedDataset
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
 from lapse.evaluation.evaluate import evaluate
@@ -93,11 +94,10 @@ def read_images(count: int) -> None:
 
 
 def read_pairs(count: int) -> None:
-    """The questions and answers of every pair, tokenised."""
+    """The questions and answers of every pair, tokenized."""
     store = open_store(store_of(count))
-    SampleTable(
-        store.pairs_of("train"), load_tasks(("diff_vqa",), SIDE), Tokenizer(), max_tokens=160
-    )
+    tasks = load_tasks(("diff_vqa",), SIDE)
+    TokenizedDataset(store.pairs_of("train"), tasks, Tokenizer(), DatasetOptions(max_tokens=160))
 
 
 def score(count: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks import material
 from benchmarks.row import Check, Row
 from lapse.config import load_config
-from lapse.data.loading.loader import read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from lapse.models.pretraining.captioner import length_groups
 
@@ -18,7 +18,7 @@ SIZES = ("model.encoder.image_size=64", "model.encoder.patch_size=8")
 def run(say: Callable[[str], None]) -> Row:
     """Share over the batches of a hundred steps of `pretrain-tiny`."""
     config = load_config("pretrain-tiny", SIZES)
-    data = read_training_data(open_store(material.phantom_store()), config, None, lambda _: None)
+    data = read_training_data(open_store(material.phantom_store()), config)
     say("padding: counting")
     read = flat = computed = groups = 0
     for step in range(STEPS):

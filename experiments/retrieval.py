@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from lapse.data.loading.batch import Batch, text_keys
-from lapse.data.loading.loader import fixed_batches
-from lapse.data.loading.sample_table import SampleTable, load_tasks, split_records
+from lapse.data.loading.batch_stream import fixed_batches
+from lapse.data.loading.records import load_tasks, split_records
+from lapse.data.loading.tokenized_dataset import DatasetOptions, TokenizedDataset
 from lapse.data.store.store import open_store
 from lapse.training.run_folder import TrainableModel, load_run
 
@@ -31,7 +32,7 @@ def likeness(model: TrainableModel, batch: Batch) -> Tensor:
     return similar
 
 
-def pools_of(table: SampleTable, size: int, count: int) -> list[list[int]]:
+def pools_of(table: TokenizedDataset, size: int, count: int) -> list[list[int]]:
     """Rows of distinct records, `size` to a pool, in the order of the store."""
     first = [table.rows(record, 0)[record % len(table.rows(record, 0))]
              for record in range(len(table))]  # fmt: skip
@@ -53,11 +54,12 @@ def main() -> None:
     run, store = load_run(asked.run, "cpu"), open_store(asked.store)
     (task,) = load_tasks(run.config.data.tasks, store.info.size)
     records = split_records(store, task, asked.split)
-    table = SampleTable(records, (task,), run.tokenizer, max_tokens=run.config.data.max_tokens)
+    options = DatasetOptions(run.config.data.max_tokens)
+    table = TokenizedDataset(records, (task,), run.tokenizer, options)
     hits = {1: 0.0, 5: 0.0}
     guess, total = 0.0, 0
     for rows in pools_of(table, asked.pool, asked.pools):
-        ((_, batch),) = fixed_batches(table, rows, store.pixels, run.config, size=len(rows))
+        ((_, batch),) = fixed_batches(table, rows, store.pixels, batch_size=len(rows))
         similar, keys = likeness(run.model, batch), text_keys(batch)
         is_right = keys[:, None] == keys[None, :]
         order = similar.argsort(dim=1, descending=True)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from lapse.config import RunConfig, load_config
 from lapse.data.loading.batch import normalise
-from lapse.data.loading.loader import TrainingData, read_training_data
+from lapse.data.loading.training_data import TrainingData, read_training_data
 from lapse.data.store.store import Store, open_store
 from lapse.training.distributed import init_distributed
 from lapse.training.optim import build_optimizer, clip_gradients
@@ -147,7 +147,7 @@ def main() -> None:
     for attempt in told.tries:
         name, _, overrides = attempt.partition(":")
         config = load_config(told.preset, overrides.split())
-        material = read_training_data(store, config, tokenizer, print)
+        material = read_training_data(store, config, tokenizer)
         tokenizer = material.tokenizer
         with (told.out / f"{name}.jsonl").open("w", encoding="utf-8") as log:
             last = None

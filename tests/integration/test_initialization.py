@@ -10,7 +10,7 @@ from lapse.config import load_config
 from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.inference.pretrained import Lapse
 from lapse.inference.pretrained.export import from_runs
-from lapse.training.exported_model import DEFAULT, WEIGHTS, read_saved
+from lapse.training.exported_model import DEFAULT, WEIGHTS, read_exported_model
 from lapse.training.initialization import initialize_weights
 from lapse.training.run_folder import build_model, load_run, read_init_report, write_init_report
 from lapse.training.trainer import train
@@ -76,9 +76,9 @@ def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_pat
     began = read_init_report(tmp_path / "run")
     (told,) = began["told"]
     assert told in said and told.startswith("model: from")
-    assert began["sha256"] == {"init_model": read_saved(folder / "model").sha256}
+    assert began["sha256"] == {"init_model": read_exported_model(folder / "model").sha256}
     trained = load_run(tmp_path / "run", "cpu").model.state_dict()
-    saved = read_saved(folder / "model").tensors("diffvqa")
+    saved = read_exported_model(folder / "model").tensors("diffvqa")
     for name, value in saved.items():
         if name.startswith("language_model.blocks") and value.dim() == 2:
             assert torch.allclose(trained[name], value, atol=0.01), name
@@ -91,9 +91,9 @@ def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
     model = build_model(both, MORE)
     began = initialize_weights(model, both)
     assert [line.split(":")[0] for line in began.told] == ["encoder", "model"]
-    assert began.sha256 == {"init_model": read_saved(folder / "model").sha256}
+    assert began.sha256 == {"init_model": read_exported_model(folder / "model").sha256}
     encoder = load_run(runs[0], "cpu").model.encoder.state_dict()
-    saved = read_saved(folder / "model").tensors("diffvqa")
+    saved = read_exported_model(folder / "model").tensors("diffvqa")
     differs = 0
     for name, value in model.state_dict().items():
         if name.startswith("encoder."):
@@ -107,7 +107,7 @@ def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
 @pytest.mark.parametrize("stage", ["pretrain", "diffvqa"])
 def test_the_packaged_model_fits_the_presets_that_made_it(stage):
     config = load_config(f"{stage}-small", ["init_model=packaged"])
-    saved = read_saved(DEFAULT)
+    saved = read_exported_model(DEFAULT)
     model = build_model(config, Tokenizer(saved.kept[stage]))
     (told,) = initialize_weights(model, config).told
     assert told.startswith(f"model: from packaged, weights {saved.sha256[:12]}")
@@ -117,7 +117,7 @@ def test_the_packaged_model_fits_the_presets_that_made_it(stage):
 
 def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
     runs = tiny_runs.write(tmp_path)
-    digest, other = read_saved(DEFAULT).sha256, 32 * "0f"
+    digest, other = read_exported_model(DEFAULT).sha256, 32 * "0f"
     cases = [
         ("packaged", {"init_model": digest}, f"the model in the package, SHA-256 {digest[:12]}..."),
         (
@@ -141,7 +141,7 @@ def test_the_card_tells_the_model_where_both_keys_are_given(folder, tmp_path):
     both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     train(both, write(tmp_path / "store"), tmp_path / "answers")
     told = from_runs(runs[0], tmp_path / "answers").facts["diffvqa: began with"]
-    digest = read_saved(folder / "model").sha256
+    digest = read_exported_model(folder / "model").sha256
     assert told == f"the weights of model model, SHA-256 {digest[:12]}..."
 
 

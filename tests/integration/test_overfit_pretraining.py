@@ -8,7 +8,7 @@ import torch
 
 from lapse.config import load_config
 from lapse.data.loading.batch import text_keys
-from lapse.data.loading.loader import read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
@@ -49,7 +49,7 @@ def test_each_image_finds_its_text_among_32(name, store, tmp_path):
     )  # fmt: skip
     train(config, store, tmp_path / "run", say=print)
     run = load_run(tmp_path / "run", "cpu")
-    data = read_training_data(open_store(store), config, run.tokenizer, lambda _: None)
+    data = read_training_data(open_store(store), config, run.tokenizer)
     shares = [found_first(run, data.stream.batches(step)[0]) for step in range(4)]
     print(f"{name}: {shares} of 32 rows find their text first")
     assert min(shares) > 0.9

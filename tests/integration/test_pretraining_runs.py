@@ -9,7 +9,7 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 import tiny_store
 from lapse.config import load_config
-from lapse.data.loading.loader import read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
 from lapse.inference.predict import PredictOptions, predict
@@ -151,7 +151,7 @@ def test_all_methods_see_the_same_images(gaps):
     def used(preset, *more):
         found = load_config(preset, ["model.encoder.image_size=32", *more])
         said = []
-        table = read_training_data(open_store(gaps), found, None, said.append).stream.table
+        table = read_training_data(open_store(gaps), found).stream.dataset
         return [table.records[int(row)].id for row in table.used], said
 
     ours, _ = used("pretrain-tiny")

@@ -160,7 +160,7 @@ def ranks(folder: Path) -> dict[str, object]:
         return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 
     def weights(name: str) -> list[float]:
-        found = checkpoint.latest_valid(folder / name).checkpoint
+        found = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
         tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
         return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 

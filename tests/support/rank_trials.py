@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 import tiny_store
 from lapse.config import RunConfig, check_config
-from lapse.data.loading import loader
+from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.training import checkpoint, parallel
 from lapse.training import trainer as train
 
@@ -113,7 +113,7 @@ def run(folder: Path, name: str, made: RunConfig, size: int, **options) -> list[
 def result(folder: Path, name: str) -> dict[str, object]:
     """The log and the checkpoint of a run: names, shapes, and one flat list of weights."""
     lines = (folder / name / "metrics.jsonl").read_text("utf-8").splitlines()
-    found = checkpoint.latest_valid(folder / name).checkpoint
+    found = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
     tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
     moments = found.optimizer()
     return {
@@ -155,19 +155,19 @@ def order(folder: Path) -> dict[str, object]:
     made = config("pretrain", train__parallel="fsdp", train__steps=6, train__eval_every=6)
 
     def reading(name: str, until: int | None, size: int) -> list[int]:
-        real = loader.BalancedStream.batches
+        real = BalancedBatchStream.batches
 
-        def told(stream, step, rank=0, world=1):
-            batches = real(stream, step, rank, world)
+        def recorded(stream, step, rank=0, world_size=1):
+            batches = real(stream, step, rank, world_size)
             ids = [sample.id for batch in batches for sample in batch.samples]
-            with (folder / f"{name}.{step}.{rank}.{world}").open("w") as file:
+            with (folder / f"{name}.{step}.{rank}.{world_size}").open("w") as file:
                 json.dump(ids, file)
             return batches
 
-        loader.BalancedStream.batches = told
+        BalancedBatchStream.batches = recorded
         stop = (lambda done: os._exit(9) if done == until else None) if until else lambda _: None
         codes = run(folder, name, made, size, on_step=stop)
-        loader.BalancedStream.batches = real
+        BalancedBatchStream.batches = real
         return codes
 
     codes = [reading("straight", None, 2)]

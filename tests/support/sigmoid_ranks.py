@@ -103,7 +103,7 @@ def trained(data: Path, out: Path, name: str, size: int) -> list[float]:
     """The weights after three steps of the real loop."""
     config = load_config("pretrain-global-tiny", SMALL)
     on_ranks(size, lambda rank: train(config, data, out / name).step, out, name)
-    found = checkpoint.latest_valid(out / name).checkpoint
+    found = checkpoint.latest_valid_checkpoint(out / name).checkpoint
     tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
     return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 

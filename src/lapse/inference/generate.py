@@ -15,7 +15,7 @@ import torch
 from lapse.config import GenerationConfig
 from lapse.core.types import Candidate, Sample
 from lapse.data.loading.batch import Batch, EncodedText, collate, encode_sample
-from lapse.data.loading.loader import Pixels, read_pixels
+from lapse.data.loading.batch_stream import Pixels, read_pixels
 from lapse.inference.answer_confidence import LEVELS, beam_confidence, clause_confidence
 from lapse.models.interface import CandidateModel, ScoringModel, TrainableModel
 

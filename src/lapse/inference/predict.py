@@ -14,8 +14,9 @@ from pathlib import Path
 from lapse.config import GenerationConfig
 from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Prediction, Sample
-from lapse.data.loading.loader import Pixels
-from lapse.data.loading.sample_table import check_side, chosen_rows, load_tasks, split_records
+from lapse.data.loading.batch_stream import Pixels
+from lapse.data.loading.records import check_image_size, load_tasks, split_records
+from lapse.data.loading.tokenized_dataset import select_indices
 from lapse.data.store.store import Store, open_store
 from lapse.inference.generate import GeneratedAnswer, GenerateOptions, check_confidence, generate
 from lapse.inference.probes import check_probe, probe_pixels, probe_samples
@@ -121,7 +122,7 @@ def _samples_by_task(
     run: LoadedRun, store: Store, split: str, options: PredictOptions
 ) -> list[Sequence[Sample]]:
     """The chosen samples of each task, in the order of the store."""
-    size = check_side(store, run.config)
+    size = check_image_size(store, run.config)
     names = options.tasks or run.config.data.tasks
     groups: list[Sequence[Sample]] = []
     for index, name in enumerate(names):
@@ -134,7 +135,7 @@ def _samples_by_task(
         count = len(samples)
         if options.limit is not None:
             count = options.limit // len(names) + (index < options.limit % len(names))
-        groups.append([samples[row] for row in chosen_rows(len(samples), count)])
+        groups.append([samples[row] for row in select_indices(len(samples), count)])
     return groups
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lapse.core.grammar import UNCHANGED, invert, parse, render
 from lapse.core.seeding import derive_index, derive_permutation
 from lapse.core.types import Sample, nearest
-from lapse.data.loading.loader import Pixels
+from lapse.data.loading.batch_stream import Pixels
 from lapse.images.augment import perturb_exposure
 from lapse.metrics.consistency import MARK, PROBES
 

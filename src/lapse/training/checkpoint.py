@@ -149,7 +149,7 @@ def save_checkpoint(
     return final
 
 
-def latest_valid(run: Path) -> CheckpointSearch:
+def latest_valid_checkpoint(run: Path) -> CheckpointSearch:
     """The newest checkpoint of a run whose every byte matches its manifest."""
     skipped: list[str] = []
     for folder in _folders(run):

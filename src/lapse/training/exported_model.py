@@ -31,7 +31,7 @@ PREFIXES: dict[Stage, str] = {"pretrain": "captioner.", "diffvqa": "answerer."}
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class ExportedModel:
     """What a model folder holds.
 
     Attributes:
@@ -60,7 +60,7 @@ class Saved:
         }
 
 
-def is_saved(folder: Path) -> bool:
+def is_exported_model(folder: Path) -> bool:
     """Whether a folder's config.json says that it is a model of ours."""
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def is_saved(folder: Path) -> bool:
     return isinstance(values, dict) and values.get("library_name") == LIBRARY
 
 
-def read_saved(folder: Path) -> Saved:
+def read_exported_model(folder: Path) -> ExportedModel:
     """Read a model folder.
 
     Raises:
@@ -93,7 +93,7 @@ def read_saved(folder: Path) -> Saved:
             f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
             f"{values['sha256'][:12]}...: damaged, or of another model; fetch it again"
         )
-    return Saved(
+    return ExportedModel(
         {stage: check_config(values[stage], registered_only=True) for stage in PREFIXES},
         values["vocabulary"],
         {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()},

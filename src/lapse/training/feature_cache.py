@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from lapse.config import RunConfig
 from lapse.core.files import atomic_write, write_text
-from lapse.data.loading.loader import TrainingData
+from lapse.core.types import Pair
+from lapse.data.loading.training_data import TrainingData
 from lapse.data.store.store import Store
 from lapse.training.distributed import DistributedContext, autocast
 
@@ -105,7 +106,7 @@ class Features:
         return self._open[index]
 
 
-def cached_features(
+def build_feature_cache(
     model: Any, store: Store, data: TrainingData, config: RunConfig, world: DistributedContext
 ) -> tuple[Features, str]:
     """Compute what is missing of the features of a run; every rank makes its share.
@@ -172,10 +173,10 @@ def cached_features(
 def wanted_images(data: TrainingData) -> set[str]:
     """The images of the training and held-out rows."""
     keys: set[str] = set()
-    for table in (data.stream.table, *(table for table, _ in data.held_out.values())):
-        for index in table.used:
-            record = table.records[int(index)]
-            studies = (record.reference, record.main) if hasattr(record, "main") else (record,)
+    for dataset in (data.stream.dataset, *(dataset for dataset, _ in data.validation.values())):
+        for number in range(len(dataset)):
+            record = dataset.record(number)
+            studies = (record.reference, record.main) if isinstance(record, Pair) else (record,)
             keys.update(study.image for study in studies)
     return keys
 

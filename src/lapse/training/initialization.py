@@ -21,8 +21,8 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.models.backbones.hub import local_folder
 from lapse.models.backbones.pretrained_encoder import read_encoder
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.training.checkpoint import MODEL, latest_valid, read_tensors
-from lapse.training.exported_model import DEFAULT, PACKAGED, is_saved, read_saved
+from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, read_tensors
+from lapse.training.exported_model import DEFAULT, PACKAGED, is_exported_model, read_exported_model
 from lapse.training.run_folder import CONFIG, TrainableModel, read_config, read_tokenizer
 
 
@@ -75,16 +75,16 @@ def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | Non
     """
     if source != PACKAGED and (Path(source) / CONFIG).is_file():
         folder = Path(source)
-        found = latest_valid(folder).checkpoint
+        found = latest_valid_checkpoint(folder).checkpoint
         if found is None:
             raise ValueError(f"{key} {source} has no whole checkpoint: train it first")
         tensors = read_tensors(found.folder / MODEL)
         name = f"{source}, step {found.step}"
         return InitSource(read_config(folder), read_tokenizer(folder).kept, tensors, name)
     folder = DEFAULT if source == PACKAGED else local_folder(source, key)
-    if not is_saved(folder):
+    if not is_exported_model(folder):
         return None
-    saved = read_saved(folder)
+    saved = read_exported_model(folder)
     name = f"{source}, weights {saved.sha256[:12]}, images by {saved.resize}"
     tensors = saved.tensors(stage)
     return InitSource(saved.configs[stage], saved.kept[stage], tensors, name, saved.sha256)

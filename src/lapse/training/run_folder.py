@@ -26,8 +26,8 @@ from lapse.core import registry
 from lapse.core.files import TEMPORARY, write_text
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
-from lapse.data.loading.loader import TrainingData
-from lapse.training.checkpoint import MODEL, latest_valid, load_weights
+from lapse.data.loading.training_data import TrainingData
+from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, load_weights
 from lapse.training.distributed import pick_device
 
 CONFIG, VOCABULARY, FACTS, BEGAN, METRICS, TIMING = (
@@ -70,7 +70,7 @@ def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRu
     """
     place = torch.device(device) if device is not None else pick_device()
     config, tokenizer = read_config(folder), read_tokenizer(folder)
-    found = latest_valid(folder)
+    found = latest_valid_checkpoint(folder)
     if found.checkpoint is None:
         raise ValueError(
             f"run {folder} has no whole checkpoint ({'; '.join(found.skipped) or 'none written'}): "

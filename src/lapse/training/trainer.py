@@ -23,11 +23,12 @@ from torch import Tensor
 from lapse.config import RunConfig
 from lapse.core.seeding import derive_seed
 from lapse.data.loading.batch import Batch
-from lapse.data.loading.loader import TrainingData, prefetched, read_training_data
+from lapse.data.loading.batch_stream import iterate_batches
+from lapse.data.loading.training_data import TrainingData, read_training_data
 from lapse.data.store.store import Store, open_store
-from lapse.training.checkpoint import MODEL, latest_valid, load_weights, save_checkpoint
+from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, load_weights, save_checkpoint
 from lapse.training.distributed import DistributedContext, autocast, init_distributed, stop_signal
-from lapse.training.feature_cache import cached_features
+from lapse.training.feature_cache import build_feature_cache
 from lapse.training.initialization import initialize_weights
 from lapse.training.optim import (
     build_optimizer,
@@ -111,7 +112,7 @@ def train(
             for line in check_same_run(out, config, facts):
                 ears.say(line)
         tokenizer = read_tokenizer(out) if is_known else None
-        material = read_training_data(store, config, tokenizer, ears.say)
+        material = read_training_data(store, config, tokenizer)
         if dry_run:
             describe(config, material, ears.say)
             return TrainReport(out, 0, material.stream.total_steps, None)
@@ -147,13 +148,13 @@ class _Loop:
     ) -> None:
         config, folder, store = job.config, job.folder, job.store
         self.config, self.folder, self.world, self.ears = config, folder, world, ears
-        self.stream, self.held_out = data.stream, data.held_out
+        self.stream, self.held_out = data.stream, data.validation
         self.total = self.stream.total_steps
-        tasks = tuple(f"loss/{task.name}" for task in self.stream.table.tasks)
+        tasks = tuple(f"loss/{task.name}" for task in self.stream.dataset.tasks)
         self.window: dict[str, list[float]] = {}
         self.validation: dict[str, float] = {}
         self.start, log_size = 0, 0
-        found = latest_valid(folder)
+        found = latest_valid_checkpoint(folder)
         for line in found.skipped:
             ears.say(f"skipped a damaged checkpoint: {line}")
         if found.checkpoint is not None:
@@ -168,7 +169,7 @@ class _Loop:
                 write_init_report(folder, began.told, began.sha256)
         self.model.to(world.device).train()
         if config.data.cache_features != "none":
-            features, line = cached_features(self.model, store, data, config, world)
+            features, line = build_feature_cache(self.model, store, data, config, world)
             self.stream.features = features.tokens
             ears.say(line)
         self.watch = Validator(data, config)
@@ -198,7 +199,7 @@ class _Loop:
         if self.start == 0:
             self._validate(0)
         rank, size = self.world.rank, self.world.size
-        batches = prefetched(self.stream, self.start, self.total, rank=rank, world=size)
+        batches = iterate_batches(self.stream, self.start, self.total, rank=rank, world_size=size)
         clock, since = time.perf_counter(), self.start
         for step, pieces in enumerate(batches, start=self.start):
             is_stopping = self._step(step, pieces, asked)

@@ -16,7 +16,8 @@ import torch
 
 from lapse.config import RunConfig
 from lapse.data.loading.batch import Batch, with_features
-from lapse.data.loading.loader import TrainingData, fixed_batches
+from lapse.data.loading.batch_stream import fixed_batches
+from lapse.data.loading.training_data import TrainingData
 from lapse.training.distributed import DistributedContext, autocast
 from lapse.training.run_folder import TrainableModel
 
@@ -25,12 +26,12 @@ class Validator:
     """The same held-out rows of each task, every time.
 
     Args:
-        data: reads its `held_out` rows and its pixels.
+        data: reads its validation rows and its pixels.
         config: the run.
     """
 
     def __init__(self, data: TrainingData, config: RunConfig) -> None:
-        self.rows = data.held_out
+        self.rows = data.validation
         self.pixels, self.features = data.stream.pixels, data.stream.features
         self.config = config
 
@@ -56,10 +57,16 @@ class Validator:
         self, model: TrainableModel, world: DistributedContext, name: str
     ) -> tuple[float, float, float, float]:
         """Sums over this rank's rows: loss, tokens, gap, and the tokens that the gap is over."""
-        table, rows = self.rows[name]
+        dataset, rows = self.rows[name]
         loss = tokens = gap = compared = 0.0
         size = max(1, self.config.train.batch_size // self.config.train.gradient_accumulation_steps)
-        batches = fixed_batches(table, rows, self.pixels, self.config, size=size)
+        batches = fixed_batches(
+            dataset,
+            rows,
+            self.pixels,
+            batch_size=size,
+            loss_on_given=self.config.data.loss_on_given,
+        )
         for index, (_, batch) in enumerate(batches):
             if index % world.size != world.rank:
                 continue

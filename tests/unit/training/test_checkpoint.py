@@ -14,7 +14,7 @@ from torch import nn
 from lapse.training.checkpoint import (
     MANIFEST,
     MODEL,
-    latest_valid,
+    latest_valid_checkpoint,
     load_weights,
     read_tensors,
     save_checkpoint,
@@ -56,7 +56,7 @@ def test_round_trip_with_tied_weights(tmp_path):
 
 def test_found_state_and_optimizer(tmp_path):
     save(tmp_path, 4)
-    found = latest_valid(tmp_path).checkpoint
+    found = latest_valid_checkpoint(tmp_path).checkpoint
     assert (found.step, found.state["metrics_bytes"]) == (4, 40)
     assert torch.equal(found.optimizer()["exp_avg/encoder.weight"], torch.full((4, 3), 4.0))
 
@@ -68,8 +68,8 @@ def test_only_the_newest_are_kept_and_drafts_are_not_read(tmp_path):
     shutil.copytree(tmp_path / "checkpoints" / "step-00000010", draft)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-00000003", "step-00000010", "step-00000011.tmp"]
-    assert latest_valid(tmp_path).checkpoint.step == 10
-    assert latest_valid(tmp_path / "nowhere").checkpoint is None
+    assert latest_valid_checkpoint(tmp_path).checkpoint.step == 10
+    assert latest_valid_checkpoint(tmp_path / "nowhere").checkpoint is None
 
 
 def test_every_flipped_bit_is_refused(tmp_path):
@@ -116,7 +116,7 @@ def test_falls_back_to_the_last_whole_one_and_says_what_it_skipped(tmp_path, har
         (folder / "extra.pkl").write_bytes(b"x")
     else:
         folder.rename(folder.with_name("step-00000009"))
-    found = latest_valid(tmp_path)
+    found = latest_valid_checkpoint(tmp_path)
     assert found.checkpoint.step == 1
     assert len(found.skipped) == 1 and found.skipped[0].startswith("step-0000000")
     save(tmp_path, 3, keep=1)
@@ -188,7 +188,7 @@ def test_a_disk_that_fills_up_leaves_the_last_good_one(tmp_path):
     after = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
     assert after == before
     save(tmp_path, 2)
-    assert latest_valid(tmp_path).checkpoint.step == 2
+    assert latest_valid_checkpoint(tmp_path).checkpoint.step == 2
 
 
 def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):

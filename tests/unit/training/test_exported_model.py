@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lapse.training.exported_model import CONFIG, DEFAULT, WEIGHTS, read_saved
+from lapse.training.exported_model import CONFIG, DEFAULT, WEIGHTS, read_exported_model
 
 
 def copy_model(folder, change):
@@ -34,5 +34,5 @@ def test_a_folder_that_names_code_is_refused_before_any_import(change, tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     folder = copy_model(tmp_path / "model", change)
     with pytest.raises(ValueError, match="'evilmod:Thing' is not a registered name"):
-        read_saved(folder)
+        read_exported_model(folder)
     assert "evilmod" not in sys.modules

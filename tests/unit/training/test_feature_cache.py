@@ -9,10 +9,10 @@ import torch
 import tiny_store
 from lapse.config import load_config
 from lapse.core.registry import load, names
-from lapse.data.loading.loader import read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from lapse.training.distributed import DistributedContext
-from lapse.training.feature_cache import BLOCK, cached_features, compute_type
+from lapse.training.feature_cache import BLOCK, build_feature_cache, compute_type
 from lapse.training.run_folder import build_model
 from lapse.training.trainer import train
 from rank_trials import config
@@ -28,7 +28,7 @@ def data(tmp_path):
 def opened(data, **changes):
     made = config("diffvqa", data__cache_features="fp32", **changes)
     store = open_store(data)
-    material = read_training_data(store, made, None, lambda _: None)
+    material = read_training_data(store, made)
     model = build_model(made, material.tokenizer).eval()
     return made, store, material, model
 
@@ -56,12 +56,12 @@ def test_the_image_gap_uses_the_other_patients_features(data, tmp_path):
 
 def test_what_is_there_is_kept_and_a_lost_block_is_made_again(data):
     made, store, material, model = opened(data)
-    features, _ = cached_features(model, store, material, made, ALONE)
-    key = material.stream.table.records[0].main.image
+    features, _ = build_feature_cache(model, store, material, made, ALONE)
+    key = material.stream.dataset.records[0].main.image
     before = features.tokens(key)
     assert torch.allclose(before, model.encode(pixels(store, key))[0], atol=1e-5)
     (features.folder / "block-00001.json").unlink()  # as after a kill between the two files
-    again, line = cached_features(model, store, material, made, ALONE)
+    again, line = build_feature_cache(model, store, material, made, ALONE)
     assert "1 of 2 blocks were there, 1 made" in line
     assert torch.equal(again.tokens(key), before)
 
@@ -73,30 +73,30 @@ def pixels(store, key):
 def test_another_encoder_or_store_or_precision_is_another_folder(data, tmp_path):
     folders = set()
     made, store, material, model = opened(data)
-    folders.add(cached_features(model, store, material, made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, made, ALONE)[0].folder)
     with torch.no_grad():
         model.encoder.norm.bias[0] += 1e-3
-    folders.add(cached_features(model, store, material, made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, made, ALONE)[0].folder)
     half = config("diffvqa", data__cache_features="bf16")
-    folders.add(cached_features(model, store, material, half, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, half, ALONE)[0].folder)
     fast = config("diffvqa", data__cache_features="fp32", train__precision="bf16")
-    folders.add(cached_features(model, store, material, fast, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, fast, ALONE)[0].folder)
     shutil.rmtree(data)
     other = opened(tiny_store.write(data, num_patients=43))
-    folders.add(cached_features(model, other[1], other[2], made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, other[1], other[2], made, ALONE)[0].folder)
     assert len(folders) == 5
 
 
 def test_a_flipped_bit_is_refused(data):
     made, store, material, model = opened(data)
-    features, _ = cached_features(model, store, material, made, ALONE)
+    features, _ = build_feature_cache(model, store, material, made, ALONE)
     key = store.studies[3].image
     whole = features.tokens(key)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-(BLOCK - 3) * whole.numel() * 4 + 5] ^= 1  # in image 3 of 64
     path.write_bytes(raw)
-    fresh, _ = cached_features(model, store, material, made, ALONE)
+    fresh, _ = build_feature_cache(model, store, material, made, ALONE)
     with pytest.raises(ValueError, match=r"image 'image-003' in .* are damaged"):
         fresh.tokens(key)
     assert fresh.tokens(store.studies[4].image).shape == whole.shape
@@ -104,7 +104,7 @@ def test_a_flipped_bit_is_refused(data):
 
 def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
     made, store, material, model = opened(data)
-    features, _ = cached_features(model, store, material, made, ALONE)
+    features, _ = build_feature_cache(model, store, material, made, ALONE)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
@@ -119,10 +119,10 @@ def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
 def test_a_trained_encoder_and_a_method_without_one_are_refused(data):
     made, store, material, model = opened(data, model__train_encoder=True)
     with pytest.raises(ValueError, match="needs a frozen encoder, and this one is trained"):
-        cached_features(model, store, material, made, ALONE)
+        build_feature_cache(model, store, material, made, ALONE)
     first = config("pretrain", data__cache_features="fp32")
     with pytest.raises(ValueError, match="'captioner' has no frozen encoder"):
-        cached_features(torch.nn.Linear(1, 1), store, material, first, ALONE)
+        build_feature_cache(torch.nn.Linear(1, 1), store, material, first, ALONE)
 
 
 def test_the_type_of_the_computation_is_told():
@@ -141,7 +141,7 @@ def test_a_system_that_reads_no_cached_tokens_is_refused(name, data):
         model = build_model(load_config(f"diffvqa-{name}-tiny"), material.tokenizer)
     other = made.model_copy(update={"model_type": name})
     with pytest.raises(ValueError, match="reads its images in every step and no cached tokens"):
-        cached_features(model, store, material, other, ALONE)
+        build_feature_cache(model, store, material, other, ALONE)
 
 
 def test_the_list_of_systems_without_cached_tokens_is_whole():

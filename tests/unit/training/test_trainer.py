@@ -1,6 +1,7 @@
 """The loop: it learns, it resumes to the last bit, and it stops rather than spoil a run."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -183,10 +184,11 @@ def test_a_loss_that_is_no_number_stops_and_saves_nothing(data, tmp_path):
         assert "NaN" not in raw
 
 
-def test_a_dry_run_says_much_and_writes_nothing(data, tmp_path):
+def test_a_dry_run_says_much_and_writes_nothing(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     said = []
     report = train(tiny_model.config(), data, tmp_path / "run", dry_run=True, say=said.append)
-    text = "\n".join(said)
+    text = "\n".join([*said, *caplog.messages])
     for needed in (
         "learning_rate: 0.01",
         "parameters: encoder 16400",

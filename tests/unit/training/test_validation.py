@@ -5,7 +5,7 @@ import torch
 
 import tiny_model
 import tiny_store
-from lapse.data.loading.loader import read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from lapse.training.distributed import DistributedContext
 from lapse.training.run_folder import build_model
@@ -39,7 +39,7 @@ class Knows(torch.nn.Module):
 def data_and_config(tmp_path_factory):
     folder = tiny_store.write(tmp_path_factory.mktemp("watch") / "store", num_patients=36)
     config = tiny_model.config(train__eval_samples=48, train__batch_size=8)
-    return read_training_data(open_store(folder), config, None, lambda line: None), config
+    return read_training_data(open_store(folder), config), config
 
 
 def test_a_model_that_reads_its_images_pays_for_those_of_another(data_and_config):

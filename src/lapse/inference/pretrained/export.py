@@ -22,7 +22,7 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import nearest
 from lapse.core.version import __version__
 from lapse.images import RESIZES
-from lapse.training.checkpoint import latest_valid, read_tensors
+from lapse.training.checkpoint import latest_valid_checkpoint, read_tensors
 from lapse.training.exported_model import (
     CARD,
     CONFIG,
@@ -32,7 +32,7 @@ from lapse.training.exported_model import (
     PACKAGED,
     PREFIXES,
     WEIGHTS,
-    read_saved,
+    read_exported_model,
 )
 from lapse.training.run_folder import (
     FACTS,
@@ -86,7 +86,7 @@ def from_runs(
                 f"run {folder} is of stage {config.stage!r}, wanted {stage!r}: give the stage-1 "
                 "run first, then the stage-2 run"
             )
-        checkpoint = latest_valid(folder).checkpoint
+        checkpoint = latest_valid_checkpoint(folder).checkpoint
         if checkpoint is None:
             raise ValueError(f"run {folder} has no whole checkpoint: train it first")
         run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -141,7 +141,7 @@ def read_folder(folder: Path) -> ModelParts:
     Raises:
         ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
     """
-    saved = read_saved(folder)
+    saved = read_exported_model(folder)
     captioner, answerer = (
         _model(config, Tokenizer(saved.kept[stage]), saved.tensors(stage))
         for stage, config in saved.configs.items()

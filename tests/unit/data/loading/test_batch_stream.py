@@ -1,5 +1,6 @@
 """The stream: equal tasks, one encoder pass an image, and step k from (config, data, k) alone."""
 
+import logging
 import multiprocessing
 from collections import Counter
 
@@ -10,15 +11,15 @@ import tiny_model
 import tiny_store
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import encode_sample
-from lapse.data.loading.loader import BalancedStream, fixed_batches, prefetched, read_training_data
-from lapse.data.loading.sample_table import (
-    SampleTable,
-    check_side,
-    chosen_rows,
-    length_sorted,
-    load_tasks,
-    split_records,
+from lapse.data.loading.batch_stream import BalancedBatchStream, fixed_batches, iterate_batches
+from lapse.data.loading.records import check_image_size, load_tasks, split_records
+from lapse.data.loading.tokenized_dataset import (
+    DatasetOptions,
+    TokenizedDataset,
+    select_indices,
+    sort_by_prompt_length,
 )
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 
 TASKS = ("cap", "aref", "gcap", "caref")
@@ -31,13 +32,14 @@ def store(tmp_path_factory):
 
 def table_of(records, names=TASKS, **options):
     tasks = load_tasks(names, tiny_store.SIDE)
-    return SampleTable(records, tasks, Tokenizer(), **{"max_tokens": 96, **options})
+    options = DatasetOptions(**{"max_tokens": 96, **options})
+    return TokenizedDataset(records, tasks, Tokenizer(), options)
 
 
 def stream_of(store, **changes):
     config = tiny_model.config(data__vocabulary="full", **changes)
-    table = table_of(store.studies_of("train"), limit=config.data.max_records)
-    return BalancedStream(table, store.pixels, config)
+    table = table_of(store.studies_of("train"), max_records=config.data.max_records)
+    return BalancedBatchStream(table, store.pixels, config)
 
 
 def same(left, right) -> bool:
@@ -67,7 +69,7 @@ def test_records_without_a_task_are_left_out_and_counted(store):
     table = table_of(mute + made)
     assert len(table) == len(made)
     assert table.missing == {"cap": 1, "aref": 0, "gcap": 0, "caref": 0}
-    assert "train: 1 records have no cap sample and are left out" in table.lines("train")
+    assert "train: 1 records have no cap sample and are left out" in table.summary("train")
 
 
 def fields(study):
@@ -123,12 +125,12 @@ def test_a_batch_depends_on_its_step_only(store):
     assert ids(other.batches(0)) != ids(forward[0])
 
 
-@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 2), (3, 1)])
-def test_ranks_and_accumulation_only_cut_the_step(store, world, accumulate):
+@pytest.mark.parametrize(("world_size", "accumulation"), [(2, 1), (1, 2), (2, 2), (3, 1)])
+def test_ranks_and_accumulation_only_cut_the_step(store, world_size, accumulation):
     whole = stream_of(store)
-    cut = stream_of(store, train__gradient_accumulation_steps=accumulate)
+    cut = stream_of(store, train__gradient_accumulation_steps=accumulation)
     for k in range(3):
-        parts = [ids(cut.batches(k, rank, world)) for rank in range(world)]
+        parts = [ids(cut.batches(k, rank, world_size)) for rank in range(world_size)]
         assert all(parts)
         assert [name for part in parts for name in part] == ids(whole.batches(k))
 
@@ -150,7 +152,7 @@ def test_only_captions_are_parallel_at_the_given_rate(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train__batch_size": 18}, "no multiple of 4"),
+        ({"train__batch_size": 18}, "not a multiple of 4"),
         (
             {"train__batch_size": 8, "train__gradient_accumulation_steps": 4},
             "too few for 1 ranks x 4",
@@ -165,7 +167,7 @@ def test_uneven_batches_are_refused(store, changes, message):
 def test_nothing_to_train_on_is_an_error(store):
     config = tiny_model.config()
     with pytest.raises(ValueError, match="no record has a sample of every task"):
-        BalancedStream(table_of([]), store.pixels, config)
+        BalancedBatchStream(table_of([]), store.pixels, config)
 
 
 def test_limit_takes_that_many_records(store):
@@ -173,12 +175,12 @@ def test_limit_takes_that_many_records(store):
         len({n for k in range(9) for n in ids(stream_of(store, data__max_records=4).batches(k))})
         <= 52
     )
-    assert len(stream_of(store, data__max_records=4).table) == 4
+    assert len(stream_of(store, data__max_records=4).dataset) == 4
 
 
 def test_workers_change_nothing(store):
-    plain = list(prefetched(stream_of(store), 2, 8))
-    with_workers = list(prefetched(stream_of(store, train__num_workers=2), 2, 8))
+    plain = list(iterate_batches(stream_of(store), 2, 8))
+    with_workers = list(iterate_batches(stream_of(store, train__num_workers=2), 2, 8))
     assert len(plain) == len(with_workers) == 6
     for left, right in zip(plain, with_workers, strict=True):
         assert all(map(same, left, right))
@@ -197,42 +199,41 @@ def test_rows_of_different_image_counts_never_share_a_batch(store):
             yield type(sample)(**{**made, "images": images})
 
     config = tiny_model.config("diffvqa", train__batch_size=16)
-    table = SampleTable(store.pairs_of("train"), (Mixed(),), Tokenizer(), max_tokens=96)
-    batches = BalancedStream(table, store.pixels, config).batches(0)
+    table = TokenizedDataset(store.pairs_of("train"), (Mixed(),), Tokenizer(), DatasetOptions(96))
+    batches = BalancedBatchStream(table, store.pixels, config).batches(0)
     assert [batch.image_index.shape[1] for batch in batches] == [1, 2]
     assert sum(len(batch) for batch in batches) == 16
 
 
 def test_fixed_batches_are_sorted_by_length_and_cover_every_row(store):
     table = table_of(store.studies_of("validate"))
-    rows = chosen_rows(table.num_rows, 30)
-    assert rows == chosen_rows(table.num_rows, 30) == sorted(set(rows)) and len(rows) == 30
-    assert chosen_rows(table.num_rows, 10_000) == list(range(table.num_rows))
-    ordered = length_sorted(table, rows)
+    rows = select_indices(table.num_rows, 30)
+    assert rows == select_indices(table.num_rows, 30) == sorted(set(rows)) and len(rows) == 30
+    assert select_indices(table.num_rows, 10_000) == list(range(table.num_rows))
+    ordered = sort_by_prompt_length(table, rows)
     lengths = [table.text(row).prompt for row in ordered]
     assert lengths == sorted(lengths) and sorted(ordered) == rows
-    config = tiny_model.config()
-    held = list(fixed_batches(table, ordered, store.pixels, config, size=7))
+    held = list(fixed_batches(table, ordered, store.pixels, batch_size=7))
     assert [row for part, _ in held for row in part] == ordered
     assert [len(batch) for _, batch in held] == [7, 7, 7, 7, 2]
     assert not any(bool(batch.parallel.any()) for _, batch in held)
 
 
-def test_training_data_says_what_it_read(store):
-    said = []
-    data = read_training_data(store, tiny_model.config(), None, said.append)
-    assert said[0].startswith("vocabulary: trimmed to ")
-    assert said[1] == "train: 16 of 16 records in use, 208 samples"
+def test_training_data_logs_what_it_reads(store, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
+    data = read_training_data(store, tiny_model.config())
+    assert caplog.messages[0].startswith("vocabulary: trimmed to ")
+    assert caplog.messages[1] == "train: 16 of 16 records in use, 208 samples"
     kept = set(data.tokenizer.kept)
     assert {token for n in range(32) for token in Tokenizer().encode(f" [{n}, {n}]")[:2]} <= kept
-    assert set(data.held_out) == set(TASKS)
-    assert all(len(rows) == 4 for _, rows in data.held_out.values())
+    assert set(data.validation) == set(TASKS)
+    assert all(len(rows) == 4 for _, rows in data.validation.values())
 
 
 def test_another_image_side_is_refused(store):
     config = tiny_model.config(model__encoder={"image_size": 64})
     with pytest.raises(ValueError, match=r"holds 32 px images, model\.encoder\.image_size is 64"):
-        check_side(store, config)
+        check_image_size(store, config)
 
 
 def test_the_split_decides_the_records(store):

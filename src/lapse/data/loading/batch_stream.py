@@ -1,0 +1,216 @@
+"""A balanced, seeded stream of batches that can start at any step.
+
+Legend: R records in use  K tasks  C regions per image  B rows of one step
+
+Paper 4.3: every batch holds the tasks in equal parts. A record gives C rows of each of its K
+tasks, so that its image is encoded once for K x C texts:
+
+    epoch 0: study 7, study 2, study 9 | study 4, ...      derive_permutation(R, seed, stage, epoch)
+             each: cap x C, aref x C, gcap x C, caref x C   samples chosen by derive_permutation
+             '---------- step 0 ----------' '- step 1
+
+The batch of step k is a pure function of (configuration, data, k). Resuming means starting at
+step k; workers, prefetching and the number of ranks do not change which rows a step has.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lapse.config import RunConfig
+from lapse.core.seeding import derive_permutation, derive_uniform
+from lapse.core.types import Sample
+from lapse.data.loading.batch import Batch, EncodedText, collate, image_keys, with_features
+from lapse.data.loading.tokenized_dataset import TokenizedDataset
+
+PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
+Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
+FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
+
+
+class BalancedBatchStream:
+    """The training batches of a run.
+
+    Args:
+        dataset: the training samples.
+        pixels: image key -> [S, S] uint8.
+        config: the run; reads `data`, `train` and `stage`.
+
+    Attributes:
+        features: if set, adds an encoder's cached tokens to every batch.
+
+    Raises:
+        ValueError: no record is usable, or the tasks cannot have equal parts of a batch.
+    """
+
+    def __init__(self, dataset: TokenizedDataset, pixels: Pixels, config: RunConfig) -> None:
+        self.dataset, self.pixels = dataset, pixels
+        self.features: FeatureReader | None = None
+        self.data, self.train, self.stage = config.data, config.train, config.stage
+        rows = len(dataset.tasks) * self.data.regions_per_image
+        size = self.train.batch_size
+        if len(dataset) == 0:
+            raise ValueError(
+                f"no record has a sample of every task {[task.name for task in dataset.tasks]} "
+                f"(records without: {dataset.missing}): check the store's training split"
+            )
+        if size % rows:
+            raise ValueError(
+                f"train.batch_size {size} is not a multiple of {rows} = {len(dataset.tasks)} tasks "
+                f"x {self.data.regions_per_image} regions: the tasks would not be equal"
+            )
+        self.records_per_step = size // rows
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run; epochs end within a step, nothing is dropped."""
+        if self.train.steps is not None:
+            return self.train.steps
+        records = (self.train.epochs or 0) * len(self.dataset)
+        return -(-records // self.records_per_step)
+
+    def batches(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Batch, ...]:
+        """The batches of one rank in one step: one per accumulation step and image count.
+
+        Raises:
+            ValueError: a rank or an accumulation step would get no record.
+        """
+        accumulation = self.train.gradient_accumulation_steps
+        if self.records_per_step < world_size * accumulation:
+            raise ValueError(
+                f"one step has {self.records_per_step} records, too few for {world_size} ranks x "
+                f"{accumulation} accumulation steps: raise train.batch_size or lower "
+                "train.gradient_accumulation_steps"
+            )
+        return tuple(
+            batch
+            for index in range(accumulation)
+            for batch in self._slice(step, rank * accumulation + index, world_size * accumulation)
+        )
+
+    def _slice(self, step: int, index: int, num_slices: int) -> Iterator[Batch]:
+        count = self.records_per_step
+        first = step * count
+        start, stop = index * count // num_slices, (index + 1) * count // num_slices
+        groups: dict[int, list[tuple[Sample, EncodedText, bool]]] = {}
+        for position in range(first + start, first + stop):
+            for row in self._rows(position):
+                groups.setdefault(len(row[0].images), []).append(row)
+        for num_images in sorted(groups):
+            samples, texts, parallel = zip(*groups[num_images], strict=True)
+            batch = collate(
+                samples,
+                texts,
+                read_pixels(self.pixels, samples),
+                parallel=parallel,
+                loss_on_given=self.data.loss_on_given,
+            )
+            yield batch if self.features is None else with_features(batch, self.features)
+
+    def _rows(self, position: int) -> Iterator[tuple[Sample, EncodedText, bool]]:
+        """The K x C rows of the record at one position of all epochs in a row."""
+        epoch, index = divmod(position, len(self.dataset))
+        order = _epoch_order(len(self.dataset), self.train.seed, self.stage, epoch)
+        number = int(order[index])
+        record = self.dataset.record(number)
+        for task_index, task in enumerate(self.dataset.tasks):
+            key = (self.train.seed, self.stage, epoch, record.id, task.name)
+            rows = self.dataset.rows(number, task_index)
+            choices = derive_permutation(len(rows), *key) if len(rows) > 1 else [0]
+            for turn in range(self.data.regions_per_image):
+                choice = choices[turn % len(rows)]
+                is_parallel = (
+                    task.name == PARALLEL_TASK
+                    and derive_uniform(*key, turn, "parallel") < self.data.parallel_fraction
+                )
+                sample = self.dataset.sample_of(record, task_index, choice)
+                yield sample, self.dataset.text(rows[choice]), is_parallel
+
+
+def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """The distinct images of samples: key -> [S, S] uint8."""
+    return {key: torch.from_numpy(np.array(pixels(key))) for key in image_keys(samples)}
+
+
+def iterate_batches(
+    stream: BalancedBatchStream, start: int, stop: int, *, rank: int = 0, world_size: int = 1
+) -> Iterator[tuple[Batch, ...]]:
+    """The batches of steps start .. stop - 1 in order, made by `train.num_workers` processes."""
+    steps = _Steps(stream, rank, world_size)
+    num_workers = stream.train.num_workers
+    if num_workers == 0:
+        yield from (steps[step] for step in range(start, stop))
+        return
+    loader: DataLoader[tuple[Batch, ...]] = DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=num_workers,
+        collate_fn=_identity,
+        generator=torch.Generator(),
+        multiprocessing_context=multiprocessing.get_context("fork"),
+    )
+    yield from loader
+
+
+def fixed_batches(
+    dataset: TokenizedDataset,
+    rows: Sequence[int],
+    pixels: Pixels,
+    *,
+    batch_size: int,
+    loss_on_given: bool = True,
+) -> Iterator[tuple[tuple[int, ...], Batch]]:
+    """Batches of these rows in the given order, each with its rows.
+
+    A batch ends early where the number of images per row changes. No row is parallel.
+    """
+    group: list[tuple[int, Sample]] = []
+    for row in rows:
+        sample = dataset.sample(row)
+        if group and (len(group) == batch_size or len(group[0][1].images) != len(sample.images)):
+            yield _collate_rows(dataset, group, pixels, loss_on_given)
+            group = []
+        group.append((row, sample))
+    if group:
+        yield _collate_rows(dataset, group, pixels, loss_on_given)
+
+
+def _collate_rows(
+    dataset: TokenizedDataset,
+    group: Sequence[tuple[int, Sample]],
+    pixels: Pixels,
+    loss_on_given: bool,
+) -> tuple[tuple[int, ...], Batch]:
+    rows, samples = zip(*group, strict=True)
+    texts = [dataset.text(row) for row in rows]
+    batch = collate(samples, texts, read_pixels(pixels, samples), loss_on_given=loss_on_given)
+    return rows, batch
+
+
+class _Steps(Dataset[tuple[Batch, ...]]):
+    """The batches of one rank, indexed by step."""
+
+    def __init__(self, stream: BalancedBatchStream, rank: int, world_size: int) -> None:
+        self.stream, self.rank, self.world_size = stream, rank, world_size
+
+    def __getitem__(self, step: int) -> tuple[Batch, ...]:
+        return self.stream.batches(step, self.rank, self.world_size)
+
+
+def _identity(batches: list[Batch]) -> list[Batch]:
+    return batches
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(count: int, seed: int, stage: str, epoch: int) -> NDArray[np.int32]:
+    """The permutation of one epoch, cached: a step needs one, and two where an epoch ends."""
+    return np.array(derive_permutation(count, seed, stage, epoch), np.int32)
