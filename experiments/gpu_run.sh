@@ -29,12 +29,19 @@ if [ ! -f "$WORK/store128/store.json" ]; then
 fi
 
 # Many small runs share one GPU better through its multi-process service.
-if command -v nvidia-cuda-mps-control >/dev/null; then nvidia-cuda-mps-control -d && note "MPS on"; fi
+has_mps=
+if command -v nvidia-cuda-mps-control >/dev/null && nvidia-cuda-mps-control -d; then
+  if timeout 30 $PYTHON -c "import torch; torch.zeros(1).cuda()"; then
+    has_mps=1; note "multi-process service on"
+  else
+    echo quit | nvidia-cuda-mps-control; note "multi-process service off: it did not answer"
+  fi
+fi
 minutes=$(awk "BEGIN { print ($LIMIT - $(elapsed)) / 60 }")
 $PYTHON experiments/experiment_runs.py --table "$TABLE" --data "$WORK/store128" --data "$WORK/store64" --out "$WORK/runs" \
   --results "$OUT/results" --processes "$PROCESSES" --arms "$ARMS" --minutes "$minutes" \
   --patience 12 --least "${LEAST:-1}" --keep-weights
-if command -v nvidia-cuda-mps-control >/dev/null; then echo quit | nvidia-cuda-mps-control; fi
+[ -n "$has_mps" ] && echo quit | nvidia-cuda-mps-control
 note "experiment over"
 
 left=$((LIMIT - $(elapsed)))
