@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lapse.data.loading.loader import read_pixels
 from safetensors.torch import save_file
 
 from lapse.data.loading.batch import collate, encode_sample
-from lapse.data.loading.loader import read_pixels
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.inference.predict import PredictOptions, predict
