@@ -36,7 +36,7 @@ from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import read_predictions
 from lapse.inference.answer import answer_images
 from lapse.inference.pretrained import DEFAULT, load
-from lapse.phantom.patients.identity import SHARES
+from lapse.phantom.patients.identity import SPLIT_FRACTIONS
 
 TIERS = ("coarse", "fine")
 PROBES = ("swap", "identity", "acquisition", "shuffled")
@@ -175,7 +175,7 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
         told = f"{info.counts['studies/train']:,} studies, {info.source}"
         yield Step((*words, "--trained-on", told), model / "README.md")
     side = str(open_store(options.train_store).info.size)
-    drawn = str(round(options.patients / (1.0 - sum(SHARES))))
+    drawn = str(round(options.patients / (1.0 - sum(SPLIT_FRACTIONS))))
     for tier in TIERS:
         home = out / tier
         raw, store = home / "raw", home / "store"

@@ -32,12 +32,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from lapse.core.seeding import derive_index
+from lapse.phantom.dataset.cohort import CohortRole, assign_cohort
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.roles import Role, draw_roles
+from lapse.phantom.patients.counterfactuals import pair_kind
 from lapse.phantom.patients.findings import difference
-from lapse.phantom.patients.mimicry import FINE
-from lapse.phantom.patients.quads import pair_kind
+from lapse.phantom.patients.mimics import FINE_FINDINGS
 from lapse.phantom.rendering.render import render
 from phantom_probe import (
     Found,
@@ -63,9 +63,17 @@ def words(patients: int, seed: int) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for tier, confound in (("coarse", 0.0), ("fine", 0.0), ("coarse", 1.0)):
         config = SimulateConfig(
-            patients, seed, 64, tier=tier, confound=confound, quads=0.0, tails=0.0
+            patients,
+            seed,
+            64,
+            tier=tier,
+            confound=confound,
+            counterfactual_fraction=0.0,
+            ood_fraction=0.0,
         )
-        pairs = all_pairs([draw_history(config, *item) for item in enumerate(draw_roles(config))])
+        pairs = all_pairs(
+            [draw_history(config, *item) for item in enumerate(assign_cohort(config))]
+        )
         names, labels = change_labels(pairs, MOST_LABELS)
         for name, read in readers.items():
             *each, mean = probe(read(pairs), labels, owners(pairs))
@@ -85,9 +93,10 @@ def quads_of(count: int, seed: int, tier: str, size: int) -> list[History]:
     """So many patients, each a quad."""
     config = SimulateConfig(count, seed, size, tier=tier)
     made = [
-        draw_history(config, patient, Role("test", tier, is_quad=True)) for patient in range(count)
+        draw_history(config, patient, CohortRole("test", tier, is_counterfactual=True))
+        for patient in range(count)
     ]
-    return [history for history in made if history.exposures[0].place]
+    return [history for history in made if history.exposures[0].cell]
 
 
 def shrunk(history: History, exposure: Exposure, size: int, side: int) -> Floats:
@@ -102,18 +111,18 @@ def pixels(count: int, seed: int, size: int) -> None:
     main, both, label, state, owner = [], [], [], [], []
     ordinary, is_changed, patients = [], [], []
     for history in quads:
-        seen = {e.place: shrunk(history, e, size, 16) for e in history.exposures}
+        seen = {e.cell: shrunk(history, e, size, 16) for e in history.exposures}
         for one, two in history.pairs:
-            kind = pair_kind(one.place, two.place)
+            kind = pair_kind(one.cell, two.cell)
             if kind != "state":  # across the halves of the quad
-                main.append(seen[two.place])
-                both.append(np.concatenate([seen[one.place], seen[two.place]]))
+                main.append(seen[two.cell])
+                both.append(np.concatenate([seen[one.cell], seen[two.cell]]))
                 label.append(float(kind == "both"))
                 owner.append(history.patient)
                 state.append(float("pleural effusion" in {f.name for f in two.visit.findings}))
     config = SimulateConfig(2 * count, seed, size)
     for patient in range(2 * count):
-        history = draw_history(config, patient, Role("test", "coarse"))
+        history = draw_history(config, patient, CohortRole("test", "coarse"))
         one, two = history.exposures[:2]
         ordinary.append(shrunk(history, two, size, 16))
         is_changed.append(float(bool(difference(one.visit, two.visit))))
@@ -137,7 +146,7 @@ def fine(count: int, seed: int, size: int) -> None:
     rows: dict[str, tuple[list[Floats], list[float], list[int]]] = {}
     sizes: dict[str, tuple[list[float], list[float]]] = {}
     for history in quads:
-        by_place = {e.place: e for e in history.exposures}
+        by_place = {e.cell: e for e in history.exposures}
         finding, mimic = by_place["A1"], by_place["B1"]
         (change,) = difference(finding.visit, mimic.visit)
         first = shrunk(history, finding, size, 32)
@@ -153,7 +162,7 @@ def fine(count: int, seed: int, size: int) -> None:
             inputs.append(moved if is_first else -moved)
             truth.append(float(is_first))
             who.append(history.patient)
-    for name in (*FINE, "all"):
+    for name in (*FINE_FINDINGS, "all"):
         if name in rows:
             inputs, truth, who = rows[name]
             found = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]

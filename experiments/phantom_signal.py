@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from lapse.phantom.analysis.visibility import energy_lost, finding_rms
-from lapse.phantom.patients.catalogue import SPECS
+from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.rendering.fine_findings import CUES
 
 SEVERITIES = (0.15, 0.3, 0.55, 0.9)
@@ -17,7 +17,7 @@ ORDINARY = ("pleural effusion", "pneumothorax", "edema", "granuloma", "fracture"
 
 
 def main(patients: int = 24) -> None:
-    names = [spec.name for spec in SPECS if spec.name not in NOT_DRAWN]
+    names = [spec.name for spec in FINDING_SPECS if spec.name not in NOT_DRAWN]
     print("| finding | " + " | ".join(f"{value:g}" for value in SEVERITIES) + " | 10-90% at .55 |")
     print("|---" * (len(SEVERITIES) + 2) + "|")
     nuisance = 0.0
@@ -34,7 +34,7 @@ def main(patients: int = 24) -> None:
         loss = energy_lost(name, patients=patients // 2)
         print(
             f"| {name} | fine | {signal.ratio:.4f} | {loss.lost:.0%} "
-            f"| {loss.low:.0%}-{loss.high:.0%} | {loss.alike:.2f} |",
+            f"| {loss.low:.0%}-{loss.high:.0%} | {loss.mimic_correlation:.2f} |",
             flush=True,
         )
     for name in ORDINARY:

@@ -6,9 +6,9 @@ The positive controls show that the probe would see it: at confound 1, and a lab
 import numpy as np
 import pytest
 
+from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import draw_history
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.roles import draw_roles
 from phantom_probe import (
     acquisition_inputs,
     all_pairs,
@@ -21,9 +21,15 @@ from phantom_probe import (
 
 def pairs(confound: float, tier: str = "coarse"):
     config = SimulateConfig(
-        patients=700, seed=12, size=64, confound=confound, tier=tier, quads=0, tails=0
+        patients=700,
+        seed=12,
+        size=64,
+        confound=confound,
+        tier=tier,
+        counterfactual_fraction=0,
+        ood_fraction=0,
     )
-    roles = enumerate(draw_roles(config))
+    roles = enumerate(assign_cohort(config))
     return all_pairs([draw_history(config, *item) for item in roles])
 
 

@@ -54,7 +54,10 @@ class DifficultyOptions:
     panel: ClassVar[str] = "Difficulty"
 
     tier: Annotated[
-        Tier, typer.Option(help="How finely the changes between visits are graded.")
+        Tier,
+        typer.Option(
+            help="Full findings, cues below the sampling limit, or both in different patients."
+        ),
     ] = "coarse"
     nuisance: Annotated[
         float, typer.Option(min=0, max=1.5, help="Strength of acquisition differences and noise.")
@@ -113,7 +116,7 @@ def simulate_command(
     The same command continues an interrupted run. OUT/phantom holds the ground truth.
     """
     from lapse.phantom.dataset.writer import SimulateConfig, simulate
-    from lapse.phantom.defects.inject import check_kinds, inject
+    from lapse.phantom.defects.inject import TRUTH, check_defects, inject
 
     if contact_sheet is not None:
         _draw_sheets(contact_sheet, seed)
@@ -133,30 +136,26 @@ def simulate_command(
         images=files.images,
         subtlety=difficulty.subtlety,
         tier=difficulty.tier,
-        quads=cohort.counterfactual_fraction,
-        tails=cohort.ood_fraction,
-        only=cohort.split or "",
+        counterfactual_fraction=cohort.counterfactual_fraction,
+        ood_fraction=cohort.ood_fraction,
+        split=cohort.split or "",
     )
-    check_kinds(files.defect)
+    check_defects(files.defect)
     if files.defect and not files.defect_rate:
         raise ValueError(f"--defect {files.defect[0]} needs a rate, such as --defect-rate 0.02")
     with progress_bar("simulate") as progress:
-        report = simulate(out, config, progress)
-    for line in report.lines():
-        logger.info(line)
+        simulate(out, config, progress)
     if files.defect_rate:
         injected = inject(out, files.defect_rate, seed, files.defect or None)
         num_defects = sum(len(ids) for ids in injected.values())
-        logger.info(
-            "%d defects of %d kinds, listed in %s", num_defects, len(injected), out / "quirks.json"
-        )
+        logger.info("%d defects of %d types, listed in %s", num_defects, len(injected), out / TRUTH)
 
 
 def _draw_sheets(folder: Path, seed: int) -> None:
-    from lapse.phantom.analysis.contact_sheet import draw_sheets
+    from lapse.phantom.analysis.contact_sheet import draw_contact_sheets
 
     with progress_bar("contact sheets") as progress:
-        paths = draw_sheets(folder, seed=seed, progress=progress)
+        paths = draw_contact_sheets(folder, seed=seed, progress=progress)
     for path in paths:
         logger.info("%s: %d kB", path, path.stat().st_size // 1000)
 

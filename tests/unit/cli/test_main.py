@@ -22,7 +22,7 @@ from lapse.data.prepare.options import PrepareOptions
 from lapse.evaluation.predictions.external_formats import MEANINGS
 from lapse.inference.answer_confidence import LEVELS
 from lapse.metrics.consistency import PROBES
-from lapse.phantom.dataset.dicom_file import IMAGES
+from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS
 from lapse.phantom.dataset.options import TIER_CHOICES
 
 PREDICTION = {
@@ -74,7 +74,7 @@ def test_the_choices_are_those_of_the_library():
     assert get_args(options.RegionSet) == tuple(REGION_SETS)
     assert get_args(options.Confidence) == LEVELS
     assert get_args(options.ImageIds) == ("auto", *MEANINGS)
-    assert get_args(options.ImageFormat) == IMAGES
+    assert get_args(options.ImageFormat) == IMAGE_FORMATS
     assert get_args(options.Tier) == TIER_CHOICES
     assert tuple(options.Probe) == PROBES
     for name in ("boxes", "frontals", "resize"):

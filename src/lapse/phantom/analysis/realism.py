@@ -1,7 +1,8 @@
-"""How near simulated radiographs come to a real one: slopes of the power spectrum, grey levels.
+"""Realism of simulated radiographs: slopes of the power spectrum and grey-level histogram.
 
-The middle square at 448 px, its mean taken away, a Hann window, the mean power of each ring of
-frequencies; slopes of straight lines through log power over log frequency in two bands.
+The spectrum is that of the central square at 448 px with its mean removed and a Hann window. The
+slopes are those of straight lines fitted to log power over log frequency in two bands, with the
+power averaged over rings of equal frequency.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from lapse.phantom.rendering.kernels import Floats
 SIDE = 448  # px
 BANDS = ((4, 30), (30, 120))  # cycles per image
 REAL_SLOPES = (-3.16, -3.26)
-"""Of the one real chest radiograph that pydicom-data 1.0.0 ships (RG1_UNCR.dcm), as
-lapse.images reads it: experiments/phantom_yardsticks.py."""
-GREYS = 64  # bins of a histogram
+"""Slopes of the real chest radiograph in pydicom-data 1.0.0 (RG1_UNCR.dcm), read by lapse.images
+(experiments/phantom_realism.py)."""
+NUM_BINS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Yardsticks:
-    """Slopes of the two bands and the shares of the grey levels."""
+class ImageStatistics:
+    """Slopes of the power spectrum in the two bands, and the grey-level histogram."""
 
     slopes: tuple[float, float]
-    greys: Floats  # [64], sums to 1
+    histogram: Floats  # [64], sums to 1
 
-    def overlap(self, other: Yardsticks) -> float:
-        """The area that two grey-level histograms share, 0 .. 1."""
-        return float(np.minimum(self.greys, other.greys).sum())
-
-
-def measure(image: NDArray[np.uint8]) -> Yardsticks:
-    """Slopes and grey levels of one image. # [H, W]"""
-    shares = np.histogram(image, GREYS, (0, 256))[0] / image.size
-    return Yardsticks(spectrum_slopes(image), shares)
+    def overlap(self, other: ImageStatistics) -> float:
+        """Overlap of the grey-level histograms of two images, 0 .. 1."""
+        return float(np.minimum(self.histogram, other.histogram).sum())
 
 
-def average(images: list[Yardsticks]) -> Yardsticks:
+def measure(image: NDArray[np.uint8]) -> ImageStatistics:
+    """The statistics of one image. # [H, W]"""
+    histogram = np.histogram(image, NUM_BINS, (0, 256))[0] / image.size
+    return ImageStatistics(spectrum_slopes(image), histogram)
+
+
+def average(images: list[ImageStatistics]) -> ImageStatistics:
     """Median slopes and mean histogram of several images.
 
     Raises:
@@ -49,19 +50,21 @@ def average(images: list[Yardsticks]) -> Yardsticks:
     if not images:
         raise ValueError("no images to average: give at least one")
     slopes = np.median([item.slopes for item in images], axis=0)
-    greys = np.mean([item.greys for item in images], axis=0)
-    return Yardsticks((float(slopes[0]), float(slopes[1])), greys)
+    histogram = np.mean([item.histogram for item in images], axis=0)
+    return ImageStatistics((float(slopes[0]), float(slopes[1])), histogram)
 
 
 def spectrum_slopes(image: NDArray[np.uint8]) -> tuple[float, float]:
     """Slopes of log power over log frequency in the two bands. # [H, W]
 
     Raises:
-        ValueError: the shorter side has fewer than 240 pixels, too few for 120 cycles.
+        ValueError: the shorter side has fewer than 240 pixels, which 120 cycles need.
     """
     side = min(image.shape)
     if side < 2 * BANDS[1][1]:
-        raise ValueError(f"an image side of {side} px holds no 120 cycles: use at least 240")
+        raise ValueError(
+            f"an image side of {side} px is too small for 120 cycles: use at least 240"
+        )
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     square = Image.fromarray(image[top : top + side, left : left + side].astype(np.float32))
     values = np.asarray(square.resize((SIDE, SIDE), Image.Resampling.LANCZOS), dtype=np.float64)
@@ -71,8 +74,8 @@ def spectrum_slopes(image: NDArray[np.uint8]) -> tuple[float, float]:
     cycles = np.fft.fftfreq(SIDE) * SIDE
     ring = np.rint(np.hypot(cycles[:, None], cycles[None])).astype(int)
     mean = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
-    found = []
+    slopes = []
     for low, high in BANDS:
         k = np.arange(low, high + 1)
-        found.append(float(np.polyfit(np.log(k), np.log(mean[k]), 1)[0]))
-    return found[0], found[1]
+        slopes.append(float(np.polyfit(np.log(k), np.log(mean[k]), 1)[0]))
+    return slopes[0], slopes[1]

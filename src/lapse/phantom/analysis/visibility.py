@@ -1,10 +1,10 @@
-"""How hard a finding is to see: its size against the nuisance, and what a small image loses.
+"""Visibility of findings: signal relative to the nuisance, and energy lost in small images.
 
-    rms     root of the mean squared change of the grey levels that a finding makes, over all
-            pixels, by the same between two images without findings of one patient
+    rms     root mean square of the grey-level change that a finding causes, over all pixels,
+            relative to that between two images without findings of one patient
     lost    1 - energy at 224 px / energy at 448 px of what a cue adds to the line integrals
 
-Both are medians over patients, each with its own anatomy, place of the finding and acquisition.
+Both are medians over patients with different anatomy, location of the finding and acquisition.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import numpy as np
 from PIL import Image
 
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
-from lapse.phantom.patients.catalogue import BY_NAME, EITHER, MIDLINE
+from lapse.phantom.patients.catalogue import EITHER, MIDLINE, SPEC_BY_NAME
 from lapse.phantom.patients.patient import Patient, draw_patient
 from lapse.phantom.patients.state import Finding, Mimic, Visit
-from lapse.phantom.rendering.fine_findings import CUES, LIKE, mimic_severity
-from lapse.phantom.rendering.isolated import finding_alone
+from lapse.phantom.rendering.fine_findings import CUES, MIMICKED, mimic_severity
+from lapse.phantom.rendering.isolated import isolated_finding
 from lapse.phantom.rendering.kernels import Floats, Singles
 from lapse.phantom.rendering.render import render
 
-NATIVE = 1024  # px at which a cue is drawn before it is made small
+NATIVE = 1024  # px at which a cue is rendered before downsampling
 _DAY = datetime(2150, 1, 1)
 _CENTRAL = ("thymoma", "pneumomediastinum", "hypertensive heart disease")
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """How much one kind of finding moves the image, over patients."""
+    """Grey-level change by one type of finding, over patients."""
 
     name: str
     severity: float
@@ -44,7 +44,7 @@ class Signal:
 
     @property
     def ratio(self) -> float:
-        """The finding's share of what another acquisition moves."""
+        """Signal of the finding relative to that of another acquisition."""
         return self.rms / self.nuisance
 
 
@@ -57,38 +57,38 @@ def finding_rms(
     size: int = 448,
     seed: int = 0,
 ) -> Signal:
-    """How much a finding moves the grey levels, against a second visit without any finding.
+    """Grey-level change by a finding, and that by a second acquisition without findings.
 
     Raises:
-        ValueError: fewer than two patients, or a fine finding that has no cue.
+        ValueError: fewer than two patients, or a fine finding without a cue.
     """
     if patients < 2:
         raise ValueError(f"{patients} patients have no spread: measure at least 2")
-    if is_fine and name not in CUES:
-        raise ValueError(f"{name!r} has no fine cue: the ones with one are {', '.join(CUES)}")
-    moved, nuisance = [], []
+    if is_fine:
+        _check_cue(name)
+    changes, nuisance = [], []
     for index in range(patients):
         person = draw_patient(seed, index)
         finding = example(name, severity, index, is_fine=is_fine)
-        with_it = _grey(person, draw_acquisition(seed, index, 0, 0), size, finding)
-        without, other = _without(seed, index, size)
-        moved.append(_rms(with_it - without))
+        image = _grey(person, draw_acquisition(seed, index, 0, 0), size, finding)
+        without, other = _without_findings(seed, index, size)
+        changes.append(_rms(image - without))
         nuisance.append(_rms(other - without))
     typical = float(np.median(nuisance))
-    low, high = (float(v) / typical for v in np.percentile(moved, (10, 90)))
-    return Signal(name, severity, is_fine, float(np.median(moved)), typical, low, high)
+    low, high = (float(v) / typical for v in np.percentile(changes, (10, 90)))
+    return Signal(name, severity, is_fine, float(np.median(changes)), typical, low, high)
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What is left of a cue in a small image, over patients."""
+    """Energy of a cue that a small image loses, over patients."""
 
     name: str
     is_fine: bool
     lost: float  # 1 - energy at the small size / energy at the large one, median
     low: float  # 10th percentile
     high: float  # 90th percentile
-    alike: float  # correlation of the cue and its mimic at the small size (1: cannot be told)
+    mimic_correlation: float  # of the cue and its mimic at the small size; 1 is indistinguishable
 
 
 def energy_lost(
@@ -100,79 +100,88 @@ def energy_lost(
     sizes: tuple[int, int] = (448, 224),
     seed: int = 0,
 ) -> Loss:
-    """The energy that a cue loses from one image size to half of it.
+    """The energy that a cue loses from the first image size to the second.
 
-    A fine cue is as large as its mimic (`severity` is for ordinary findings), and `alike` compares
-    the two; it is 0 for a finding that is not fine.
+    A fine cue has the size of its mimic (`severity` applies to coarse findings). The correlation
+    with the mimic is 0 for coarse findings.
 
     Raises:
-        ValueError: a fine finding that has no cue, or sizes that do not fall.
+        ValueError: a fine finding without a cue, or sizes that do not decrease.
     """
-    if is_fine and name not in CUES:
-        raise ValueError(f"{name!r} has no fine cue: the ones with one are {', '.join(CUES)}")
+    if is_fine:
+        _check_cue(name)
     if not NATIVE >= sizes[0] > sizes[1] > 0:
-        raise ValueError(f"sizes {sizes} have to fall from at most {NATIVE} to above 0")
-    lost, alike = [], []
-    mimic = next((key for key, like in LIKE.items() if name in like), "")
+        raise ValueError(f"sizes {sizes} must decrease from at most {NATIVE} to above 0")
+    lost, correlations = [], []
+    mimic_name = next((key for key, like in MIMICKED.items() if name in like), "")
     for index in range(patients):
         person = draw_patient(seed, index)
-        taken = replace(draw_acquisition(seed, index, 0, 0), aspect=1.0)
+        acquisition = replace(draw_acquisition(seed, index, 0, 0), aspect=1.0)
         visit = Visit(index, 0, _DAY, (), ())
         finding = example(name, severity, index, is_fine=is_fine)
         if is_fine:
             finding = replace(finding, severity=mimic_severity(finding.seed))
-        alone = finding_alone(finding, person, visit, taken, NATIVE)
-        large, small = (_shrunk(alone, size) for size in sizes)
+        image = isolated_finding(finding, person, visit, acquisition, NATIVE)
+        large, small = (_downsampled(image, size) for size in sizes)
         energy = float((large**2).mean())
         if energy == 0.0:
-            continue  # outside this field of view
+            continue  # outside the field of view
         lost.append(1.0 - float((small**2).mean()) / energy)
-        if is_fine and mimic:
-            like = Mimic(mimic, name, finding.side, finding.zone, finding.seed)
-            other = _shrunk(finding_alone(like, person, visit, taken, NATIVE), sizes[1])
+        if is_fine and mimic_name:
+            mimic = Mimic(mimic_name, name, finding.side, finding.zone, finding.seed)
+            image = isolated_finding(mimic, person, visit, acquisition, NATIVE)
+            other = _downsampled(image, sizes[1])
             product = float((small * other).sum())
-            alike.append(product / float(np.sqrt((small**2).sum() * (other**2).sum())))
+            correlations.append(product / float(np.sqrt((small**2).sum() * (other**2).sum())))
     if not lost:
-        raise ValueError(f"{name!r} shows in none of {patients} patients: is it drawn?")
+        raise ValueError(f"{name!r} is visible in none of {patients} patients: is it rendered?")
     low, high = (float(v) for v in np.percentile(lost, (10, 90)))
-    kin = float(np.median(alike)) if alike else 0.0
-    return Loss(name, is_fine, float(np.median(lost)), low, high, kin)
+    correlation = float(np.median(correlations)) if correlations else 0.0
+    return Loss(name, is_fine, float(np.median(lost)), low, high, correlation)
 
 
 def example(name: str, severity: float, index: int, *, is_fine: bool = False) -> Finding:
-    """One finding of this name, its side, zone and type those of the catalogue, in turn."""
-    spec = BY_NAME.get(name)
+    """A finding with a random side, zone and type of the catalogue.
+
+    Raises:
+        ValueError: severity is outside 0 .. 1.
+    """
+    spec = SPEC_BY_NAME.get(name)
     sides = spec.sides if spec else (MIDLINE if name in _CENTRAL else EITHER)
     zones = spec.zones if spec else (("mid", 1.0),)
     types = spec.types if spec else (("", 1.0),)
     if not 0.0 <= severity <= 1.0:
         raise ValueError(f"severity {severity} is outside 0 .. 1")
-    draw = np.random.Generator(np.random.PCG64([index, len(name), 5]))
-    pick = [words[int(draw.integers(len(words)))][0] for words in (sides, zones, types)]
-    seed = int(draw.integers(1 << 40))
-    return Finding(name, pick[0], pick[1], severity, pick[2], seed, is_fine)
+    rng = np.random.Generator(np.random.PCG64([index, len(name), 5]))
+    side, zone, kind = (words[int(rng.integers(len(words)))][0] for words in (sides, zones, types))
+    return Finding(name, side, zone, severity, kind, int(rng.integers(1 << 40)), is_fine)
+
+
+def _check_cue(name: str) -> None:
+    if name not in CUES:
+        raise ValueError(f"{name!r} has no fine cue: choose one of {', '.join(CUES)}")
 
 
 @lru_cache(maxsize=64)
-def _without(seed: int, index: int, size: int) -> tuple[Floats, Floats]:
-    """Two images of a patient without findings, in the same format. # [H, W] twice"""
+def _without_findings(seed: int, index: int, size: int) -> tuple[Floats, Floats]:
+    """Two images of equal shape of a patient without findings. # [H, W] twice"""
     person = draw_patient(seed, index)
     first, second = (draw_acquisition(seed, index, visit, 0) for visit in (0, 1))
     second = replace(second, aspect=first.aspect)
     return _grey(person, first, size), _grey(person, second, size)
 
 
-def _grey(person: Patient, taken: Acquisition, size: int, *findings: Finding) -> Floats:
+def _grey(person: Patient, acquisition: Acquisition, size: int, *findings: Finding) -> Floats:
     visit = Visit(person.index, 0, _DAY, findings, ())
-    return render(person, visit, taken, size).image.astype(np.float64)
+    return render(person, visit, acquisition, size).image.astype(np.float64)
 
 
 def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _shrunk(image: Singles, size: int) -> Floats:
-    """The mean of every pixel's area. # [H, W] -> [size, size]"""
+def _downsampled(image: Singles, size: int) -> Floats:
+    """Area averages. # [H, W] -> [size, size]"""
     picture = Image.fromarray(np.asarray(image, dtype=np.float32))
     small = picture.resize((size, size), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float64)

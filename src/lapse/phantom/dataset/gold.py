@@ -1,30 +1,31 @@
 """Gold annotations of simulated images in the layout of Chest ImaGenome 1.0.0.
 
-    gold_bbox_coordinate_annotations_1000images.csv    a row an image and region, 26 regions
-    gold_object_attribute_with_coordinates.txt         tabs; a row a sentence, region, attribute
+    gold_bbox_coordinate_annotations_1000images.csv    one row per image and region, 26 regions
+    gold_object_attribute_with_coordinates.txt         tab-separated; one row per sentence, region
+                                                       and attribute
 
-A second annotator draws the boxes of a finished scene graph again and is off by a few percent of
-their sides. Sentences are those of the scene graph. Image ids end in `.dcm`; regions outside the
-image have no row.
+The boxes are those of the scene graph with a deviation of a few percent of their size, like the
+boxes of a second annotator. Sentences are those of the scene graph. Image ids end in `.dcm`;
+regions outside the image have no row.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 from lapse.core.seeding import derive_uniform
-from lapse.phantom.dataset.scene_graph import FRAME
+from lapse.phantom.dataset.scene_graph import Corners, letterbox_corners
 from lapse.phantom.patients.regions import REGIONS
 
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
 PHRASES = "gold_object_attribute_with_coordinates.txt"
 NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
 GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
-JITTER = 0.03  # of the box's side, at most, for each edge
+JITTER = 0.03  # largest deviation of an edge, as a fraction of the side
 BOX_COLUMNS = (
     "image_id",
     "x1",
@@ -60,12 +61,11 @@ PHRASE_COLUMNS = (
     "coord_original",
 )
 Graph = Mapping[str, Any]
-Corners = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 Row = tuple[str | int, ...]
 
 
 class GoldWriter:
-    """Both tables, open until the stack is closed; one image after the other."""
+    """Writes both tables image by image; they are open until the stack is closed."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,54 +78,38 @@ class GoldWriter:
 
     def write(self, graph: Graph, height: int, width: int) -> None:
         """Append one image of `height` x `width` pixels with its finished scene graph."""
-        drawn = redrawn(graph, height, width)
-        self._boxes.writerows(_box_rows(graph, drawn, height, width))
-        self._phrases.writerows(_phrase_rows(graph, drawn, height, width))
+        boxes = _second_annotation(graph, height, width)
+        self._boxes.writerows(_box_rows(graph, boxes, height, width))
+        self._phrases.writerows(_phrase_rows(graph, boxes, height, width))
 
 
-def write_gold(out: Path, images: Iterable[tuple[Graph, int, int]]) -> None:
-    """Write `gold_dataset` below `out` for images given as (scene graph, height, width)."""
-    with ExitStack() as stack:
-        writer = GoldWriter(out / "gold_dataset", stack)
-        for graph, height, width in images:
-            writer.write(graph, height, width)
-
-
-def redrawn(graph: Graph, height: int, width: int) -> dict[str, Corners]:
-    """Region -> corners in pixels of the image, as a second annotator draws them."""
+def _second_annotation(graph: Graph, height: int, width: int) -> dict[str, Corners]:
+    """Region -> corners in pixels of the image, with the deviation of a second annotator."""
     image = str(graph["image_id"])
-    found = {item["bbox_name"]: item for item in graph["objects"]}
+    objects = {item["bbox_name"]: item for item in graph["objects"]}
     return {
-        name: _shifted(found[name], (image, name), (width, height))
+        name: _jittered(objects[name], (image, name), (width, height))
         for name in GOLD_REGIONS
-        if name in found
+        if name in objects
     }
 
 
-def _shifted(item: Mapping[str, Any], key: tuple[str, str], size: tuple[int, int]) -> Corners:
+def _jittered(item: Mapping[str, Any], key: tuple[str, str], size: tuple[int, int]) -> Corners:
     edges: dict[str, int] = {}
     for axis, limit in zip("xy", size, strict=True):
         low, high = item[f"original_{axis}1"], item[f"original_{axis}2"]
         for end, value in (("1", low), ("2", high)):
-            share = JITTER * (2 * derive_uniform("phantom/gold", *key, axis, end) - 1)
-            edges[axis + end] = min(limit, max(0, round(value + share * (high - low))))
+            fraction = JITTER * (2 * derive_uniform("phantom/gold", *key, axis, end) - 1)
+            edges[axis + end] = min(limit, max(0, round(value + fraction * (high - low))))
         if edges[f"{axis}1"] >= edges[f"{axis}2"]:  # a box of one or two pixels
             edges[f"{axis}1"], edges[f"{axis}2"] = low, high
     return edges["x1"], edges["y1"], edges["x2"], edges["y2"]
 
 
-def _letterboxed(corners: Corners, height: int, width: int) -> Corners:
-    """Pixels of the image -> pixels of the 224 x 224 letterbox."""
-    ratio = FRAME / max(width, height)
-    left, top = ((FRAME - int(side * ratio)) // 2 for side in (width, height))
-    x1, y1, x2, y2 = (round(value * ratio) for value in corners)
-    return x1 + left, y1 + top, x2 + left, y2 + top
-
-
-def _box_rows(graph: Graph, drawn: Mapping[str, Corners], height: int, width: int) -> Iterator[Row]:
+def _box_rows(graph: Graph, boxes: Mapping[str, Corners], height: int, width: int) -> Iterator[Row]:
     image = f"{graph['image_id']}.dcm"
-    for name, corners in drawn.items():
-        small = _letterboxed(corners, height, width)
+    for name, corners in boxes.items():
+        small = letterbox_corners(corners, height, width)
         x1, y1, x2, y2 = corners
         yield (
             image,
@@ -144,13 +128,13 @@ def _box_rows(graph: Graph, drawn: Mapping[str, Corners], height: int, width: in
 
 
 def _phrase_rows(
-    graph: Graph, drawn: Mapping[str, Corners], height: int, width: int
+    graph: Graph, boxes: Mapping[str, Corners], height: int, width: int
 ) -> Iterator[Row]:
     for item in graph["attributes"]:
-        corners = drawn.get(item["bbox_name"])
+        corners = boxes.get(item["bbox_name"])
         if corners is None:
             continue
-        small = _letterboxed(corners, height, width)
+        small = letterbox_corners(corners, height, width)
         for number, text, strings in zip(
             item["phrase_IDs"], item["phrases"], item["attributes"], strict=True
         ):

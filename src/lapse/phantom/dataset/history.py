@@ -1,9 +1,9 @@
-"""One simulated patient before anything is drawn: visits, exposures and pairs. Cheap.
+"""One simulated patient before rendering: visits, exposures and pairs.
 
-    (config, patient, role) -> person, visits, acquisitions -> (reference, main) pairs
+    (config, patient, role) -> anatomy, visits, acquisitions -> (reference, main) pairs
 
-Everything that a patient's files say follows from here by words alone, so that tens of thousands
-of pairs can be studied without rendering one image (experiments/phantom_blind_rows.py).
+All text of a patient follows from the history without rendering an image, so experiments on text
+can use tens of thousands of pairs (experiments/phantom_blind_baselines.py).
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lapse.core.seeding import derive_index
+from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.roles import Role
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
+from lapse.phantom.patients.counterfactuals import draw_quadruplet
 from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
+from lapse.phantom.patients.ood_splits import ood_acquisition, ood_anatomy, ood_combination
 from lapse.phantom.patients.patient import Patient, draw_patient
-from lapse.phantom.patients.quads import draw_quad
 from lapse.phantom.patients.state import Visit
-from lapse.phantom.patients.tails import unseen_acquisition, unseen_anatomy, unseen_combination
 from lapse.phantom.text.questions import visit_pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One visit and how its image is taken; `place` is "A1" .. "B2" in a quad, else ""."""
+    """One visit and the acquisition of its image; `cell` is "A1" .. "B2" in a quadruplet."""
 
     visit: Visit
     acquisition: Acquisition
-    place: str = ""
+    cell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A patient with all exposures in order of time."""
+    """A patient with all exposures in chronological order."""
 
     patient: int
-    role: Role
+    role: CohortRole
     person: Patient
     exposures: tuple[Exposure, ...]
 
     @property
     def pairs(self) -> list[tuple[Exposure, Exposure]]:
-        """(reference, main) pairs that are asked about."""
+        """The (reference, main) pairs with questions."""
         visits = tuple(item.visit for item in self.exposures)
         return [
             (self.exposures[reference.index], self.exposures[main.index])
@@ -50,54 +50,50 @@ class History:
         ]
 
 
-def draw_history(config: SimulateConfig, patient: int, role: Role) -> History:
-    """The patient of this number in this role; equal arguments give equal histories."""
+def draw_history(config: SimulateConfig, patient: int, role: CohortRole) -> History:
+    """Sample the history of a patient; equal arguments give equal histories."""
     seed = config.seed
-    person = draw_person(seed, patient, role.tail)
-    combination = unseen_combination(seed, patient) if role.tail == "combination" else ()
+    person = draw_person(seed, patient, role.ood)
+    combination = ood_combination(seed, patient) if role.ood == "combination" else ()
     course = DiseaseCourse(config.difficulty(role.tier), combination)
-    placed = draw_quad(seed, patient, age=person.age, course=course) if role.is_quad else None
-    if placed is not None:
-        exposures = tuple(
-            # the acquisition of the half: two states are seen by one and the same exposure
-            Exposure(visit, _acquisition(config, patient, int(place[1]) - 1, role), place)
-            for visit, place in placed
-        )
-        return History(patient, role, person, exposures)
+    if role.is_counterfactual:
+        quadruplet = draw_quadruplet(seed, patient, age=person.age, course=course)
+        if quadruplet is not None:
+            exposures = tuple(
+                # both states of a half share one acquisition
+                Exposure(visit, _acquisition(config, patient, int(cell[1]) - 1, role), cell)
+                for visit, cell in quadruplet
+            )
+            return History(patient, role, person, exposures)
     low, high = config.visits
     count = low + derive_index(high - low + 1, seed, "phantom/visits", patient)
-    visits = draw_visits(seed, patient, count, age=person.age, course=course)
-    return History(
-        patient,
-        role,
-        person,
-        tuple(
-            Exposure(one, _acquisition(config, patient, one.index, role, one.illness))
-            for one in visits
-        ),
+    exposures = tuple(
+        Exposure(visit, _acquisition(config, patient, visit.index, role, visit.illness))
+        for visit in draw_visits(seed, patient, count, age=person.age, course=course)
     )
+    return History(patient, role, person, exposures)
 
 
-def draw_person(seed: int, patient: int, tail: str) -> Patient:
-    """The anatomy of a patient in a tail, "" for an ordinary patient."""
+def draw_person(seed: int, patient: int, ood: str) -> Patient:
+    """The anatomy of a patient of an OOD group, "" for an in-distribution patient."""
     person = draw_patient(seed, patient)
-    return unseen_anatomy(person, seed) if tail == "anatomy" else person
+    return ood_anatomy(person, seed) if ood == "anatomy" else person
 
 
 def _acquisition(
-    config: SimulateConfig, patient: int, visit: int, role: Role, illness: float = 0.0
+    config: SimulateConfig, patient: int, visit: int, role: CohortRole, illness: float = 0.0
 ) -> Acquisition:
-    """`illness` matters by `confound` alone; for a quad neither does."""
-    shot = draw_acquisition(
+    """`illness` has an effect through `confound` only, and none in a quadruplet."""
+    acquisition = draw_acquisition(
         config.seed,
         patient,
         visit,
         0,
         illness=illness,
         nuisance=config.nuisance,
-        confound=0.0 if role.is_quad else config.confound,
+        confound=0.0 if role.is_counterfactual else config.confound,
     )
-    if role.tail == "acquisition":
+    if role.ood == "acquisition":
         key = (config.seed, "phantom/tail", patient, visit)
-        return unseen_acquisition(shot, config.nuisance, key)
-    return shot
+        return ood_acquisition(acquisition, config.nuisance, key)
+    return acquisition

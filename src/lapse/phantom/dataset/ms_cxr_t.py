@@ -1,12 +1,12 @@
-"""MS-CXR-T of simulated test patients: how five findings went from one visit to the next.
+"""MS-CXR-T labels of simulated test patients: the progression of five findings between visits.
 
-    MS_CXR_T_temporal_image_classification_v1.0.0.csv    a row a pair of neighbouring visits
+    MS_CXR_T_temporal_image_classification_v1.0.0.csv    one row per pair of consecutive visits
 
-    only now -> worsening      only before -> improving      neither -> empty
-    both     -> stable at the same level, else by the severity
+    only current -> worsening      only previous -> improving      neither -> empty
+    both         -> stable at the same level, otherwise by severity
 
-Images are named by their path, `p19/p19000001/s50000001/<dicom_id>`. A pair in which none of the
-five was seen has no row. The label quality is a constant: lapse does not read it.
+Images are named by their path, `p19/p19000001/s50000001/<dicom_id>`. A pair without any of the five
+findings has no row. The label quality is constant, because lapse does not read it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ COLUMNS = (
     "study_id",
     "previous_dicom_id",
     "previous_study_id",
-    *(f"{finding}_{what}" for finding in FINDINGS for what in ("progression", "label_quality")),
+    *(f"{finding}_{column}" for finding in FINDINGS for column in ("progression", "label_quality")),
 )
 Row = tuple[str | int | float, ...]
 
 
 class ProgressionWriter:
-    """The table, open until the stack is closed."""
+    """Writes the table, which is open until the stack is closed."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
         path = out / FOLDER / TABLE
@@ -51,19 +51,19 @@ class ProgressionWriter:
         self._rows.writerows(rows)
 
 
-def progression_rows(visits: Sequence[Visit], part: str, seed: int) -> list[Row]:
-    """The rows of one patient; none of a patient who is not a test patient."""
-    if part != "test":
+def progression_rows(visits: Sequence[Visit], split: str, seed: int) -> list[Row]:
+    """The rows of one patient; only test patients have rows."""
+    if split != "test":
         return []
-    found: list[Row] = []
+    rows: list[Row] = []
     for before, after in pairwise(visits):
         words = [_progression(before, after, finding.replace("_", " ")) for finding in FINDINGS]
         if any(words):
             labels: list[str] = [cell for word in words for cell in (word, QUALITY if word else "")]
-            now, then = _image(after, seed), _image(before, seed)
+            image, study = _image(after, seed)
             subject = subject_number(seed, after.patient)
-            found.append((now[0], subject, now[1], then[0], then[1], *labels))
-    return found
+            rows.append((image, subject, study, *_image(before, seed), *labels))
+    return rows
 
 
 def _progression(before: Visit, after: Visit, finding: str) -> str:
@@ -79,7 +79,7 @@ def _progression(before: Visit, after: Visit, finding: str) -> str:
 
 
 def _image(visit: Visit, seed: int) -> tuple[str, int]:
-    """The path of a visit's image, and its study."""
+    """The path of the image of a visit, and its study_id."""
     study = study_number(seed, visit.patient, visit.index)
     folder = study_folder(subject_number(seed, visit.patient), study).removeprefix("files/")
     return f"{folder}/{dicom_name(seed, visit.patient, visit.index)}", study

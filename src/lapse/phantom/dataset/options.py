@@ -1,4 +1,4 @@
-"""What to simulate: the options of `simulate`, checked when they are made."""
+"""The options of `simulate`, validated on construction."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lapse.core.types import nearest
-from lapse.phantom.dataset.dicom_file import IMAGES
+from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS
 from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import MAX_VISITS
-from lapse.phantom.patients.identity import PARTS
-from lapse.phantom.patients.mimicry import TIERS
+from lapse.phantom.patients.identity import SPLITS
+from lapse.phantom.patients.mimics import TIERS
 
 TIER_CHOICES = (*TIERS, "mixed")
 
@@ -20,26 +20,27 @@ class SimulateConfig:
     """What to simulate.
 
     Attributes:
-        patients: how many patients; with `only` how many are drawn, of whom one part is written.
+        patients: number of patients; with `split`, the number from which that split is taken.
         seed: root of all randomness.
         size: longest side of the images in pixels.
-        visits: fewest and most visits of a patient.
-        nuisance: strength of everything that is not a finding, 0 .. 1.5.
-        confound: how far view and devices follow illness, 0 (not) .. 1 (as in hospitals).
-        prevalence: multiplies how often findings begin.
-        priors: print sentences that compare with the study before.
-        processes: how many to use; the files do not depend on it.
-        images: "jpeg"; or "dicom"; or "both", and then the JPEGs are made of the DICOMs as
-            MIMIC-CXR-JPG's were, where "jpeg" equalises only in part.
+        visits: smallest and largest number of visits of a patient.
+        nuisance: strength of everything but the findings, 0 .. 1.5.
+        confound: how strongly view and devices depend on illness, 0 (not) .. 1 (as in hospitals).
+        prevalence: factor of the onset rates of findings.
+        priors: whether reports include comparisons with the previous study.
+        processes: number of worker processes; the files do not depend on it.
+        images: "jpeg", "dicom" or "both". With "both" the JPEGs are converted from the DICOMs as
+            in MIMIC-CXR-JPG; with "jpeg" the histogram is equalised only in part.
         subtlety: how faint findings are within their level, 0 .. 1
-        (lapse.phantom.patients.difficulty).
-        tier: "coarse", "fine", or "mixed": a coin for each patient
-        (lapse.phantom.patients.mimicry).
-        quads: share of the test patients that are counterfactual quads
-        (lapse.phantom.patients.quads).
-        tails: share of the test patients in held-out tails, a quarter in each of the four.
-        only: write the patients of this part alone, "train", "validate" or "test", with the
-            files that they have in the whole tree; "" writes every part.
+            (lapse.phantom.patients.difficulty).
+        tier: "coarse", "fine", or "mixed" for a random tier per patient
+            (lapse.phantom.patients.mimics).
+        counterfactual_fraction: fraction of the test patients that are counterfactual quadruplets
+            (lapse.phantom.patients.counterfactuals).
+        ood_fraction: fraction of the test patients in out-of-distribution groups, a quarter in each
+            of the four (lapse.phantom.patients.ood_splits).
+        split: write only the patients of this split, "train", "validate" or "test", with the same
+            files as in the complete simulation; "" writes all splits.
     """
 
     patients: int
@@ -54,9 +55,9 @@ class SimulateConfig:
     images: str = "jpeg"
     subtlety: float = 0.0
     tier: str = "coarse"
-    quads: float = 0.1
-    tails: float = 0.2
-    only: str = ""
+    counterfactual_fraction: float = 0.1
+    ood_fraction: float = 0.2
+    split: str = ""
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -66,30 +67,33 @@ class SimulateConfig:
             raise ValueError(f"image size {self.size} px: choose between 64 and 3072")
         if self.tier not in TIER_CHOICES:
             raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIER_CHOICES)}")
-        self.difficulty("coarse")  # checks its numbers
+        self.difficulty("coarse")  # validates its parameters
         if self.processes < 1:
             raise ValueError(f"processes {self.processes}: at least one")
-        if self.images not in IMAGES:
-            raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGES)}")
-        if self.only and self.only not in PARTS:
-            raise ValueError(f"no part {self.only!r} to write alone; {nearest(self.only, PARTS)}")
-        for name, share in (("quads", self.quads), ("tails", self.tails)):
-            if not 0.0 <= share <= 1.0:
-                raise ValueError(f"{name} {share}: a share of the test patients, 0 to 1")
-        if self.quads + self.tails > 1.0:
-            raise ValueError(
-                f"quads {self.quads} and tails {self.tails} are more than all test patients"
-            )
+        if self.images not in IMAGE_FORMATS:
+            raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGE_FORMATS)}")
+        if self.split and self.split not in SPLITS:
+            raise ValueError(f"no split {self.split!r}; {nearest(self.split, SPLITS)}")
+        fractions = {
+            "counterfactual_fraction": self.counterfactual_fraction,
+            "ood_fraction": self.ood_fraction,
+        }
+        for name, fraction in fractions.items():
+            if not 0.0 <= fraction <= 1.0:
+                raise ValueError(f"{name} {fraction}: a fraction of the test patients, 0 to 1")
+        if sum(fractions.values()) > 1.0:
+            words = " and ".join(f"{name} {value}" for name, value in fractions.items())
+            raise ValueError(f"{words} add up to more than all test patients")
 
     @property
-    def told(self) -> dict[str, Any]:
-        """The options that the files depend on; a part that is not chosen is not mentioned."""
+    def recorded(self) -> dict[str, Any]:
+        """The options that determine the files; `split` only if it is set."""
         options = asdict(self)
         del options["processes"]
-        if not self.only:
-            del options["only"]
+        if not self.split:
+            del options["split"]
         return options
 
     def difficulty(self, tier: str) -> Difficulty:
-        """The difficulty of a patient of this tier."""
+        """The difficulty for a patient of this tier."""
         return Difficulty(self.nuisance, self.subtlety, self.confound, self.prevalence, tier)

@@ -1,11 +1,11 @@
-"""The unit of restarting a simulation: a few patients whose rows lie in one file once done.
+"""Restartable simulation: blocks of patients, each with its table rows in one file when done.
 
-    OUT/.simulate/options.json    what is being simulated; another setting is refused
-    OUT/.simulate/000000.jsonl    a line a patient; written beside, synced, renamed
+    OUT/.simulate/options.json    the options; a run with other options is refused
+    OUT/.simulate/000000.jsonl    one line per patient; written atomically
 
-Images and reports go to their final places at once. A block whose file is there is never drawn
-again; one that was cut is drawn again over what it left, with the same bytes. When the tables are
-merged and the mark of the tree is written, the folder goes.
+Images and reports are written to their final location. A block with a file is never simulated
+again; an interrupted block is simulated again over its partial files, with the same bytes. The
+folder is removed when the tables are merged and the tree is marked as complete.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ from pathlib import Path
 from typing import Any
 
 from lapse.core.files import write_text
+from lapse.core.progress import Progress
 from lapse.core.version import __version__
+from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import PatientFiles, write_patient
-from lapse.phantom.dataset.roles import Role
 
 FOLDER = ".simulate"
-_DONE = ".simulate-done"
+_REMOVED = ".simulate-done"
 _OPTIONS = "options.json"
 _MAX_BLOCK = 16
-Person = tuple[int, Role]  # number of a patient, and its role
-Block = tuple[int, tuple[Person, ...]]  # place of the block, its patients
+Member = tuple[int, CohortRole]  # index and role of a patient
+Block = tuple[int, tuple[Member, ...]]  # index of the block, its patients
 
 
 def open_blocks(out: Path, config: SimulateConfig) -> None:
-    """Make the folder of blocks, or take up the one that a run with the same options left.
+    """Create the folder of blocks, or continue that of an interrupted run with equal options.
 
     Raises:
-        ValueError: `out` is a file, holds something else, or a run with other options.
+        ValueError: `out` is a file, contains other files, or a run with other options.
     """
     folder = out / FOLDER
     options = _options(config)
-    shutil.rmtree(out / _DONE, ignore_errors=True)  # of a run that was cut at its last step
+    shutil.rmtree(out / _REMOVED, ignore_errors=True)  # left by a run interrupted at its last step
     if not folder.is_dir():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ValueError(f"{out} is not empty: name a new folder, or delete this one first")
@@ -56,38 +57,34 @@ def open_blocks(out: Path, config: SimulateConfig) -> None:
     for name in {**before, **options}:
         if before.get(name) != options.get(name):
             raise ValueError(
-                f"{out} holds a simulation that was cut, with {name} {before.get(name)!r}, not "
-                f"{options.get(name)!r}: go on with the same options, or delete this folder"
+                f"{out} contains an interrupted simulation with {name} {before.get(name)!r}, not "
+                f"{options.get(name)!r}: continue with the same options, or delete this folder"
             )
     _write(path, [options])
 
 
 def make_blocks(
-    out: Path,
-    config: SimulateConfig,
-    people: tuple[Person, ...],
-    progress: Callable[[int, int], None] | None,
+    out: Path, config: SimulateConfig, members: tuple[Member, ...], progress: Progress
 ) -> None:
-    """Draw every block that is not there yet, in this process or in several.
+    """Simulate every missing block, in this process or in several.
 
     Raises:
-        ValueError: a process ended early.
+        ValueError: a worker process died.
     """
-    size = block_size(len(people))
+    size = block_size(len(members))
     blocks = [
-        (first // size, people[first : first + size]) for first in range(0, len(people), size)
+        (first // size, members[first : first + size]) for first in range(0, len(members), size)
     ]
-    todo = [block for block in blocks if not _path(out, block[0]).exists()]
-    done = len(people) - sum(len(block[1]) for block in todo)
+    missing = [block for block in blocks if not _path(out, block[0]).exists()]
+    num_done = len(members) - sum(len(block[1]) for block in missing)
     with ExitStack() as stack:
-        for count in _made(todo, partial(_make, out, config), config.processes, stack):
-            done += count
-            if progress is not None:
-                progress(done, len(people))
+        for count in _map(partial(_make, out, config), missing, config.processes, stack):
+            num_done += count
+            progress(num_done, len(members))
 
 
 def read_blocks(out: Path, num_patients: int) -> Iterator[PatientFiles]:
-    """The rows of all patients of the blocks, in their order, one block in memory at a time."""
+    """The rows of all patients in order, reading one line at a time."""
     for index in range(-(-num_patients // block_size(num_patients))):
         with _path(out, index).open(encoding="utf-8") as lines:
             for line in lines:
@@ -95,46 +92,44 @@ def read_blocks(out: Path, num_patients: int) -> Iterator[PatientFiles]:
 
 
 def drop_blocks(out: Path) -> None:
-    """Take the folder away: first its name, so that a kill leaves nothing that looks whole."""
-    (out / FOLDER).rename(out / _DONE)
-    shutil.rmtree(out / _DONE)
+    """Remove the folder; it is renamed first, so an interrupted removal looks incomplete."""
+    (out / FOLDER).rename(out / _REMOVED)
+    shutil.rmtree(out / _REMOVED)
 
 
 def block_size(num_patients: int) -> int:
-    """Patients of a block: fewer in a small tree, so that its progress is seen."""
+    """Patients per block; small simulations have small blocks, for visible progress."""
     return max(1, min(_MAX_BLOCK, num_patients // 64))
 
 
-def _made(
-    todo: list[Block], make: Callable[[Block], int], processes: int, stack: ExitStack
+def _map(
+    make: Callable[[Block], int], blocks: list[Block], processes: int, stack: ExitStack
 ) -> Iterator[int]:
-    if processes == 1 or len(todo) < 2:
-        yield from map(make, todo)
+    if processes == 1 or len(blocks) < 2:
+        yield from map(make, blocks)
         return
-    # An executor, not a multiprocessing.Pool: a worker that cannot start ends the run with an
-    # error, where a Pool would start it again for ever.
+    # ProcessPoolExecutor raises if a worker cannot start; multiprocessing.Pool restarts it forever.
     context = multiprocessing.get_context("spawn")
-    pool = stack.enter_context(ProcessPoolExecutor(min(processes, len(todo)), mp_context=context))
+    pool = stack.enter_context(ProcessPoolExecutor(min(processes, len(blocks)), mp_context=context))
     try:
-        yield from pool.map(make, todo)
+        yield from pool.map(make, blocks)
     except BrokenProcessPool:
         raise ValueError(
-            "a simulating process ended early: out of memory, or simulate was called outside "
-            'an `if __name__ == "__main__":` block; use processes=1'
+            "a worker process of simulate died: out of memory, or simulate was called outside an "
+            '`if __name__ == "__main__":` block; use processes=1'
         ) from None
 
 
 def _make(out: Path, config: SimulateConfig, block: Block) -> int:
-    index, people = block
-    patients = [asdict(write_patient(out, config, patient, role)) for patient, role in people]
+    index, members = block
+    patients = [asdict(write_patient(out, config, patient, role)) for patient, role in members]
     _write(_path(out, index), patients)
-    return len(people)
+    return len(members)
 
 
 def _write(path: Path, items: Iterable[dict[str, Any]]) -> None:
-    """A JSON line each; whole under its name or not there at all."""
-    text = "".join(f"{json.dumps(item)}\n" for item in items)
-    write_text(path, text)
+    """Write one JSON line per item, atomically."""
+    write_text(path, "".join(f"{json.dumps(item)}\n" for item in items))
 
 
 def _path(out: Path, index: int) -> Path:
@@ -142,5 +137,5 @@ def _path(out: Path, index: int) -> Path:
 
 
 def _options(config: SimulateConfig) -> dict[str, Any]:
-    options = json.loads(json.dumps(config.told))  # tuples as JSON has them
+    options = json.loads(json.dumps(config.recorded))  # tuples become lists
     return {**options, "version": __version__}

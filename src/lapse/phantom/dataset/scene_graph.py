@@ -1,28 +1,32 @@
 """Scene graphs of simulated images in the layout of Chest ImaGenome 1.0.0.
 
-    objects        one per box, in two frames: 224 x 224 letterboxed integers, original pixels;
+    objects        one per box, in two frames: 224 x 224 letterboxed integers and original pixels;
                    width and height are those of the box
     attributes     one per described region, parallel lists: entry j describes phrase j
-    relationships  one per region and finding compared with the study before
+    relationships  one per region and finding compared with the previous study
 
 Letterbox of an image H x W: r = 224 / max(H, W), pad = (224 - int(side * r)) // 2 left and top.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lapse.phantom.patients.places import CONCEPTS
+from lapse.phantom.patients.anatomy_locations import CONCEPTS
 from lapse.phantom.text.comparisons import Comparison
 from lapse.phantom.text.report import Report
 
 FRAME = 224
+GRAPH_SUFFIX = "_SceneGraph.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time stamp of a zip file
 Fractions = tuple[float, float, float, float]
+Corners = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 
-# concepts of the best-known regions (UMLS); the others carry an empty list
+# UMLS concepts; the other regions have an empty list
 _SYNSETS = {
     "right lung": "C0225706",
     "left lung": "C0225730",
@@ -43,11 +47,11 @@ _STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class GraphSource:
-    """Everything a scene graph tells of one image.
+class ImageRecord:
+    """The data of one image that its scene graph, DICOM tags and table rows contain.
 
-    `boxes` maps region names to (x1, y1, x2, y2) fractions of an image of `width` x `height`
-    pixels; `compared` and `previous_dicom` are empty for a first visit.
+    `boxes` maps region names to (x1, y1, x2, y2) as fractions of an image of `width` x `height`
+    pixels; `comparisons` and `previous_dicom` are empty for a first visit.
     """
 
     dicom_id: str
@@ -62,49 +66,58 @@ class GraphSource:
     height: int
     boxes: Mapping[str, Fractions]
     report: Report
-    compared: tuple[Comparison, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     previous_dicom: str = ""
 
 
-def scene_graph(source: GraphSource) -> dict[str, Any]:
+def scene_graph(record: ImageRecord) -> dict[str, Any]:
     """The scene graph of one image as a JSON-ready dict."""
-    decade = source.age // 10 * 10
-    objects = [_object(source, name, box) for name, box in source.boxes.items()]
-    known = {item["bbox_name"] for item in objects if item is not None}
+    decade = record.age // 10 * 10
+    boxes = [_object(record, name, box) for name, box in record.boxes.items()]
+    objects = [item for item in boxes if item is not None]
     return {
-        "image_id": source.dicom_id,
-        "viewpoint": source.view,
-        "patient_id": source.subject_id,
-        "study_id": source.study_id,
-        "gender": source.sex,
+        "image_id": record.dicom_id,
+        "viewpoint": record.view,
+        "patient_id": record.subject_id,
+        "study_id": record.study_id,
+        "gender": record.sex,
         "age_decile": f"{decade}-{decade + 10}",
-        "reason_for_exam": f"___ with {source.report.reason}",
-        "StudyOrder": source.order,
-        "StudyDateTime": f"{source.taken_at:%Y-%m-%d %H:%M:%S} UTC",
-        "objects": [item for item in objects if item is not None],
-        "attributes": _attributes(source),
-        "relationships": _relationships(source, known),
+        "reason_for_exam": f"___ with {record.report.reason}",
+        "StudyOrder": record.order,
+        "StudyDateTime": f"{record.taken_at:%Y-%m-%d %H:%M:%S} UTC",
+        "objects": objects,
+        "attributes": _attributes(record),
+        "relationships": _relationships(record, {item["bbox_name"] for item in objects}),
     }
 
 
-def _object(source: GraphSource, name: str, box: Fractions) -> dict[str, Any] | None:
-    """One box in both frames, None where nothing of it is inside the image."""
-    width, height = source.width, source.height
+def graph_entry(dicom_id: str) -> zipfile.ZipInfo:
+    """The entry of a scene graph in the archive, with equal bytes on every operating system."""
+    entry = zipfile.ZipInfo(f"scene_graph/{dicom_id}{GRAPH_SUFFIX}", _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def letterbox_corners(corners: Corners, height: int, width: int) -> Corners:
+    """Pixels of an image of `height` x `width` -> pixels of the 224 x 224 letterbox."""
+    ratio = FRAME / max(width, height)
+    left, top = ((FRAME - int(side * ratio)) // 2 for side in (width, height))
+    x1, y1, x2, y2 = (round(value * ratio) for value in corners)
+    return x1 + left, y1 + top, x2 + left, y2 + top
+
+
+def _object(record: ImageRecord, name: str, box: Fractions) -> dict[str, Any] | None:
+    """One box in both frames, None if it is outside the image."""
+    width, height = record.width, record.height
     x1, x2 = (min(width, max(0, round(v * width))) for v in (box[0], box[2]))
     y1, y2 = (min(height, max(0, round(v * height))) for v in (box[1], box[3]))
     if x1 >= x2 or y1 >= y2:
         return None
-    ratio = FRAME / max(width, height)
-    left = (FRAME - int(width * ratio)) // 2
-    top = (FRAME - int(height * ratio)) // 2
-    small = (
-        round(x1 * ratio) + left,
-        round(y1 * ratio) + top,
-        round(x2 * ratio) + left,
-        round(y2 * ratio) + top,
-    )
+    small = letterbox_corners((x1, y1, x2, y2), height, width)
     return {
-        "object_id": f"{source.dicom_id}_{name}",
+        "object_id": f"{record.dicom_id}_{name}",
         "x1": small[0],
         "y1": small[1],
         "x2": small[2],
@@ -123,12 +136,12 @@ def _object(source: GraphSource, name: str, box: Fractions) -> dict[str, Any] | 
     }
 
 
-def _attributes(source: GraphSource) -> list[dict[str, Any]]:
-    order = {id(item): index for index, item in enumerate(source.report.statements)}
-    found: list[dict[str, Any]] = []
-    for region, statements in source.report.phrases.items():
+def _attributes(record: ImageRecord) -> list[dict[str, Any]]:
+    order = {id(item): index for index, item in enumerate(record.report.statements)}
+    attributes: list[dict[str, Any]] = []
+    for region, statements in record.report.phrases.items():
         strings = [list(dict(item.regions)[region]) for item in statements]
-        found.append(
+        attributes.append(
             {
                 region: True,
                 "bbox_name": region,
@@ -137,28 +150,29 @@ def _attributes(source: GraphSource) -> list[dict[str, Any]]:
                 "attributes": strings,
                 "attributes_ids": [[_concept(text) for text in group] for group in strings],
                 "phrases": [item.text for item in statements],
-                "phrase_IDs": [f"{source.study_id}|{order[id(item)]}|0" for item in statements],
+                "phrase_IDs": [f"{record.study_id}|{order[id(item)]}|0" for item in statements],
                 "sections": ["finalreport" for _ in statements],
                 "comparison_cues": [_cues(item.comparison) for item in statements],
                 "temporal_cues": [[] for _ in statements],
                 "severity_cues": [_cues(item.severity) for item in statements],
                 "texture_cues": [_cues(item.texture) for item in statements],
-                "object_id": f"{source.dicom_id}_{region}",
+                "object_id": f"{record.dicom_id}_{region}",
             }
         )
-    return found
+    return attributes
 
 
-def _relationships(source: GraphSource, known: set[str]) -> list[dict[str, Any]]:
-    found = []
-    for index, item in enumerate(source.compared):
+def _relationships(record: ImageRecord, regions: set[str]) -> list[dict[str, Any]]:
+    """One entry per comparison and described region; `regions` are those inside the image."""
+    relationships = []
+    for index, item in enumerate(record.comparisons):
         words, concept = _STATUS[item.direction]
         for region, attributes in item.statement.regions:
-            if region not in known:
+            if region not in regions:
                 continue
-            found.append(
+            relationships.append(
                 {
-                    "relationship_id": f"{source.study_id}|{index}|{region}",
+                    "relationship_id": f"{record.study_id}|{index}|{region}",
                     "predicate": str([words]),
                     "synsets": [concept],
                     "relationship_names": [f"comparison|yes|{item.direction}"],
@@ -166,11 +180,11 @@ def _relationships(source: GraphSource, known: set[str]) -> list[dict[str, Any]]
                     "phrase": item.statement.text,
                     "attributes": list(attributes),
                     "bbox_name": region,
-                    "subject_id": f"{source.dicom_id}_{region}",
-                    "object_id": f"{source.previous_dicom}_{region}",
+                    "subject_id": f"{record.dicom_id}_{region}",
+                    "object_id": f"{record.previous_dicom}_{region}",
                 }
             )
-    return found
+    return relationships
 
 
 def _synsets(region: str) -> list[str]:

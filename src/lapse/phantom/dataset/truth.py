@@ -1,10 +1,10 @@
-"""The truth behind a simulated tree, in a folder of its own that no loader reads.
+"""The ground truth of a simulation, in a separate folder that no loader reads.
 
-    OUT/phantom/states.jsonl   a line a study: ids, findings, devices, mimics, acquisition
-    OUT/phantom/pairs.csv      a line a pair: tier, what a quad's pair varies, tail, changes
+    OUT/phantom/states.jsonl   one line per study: ids, findings, devices, mimics, acquisition
+    OUT/phantom/pairs.csv      one line per pair: tier, counterfactual pair kind, OOD group, changes
 
-`read_states` gives the lines back and `rerender` draws one again: the same image, or the same
-patient in the same state under another acquisition, which must not change any answer.
+`read_states` reads the studies and `rerender` renders one again: the same image, or the same
+patient in the same state with another acquisition, which must not change any answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from lapse.phantom.dataset.history import History, draw_person
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
+from lapse.phantom.patients.counterfactuals import pair_kind
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.identity import dicom_name, study_number, subject_number
-from lapse.phantom.patients.quads import pair_kind
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
 from lapse.phantom.rendering.render import render
 
@@ -36,26 +36,26 @@ PAIR_COLUMNS = (
     "subject_id",
     "split",
     "tier",
-    "quad",  # "", "nuisance", "state" or "both": what differs
-    "tail",
+    "quad",  # what differs in a pair of a counterfactual quadruplet, one of PAIR_KINDS
+    "tail",  # the OOD group, one of OOD_KINDS or ""
     "num_changes",
-    "num_fine_changes",  # of findings drawn by their fine cue alone
+    "num_fine_changes",  # of findings that are drawn only by their fine cue
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StudyState:
-    """Everything that is true of one simulated study.
+    """The ground truth of one study. The names of the fields are the keys in states.jsonl.
 
     Attributes:
         subject_id, study_id, dicom_id: as in the tables.
-        seed, size, nuisance: of the simulation; needed to draw it again.
+        seed, size, nuisance: options of the simulation that `rerender` needs.
         split: "train", "validate" or "test".
         tier: "coarse" or "fine".
-        quad: place in a counterfactual quad, "A1", "A2", "B1" or "B2", else "".
-        tail: the held-out tail, "anatomy", "acquisition", "combination" or "paraphrase", else "".
+        quad: cell in a counterfactual quadruplet, "A1", "A2", "B1" or "B2", else "".
+        tail: the OOD group, one of OOD_KINDS, else "".
         visit: patient, index, time, findings, devices and mimics.
-        acquisition: how the image was taken.
+        acquisition: acquisition of the image.
     """
 
     subject_id: int
@@ -72,8 +72,8 @@ class StudyState:
     acquisition: Acquisition
 
 
-def states_of(config: SimulateConfig, history: History) -> list[StudyState]:
-    """The truth of every study of a patient, in order of time."""
+def study_states(config: SimulateConfig, history: History) -> list[StudyState]:
+    """The ground truth of every study of a patient, in chronological order."""
     seed, patient, role = config.seed, history.patient, history.role
     return [
         StudyState(
@@ -83,10 +83,10 @@ def states_of(config: SimulateConfig, history: History) -> list[StudyState]:
             seed=seed,
             size=config.size,
             nuisance=config.nuisance,
-            split=role.part,
+            split=role.split,
             tier=role.tier,
-            quad=item.place,
-            tail=role.tail,
+            quad=item.cell,
+            tail=role.ood,
             visit=item.visit,
             acquisition=item.acquisition,
         )
@@ -95,7 +95,7 @@ def states_of(config: SimulateConfig, history: History) -> list[StudyState]:
 
 
 def pair_rows(config: SimulateConfig, history: History) -> list[tuple[str | int | float, ...]]:
-    """One row of pairs.csv for every pair that is asked about."""
+    """One row of pairs.csv per pair."""
     rows: list[tuple[str | int | float, ...]] = []
     for reference, main in history.pairs:
         old, new = reference.visit, main.visit
@@ -106,10 +106,10 @@ def pair_rows(config: SimulateConfig, history: History) -> list[tuple[str | int 
                 study_number(config.seed, history.patient, new.index),
                 study_number(config.seed, history.patient, old.index),
                 subject_number(config.seed, history.patient),
-                history.role.part,
+                history.role.split,
                 history.role.tier,
-                pair_kind(reference.place, main.place),
-                history.role.tail,
+                pair_kind(reference.cell, main.cell),
+                history.role.ood,
                 len(changes),
                 sum(change.finding in fine for change in changes),
             )
@@ -117,28 +117,27 @@ def pair_rows(config: SimulateConfig, history: History) -> list[tuple[str | int 
     return rows
 
 
-def state_line(state: StudyState) -> dict[str, Any]:
+def state_record(state: StudyState) -> dict[str, Any]:
     """A state as one JSON-ready dict."""
-    line = asdict(state)
-    line["visit"]["taken_at"] = state.visit.taken_at.isoformat(timespec="milliseconds")
-    return line
+    record = asdict(state)
+    record["visit"]["taken_at"] = state.visit.taken_at.isoformat(timespec="milliseconds")
+    return record
 
 
 def read_states(root: Path) -> Iterator[StudyState]:
-    """The truth of every study of a simulated tree, in its order, a line at a time.
+    """Read the ground truth of every study of a simulation, in order, one line at a time.
 
     Args:
-        root: the folder that `lapse simulate` wrote, or its folder `phantom`.
+        root: a folder that `lapse simulate` wrote, or its subfolder `phantom`.
 
     Raises:
-        ValueError: there is no truth in this folder, or a line is not one.
+        ValueError: the folder has no ground truth, or a line is invalid.
     """
-    path = next(
-        (found for found in (root / FOLDER / STATES, root / STATES) if found.is_file()), None
-    )
+    candidates = (root / FOLDER / STATES, root / STATES)
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise ValueError(
-            f"{root} has no {FOLDER}/{STATES}: only a tree of this version's `lapse simulate` has"
+            f"{root} has no {FOLDER}/{STATES}: pass a folder that `lapse simulate` wrote"
         )
     return _lines(path)
 
@@ -150,36 +149,37 @@ def _lines(path: Path) -> Iterator[StudyState]:
                 yield _state(json.loads(line))
             except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(
-                    f"{path} line {number} is not a study's state ({error}): simulate it again"
+                    f"{path} line {number} is not the state of a study ({error}): simulate it again"
                 ) from None
 
 
-def _state(line: Mapping[str, Any]) -> StudyState:
-    visit, shot = dict(line["visit"]), dict(line["acquisition"])
+def _state(record: Mapping[str, Any]) -> StudyState:
+    visit, exposure = dict(record["visit"]), dict(record["acquisition"])
     visit["taken_at"] = datetime.fromisoformat(visit["taken_at"])
     for key, kind in (("findings", Finding), ("devices", Device), ("mimics", Mimic)):
         visit[key] = tuple(kind(**item) for item in visit[key])
     for key in ("shift", "warp", "marker_at", "collimation"):
-        shot[key] = tuple(shot[key])
-    return StudyState(**{**line, "visit": Visit(**visit), "acquisition": Acquisition(**shot)})
+        exposure[key] = tuple(exposure[key])
+    values = {**record, "visit": Visit(**visit), "acquisition": Acquisition(**exposure)}
+    return StudyState(**values)
 
 
 def rerender(
     state: StudyState, acquisition_seed: int | None = None, size: int | None = None
 ) -> NDArray[np.uint8]:
-    """The image of a study again, as it was before it became a file. # [H, W]
+    """Render the image of a study again, without JPEG compression. # [H, W]
 
     Args:
-        state: as read from the truth.
-        acquisition_seed: of another exposure of the same patient in the same state; None for
-            the exposure of the file. View and posture may change with it.
+        state: as read by `read_states`.
+        acquisition_seed: seed of another exposure of the same patient in the same state; None for
+            the exposure of the file. View and posture may differ.
         size: longest side in pixels; None for that of the file.
     """
     if acquisition_seed is not None:
         visit = state.visit
-        shot = draw_acquisition(
+        acquisition = draw_acquisition(
             acquisition_seed, visit.patient, visit.index, 1, nuisance=state.nuisance
         )
-        state = replace(state, acquisition=shot)
+        state = replace(state, acquisition=acquisition)
     person = draw_person(state.seed, state.visit.patient, state.tail)
     return render(person, state.visit, state.acquisition, size or state.size).image

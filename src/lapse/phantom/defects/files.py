@@ -1,4 +1,4 @@
-"""Defects of files and tables: empty, missing, damaged, renamed columns, broken rows, splits."""
+"""Defects of files, tables and splits: missing, empty, damaged or inconsistent."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import gzip
 import hashlib
 from collections.abc import Callable
 
-from lapse.phantom.defects.tree import SUFFIX, QuirkTree, Table
+from lapse.phantom.dataset.scene_graph import GRAPH_SUFFIX
+from lapse.phantom.defects.tree import DefectTree, Table
 
-_SIDE = ("chexpert", "negbio", "mimic_all")
-_FRONT = ("PA", "AP")
+_OPTIONAL_TABLES = ("chexpert", "negbio", "mimic_all")
 
 
-def plain_csv(tree: QuirkTree) -> list[str]:
-    """A table that somebody unpacked."""
+def plain_csv(tree: DefectTree) -> list[str]:
+    """A decompressed table."""
     table = tree.pick_table("metadata", "split", "chexpert", "negbio")
     if table is None:
         return []
@@ -22,7 +22,7 @@ def plain_csv(tree: QuirkTree) -> list[str]:
     return [table.path.name]
 
 
-def column_order(tree: QuirkTree) -> list[str]:
+def column_order(tree: DefectTree) -> list[str]:
     """The same columns in another order."""
     table = tree.pick_table("metadata", "split", "chexpert", "questions", "mimic_all", "train")
     if table is None:
@@ -32,37 +32,37 @@ def column_order(tree: QuirkTree) -> list[str]:
     return [table.path.name]
 
 
-def line_endings(tree: QuirkTree) -> list[str]:
-    """Lines that end as on Windows."""
+def line_endings(tree: DefectTree) -> list[str]:
+    """Windows line endings."""
     table = tree.pick_table(*tree.tables)
     if table is None:
         return []
-    table.ending = "\r\n"
+    table.line_ending = "\r\n"
     return [table.path.name]
 
 
-def padded_ids(tree: QuirkTree) -> list[str]:
-    """Study numbers written with their letter, or with a leading zero."""
+def padded_ids(tree: DefectTree) -> list[str]:
+    """Study numbers with a leading "s" or a leading zero."""
     table = tree.tables["split"]
-    rows = tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"])
+    rows = _pick_split_rows(tree)
     for row in rows:
         study = table.cell(row, "study_id")
-        letter = "s" if tree.count(study) % 2 else "0"
+        letter = "s" if tree.random_int(study) % 2 else "0"
         table.set(row, "study_id", f"{letter}{study}")
     return [table.cell(row, "dicom_id") for row in rows]
 
 
-def byte_order_mark(tree: QuirkTree) -> list[str]:
+def byte_order_mark(tree: DefectTree) -> list[str]:
     table = tree.pick_table(*tree.tables)
     if table is None:
         return []
-    table.mark = b"\xef\xbb\xbf"
+    table.byte_order_mark = b"\xef\xbb\xbf"
     return [table.path.name]
 
 
-def damaged_table(tree: QuirkTree) -> list[str]:
-    """A gzip file that ends early."""
-    table = tree.pick_table("chexpert", "negbio", whole=True)
+def damaged_table(tree: DefectTree) -> list[str]:
+    """A truncated gzip file."""
+    table = tree.pick_table("chexpert", "negbio", exclusive=True)
     if table is None:
         return []
     table.write()
@@ -76,8 +76,8 @@ def damaged_table(tree: QuirkTree) -> list[str]:
     return [table.path.name]
 
 
-def missing_side_table(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table("negbio", "chexpert", whole=True)
+def missing_side_table(tree: DefectTree) -> list[str]:
+    table = tree.pick_table("negbio", "chexpert", exclusive=True)
     if table is None:
         return []
     table.path.unlink(missing_ok=True)
@@ -85,8 +85,8 @@ def missing_side_table(tree: QuirkTree) -> list[str]:
     return [table.path.name.split(".csv")[0]]
 
 
-def missing_table(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table("valid", "test", whole=True)
+def missing_table(tree: DefectTree) -> list[str]:
+    table = tree.pick_table("valid", "test", exclusive=True)
     if table is None:
         return []
     table.path.unlink()
@@ -94,8 +94,8 @@ def missing_table(tree: QuirkTree) -> list[str]:
     return [table.path.stem]
 
 
-def avoid_list_missing(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table("images_to_avoid", whole=True)
+def avoid_list_missing(tree: DefectTree) -> list[str]:
+    table = tree.pick_table("images_to_avoid", exclusive=True)
     if table is None:
         return []
     table.path.unlink()
@@ -103,18 +103,17 @@ def avoid_list_missing(tree: QuirkTree) -> list[str]:
     return [table.path.stem]
 
 
-def missing_column(tree: QuirkTree) -> list[str]:
-    """A renamed label column: the old name is missing, the new one unknown."""
-    table = tree.pick_table(*_SIDE)
+def missing_column(tree: DefectTree) -> list[str]:
+    """A renamed label column: the expected name is missing, the new name is unknown."""
+    table = tree.pick_table(*_OPTIONAL_TABLES)
     if table is None:
         return []
-    place = table.place("Edema")
-    table.header[place] = "edema_label"
+    table.header[table.header.index("Edema")] = "edema_label"
     return [f"{table.path.name}: Edema"]
 
 
-def extra_column(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table("metadata", "split", "questions", *_SIDE)
+def extra_column(tree: DefectTree) -> list[str]:
+    table = tree.pick_table("metadata", "split", "questions", *_OPTIONAL_TABLES)
     if table is None:
         return []
     table.header.append("notes")
@@ -123,102 +122,107 @@ def extra_column(tree: QuirkTree) -> list[str]:
     return [f"{table.path.name}: notes"]
 
 
-def field_count(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table(*_SIDE)
+def field_count(tree: DefectTree) -> list[str]:
+    table = tree.pick_table(*_OPTIONAL_TABLES)
     if table is None:
         return []
-    places = _pick_places(tree, table)
-    for place in places:
-        table.rows[place].append("surplus")
-    return [table.line(place) for place in places]
+    indices = _pick_rows(tree, table)
+    for index in indices:
+        table.rows[index].append("surplus")
+    return [table.line(index) for index in indices]
 
 
-def not_utf8(tree: QuirkTree) -> list[str]:
-    """A Latin-1 letter in a column of words."""
+def not_utf8(tree: DefectTree) -> list[str]:
+    """A Latin-1 letter in a text column."""
     table = tree.pick_table("mimic_all", "train")
     if table is None:
         return []
     column = "view" if "view" in table.header else "path"
-    places = _pick_places(tree, table)
-    for place in places:
-        row = table.rows[place]
+    indices = _pick_rows(tree, table)
+    for index in indices:
+        row = table.rows[index]
         table.set(row, column, table.cell(row, column) + "\udce9")
-    return [table.line(place) for place in places]
+    return [table.line(index) for index in indices]
 
 
-def unreadable_id(tree: QuirkTree) -> list[str]:
-    table = tree.pick_table(*_SIDE)
+def unreadable_id(tree: DefectTree) -> list[str]:
+    table = tree.pick_table(*_OPTIONAL_TABLES)
     if table is None:
         return []
-    places = _pick_places(tree, table)
-    for place in places:
-        table.set(table.rows[place], "subject_id", "unknown")
-    return [table.line(place) for place in places]
+    indices = _pick_rows(tree, table)
+    for index in indices:
+        table.set(table.rows[index], "subject_id", "unknown")
+    return [table.line(index) for index in indices]
 
 
-def _pick_places(tree: QuirkTree, table: Table) -> list[int]:
-    return tree.pick(range(len(table.rows)), lambda place: [f"row {table.line(place)}"])
+def _pick_rows(tree: DefectTree, table: Table) -> list[int]:
+    return tree.pick(range(len(table.rows)), lambda index: [f"row {table.line(index)}"])
 
 
-def empty_file(tree: QuirkTree) -> list[str]:
-    """Images, reports or scene graphs without a byte."""
-    metadata = tree.tables["metadata"]
-    what = ("image", "report", "graph")[tree.count("what") % 3]
-    column = "study_id" if what == "report" else "dicom_id"
-    found = []
-    for row in tree.pick(metadata.rows, lambda row: [f"{what} {metadata.cell(row, column)}"]):
-        dicom = metadata.cell(row, "dicom_id")
-        if what == "graph":
-            tree.graphs[dicom] = b""
-            found.append(f"{dicom}{SUFFIX}")
-            continue
-        path = tree.image_file(row) if what == "image" else tree.report_file(row)
-        path.write_bytes(b"")
-        found.append(path.relative_to(tree.root_of(path)).as_posix())
-    return found
-
-
-def unknown_split(tree: QuirkTree) -> list[str]:
+def _pick_split_rows(tree: DefectTree) -> list[list[str]]:
     table = tree.tables["split"]
-    rows = tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"])
+    return tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"])
+
+
+def empty_file(tree: DefectTree) -> list[str]:
+    """Images, reports or scene graphs of zero bytes."""
+    metadata = tree.tables["metadata"]
+    kind = ("image", "report", "graph")[tree.random_int("what") % 3]
+    column = "study_id" if kind == "report" else "dicom_id"
+    names = []
+    for row in tree.pick(metadata.rows, lambda row: [f"{kind} {metadata.cell(row, column)}"]):
+        dicom = metadata.cell(row, "dicom_id")
+        if kind == "graph":
+            tree.graphs[dicom] = b""
+            names.append(f"{dicom}{GRAPH_SUFFIX}")
+            continue
+        path = tree.image_file(row) if kind == "image" else tree.report_file(row)
+        path.write_bytes(b"")
+        names.append(path.relative_to(tree.root_of(path)).as_posix())
+    return names
+
+
+def unknown_split(tree: DefectTree) -> list[str]:
+    table = tree.tables["split"]
+    rows = _pick_split_rows(tree)
     for row in rows:
         table.set(row, "split", "holdout")
     return [table.cell(row, "dicom_id") for row in rows]
 
 
-def image_without_split(tree: QuirkTree) -> list[str]:
+def image_without_split(tree: DefectTree) -> list[str]:
     table = tree.tables["split"]
-    rows = tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"])
-    gone = {id(row) for row in rows}
-    table.rows = [row for row in table.rows if id(row) not in gone]
+    rows = _pick_split_rows(tree)
+    removed = {id(row) for row in rows}
+    table.rows = [row for row in table.rows if id(row) not in removed]
     return [table.cell(row, "dicom_id") for row in rows]
 
 
-def split_without_image(tree: QuirkTree) -> list[str]:
+def split_without_image(tree: DefectTree) -> list[str]:
     table = tree.tables["split"]
-    found = []
-    for row in tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"]):
-        new = list(row)
+    names = []
+    for row in _pick_split_rows(tree):
+        new_row = list(row)
         dicom = tree.new_dicom(table.cell(row, "dicom_id"))
-        table.set(new, "dicom_id", dicom)
-        table.rows.append(new)
-        found.append(f"split: {dicom}")
-    return found
+        table.set(new_row, "dicom_id", dicom)
+        table.rows.append(new_row)
+        names.append(f"split: {dicom}")
+    return names
 
 
-def ids_disagree(tree: QuirkTree) -> list[str]:
-    """Split rows that give an image the study of another image."""
+def ids_disagree(tree: DefectTree) -> list[str]:
+    """Split rows in which an image has the study of another image."""
     table = tree.tables["split"]
     studies = [table.cell(row, "study_id") for row in table.rows]
-    rows = tree.pick(table.rows, lambda row: [f"split {table.cell(row, 'dicom_id')}"])
+    rows = _pick_split_rows(tree)
     for row in rows:
-        own = table.cell(row, "study_id")
-        table.set(row, "study_id", next(study for study in studies if study != own))
+        study = table.cell(row, "study_id")
+        table.set(row, "study_id", next(other for other in studies if other != study))
     return [f"split: {table.cell(row, 'dicom_id')}" for row in rows]
 
 
-def patient_two_splits(tree: QuirkTree) -> list[str]:
-    """One image of a patient in another split than the rest."""
+def patient_two_splits(tree: DefectTree) -> list[str]:
+    """One image of a patient in another split than the others."""
     table = tree.tables["split"]
     rows: dict[str, list[list[str]]] = {}
     for row in table.rows:
@@ -227,29 +231,29 @@ def patient_two_splits(tree: QuirkTree) -> list[str]:
     def keys(patient: str) -> list[str]:
         return [f"split {table.cell(row, 'dicom_id')}" for row in rows[patient]]
 
-    several = [patient for patient, own in rows.items() if len(own) > 1]
-    patients = tree.pick(several, keys)
+    candidates = [patient for patient, group in rows.items() if len(group) > 1]
+    patients = tree.pick(candidates, keys)
     for patient in patients:
         row = rows[patient][-1]
-        is_trained = table.cell(row, "split") == "train"
-        table.set(row, "split", "test" if is_trained else "train")
+        is_train = table.cell(row, "split") == "train"
+        table.set(row, "split", "test" if is_train else "train")
     return [f"MIMIC-CXR: p{patient}" for patient in patients]
 
 
-def checksum(tree: QuirkTree) -> list[str]:
-    """Sums of the publisher beside files that have since lost their last byte."""
+def checksum(tree: DefectTree) -> list[str]:
+    """Published checksums of files that later lost their last byte."""
     root = tree.out / "medical-diff-vqa"
     paths = sorted(path for path in root.iterdir() if path.is_file())
-    victims = set(tree.pick(paths, lambda path: [f"sum {path.name}"]))
+    changed = set(tree.pick(paths, lambda path: [f"sum {path.name}"]))
     lines = []
     for path in paths:
-        data = path.read_bytes() + (b"\n" if path in victims else b"")
+        data = path.read_bytes() + (b"\n" if path in changed else b"")
         lines.append(f"{hashlib.sha256(data).hexdigest()} {path.name}\n")
     (root / "SHA256SUMS.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
-    return sorted(path.name for path in victims)
+    return sorted(path.name for path in changed)
 
 
-Injector = Callable[[QuirkTree], list[str]]
+Injector = Callable[[DefectTree], list[str]]
 HARMLESS: dict[str, Injector] = {
     "plain-csv": plain_csv,
     "column-order": column_order,

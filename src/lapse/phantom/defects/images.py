@@ -9,87 +9,86 @@ import pydicom
 from PIL import Image
 
 from lapse.phantom.defects.files import Injector
-from lapse.phantom.defects.tree import QuirkTree
+from lapse.phantom.defects.tree import DefectTree
 
 LATERAL = ("LATERAL", "lateral")
 FURTHER_VIEWS = (("LL", "left lateral"), ("SWIMMERS", "swimmer's view"), ("LAO", ""))
-SIDES = ("Rows", "Columns")
 NO_TEXT = "                                 FINAL REPORT\n INDICATION:  Cough.\n"
 
 
-def _pick(tree: QuirkTree, *what: str) -> list[list[str]]:
-    """Simulated rows of the metadata that get a defect, and what of theirs it uses up."""
+def _pick(tree: DefectTree, *claims: str) -> list[list[str]]:
+    """Choose simulated metadata rows; `claims` are what the defect claims of each of them."""
     table = tree.tables["metadata"]
 
     def keys(row: list[str]) -> list[str]:
         dicom, study = table.cell(row, "dicom_id"), table.cell(row, "study_id")
-        return [f"{item} {study if item in ('report', 'time') else dicom}" for item in what]
+        return [f"{claim} {study if claim in ('report', 'time') else dicom}" for claim in claims]
 
-    own = [row for row in table.rows if table.cell(row, "dicom_id") in tree.sizes]
-    return tree.pick(own, keys)
+    simulated = [row for row in table.rows if table.cell(row, "dicom_id") in tree.sizes]
+    return tree.pick(simulated, keys)
 
 
-def _dicoms(tree: QuirkTree, rows: list[list[str]]) -> list[str]:
+def _dicoms(tree: DefectTree, rows: list[list[str]]) -> list[str]:
     return [tree.tables["metadata"].cell(row, "dicom_id") for row in rows]
 
 
-def _studies(tree: QuirkTree, rows: list[list[str]]) -> list[str]:
+def _studies(tree: DefectTree, rows: list[list[str]]) -> list[str]:
     return [f"s{tree.tables['metadata'].cell(row, 'study_id')}" for row in rows]
 
 
-def further_views(tree: QuirkTree) -> list[str]:
-    """Second images of a study, with words of the view vocabulary that the phantom never uses."""
+def further_views(tree: DefectTree) -> list[str]:
+    """Second images of a study, with views of the real vocabulary that the phantom does not use."""
     table = tree.tables["metadata"]
-    found = []
+    names = []
     for row in _pick(tree, "second", "row"):
-        view = FURTHER_VIEWS[tree.count(table.cell(row, "dicom_id")) % len(FURTHER_VIEWS)]
-        found.append(tree.add_lateral(row, table.cell(row, "subject_id"), view))
-    return found
+        view = FURTHER_VIEWS[tree.random_int(table.cell(row, "dicom_id")) % len(FURTHER_VIEWS)]
+        names.append(tree.add_lateral(row, table.cell(row, "subject_id"), view))
+    return names
 
 
-def missing_image(tree: QuirkTree) -> list[str]:
+def missing_image(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "image")
     for path in [path for row in rows for path in tree.image_files(row)]:
         path.unlink()
     return _dicoms(tree, rows)
 
 
-def unlisted_image(tree: QuirkTree) -> list[str]:
-    found = []
+def unlisted_image(tree: DefectTree) -> list[str]:
+    names = []
     for row in _pick(tree, "image"):
         path = tree.image_file(row)
         copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
         copy.write_bytes(path.read_bytes())
-        found.append(copy.relative_to(tree.root_of(copy)).as_posix())
-    return found
+        names.append(copy.relative_to(tree.root_of(copy)).as_posix())
+    return names
 
 
-def duplicate_image(tree: QuirkTree) -> list[str]:
+def duplicate_image(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
     rows = _pick(tree, "image", "row", "time")
     table.rows += [list(row) for row in rows]
     return _dicoms(tree, rows)
 
 
-def unreadable_size(tree: QuirkTree) -> list[str]:
+def unreadable_size(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
     rows = _pick(tree, "row", "image", "graph")
     for row in rows:
-        column = ("Rows", "Columns")[tree.count(table.cell(row, "dicom_id")) % 2]
-        table.set(row, column, ("", "0", "many")[tree.count(table.cell(row, "study_id")) % 3])
+        column = ("Rows", "Columns")[tree.random_int(table.cell(row, "dicom_id")) % 2]
+        table.set(row, column, ("", "0", "many")[tree.random_int(table.cell(row, "study_id")) % 3])
     return _dicoms(tree, rows)
 
 
-def unreadable_time(tree: QuirkTree) -> list[str]:
+def unreadable_time(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
     rows = _pick(tree, "time", "row")
     for row in rows:
-        is_date = tree.count(table.cell(row, "dicom_id")) % 2
+        is_date = tree.random_int(table.cell(row, "dicom_id")) % 2
         table.set(row, "StudyDate" if is_date else "StudyTime", "21801399" if is_date else "noon")
     return _dicoms(tree, rows)
 
 
-def view_disagrees(tree: QuirkTree) -> list[str]:
+def view_disagrees(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
     rows = _pick(tree, "row")
     for row in rows:
@@ -99,7 +98,7 @@ def view_disagrees(tree: QuirkTree) -> list[str]:
     return _dicoms(tree, rows)
 
 
-def view_empty(tree: QuirkTree) -> list[str]:
+def view_empty(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
     rows = _pick(tree, "row", "second")
     for row in rows:
@@ -108,19 +107,19 @@ def view_empty(tree: QuirkTree) -> list[str]:
     return _dicoms(tree, rows)
 
 
-def study_two_patients(tree: QuirkTree) -> list[str]:
-    """A lateral image of the study is filed under another patient."""
+def study_two_patients(tree: DefectTree) -> list[str]:
+    """A lateral image of the study has the subject_id of another patient."""
     table = tree.tables["metadata"]
     patients = [table.cell(row, "subject_id") for row in table.rows]
     rows = _pick(tree, "second", "row")
     for row in rows:
-        own = table.cell(row, "subject_id")
-        other = next(patient for patient in patients if patient != own)
+        patient = table.cell(row, "subject_id")
+        other = next(candidate for candidate in patients if candidate != patient)
         tree.add_lateral(row, other, LATERAL)
     return _studies(tree, rows)
 
 
-def undecodable_image(tree: QuirkTree) -> list[str]:
+def undecodable_image(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "image")
     for row in rows:
         path = tree.image_file(row)
@@ -129,7 +128,7 @@ def undecodable_image(tree: QuirkTree) -> list[str]:
     return _dicoms(tree, rows)
 
 
-def image_size(tree: QuirkTree) -> list[str]:
+def image_size(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "image")
     for row in rows:
         path = tree.image_file(row)
@@ -143,7 +142,7 @@ def image_size(tree: QuirkTree) -> list[str]:
 
 
 def _widen_dicom(path: Path) -> None:
-    """Eight more columns, each like the last one."""
+    """Append eight columns equal to the last one."""
     dicom = pydicom.dcmread(path)
     values = np.frombuffer(dicom.PixelData, np.uint16)[: dicom.Rows * dicom.Columns]
     wide = np.pad(values.reshape(dicom.Rows, dicom.Columns), ((0, 0), (0, 8)), "edge")
@@ -152,13 +151,14 @@ def _widen_dicom(path: Path) -> None:
     dicom.save_as(path)
 
 
-def identical_pixels(tree: QuirkTree) -> list[str]:
-    """Two patients, one file."""
+def identical_pixels(tree: DefectTree) -> list[str]:
+    """Two patients with the same image file."""
     table = tree.tables["metadata"]
     pairs: list[tuple[list[str], list[str]]] = []
     for first, second in zip(table.rows, table.rows[1:], strict=False):
-        is_other = table.cell(first, "subject_id") != table.cell(second, "subject_id")
-        if is_other and all(table.cell(first, side) == table.cell(second, side) for side in SIDES):
+        patients = {table.cell(row, "subject_id") for row in (first, second)}
+        sizes = {(table.cell(row, "Rows"), table.cell(row, "Columns")) for row in (first, second)}
+        if len(patients) == 2 and len(sizes) == 1:
             pairs.append((first, second))
 
     def keys(pair: tuple[list[str], list[str]]) -> list[str]:
@@ -170,25 +170,25 @@ def identical_pixels(tree: QuirkTree) -> list[str]:
     return [" = ".join(_dicoms(tree, list(pair))) for pair in chosen]
 
 
-def missing_report(tree: QuirkTree) -> list[str]:
+def missing_report(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "report")
     for row in rows:
         tree.report_file(row).unlink()
     return _studies(tree, rows)
 
 
-def unlisted_report(tree: QuirkTree) -> list[str]:
-    found = []
+def unlisted_report(tree: DefectTree) -> list[str]:
+    names = []
     for row in _pick(tree, "report"):
         path = tree.report_file(row)
-        number = 40_000_000 + tree.count(path.stem) % 1_000_000
+        number = 40_000_000 + tree.random_int(path.stem) % 1_000_000
         copy = path.with_name(f"s{number}.txt")
         copy.write_bytes(path.read_bytes())
-        found.append(copy.relative_to(tree.out / "mimic-cxr").as_posix())
-    return found
+        names.append(copy.relative_to(tree.out / "mimic-cxr").as_posix())
+    return names
 
 
-def report_not_utf8(tree: QuirkTree) -> list[str]:
+def report_not_utf8(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "report")
     for row in rows:
         path = tree.report_file(row)
@@ -197,7 +197,7 @@ def report_not_utf8(tree: QuirkTree) -> list[str]:
     return _studies(tree, rows)
 
 
-def report_without_text(tree: QuirkTree) -> list[str]:
+def report_without_text(tree: DefectTree) -> list[str]:
     rows = _pick(tree, "report")
     for row in rows:
         tree.report_file(row).write_text(NO_TEXT, encoding="utf-8", newline="\n")

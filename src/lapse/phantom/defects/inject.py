@@ -1,10 +1,10 @@
-"""Every defect that `lapse verify` knows, put into a finished simulated tree, with the truth.
+"""Inject every defect that `lapse verify` detects into a simulated tree, and record them.
 
-    simulate -> OUT -> inject -> the same OUT with defects, and OUT/quirks.json {kind: [ids]}
+    simulate -> OUT -> inject -> the same OUT with defects, and OUT/quirks.json {defect: [ids]}
 
-One injector for each kind of defect, named as the doctor names it; the harmless kinds are
-variants that real copies have and that must not be reported as errors. Kinds run in one order,
-from those that decide the name and the existence of a table to those that need final bytes.
+There is one injector per defect type, with the name that `lapse verify` reports. Harmless types are
+variants of real copies that must not be reported as errors. The order of injection is fixed: from
+defects that change the name or existence of a table to those that need the final bytes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from lapse.phantom.defects.images import IMAGES, REPORTS, further_views
 from lapse.phantom.defects.progressions import PROGRESSIONS
 from lapse.phantom.defects.questions import OVERVIEW, QUESTIONS, RELEASE
 from lapse.phantom.defects.scene_graphs import ARCHIVE, GRAPHS
-from lapse.phantom.defects.tree import QuirkTree
+from lapse.phantom.defects.tree import DefectTree
 
 TRUTH = "quirks.json"
-HARMLESS_KINDS = (*HARMLESS, "further-views")
-# These hide or contradict other kinds, so they are put in only when they are asked for.
-ALONE = (*ARCHIVE, *RELEASE)
-_WHOLE = ("damaged-table", "missing-side-table", "missing-table", "avoid-list-missing")
-_FIRST = {name: TABLES[name] for name in _WHOLE}
-_LAST = {"checksum": checksum, **ARCHIVE}  # they need the files as they will stay
+HARMLESS_DEFECTS = (*HARMLESS, "further-views")
+# These hide or contradict other defects, so they are injected only by name.
+EXCLUSIVE_DEFECTS = (*ARCHIVE, *RELEASE)
+_REMOVED_TABLES = ("damaged-table", "missing-side-table", "missing-table", "avoid-list-missing")
+_FIRST = {name: TABLES[name] for name in _REMOVED_TABLES}
+_LAST = {"checksum": checksum, **ARCHIVE}  # these need the final files
 INJECTORS: dict[str, Injector] = {
     **_FIRST,
     **HARMLESS,
-    **{name: run for name, run in TABLES.items() if name not in _FIRST},
+    **{name: injector for name, injector in TABLES.items() if name not in _FIRST},
     **QUESTIONS,
     **RELEASE,
     **PROGRESSIONS,
@@ -46,48 +46,49 @@ INJECTORS: dict[str, Injector] = {
 }
 
 
-def check_kinds(kinds: Sequence[str]) -> None:
-    """Refuse a kind of defect that nobody knows.
+def check_defects(names: Sequence[str]) -> None:
+    """Check the names of defect types.
 
     Raises:
-        ValueError: names it, and the known ones.
+        ValueError: a name is unknown.
     """
-    for name in kinds:
+    for name in names:
         if name not in INJECTORS:
-            raise ValueError(f"no kind of defect {name!r}; {nearest(name, list(INJECTORS))}")
+            raise ValueError(f"no defect type {name!r}; {nearest(name, list(INJECTORS))}")
 
 
 def inject(
-    out: Path, rate: float, seed: int, kinds: Sequence[str] | None = None
+    out: Path, rate: float, seed: int, names: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
-    """Put defects into a simulated tree, in place, and write the truth beside it.
+    """Inject defects into a simulated tree, in place, and record them in OUT/quirks.json.
 
     Args:
         out: a folder that `simulate` wrote.
-        rate: share of the images, reports, scene graphs or questions of each kind, above 0 and
-            at most 1; at least one of each, where the tree has something left to damage.
-        seed: which ones.
-        kinds: names of defects; None for all that can stand beside each other.
+        rate: fraction of the images, reports, scene graphs or questions that get each defect,
+            above 0 and at most 1; at least one object of each type gets it, if one is left.
+        seed: determines which objects get a defect.
+        names: defect types; None for all that can be combined.
 
     Returns:
-        Kind -> ids, as the doctor names them; a kind for which nothing was left has no ids.
+        Defect type -> ids as in the output of `lapse verify`; no ids if no object was left.
 
     Raises:
-        ValueError: an unknown kind, a rate out of range, or no simulated tree.
+        ValueError: unknown defect type, rate out of range, or `out` is not a simulated tree.
     """
-    wanted = [name for name in INJECTORS if name not in ALONE] if kinds is None else list(kinds)
-    check_kinds(wanted)
-    tree = QuirkTree(out, rate, seed)
+    if names is None:
+        names = [name for name in INJECTORS if name not in EXCLUSIVE_DEFECTS]
+    check_defects(names)
+    tree = DefectTree(out, rate, seed)
     if (out / TRUTH).exists():
-        raise ValueError(f"{out} holds defects already ({TRUTH}): simulate a new tree")
+        raise ValueError(f"{out} has injected defects already ({TRUTH}): simulate a new tree")
     truth: dict[str, list[str]] = {}
-    for name, run in INJECTORS.items():
-        if name in wanted:
+    for name, injector in INJECTORS.items():
+        if name in names:
             if name in _LAST:
                 tree.flush()
-            tree.kind = name
-            truth[name] = run(tree)
-    if not set(wanted) & set(_LAST):
+            tree.defect = name
+            truth[name] = injector(tree)
+    if not set(names) & set(_LAST):
         tree.flush()
     text = json.dumps(truth, indent=1, ensure_ascii=True)
     (out / TRUTH).write_text(f"{text}\n", encoding="utf-8", newline="\n")

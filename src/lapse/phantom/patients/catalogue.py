@@ -1,9 +1,9 @@
-"""The simulator's findings: how often, where, which kinds, how graded, how long they stay.
+"""The simulated findings and devices: frequency, location, type, grading and persistence.
 
-One row per finding that the renderer draws. The frequencies are rough shares of hospital chest
-radiographs (effusion, atelectasis, opacity, large heart, edema are common), set by hand; nothing
-was counted on credentialed data. Severity to level follows docs/explanation/phantom.md: cuts
-at .2, .4, .7 and .85 with a dead band of .08 around each, so that a level can be told by eye.
+One entry per finding that the renderer draws. The frequencies are rough proportions in hospital
+chest radiographs, set by hand (effusion, atelectasis, opacity, cardiomegaly and edema are common);
+no credentialed data were used. Severity maps to a level with cuts at .2, .4, .7 and .85
+and a dead band of .08 around each, so that a level can be read from the image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIN_LEVEL_CHANGE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """One level of a scale: its word, the severities drawn for it, and how often."""
+    """One level of a scale: its word, its range of severities and its relative frequency."""
 
     word: str
     low: float
@@ -27,7 +27,7 @@ class Grade:
     weight: float
 
 
-# Severities stay half a dead band away from each cut.
+# Severities keep half a dead band of distance from each cut.
 FLUID = (
     Grade("minimal", 0.10, 0.16, 0.12),
     Grade("small", 0.24, 0.36, 0.40),
@@ -42,16 +42,23 @@ GRADED = (
     Grade("severe", 0.74, 0.96, 0.17),
 )
 UNGRADED = (Grade("", 0.30, 0.85, 1.0),)
-MARK = (Grade("", 0.30, 0.60, 1.0),)  # lifelong marks make nobody acutely ill
+LIFELONG = (Grade("", 0.30, 0.60, 1.0),)  # chronic findings do not count as acute illness
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How one finding behaves in a population of patients.
+    """How one finding is distributed over a population of patients.
 
-    `prevalence` is its share of first visits, `resolve` the chance to be gone at the next
-    visit (0: lifetime), `onset` the chance to begin between two visits, `elderly` makes it
-    rarer below 50 years and commoner above. Weights need not sum to one.
+    Attributes:
+        name: one of `lapse.core.grammar.FINDINGS`.
+        prevalence: probability at the first visit.
+        resolve: probability of resolution by the next visit; 0 for a lifelong finding.
+        sides: relative frequencies of the sides; like all weights, they need not sum to one.
+        zones: relative frequencies of the lung zones.
+        types: relative frequencies of the types.
+        scale: levels of severity.
+        onset: probability of onset between two visits.
+        elderly: whether the finding is rarer below 50 years and more frequent above.
     """
 
     name: str
@@ -66,18 +73,18 @@ class Spec:
 
 
 EITHER: Weights = (("left", 1.0), ("right", 1.0))
-OFTEN_BOTH: Weights = (("left", 1.0), ("right", 1.0), ("bilateral", 1.0))
-BOTH: Weights = (("bilateral", 1.0),)
+ANY_SIDE: Weights = (("left", 1.0), ("right", 1.0), ("bilateral", 1.0))
+BILATERAL: Weights = (("bilateral", 1.0),)
 MIDLINE: Weights = (("", 1.0),)
 LUNG: Weights = (("upper", 1.0), ("mid", 1.0), ("lower", 2.0))
 
-SPECS: tuple[Spec, ...] = (
+FINDING_SPECS: tuple[Spec, ...] = (
     Spec("heart failure", 0.05, 0.45, MIDLINE, onset=0.03, elderly=True),
     Spec(
         "pleural effusion",
         0.24,
         0.35,
-        OFTEN_BOTH,
+        ANY_SIDE,
         (("basilar", 1.0),),
         (("", 5.0), ("layering", 1.0)),
         FLUID,
@@ -98,13 +105,13 @@ SPECS: tuple[Spec, ...] = (
         "edema",
         0.15,
         0.45,
-        BOTH,
+        BILATERAL,
         types=(("", 2.0), ("interstitial", 1.0)),
         scale=GRADED,
         onset=0.07,
     ),
-    Spec("vascular congestion", 0.10, 0.45, BOTH, scale=GRADED, onset=0.05),
-    Spec("hilar congestion", 0.03, 0.5, BOTH, onset=0.02),
+    Spec("vascular congestion", 0.10, 0.45, BILATERAL, scale=GRADED, onset=0.05),
+    Spec("hilar congestion", 0.03, 0.5, BILATERAL, onset=0.02),
     Spec("pneumothorax", 0.07, 0.5, EITHER, (("apical", 1.0),), scale=FLUID, onset=0.04),
     Spec(
         "lung opacity",
@@ -134,10 +141,12 @@ SPECS: tuple[Spec, ...] = (
         onset=0.05,
     ),
     Spec("blunting of the costophrenic angle", 0.04, 0.3, EITHER, (("basilar", 1.0),), onset=0.02),
-    Spec("pleural thickening", 0.04, 0.0, EITHER, (("apical", 2.0), ("lower", 1.0)), scale=MARK),
-    Spec("emphysema", 0.06, 0.0, BOTH, elderly=True, scale=MARK),
-    Spec("granuloma", 0.04, 0.0, EITHER, LUNG, (("calcified", 1.0),), scale=MARK),
-    Spec("calcification", 0.04, 0.0, MIDLINE, elderly=True, scale=MARK),
+    Spec(
+        "pleural thickening", 0.04, 0.0, EITHER, (("apical", 2.0), ("lower", 1.0)), scale=LIFELONG
+    ),
+    Spec("emphysema", 0.06, 0.0, BILATERAL, elderly=True, scale=LIFELONG),
+    Spec("granuloma", 0.04, 0.0, EITHER, LUNG, (("calcified", 1.0),), scale=LIFELONG),
+    Spec("calcification", 0.04, 0.0, MIDLINE, elderly=True, scale=LIFELONG),
     Spec(
         "fracture",
         0.04,
@@ -145,22 +154,22 @@ SPECS: tuple[Spec, ...] = (
         EITHER,
         (("upper", 1.0), ("mid", 2.0), ("lower", 1.0)),
         onset=0.006,
-        scale=MARK,
+        scale=LIFELONG,
     ),
-    Spec("scoliosis", 0.05, 0.0, MIDLINE, scale=MARK),
-    Spec("tortuosity of the thoracic aorta", 0.06, 0.0, MIDLINE, elderly=True, scale=MARK),
-    Spec("hernia", 0.03, 0.0, MIDLINE, elderly=True, scale=MARK),
+    Spec("scoliosis", 0.05, 0.0, MIDLINE, scale=LIFELONG),
+    Spec("tortuosity of the thoracic aorta", 0.06, 0.0, MIDLINE, elderly=True, scale=LIFELONG),
+    Spec("hernia", 0.03, 0.0, MIDLINE, elderly=True, scale=LIFELONG),
     Spec("gastric distention", 0.03, 0.6, (("left", 1.0),), onset=0.02),
 )
-BY_NAME = {spec.name: spec for spec in SPECS}
+SPEC_BY_NAME = {spec.name: spec for spec in FINDING_SPECS}
 
-# Seen together in one tail of the test part and nowhere else (lapse.phantom.patients.tails).
+# These pairs occur together in one out-of-distribution group of the test split and nowhere else.
 HELD_OUT_COMBINATIONS = (("pneumothorax", "pneumonia"), ("emphysema", "consolidation"))
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """How often a device is there at the first visit, begins later, and is taken out."""
+    """Probabilities that a device is present at the first visit, inserted later, and removed."""
 
     name: str
     prevalence: float

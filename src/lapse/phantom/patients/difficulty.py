@@ -1,13 +1,13 @@
-"""The difficulty of a simulation that decide how hard it is, and what they mean.
+"""The parameters that control how hard a simulation is.
 
-    nuisance    strength of everything that is not a finding: posture, breath, exposure, mimics
-    subtlety    0 as usual; 1 every finding as faint as its level allows, low levels far commoner
-    confound    0 acquisition and devices say nothing about findings; 1 as in hospitals
-    prevalence  multiplies how often findings and devices begin
-    tier        "coarse", or "fine" (lapse.phantom.patients.mimicry)
+    nuisance    strength of everything but the findings: posture, inspiration, exposure, mimics
+    subtlety    0 normal; 1 every finding as faint as its level allows, low levels more frequent
+    confound    0 acquisition and devices are independent of the findings; 1 as in hospitals
+    prevalence  factor of the onset rates of findings and devices
+    tier        "coarse" or "fine" (lapse.phantom.patients.mimics)
 
-`subtlety` moves severities towards the lower edge of their level, next to the dead band, and
-never changes what a level means: the words stay true, only less contrast is there to see.
+`subtlety` moves severities towards the lower limit of their level, next to the dead band. It does
+not change the meaning of a level: labels remain correct and only the contrast decreases.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lapse.core.types import nearest
-from lapse.phantom.patients.mimicry import TIERS
+from lapse.phantom.patients.mimics import TIERS
 
 MAX_NUISANCE = 1.5
-LOW_LEVELS = 0.6  # at subtlety 1 each level is drawn this much more rarely than the one below
+LEVEL_DECAY = 0.6  # at subtlety 1 the weight of each level falls by this fraction per step
 
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """One setting of all difficulty.
+    """The difficulty of a simulation.
 
     Raises:
-        ValueError: a knob is outside its range.
+        ValueError: a parameter is out of range.
     """
 
     nuisance: float = 1.0
@@ -47,4 +47,4 @@ class Difficulty:
             raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIERS)}")
 
 
-USUAL = Difficulty()
+DEFAULT_DIFFICULTY = Difficulty()

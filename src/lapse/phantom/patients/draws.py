@@ -1,8 +1,7 @@
-"""Named draws of one patient: chances and choices, each a function of what it is for.
+"""Stateless random draws of one patient: each is a function of its purpose.
 
-A thin cover over lapse.core.seeding: the key of the patient is put before the purpose, so that no
-draw
-depends on another and two visits never share one.
+`Draws` prefixes every key of `lapse.core.seeding` with the key of the patient, so draws are
+independent of their order and two visits never share one.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ Purpose = str | int
 
 
 class Draws:
-    """The counted draws below one key, such as (seed, "phantom/visit", patient)."""
+    """Random draws below one key, such as (seed, "phantom/visit", patient)."""
 
     def __init__(self, *key: Purpose) -> None:
         self.key = key
@@ -24,18 +23,18 @@ class Draws:
         return derive_uniform(*self.key, *purpose)
 
     def chance(self, probability: float, *purpose: Purpose) -> bool:
-        """Whether something of this probability happens."""
+        """Whether an event of this probability occurs."""
         return self.uniform(*purpose) < probability
 
     def choice(self, weights: Weights, *purpose: Purpose) -> str:
-        """One of the words, as often as their weights say; these need not sum to one."""
-        mark = self.uniform(*purpose) * sum(weight for _, weight in weights)
+        """One of the words, with probability proportional to its weight."""
+        remaining = self.uniform(*purpose) * sum(weight for _, weight in weights)
         for word, weight in weights:
-            mark -= weight
-            if mark < 0:
+            remaining -= weight
+            if remaining < 0:
                 return word
         return weights[-1][0]
 
-    def instance(self, *purpose: Purpose) -> int:
-        """The identity of something that begins now; fits a signed 64-bit integer."""
+    def instance_seed(self, *purpose: Purpose) -> int:
+        """The seed of a new instance of a finding, mimic or device; fits into a signed int64."""
         return derive_seed(*self.key, *purpose, "instance") >> 1

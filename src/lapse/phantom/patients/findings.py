@@ -1,15 +1,13 @@
-"""What is wrong with a simulated patient at each visit: a Markov chain over findings.
+"""The findings of a simulated patient at each visit: a Markov chain.
 
     present --resolve--> absent          absent --onset--> present (new instance seed)
-       |__ stays: same side, zone, type and seed; sometimes another level
+       |__ persists: same side, zone, type and seed; the level may change
 
-Every draw is counted (lapse.core.seeding): it depends on the seed, the patient, the visit and what
-it
-is for, never on another draw. Heart failure is a syndrome: it brings a large heart and congested
-vessels, and an effusion more often than not. A blunted angle and an effusion exclude each other.
-In the fine tier some looks are mimics (lapse.phantom.patients.mimicry): they go through the chain
-like
-findings and are told apart at its end.
+Every draw is stateless (lapse.core.seeding): it depends on the seed, the patient, the visit and
+its purpose, never on another draw. Heart failure is a syndrome: it causes cardiomegaly, vascular
+congestion and often a pleural effusion. A blunted costophrenic angle and an effusion exclude each
+other. In the fine tier, mimics pass through the chain like findings and are separated at its end
+(lapse.phantom.patients.mimics).
 """
 
 from __future__ import annotations
@@ -19,23 +17,23 @@ from datetime import datetime, timedelta
 
 from lapse.core.grammar import Change
 from lapse.phantom.patients.catalogue import (
-    BY_NAME,
     CUTS,
+    FINDING_SPECS,
     HELD_OUT_COMBINATIONS,
     MIN_LEVEL_CHANGE,
-    SPECS,
+    SPEC_BY_NAME,
     Grade,
     Spec,
     Weights,
 )
-from lapse.phantom.patients.companions import draw_devices, draw_mimics
-from lapse.phantom.patients.difficulty import LOW_LEVELS, USUAL, Difficulty
+from lapse.phantom.patients.devices_and_mimics import draw_devices, draw_mimics
+from lapse.phantom.patients.difficulty import DEFAULT_DIFFICULTY, LEVEL_DECAY, Difficulty
 from lapse.phantom.patients.draws import Draws, Purpose
-from lapse.phantom.patients.mimicry import FINE, is_mimic, mimic_of, specs_of
+from lapse.phantom.patients.mimics import FINE_FINDINGS, is_mimic, mimic_of, tier_specs
 from lapse.phantom.patients.state import Device, Finding, Visit
 
 LEVEL_CHANGE_RATE = 0.3
-HEALTHY_SHARE = 0.35
+HEALTHY_FRACTION = 0.35
 MAX_VISITS = 16
 _SYNDROME = ("cardiomegaly", "vascular congestion")
 _FIRST_DAY = datetime(2110, 1, 1)
@@ -43,28 +41,28 @@ _FIRST_DAY = datetime(2110, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class DiseaseCourse:
-    """How the visits of one patient are drawn.
+    """How the visits of one patient are sampled.
 
     Attributes:
-        difficulty: the setting of the simulation.
-        combination: two findings that this patient has together; () for none. Nobody else has
-            one of catalogue.HELD_OUT_COMBINATIONS.
+        difficulty: difficulty of the simulation.
+        combination: two findings that this patient has together, () for none. No other patient
+            has one of catalogue.HELD_OUT_COMBINATIONS.
     """
 
-    difficulty: Difficulty = USUAL
+    difficulty: Difficulty = DEFAULT_DIFFICULTY
     combination: tuple[str, ...] = ()
 
 
-USUAL_COURSE = DiseaseCourse()
+DEFAULT_COURSE = DiseaseCourse()
 
 
 def draw_visits(
-    seed: int, patient: int, count: int, *, age: int = 60, course: DiseaseCourse = USUAL_COURSE
+    seed: int, patient: int, count: int, *, age: int = 60, course: DiseaseCourse = DEFAULT_COURSE
 ) -> tuple[Visit, ...]:
-    """The states of one patient at `count` visits, in order of time.
+    """The states of one patient at `count` visits, in chronological order.
 
-    `age` in years weighs the findings of old age. Equal arguments give equal visits, on every
-    machine.
+    `age` in years scales the rates of degenerative findings. Equal arguments give equal visits on
+    every machine.
 
     Raises:
         ValueError: count is outside 1 .. 16.
@@ -72,37 +70,45 @@ def draw_visits(
     if not 1 <= count <= MAX_VISITS:
         raise ValueError(f"a patient has 1 to {MAX_VISITS} visits, got {count}")
     visits: list[Visit] = []
-    chain = _Chain(seed, patient, age, course)
+    chain = _FindingChain(seed, patient, age, course)
     difficulty = course.difficulty
-    looks: dict[str, Finding] = {}
+    state: dict[str, Finding] = {}
     devices: dict[str, Device] = {}
     for index in range(count):
-        looks = chain.looks(index, looks)
-        ordered = [looks[spec.name] for spec in SPECS if spec.name in looks]
+        state = chain.step(index, state)
+        ordered = [state[spec.name] for spec in FINDING_SPECS if spec.name in state]
         findings = {item.name: item for item in ordered if not is_mimic(item)}
         devices = draw_devices(chain.draws, index, devices, findings, difficulty)
         mimics = [mimic_of(item) for item in ordered if is_mimic(item)]
         mimics += draw_mimics(chain.draws, index, difficulty.tier, difficulty.nuisance)
-        taken = chain.taken_at(index, visits[-1].taken_at if visits else None)
-        found = tuple(findings.values())
-        visits.append(Visit(patient, index, taken, found, tuple(devices.values()), tuple(mimics)))
+        taken_at = chain.taken_at(index, visits[-1].taken_at if visits else None)
+        visits.append(
+            Visit(
+                patient,
+                index,
+                taken_at,
+                tuple(findings.values()),
+                tuple(devices.values()),
+                tuple(mimics),
+            )
+        )
     return tuple(visits)
 
 
 def new_finding(seed: int, patient: int, name: str, course: DiseaseCourse) -> Finding:
     """A finding as it would begin in this patient at the first visit."""
-    chain = _Chain(seed, patient, 60, course)
+    chain = _FindingChain(seed, patient, 60, course)
     spec = next(item for item in chain.specs if item.name == name)
-    return chain.begun(spec, 0)
+    return chain.onset(spec, 0)
 
 
 def level_of(name: str, severity: float) -> str:
-    """The word for how severe a finding is, or "" where the data set does not grade it.
+    """The level word for a severity, or "" where the data set does not grade the finding.
 
     >>> level_of("pleural effusion", 0.3), level_of("edema", 0.3), level_of("hernia", 0.3)
     ('small', 'mild', '')
     """
-    spec = BY_NAME.get(name)
+    spec = SPEC_BY_NAME.get(name)
     if spec is None:
         return ""
     step = sum(severity >= cut for cut in CUTS)
@@ -110,12 +116,12 @@ def level_of(name: str, severity: float) -> str:
 
 
 def levels(visit: Visit) -> dict[str, str]:
-    """Name -> level word of everything found at a visit, in the catalogue's order."""
+    """Name -> level word of every finding at a visit, in the order of the catalogue."""
     return {item.name: level_of(item.name, item.severity) for item in visit.findings}
 
 
 def difference(before: Visit, after: Visit) -> frozenset[Change]:
-    """What changed by name: findings that are added, missing, or present at another level."""
+    """The changes between two visits: findings added, missing, or present at another level."""
     old, new = levels(before), levels(after)
     changes = [Change(name, "added") for name in new if name not in old]
     changes += [Change(name, "missing") for name in old if name not in new]
@@ -127,49 +133,52 @@ def difference(before: Visit, after: Visit) -> frozenset[Change]:
     return frozenset(changes)
 
 
-class _Chain:
-    """The counted draws of one patient."""
+class _FindingChain:
+    """The Markov chain of one patient."""
 
     def __init__(self, seed: int, patient: int, age: int, course: DiseaseCourse) -> None:
         self.draws = Draws(seed, "phantom/visit", patient)
-        self.specs = specs_of(course.difficulty.tier)
+        self.specs = tier_specs(course.difficulty.tier)
         self._course = course
         self._age_factor = min(1.8, max(0.2, (age - 25) / 35))
-        self._illness = 0.3 if self.draws.chance(HEALTHY_SHARE, "healthy") else 1.35
+        self._illness = 0.3 if self.draws.chance(HEALTHY_FRACTION, "healthy") else 1.35
 
-    def looks(self, visit: int, before: dict[str, Finding]) -> dict[str, Finding]:
-        """Findings of a visit, mimics of the fine tier among them, given those before."""
-        now: dict[str, Finding] = {}
+    def step(self, visit: int, previous: dict[str, Finding]) -> dict[str, Finding]:
+        """The findings at a visit (in the fine tier with mimics), given the previous ones."""
+        current: dict[str, Finding] = {}
         for spec in self.specs:
-            name, old = spec.name, before.get(spec.name)
-            is_forced = "heart failure" in now and name in _SYNDROME
-            if "heart failure" in now and name == "pleural effusion":
+            name, old = spec.name, previous.get(spec.name)
+            is_forced = "heart failure" in current and name in _SYNDROME
+            if "heart failure" in current and name == "pleural effusion":
                 is_forced = self.draws.chance(0.6, visit, name, "syndrome")
-            is_forced = is_forced or self._is_combined(name, visit)
-            if name.startswith("blunting") and "pleural effusion" in now:
+            is_forced = is_forced or self._is_in_combination(name, visit)
+            if name.startswith("blunting") and "pleural effusion" in current:
                 continue
-            if self._is_held_out(name, {*now, *before}):
+            if self._is_held_out(name, {*current, *previous}):
                 continue
             if old is not None:
                 if is_forced or not self.draws.chance(spec.resolve, visit, name, "resolve"):
-                    now[name] = self._continued(spec, old, visit)
-            elif is_forced or self.draws.chance(self._start(spec, visit), visit, name, "start"):
-                now[name] = self.begun(spec, visit)
-        return now
+                    current[name] = self._persist(spec, old, visit)
+            elif is_forced or self.draws.chance(
+                self._onset_rate(spec, visit), visit, name, "start"
+            ):
+                current[name] = self.onset(spec, visit)
+        return current
 
-    def taken_at(self, visit: int, before: datetime | None) -> datetime:
+    def taken_at(self, visit: int, previous: datetime | None) -> datetime:
         minutes = int(24 * 60 * self.draws.uniform(visit, "minute"))
         millis = int(60_000 * self.draws.uniform(visit, "millisecond"))
         clock = timedelta(minutes=minutes, milliseconds=millis)
-        if before is None:
+        if previous is None:
             days = int(80 * 365 * self.draws.uniform("first day"))
             return _FIRST_DAY + timedelta(days=days) + clock
-        gap = round(300 ** self.draws.uniform(visit, "gap"))  # 1 .. 300 days
-        return before.replace(hour=0, minute=0, second=0, microsecond=0) + (
-            timedelta(days=max(1, gap)) + clock
-        )
+        days = max(1, round(300 ** self.draws.uniform(visit, "gap")))  # 1 .. 300 days
+        midnight = previous.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + timedelta(days=days) + clock
 
-    def begun(self, spec: Spec, visit: int) -> Finding:
+    def onset(self, spec: Spec, visit: int) -> Finding:
+        """A new instance of a finding."""
+
         def choice(weights: Weights, purpose: str) -> str:
             return self.draws.choice(weights, visit, spec.name, purpose)
 
@@ -183,45 +192,46 @@ class _Chain:
             choice(spec.zones, "zone"),
             self._severity(spec.scale, visit, spec.name),
             kind,
-            self.draws.instance(visit, spec.name),
-            is_fine=self._course.difficulty.tier == "fine" and spec.name in FINE,
+            self.draws.instance_seed(visit, spec.name),
+            is_fine=self._course.difficulty.tier == "fine" and spec.name in FINE_FINDINGS,
         )
 
-    def _is_combined(self, name: str, visit: int) -> bool:
-        """The tail's two findings: one from the start, both from the second visit on."""
+    def _is_in_combination(self, name: str, visit: int) -> bool:
+        """Whether the held-out combination needs this finding: the first one from the start, both
+        from the second visit."""
         pair = self._course.combination
         return name in pair and (visit > 0 or name == pair[0])
 
     def _is_held_out(self, name: str, others: set[str]) -> bool:
-        """Whether this would make a combination that only the tail may have."""
+        """Whether this finding would complete a combination that is held out for other patients."""
         partners = {b if name == a else a for a, b in HELD_OUT_COMBINATIONS if name in (a, b)}
         return bool((partners - {*self._course.combination}) & (others - {name}))
 
-    def _start(self, spec: Spec, visit: int) -> float:
-        is_lifetime = spec.resolve == 0.0
+    def _onset_rate(self, spec: Spec, visit: int) -> float:
+        is_lifelong = spec.resolve == 0.0
         rate = spec.onset if visit else spec.prevalence
         rate *= self._course.difficulty.prevalence * (self._age_factor if spec.elderly else 1.0)
-        return min(0.9, rate if is_lifetime else rate * self._illness)
+        return min(0.9, rate if is_lifelong else rate * self._illness)
 
-    def _continued(self, spec: Spec, old: Finding, visit: int) -> Finding:
+    def _persist(self, spec: Spec, old: Finding, visit: int) -> Finding:
         if len(spec.scale) < 2:
             return old
         if not self.draws.chance(LEVEL_CHANGE_RATE, visit, spec.name, "level change"):
             return old
-        word = level_of(spec.name, old.severity)
+        old_level = level_of(spec.name, old.severity)
         for attempt in range(64):
             severity = self._severity(spec.scale, visit, spec.name, attempt)
-            is_far = abs(severity - old.severity) >= MIN_LEVEL_CHANGE
-            if is_far and level_of(spec.name, severity) != word:
+            is_visible = abs(severity - old.severity) >= MIN_LEVEL_CHANGE
+            if is_visible and level_of(spec.name, severity) != old_level:
                 return replace(old, severity=severity)
         return old
 
     def _severity(self, scale: tuple[Grade, ...], *purpose: Purpose) -> float:
         subtlety = self._course.difficulty.subtlety
-        rarer = 1.0 - LOW_LEVELS * subtlety
-        names = tuple(
-            (str(index), grade.weight * rarer**index) for index, grade in enumerate(scale)
+        decay = 1.0 - LEVEL_DECAY * subtlety
+        weights = tuple(
+            (str(index), grade.weight * decay**index) for index, grade in enumerate(scale)
         )
-        grade = scale[int(self.draws.choice(names, *purpose, "grade"))]
-        share = self.draws.uniform(*purpose, "severity") * (1.0 - subtlety)
-        return round(grade.low + share * (grade.high - grade.low), 4)
+        grade = scale[int(self.draws.choice(weights, *purpose, "grade"))]
+        fraction = self.draws.uniform(*purpose, "severity") * (1.0 - subtlety)
+        return round(grade.low + fraction * (grade.high - grade.low), 4)

@@ -1,9 +1,9 @@
-"""Who a simulated patient is for life: size, build, heart, aorta, diaphragm, bones, textures.
+"""The lifelong anatomy of a patient: size, build, heart, aorta, diaphragm, bones and textures.
 
-One stream of counted randomness, keyed by (seed, "phantom/patient", index) only, so that
-nothing a visit or an acquisition does can change the anatomy. Lengths are in millimetres of a
-full breath; factors are relative to an average adult. The ranges are set by hand from common
-textbook sizes (inner chest width 26 to 30 cm, heart to chest ratio .42 to .50).
+One random stream, keyed by (seed, "phantom/patient", index) only, so neither visits nor
+acquisitions can change the anatomy. Lengths are in millimetres at full inspiration; factors are
+relative to an average adult. The ranges are set by hand from common textbook values (inner chest
+width 26 to 30 cm, cardiothoracic ratio .42 to .50).
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ Sex = Literal["F", "M"]
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """The anatomy that stays the same at every visit."""
+    """The anatomy, constant over all visits."""
 
     index: int
     sex: Sex
     age: int  # years
     bmi: float  # kg / m2
-    width: float  # factor of the chest, patient's left to right
-    depth: float  # factor, back to front
-    height: float  # factor, feet to head
-    scoliosis: float  # mm, signed amplitude of the spine's curve
-    rib_slope: float  # tangent of the ribs' descent to the front
-    rib_drop: float  # tangent of the ribs' descent to the side
+    width: float  # factor of the chest, left to right
+    depth: float  # factor of the chest, posterior to anterior
+    height: float  # factor of the chest, caudal to cranial
+    scoliosis: float  # mm, signed amplitude of the lateral curve of the spine
+    rib_slope: float  # tangent of the ribs' descent towards anterior
+    rib_drop: float  # tangent of the ribs' descent towards lateral
     rib_size: float  # factor of the ribs' height
     heart: float  # factor of the heart
-    heart_turn: float  # degrees that the long axis points down, about 40
+    heart_turn: float  # degrees of the long axis below horizontal, about 40
     aortic_knob: float  # mm, radius of the arch
-    aorta_sway: float  # mm, how far the descending aorta bends to the left
-    dome_right: float  # mm below the carina, top of the right hemidiaphragm in full breath
-    dome_left: float  # mm that the left dome stands lower
-    dome_curve: float  # factor, above 1 is more domed
-    mediastinum: float  # factor of the upper mediastinum's width
+    aorta_sway: float  # mm, deviation of the descending aorta to the left
+    dome_right: float  # mm from the carina down to the right hemidiaphragm at full inspiration
+    dome_left: float  # mm from the right dome down to the left dome
+    dome_curve: float  # factor of the curvature of the domes
+    mediastinum: float  # factor of the width of the upper mediastinum
     bone: float  # factor of bone density
     breast: float  # mm, radius of the breast tissue (0: none)
-    stomach: float  # mm, radius of the gas under the left dome
-    vessel_count: int  # end branches of each lung's vessel tree
+    stomach: float  # mm, radius of the gastric bubble
+    vessel_count: int  # terminal branches of the vessel tree of each lung
     vessel_size: float  # factor of vessel radii
-    clavicle: float  # mm, height of the outer end over the inner end
-    texture: tuple[float, float]  # mm, where the patient's texture starts
+    clavicle: float  # mm, height of the lateral end above the medial end
+    texture: tuple[float, float]  # mm, offset into the texture tile
     vessel_seed: int
     bone_seed: int
 
 
 def draw_patient(seed: int, index: int) -> Patient:
-    """The patient of this number in the population of this seed; always the same one.
+    """Sample the anatomy of one patient; equal arguments give equal patients.
 
     Raises:
         ValueError: the index is negative.
@@ -61,15 +61,15 @@ def draw_patient(seed: int, index: int) -> Patient:
     if index < 0:
         raise ValueError(f"patient index {index} is negative: count patients from 0")
     key = (seed, "phantom/patient", index)
-    draw = np.random.Generator(np.random.PCG64(derive_seed(*key)))
+    rng = np.random.Generator(np.random.PCG64(derive_seed(*key)))
 
     def normal(mean: float, spread: float, low: float, high: float) -> float:
-        return float(np.clip(mean + spread * draw.standard_normal(), low, high))
+        return float(np.clip(mean + spread * rng.standard_normal(), low, high))
 
     def uniform(low: float, high: float) -> float:
-        return float(low + (high - low) * draw.random())
+        return float(low + (high - low) * rng.random())
 
-    sex: Sex = "F" if draw.random() < 0.47 else "M"
+    sex: Sex = "F" if rng.random() < 0.47 else "M"
     is_female = sex == "F"
     age = round(normal(62, 16, 19, 91))
     bmi = normal(26.5, 4.5, 17, 40)

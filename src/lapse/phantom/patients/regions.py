@@ -1,4 +1,4 @@
-"""The 36 named regions of Chest ImaGenome: the 29 that are used, in their order, and 7 others.
+"""The 36 named regions of Chest ImaGenome: the 29 that the paper uses, in order, and 7 others.
 
 "right" is the patient's right, which is the left of the image. Source: the public documentation
 of Chest ImaGenome 1.0.0.

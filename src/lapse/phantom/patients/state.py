@@ -1,7 +1,6 @@
-"""What is true of a simulated patient at one visit, and what an image was taken with.
+"""The state of a simulated patient at one visit: findings, mimics and devices.
 
-These values are the contract between the simulator's physics (anatomy, acquisition, render,
-detector) and its words (findings, report, scene_graph, questions, writer). Names of findings
+Rendering and text generation both read these values and nothing else of a visit. Names of findings
 are those of `lapse.core.grammar.FINDINGS`; "left" and "right" are the patient's.
 """
 
@@ -13,26 +12,26 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One abnormality on one side. A finding that persists over visits keeps its `seed`."""
+    """One abnormality. A finding that persists over visits keeps its `seed`."""
 
     name: str  # one of grammar.FINDINGS
     side: str  # "left", "right", "bilateral" or "" (midline or systemic)
     zone: str  # "apical", "upper", "mid", "lower", "basilar" or ""
     severity: float  # 0 .. 1
     type: str  # one of grammar.TYPES or ""
-    seed: int  # identity of this instance: position, shape and texture follow from it
-    is_fine: bool = False  # tier "fine": only its cue below the sampling limit is drawn
+    seed: int  # identity of the instance; determines position, shape and texture
+    is_fine: bool = False  # tier "fine": only the cue below the sampling limit is drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Mimic:
-    """Something harmless that looks like a finding at low resolution: "skin fold" (pneumothorax),
+    """A harmless structure that resembles a finding at low resolution: "skin fold" (pneumothorax),
     "end-on vessel" (granuloma), "under-exposure haze" (edema), "expiration crowding" (edema,
     atelectasis), "ap magnification" (cardiomegaly), "breast shadow" (effusion, opacity),
     "nutrient canal" (fracture)."""
 
     name: str
-    like: str  # the finding it is mistaken for, one of grammar.FINDINGS
+    like: str  # the finding that it resembles, one of grammar.FINDINGS
     side: str
     zone: str
     seed: int
@@ -61,5 +60,5 @@ class Visit:
 
     @property
     def illness(self) -> float:
-        """How sick the patient is, 0 .. 1: the largest severity of any finding."""
+        """The largest severity of any finding, 0 .. 1."""
         return max((finding.severity for finding in self.findings), default=0.0)

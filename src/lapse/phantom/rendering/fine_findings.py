@@ -25,7 +25,7 @@ from lapse.phantom.rendering.splat import smooth_line, tubes_of
 
 HAIR = 0.3  # mm, radius of a pleural, septal or fracture line
 # how many times wider than its finding's cue each mimic is
-SPREAD = {
+WIDENING = {
     "skin fold": 4.0,
     "end-on vessel": 2.2,
     "under-exposure haze": 5.0,
@@ -33,7 +33,7 @@ SPREAD = {
     "breast shadow": 4.0,
     "nutrient canal": 4.0,
 }
-LIKE: dict[str, tuple[str, ...]] = {  # what each of them is taken for
+MIMICKED: dict[str, tuple[str, ...]] = {  # what each of them is taken for
     "skin fold": ("pneumothorax",),
     "end-on vessel": ("granuloma",),
     "under-exposure haze": ("edema",),
@@ -63,7 +63,7 @@ def fine_tubes(item: Finding | Mimic, anatomy: Anatomy, side: int, severity: flo
     cue = CUES.get(name)
     if cue is None:
         return []
-    factor = 1.0 if isinstance(item, Finding) else SPREAD.get(item.name, 0.0)
+    factor = 1.0 if isinstance(item, Finding) else WIDENING.get(item.name, 0.0)
     if factor == 0.0:
         return []
     draw = np.random.Generator(np.random.PCG64([abs(item.seed), side, 13]))
@@ -205,4 +205,3 @@ CUES: dict[str, Cue] = {
     "pleural effusion": _stripe,
     "lung opacity": _grains,
 }
-FINE_FINDINGS: tuple[str, ...] = tuple(CUES)

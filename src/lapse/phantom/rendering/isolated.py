@@ -30,7 +30,7 @@ from lapse.phantom.rendering.boxes import (
 from lapse.phantom.rendering.camera import rays
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, Singles
-from lapse.phantom.rendering.render import expose, line_integrals, tissue_knobs
+from lapse.phantom.rendering.render import expose, line_integrals, tissue_parameters
 from lapse.phantom.rendering.skeleton import clavicle_line, spine_bones
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, tubes_of
 from lapse.phantom.rendering.textures import texture_tile
@@ -40,7 +40,7 @@ from lapse.phantom.rendering.volumes import soft_tissue
 _ALL = (np.full(3, -inf), np.full(3, inf))
 
 
-def finding_alone(
+def isolated_finding(
     item: Finding | Mimic, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
 ) -> Singles:
     """What a finding or a mimic adds to the line integrals of a visit. # [H, W]
@@ -60,7 +60,7 @@ def finding_alone(
     return np.asarray(images[0] - images[1], dtype=np.float32)
 
 
-def region_alone(
+def isolated_region(
     name: str, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
 ) -> Singles:
     """The structure that gives a named region its box, without everything else. # [H, W]
@@ -202,7 +202,7 @@ def _tissue(
     anatomy: Anatomy, camera: Floats, table: Floats, domes: Floats | None = None
 ) -> Singles:
     """Soft tissue of a changed table, without texture, lesions and gas."""
-    difficulty = tissue_knobs(anatomy, float(camera[14]))
+    difficulty = tissue_parameters(anatomy, float(camera[14]))
     difficulty[11] = 0.0
     difficulty[4:6] = 0.0
     parts = soft_tissue(

@@ -102,7 +102,7 @@ def _usual_window(patient: Patient, visit: Visit, acquisition: Acquisition) -> t
         anatomy.gases,
         np.zeros((0, LESION)),
         texture_tile(),
-        tissue_knobs(anatomy, pixel),
+        tissue_parameters(anatomy, pixel),
     )[0]
     return expected_window(np.asarray(tissue), acquisition, pixel)
 
@@ -126,7 +126,7 @@ def line_integrals(
         gases,
         lesions.rows(),
         texture_tile(),
-        tissue_knobs(anatomy, float(camera[14])),
+        tissue_parameters(anatomy, float(camera[14])),
     )
     total, aerated, solid = parts[0], parts[1], parts[2]
     inside = np.zeros_like(total)
@@ -153,7 +153,7 @@ def line_integrals(
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
 
 
-def tissue_knobs(anatomy: Anatomy, pixel: float) -> Floats:
+def tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
     """What volumes.soft_tissue is told besides the solids. # [15]"""
     effects = anatomy.effects
     return np.array(

@@ -1,9 +1,10 @@
-"""What a later report says about an earlier one: the sentences that pretraining removes.
+"""Comparisons of a study with the previous one: the sentences that pretraining removes.
 
-    present before and now, same level  -> "no change"     lower level -> "improved"
-    only now -> "worsened" (new)        higher level -> "worsened"     only before -> "improved"
+    present in both, same level  -> "no change"     lower level  -> "improved"
+                                                    higher level -> "worsened"
+    only current -> "worsened" (new)                only previous -> "improved" (resolved)
 
-The scene graph's relationships carry these whether or not the report prints them.
+The relationships of the scene graph contain them even if the report does not.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lapse.core.seeding import derive_index
+from lapse.phantom.patients.anatomy_locations import attributes_of, regions_of
 from lapse.phantom.patients.findings import level_of
-from lapse.phantom.patients.places import attributes_of, regions_of
 from lapse.phantom.patients.state import Finding, Visit
 from lapse.phantom.text.phrases import Key, Statement, capital
 
 DIRECTIONS = ("no change", "improved", "worsened")
 
-# {0} begins a sentence, {1} does not. Some compare in one clause only, so that the rest may stay.
+# {0} is capitalized, {1} is not. Some wordings compare in one clause only, so that the removal of
+# comparisons can keep the rest of the sentence.
 WORDINGS: dict[str, tuple[str, ...]] = {
     "same": (
         "{0} is unchanged since the prior study.",
@@ -94,12 +96,12 @@ _DIRECTION = {
     "new": "worsened",
     "gone": "improved",
 }
-_SIDED = ("pleural effusion", "pneumothorax", "atelectasis", "consolidation", "pneumonia")
+_WITH_SIDE = ("pleural effusion", "pneumothorax", "atelectasis", "consolidation", "pneumonia")
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One finding seen against the visit before: its direction and a sentence."""
+    """One finding compared with the previous visit."""
 
     finding: Finding
     direction: str  # one of DIRECTIONS
@@ -108,18 +110,18 @@ class Comparison:
 
 
 def compare(before: Visit, after: Visit, key: Key) -> tuple[Comparison, ...]:
-    """Every finding of either visit, compared by name; changes first."""
+    """Compare every finding of either visit; changes come first."""
     old = {item.name: item for item in before.findings}
     new = {item.name: item for item in after.findings}
-    found = [_comparison(old.get(name), new.get(name), key) for name in {**new, **old}]
-    return tuple(sorted(found, key=lambda item: not item.is_change))
+    comparisons = [_comparison(old.get(name), new.get(name), key) for name in {**new, **old}]
+    return tuple(sorted(comparisons, key=lambda item: not item.is_change))
 
 
 def _comparison(old: Finding | None, new: Finding | None, key: Key) -> Comparison:
     finding = new or old
     assert finding is not None
     kind = _kind(old, new)
-    name = f"{finding.side} {finding.name}" if finding.name in _SIDED else finding.name
+    name = f"{finding.side} {finding.name}" if finding.name in _WITH_SIDE else finding.name
     if name == "lung opacity":
         name = "airspace opacity"
     texts = WORDINGS[kind]

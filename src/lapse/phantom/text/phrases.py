@@ -1,8 +1,8 @@
-"""Sentences: what a report says of a finding, of its absence, of a device, of a change.
+"""Report sentences about findings, absent findings and devices.
 
-Each sentence is a `Statement`: its text, the regions it describes, attribute strings and cues.
-Level, side, zone and type are always told; 4 to 20 wordings a finding, chosen by a counted index.
-All sentences are this project's own.
+Each sentence is a `Statement`: its text, the regions that it describes, attribute strings and cues.
+Level, side, zone and type are always stated. There are 4 to 20 wordings per finding, selected by
+stateless randomness. All sentences were written for this project.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lapse.core.seeding import derive_index
-from lapse.phantom.patients.findings import level_of
-from lapse.phantom.patients.places import (
+from lapse.phantom.patients.anatomy_locations import (
     absent_attribute,
     adjective,
     attributes_of,
     device_attributes,
     device_regions,
-    place,
+    location_phrase,
     preposition,
     regions_of,
 )
+from lapse.phantom.patients.findings import level_of
 from lapse.phantom.patients.state import Device, Finding
 
 Key = tuple[str | int, ...]
@@ -28,18 +28,18 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence, the regions it describes and the attributes it gives them."""
+    """One sentence, the regions that it describes and their attributes."""
 
     text: str
     regions: tuple[tuple[str, tuple[str, ...]], ...]  # (region, attribute strings)
-    finding: str = ""  # the finding it affirms
-    denied: tuple[str, ...] = ()  # the findings it denies
+    finding: str = ""  # the finding that it affirms
+    denied: tuple[str, ...] = ()  # the findings that it denies
     comparison: str = ""  # comparison cue, e.g. "comparison|yes|improved"
     severity: str = ""
     texture: str = ""
 
 
-# noun wordings; the kind decides the article: "a" countable, "" mass, "s" plural
+# nouns with their kind, which determines the article: "a" countable, "" mass, "s" plural
 _NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     "pleural effusion": (("pleural effusion", "a"),),
     "atelectasis": (("atelectasis", ""), ("volume loss", "")),
@@ -64,12 +64,18 @@ _NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
 _PLURALS = {"effusion": "effusions", "opacity": "opacities", "consolidation": "consolidations"}
 _FRAMES = ("{0}.", "There is {1}.", "{1} is seen.", "{1} is present.", "{1} is noted.")
 _PLURAL_FRAMES = ("{0}.", "There are {1}.", "{1} are seen.", "{1} are present.", "{1} are noted.")
-# wordings that only the tail "paraphrase" of the test part uses (lapse.phantom.patients.tails)
-_UNSEEN_FRAMES = ("{1} is identified.", "The image demonstrates {1}.", "Of note is {1}.")
-_UNSEEN_PLURAL_FRAMES = ("{1} are identified.", "The image demonstrates {1}.", "Of note are {1}.")
-_ADVERBS = {"minimal": "minimally", "mild": "mildly", "moderate": "moderately"}
-# findings whose side goes without saying
-_SIDELESS = ("edema", "vascular congestion", "hilar congestion", "emphysema", "gastric distention")
+# wordings that only the OOD group "paraphrase" uses (lapse.phantom.patients.ood_splits)
+_HELD_OUT_FRAMES = ("{1} is identified.", "The image demonstrates {1}.", "Of note is {1}.")
+_HELD_OUT_PLURAL_FRAMES = ("{1} are identified.", "The image demonstrates {1}.", "Of note are {1}.")
+_LEVEL_ADVERBS = {"minimal": "minimally", "mild": "mildly", "moderate": "moderately"}
+# findings that occur on one side or both sides only, so that reports omit the side
+_SIDE_OMITTED = (
+    "edema",
+    "vascular congestion",
+    "hilar congestion",
+    "emphysema",
+    "gastric distention",
+)
 
 _DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("pleural effusion", "pneumothorax"): (
@@ -97,7 +103,7 @@ _DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
         "No evidence of consolidation.",
     ),
     ("edema",): ("No pulmonary edema.", "There is no edema.", "No edema is seen.", "No edema."),
-    ("lung opacity",): (  # the lungs are clear: every lung finding is denied with it
+    ("lung opacity",): (  # clear lungs deny every lung finding
         "The lungs are clear.",
         "Both lungs are clear.",
         "Lungs are clear.",
@@ -122,7 +128,7 @@ _DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
         "No evidence of fracture.",
     ),
 }
-_UNSEEN_DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
+_HELD_OUT_DENIALS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("pleural effusion", "pneumothorax"): (
         "Neither pleural effusion nor pneumothorax is demonstrated.",
         "The pleural spaces are free of effusion and pneumothorax.",
@@ -205,7 +211,7 @@ _DEVICES: dict[str, tuple[str, ...]] = {
 
 
 def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
-    """All wordings of a finding with level, type, side and zone, each with its kind.
+    """All noun phrases of a finding with level, type, side and zone, each with its kind.
 
     >>> noun_phrases(Finding("pleural effusion", "left", "basilar", 0.3, "", 1))[0]
     ('small left pleural effusion', 'a')
@@ -223,7 +229,7 @@ def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
             (f"{side} costophrenic angle blunting", ""),
             (f"blunted {side} costophrenic angle", "a"),
         )
-    if finding.name in _SIDELESS:
+    if finding.name in _SIDE_OMITTED:
         side = zone = ""
     if finding.name in ("pleural effusion", "pneumothorax"):
         zone = ""
@@ -232,27 +238,26 @@ def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
         if side == "bilateral" and kind == "a":
             last = noun.split()[-1]
             noun, kind = noun.replace(last, _PLURALS[last]), "s"
-        before = " ".join(filter(None, (level, finding.type, adjective(side, zone), noun)))
-        phrases.append((before, kind))
+        words = (level, finding.type, adjective(side, zone), noun)
+        phrases.append((" ".join(filter(None, words)), kind))
         if side and zone:
             head = " ".join(filter(None, (level, finding.type, noun)))
-            phrases.append((f"{head} {preposition(zone)} {place(side, zone)}", kind))
+            phrases.append((f"{head} {preposition(zone)} {location_phrase(side, zone)}", kind))
     return tuple(phrases)
 
 
-def affirm(finding: Finding, key: Key, *, is_unseen: bool = False) -> Statement:
-    """A sentence that says the finding is there; `is_unseen` takes the tail's wordings."""
+def affirm(finding: Finding, key: Key, *, is_held_out: bool = False) -> Statement:
+    """A sentence that affirms a finding; `is_held_out` selects the held-out wordings."""
     level = level_of(finding.name, finding.severity)
-    single, plural = (
-        (_UNSEEN_FRAMES, _UNSEEN_PLURAL_FRAMES) if is_unseen else (_FRAMES, _PLURAL_FRAMES)
-    )
+    single: tuple[str, ...] = _HELD_OUT_FRAMES if is_held_out else _FRAMES
+    plural: tuple[str, ...] = _HELD_OUT_PLURAL_FRAMES if is_held_out else _PLURAL_FRAMES
     texts = [
         sentence(frame, phrase, kind)
         for phrase, kind in noun_phrases(finding)
         for frame in (plural if kind == "s" else single)
     ]
-    if not is_unseen:
-        texts += _own_wordings(finding, level)
+    if not is_held_out:
+        texts += _special_sentences(finding, level)
     text = texts[derive_index(len(texts), *key, "affirm", finding.name)]
     attributes = attributes_of(finding)
     return Statement(
@@ -264,9 +269,9 @@ def affirm(finding: Finding, key: Key, *, is_unseen: bool = False) -> Statement:
     )
 
 
-def deny(names: tuple[str, ...], key: Key, *, is_unseen: bool = False) -> Statement:
-    """A sentence that says the named findings are absent (see `report` for when it is said)."""
-    texts = (_UNSEEN_DENIALS if is_unseen else _DENIALS)[names]
+def deny(names: tuple[str, ...], key: Key, *, is_held_out: bool = False) -> Statement:
+    """A sentence that denies the named findings."""
+    texts = (_HELD_OUT_DENIALS if is_held_out else _DENIALS)[names]
     is_normal = names[0] in ("lung opacity", "cardiomegaly", "hilar congestion")
     extra = ("nlp|yes|normal",) if is_normal else ()
     regions: dict[str, tuple[str, ...]] = {}
@@ -275,13 +280,13 @@ def deny(names: tuple[str, ...], key: Key, *, is_unseen: bool = False) -> Statem
             regions[region] = (*regions.get(region, ()), absent_attribute(name))
     return Statement(
         text=texts[derive_index(len(texts), *key, "deny", names[0])],
-        regions=tuple((region, (*found, *extra)) for region, found in regions.items()),
+        regions=tuple((region, (*attributes, *extra)) for region, attributes in regions.items()),
         denied=names,
     )
 
 
 def describe_device(device: Device, key: Key) -> Statement | None:
-    """A sentence about a device, None where reports do not mention it (ECG leads)."""
+    """A sentence about a device, None for devices that reports do not mention (ECG leads)."""
     texts = _DEVICES.get(device.name)
     if texts is None:
         return None
@@ -292,19 +297,20 @@ def describe_device(device: Device, key: Key) -> Statement | None:
 
 
 def sentence(frame: str, phrase: str, kind: str) -> str:
-    """A frame filled with a noun phrase: {0} bare, {1} with its article."""
+    """Fill a frame with a noun phrase: {0} without article, {1} with article."""
     article = ("an " if phrase[0] in "aeiou" else "a ") if kind == "a" else ""
     return capital(frame.format(phrase, article + phrase))
 
 
 def capital(text: str) -> str:
-    """The text with its first letter in upper case."""
+    """The text with an upper-case first letter."""
     return text[:1].upper() + text[1:]
 
 
-def _own_wordings(finding: Finding, level: str) -> list[str]:
+def _special_sentences(finding: Finding, level: str) -> list[str]:
+    """Sentences of single findings that do not consist of a frame and a noun phrase."""
     if finding.name == "cardiomegaly":
-        adverb = _ADVERBS.get(level, "severely")
+        adverb = _LEVEL_ADVERBS.get(level, "severely")
         return [f"The heart is {adverb} enlarged.", f"Heart size is {adverb} enlarged."]
     if finding.name == "tortuosity of the thoracic aorta":
         return ["The thoracic aorta is tortuous.", "Tortuous thoracic aorta."]

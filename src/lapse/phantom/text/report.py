@@ -1,11 +1,12 @@
-"""Radiology reports of simulated studies, and reading the findings back out of them.
+"""Radiology reports of simulated studies, and the extraction of findings from reports.
 
     Visit -> statements (phrases) -> sections in the MIMIC-CXR layout -> text
-    text -> extract_findings -> the same names                 (the contract, tested)
+    text -> extract_findings -> the same findings              (tested for every study)
 
-The sentences of FINDINGS are the phrases of the scene graph. Header quirks follow MIMIC-CXR:
-headers are a newline, one blank, capitals and a colon; some reports have one section only, some
-none, some call the impression a conclusion. Dates and names are "___" as in de-identified text.
+The sentences of the findings section are the phrases of the scene graph. Headers have the variants
+of MIMIC-CXR: a newline, one blank, capitals and a colon; some reports have only one section, some
+none, some a conclusion instead of an impression. Dates and names are "___" as in de-identified
+text.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import Protocol
 
 from lapse.core.seeding import derive_index, derive_uniform
-from lapse.phantom.patients.catalogue import BY_NAME
+from lapse.phantom.patients.catalogue import SPEC_BY_NAME
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.text.comparisons import compare
 from lapse.phantom.text.phrases import (
@@ -31,7 +31,8 @@ from lapse.phantom.text.phrases import (
 
 WIDTH = 78  # columns of a report line
 _LUNG = ("atelectasis", "consolidation", "pneumonia", "lung opacity", "edema", "granuloma")
-_LUNG_MARKS = ("emphysema", "vascular congestion", "heart failure", "pleural thickening")
+_CHRONIC_LUNG = ("emphysema", "vascular congestion", "heart failure", "pleural thickening")
+_CONGESTION = ("heart failure", "vascular congestion")
 _CENTRAL = ("tortuosity of the thoracic aorta", "hilar congestion", "vascular congestion", "hernia")
 _REASONS = (
     "shortness of breath",
@@ -61,21 +62,9 @@ _STYLES = (
 )
 
 
-class Person(Protocol):
-    """What a report needs to know of a patient."""
-
-    @property
-    def sex(self) -> str:
-        """ "F" or "M"."""
-
-    @property
-    def age(self) -> int:
-        """Years."""
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A written report: its text, its sentences in order, and why the study was made."""
+    """A report: its text, its sentences in order, and the reason for the examination."""
 
     text: str
     statements: tuple[Statement, ...]
@@ -83,7 +72,7 @@ class Report:
 
     @property
     def denied(self) -> frozenset[str]:
-        """Names of findings that the report says are absent."""
+        """Names of the findings that the report denies."""
         return frozenset(name for item in self.statements for name in item.denied)
 
     @property
@@ -101,24 +90,29 @@ def write_report(
     view: str,
     *,
     seed: int,
-    person: Person,
-    earlier: Visit | None = None,
-    priors: bool = False,
-    is_unseen: bool = False,
+    sex: str,
+    previous: Visit | None = None,
+    is_held_out: bool = False,
 ) -> Report:
-    """The report of one frontal image ("PA" or "AP") of a visit.
+    """Write the report of one frontal image of a visit.
 
-    `earlier` is the visit before, if any; `priors` prints up to two sentences that compare with
-    it; `is_unseen` takes the wordings that are kept for a tail of the test part. Every finding of
-    the visit is affirmed once or more, no other finding is, and a mimic is never mentioned.
+    Every finding of the visit is affirmed at least once, no other finding is affirmed, and mimics
+    are never mentioned.
+
+    Args:
+        visit: the state that the report describes.
+        view: "PA" or "AP".
+        seed: root seed of the simulation.
+        sex: "F" or "M".
+        previous: add up to two sentences that compare with this visit.
+        is_held_out: use the wordings of the OOD group "paraphrase".
     """
     key: Key = (seed, "phantom/report", visit.patient, visit.index)
-    statements = _statements(visit, key, is_unseen=is_unseen)
-    if priors and earlier is not None:
-        compared = [item.statement for item in compare(earlier, visit, key)]
-        statements = [*statements, *compared[:2]]
+    statements = _statements(visit, key, is_held_out=is_held_out)
+    if previous is not None:
+        statements += [item.statement for item in compare(previous, visit, key)[:2]]
     reason = _REASONS[derive_index(len(_REASONS), *key, "reason")]
-    gender = {"F": "woman", "M": "man"}.get(person.sex, "patient")
+    gender = {"F": "woman", "M": "man"}.get(sex, "patient")
     history = f"___ year old {gender} with {reason}."
     sections = _sections(visit, view, history, statements, key)
     lines = ["                                 FINAL REPORT"]
@@ -131,40 +125,40 @@ def write_report(
     return Report("\n".join(lines) + "\n", tuple(statements), reason)
 
 
-def _statements(visit: Visit, key: Key, *, is_unseen: bool = False) -> list[Statement]:
+def _statements(visit: Visit, key: Key, *, is_held_out: bool = False) -> list[Statement]:
     names = {finding.name for finding in visit.findings}
 
-    def said(share: float, purpose: str) -> bool:
-        return derive_uniform(*key, "said", purpose) < share
+    def is_mentioned(probability: float, purpose: str) -> bool:
+        return derive_uniform(*key, "said", purpose) < probability
 
     devices = [describe_device(device, key) for device in visit.devices]
-    affirmed = [affirm(finding, key, is_unseen=is_unseen) for finding in visit.findings]
+    affirmed = [affirm(finding, key, is_held_out=is_held_out) for finding in visit.findings]
     denied: list[tuple[str, ...]] = []
-    if not names & {*_LUNG, *_LUNG_MARKS}:
+    if not names & {*_LUNG, *_CHRONIC_LUNG}:
         denied.append(("lung opacity",))
-    elif not names & {"consolidation", "pneumonia"} and said(0.45, "consolidation"):
+    elif not names & {"consolidation", "pneumonia"} and is_mentioned(0.45, "consolidation"):
         denied.append(("consolidation",))
-    elif not names & {"edema", "heart failure", "vascular congestion"} and said(0.3, "edema"):
+    elif not names & {"edema", *_CONGESTION} and is_mentioned(0.3, "edema"):
         denied.append(("edema",))
     pleura = tuple(name for name in ("pleural effusion", "pneumothorax") if name not in names)
     if "blunting of the costophrenic angle" in names:
         pleura = tuple(name for name in pleura if name != "pleural effusion")
-    if pleura and said(0.85, "pleura"):
+    if pleura and is_mentioned(0.85, "pleura"):
         denied.append(pleura)
-    if not names & {"cardiomegaly", "heart failure"} and said(0.8, "heart"):
+    if not names & {"cardiomegaly", "heart failure"} and is_mentioned(0.8, "heart"):
         denied.append(("cardiomegaly",))
-    if not names & set(_CENTRAL) and said(0.45, "mediastinum"):
+    if not names & set(_CENTRAL) and is_mentioned(0.45, "mediastinum"):
         denied.append(("hilar congestion",))
-    if not names & {"fracture", "scoliosis"} and said(0.08, "bones"):
+    if not names & {"fracture", "scoliosis"} and is_mentioned(0.08, "bones"):
         denied.append(("fracture",))
-    absent = [deny(group, key, is_unseen=is_unseen) for group in denied]
+    absent = [deny(group, key, is_held_out=is_held_out) for group in denied]
     return [*(item for item in devices if item), *affirmed, *absent]
 
 
 def _impression(visit: Visit) -> str:
-    """One sentence with the one or two gravest findings, lifelong marks last; "" for none."""
+    """One sentence with the two most severe findings, lifelong ones last; "" without findings."""
     ranked = sorted(
-        visit.findings, key=lambda item: (BY_NAME[item.name].resolve == 0.0, -item.severity)
+        visit.findings, key=lambda item: (SPEC_BY_NAME[item.name].resolve == 0.0, -item.severity)
     )
     phrases = [noun_phrases(finding)[0][0] for finding in ranked[:2]]
     return capital(" and ".join(phrases)) + "." if phrases else ""
@@ -179,42 +173,35 @@ def _sections(
     impression = _impression(visit) or normal
     exam = "CHEST (PA AND LAT)" if view == "PA" else "CHEST (PORTABLE AP)"
     technique = "Chest PA and lateral" if view == "PA" else "Portable AP chest radiograph"
-    prior = "None." if visit.index == 0 else "Chest radiograph from ___."
-    front = [("EXAMINATION", exam), ("INDICATION", history)]
+    comparison = "None." if visit.index == 0 else "Chest radiograph from ___."
+    intro = [("EXAMINATION", exam), ("INDICATION", history)]
     if derive_uniform(*key, "technique") < 0.6:
-        front.append(("TECHNIQUE", f"{technique}."))
-    front.append(("COMPARISON", prior))
+        intro.append(("TECHNIQUE", f"{technique}."))
+    intro.append(("COMPARISON", comparison))
     if style == "history":
-        return [
-            ("HISTORY", history),
-            ("COMPARISONS", prior),
-            ("FINDINGS", findings),
-            ("IMPRESSION", impression),
-        ]
+        intro = [("HISTORY", history), ("COMPARISONS", comparison)]
     if style == "impression only":
-        return [*front, ("IMPRESSION", findings)]
+        return [*intro, ("IMPRESSION", findings)]
     if style == "findings only":
-        return [*front, ("FINDINGS", findings)]
+        return [*intro, ("FINDINGS", findings)]
     if style == "findings and impression":
-        return [*front, ("FINDINGS AND IMPRESSION", findings)]
+        return [*intro, ("FINDINGS AND IMPRESSION", findings)]
     if style == "conclusion":
-        return [*front, ("FINDINGS", findings), ("CONCLUSION", impression)]
+        return [*intro, ("FINDINGS", findings), ("CONCLUSION", impression)]
     if style == "views":
         return [("INDICATION", history), ("CHEST, TWO VIEWS", findings), ("IMPRESSION", impression)]
     if style == "last paragraph":
-        return [*front, ("", findings)]
-    return [*front, ("FINDINGS", findings), ("IMPRESSION", impression)]
+        return [*intro, ("", findings)]
+    return [*intro, ("FINDINGS", findings), ("IMPRESSION", impression)]
 
 
-def _style(view: str, mark: float) -> str:
-    for name, share in _STYLES:
-        mark -= share
-        if mark < 0:
+def _style(view: str, quantile: float) -> str:
+    for name, probability in _STYLES:
+        quantile -= probability
+        if quantile < 0:
             return "standard" if name == "views" and view != "PA" else name
     return "standard"
 
-
-# --- reading back ---------------------------------------------------------------------------
 
 _HEADER = re.compile(r"(?:^|\n) ([A-Z ()/,-]+):\s")
 _BODY = ("FINDINGS", "IMPRESSION", "CONCLUSION", "FINDINGS AND IMPRESSION", "CHEST, TWO VIEWS")
@@ -247,23 +234,23 @@ _DENIES_ALL = re.compile(r"\b(?:has|have) resolved\b")
 
 
 def extract_findings(text: str) -> set[str]:
-    """The findings that a report affirms, by rules: sentences, a lexicon, negation.
+    """The findings that a report affirms, by rules: sentence split, lexicon, negation.
 
-    Only the findings and impression sections count (else what follows the last section), so an
-    indication such as "evaluate for pneumonia" affirms nothing.
+    Only the findings and impression sections count (without them, the text after the last header),
+    so an indication such as "evaluate for pneumonia" affirms nothing.
 
     >>> sorted(extract_findings("Mild edema. No pneumothorax. The prior effusion has resolved."))
     ['edema']
     """
-    found: set[str] = set()
+    findings: set[str] = set()
     for sentence in re.split(r"(?<=[.;?!])\s+", " ".join(_body(text).split()).lower()):
         if _DENIES_ALL.search(sentence):
             continue
         denial = _DENIES_AFTER.search(sentence)
         is_previous = denial is not None and "not seen previously" in sentence
         end = len(sentence) if denial is None or is_previous else denial.start()
-        found |= {name for name, pattern in _PATTERNS if pattern.search(sentence[:end])}
-    return found
+        findings |= {name for name, pattern in _PATTERNS if pattern.search(sentence[:end])}
+    return findings
 
 
 def _body(text: str) -> str:

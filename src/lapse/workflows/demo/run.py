@@ -166,9 +166,7 @@ def _simulate(raw: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
         patients=config.patients, seed=config.seed, size=config.image_side, processes=2
     )
     with bar("simulate patients") as progress:
-        report = simulate(raw, settings, progress)
-    for line in report.lines():
-        say(line)
+        simulate(raw, settings, progress)
 
 
 def _remove_unfinished(raw: Path) -> None:

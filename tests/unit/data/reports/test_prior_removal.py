@@ -1,7 +1,6 @@
 """References to earlier examinations: rules on clauses, and how many they find."""
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -22,12 +21,6 @@ from prior_sentences import HARDER, HELD_OUT, TUNED
 from prior_sentences_unseen import FINAL, FIRST, LAST
 
 
-@dataclass(frozen=True)
-class Person:
-    sex: str = "F"
-    age: int = 64
-
-
 class Everything:
     """Sabotage twin: a remover without a rule."""
 
@@ -44,7 +37,7 @@ def later_reports(patients):
         for earlier, visit in pairwise(visits):
             yield (
                 visit,
-                write_report(visit, "PA", seed=5, person=Person(), earlier=earlier, priors=True),
+                write_report(visit, "PA", seed=5, sex="F", previous=earlier),
             )
 
 

@@ -21,7 +21,7 @@ from lapse.data.verify.verify import verify
 from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
-from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, inject
+from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, HARMLESS_DEFECTS, INJECTORS, inject
 
 DOCS = Path(__file__).parents[4] / "docs" / "reference" / "defects.md"
 RATE = 0.1
@@ -89,7 +89,7 @@ def damaged(clean, folder, kind, seed):
     """Truth and report of a copy of the clean tree with one kind of defect."""
     out = copy(clean[0], folder / f"{kind}-{seed}", files=kind in WRITES_FILES)
     truth = inject(out, RATE, seed, [kind])[kind]
-    with_pixels = kind in HARMLESS_KINDS or kind_of(kind).needs_pixels or kind == "empty-file"
+    with_pixels = kind in HARMLESS_DEFECTS or kind_of(kind).needs_pixels or kind == "empty-file"
     report = verify(find_roots([out]), pixels=with_pixels)
     shutil.rmtree(out)
     return truth, report
@@ -103,7 +103,7 @@ def check_kind(clean, folder, kind, seeds):
         truth, report = damaged(clean, folder, kind, seed)
         assert truth, f"nothing was damaged with seed {seed}"
         others = {code: count for code, count in found(report).items() if known.get(code) != count}
-        if kind in HARMLESS_KINDS:
+        if kind in HARMLESS_DEFECTS:
             assert not others, (kind, seed)
             continue
         count = others.pop(kind)
@@ -113,7 +113,7 @@ def check_kind(clean, folder, kind, seeds):
         assert count == len(truth) + known.get(kind, 0), (kind, seed)
         assert set(others) <= CONSEQUENCES.get(kind, set()), (kind, seed, others)
         caught += 1
-    if kind not in HARMLESS_KINDS:
+    if kind not in HARMLESS_DEFECTS:
         print(f"{kind}: {caught}/{len(seeds)} seeds, every id")
         assert caught == len(seeds)
 
@@ -139,7 +139,7 @@ def test_every_kind_with_25_seeds(clean, tmp_path, kind):
 def test_every_kind_has_an_injector_except_the_row_counts():
     codes = {kind.code for kind in KINDS}
     assert codes - set(INJECTORS) == {"row-count"}  # a simulated tree has nothing to compare with
-    assert set(INJECTORS) - codes == set(HARMLESS_KINDS)
+    assert set(INJECTORS) - codes == set(HARMLESS_DEFECTS)
     assert len(codes) == len(KINDS)
 
 
@@ -147,7 +147,7 @@ def test_the_documentation_lists_every_kind_with_its_severity():
     text = DOCS.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z0-9.-]+)` \| (error|warning) \|", text, re.MULTILINE)
     assert sorted(rows) == sorted((kind.code, kind.severity) for kind in KINDS)
-    assert all(f"`{kind}`" in text for kind in (*HARMLESS_KINDS, *ALONE))
+    assert all(f"`{kind}`" in text for kind in (*HARMLESS_DEFECTS, *EXCLUSIVE_DEFECTS))
 
 
 @pytest.mark.parametrize("name", CHECK_OF)
@@ -175,12 +175,12 @@ def test_all_kinds_at_once_are_all_found(tmp_path):
     for seed in SEEDS:
         out = shutil.copytree(tmp_path / "clean", tmp_path / f"all-{seed}")
         truth = inject(out, 0.02, seed)
-        assert set(truth) == set(INJECTORS) - set(ALONE)
+        assert set(truth) == set(INJECTORS) - set(EXCLUSIVE_DEFECTS)
         report = verify(find_roots([out]), pixels=True)
         missed = {
             kind: set(ids) - set(report.ids(kind))
             for kind, ids in truth.items()
-            if kind not in HARMLESS_KINDS and kind_of(kind).names
+            if kind not in HARMLESS_DEFECTS and kind_of(kind).names
         }
         assert not any(missed.values()), (seed, missed)
         total = sum(len(ids) for ids in truth.values())

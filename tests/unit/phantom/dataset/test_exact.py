@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 
 from lapse.core.grammar import Change, invert, parse
+from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import History, draw_history
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import study_report
-from lapse.phantom.dataset.roles import draw_roles
 from lapse.phantom.patients import findings
 from lapse.phantom.patients.findings import level_of
 from lapse.phantom.patients.state import Finding, Visit
@@ -37,14 +37,20 @@ def histories(tier: str = "mixed", *, priors: bool = False) -> list[History]:
     key = (tier, priors)
     if key not in HISTORIES:
         config = settings(tier, priors=priors)
-        roles = draw_roles(config)
+        roles = assign_cohort(config)
         HISTORIES[key] = [draw_history(config, *item) for item in enumerate(roles)]
     return HISTORIES[key]
 
 
 def settings(tier: str = "mixed", *, priors: bool = False) -> SimulateConfig:
     return SimulateConfig(
-        patients=800, seed=SEED, size=64, tier=tier, priors=priors, quads=0.4, tails=0.5
+        patients=800,
+        seed=SEED,
+        size=64,
+        tier=tier,
+        priors=priors,
+        counterfactual_fraction=0.4,
+        ood_fraction=0.5,
     )
 
 
@@ -170,7 +176,7 @@ def count_lesions(made: list[History]) -> tuple[int, int]:
         for before, after in pairwise(item.visit for item in history.exposures):
             old = {item.name: item for item in before.findings}
             for item in after.findings:
-                if item.name in old and not history.role.is_quad:
+                if item.name in old and not history.role.is_counterfactual:
                     first = old[item.name]
                     num_all += 1
                     num_same += replace(first, severity=item.severity) == item
@@ -185,9 +191,9 @@ def test_a_finding_that_stays_is_the_same_lesion(monkeypatch):
     def reborn(self: object, spec: object, old: Finding, visit: int) -> Finding:
         return replace(old, seed=old.seed + 1)
 
-    monkeypatch.setattr(findings._Chain, "_continued", reborn)
+    monkeypatch.setattr(findings._FindingChain, "_persist", reborn)
     config = settings()
-    made = [draw_history(config, *item) for item in enumerate(draw_roles(config)[:200])]
+    made = [draw_history(config, *item) for item in enumerate(assign_cohort(config)[:200])]
     num_same, num_all = count_lesions(made)
     print(f"sabotage, a new seed at each visit: {num_same}/{num_all}")
     assert num_same == 0 < num_all

@@ -2,13 +2,14 @@
 
 import csv
 import hashlib
+from contextlib import ExitStack
 
 import pytest
 
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import GOLD_REGIONS, ChestImaGenomeGold
 from lapse.data.datasets.mimic_cxr import MimicCxr
-from lapse.phantom.dataset.gold import BOXES, PHRASES, write_gold
+from lapse.phantom.dataset.gold import BOXES, PHRASES, GoldWriter
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 
@@ -89,7 +90,8 @@ def test_the_same_graphs_give_the_same_files(tmp_path, tree, sizes):
     }  # fmt: skip
     digests = set()
     for name in ("one", "two"):
-        write_gold(tmp_path / name, [(graph, 100, 80)])
+        with ExitStack() as stack:
+            GoldWriter(tmp_path / name / "gold_dataset", stack).write(graph, 100, 80)
         files = sorted((tmp_path / name).rglob("gold_*.*"))
         assert len(files) == 2
         digests.add(hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest())

@@ -10,12 +10,14 @@ import pytest
 
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
-from lapse.phantom.dataset import roles
-from lapse.phantom.dataset.roles import draw_roles, written_patients
+from lapse.phantom.dataset import cohort
+from lapse.phantom.dataset.cohort import assign_cohort, selected_patients
 from lapse.phantom.dataset.truth import read_states
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
-CONFIG = SimulateConfig(patients=14, seed=4, size=64, visits=(2, 2), quads=0.5, tails=0.0)
+CONFIG = SimulateConfig(
+    patients=14, seed=4, size=64, visits=(2, 2), counterfactual_fraction=0.5, ood_fraction=0.0
+)
 MERGED = (".csv", ".gz", ".json", ".jsonl", ".zip", ".txt")
 
 
@@ -27,7 +29,7 @@ def whole(tmp_path_factory):
 
 
 def alone(out: Path, part: str) -> Path:
-    simulate(out, replace(CONFIG, only=part))
+    simulate(out, replace(CONFIG, split=part))
     return out
 
 
@@ -61,36 +63,36 @@ def test_a_part_alone_has_the_bytes_that_it_has_in_the_whole_tree(whole, tmp_pat
     same, count = compared(out, whole)
     print(f"{part} alone: {same}/{count} files")
     assert same == count > 20
-    wanted = {role.part for role in draw_roles(CONFIG)}
+    wanted = {role.split for role in assign_cohort(CONFIG)}
     assert part in wanted and len(wanted) == 3
     states, everyone = (list(read_states(root)) for root in (out, whole))
     assert states == [state for state in everyone if state.split == part] != []
     name = {"train": "train.csv", "test": "test.csv"}[part]
     split = Path("chest-imagenome/silver_dataset/splits") / name
     assert (out / split).read_bytes() == (whole / split).read_bytes()
-    assert f"only: {part}" in (out / "SIMULATED.txt").read_text()
-    assert "only: " not in (whole / "SIMULATED.txt").read_text()
+    assert f"split: {part}" in (out / "SIMULATED.txt").read_text()
+    assert "split: " not in (whole / "SIMULATED.txt").read_text()
 
 
 def test_patients_numbered_anew_would_be_other_patients(whole, tmp_path, monkeypatch):
     """Without the guard: those of the part are drawn under the numbers 0, 1, ..."""
 
-    def renumbered(config: SimulateConfig) -> tuple[tuple[int, roles.Role], ...]:
-        return tuple(enumerate(role for _, role in written_patients(config)))
+    def renumbered(config: SimulateConfig) -> tuple[tuple[int, cohort.CohortRole], ...]:
+        return tuple(enumerate(role for _, role in selected_patients(config)))
 
-    monkeypatch.setattr("lapse.phantom.dataset.writer.written_patients", renumbered)
+    monkeypatch.setattr("lapse.phantom.dataset.writer.selected_patients", renumbered)
     same, count = compared(alone(tmp_path / "raw", "test"), whole)
     print(f"sabotage, numbered anew: {same}/{count} files")
     assert same < count
 
 
 def test_quads_and_tails_are_those_of_the_whole_tree():
-    config = replace(CONFIG, patients=400, quads=0.1, tails=0.2)
-    everyone = enumerate(draw_roles(config))
-    tested = tuple(item for item in everyone if item[1].part == "test")
-    assert written_patients(replace(config, only="test")) == tested
-    assert sum(role.is_quad for _, role in tested) == 6
-    assert sum(bool(role.tail) for _, role in tested) == 12
+    config = replace(CONFIG, patients=400, counterfactual_fraction=0.1, ood_fraction=0.2)
+    everyone = enumerate(assign_cohort(config))
+    tested = tuple(item for item in everyone if item[1].split == "test")
+    assert selected_patients(replace(config, split="test")) == tested
+    assert sum(role.is_counterfactual for _, role in tested) == 6
+    assert sum(bool(role.ood) for _, role in tested) == 12
 
 
 def test_prepare_makes_a_store_of_one_part(whole, tmp_path):
@@ -111,8 +113,10 @@ def test_prepare_makes_a_store_of_one_part(whole, tmp_path):
 
 
 def test_a_part_that_is_none_or_empty_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no part 'tests' to write alone; .*'test'"):
-        replace(CONFIG, only="tests")
-    with pytest.raises(ValueError, match="none of 2 patients is in the part 'test': draw more"):
-        simulate(tmp_path / "raw", replace(CONFIG, patients=2, only="test"))
+    with pytest.raises(ValueError, match=r"no split 'tests'; .*'test'"):
+        replace(CONFIG, split="tests")
+    with pytest.raises(
+        ValueError, match="none of 2 patients is in the split 'test': simulate more"
+    ):
+        simulate(tmp_path / "raw", replace(CONFIG, patients=2, split="test"))
     assert not (tmp_path / "raw").exists()

@@ -14,7 +14,7 @@ from lapse.phantom.dataset import resume_blocks as blocks
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 OPTIONS = {"patients": 8, "seed": 4, "size": 64, "visits": (2, 2)}
-OPTIONS |= {"tier": "mixed", "quads": 1.0, "tails": 0.0}
+OPTIONS |= {"tier": "mixed", "counterfactual_fraction": 1.0, "ood_fraction": 0.0}
 CONFIG = SimulateConfig(**OPTIONS)
 
 
@@ -107,14 +107,14 @@ def test_a_killed_process_leaves_a_run_that_ends_with_the_same_bytes(tmp_path, s
 
 def test_a_cut_last_step_is_cleaned_up(tmp_path, straight):
     cut(tmp_path, 8)
-    (tmp_path / blocks._DONE).mkdir()
+    (tmp_path / blocks._REMOVED).mkdir()
     simulate(tmp_path, CONFIG)
     assert sha(tmp_path) == straight
 
 
 def test_another_setting_is_refused_and_another_number_of_processes_is_not(tmp_path, straight):
     cut(tmp_path, 2)
-    with pytest.raises(ValueError, match=r"was cut, with nuisance 1\.0, not 0\.5"):
+    with pytest.raises(ValueError, match=r"an interrupted simulation with nuisance 1\.0, not 0\.5"):
         simulate(tmp_path, SimulateConfig(**OPTIONS, nuisance=0.5))
     simulate(tmp_path, SimulateConfig(**OPTIONS, processes=2))
     assert sha(tmp_path) == straight

@@ -20,7 +20,13 @@ from lapse.phantom.patients.identity import study_folder
 from lapse.phantom.text.report import extract_findings
 
 CONFIG = SimulateConfig(
-    patients=20, seed=8, size=96, visits=(2, 2), tier="mixed", quads=0.34, tails=0
+    patients=20,
+    seed=8,
+    size=96,
+    visits=(2, 2),
+    tier="mixed",
+    counterfactual_fraction=0.34,
+    ood_fraction=0,
 )
 
 
@@ -114,5 +120,5 @@ def test_a_folder_without_truth_and_a_damaged_line_are_refused(tree, tmp_path):
     with pytest.raises(ValueError, match="has no phantom"):
         read_states(tmp_path)
     (tmp_path / "states.jsonl").write_text('{"subject_id": 1}\n')
-    with pytest.raises(ValueError, match=r"line 1 is not a study's state"):
+    with pytest.raises(ValueError, match=r"line 1 is not the state of a study"):
         list(read_states(tmp_path))

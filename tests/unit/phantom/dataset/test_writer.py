@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lapse.cli.main import app
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.patients.identity import partition
+from lapse.phantom.patients.identity import assign_splits
 from lapse.phantom.text.report import extract_findings
 
 CONFIG = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3))
@@ -160,9 +160,16 @@ def test_the_command_has_every_knob(tmp_path):
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     notice = (tmp_path / "raw" / "SIMULATED.txt").read_text()
-    told = "subtlety: 0.5, confound: 1.0, prevalence: 2.0, tier: fine, quads: 1.0, only: test"
-    for line in told.split(", "):
-        assert line in notice
+    for line in (
+        "subtlety: 0.5",
+        "confound: 1.0",
+        "prevalence: 2.0",
+        "tier: fine",
+        "counterfactual_fraction: 1.0",
+        "ood_fraction: 0.0",
+        "split: test",
+    ):
+        assert line in notice.splitlines()
 
 
 def test_the_notice_says_what_it_is(tree):
@@ -186,8 +193,8 @@ def test_wrong_options_name_the_limit(options, message):
 
 
 def test_the_partition_covers_every_patient():
-    parts = partition(0, 100)
+    parts = assign_splits(0, 100)
     assert [parts.count(name) for name in ("train", "validate", "test")] == [70, 15, 15]
-    assert set(partition(0, 3)) == {"train", "validate", "test"}
+    assert set(assign_splits(0, 3)) == {"train", "validate", "test"}
     with pytest.raises(ValueError, match="got 0"):
-        partition(0, 0)
+        assign_splits(0, 0)

@@ -9,7 +9,13 @@ from typer.testing import CliRunner
 
 from lapse.cli.main import app
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.defects.inject import ALONE, HARMLESS_KINDS, INJECTORS, TRUTH, inject
+from lapse.phantom.defects.inject import (
+    EXCLUSIVE_DEFECTS,
+    HARMLESS_DEFECTS,
+    INJECTORS,
+    TRUTH,
+    inject,
+)
 
 SIZE = ["--patients", "6", "--size", "64", "--visits", "2-3"]
 
@@ -60,8 +66,8 @@ def test_the_rate_is_a_share_of_the_records(clean, tmp_path):
 
 def test_all_kinds_leave_out_those_that_hide_others(tree):
     truth = inject(tree, 0.01, 0)
-    assert set(truth) == set(INJECTORS) - set(ALONE)
-    assert set(HARMLESS_KINDS) <= set(truth)
+    assert set(truth) == set(INJECTORS) - set(EXCLUSIVE_DEFECTS)
+    assert set(HARMLESS_DEFECTS) <= set(truth)
 
 
 def test_a_kind_for_which_nothing_is_left_has_no_ids(tree):
@@ -86,10 +92,10 @@ def test_wrong_wishes_are_refused_before_anything_changes(tree, rate, kinds, mes
 
 def test_only_simulated_trees_and_only_once(tree, tmp_path):
     (tmp_path / "other").mkdir()
-    with pytest.raises(ValueError, match="no simulated tree"):
+    with pytest.raises(ValueError, match="not a simulated tree"):
         inject(tmp_path / "other", 0.1, 0)
     inject(tree, 0.1, 0, ["missing-report"])
-    with pytest.raises(ValueError, match="holds defects already"):
+    with pytest.raises(ValueError, match="has injected defects already"):
         inject(tree, 0.1, 0, ["missing-report"])
 
 
@@ -103,7 +109,8 @@ def test_the_command_line(tmp_path):
     truth = json.loads((tmp_path / "one" / TRUTH).read_text())
     assert set(truth) == {"missing-image", "box-outside"}
     assert run(app, ["simulate", every, *SIZE, "--defect-rate", "0.02"]).exit_code == 0
-    assert len(json.loads((tmp_path / "all" / TRUTH).read_text())) == len(INJECTORS) - len(ALONE)
+    truth = json.loads((tmp_path / "all" / TRUTH).read_text())
+    assert len(truth) == len(INJECTORS) - len(EXCLUSIVE_DEFECTS)
 
 
 def test_the_command_line_refuses_before_it_simulates(tmp_path):
@@ -111,7 +118,7 @@ def test_the_command_line_refuses_before_it_simulates(tmp_path):
     wrong = run(
         app, ["simulate", str(tmp_path / "a"), "--defect-rate", "0.1", "--defect", "gremlins"]
     )
-    assert "no kind of defect 'gremlins'" in str(wrong.exception)
+    assert "no defect type 'gremlins'" in str(wrong.exception)
     lone = run(app, ["simulate", str(tmp_path / "b"), "--defect", "missing-image"])
     assert "needs a rate" in str(lone.exception)
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()

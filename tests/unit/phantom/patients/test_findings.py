@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from lapse.core.grammar import FINDINGS, LEVELS, TYPES, Change, invert
-from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, MIN_LEVEL_CHANGE, SPECS
+from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, FINDING_SPECS, MIN_LEVEL_CHANGE
 from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import DiseaseCourse, difference, draw_visits, level_of
 from lapse.phantom.patients.state import Finding, Visit
@@ -26,9 +26,9 @@ def patients() -> list[tuple[Visit, ...]]:
 
 
 def test_every_word_is_one_of_the_data_set(patients):
-    assert len(SPECS) >= 16
+    assert len(FINDING_SPECS) >= 16
     found = [item for visits in patients for one in visits for item in one.findings]
-    assert {item.name for item in found} == {spec.name for spec in SPECS} <= set(FINDINGS)
+    assert {item.name for item in found} == {spec.name for spec in FINDING_SPECS} <= set(FINDINGS)
     assert {item.type for item in found} - {""} <= set(TYPES)
     assert {level_of(item.name, item.severity) for item in found} - {""} <= set(LEVELS)
     assert {item.side for item in found} <= SIDES
@@ -41,8 +41,8 @@ def test_equal_arguments_give_equal_visits_and_a_prefix_of_longer_histories():
 
 
 def test_severities_stay_out_of_the_dead_band(patients):
-    graded = {spec.name for spec in SPECS if len(spec.scale) > 1}
-    cuts = {spec.name: CUTS[: len(spec.scale) - 1] for spec in SPECS}
+    graded = {spec.name for spec in FINDING_SPECS if len(spec.scale) > 1}
+    cuts = {spec.name: CUTS[: len(spec.scale) - 1] for spec in FINDING_SPECS}
     for item in (item for visits in patients for one in visits for item in one.findings):
         if item.name in graded:
             distance = min(abs(item.severity - cut) for cut in cuts[item.name])
@@ -72,7 +72,7 @@ def test_what_persists_keeps_its_place_and_changes_level_by_a_visible_step(patie
 
 
 def test_lifelong_findings_never_leave_and_syndromes_bring_their_parts(patients):
-    lifelong = {spec.name for spec in SPECS if spec.resolve == 0.0}
+    lifelong = {spec.name for spec in FINDING_SPECS if spec.resolve == 0.0}
     for visits in patients:
         for before, after in pairwise(visits):
             now = {item.name for item in after.findings}

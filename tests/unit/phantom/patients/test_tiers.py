@@ -7,26 +7,29 @@ from itertools import pairwise
 import pytest
 
 from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
+from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import draw_history
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import study_report
-from lapse.phantom.dataset.roles import TAILS, draw_roles
-from lapse.phantom.patients.acquisition import MAX_TURN
-from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, HELD_OUT_COMBINATIONS, SPECS
+from lapse.phantom.patients.acquisition import MAX_ROTATION
+from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, FINDING_SPECS, HELD_OUT_COMBINATIONS
+from lapse.phantom.patients.counterfactuals import PAIR_KINDS, pair_kind
 from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import DiseaseCourse, difference, draw_visits, level_of
-from lapse.phantom.patients.mimicry import FINE, MIMIC_OF, MIMICS, specs_of
+from lapse.phantom.patients.mimics import FINE_FINDINGS, MIMIC_OF, MIMICS, tier_specs
+from lapse.phantom.patients.ood_splits import OOD_KINDS
 from lapse.phantom.patients.patient import draw_patient
-from lapse.phantom.patients.quads import KINDS, pair_kind
 from lapse.phantom.text.questions import pair_questions
 
-CONFIG = SimulateConfig(patients=900, seed=6, size=64, tier="mixed", quads=0.5, tails=0.4)
+CONFIG = SimulateConfig(
+    patients=900, seed=6, size=64, tier="mixed", counterfactual_fraction=0.5, ood_fraction=0.4
+)
 FINE_COURSE = DiseaseCourse(Difficulty(tier="fine"))
 
 
 @pytest.fixture(scope="module")
 def made():
-    return [draw_history(CONFIG, *item) for item in enumerate(draw_roles(CONFIG))]
+    return [draw_history(CONFIG, *item) for item in enumerate(assign_cohort(CONFIG))]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +39,10 @@ def fine():
 
 
 def test_coarse_findings_are_whole_and_fine_ones_are_the_four_with_a_mimic(made):
-    assert set(FINE) == {"pneumothorax", "edema", "granuloma", "fracture"}
+    assert set(FINE_FINDINGS) == {"pneumothorax", "edema", "granuloma", "fracture"}
     for history in made:
         for item in (f for e in history.exposures for f in e.visit.findings):
-            assert item.is_fine is (history.role.tier == "fine" and item.name in FINE)
+            assert item.is_fine is (history.role.tier == "fine" and item.name in FINE_FINDINGS)
             if item.is_fine and item.name in ("pneumothorax", "edema"):
                 assert item.severity < CUTS[1]  # a cue alone is never called massive
 
@@ -54,10 +57,10 @@ def test_a_fine_look_is_as_often_the_mimic_as_the_finding_in_every_respect(fine)
                     assert item.like not in names  # mimics stand on negatives
                     counts["mimic"].update({"all": 1, f"{item.like} {item.side} {item.zone}": 1})
             for item in one.findings:
-                if item.name in FINE:
+                if item.name in FINE_FINDINGS:
                     counts["finding"].update({"all": 1, f"{item.name} {item.side} {item.zone}": 1})
         for before, after in pairwise(visits):
-            for name in FINE:
+            for name in FINE_FINDINGS:
                 was, now = look(before, name), look(after, name)
                 if was == now or "" not in (was, now):
                     continue
@@ -82,7 +85,7 @@ def test_a_mimic_that_stays_is_the_same_mimic(fine):
     num_kept = 0
     for visits in fine:
         for before, after in pairwise(visits):
-            old = {item.seed: item for item in before.mimics if item.like in FINE}
+            old = {item.seed: item for item in before.mimics if item.like in FINE_FINDINGS}
             for item in after.mimics:
                 if item.seed in old:
                     num_kept += 1
@@ -126,30 +129,32 @@ def test_no_report_question_or_answer_names_a_mimic(made):
 
 def test_roles_are_shares_of_the_test_part(made):
     roles = [history.role for history in made]
-    tested = [role for role in roles if role.part == "test"]
-    assert not any(role.is_quad or role.tail for role in roles if role.part != "test")
-    assert sum(role.is_quad for role in tested) == int(0.5 * len(tested))
-    tails = Counter(role.tail for role in tested if role.tail)
-    assert set(tails) == set(TAILS) and set(tails.values()) == {int(0.1 * len(tested))}
-    assert not any(role.is_quad and role.tail for role in tested)
-    plain = draw_roles(replace(CONFIG, quads=0.0, tails=0.0))
-    assert [role.part for role in plain] == [role.part for role in roles]
+    tested = [role for role in roles if role.split == "test"]
+    assert not any(role.is_counterfactual or role.ood for role in roles if role.split != "test")
+    assert sum(role.is_counterfactual for role in tested) == int(0.5 * len(tested))
+    tails = Counter(role.ood for role in tested if role.ood)
+    assert set(tails) == set(OOD_KINDS) and set(tails.values()) == {int(0.1 * len(tested))}
+    assert not any(role.is_counterfactual and role.ood for role in tested)
+    plain = assign_cohort(replace(CONFIG, counterfactual_fraction=0.0, ood_fraction=0.0))
+    assert [role.split for role in plain] == [role.split for role in roles]
     for before, after, history in zip(plain, roles, made, strict=True):
         if before == after:
-            assert draw_history(replace(CONFIG, quads=0.0, tails=0.0), history.patient, after) == (
-                history
-            )
+            assert draw_history(
+                replace(CONFIG, counterfactual_fraction=0.0, ood_fraction=0.0),
+                history.patient,
+                after,
+            ) == (history)
 
 
 def test_a_quad_is_two_states_by_two_acquisitions(made):
-    quads = [history for history in made if history.exposures[0].place]
+    quads = [history for history in made if history.exposures[0].cell]
     assert len(quads) > 50
     answers = Counter()
     for history in quads:
-        places = [item.place for item in history.exposures]
+        places = [item.cell for item in history.exposures]
         assert [place[1] for place in places] == ["1", "1", "2", "2"]
         assert {place[0] for place in places[:2]} == {place[0] for place in places[2:]} == {*"AB"}
-        by_place = {item.place: item for item in history.exposures}
+        by_place = {item.cell: item for item in history.exposures}
         for half in "12":
             one, two = by_place[f"A{half}"], by_place[f"B{half}"]
             assert one.acquisition == two.acquisition
@@ -163,12 +168,12 @@ def test_a_quad_is_two_states_by_two_acquisitions(made):
         for reference, main in history.pairs:
             questions = pair_questions(reference.visit, main.visit, "PA", seed=6)
             (said,) = [item.answer for item in questions if item.question == QUESTION_CHANGED]
-            kind = pair_kind(reference.place, main.place)
+            kind = pair_kind(reference.cell, main.cell)
             kinds[kind] += 1
             assert (said == UNCHANGED) is (kind == "nuisance")
             if kind != "state":
-                answers[main.place[0], bool(parse(said).changes)] += 1
-        assert kinds == {"nuisance": 2, "state": 2, "both": 2} and set(kinds) < set(KINDS)
+                answers[main.cell[0], bool(parse(said).changes)] += 1
+        assert kinds == {"nuisance": 2, "state": 2, "both": 2} and set(kinds) < set(PAIR_KINDS)
     # the main image's state, and so all that it shows, says nothing about a change
     assert len(set(answers.values())) == 1, answers
 
@@ -176,11 +181,11 @@ def test_a_quad_is_two_states_by_two_acquisitions(made):
 def test_a_quad_of_the_fine_tier_differs_by_finding_against_mimic(made):
     num_fine = 0
     for history in made:
-        if history.role.tier == "fine" and history.role.is_quad:
-            by_place = {item.place: item.visit for item in history.exposures}
+        if history.role.tier == "fine" and history.role.is_counterfactual:
+            by_place = {item.cell: item.visit for item in history.exposures}
             one, two = by_place["A1"], by_place["B1"]
             (change,) = difference(one, two)
-            assert change.kind == "missing" and change.finding in FINE
+            assert change.kind == "missing" and change.finding in FINE_FINDINGS
             (there,) = set(one.findings) - set(two.findings)
             (instead,) = set(two.mimics) - set(one.mimics)
             assert (there.side, there.zone, there.seed) == (
@@ -194,8 +199,8 @@ def test_a_quad_of_the_fine_tier_differs_by_finding_against_mimic(made):
 
 
 def test_tails_are_unseen_elsewhere(made):
-    train = [history for history in made if history.role.part == "train"]
-    tails = {tail: [h for h in made if h.role.tail == tail] for tail in TAILS}
+    train = [history for history in made if history.role.split == "train"]
+    tails = {tail: [h for h in made if h.role.ood == tail] for tail in OOD_KINDS}
     people = [history.person for history in train]
     for history in tails["anatomy"]:
         person = history.person
@@ -209,15 +214,15 @@ def test_tails_are_unseen_elsewhere(made):
             usual = [getattr(other, name) for other in people]
             assert value > max(usual) or value < min(usual), name
     turns = [abs(e.acquisition.rotation) for h in train for e in h.exposures]
-    assert max(turns) <= MAX_TURN
+    assert max(turns) <= MAX_ROTATION
     for history in tails["acquisition"]:
-        assert all(abs(e.acquisition.rotation) > MAX_TURN for e in history.exposures)
+        assert all(abs(e.acquisition.rotation) > MAX_ROTATION for e in history.exposures)
     for history in made:
         sets = [{item.name for item in e.visit.findings} for e in history.exposures]
         together = [s for s in sets if any(set(pair) <= s for pair in HELD_OUT_COMBINATIONS)]
-        if history.role.tail == "combination" and history.role.tier == "coarse":
+        if history.role.ood == "combination" and history.role.tier == "coarse":
             assert len(together) >= len(sets) - 1
-        elif history.role.tail != "combination":
+        elif history.role.ood != "combination":
             assert not together
     seen = {text for history in train for text in sentences(history)}
     for history in tails["paraphrase"]:
@@ -243,18 +248,18 @@ def test_subtlety_makes_findings_fainter_and_keeps_the_words_true(subtlety):
     mean = sum(item.severity for item in found) / len(found)
     low, high = {0.0: (0.4, 0.6), 0.5: (0.3, 0.4), 1.0: (0.2, 0.31)}[subtlety]
     assert low < mean < high
-    cuts = {spec.name: CUTS[: len(spec.scale) - 1] for spec in SPECS}
+    cuts = {spec.name: CUTS[: len(spec.scale) - 1] for spec in FINDING_SPECS}
     for item in found:
         distance = min((abs(item.severity - cut) for cut in cuts[item.name]), default=1.0)
         assert distance >= DEAD_BAND / 2 - 1e-9
         assert level_of(item.name, item.severity) in [
-            grade.word for spec in SPECS if spec.name == item.name for grade in spec.scale
+            grade.word for spec in FINDING_SPECS if spec.name == item.name for grade in spec.scale
         ]
     assert len(found) > 500
 
 
 def test_both_tiers_have_the_same_catalogue():
-    assert [spec.name for spec in specs_of("fine")] == [spec.name for spec in SPECS]
+    assert [spec.name for spec in tier_specs("fine")] == [spec.name for spec in FINDING_SPECS]
 
 
 @pytest.mark.parametrize(
@@ -262,8 +267,8 @@ def test_both_tiers_have_the_same_catalogue():
     [
         ({"tier": "corse"}, "did you mean 'coarse'"),
         ({"subtlety": 1.5}, "subtlety 1.5: choose between 0 and 1"),
-        ({"quads": -0.1}, "quads -0.1"),
-        ({"quads": 0.7, "tails": 0.7}, "more than all test patients"),
+        ({"counterfactual_fraction": -0.1}, "counterfactual_fraction -0.1"),
+        ({"counterfactual_fraction": 0.7, "ood_fraction": 0.7}, "more than all test patients"),
         ({"prevalence": -1.0}, "prevalence -1.0 is negative"),
     ],
 )

@@ -13,7 +13,7 @@ import lapse
 from exposures import exposures
 from lapse.cli.main import app
 from lapse.phantom.analysis import contact_sheet as sheet
-from lapse.phantom.analysis.contact_sheet import SHOWN, draw_sheets, finding_tiles
+from lapse.phantom.analysis.contact_sheet import EXAMPLES, draw_contact_sheets, finding_tiles
 from lapse.phantom.analysis.realism import REAL_SLOPES, average, measure, spectrum_slopes
 from lapse.phantom.analysis.throughput import measure_speed
 from lapse.phantom.rendering.render import render
@@ -23,7 +23,7 @@ def test_the_spectrum_falls_as_the_real_radiographs():
     found = average([measure(render(*state, 448).image) for state in exposures(0, 10)])
     for slope, real in zip(found.slopes, REAL_SLOPES, strict=True):
         assert slope == pytest.approx(real, abs=0.3)
-    assert found.greys.sum() == pytest.approx(1.0)
+    assert found.histogram.sum() == pytest.approx(1.0)
     assert found.overlap(found) == pytest.approx(1.0)
 
 
@@ -97,7 +97,7 @@ np.save(sys.argv[1], shown.image)
 def test_the_command_draws_sheets_or_trees(tmp_path, monkeypatch):
     monkeypatch.setattr(sheet, "SIZE", 32)
     monkeypatch.setattr(sheet, "FINE_SIZE", 64)
-    monkeypatch.setattr(sheet, "SHOWN", SHOWN[:4])
+    monkeypatch.setattr(sheet, "EXAMPLES", EXAMPLES[:4])
     command = ["simulate", "--contact-sheet", str(tmp_path / "pages")]
     assert CliRunner().invoke(app, command).exit_code == 0
     names = {"normals", "findings-1", "findings-2", "pairs", "devices", "tiers"}
@@ -110,13 +110,13 @@ def test_the_command_draws_sheets_or_trees(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no output folder: lapse simulate OUT"):
         CliRunner().invoke(app, ["simulate"], catch_exceptions=False)
     with pytest.raises(ValueError, match="tiles of 8 pixels"):
-        draw_sheets(tmp_path, tile=8)
+        draw_contact_sheets(tmp_path, tile=8)
 
 
 def test_each_shown_finding_has_a_box(monkeypatch):
     monkeypatch.setattr(sheet, "SIZE", 64)
-    tiles = list(finding_tiles(0, SHOWN[::6]))
-    assert len(tiles) == 3 * len(SHOWN[::6])
+    tiles = list(finding_tiles(0, EXAMPLES[::6]))
+    assert len(tiles) == 3 * len(EXAMPLES[::6])
     assert all(tile.box for tile in tiles)
 
 

@@ -9,13 +9,13 @@ from lapse.phantom.analysis.visibility import energy_lost, example, finding_rms
 from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering import fine_findings as fine
 from lapse.phantom.rendering.effects import MAGNIFIED, collect
-from lapse.phantom.rendering.fine_findings import CUES, LIKE, SPREAD, mimic_severity
-from lapse.phantom.rendering.isolated import finding_alone
+from lapse.phantom.rendering.fine_findings import CUES, MIMICKED, WIDENING, mimic_severity
+from lapse.phantom.rendering.isolated import isolated_finding
 from lapse.phantom.rendering.lesions import collect_lesions
 from lapse.phantom.rendering.render import render
 
 NATIVE = 672  # px, .5 mm each
-PAIRS = [(mimic, name) for mimic, names in LIKE.items() for name in names]
+PAIRS = [(mimic, name) for mimic, names in MIMICKED.items() for name in names]
 
 
 def fine_of(name, seed=5):
@@ -29,8 +29,8 @@ def small(image, size):
 
 
 def test_every_mimic_is_like_something_that_has_a_cue():
-    assert set(LIKE) == set(SPREAD)
-    assert {name for names in LIKE.values() for name in names} == set(CUES)
+    assert set(MIMICKED) == set(WIDENING)
+    assert {name for names in MIMICKED.values() for name in names} == set(CUES)
 
 
 @pytest.mark.parametrize("name", list(CUES))
@@ -38,8 +38,8 @@ def test_a_fine_finding_is_its_cue_alone(name):
     visit = at_visit(fine_of(name))
     assert collect(visit) == collect(at_visit())
     person, _, taken = next(exposures(21, 1, nuisance=0.3))
-    alone = finding_alone(fine_of(name), person, at_visit(), taken, 256)
-    coarse = finding_alone(example(name, 0.5, 1), person, at_visit(), taken, 256)
+    alone = isolated_finding(fine_of(name), person, at_visit(), taken, 256)
+    coarse = isolated_finding(example(name, 0.5, 1), person, at_visit(), taken, 256)
     assert 0 < np.abs(alone).sum() < 0.35 * np.abs(coarse).sum()
 
 
@@ -47,9 +47,9 @@ def test_a_fine_finding_is_its_cue_alone(name):
 def test_a_mimic_matches_at_low_frequency_and_lacks_the_cue(mimic, name):
     person, visit, taken = next(exposures(22, 1, nuisance=0.0))
     finding = fine_of(name, seed=8)
-    cue = finding_alone(finding, person, visit, taken, NATIVE)
+    cue = isolated_finding(finding, person, visit, taken, NATIVE)
     like = Mimic(mimic, name, finding.side, finding.zone, finding.seed)
-    other = finding_alone(like, person, visit, taken, NATIVE)
+    other = isolated_finding(like, person, visit, taken, NATIVE)
     assert np.sign(cue.sum()) == np.sign(other.sum())
     low, low_other = small(cue, 64), small(other, 64)
     kin = (low * low_other).sum() / np.sqrt((low**2).sum() * (low_other**2).sum())
@@ -67,7 +67,7 @@ def blurred(image):
 
 def test_without_the_spread_a_mimic_is_the_finding(monkeypatch):
     """The guard removed: the same check then fails."""
-    monkeypatch.setattr(fine, "SPREAD", dict.fromkeys(SPREAD, 1.0))
+    monkeypatch.setattr(fine, "WIDENING", dict.fromkeys(WIDENING, 1.0))
     with pytest.raises(AssertionError):
         test_a_mimic_matches_at_low_frequency_and_lacks_the_cue("skin fold", "pneumothorax")
 
@@ -94,10 +94,10 @@ def test_fine_cues_lose_energy_and_ordinary_findings_do_not():
     cue = energy_lost("pneumothorax", patients=2)
     assert cue.lost > 0.3
     assert cue.low <= cue.lost <= cue.high
-    assert cue.alike > 0.8
+    assert cue.mimic_correlation > 0.8
     ordinary = energy_lost("pleural effusion", 0.5, is_fine=False, patients=2)
     assert 0.0 <= ordinary.lost < 0.03
-    assert ordinary.alike == 0.0
+    assert ordinary.mimic_correlation == 0.0
 
 
 def test_a_finding_is_weighed_against_the_nuisance():
@@ -112,13 +112,13 @@ def test_a_finding_is_weighed_against_the_nuisance():
 def test_limits_are_told():
     with pytest.raises(ValueError, match="1 patients have no spread"):
         finding_rms("edema", patients=1)
-    with pytest.raises(ValueError, match="'hernia' has no fine cue: the ones with one are"):
+    with pytest.raises(ValueError, match="'hernia' has no fine cue: choose one of"):
         finding_rms("hernia", is_fine=True)
     with pytest.raises(ValueError, match="'hernia' has no fine cue"):
         energy_lost("hernia")
     with pytest.raises(ValueError, match="sizes"):
         energy_lost("edema", sizes=(224, 448))
-    with pytest.raises(ValueError, match="shows in none of 2 patients"):
+    with pytest.raises(ValueError, match="is visible in none of 2 patients"):
         energy_lost("hypoxemia", is_fine=False, patients=2)
     with pytest.raises(ValueError, match="severity 2 is outside"):
         example("edema", 2, 0)

@@ -6,7 +6,7 @@ import pytest
 from exposures import at_visit, exposures
 from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Finding, Mimic
-from lapse.phantom.rendering.isolated import finding_alone, region_alone
+from lapse.phantom.rendering.isolated import isolated_finding, isolated_region
 from lapse.phantom.rendering.render import expose, line_integrals, render
 
 SIZE = 96
@@ -17,7 +17,7 @@ NAMES = (*REGIONS, *OTHER_REGIONS)
 
 def beyond(name, box, person, visit, taken, size=SIZE):
     """How many pixels the structure reaches beyond each side of its box."""
-    alone = region_alone(name, person, visit, taken, size)
+    alone = isolated_region(name, person, visit, taken, size)
     seen = alone > EDGE * alone.max()
     assert seen.any(), f"{name} is drawn nowhere"
     height, width = alone.shape
@@ -92,19 +92,19 @@ def test_boxes_are_tight(name, shown):
 def test_a_finding_alone_is_the_difference_of_two_exposures():
     person, visit, taken = next(exposures(12, 1))
     finding = Finding("consolidation", "left", "lower", 0.7, "", 5)
-    alone = finding_alone(finding, person, visit, taken, SIZE)
+    alone = isolated_finding(finding, person, visit, taken, SIZE)
     images = []
     for state in (at_visit(finding), visit):
         anatomy, camera = expose(person, state, taken, SIZE)
         images.append(line_integrals(anatomy, state, taken, camera))
     assert np.array_equal(alone, images[0] - images[1])
-    assert np.array_equal(alone, finding_alone(finding, person, at_visit(finding), taken, SIZE))
+    assert np.array_equal(alone, isolated_finding(finding, person, at_visit(finding), taken, SIZE))
     assert alone.max() > 0.3
 
 
 def test_unknown_names_are_told_or_draw_nothing():
     person, visit, taken = next(exposures(12, 1))
     with pytest.raises(ValueError, match="'left knee' is not a region"):
-        region_alone("left knee", person, visit, taken, SIZE)
+        isolated_region("left knee", person, visit, taken, SIZE)
     nothing = Mimic("hat", "granuloma", "left", "mid", 1)
-    assert not finding_alone(nothing, person, visit, taken, SIZE).any()
+    assert not isolated_finding(nothing, person, visit, taken, SIZE).any()

@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from lapse.core.grammar import QUESTION_CHANGED, parse
-from lapse.phantom.patients.catalogue import SPECS
+from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.patients.findings import difference, draw_visits, level_of
 from lapse.phantom.text.questions import CATEGORIES, entities, pair_questions, visit_pairs
 
-NAMES = "|".join(spec.name for spec in SPECS)
+NAMES = "|".join(spec.name for spec in FINDING_SPECS)
 TEMPLATES = {
     "abnormality": (
         r"what abnormalities are seen in this image\?",

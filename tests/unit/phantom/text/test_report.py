@@ -2,24 +2,17 @@
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
 
-from lapse.phantom.dataset.scene_graph import GraphSource, scene_graph
-from lapse.phantom.patients.catalogue import SPECS
+from lapse.phantom.dataset.scene_graph import ImageRecord, scene_graph
+from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.patients.findings import draw_visits, level_of
 from lapse.phantom.patients.state import Finding
 from lapse.phantom.text.comparisons import WORDINGS, compare
 from lapse.phantom.text.phrases import affirm, noun_phrases
 from lapse.phantom.text.report import extract_findings, write_report
-
-
-@dataclass(frozen=True)
-class Person:
-    sex: str = "F"
-    age: int = 64
 
 
 def reports(count, *, priors=False):
@@ -31,9 +24,7 @@ def reports(count, *, priors=False):
         for one in visits:
             earlier = visits[one.index - 1] if one.index else None
             view = ("PA", "AP")[(patient + one.index) % 2]
-            report = write_report(
-                one, view, seed=11, person=Person(), earlier=earlier, priors=priors
-            )
+            report = write_report(one, view, seed=11, sex="F", previous=earlier if priors else None)
             found.append((one, report))
         patient += 1
     return found[:count]
@@ -50,7 +41,7 @@ def test_the_text_gives_back_exactly_the_state(written, priors):
         assert extract_findings(report.text) == {item.name for item in one.findings}, report.text
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", FINDING_SPECS, ids=lambda spec: spec.name)
 def test_every_wording_of_every_finding_is_read_back(spec):
     wordings = set()
     for number in range(120):
@@ -147,7 +138,7 @@ def test_comparisons_have_many_wordings(kind):
     assert any("," in text for text in texts) and all("{0}" in t or "{1}" in t for t in texts)
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in SPECS])
+@pytest.mark.parametrize("name", [spec.name for spec in FINDING_SPECS])
 def test_no_comparison_says_what_is_not_there(name):
     """Read back alone, a comparison affirms its own finding or none; a resolved one none."""
     for kind, texts in WORDINGS.items():
@@ -158,8 +149,8 @@ def test_no_comparison_says_what_is_not_there(name):
 
 def source(size=(320, 256)):
     visits = draw_visits(11, 4, 2)
-    report = write_report(visits[1], "AP", seed=11, person=Person())
-    return GraphSource(
+    report = write_report(visits[1], "AP", seed=11, sex="F")
+    return ImageRecord(
         dicom_id="a-b",
         subject_id=19_000_001,
         study_id=50_000_001,
@@ -178,7 +169,7 @@ def source(size=(320, 256)):
             "carina": (1.1, 0.1, 1.3, 0.2),
         },
         report=report,
-        compared=compare(visits[0], visits[1], (11,)),
+        comparisons=compare(visits[0], visits[1], (11,)),
         previous_dicom="c-d",
     )
 

@@ -1,6 +1,6 @@
 """Simulated chest films beside a real one: slopes of the power spectrum, grey levels.
 
-    python experiments/phantom_yardsticks.py path/to/radiograph.dcm [images]
+    python experiments/phantom_realism.py path/to/radiograph.dcm [images]
 
 The radiograph (DICOM, JPEG or PNG, frontal) is read, measured and never copied. Grey levels are
 spread between its .5 and 99.5 percentiles, the MONOCHROME1 of a DICOM is inverted by the reader.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.images.read import read_image
-from lapse.phantom.analysis.realism import BANDS, Yardsticks, average, measure
+from lapse.phantom.analysis.realism import BANDS, ImageStatistics, average, measure
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.patient import draw_patient
 from lapse.phantom.patients.state import Visit
@@ -29,14 +29,14 @@ def spread(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(np.rint(255 * share), dtype=np.uint8)
 
 
-def simulated(index: int) -> tuple[str, Yardsticks]:
+def simulated(index: int) -> tuple[str, ImageStatistics]:
     taken = draw_acquisition(0, index, 0, 0)
     visit = Visit(index, 0, datetime(2150, 1, 1), (), ())
     image = render(draw_patient(0, index), visit, taken, 448).image
     return taken.view, measure(image)
 
 
-def line(name: str, found: Yardsticks, real: Yardsticks) -> str:
+def line(name: str, found: ImageStatistics, real: ImageStatistics) -> str:
     slopes = " ".join(
         f"{slope:6.2f} ({slope - other:+.2f})"
         for slope, other in zip(found.slopes, real.slopes, strict=True)

@@ -1,20 +1,19 @@
-"""Where a finding sits, in words and in regions, and what Chest ImaGenome calls it.
+"""Anatomical locations of findings and devices: words, regions and attributes.
 
-A finding has a side and a zone (lapse.phantom.patients.state). This file turns them into the
-adjective of
-a report ("left basilar"), the place after a preposition ("the left lung base") and the names of
-the regions that its sentence describes; and into attribute strings `category|yes|name`.
-Sources: the public documentation of Chest ImaGenome 1.0.0 (region names, attribute layout).
+Converts the side and zone of a finding (lapse.phantom.patients.state) to the adjective in a report
+("left basilar"), to the location after a preposition ("the left lung base"), to the regions that
+the sentence describes, and to Chest ImaGenome attribute strings `category|yes|name`.
+Source: the public documentation of Chest ImaGenome 1.0.0 (region names, attribute layout).
 """
 
 from __future__ import annotations
 
 from lapse.phantom.patients.state import Device, Finding
 
-_ADJECTIVE = {"basilar": "basilar", "apical": "apical", "": ""}
+_ZONE_ADJECTIVE = {"basilar": "basilar", "apical": "apical", "": ""}
 _ZONE_REGION = {"basilar": "lower lung zone", "apical": "apical zone"}
 
-# finding -> (category, name) of its attribute, with its UMLS concept where it is well known
+# finding -> (category, name, UMLS concept) of its attribute; "" for an unknown concept
 ATTRIBUTES: dict[str, tuple[str, str, str]] = {
     "pleural effusion": ("anatomicalfinding", "pleural effusion", "C0032227"),
     "atelectasis": ("anatomicalfinding", "atelectasis", "C0004144"),
@@ -81,41 +80,41 @@ _DEVICE_ATTRIBUTES = {
 
 
 def sides_of(side: str) -> tuple[str, ...]:
-    """The patient's sides that a side word means, right before left; "" means neither."""
+    """The patient's sides that a side word includes, right before left; none for ""."""
     return ("right", "left") if side == "bilateral" else (side,) if side else ()
 
 
 def adjective(side: str, zone: str) -> str:
-    """What stands before the noun: "left basilar", "bibasilar", "right upper lung", "".
+    """The location before a noun: "left basilar", "bibasilar", "right upper lung", "".
 
     >>> adjective("bilateral", "basilar"), adjective("left", "mid"), adjective("right", "")
     ('bibasilar', 'left mid lung', 'right')
     """
     if side == "bilateral" and zone in ("basilar", "apical"):
         return f"bi{zone}"
-    word = _ADJECTIVE.get(zone, f"{zone} lung")
+    word = _ZONE_ADJECTIVE.get(zone, f"{zone} lung")
     return f"{side} {word}".strip()
 
 
-def place(side: str, zone: str) -> str:
-    """What stands after a preposition: "the left lung base", "both upper lungs", "".
+def location_phrase(side: str, zone: str) -> str:
+    """The location after a preposition: "the left lung base", "both upper lungs", "".
 
-    >>> place("left", "basilar"), place("bilateral", "apical"), place("right", "mid")
-    ('the left lung base', 'both lung apices', 'the right mid lung')
+    >>> location_phrase("left", "basilar"), location_phrase("bilateral", "apical")
+    ('the left lung base', 'both lung apices')
     """
     if not side:
         return ""
-    both = side == "bilateral"
+    is_bilateral = side == "bilateral"
     if zone == "basilar":
-        return "both lung bases" if both else f"the {side} lung base"
+        return "both lung bases" if is_bilateral else f"the {side} lung base"
     if zone == "apical":
-        return "both lung apices" if both else f"the {side} lung apex"
-    inner = f"{zone} lung".strip()
-    return f"both {inner}s" if both else f"the {side} {inner}"
+        return "both lung apices" if is_bilateral else f"the {side} lung apex"
+    noun = f"{zone} lung".strip()
+    return f"both {noun}s" if is_bilateral else f"the {side} {noun}"
 
 
 def preposition(zone: str) -> str:
-    """The word before a place: at a base or an apex, in a part of a lung."""
+    """The preposition of a location: at a base or an apex, in another part of a lung."""
     return "at" if zone in ("basilar", "apical") else "in"
 
 
@@ -140,12 +139,11 @@ def device_regions(device: Device) -> tuple[str, ...]:
 
 
 def attributes_of(finding: Finding) -> tuple[str, ...]:
-    """Attribute strings of a positive sentence, as Chest ImaGenome writes them."""
+    """Attribute strings of a sentence that affirms a finding, in the style of Chest ImaGenome."""
     category, name, _ = ATTRIBUTES[finding.name]
-    own = f"{category}|yes|{name}"
     is_opacity = finding.name in ("atelectasis", "consolidation", "pneumonia", "edema")
     opacity = ("anatomicalfinding|yes|lung opacity",) if is_opacity else ()
-    return (*opacity, own, "nlp|yes|abnormal")
+    return (*opacity, f"{category}|yes|{name}", "nlp|yes|abnormal")
 
 
 def device_attributes(device: Device) -> tuple[str, ...]:

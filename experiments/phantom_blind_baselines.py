@@ -1,6 +1,6 @@
 """What a score means on simulated pairs: rows that never compare two images, and perfect ones.
 
-    python experiments/phantom_blind_rows.py --patients 9400 --seed 11 --pairs 3000
+    python experiments/phantom_blind_baselines.py --patients 9400 --seed 11 --pairs 3000
 
 States and words only, nothing is rendered. All that a blind row knows comes from the training
 part. Prints a table in Markdown for docs/explanation/phantom.md; METEOR needs the extra `metrics`
@@ -23,15 +23,15 @@ from lapse.core.seeding import derive_permutation, derive_uniform
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import evaluate, format_markdown, scores_table
 from lapse.metrics.blind_baselines import best_constant, random_answer
+from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import draw_history
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.roles import draw_roles
 from lapse.phantom.patients.findings import difference, levels
 from lapse.phantom.patients.identity import subject_number
 from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
 
 GRAM = 4
-SHOWN = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")
+EXAMPLES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class PredictionRequest:
 def asked_pairs(config: SimulateConfig, part: str, limit: int) -> list[PredictionRequest]:
     """Pairs of one part, as many patients as give `limit` pairs, in the order of patients."""
     found: list[PredictionRequest] = []
-    for patient, role in enumerate(draw_roles(config)):
-        if role.part != part or len(found) >= limit:
+    for patient, role in enumerate(assign_cohort(config)):
+        if role.split != part or len(found) >= limit:
             continue
         history = draw_history(config, patient, role)
         for reference, main in history.pairs:
@@ -150,7 +150,7 @@ def main() -> None:
             for pair, text in zip(test, said, strict=True)
         ]
         found = evaluate(predictions, seed=options.seed)["diff_vqa"]
-        scores[name] = {key: found[key] for key in SHOWN if key in found}
+        scores[name] = {key: found[key] for key in EXAMPLES if key in found}
     num_patients = len({pair.patient for pair in test})
     unchanged = sum(pair.answer == UNCHANGED for pair in test) / len(test)
     print(f"{len(train)} training pairs, {len(test)} test pairs of {num_patients} patients")
