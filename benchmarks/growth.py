@@ -102,7 +102,7 @@ def read_pairs(count: int) -> None:
 
 def score(count: int) -> None:
     """Change scores with their intervals."""
-    evaluate(answers(count), {"diff_vqa": ("changes",)})
+    evaluate(answers(count), metrics={"diff_vqa": ("changes",)})
 
 
 def job(folder: str, what: str) -> Job:

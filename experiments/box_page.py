@@ -71,11 +71,11 @@ def read_tier(home: Path) -> Tier:
         values = json.loads((home / f"{name}.scores.json").read_text(encoding="utf-8"))
         for task, scores in values["scores"].items():
             tasks.setdefault(task, {})[MODEL] = _scores(scores)
-        for row, found in values["beside"].items():
+        for row, found in values["comparisons"].items():
             for task, scores in found.items():
                 tasks.setdefault(task, {})[Path(row).stem] = _scores(scores)
         subgroups |= values["subgroups"]
-        hidden |= values["hidden subgroups"]
+        hidden |= values["hidden_subgroups"]
         provenance = values["provenance"]
     groups = {
         task: {

@@ -33,7 +33,7 @@ from lapse.cli.console import commit
 from lapse.core.files import sha256_of
 from lapse.data.store.leakage import refuse_shared
 from lapse.data.store.store import open_store
-from lapse.evaluation.evaluate import read_predictions
+from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.inference.answer import answer_images
 from lapse.inference.pretrained import DEFAULT, load
 from lapse.phantom.patients.identity import SPLIT_FRACTIONS

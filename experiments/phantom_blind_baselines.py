@@ -21,7 +21,8 @@ from itertools import accumulate
 from lapse.core.grammar import FINDINGS, UNCHANGED, Change, invert, parse, render
 from lapse.core.seeding import derive_permutation, derive_uniform
 from lapse.core.types import Prediction
-from lapse.evaluation.evaluate import evaluate, format_markdown, scores_table
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.evaluation.score_tables import format_markdown, scores_table
 from lapse.metrics.blind_baselines import best_constant, random_answer
 from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import draw_history
@@ -149,7 +150,7 @@ def main() -> None:
             Prediction(pair.id, "diff_vqa", text, (pair.answer,), pair.patient)
             for pair, text in zip(test, said, strict=True)
         ]
-        found = evaluate(predictions, seed=options.seed)["diff_vqa"]
+        found = evaluate(predictions, EvaluateOptions(seed=options.seed))["diff_vqa"]
         scores[name] = {key: found[key] for key in EXAMPLES if key in found}
     num_patients = len({pair.patient for pair in test})
     unchanged = sum(pair.answer == UNCHANGED for pair in test) / len(test)

@@ -54,7 +54,7 @@ def test_disk_to_scores(made):
     text = json.dumps(scores)
     for needed in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
         assert needed in text
-    beside = scores["beside"]
+    beside = scores["comparisons"]
     assert list(beside) == [
         str(twin),
         "constant answer",

@@ -105,7 +105,7 @@ def scores_of(predictions):
         ("java", EvaluateOptions(resamples=200)),
         ("no-java", EvaluateOptions(resamples=200, use_java=False)),
     ):
-        for name, score in evaluate(predictions, options=options)["diff_vqa"].items():
+        for name, score in evaluate(predictions, options)["diff_vqa"].items():
             found[f"{backend}/{name}"] = [score.value, score.low, score.high]
     return found
 

@@ -38,12 +38,12 @@ def scores(f1: float, low: float, acc: float, identity: float) -> tuple[dict, di
             "diff_vqa": one("change F1", f1, low, 1.0) | one("exact match", 0.5, 0.4, 0.6) | edema,
             "consistency": one("identity", identity, 0.5, 1.0),
         },
-        "beside": {
+        "comparisons": {
             "/some/where/text-only.jsonl": {"diff_vqa": one("change F1", 0.30, 0.2, 0.4)},
             "constant answer": {"diff_vqa": one("change F1", 0.10, 0.0, 0.2)},
         },
         "subgroups": {"diff_vqa": {"kind of patient": {"quad": one("change F1", 0.6, 0.5, 0.7)}}},
-        "hidden subgroups": {"diff_vqa": ["held-out tail 'anatomy': 3 patients, 9 samples"]},
+        "hidden_subgroups": {"diff_vqa": ["held-out tail 'anatomy': 3 patients, 9 samples"]},
     }
     boxes = {
         "provenance": facts,
@@ -51,9 +51,9 @@ def scores(f1: float, low: float, acc: float, identity: float) -> tuple[dict, di
             "caref": one("Acc@0.5", acc, 0.8, 1.0) | region,
             "gcap": one("BLEU-4", 0.4, 0.3, 0.5),
         },
-        "beside": {"mean box": {"caref": one("Acc@0.5", 0.74, 0.7, 0.8)}},
+        "comparisons": {"mean box": {"caref": one("Acc@0.5", 0.74, 0.7, 0.8)}},
         "subgroups": {},
-        "hidden subgroups": {},
+        "hidden_subgroups": {},
     }
     return pairs, boxes
 
@@ -105,7 +105,7 @@ def test_a_bar_that_is_missed_is_said_to_be(box, tmp_path, coarse, fine, seconds
 def test_a_score_without_blind_rows_gets_no_verdict(box, tmp_path):
     box_page, _ = box
     pairs, boxes = scores(*GOOD)
-    home = written(tmp_path, ({**pairs, "beside": {}}, boxes), scores(*GOOD))
+    home = written(tmp_path, ({**pairs, "comparisons": {}}, boxes), scores(*GOOD))
     with pytest.raises(ValueError, match="no blind row with 'change F1'"):
         verdicts(box_page, home, [1.0])
 

@@ -27,7 +27,7 @@ SCORES = {
         },
         "consistency": {"swap law": {"value": 0.25}},
     },
-    "beside": {"constant answer": {"diff_vqa": {"exact match": {"value": 0.125}}}},
+    "comparisons": {"constant answer": {"diff_vqa": {"exact match": {"value": 0.125}}}},
     "subgroups": {"view": {"PA": {"exact match": {"value": 0.75}}, "AP": {"note": "hidden"}}},
 }
 

@@ -50,7 +50,7 @@ def calibrate_command(
     At most ALPHA of the answers then state a change that did not happen. Apply the threshold to
     other patients with lapse evaluate --threshold FILE.
     """
-    from lapse.evaluation.evaluate import read_predictions
+    from lapse.evaluation.predictions.jsonl import read_predictions
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
 
     predictions = [item for item in read_predictions(validation) if item.task == "diff_vqa"]

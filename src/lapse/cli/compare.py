@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.references import ReferenceOptions, ReferenceSource
+from lapse.cli.console import program_facts
+from lapse.cli.references import ReferenceGroup
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +38,14 @@ def compare_command(
         list[Path],
         typer.Argument(help="Predictions files; each is tested against the first."),
     ],
-    references: ReferenceOptions,
+    references: ReferenceGroup,
     tests: TestOptions,
     *,
     out: Annotated[Path, typer.Option(help="Scores file to write.")] = Path("comparison.json"),
 ) -> None:
     """Compare systems on the same samples, with paired tests against the first."""
-    if len(systems) < 2:
-        raise ValueError(f"compare needs two predictions files or more, got {len(systems)}")
-    from lapse.evaluation.evaluate import (
-        EvaluateOptions,
-        compare_systems,
-        evaluate,
-        plain_differences,
-        write_scores,
-    )
-    from lapse.evaluation.predictions.jsonl import in_order_of
+    from lapse.evaluation.compare_files import CompareOptions, compare_files
+    from lapse.evaluation.evaluate import EvaluateOptions
     from lapse.evaluation.score_tables import (
         differences_table,
         format_markdown,
@@ -61,48 +54,25 @@ def compare_command(
         table_note,
     )
 
-    source = ReferenceSource(references, tests.seed)
-    questions = source.read_questions()
-    first = source.read_predictions(systems[0], questions)
-    predictions = {systems[0].stem: first}
-    for path in systems[1:]:
-        name = path.stem if path.stem not in predictions else str(path)
-        if name in predictions:
-            raise ValueError(f"{path} is given twice")
-        others = source.read_predictions(path, questions)
-        predictions[name] = in_order_of(first, others, str(path))
-    options = EvaluateOptions(tests.seed, tests.resamples, use_java=not tests.no_java)
-    scores = {name: evaluate(rows, options=options) for name, rows in predictions.items()}
-    baselines = {
-        name: evaluate(rows, options=options) for name, rows in source.baselines(first).items()
-    }
-    patients: dict[str, list[str]] = {}
-    for item in first:
-        patients.setdefault(item.task, []).append(item.patient)
-    differences = compare_systems(scores, patients, options)
-    facts = source.facts(len(first))
-    for task in patients:
-        columns = {
-            name: values[task] for name, values in (scores | baselines).items() if task in values
-        }
+    result = compare_files(
+        CompareOptions(
+            tuple(systems),
+            out,
+            references=references.to_options(),
+            scoring=EvaluateOptions(
+                seed=tests.seed, resamples=tests.resamples, use_java=not tests.no_java
+            ),
+            provenance=program_facts(),
+        )
+    )
+    for task, differences in result.differences.items():
+        columns = result.columns(task)
         typer.echo(f"\n{task}\n\n{format_markdown(scores_table(columns))}")
-        typer.echo(table_note(columns, facts))
-        for pair, rows in differences[task].items():
+        typer.echo(table_note(columns, result.provenance))
+        for pair, rows in differences.items():
             typer.echo(f"\n{task}: {pair} (first = A)\n\n{format_plain(differences_table(rows))}")
     typer.echo(
         "\np: paired permutation test, patients exchanged; Holm over all rows of a task; effect: "
         "difference over the spread of single patients"
-    )
-    (name, first_scores), *others_scores = scores.items()
-    plain = {
-        task: {pair: plain_differences(rows) for pair, rows in part.items()}
-        for task, part in differences.items()
-    }
-    write_scores(
-        out,
-        first_scores,
-        {**facts, "system": name},
-        dict(others_scores) | baselines,
-        {"differences": plain},
     )
     logger.info("scores in %s", out)

@@ -66,15 +66,10 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def provenance(*, data: Path | None, seed: int, n: int) -> dict[str, str]:
-    """Where a number comes from: release, split protocol, n, seed, command, version, commit."""
-    facts = {"n": str(n), "seed": str(seed), "version": __version__, "commit": commit()}
-    facts["command"] = " ".join(["lapse", *(shlex.quote(part) for part in sys.argv[1:])])
-    if data is not None:
-        from lapse.data.store.store import open_store
-
-        facts |= open_store(data).info.provenance()
-    return facts
+def program_facts() -> dict[str, str]:
+    """Version, commit and command line: what produced a number."""
+    command = " ".join(["lapse", *(shlex.quote(part) for part in sys.argv[1:])])
+    return {"version": __version__, "commit": commit(), "command": command}
 
 
 def commit() -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lapse.cli.references import ReferenceOptions, ReferenceSource
+from lapse.cli.console import program_facts
+from lapse.cli.references import ReferenceGroup
 
 if TYPE_CHECKING:
-    from lapse.core.types import Prediction, Score
+    from lapse.core.types import Score
     from lapse.evaluation.evaluate import EvaluateOptions
+    from lapse.evaluation.evaluate_file import EvaluationResult
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +98,7 @@ def evaluate_command(
     predictions: Annotated[
         Path, typer.Argument(help="Predictions file: jsonl, CSV or COCO results (JSON).")
     ],
-    references: ReferenceOptions,
+    references: ReferenceGroup,
     files: FileOptions,
     metrics: MetricOptions,
     *,
@@ -108,119 +111,69 @@ def evaluate_command(
     ] = None,
 ) -> None:
     """Score a predictions file with intervals by patient, image-blind baselines and subgroups."""
-    from lapse.evaluation.evaluate import evaluate, plain_scores, task_metrics, write_scores
-    from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
-    from lapse.evaluation.reliability import reliability_scores
-    from lapse.evaluation.score_tables import format_markdown, parts_table, scores_table, table_note
-    from lapse.metrics.abstention import read_threshold
+    from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 
-    options = _evaluate_options(metrics)
-    source = ReferenceSource(references, metrics.seed)
-    questions = source.read_questions()
-    answers = source.read_predictions(predictions, questions)
-    columns: dict[str, list[Prediction]] = {predictions.stem: answers}
-    for path in files.compare_with:
-        others = source.read_predictions(path, questions)
-        columns[str(path)] = in_order_of(answers, others, str(path))
-    columns |= source.baselines(answers)
-    if files.gold is not None:
-        gold = source.read_predictions(files.gold, [])
-        columns |= {f"gold: {files.gold.stem}": gold}
-        columns |= {f"gold: {name}": rows for name, rows in source.baselines(gold).items()}
-        tasks, gold_tasks = ({item.task for item in part} for part in (answers, gold))
-        if extra := ", ".join(sorted(gold_tasks - tasks)):
-            logger.info(
-                "%s: %s only in scores.json, because %s has no such task",
-                files.gold.name,
-                extra,
-                predictions.name,
-            )
-    tasks = {item.task for rows in columns.values() for item in rows}
-    chosen = {task: (*task_metrics(task, options), *metrics.metric) for task in tasks}
-    scores = {name: evaluate(rows, chosen, options=options) for name, rows in columns.items()}
-    system_scores = scores.pop(predictions.stem)
-    probes = [item for path in files.probe for item in read_predictions(path)]
-    threshold = None if files.threshold is None else read_threshold(files.threshold)
-    reliability = reliability_scores(answers, probes, threshold, seed=metrics.seed)
-    facts = source.facts(len(answers))
-    more: dict[str, Any] = {"subgroups": {}, "hidden subgroups": {}}
-    for task, values in system_scores.items():
-        table = {predictions.stem: values}
-        table |= {name: other[task] for name, other in scores.items() if task in other}
-        typer.echo(f"\n{task}\n\n{format_markdown(scores_table(table))}")
-        typer.echo(table_note(table, facts))
-        for kind in ("finding", "region"):
-            if parts := parts_table(table, kind):
-                typer.echo(f"\n{task} by {kind}\n\n{format_markdown(parts)}")
-        of_task = [item for item in answers if item.task == task]
-        shown, hidden = _subgroups(of_task, values, source, files, options)
-        more["subgroups"][task] = {
-            dimension: plain_scores(group_scores) for dimension, group_scores in shown.items()
-        }
-        more["hidden subgroups"][task] = hidden
-    for name, values in reliability.items():
-        typer.echo(f"\n{name}\n\n{format_markdown(scores_table({predictions.stem: values}))}")
-    path = out or predictions.with_name("scores.json")
-    write_scores(path, system_scores | reliability, facts, scores, more)
-    logger.info("scores in %s", path)
+    result = evaluate_file(
+        EvaluateFileOptions(
+            predictions,
+            out=out,
+            references=references.to_options(),
+            scoring=_evaluate_options(metrics),
+            compare_with=tuple(files.compare_with),
+            probes=tuple(files.probe),
+            threshold=files.threshold,
+            gold=files.gold,
+            patients=files.patients,
+            groups=files.groups,
+            provenance=program_facts(),
+        )
+    )
+    for task in result.scores:
+        _print_task(result, task)
+    for name, scores in result.reliability.items():
+        _print_table(name, {result.system: scores})
+    logger.info("scores in %s", result.path)
 
 
 def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
     from lapse.evaluation.evaluate import EvaluateOptions
+    from lapse.metrics.bertscore import BertChoice
 
     bert = None
     if metrics.bert:
-        from lapse.metrics.bertscore import BertChoice
-
         bert = BertChoice(metrics.bert, metrics.bert_layer, metrics.bert_baseline)
-    return EvaluateOptions(metrics.seed, metrics.resamples, not metrics.no_java, bert)
-
-
-def _subgroups(
-    answers: list[Prediction],
-    values: dict[str, Score],
-    source: ReferenceSource,
-    files: FileOptions,
-    options: EvaluateOptions,
-) -> tuple[dict[str, dict[str, dict[str, Score]]], tuple[str, ...]]:
-    """Print the subgroups of one task; returns their scores and what is hidden."""
-    from lapse.evaluation.score_tables import format_markdown, headlines, scores_table
-    from lapse.evaluation.subgroups import (
-        answer_labels,
-        group_scores,
-        patient_labels,
-        store_labels,
-        table_labels,
+    return EvaluateOptions(
+        seed=metrics.seed,
+        resamples=metrics.resamples,
+        use_java=not metrics.no_java,
+        bert=bert,
+        extra_metrics=tuple(metrics.metric),
     )
 
-    labels = answer_labels(answers)
-    store = source.store()
-    if store is None:
-        logger.info("no subgroups by view and interval: they need --data STORE")
-    else:
-        labels |= store_labels(store, answers)
-    if files.patients is None:
-        logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
-    for path, read_labels in ((files.patients, patient_labels), (files.groups, table_labels)):
-        if path is not None:
-            file_labels, notes = read_labels(path, answers, store)
-            labels |= file_labels
-            for note in notes:
-                logger.info(note)
-    groups = group_scores(
-        headlines(values),
-        [item.patient for item in answers],
-        labels,
-        resamples=options.resamples,
-        seed=options.seed,
-    )
-    for dimension, part in groups.scores.items():
-        named = {f"{name} (n {_sample_count(scores)})": scores for name, scores in part.items()}
-        typer.echo(f"\n{answers[0].task} by {dimension}\n\n{format_markdown(scores_table(named))}")
-    if groups.hidden:
-        typer.echo(f"\nhidden, fewer than 50 patients: {'; '.join(groups.hidden)}")
-    return groups.scores, groups.hidden
+
+def _print_task(result: EvaluationResult, task: str) -> None:
+    """Print the scores of a task, those of single findings and regions, and the subgroups."""
+    from lapse.evaluation.score_tables import format_markdown, parts_table, table_note
+
+    columns = result.columns(task)
+    _print_table(task, columns)
+    typer.echo(table_note(columns, result.provenance))
+    for kind in ("finding", "region"):
+        if parts := parts_table(columns, kind):
+            typer.echo(f"\n{task} by {kind}\n\n{format_markdown(parts)}")
+    subgroups = result.subgroups[task]
+    for dimension, groups in subgroups.scores.items():
+        named = {f"{name} (n {_sample_count(scores)})": scores for name, scores in groups.items()}
+        _print_table(f"{task} by {dimension}", named)
+    if subgroups.hidden:
+        typer.echo(f"\nhidden, fewer than 50 patients: {'; '.join(subgroups.hidden)}")
 
 
-def _sample_count(scores: dict[str, Score]) -> str:
+def _print_table(title: str, columns: Mapping[str, Mapping[str, Score]]) -> None:
+    from lapse.evaluation.score_tables import format_markdown, scores_table
+
+    typer.echo(f"\n{title}\n\n{format_markdown(scores_table(columns))}")
+
+
+def _sample_count(scores: Mapping[str, Score]) -> str:
     return next((score.details["n"] for score in scores.values()), "0")

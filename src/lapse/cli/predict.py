@@ -71,7 +71,7 @@ def predict_command(
     ] = None,
 ) -> None:
     """Answer the samples of one split and write a predictions file."""
-    from lapse.evaluation.evaluate import write_predictions
+    from lapse.evaluation.predictions.jsonl import write_predictions
     from lapse.inference.predict import PredictOptions, predict
     from lapse.training.run_folder import load_run
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapse.cli.console import provenance
+from lapse.cli.console import program_facts
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def report_command(
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.data.store.store import open_store
-    from lapse.evaluation.evaluate import read_predictions
     from lapse.evaluation.html import EvaluationReport, read_scores, write_evaluation_report
+    from lapse.evaluation.predictions.jsonl import read_predictions
     from lapse.metrics.abstention import read_threshold
 
     answers = read_predictions(predictions)
@@ -52,11 +52,7 @@ def report_command(
     has_scores = scores is not None or scores_path.is_file()
     if not has_scores:
         logger.warning("no scores on the page: run lapse evaluate first, or give --scores")
-    facts = {
-        f"{key} (page)": value
-        for key, value in provenance(data=None, seed=0, n=len(answers)).items()
-        if key in {"command", "version", "commit"}
-    }
+    facts = {f"{key} (page)": value for key, value in program_facts().items()}
     page = EvaluationReport(
         title=f"lapse evaluation: {predictions.name}",
         predictions=answers,

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import progress_bar, provenance, say
+from lapse.cli.console import program_facts, progress_bar, say
 from lapse.cli.options import Split
 from lapse.workflows.paper_tables.spec import Scale, TableSpec, plan, read_table
 
@@ -77,7 +77,6 @@ def table_command(
     if dry_run:
         _print_plan(specs, data, out, rows)
         return
-    facts = provenance(data=None, seed=0, n=0)
     results = run_tables(
         specs,
         data,
@@ -85,7 +84,7 @@ def table_command(
         TableOptions(rows.scale, tuple(rows.rows), rows.seeds, rows.split, processes),
         say=say,
         bar=progress_bar,
-        provenance={key: facts[key] for key in ("command", "version", "commit")},
+        provenance=program_facts(),
     )
     for name, table_rows in results.items():
         num_done = sum(not row.reason for row in table_rows)

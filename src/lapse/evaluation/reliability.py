@@ -1,4 +1,4 @@
-"""What stands beside the scores of difference answers: consistency, sureness, abstention."""
+"""Reliability of difference answers: consistency under probes, confidence, abstention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def reliability_scores(
     *,
     seed: int = 0,
 ) -> dict[str, dict[str, Score]]:
-    """What the difference answers are worth beside their scores, as further "tasks".
+    """The reliability of the difference answers, in the form of further tasks.
 
     Args:
         predictions: of one system.
@@ -26,16 +26,16 @@ def reliability_scores(
         seed: of the resampling.
 
     Returns:
-        "consistency", "confidence" and "abstention", each where there is something to tell.
+        "consistency", "confidence" and "abstention", each where the data for it is given.
 
     Raises:
         ValueError: probes of other samples, or a threshold for answers without confidence.
     """
-    asked = [item for item in predictions if item.task == "diff_vqa"]
-    found = {
-        "consistency": consistency(asked, probes, seed=seed),
-        "confidence": confidence_scores(asked, seed=seed) if asked else {},
+    answers = [item for item in predictions if item.task == "diff_vqa"]
+    scores = {
+        "consistency": consistency(answers, probes, seed=seed),
+        "confidence": confidence_scores(answers, seed=seed) if answers else {},
     }
     if threshold is not None:
-        found["abstention"] = abstention_scores(asked, threshold, seed=seed)
-    return {name: scores for name, scores in found.items() if scores}
+        scores["abstention"] = abstention_scores(answers, threshold, seed=seed)
+    return {name: part for name, part in scores.items() if part}

@@ -1,4 +1,4 @@
-"""Scores as tables: systems side by side, one line a score, and under each what it rests on."""
+"""Scores as Markdown tables, and the notes under them: n, release, programs, intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lapse.core.types import Score
 from lapse.metrics.paired_tests import Difference
 
-# What a person reads first of each task; subgroups and paired tests show these alone.
+# The main scores of each task; subgroups and paired tests use only these.
 HEADLINES = (
     "change F1",
     "added F1",
@@ -30,9 +30,9 @@ UNKNOWN = "not known"
 
 
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
-    """A header and one line per row: value and interval of every score of the whole.
+    """A header and one line per row: value and interval of every score.
 
-    Scores of one finding or region (`details["kind"]`) have tables of their own.
+    Scores of one finding or region (`details["kind"]`) are in `parts_table`.
     """
     names = list(
         dict.fromkeys(
@@ -49,7 +49,7 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
 
 
 def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list[str]]:
-    """One line per row, one column per score of single findings or regions; [] without any."""
+    """One line per row, one column per score of a finding or region; [] without any."""
     names = list(
         dict.fromkeys(
             name
@@ -65,13 +65,13 @@ def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list
 
 
 def _counts(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
-    """ "10", or "10 / 9" where rows have other samples, as silver and gold boxes do."""
+    """ "10", or "10 / 9" where rows have different samples, as silver and gold boxes do."""
     details = [scores[name].details for scores in rows.values() if name in scores]
-    return " / ".join(dict.fromkeys(one.get("true", one.get("n", "-")) for one in details))
+    return " / ".join(dict.fromkeys(item.get("true", item.get("n", "-")) for item in details))
 
 
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
-    """One line a score: both systems, second minus first, p and effect."""
+    """One line per score: both systems, second minus first, p and effect."""
     table = [["score", "first", "second", "second - first", "p", "p (Holm)", "effect"]]
     for row in differences:
         table.append(
@@ -89,12 +89,12 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
 
 
 def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]) -> str:
-    """What stands under a table: n, release, split, tokenizer, METEOR backend, idf corpus.
+    """The note under a table: n, release, split, tokenizer, METEOR program, idf corpus.
 
-    All but n is that of the first row; rows with other samples have their n beside it.
+    All values are those of the first row; the n of rows with other samples is added.
     """
     scores = next(iter(rows.values()))
-    found = {name: facts.get(name, UNKNOWN) for name in ("data release", "split protocol")}
+    note = {name: facts.get(name, UNKNOWN) for name in ("data release", "split protocol")}
     for key, label in (
         ("tokenizer", "tokenizer"),
         ("backend", "METEOR"),
@@ -106,11 +106,12 @@ def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]
     ):
         values = dict.fromkeys(s.details[key] for s in scores.values() if key in s.details)
         if values:
-            found[label] = next(iter(values))
+            note[label] = next(iter(values))
     n = _num_samples(scores)
-    others = [f"{row}: {_num_samples(own)}" for row, own in rows.items() if _num_samples(own) != n]
+    counts = {row: _num_samples(row_scores) for row, row_scores in rows.items()}
+    others = [f"{row}: {count}" for row, count in counts.items() if count != n]
     n += f" ({', '.join(others)})" if others else ""
-    return f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in found.items())
+    return f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in note.items())
 
 
 def _num_samples(scores: Mapping[str, Score]) -> str:
@@ -118,7 +119,7 @@ def _num_samples(scores: Mapping[str, Score]) -> str:
 
 
 def headlines(scores: Mapping[str, Score]) -> dict[str, Score]:
-    """The scores that a person reads first."""
+    """The main scores of a task."""
     return {name: scores[name] for name in HEADLINES if name in scores}
 
 
@@ -132,13 +133,13 @@ def format_score(score: Score | None) -> str:
 
 
 def format_markdown(table: Sequence[Sequence[str]]) -> str:
-    """The table turned on its side: one line per score, one column per row."""
-    turned = list(zip(*table, strict=True))
-    return format_plain([["score", *turned[0][1:]], *turned[1:]])
+    """The transposed table as Markdown: one line per score, one column per row."""
+    transposed = list(zip(*table, strict=True))
+    return format_plain([["score", *transposed[0][1:]], *transposed[1:]])
 
 
 def format_plain(table: Sequence[Sequence[str]]) -> str:
-    """The table as it stands, as Markdown."""
+    """The table as Markdown."""
     lines = ["| " + " | ".join(table[0]) + " |", "|---" * len(table[0]) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in table[1:]]
     return "\n".join(lines)

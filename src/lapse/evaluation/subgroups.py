@@ -1,20 +1,23 @@
-"""Scores apart for kinds of patients, images and questions, from statistics already computed.
+"""Scores of subgroups of patients, images and questions, from statistics already computed.
 
-    from the answers     number of changes, how rare the rarest true finding is
+    from the answers     number of changes, prevalence of the rarest true finding
     from a store         view, views of the pair, interval between the studies
     from patients.csv    sex; age band where the store gives the date of the study
     from a table         any column of words, such as the phantom's tier, by study_id (and ref_id)
 
-Groups of fewer than 50 patients are hidden: their scores say little and point at people. What
-is not known is told, never guessed. CIDEr keeps the document frequencies of the whole set.
+Groups of fewer than 50 patients are hidden: their scores are uncertain and could identify
+patients. Unknown values form the group "not known". CIDEr keeps the document frequencies of all
+samples.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +28,18 @@ from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.data.store.store import Store
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 
+logger = logging.getLogger(__name__)
+
 MIN_PATIENTS = 50
 UNKNOWN = "not known"
-EMPTY = "empty"  # the table has a line for the sample and nothing in this column
-MAX_GROUPS = 20  # a column of more different words tells rows apart, not groups
+EMPTY = "empty"  # the table has a row for the sample and nothing in this column
+MAX_GROUPS = 20  # a column of more different words is not a column of groups
 # upper limits (exclusive) and names
 INTERVALS = ((1, "under 1 day"), (8, "1 to 7 days"), (91, "8 to 90 days"))
 AGES = ((40, "under 40"), (60, "40 to 59"), (80, "60 to 79"))
 RARITY = ((0.01, "rarest finding under 1%"), (0.05, "rarest finding 1 to 5%"))
 
-# Counts of the whole set among a score's details: a part must not repeat them.
+# Counts of all samples among a score's details: the scores of a subgroup do not repeat them.
 COUNTS = (
     "right",
     "said",
@@ -46,92 +51,125 @@ COUNTS = (
     "helped by another region",
 )
 
-Labels = dict[str, list[str]]  # dimension -> [n] group of each sample
+Labels: TypeAlias = dict[str, list[str]]  # dimension -> [n] group of each sample
 
 
 @dataclass(frozen=True, slots=True)
-class GroupScores:
-    """Scores of the groups that may be shown, and what is not shown and why."""
+class SubgroupScores:
+    """Scores of subgroups, and which groups are hidden.
+
+    Attributes:
+        scores: dimension -> group -> name -> Score.
+        hidden: one line per hidden group: its name, patients and samples.
+    """
 
     scores: dict[str, dict[str, dict[str, Score]]] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
 
 
-def group_scores(
+def subgroup_scores(
     scores: Mapping[str, Score],
     patients: Sequence[str],
     labels: Labels,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> GroupScores:
-    """dimension -> group -> name -> Score with its interval, for groups of 50 patients or more.
+) -> SubgroupScores:
+    """The scores of all groups of 50 patients or more, with intervals.
 
     Args:
-        scores: of all samples, those with statistics.
-        patients: [n], every one known; without them no group is shown.
+        scores: of all samples; those without statistics are left out.
+        patients: [n]; a group with an unknown patient is hidden.
         labels: dimension -> [n].
         resamples: of the intervals.
-        seed: of the drawing.
+        seed: of the resampling.
     """
-    found: dict[str, dict[str, dict[str, Score]]] = {}
+    visible: dict[str, dict[str, dict[str, Score]]] = {}
     hidden = []
+    names = np.array(patients, dtype=object)
     for dimension, groups in labels.items():
-        own = np.array(groups, dtype=object)
+        of_sample = np.array(groups, dtype=object)
         for group in sorted(set(groups)):
-            mask = own == group
-            people = {name for name, keep in zip(patients, mask, strict=True) if keep}
-            if "" in people or len(people) < MIN_PATIENTS:
-                count = "unknown" if "" in people else str(len(people))
-                hidden.append(f"{dimension} {group!r}: {count} patients, {mask.sum()} samples")
+            mask = of_sample == group
+            of_group = names[mask].tolist()
+            count = len(set(of_group))
+            if "" in of_group or count < MIN_PATIENTS:
+                known = "unknown" if "" in of_group else str(count)
+                hidden.append(f"{dimension} {group!r}: {known} patients, {mask.sum()} samples")
                 continue
-            some = [name for name, keep in zip(patients, mask, strict=True) if keep]
-            part = subset(scores, mask)
-            found.setdefault(dimension, {})[group] = with_intervals(
-                part, some, resamples=resamples, seed=seed
+            visible.setdefault(dimension, {})[group] = with_intervals(
+                _subset(scores, mask), of_group, resamples=resamples, seed=seed
             )
-    return GroupScores(found, tuple(hidden))
+    return SubgroupScores(visible, tuple(hidden))
 
 
-def subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Score]:
-    """The scores of some of the samples, from their statistics; one undefined there is left out."""
-    kept: dict[int, NDArray[np.float64]] = {}
-    found = {}
+def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Score]:
+    """The scores of some of the samples; those that are undefined on them are left out."""
+    rows_by_id: dict[int, NDArray[np.float64]] = {}
+    subset = {}
     for name, score in scores.items():
         if score.statistics is None:
             continue
-        rows = kept.setdefault(id(score.statistics.rows), score.statistics.rows[mask])
+        key = id(score.statistics.rows)
+        rows = rows_by_id.setdefault(key, score.statistics.rows[mask])
         value = float(score.statistics.score(rows.sum(axis=0)))
         if np.isnan(value):
             continue
-        details = {name: told for name, told in score.details.items() if name not in COUNTS}
+        details = {key: text for key, text in score.details.items() if key not in COUNTS}
         details["n"] = str(len(rows))
         statistics = Statistics(rows, score.statistics.score)
-        found[name] = Score(name, value, details=details, statistics=statistics)
-    return found
+        subset[name] = Score(name, value, details=details, statistics=statistics)
+    return subset
+
+
+def sample_labels(
+    predictions: Sequence[Prediction],
+    store: Store | None,
+    *,
+    patients: Path | None = None,
+    groups: Path | None = None,
+) -> Labels:
+    """All labels of the samples of one task; logs which ones are missing and why.
+
+    Args:
+        predictions: of one task.
+        store: of the evaluated patients, or None.
+        patients: patients.csv of MIMIC-IV, or None.
+        groups: the user's table, or None.
+    """
+    labels = answer_labels(predictions)
+    if store is None:
+        logger.info("no subgroups by view and interval: they need --data STORE")
+    else:
+        labels |= store_labels(store, predictions)
+    if patients is not None:
+        labels |= patient_labels(patients, predictions, store)
+    if groups is not None:
+        labels |= table_labels(groups, predictions, store)
+    return labels
 
 
 def answer_labels(predictions: Sequence[Prediction]) -> Labels:
-    """What difference questions tell of themselves: how much changed, and how rare it is."""
+    """Groups of difference questions by their true answers; {} for other tasks."""
     if any(item.task != "diff_vqa" for item in predictions):
         return {}
-    true = [parse(item.references[0]).changes for item in predictions]
-    often = Counter(name for changes in true for name in {c.finding for c in changes})
-    numbers = [f"{len(c)} changes" if len(c) < 3 else "3 or more changes" for c in true]
-    rare = []
-    for changes in true:
-        shares = [often[change.finding] / len(true) for change in changes]
-        name = _band(min(shares), RARITY, "rarest finding over 5%") if shares else "no change"
-        rare.append(name)
+    answers = [parse(item.references[0]).changes for item in predictions]
+    counts = Counter(name for changes in answers for name in {c.finding for c in changes})
+    numbers = ("0 changes", "1 change", "2 changes", "3 or more changes")
+    rarity = []
+    for changes in answers:
+        prevalence = [counts[change.finding] / len(answers) for change in changes]
+        band = _band(min(prevalence), RARITY, "rarest finding over 5%") if changes else "no change"
+        rarity.append(band)
     return {
-        "number of changes": [n.replace("1 changes", "1 change") for n in numbers],
-        "finding prevalence": rare,
+        "number of changes": [numbers[min(len(changes), 3)] for changes in answers],
+        "finding prevalence": rarity,
     }
 
 
 def store_labels(store: Store, predictions: Sequence[Prediction]) -> Labels:
     """View and interval of the samples that the store holds; `UNKNOWN` for the others."""
-    found: dict[str, list[str]] = defaultdict(list)
+    labels: dict[str, list[str]] = defaultdict(list)
     pairs, studies = _records(store, predictions)
     for item in predictions:
         pair, study = pairs.get(_key(item)), studies.get(_key(item))
@@ -139,16 +177,16 @@ def store_labels(store: Store, predictions: Sequence[Prediction]) -> Labels:
             study = pair.main
             days = abs((pair.main.taken_at - pair.reference.taken_at).total_seconds()) / 86400
             views = f"{pair.reference.view or '?'} then {pair.main.view or '?'}"
-        found["view"].append(study.view or UNKNOWN if study else UNKNOWN)
-        found["views of the pair"].append(views if pair else UNKNOWN)
-        found["interval"].append(_band(days, INTERVALS, "over 90 days") if pair else UNKNOWN)
-    return {name: groups for name, groups in found.items() if set(groups) != {UNKNOWN}}
+        labels["view"].append(study.view or UNKNOWN if study else UNKNOWN)
+        labels["views of the pair"].append(views if pair else UNKNOWN)
+        labels["interval"].append(_band(days, INTERVALS, "over 90 days") if pair else UNKNOWN)
+    return {name: groups for name, groups in labels.items() if set(groups) != {UNKNOWN}}
 
 
 def patient_labels(
     path: Path, predictions: Sequence[Prediction], store: Store | None = None
-) -> tuple[Labels, list[str]]:
-    """Sex and age band from MIMIC-IV's patients.csv, and what could not be told.
+) -> Labels:
+    """Sex and age band from MIMIC-IV's patients.csv; logs what is not known.
 
     The age at a study is anchor_age + year of the study - anchor_year, so it needs a store.
 
@@ -156,24 +194,23 @@ def patient_labels(
         ValueError: the table lacks a column or is damaged.
     """
     columns = ("subject_id", "gender", "anchor_age", "anchor_year")
-    people = {plain_id(row[0]): row[1:] for row in read_rows(path, columns)}
+    rows = {plain_id(row[0]): row[1:] for row in read_rows(path, columns)}
     sexes = {"F": "female", "M": "male"}
     sex = [
-        sexes.get(people.get(plain_id(p.patient), ("",))[0].strip(), UNKNOWN) for p in predictions
+        sexes.get(rows.get(plain_id(item.patient), ("",))[0].strip(), UNKNOWN)
+        for item in predictions
     ]
-    labels = {"sex": sex}
-    told = []
-    unknown = sex.count(UNKNOWN)
-    if unknown:
-        told.append(f"sex: {unknown} of {len(sex)} samples have no patient in {path.name}")
+    if unknown := sex.count(UNKNOWN):
+        logger.info("sex: %d of %d samples have no patient in %s", unknown, len(sex), path.name)
     if store is None:
-        return labels, [*told, "age band: needs the date of the study, which --data STORE holds"]
+        logger.info("age band: needs the date of the study, which --data STORE holds")
+        return {"sex": sex}
     pairs, studies = _records(store, predictions)
     ages = []
     for item in predictions:
         pair, study = pairs.get(_key(item)), studies.get(_key(item))
         study = pair.main if pair else study
-        row = people.get(plain_id(item.patient))
+        row = rows.get(plain_id(item.patient))
         if study is None or row is None:
             ages.append(UNKNOWN)
             continue
@@ -182,16 +219,16 @@ def patient_labels(
         except ValueError:
             raise ValueError(
                 f"{path} gives patient {item.patient} the anchor_age {row[1]!r} and anchor_year "
-                f"{row[2]!r}: whole numbers are needed"
+                f"{row[2]!r}: integers are needed"
             ) from None
         ages.append(_band(age, AGES, "80 and over"))
-    return labels | {"age band": ages}, told
+    return {"sex": sex, "age band": ages}
 
 
 def table_labels(
     path: Path, predictions: Sequence[Prediction], store: Store | None = None
-) -> tuple[Labels, list[str]]:
-    """The columns of words of the user's table, and what made no groups and why.
+) -> Labels:
+    """The columns of words of the user's table; logs which columns are no groups and why.
 
     Rows are found by study_id and, where the table has it, ref_id. A sample about one image is
     found by its study, which only a store knows.
@@ -211,22 +248,24 @@ def table_labels(
             raise ValueError(f"{path} has {'/'.join(key)} more than once: keep one row")
         rows[key] = tuple(value.strip() for value in row[len(keys) :])
     _, studies = _records(store, predictions) if store is not None else ({}, {})
-    found = [rows.get(_table_key(item, len(keys), studies)) for item in predictions]
-    missing = found.count(None)
-    if missing == len(found):
-        return {}, [f"no groups from {path.name}: it names none of these samples"]
-    told = [f"{missing} of {len(found)} samples are not in {path.name}"] if missing else []
+    matches = [rows.get(_table_key(item, len(keys), studies)) for item in predictions]
+    missing = matches.count(None)
+    if missing == len(matches):
+        logger.info("no groups from %s: it has none of these samples", path.name)
+        return {}
+    if missing:
+        logger.info("%d of %d samples are not in %s", missing, len(matches), path.name)
     labels: Labels = {}
-    for place, name in enumerate(names):
-        if why := _no_groups({row[place] for row in rows.values()} - {""}):
-            told.append(f"no groups by {name} of {path.name}: {why}")
+    for column, name in enumerate(names):
+        if reason := _why_no_groups({row[column] for row in rows.values()} - {""}):
+            logger.info("no groups by %s of %s: %s", name, path.name, reason)
             continue
-        labels[name] = [UNKNOWN if row is None else row[place] or EMPTY for row in found]
-    return labels, told
+        labels[name] = [UNKNOWN if row is None else row[column] or EMPTY for row in matches]
+    return labels
 
 
-def _no_groups(values: set[str]) -> str:
-    """Why the values of a column make no groups, "" where they do."""
+def _why_no_groups(values: set[str]) -> str:
+    """Why the values of a column are no groups; "" where they are."""
     if not values:
         return "every cell is empty"
     if all(_is_number(value) for value in values):
@@ -244,28 +283,28 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _table_key(item: Prediction, parts: int, studies: Mapping[str, Study]) -> tuple[str, ...]:
+def _table_key(item: Prediction, num_keys: int, studies: Mapping[str, Study]) -> tuple[str, ...]:
     study = studies.get(_key(item))
     if study is not None:
         return (study.study,)
-    return tuple(item.id.split("#")[0].split("/")[1 : 1 + parts])
+    return tuple(item.id.split("#")[0].split("/")[1 : 1 + num_keys])
 
 
 def _key(item: Prediction) -> str:
-    """The store's own id of a prediction's record: a probe's mark and the task taken off."""
+    """The store's id of a prediction's record: the id without its task and probe."""
     return item.id.split("#")[0].partition("/")[2]
 
 
 def _records(
     store: Store, predictions: Sequence[Prediction]
 ) -> tuple[dict[str, Pair], dict[str, Study]]:
-    """The pairs and studies that the predictions are about, by `_key`."""
-    wanted = {_key(item) for item in predictions}
+    """The pairs and studies of the predictions, by `_key`."""
+    keys = {_key(item) for item in predictions}
     if any(item.task in ("diff_vqa", "vqa", "medical_vqa", "progression") for item in predictions):
-        return {pair.id: pair for pair in store.pairs if pair.id in wanted}, {}
-    images = {key.partition("/")[0]: key for key in wanted}
+        return {pair.id: pair for pair in store.pairs if pair.id in keys}, {}
+    images = {key.partition("/")[0] for key in keys}
     by_image = {study.id: study for study in store.studies if study.id in images}
-    return {}, {key: by_image[i] for key in wanted if (i := key.partition("/")[0]) in by_image}
+    return {}, {key: by_image[i] for key in keys if (i := key.partition("/")[0]) in by_image}
 
 
 def _band(value: float, limits: Sequence[tuple[float, str]], last: str) -> str:

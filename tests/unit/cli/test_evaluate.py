@@ -15,9 +15,9 @@ from lapse.core.registry import load
 from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
-from lapse.evaluation.baselines import NOTHING
-from lapse.evaluation.evaluate import EvaluateOptions, evaluate, read_predictions
-from lapse.evaluation.predictions.jsonl import write_predictions
+from lapse.evaluation.blind_baselines import NOTHING
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
 
 FAST = ("--no-java", "--resamples", 100)
@@ -90,11 +90,12 @@ def test_gold_and_silver_stand_apart_in_one_table(made):
     assert f"n: {len(read_predictions(silver))} (gold: boxes-gold: {rows}" in said
     found = scores_of(out)
     assert found["scores"]["caref"]["Acc@0.5"]["value"] == 1.0
-    marked = found["beside"]["gold: boxes-gold"]["caref"]["Acc@0.5"]
+    marked = found["comparisons"]["gold: boxes-gold"]["caref"]["Acc@0.5"]
     assert marked["value"] == pytest.approx((rows - rows // 2) / rows)
     assert marked["details"]["n"] == str(rows)
     # Boxes drawn by people differ from those of the scene graphs, and so do their blind rows.
-    blind = (found["beside"][name]["caref"]["mean IoU"] for name in ("mean box", "gold: mean box"))
+    names = ("mean box", "gold: mean box")
+    blind = (found["comparisons"][name]["caref"]["mean IoU"] for name in names)
     assert len({row["value"] for row in blind}) == 2
 
 
@@ -108,8 +109,8 @@ def test_a_store_without_a_training_part_needs_another_one(made):
     found = scores_of(out)
     assert found["provenance"]["baselines from"].startswith("simulated: ")
     # The gold boxes are those of test patients: the same row as that of the silver store.
-    silver = scores_of(made / "boxes.json")["beside"]["gold: mean box"]
-    assert found["beside"]["mean box"] == silver
+    silver = scores_of(made / "boxes.json")["comparisons"]["gold: mean box"]
+    assert found["comparisons"]["mean box"] == silver
 
 
 def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, monkeypatch):
@@ -125,7 +126,7 @@ def test_blind_rows_of_a_store_that_shares_patients_are_refused(made, tmp_path, 
         lapse("evaluate", tmp_path / "a.jsonl", *command[2:])
     with pytest.raises(ValueError, match="needs --data"):
         lapse("evaluate", made / "a.jsonl", *FAST, "--baseline-data", made / "store")
-    monkeypatch.setattr("lapse.data.store.leakage.refuse_shared", lambda *_: None)
+    monkeypatch.setattr("lapse.evaluation.references.refuse_shared", lambda *_: None)
     assert "constant answer" in lapse(*command)
 
 
@@ -166,13 +167,13 @@ def test_with_the_limit_of_50_patients_every_group_of_a_small_set_is_hidden(made
     assert "hidden, fewer than 50 patients: " in said and "diff_vqa by view" not in said
     found = scores_of(made / "a.json")
     assert found["subgroups"]["diff_vqa"] == {}
-    assert any(line.startswith("sex 'female'") for line in found["hidden subgroups"]["diff_vqa"])
+    assert any(line.startswith("sex 'female'") for line in found["hidden_subgroups"]["diff_vqa"])
 
 
 def test_without_java_no_caption_score_is_written(made):
     everything(made, "b")
     found = scores_of(made / "b.json")
-    for row in (found["scores"], *found["beside"].values()):
+    for row in (found["scores"], *found["comparisons"].values()):
         assert not {"BLEU-4", "METEOR", "ROUGE-L", "CIDEr"} & row["diff_vqa"].keys()
         assert "change F1" in row["diff_vqa"]
 

@@ -19,7 +19,7 @@ from lapse.core.types import SPLITS
 from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.prepare.options import PrepareOptions
-from lapse.evaluation.predictions.external_formats import MEANINGS
+from lapse.evaluation.predictions.external_formats import IMAGE_IDS
 from lapse.inference.answer_confidence import LEVELS
 from lapse.metrics.consistency import PROBES
 from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS
@@ -73,7 +73,7 @@ def test_the_choices_are_those_of_the_library():
     assert get_args(options.Protocol) == PROTOCOLS
     assert get_args(options.RegionSet) == tuple(REGION_SETS)
     assert get_args(options.Confidence) == LEVELS
-    assert get_args(options.ImageIds) == ("auto", *MEANINGS)
+    assert get_args(options.ImageIds) == ("auto", *IMAGE_IDS)
     assert get_args(options.ImageFormat) == IMAGE_FORMATS
     assert get_args(options.Tier) == TIER_CHOICES
     assert tuple(options.Probe) == PROBES

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from lapse.core.types import Prediction, Score
-from lapse.evaluation.evaluate import (
-    EvaluateOptions,
-    evaluate,
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
+from lapse.evaluation.score_tables import (
     format_markdown,
-    read_predictions,
+    parts_table,
     scores_table,
-    write_predictions,
-    write_scores,
+    table_note,
 )
-from lapse.evaluation.score_tables import parts_table, table_note
+from lapse.evaluation.scores_file import write_scores
 from lapse.metrics.bootstrap import bootstrap_interval, with_intervals
 from lapse.metrics.statistics import mean_score
 
@@ -100,7 +99,7 @@ def test_no_predictions_are_an_error(tmp_path):
 
 def test_each_task_gets_its_own_metrics():
     rows = [caref(0, "[0, 0, 10, 10]"), diff(0, EDEMA), caref(1, "?"), diff(2, NOTHING)]
-    scores = evaluate(rows, {"diff_vqa": ("changes",)})
+    scores = evaluate(rows, metrics={"diff_vqa": ("changes",)})
     assert list(scores) == ["caref", "diff_vqa"]
     assert scores["caref"]["Acc@0.5"].value == 0.5
     assert scores["diff_vqa"]["exact match"].value == 0.5
@@ -109,7 +108,7 @@ def test_each_task_gets_its_own_metrics():
 
 def test_an_unknown_metric_names_the_known():
     with pytest.raises(ValueError, match="known: changes, answer_accuracy"):
-        evaluate([diff(0, EDEMA)], {"diff_vqa": ("chnges",)})
+        evaluate([diff(0, EDEMA)], metrics={"diff_vqa": ("chnges",)})
 
 
 def test_every_score_has_an_interval():
@@ -169,7 +168,7 @@ def test_a_patient_counts_by_the_number_of_samples():
 
 
 def test_scores_file_says_where_numbers_come_from(tmp_path):
-    scores = evaluate([diff(0, EDEMA), diff(2, NOTHING)], {"diff_vqa": ("changes",)})
+    scores = evaluate([diff(0, EDEMA), diff(2, NOTHING)], metrics={"diff_vqa": ("changes",)})
     path = tmp_path / "new" / "scores.json"
     write_scores(path, scores, {"n": "2", "release": "1.0.1"})
     found = json.loads(path.read_text("utf-8"))

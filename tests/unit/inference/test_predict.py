@@ -11,7 +11,7 @@ from lapse.config import check_config
 from lapse.core.grammar import Change, render
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
-from lapse.evaluation.evaluate import read_predictions, write_predictions
+from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.probes import PROBES
 from lapse.training.run_folder import load_run

@@ -102,7 +102,7 @@ def _columns(scores: Mapping[str, Any], system: str) -> Iterator[tuple[str, dict
     """Task -> name of a column -> its scores, those of the system first."""
     for task, of_system in _mapping(scores.get("scores")).items():
         columns: dict[str, Scores] = {system: _mapping(of_system)}
-        for row, values in _mapping(scores.get("beside")).items():
+        for row, values in _mapping(scores.get("comparisons")).items():
             if of_row := _mapping(_mapping(values).get(task)):
                 columns[row.rpartition("/")[2]] = of_row
         yield str(task), columns
@@ -123,10 +123,10 @@ def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float
 def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
     """Tables of the file's "subgroups": every nested mapping that holds scores is a row.
 
-    The note lists the groups under "hidden subgroups"; a table may consist of that note alone.
+    The note lists the groups under "hidden_subgroups"; a table may consist of that note alone.
     """
     tables = []
-    hidden = _mapping(scores.get("hidden subgroups"))
+    hidden = _mapping(scores.get("hidden_subgroups"))
     for title, groups in _mapping(scores.get("subgroups")).items():
         rows = list(_nested_scores(_mapping(groups), ()))
         names = list(dict.fromkeys(name for _, of_group in rows for name in of_group))

@@ -1,1 +1,1 @@
-"""Predictions files: ours (jsonl), and those that other systems write (CSV, COCO results)."""
+"""Predictions files: the jsonl format of lapse, and CSV and COCO results of other systems."""

@@ -1,11 +1,11 @@
-"""The questions that a predictions file should answer: from a store, or from the CSV itself.
+"""The questions that a predictions file should answer: from a store, or from the question table.
 
-Whoever has only `mimic_pair_questions.csv` needs no store, no image and no torch.
+With mimic_pair_questions.csv alone, files are scored without a store, images or torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,10 @@ TASKS = ("diff_vqa", "vqa", "medical_vqa")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question with its true answer.
+    """One question with its reference answer.
 
-    `row` counts the data rows of the whole question table from 0, as EKAID's files do; -1 where
-    the store does not say.
+    `row` counts the data rows of the complete question table from 0, as EKAID's files do; -1
+    where the store does not know it.
     """
 
     id: str
@@ -36,21 +36,22 @@ class Question:
     answer: str
     row: int
 
-    def answered(self, said: str) -> Prediction:
-        """The prediction that says this."""
-        true = (self.answer.strip(),)
-        return Prediction(self.id, self.task, said.strip(), true, self.patient, self.text)
+    def answered(self, text: str) -> Prediction:
+        """The prediction with this text."""
+        return Prediction(
+            self.id, self.task, text.strip(), (self.answer.strip(),), self.patient, self.text
+        )
 
 
 def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
-    """The questions of one split of the data set's own, for one task, in the table's order.
+    """The questions of one task in one split of the data set, in the order of the table.
 
     Raises:
         ValueError: no such file, split or task, a damaged row, or no question at all.
     """
     _check(split, task)
     categories = load("tasks", task).categories
-    found = []
+    questions = []
     for number, fields in enumerate(read_rows(path, COLUMNS)):
         study, patient, reference, category, text, answer, word = fields
         if category not in CATEGORIES:
@@ -61,64 +62,64 @@ def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
         if category in categories and split_word(word, path) == split:
             main, other = plain_id(study), plain_id(reference)
             name = f"{task}/{main}/{other}/{number + 1}"
-            found.append(Question(name, task, main, other, plain_id(patient), text, answer, number))
-    return _some(found, f"split {split!r} of {path}", task)
+            questions.append(
+                Question(name, task, main, other, plain_id(patient), text, answer, number)
+            )
+    return _non_empty(questions, f"split {split!r} of {path}", task)
 
 
 def questions_of_store(store: Store, split: str, task: str) -> list[Question]:
-    """The questions of one split of a store, for one task, in its order.
+    """The questions of one task in one split of a store, in its order.
 
     Raises:
         ValueError: no such split or task, or no question at all.
     """
     _check(split, task)
     categories = load("tasks", task).categories
-    found = []
+    questions = []
     for pair in store.pairs_of(split):
         if pair.category in categories:
             last = pair.id.rpartition("/")[2]
-            row = int(last) - 1 if last.isdecimal() else -1
-            main, other = pair.main, pair.reference
-            found.append(
+            questions.append(
                 Question(
                     id=f"{task}/{pair.id}",
                     task=task,
-                    study=main.study,
-                    reference=other.study,
-                    patient=main.patient,
+                    study=pair.main.study,
+                    reference=pair.reference.study,
+                    patient=pair.main.patient,
                     text=pair.question,
                     answer=pair.answer,
-                    row=row,
+                    row=int(last) - 1 if last.isdecimal() else -1,
                 )
             )
-    return _some(found, f"split {split!r} of {store.path}", task)
+    return _non_empty(questions, f"split {split!r} of {store.path}", task)
 
 
 def training_answers(path: Path, task: str) -> list[tuple[str, str]]:
-    """(question, answer) of the training rows of a question table, for the blind rows."""
+    """(question, answer) of the training rows of a question table, for the baselines."""
     return [(item.text, item.answer.strip()) for item in questions_of_table(path, "train", task)]
 
 
 def table_facts(path: Path, split: str) -> dict[str, str]:
-    """Where numbers scored against a question table come from."""
+    """Provenance of scores whose references come from a question table."""
     return {
         "data release": f"{path.name}, SHA-256 {sha256_of(path)[:16]}",
         "split protocol": f"the table's own split, part {split!r} (rows, not patients)",
     }
 
 
-def check_answered(questions: list[Question], predictions: list[Prediction]) -> str:
-    """Compare a predictions file with the questions of its task; a sentence on what it covers.
+def check_answered(questions: Sequence[Question], predictions: Sequence[Prediction]) -> str:
+    """Compare predictions with the questions of their task; a sentence on what they cover.
 
     Raises:
         ValueError: how many predictions answer no such question, or have other references.
     """
-    known = {item.id: item for item in questions}
-    extra = [item.id for item in predictions if item.id not in known]
+    by_id = {item.id: item for item in questions}
+    extra = [item.id for item in predictions if item.id not in by_id]
     changed = [
         item.id
         for item in predictions
-        if item.id in known and item.references[0].strip() != known[item.id].answer.strip()
+        if item.id in by_id and item.references[0].strip() != by_id[item.id].answer.strip()
     ]
     if extra or changed:
         first = (extra or changed)[0]
@@ -136,13 +137,7 @@ def _check(split: str, task: str) -> None:
         raise ValueError(f"no task {task!r} of questions; {nearest(task, TASKS)}")
 
 
-def _some(found: list[Question], where: str, task: str) -> list[Question]:
-    if not found:
-        raise ValueError(f"{where} has no question of the task {task}")
-    return found
-
-
-def by_task(predictions: list[Prediction]) -> Iterator[tuple[str, list[Prediction]]]:
-    """The predictions of each task, in order of appearance."""
-    for task in dict.fromkeys(item.task for item in predictions):
-        yield task, [item for item in predictions if item.task == task]
+def _non_empty(questions: list[Question], source: str, task: str) -> list[Question]:
+    if not questions:
+        raise ValueError(f"{source} has no question of the task {task}")
+    return questions

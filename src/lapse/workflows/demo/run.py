@@ -24,15 +24,17 @@ from lapse.core.types import Prediction, Score
 from lapse.core.version import __version__
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
-from lapse.evaluation.baselines import CONSTANT, blind_baselines
-from lapse.evaluation.evaluate import evaluate, write_predictions, write_scores
+from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
+from lapse.evaluation.evaluate import Evaluator
 from lapse.evaluation.html import (
     EvaluationReport,
     read_scores,
     write_evaluation_report,
     write_run_report,
 )
+from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.reliability import reliability_scores
+from lapse.evaluation.scores_file import write_scores
 from lapse.inference.predict import PredictOptions, predict
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.trainer import train
@@ -92,10 +94,11 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
             answers = small_answers(small, out / "store", config.test_answers, progress)
         predictions = _second(predictions, SMALL, answers)
     scores: dict[str, dict[str, dict[str, Score]]] = {}
+    evaluator = Evaluator()
     for row, found in predictions.items():
         write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
         say(f"evaluate: {row} ({len(found)} predictions)")
-        scores[row] = evaluate(found)
+        scores[row] = evaluator(found)
     probes = _probe(out, config, bar=bar)
     scores[MODEL] |= reliability_scores(predictions[MODEL], probes)
     facts = {
@@ -112,7 +115,7 @@ def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) 
     del others[MODEL]
     evaluated = out / "scores" / f"{_slug(MODEL)}.json"
     n = str(len(predictions[MODEL]))
-    write_scores(evaluated, scores[MODEL], {**facts, "n": n}, others)
+    write_scores(evaluated, scores[MODEL], {**facts, "n": n}, comparisons=others)
     evaluation = EvaluationReport(
         title="lapse demo: the answers, case by case",
         predictions=predictions[MODEL],

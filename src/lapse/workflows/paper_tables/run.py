@@ -23,8 +23,8 @@ from lapse.config import load_config, preset_names
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
-from lapse.evaluation.evaluate import evaluate, read_predictions
-from lapse.evaluation.predictions.jsonl import check_same_samples
+from lapse.evaluation.evaluate import evaluate
+from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
 from lapse.training.run_folder import METRICS, build_model, skip_pretrained_weights
 from lapse.workflows.paper_tables.jobs import (
     Bar,

@@ -11,7 +11,7 @@ from lapse.core.types import Prediction
 from lapse.data.datasets.ms_cxr_t import FINDINGS, MsCxrT
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
-from lapse.evaluation.baselines import blind_baselines
+from lapse.evaluation.blind_baselines import blind_baselines
 from lapse.evaluation.evaluate import evaluate
 from lapse.metrics.progression import progression_of
 from lapse.phantom.dataset.ms_cxr_t import progression_rows

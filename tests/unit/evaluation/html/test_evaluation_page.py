@@ -29,7 +29,7 @@ def test_page_is_self_contained_and_escaped(report):
     "scores",
     [
         {},
-        {"scores": 3, "beside": []},
+        {"scores": 3, "comparisons": []},
         {"scores": {"x": {"y": 1}}, "subgroups": {"a": 1}},
     ],
 )

@@ -20,7 +20,7 @@ def test_scores_file_is_checked(tmp_path):
 
 
 def test_hidden_subgroups_are_listed_in_the_note():
-    (table,) = subgroup_tables(SCORES | {"hidden subgroups": {"view": ["LL"]}})
+    (table,) = subgroup_tables(SCORES | {"hidden_subgroups": {"view": ["LL"]}})
     assert table.columns == ("group", "n", "exact match") and table.rows == (("PA", "-", "0.750"),)
     assert table.note == "Not shown, fewer than 50 patients: LL."
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lapse.evaluation.predictions.external_formats import read_any, read_foreign
+from lapse.evaluation.predictions.external_formats import read_any, read_external
 from lapse.evaluation.predictions.questions import questions_of_table
 
 HEADER = "study_id,subject_id,ref_id,question_type,question,answer,split\n"
@@ -43,9 +43,9 @@ def test_missing_extra_and_duplicate_keys_are_counted(tmp_path, questions):
     text = "study_id,ref_id,prediction\n54,53,a\n54,53,a\n99,98,b\n"
     message = r"1 missing \(first 53/52\), 1 extra \(first 99/98\), 1 duplicate \(first 54/53\)"
     with pytest.raises(ValueError, match=message):
-        read_foreign(written(tmp_path, "a.csv", text), questions)
+        read_external(written(tmp_path, "a.csv", text), questions)
     with pytest.raises(ValueError, match="no column 'prediction'"):
-        read_foreign(written(tmp_path, "b.csv", "study_id,ref_id,answer\n"), questions)
+        read_external(written(tmp_path, "b.csv", "study_id,ref_id,answer\n"), questions)
     with pytest.raises(ValueError, match="give --data STORE or --questions"):
         read_any(tmp_path / "a.csv", [])
 
@@ -56,10 +56,10 @@ def test_a_pair_that_is_asked_twice_needs_its_question(tmp_path):
     asked = questions_of_table(table, "test", "diff_vqa")
     text = "study_id,ref_id,prediction\n53,52,a\n54,53,b\n"
     with pytest.raises(ValueError, match="2 of 3 questions share their study_id and ref_id"):
-        read_foreign(written(tmp_path, "a.csv", text), asked)
+        read_external(written(tmp_path, "a.csv", text), asked)
     lines = [f"{q.study},{q.reference},{q.text.upper()},{place}" for place, q in enumerate(asked)]
     text = "study_id,ref_id,question,prediction\n" + "\n".join(lines[::-1])
-    found, _ = read_foreign(written(tmp_path, "b.csv", text), asked)
+    found, _ = read_external(written(tmp_path, "b.csv", text), asked)
     assert [item.prediction for item in found] == ["0", "1", "2"]
 
 
@@ -75,17 +75,19 @@ def test_a_pair_that_is_asked_twice_needs_its_question(tmp_path):
 def test_coco_ids_of_four_kinds(tmp_path, questions, own, meaning):
     rows = [{"image_id": key, "caption": f"c{n}"} for n, key in enumerate(own)]
     path = written(tmp_path, "r.json", json.dumps(rows[::-1]))
-    found, told = read_foreign(path, questions)
+    found, told = read_external(path, questions)
     assert [item.prediction for item in found] == ["c0", "c1"]
     assert told == f"image_id: {meaning}"
     with pytest.raises(ValueError, match="1 missing"):
-        read_foreign(written(tmp_path, "s.json", json.dumps(rows[:1])), questions, meaning=meaning)
+        read_external(
+            written(tmp_path, "s.json", json.dumps(rows[:1])), questions, image_ids=meaning
+        )
 
 
 def test_coco_files_that_are_refused(tmp_path, questions):
     path = written(tmp_path, "r.json", json.dumps([{"image_id": "x", "caption": "c"}] * 2))
     with pytest.raises(ValueError, match=r"study_ref: 2 missing .*1 extra .*1 duplicate"):
-        read_foreign(path, questions)
+        read_external(path, questions)
     for text, message in (
         ("{", "not JSON"),
         ("[]", "holds no list"),
@@ -93,4 +95,4 @@ def test_coco_files_that_are_refused(tmp_path, questions):
         ('[{"image_id": true, "caption": ""}]', "entry 0: image_id"),
     ):
         with pytest.raises(ValueError, match=message):
-            read_foreign(written(tmp_path, "q.json", text), questions)
+            read_external(written(tmp_path, "q.json", text), questions)

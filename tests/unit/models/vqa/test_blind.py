@@ -10,7 +10,7 @@ from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.core.types import Sample
 from lapse.data.loading.batch import collate, encode_sample
 from lapse.data.store.store import open_store
-from lapse.evaluation.baselines import CONSTANT, blind_baselines
+from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
 from lapse.inference.answer import answer_pair
 from lapse.inference.predict import predict
 from lapse.models.vqa.blind import BlindBaseline

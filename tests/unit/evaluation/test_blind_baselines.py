@@ -13,7 +13,7 @@ from lapse.core.tokenizer import bins_box, find_box
 from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
-from lapse.evaluation.baselines import (
+from lapse.evaluation.blind_baselines import (
     CONSTANT,
     MEAN_BOX,
     NOTHING,

@@ -1,0 +1,163 @@
+"""Image-blind baselines for a predictions file: the same samples, answered without any image.
+
+A score means little alone: templates earn n-gram points, and regions are nearly always in the
+same place. All answers here come from the train split of a store.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from lapse.core.grammar import UNCHANGED
+from lapse.core.registry import load
+from lapse.core.tokenizer import box_text, without_box
+from lapse.core.types import Box, Prediction, Sample
+from lapse.data.store.store import Store
+from lapse.metrics.blind_baselines import best_constant, mean_box, random_answer
+
+CONSTANT = "constant answer"
+NOTHING = "nothing has changed"  # a separate baseline, because it scores well by CIDEr
+RANDOM = "random training answer"
+MEAN_BOX = "mean box"
+# The tasks of each baseline. The phrase of AREF names no region: its box is the mean of all.
+TASKS: dict[str, tuple[str, ...]] = {
+    CONSTANT: ("diff_vqa", "cap", "vqa", "progression"),
+    NOTHING: ("diff_vqa",),
+    RANDOM: ("diff_vqa", "cap", "gcap", "vqa"),
+    MEAN_BOX: ("caref", "aref"),
+}
+
+# Constant answers of evaluation sets without a train split.
+UNTRAINED = {"progression": UNCHANGED}
+
+
+def blind_baselines(
+    store: Store, predictions: Sequence[Prediction], *, seed: int = 0
+) -> dict[str, list[Prediction]]:
+    """Baseline name -> its answers to those of the samples whose task it can answer.
+
+    Args:
+        store: only its train split is read.
+        predictions: of any system; only ids, tasks and prompts are read.
+        seed: of the random answers; a sample gets the same answer in every call.
+
+    Returns:
+        "constant answer", "nothing has changed", "random training answer" and "mean box", in
+        this order, each only where it has something to answer. "nothing has changed" is left
+        out where it is the constant answer.
+
+    Raises:
+        ValueError: the store has no training answer for a task of the predictions.
+    """
+    tasks = {item.task for item in predictions}
+    texts = {
+        task: [without_box(sample.answer) for sample in _training_samples(store, task)]
+        for task in sorted(tasks & {*TASKS[CONSTANT], *TASKS[RANDOM]} - UNTRAINED.keys())
+    }
+    constants = {
+        task: UNTRAINED[task] if task in UNTRAINED else best_constant(texts[task])
+        for task in sorted(tasks & {*TASKS[CONSTANT]})
+    }
+    frequent: dict[str, str] = {}
+    if "vqa" in tasks:
+        samples = _training_samples(store, "vqa")
+        frequent = _most_frequent((sample.prompt, sample.answer.strip()) for sample in samples)
+    boxes = _mean_boxes(store) if tasks & {*TASKS[MEAN_BOX]} else {}
+
+    def answer(name: str, item: Prediction) -> str:
+        if name == CONSTANT:
+            return frequent.get(item.prompt, constants[item.task])
+        if name == NOTHING:
+            return UNCHANGED
+        if name == RANDOM:
+            return random_answer(texts[item.task], item.id, seed)
+        region = item.prompt.removeprefix("caref:").strip().removesuffix(":")
+        box = boxes.get("" if item.task == "aref" else region)
+        return box_text(box, store.info.size) if box else ""
+
+    answers = {
+        name: [
+            replace(item, prediction=answer(name, item))
+            for item in predictions
+            if item.task in baseline_tasks
+        ]
+        for name, baseline_tasks in TASKS.items()
+    }
+    return _non_empty(answers, constants.get("diff_vqa", ""))
+
+
+def blind_text_baselines(
+    training: Sequence[tuple[str, str]], predictions: Sequence[Prediction], *, seed: int = 0
+) -> dict[str, list[Prediction]]:
+    """The text baselines of `blind_baselines`, from (question, answer) of a train split.
+
+    Args:
+        training: of the same task as the predictions.
+        predictions: of any system; only ids, tasks and prompts are read.
+        seed: of the random answers.
+    """
+    texts = [answer for _, answer in training]
+    constant = best_constant(texts)
+    frequent = _most_frequent(training)
+
+    def constant_for(item: Prediction) -> str:
+        return constant if item.task == "diff_vqa" else frequent.get(item.prompt, constant)
+
+    answers = {
+        CONSTANT: [replace(item, prediction=constant_for(item)) for item in predictions],
+        NOTHING: [
+            replace(item, prediction=UNCHANGED)
+            for item in predictions
+            if item.task in TASKS[NOTHING]
+        ],
+        RANDOM: [
+            replace(item, prediction=random_answer(texts, item.id, seed)) for item in predictions
+        ],
+    }
+    return _non_empty(answers, constant)
+
+
+def has_training(store: Store, task: str) -> bool:
+    """Whether the store has training answers for the baselines of this task."""
+    if task in UNTRAINED or not any(task in tasks for tasks in TASKS.values()):
+        return True  # no baseline needs training answers
+    return next(_training_samples(store, task), None) is not None
+
+
+def _non_empty(
+    answers: Mapping[str, list[Prediction]], constant: str
+) -> dict[str, list[Prediction]]:
+    """The baselines that answer anything, without a second one that is always unchanged."""
+    is_repeated = constant.strip() == UNCHANGED
+    return {
+        name: items
+        for name, items in answers.items()
+        if items and not (name == NOTHING and is_repeated)
+    }
+
+
+def _training_samples(store: Store, name: str) -> Iterator[Sample]:
+    task = load("tasks", name)(store.info.size)
+    records = store.pairs_of("train") if task.records == "pairs" else store.studies_of("train")
+    for record in records:
+        yield from task.samples(record)
+
+
+def _most_frequent(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Question -> its most frequent answer; of equally frequent ones the first."""
+    counts: dict[str, Counter[str]] = {}
+    for question, answer in pairs:
+        counts.setdefault(question, Counter())[answer] += 1
+    return {question: answers.most_common(1)[0][0] for question, answers in counts.items()}
+
+
+def _mean_boxes(store: Store) -> dict[str, Box]:
+    """The mean training box of each region name, and of all regions under ""."""
+    boxes: list[tuple[str, Box]] = []
+    for study in store.studies_of("train"):
+        for region in study.regions:
+            if region.box is not None and region.phrases:
+                boxes += [(region.name, region.box), ("", region.box)]
+    return mean_box(boxes)

@@ -1,0 +1,136 @@
+"""`lapse compare` as a function: predictions files of several systems -> paired tests.
+
+Every system is tested against the first one, on the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
+from lapse.evaluation.predictions.jsonl import in_order_of
+from lapse.evaluation.references import ReferenceOptions, ReferenceSource
+from lapse.evaluation.score_tables import headlines
+from lapse.evaluation.scores_file import difference_values, write_scores
+from lapse.metrics.paired_tests import Difference, compare, corrected
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """Which systems are compared, with what, and where the result goes.
+
+    Attributes:
+        systems: predictions files; each is tested against the first.
+        out: scores file.
+        references: where references and baselines come from.
+        scoring: metrics, seed and resamples of intervals and tests.
+        provenance: further facts of the file, such as command, version and commit.
+    """
+
+    systems: tuple[Path, ...]
+    out: Path
+    references: ReferenceOptions = field(default_factory=ReferenceOptions)
+    scoring: EvaluateOptions = field(default_factory=EvaluateOptions)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """The scores of several systems and their differences.
+
+    Attributes:
+        scores: system -> its scores, the first system first.
+        baselines: image-blind baseline -> its scores.
+        differences: task -> "second against first" -> differences of the headline scores.
+        provenance: where the numbers come from.
+    """
+
+    scores: dict[str, Scores]
+    baselines: dict[str, Scores]
+    differences: dict[str, dict[str, list[Difference]]]
+    provenance: dict[str, str]
+
+    def columns(self, task: str) -> dict[str, TaskScores]:
+        """The scores of a task: of all systems, then of the baselines."""
+        every = self.scores | self.baselines
+        return {name: scores[task] for name, scores in every.items() if task in scores}
+
+
+def compare_files(options: CompareOptions) -> ComparisonResult:
+    """Score the systems, test each against the first, and write the scores file.
+
+    Raises:
+        ValueError: fewer than two systems, systems that answer other samples, or samples
+            without a known patient.
+    """
+    if len(options.systems) < 2:
+        raise ValueError(f"compare needs two predictions files or more, got {len(options.systems)}")
+    seed = options.scoring.seed
+    source = ReferenceSource(options.references, seed=seed)
+    first_path, *other_paths = options.systems
+    first = source.read_predictions(first_path)
+    predictions = {first_path.stem: first}
+    for path in other_paths:
+        name = path.stem if path.stem not in predictions else str(path)
+        if name in predictions:
+            raise ValueError(f"{path} is given twice")
+        predictions[name] = in_order_of(first, source.read_predictions(path), str(path))
+    evaluator = Evaluator(options.scoring)
+    scores = {name: evaluator(items) for name, items in predictions.items()}
+    patients = {
+        task: [item.patient for item in first if item.task == task]
+        for task in dict.fromkeys(item.task for item in first)
+    }
+    result = ComparisonResult(
+        scores=scores,
+        baselines={name: evaluator(items) for name, items in source.baselines(first).items()},
+        differences=compare_systems(scores, patients, options.scoring),
+        provenance={
+            "n": str(len(first)),
+            "seed": str(seed),
+            **options.provenance,
+            **source.provenance(),
+            "system": first_path.stem,
+        },
+    )
+    (_, first_scores), *others = scores.items()
+    differences = {
+        task: {pair: difference_values(part) for pair, part in by_pair.items()}
+        for task, by_pair in result.differences.items()
+    }
+    write_scores(
+        options.out,
+        first_scores,
+        result.provenance,
+        comparisons=dict(others) | result.baselines,
+        extra={"differences": differences},
+    )
+    return result
+
+
+def compare_systems(
+    scores: Mapping[str, Scores], patients: Mapping[str, Sequence[str]], options: EvaluateOptions
+) -> dict[str, dict[str, list[Difference]]]:
+    """task -> "second against first" -> differences, with p corrected over all rows of the task.
+
+    Args:
+        scores: system -> its scores; the first system is the one compared with. All must hold
+            the same samples in the same order (`predictions.jsonl.in_order_of`).
+        patients: task -> [n].
+        options: resamples and seed of the tests.
+    """
+    (first, first_scores), *others = scores.items()
+    differences: dict[str, dict[str, list[Difference]]] = {}
+    for task, task_scores in first_scores.items():
+        by_pair: dict[str, list[Difference]] = {}
+        for name, other_scores in others:
+            if task in other_scores:
+                by_pair[f"{name} against {first}"] = compare(
+                    headlines(task_scores), headlines(other_scores[task]), patients[task],
+                    resamples=options.resamples, seed=options.seed,
+                )  # fmt: skip
+        rows = iter(corrected([row for part in by_pair.values() for row in part]))
+        differences[task] = {pair: [next(rows) for _ in part] for pair, part in by_pair.items()}
+    return differences

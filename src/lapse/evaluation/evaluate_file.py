@@ -1,0 +1,192 @@
+"""`lapse evaluate` as a function: a predictions file -> scores, comparisons, subgroups, a file.
+
+predictions file ─┬─> scores by task, with intervals
+other systems,    ├─> comparisons: the same samples, scored in the same way
+baselines, gold  ─┤
+probes, threshold ├─> reliability: consistency, confidence, abstention
+                  └─> subgroups of patients, images and questions   -> scores.json
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lapse.core.types import Prediction
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
+from lapse.evaluation.predictions.external_formats import read_any
+from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
+from lapse.evaluation.references import ReferenceOptions, ReferenceSource
+from lapse.evaluation.reliability import reliability_scores
+from lapse.evaluation.score_tables import headlines
+from lapse.evaluation.scores_file import score_values, write_scores
+from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
+from lapse.metrics.abstention import read_threshold
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateFileOptions:
+    """What is evaluated, with what, and where the scores go.
+
+    Attributes:
+        predictions: predictions file: jsonl, CSV or COCO results.
+        out: scores file; None for scores.json in the folder of the predictions.
+        references: where references and baselines come from.
+        scoring: metrics, seed and resamples.
+        compare_with: predictions of other systems on the same samples.
+        probes: predictions of the same system under probes; adds consistency scores.
+        threshold: threshold file of `lapse calibrate`; adds abstention scores.
+        gold: predictions of the same system on gold boxes; adds comparisons.
+        patients: patients.csv[.gz] of MIMIC-IV; adds subgroups by sex and age.
+        groups: CSV with study_id[, ref_id] and one column per further subgroup.
+        provenance: further facts of the file, such as command, version and commit.
+    """
+
+    predictions: Path
+    out: Path | None = None
+    references: ReferenceOptions = field(default_factory=ReferenceOptions)
+    scoring: EvaluateOptions = field(default_factory=EvaluateOptions)
+    compare_with: tuple[Path, ...] = ()
+    probes: tuple[Path, ...] = ()
+    threshold: Path | None = None
+    gold: Path | None = None
+    patients: Path | None = None
+    groups: Path | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """The scores of one predictions file.
+
+    Attributes:
+        system: name of the predictions file without its suffix.
+        scores: task -> name -> Score.
+        comparisons: other systems and baselines -> their scores.
+        reliability: "consistency", "confidence", "abstention" -> scores, where available.
+        subgroups: task -> its subgroups.
+        provenance: where the numbers come from.
+        path: the scores file.
+    """
+
+    system: str
+    scores: Scores
+    comparisons: dict[str, Scores]
+    reliability: Scores
+    subgroups: dict[str, SubgroupScores]
+    provenance: dict[str, str]
+    path: Path
+
+    def columns(self, task: str) -> dict[str, TaskScores]:
+        """The scores of a task: of the system, then of all comparisons that have the task."""
+        others = {name: part[task] for name, part in self.comparisons.items() if task in part}
+        return {self.system: self.scores[task], **others}
+
+
+def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
+    """Score a predictions file, write the scores file and return the scores.
+
+    Raises:
+        ValueError: a file that cannot be read or does not answer the questions, other systems
+            that answer other samples, or a metric that cannot be computed.
+    """
+    seed = options.scoring.seed
+    source = ReferenceSource(options.references, seed=seed)
+    predictions = source.read_predictions(options.predictions)
+    evaluator = Evaluator(options.scoring)
+    scores = evaluator(predictions)
+    comparisons = {
+        name: evaluator(others)
+        for name, others in _read_comparisons(options, source, predictions).items()
+    }
+    probed = [item for path in options.probes for item in read_predictions(path)]
+    threshold = None if options.threshold is None else read_threshold(options.threshold)
+    reliability = reliability_scores(predictions, probed, threshold, seed=seed)
+    if options.patients is None:
+        logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
+    subgroups = {
+        task: _subgroups(options, source, predictions, task, task_scores)
+        for task, task_scores in scores.items()
+    }
+    result = EvaluationResult(
+        system=options.predictions.stem,
+        scores=scores,
+        comparisons=comparisons,
+        reliability=reliability,
+        subgroups=subgroups,
+        provenance={
+            "n": str(len(predictions)),
+            "seed": str(seed),
+            **options.provenance,
+            **source.provenance(),
+        },
+        path=options.out or options.predictions.with_name("scores.json"),
+    )
+    _write(result)
+    return result
+
+
+def _read_comparisons(
+    options: EvaluateFileOptions, source: ReferenceSource, predictions: list[Prediction]
+) -> dict[str, list[Prediction]]:
+    """Name -> predictions of other systems, of baselines, and of gold boxes."""
+    columns: dict[str, list[Prediction]] = {}
+    for path in options.compare_with:
+        others = source.read_predictions(path)
+        columns[str(path)] = in_order_of(predictions, others, str(path))
+    columns |= source.baselines(predictions)
+    if options.gold is None:
+        return columns
+    gold, _ = read_any(options.gold, [])
+    columns[f"gold: {options.gold.stem}"] = gold
+    columns |= {f"gold: {name}": rows for name, rows in source.baselines(gold).items()}
+    tasks, gold_tasks = ({item.task for item in part} for part in (predictions, gold))
+    if extra := ", ".join(sorted(gold_tasks - tasks)):
+        logger.info(
+            "%s: %s only in the scores file, because %s has no such task",
+            options.gold.name,
+            extra,
+            options.predictions.name,
+        )
+    return columns
+
+
+def _subgroups(
+    options: EvaluateFileOptions,
+    source: ReferenceSource,
+    predictions: list[Prediction],
+    task: str,
+    scores: TaskScores,
+) -> SubgroupScores:
+    of_task = [item for item in predictions if item.task == task]
+    labels = sample_labels(of_task, source.store, patients=options.patients, groups=options.groups)
+    return subgroup_scores(
+        headlines(scores),
+        [item.patient for item in of_task],
+        labels,
+        resamples=options.scoring.resamples,
+        seed=options.scoring.seed,
+    )
+
+
+def _write(result: EvaluationResult) -> None:
+    extra = {
+        "subgroups": {
+            task: {name: score_values(part) for name, part in subgroups.scores.items()}
+            for task, subgroups in result.subgroups.items()
+        },
+        "hidden_subgroups": {
+            task: list(subgroups.hidden) for task, subgroups in result.subgroups.items()
+        },
+    }
+    write_scores(
+        result.path,
+        result.scores | result.reliability,
+        result.provenance,
+        comparisons=result.comparisons,
+        extra=extra,
+    )

@@ -1,0 +1,152 @@
+"""Where references, image-blind baselines and provenance come from: a store, a table, or the file.
+
+store of the evaluated patients   references, baselines from its train split, subgroups
+mimic_pair_questions.csv          references and text baselines
+neither                           the references of the predictions file
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lapse.core.types import Prediction
+from lapse.data.store.leakage import refuse_shared
+from lapse.data.store.store import Store, open_store
+from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselines, has_training
+from lapse.evaluation.predictions.external_formats import read_any
+from lapse.evaluation.predictions.questions import (
+    Question,
+    questions_of_store,
+    questions_of_table,
+    table_facts,
+    training_answers,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceOptions:
+    """Which data the references and baselines come from.
+
+    Attributes:
+        data: store of the evaluated patients, or None.
+        baseline_data: store of other patients whose train split the baselines use; None for
+            `data`.
+        questions: mimic_pair_questions.csv, instead of a store.
+        split: the split that the predictions answer.
+        task: task of the answers in a CSV or COCO file.
+        image_ids: meaning of image_id in a COCO file, or "auto".
+    """
+
+    data: Path | None = None
+    baseline_data: Path | None = None
+    questions: Path | None = None
+    split: str = "test"
+    task: str = "diff_vqa"
+    image_ids: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.data is not None and self.questions is not None:
+            raise ValueError("--data and --questions both give references: use one of them")
+        if self.baseline_data is not None and self.data is None:
+            raise ValueError(
+                f"--baseline-data {self.baseline_data} needs --data, the store of the evaluated "
+                "patients: the two stores must not share a patient"
+            )
+
+
+class ReferenceSource:
+    """The references and baselines that the options name.
+
+    Args:
+        options: the data.
+        seed: of random baseline answers.
+
+    Attributes:
+        store: the store of the evaluated patients, or None.
+        questions: the questions that a file should answer; [] if only the file has references.
+    """
+
+    def __init__(self, options: ReferenceOptions, *, seed: int = 0) -> None:
+        self.options = options
+        self.seed = seed
+        self.store = None if options.data is None else open_store(options.data)
+        self.questions: list[Question] = []
+        if options.questions is not None:
+            self.questions = questions_of_table(options.questions, options.split, options.task)
+        elif self.store is not None and len(self.store.pairs_of(options.split)):
+            self.questions = questions_of_store(self.store, options.split, options.task)
+
+    def read_predictions(self, path: Path) -> list[Prediction]:
+        """The predictions of a file in any supported format, joined with the questions."""
+        predictions, note = read_any(path, self.questions, image_ids=self.options.image_ids)
+        if note:
+            logger.info("%s: %s", path.name, note)
+        return predictions
+
+    def baselines(self, predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+        """The image-blind baselines for the samples of these predictions.
+
+        Raises:
+            ValueError: the store has no training data for them, or its training patients are
+                among the evaluated ones.
+        """
+        if self.store is not None:
+            store = self._training_store(self.store, predictions)
+            return blind_baselines(store, predictions, seed=self.seed)
+        if self.options.questions is not None:
+            answers = training_answers(self.options.questions, self.options.task)
+            of_task = [item for item in predictions if item.task == self.options.task]
+            return blind_text_baselines(answers, of_task, seed=self.seed)
+        logger.info(
+            "no image-blind baselines: they need training answers (--data STORE or --questions CSV)"
+        )
+        return {}
+
+    def _training_store(self, evaluated: Store, predictions: Sequence[Prediction]) -> Store:
+        """The store whose train split the baselines use."""
+        baseline_data = self.options.baseline_data
+        store = evaluated if baseline_data is None else open_store(baseline_data)
+        tasks = dict.fromkeys(item.task for item in predictions)
+        if untrained := ", ".join(task for task in tasks if not has_training(store, task)):
+            advice = (
+                "remove --data to score without image-blind baselines"
+                if baseline_data is None
+                else "give a store that has one"
+            )
+            raise ValueError(
+                f"{store.path} has no train split for {untrained}, which image-blind baselines "
+                f"need: give a store of other patients with --baseline-data STORE, or {advice}"
+            )
+        if baseline_data is None:
+            return store
+        for name in ("size", "resize"):
+            value, expected = (getattr(item.info, name) for item in (store, evaluated))
+            if value != expected:
+                raise ValueError(
+                    f"{store.path} has {name} {value} and {evaluated.path} {expected}: prepare "
+                    "both stores alike, because boxes are in pixels of the store"
+                )
+        patients = {item.patient for item in predictions}
+        if "" in patients:
+            raise ValueError(
+                "some predictions do not name their patient, so --baseline-data cannot be checked "
+                "for shared patients: write the file with lapse predict, or add the key patient"
+            )
+        refuse_shared(store, evaluated, patients)
+        logger.info("image-blind baselines from %s: no shared patient, study or image", store.path)
+        return store
+
+    def provenance(self) -> dict[str, str]:
+        """Release, split protocol and hashes of the data."""
+        facts = {} if self.store is None else self.store.info.provenance()
+        if self.options.baseline_data is not None:
+            info = open_store(self.options.baseline_data).info
+            facts["baselines from"] = f"{info.source}, data fingerprint {info.fingerprint[:16]}"
+        if self.options.questions is not None:
+            facts |= table_facts(self.options.questions, self.options.split)
+        return facts
