@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lapse.data.loading.loader import read_pixels
 from safetensors.torch import save_file
 
 from lapse.data.loading.batch import collate, encode_sample
+from lapse.data.loading.batch_stream import read_pixels
+from lapse.data.loading.records import load_tasks, split_records
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.inference.predict import PredictOptions, predict
@@ -121,7 +122,6 @@ def write_log_probabilities(run: LoadedRun, data: Path, ids: set[str], path: Pat
     model = run.model
     assert isinstance(model, ScoringModel)
     store = open_store(data)
-    from lapse.data.loading.sample_table import load_tasks, split_records
 
     (task,) = load_tasks(run.config.data.tasks, store.info.size)
     samples = [
