@@ -1,1 +1,1 @@
-"""Measured claims: each row runs ours and a stated peer in one process and prints the ratio."""
+"""Benchmarks: each row runs this package and a reference implementation and prints the ratio."""

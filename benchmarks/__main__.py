@@ -1,48 +1,55 @@
-"""`lapse bench`: measured claims, ours against a stated peer."""
+"""`python -m benchmarks NAME ...`: the rows of docs/explanation/performance.md."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lapse.cli.console import commit, say
+from lapse.cli.console import commit, set_up_logging
+
+logger = logging.getLogger("lapse.benchmarks")
 
 
-def bench(
-    names: Annotated[list[str], typer.Argument(help="Rows by name, or all, or gpu.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="gpu: measured steps of each stage.")] = 200,
-    images: Annotated[int, typer.Option(min=1, help="gpu: images of a pretraining step.")] = 32,
+def benchmark_command(
+    names: Annotated[list[str], typer.Argument(help="Names of rows, or all, or gpu.")],
+    *,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File for all results as JSON.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Measured steps of each stage (gpu).")] = 200,
+    images: Annotated[int, typer.Option(min=1, help="Images of a pretraining step (gpu).")] = 32,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="gpu: a.b=value for both presets.")
+        list[str] | None,
+        typer.Option("--override", help="Changed configuration key a.b=value (gpu)."),
     ] = None,
 ) -> None:
-    """Measure the rows of docs/explanation/performance.md on this machine."""
-    from benchmarks.table import machine, markdown, run_rows, write_json
+    """Measure rows on this machine and print a table."""
+    from benchmarks.runner import machine, markdown, run_rows, write_json
 
-    began = {"commit": commit()}  # what runs, whatever is committed meanwhile
+    set_up_logging()
+    source = {"commit": commit()}  # before the measurements: a later commit is not what ran
     if names == ["gpu"]:
-        from benchmarks.gpu import as_json, run_gpu
+        from benchmarks.gpu import GpuOptions, as_json, run_gpu
 
-        stages = run_gpu(say, steps=steps, images=images, overrides=overrides or ())
+        stages = run_gpu(GpuOptions(steps=steps, images=images, overrides=tuple(overrides or ())))
         if json_file is not None:
-            facts = {**machine(), **began}
-            text = json.dumps({"facts": facts, "stages": as_json(stages)}, indent=1)
-            json_file.write_text(text + "\n", encoding="utf-8")
+            values = {"facts": {**machine(), **source}, "stages": as_json(stages)}
+            json_file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         return
-    outcomes = run_rows(names, say)
-    facts = {**machine(), **began}
-    typer.echo(", ".join(f"{key} {value}" for key, value in facts.items()))
+    outcomes = run_rows(names)
+    facts = {**machine(), **source}
+    logger.info(", ".join(f"{key} {value}" for key, value in facts.items()))
     seconds = sum(outcome.seconds for outcome in outcomes)
-    busy = sum(outcome.cpu_seconds for outcome in outcomes)
-    typer.echo(f"{seconds:.0f} s, of which {busy:.0f} s computing")
+    cpu_seconds = sum(outcome.cpu_seconds for outcome in outcomes)
+    logger.info("%.0f s, of which %.0f s of computing", seconds, cpu_seconds)
     typer.echo(markdown(outcomes))
     if json_file is not None:
         write_json(json_file, outcomes, facts)
 
 
 if __name__ == "__main__":
-    typer.run(bench)
+    typer.run(benchmark_command)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 
-from benchmarks import material, operations
-from benchmarks.memory import peak_bytes
-from benchmarks.row import Check, Job, Row, alternate
+from benchmarks import flops, inputs
+from benchmarks.memory import memory_check
+from benchmarks.row import Job, Row, alternate, at_most, logger
 from lapse.core.tokenizer import SIZE
 from lapse.models.layers.chunked_cross_entropy import token_losses
 
@@ -18,65 +16,67 @@ LENGTH = VISUAL + TEXT
 SMOOTHING = 0.11
 TOLERANCE = 1e-6
 
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
-def build() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Hidden states of one pair, the full token table, and the wanted tokens (-100: none)."""
+
+def build() -> Tensors:
+    """Hidden states of one pair, the full token table, and the target tokens (-100: no loss)."""
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(LENGTH, WIDTH, generator=generator).requires_grad_()
     table = (0.02 * torch.randn(SIZE, WIDTH, generator=generator)).requires_grad_()
-    wanted = torch.full((LENGTH,), -100)
-    wanted[-material.ANSWER :] = torch.randint(0, SIZE, (material.ANSWER,), generator=generator)
-    return hidden, table, wanted
+    targets = torch.full((LENGTH,), -100)
+    targets[-inputs.ANSWER :] = torch.randint(0, SIZE, (inputs.ANSWER,), generator=generator)
+    return hidden, table, targets
 
 
-def job(who: str) -> Job:
-    """Loss and gradients of one pair behind the language model."""
-    hidden, table, wanted = build()
-    return lambda: measure(who, hidden, table, wanted)
+def job(system: str) -> Job:
+    """Loss and gradients of one pair after the language model."""
+    tensors = build()
+    return lambda: measure(system, tensors)
 
 
-def measure(
-    who: str, hidden: torch.Tensor, table: torch.Tensor, wanted: torch.Tensor
-) -> tuple[float, torch.Tensor, torch.Tensor]:
-    """The loss and both gradients."""
+def measure(system: str, tensors: Tensors) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """The loss and both gradients, of "ours" or of "peer"."""
+    hidden, table, targets = tensors
     hidden.grad = table.grad = None
-    if who == "ours":
-        rows = (wanted >= 0).nonzero()[:, 0]
-        loss = token_losses(hidden[rows], table, wanted[rows], smoothing=SMOOTHING).smoothed.mean()
+    if system == "ours":
+        rows = (targets >= 0).nonzero()[:, 0]
+        losses = token_losses(hidden[rows], table, targets[rows], smoothing=SMOOTHING)
+        loss = losses.smoothed.mean()
     else:
         logits = F.linear(hidden, table).float()
-        loss = F.cross_entropy(logits, wanted, ignore_index=-100, label_smoothing=SMOOTHING)
+        loss = F.cross_entropy(logits, targets, ignore_index=-100, label_smoothing=SMOOTHING)
     loss.backward()  # type: ignore[no-untyped-call]
     assert hidden.grad is not None and table.grad is not None
     return float(loss.detach()), hidden.grad, table.grad
 
 
-def run(say: Callable[[str], None]) -> Row:
+def run() -> Row:
     """Time, equality and memory."""
-    made = build()
-    (one, *mine), (two, *theirs) = measure("ours", *made), measure("peer", *made)
+    tensors = build()
+    our_loss, *our_gradients = measure("ours", tensors)
+    peer_loss, *peer_gradients = measure("peer", tensors)
     distance = max(
-        abs(one - two) / two,
-        *(float((a - b).norm() / b.norm()) for a, b in zip(mine, theirs, strict=True)),
+        abs(our_loss - peer_loss) / peer_loss,
+        *(
+            float((ours - peer).norm() / peer.norm())
+            for ours, peer in zip(our_gradients, peer_gradients, strict=True)
+        ),
     )
-    del mine, theirs
-    say("answer_loss: alternating")
-    ratios = alternate(lambda: measure("ours", *made), lambda: measure("peer", *made))
-    memory = [peak_bytes(__name__, who=who) for who in ("ours", "peer")]
-    detail = f"{memory[0] / 1e6:.0f} MB against {memory[1] / 1e6:.0f} MB"
-    floor = 3 * operations.logits(material.ANSWER, WIDTH)
-    least = SIZE * WIDTH * 4  # the table's gradient exists either way
+    del our_gradients, peer_gradients
+    logger.info("answer_loss: measuring")
+    ratios = alternate(lambda: measure("ours", tensors), lambda: measure("peer", tensors))
+    least_flops = 3 * flops.logits(inputs.ANSWER, WIDTH)
+    least_bytes = SIZE * WIDTH * 4  # the gradient of the table exists in both cases
     return Row(
         "answer_loss",
-        f"logits at {material.ANSWER} answer positions",
+        f"logits at {inputs.ANSWER} answer positions",
         f"logits at all {LENGTH} positions",
         (
             ratios.check("time", 5.0),
-            Check(
-                "relative difference of loss and gradients", distance, TOLERANCE, is_at_least=False
-            ),
-            Check("memory, ours over peer", memory[0] / memory[1], 0.25, False, detail),
+            at_most("relative difference of loss and gradients", distance, TOLERANCE),
+            memory_check(__name__, 0.25),
         ),
-        f"{floor / 1e9:.1f} G operations (the peer {LENGTH / material.ANSWER:.0f}x as many); "
-        f"{least / 1e6:.0f} MB for the gradient of the token table",
+        f"{least_flops / 1e9:.1f} GFLOP (the peer {LENGTH / inputs.ANSWER:.0f}x as many); "
+        f"{least_bytes / 1e6:.0f} MB for the gradient of the token table",
     )

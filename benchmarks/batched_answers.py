@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks import material
-from benchmarks.row import Check, Row, alternate
+from benchmarks import inputs
+from benchmarks.row import Check, Row, alternate, logger
 from lapse.config import GenerationConfig, load_config
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch_stream import fixed_batches
@@ -21,7 +21,7 @@ from lapse.data.store.store import open_store
 from lapse.training.run_folder import build_model
 
 PAIRS, BATCH = 256, 16
-DECODE = GenerationConfig(num_beams=4, max_new_tokens=6)
+GENERATION = GenerationConfig(num_beams=4, max_new_tokens=6)
 SIZES = (
     "model.encoder.image_size=64",
     "model.encoder.patch_size=8",
@@ -31,9 +31,9 @@ SIZES = (
 )
 
 
-def run(say: Callable[[str], None]) -> Row:
-    """Time of 256 answers, and how many are the same."""
-    store = open_store(material.phantom_store())
+def run() -> Row:
+    """Time of 256 answers, and the fraction of equal ones."""
+    store = open_store(inputs.phantom_store())
     config = load_config("diffvqa-tiny", SIZES)
     tasks = load_tasks(config.data.tasks, store.info.size)
     records = split_records(store, tasks[0], "train")
@@ -42,33 +42,32 @@ def run(say: Callable[[str], None]) -> Row:
         records, tasks, tokenizer, DatasetOptions(config.data.max_tokens, PAIRS)
     )
     model = build_model(config, tokenizer).eval()
-    ordered = sort_by_prompt_length(dataset, range(dataset.num_rows))[:PAIRS]
+    rows = sort_by_prompt_length(dataset, range(dataset.num_rows))[:PAIRS]
 
-    def answers(size: int) -> list[str]:
-        found: dict[int, str] = {}
-        for held, batch in fixed_batches(dataset, ordered, store.pixels, batch_size=size):
+    def answers(batch_size: int) -> list[str]:
+        texts: dict[int, str] = {}
+        for batch_rows, batch in fixed_batches(dataset, rows, store.pixels, batch_size=batch_size):
             with torch.no_grad():
-                found |= dict(zip(held, model.answer(batch, DECODE), strict=True))
-        return [found[row] for row in ordered]
+                texts |= zip(batch_rows, model.answer(batch, GENERATION), strict=True)
+        return [texts[row] for row in rows]
 
-    together, alone = answers(BATCH), answers(1)
-    same = sum(left == right for left, right in zip(together, alone, strict=True))
-    say(f"batched_answers: {len(ordered)} pairs, alternating")
-    ratios = alternate(lambda: answers(BATCH), lambda: answers(1))
-    prompts = [dataset.text(row).prompt for row in ordered]
-    padded = sum(
-        len(prompts[start : start + BATCH]) * max(prompts[start : start + BATCH])
-        for start in range(0, len(prompts), BATCH)
+    num_equal = sum(
+        batched == single for batched, single in zip(answers(BATCH), answers(1), strict=True)
     )
+    logger.info("batched_answers: measuring %d pairs", len(rows))
+    ratios = alternate(partial(answers, BATCH), partial(answers, 1))
+    prompts = [dataset.text(row).prompt for row in rows]
+    batches = [prompts[start : start + BATCH] for start in range(0, len(prompts), BATCH)]
+    num_computed = sum(len(batch) * max(batch) for batch in batches)
     return Row(
         "batched_answers",
-        f"{len(ordered)} pairs by length, {BATCH} at a time, {DECODE.num_beams} beams",
+        f"{len(rows)} pairs by length, {BATCH} at a time, {GENERATION.num_beams} beams",
         "one by one",
         (
             ratios.check("time", 2.0),
-            Check("share of identical answers", same / len(ordered), 0.99),
+            Check("fraction of identical answers", num_equal / len(rows), 0.99),
         ),
-        f"{padded / sum(prompts):.3f} prompt tokens computed for each that is read; the operations "
-        "are the same, what goes is the start of small kernels",
-        ("random weights: near ties of two beams may fall differently in another batch",),
+        f"{num_computed / sum(prompts):.3f} prompt tokens computed per prompt token; the "
+        "operations are equal, only the overhead of small kernels is saved",
+        ("random weights: near ties of two beams may be decided differently in another batch",),
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.material import phantom_store, scratch
-from benchmarks.memory import peak_bytes, resident
-from benchmarks.row import Check, Job, Row
+from benchmarks.inputs import phantom_store, scratch
+from benchmarks.memory import peak_bytes, resident_bytes
+from benchmarks.row import Job, Row, at_most, logger
 from benchmarks.scoring import answers
 from lapse.config import load_config
 from lapse.core.tokenizer import Tokenizer
@@ -24,10 +24,10 @@ from lapse.data.store.writer import Origin, write_store
 from lapse.evaluation.evaluate import evaluate
 from lapse.training.trainer import train
 
-SIDE, REPEATS = 16, 3
+IMAGE_SIZE, REPEATS = 16, 3
 SMALL, LARGE = 1_000, 100_000
-TIMES = (1, 2, 4)
-LATE, EARLY = 500, 50  # steps between which training may not grow
+FACTORS = (1, 2, 4)
+EARLY, LATE = 50, 500  # steps between which the memory of training is compared
 MEGABYTE = 1e6
 TINY = (
     "model.encoder={image_size: 64, patch_size: 16, channels: 1, width: 24, layers: 1, heads: 2,"
@@ -42,134 +42,123 @@ TINY = (
 )
 
 
-def studies(count: int) -> Iterator[Study]:
-    """Invented records of realistic length."""
-    for number in range(count):
-        yield Study(
-            id=f"i{number}",
-            study=str(number),
-            patient=str(number // 2),
-            image=f"i{number}",
-            view="PA",
-            split="train",
-            taken_at=datetime(2150, 1, 1),
-            report=f"There is no edema. Case {number} is as before. " * 3,
-            regions=(Region("right lung", ("There is no edema.",), Box(0.1, 0.1, 0.5, 0.9)),),
-        )
+def build_study(number: int) -> Study:
+    """A record of realistic length."""
+    return Study(
+        id=f"i{number}",
+        study=str(number),
+        patient=str(number // 2),
+        image=f"i{number}",
+        view="PA",
+        split="train",
+        taken_at=datetime(2150, 1, 1),
+        report=f"There is no edema. Case {number} is as before. " * 3,
+        regions=(Region("right lung", ("There is no edema.",), Box(0.1, 0.1, 0.5, 0.9)),),
+    )
 
 
 def store_of(count: int) -> Path:
-    """A store of that many invented images and half as many pairs."""
+    """A store of that many images and half as many pairs."""
     folder = scratch() / f"growth-{count}"
     if not folder.exists():
-        made = list(studies(count))
+        studies = [build_study(number) for number in range(count)]
         pairs = [
             Pair(
-                id=f"{first.id}-{second.id}",
-                reference=first,
-                main=second,
+                id=f"{reference.id}-{main.id}",
+                reference=reference,
+                main=main,
                 question="what has changed compared to the reference image?",
                 answer="nothing has changed.",
                 category="difference",
                 split="train",
             )
-            for first, second in zip(made[::2], made[1::2], strict=True)
+            for reference, main in zip(studies[::2], studies[1::2], strict=True)
         ]
-        square = np.zeros((SIDE, SIDE), np.uint8)
-        write_store(
-            folder,
-            ((study, square) for study in made),
-            pairs,
-            size=SIDE,
-            origin=Origin("patient-safe", "0" * 16, "invented", "none", "zeros"),
-        )
+        image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        origin = Origin("patient-safe", "0" * 16, "generated", "none", "zeros")
+        records = ((study, image) for study in studies)
+        write_store(folder, records, pairs, size=IMAGE_SIZE, origin=origin)
     return folder
 
 
 def read_images(count: int) -> None:
-    """Every record and its pixels, in order."""
+    """Read every record and its pixels, in order."""
     store = open_store(store_of(count))
     for study in store.studies:
         np.array(store.pixels(study.image))
 
 
 def read_pairs(count: int) -> None:
-    """The questions and answers of every pair, tokenized."""
+    """Tokenize the questions and answers of every pair."""
     store = open_store(store_of(count))
-    tasks = load_tasks(("diff_vqa",), SIDE)
+    tasks = load_tasks(("diff_vqa",), IMAGE_SIZE)
     TokenizedDataset(store.pairs_of("train"), tasks, Tokenizer(), DatasetOptions(max_tokens=160))
 
 
-def score(count: int) -> None:
-    """Change scores with their intervals."""
+def score_answers(count: int) -> None:
+    """Compute change scores with their intervals."""
     evaluate(answers(count), metrics={"diff_vqa": ("changes",)})
 
 
-def job(folder: str, what: str) -> Job:
-    """For a process of its own: read a store, or train and look at memory on the way."""
-    if what == "read":
-        return lambda: [None for study in open_store(Path(folder)).studies if study.report == "-"]
-    raise ValueError(f"no job {what!r}: read")
+def job(folder: str) -> Job:
+    """Read a store from end to end, for the memory measurement."""
+    return lambda: [None for study in open_store(Path(folder)).studies if study.report == "-"]
 
 
 def training_growth(folder: Path) -> float:
-    """Bytes between step 50 and step 500 of a small run in this process."""
-    held: dict[int, int] = {}
+    """Bytes that training gains between step 50 and step 500, in this process."""
+    resident: dict[int, int] = {}
 
-    def look(step: int) -> None:
+    def record(step: int) -> None:
         if step in (EARLY, LATE):
-            held[step] = resident()
+            resident[step] = resident_bytes()
 
-    config = load_config("pretrain-tiny", TINY)
-    train(config, phantom_store(), folder, on_step=look)
-    return held[LATE] - held[EARLY]
+    train(load_config("pretrain-tiny", TINY), phantom_store(), folder, on_step=record)
+    return resident[LATE] - resident[EARLY]
 
 
-def run(say: Callable[[str], None]) -> Row:
-    """Times at once, twice and four times the data; memory of reading and of training."""
+def run() -> Row:
+    """Times for one, two and four times the data; memory of reading and of training."""
     checks = []
-    kinds: tuple[tuple[str, Callable[[int], None], int], ...] = (
+    cases: tuple[tuple[str, Callable[[int], None], int], ...] = (
         ("images", read_images, 8_000),
         ("pairs", read_pairs, 4_000),
-        ("answers", score, 1_000),
+        ("answers", score_answers, 1_000),
     )
-    for name, reading, count in kinds:
-        say(f"growth: {name}")
+    for name, function, count in cases:
+        logger.info("growth: measuring %s", name)
         seconds = []
-        for times in TIMES:
-            reading(times * count)  # what is made once is made here
-            seconds.append(min(_seconds(reading, times * count) for _ in range(REPEATS)))
-        ratio = seconds[-1] / seconds[0]
-        detail = f"{TIMES}: " + ", ".join(f"{value:.2f} s" for value in seconds)
-        checks.append(Check(f"time for 4x the {name}", ratio, 4.4, False, detail))
-    say("growth: memory of records")
-    peaks = [
-        peak_bytes(__name__, folder=str(store_of(count)), what="read") for count in (SMALL, LARGE)
-    ]
-    extra = (peaks[1] - peaks[0]) / MEGABYTE
-    detail = f"{peaks[0] / MEGABYTE:.0f} MB and {peaks[1] / MEGABYTE:.0f} MB"
-    checks.append(Check(f"MB of {LARGE:,} records over {SMALL:,}", extra, 50.0, False, detail))
-    say("growth: memory of training")
-    grown = training_growth(scratch() / "growth-run") / MEGABYTE
-    checks.append(Check(f"MB from step {EARLY} to step {LATE}", grown, 5.0, False))
+        for factor in FACTORS:
+            function(factor * count)  # builds the store and fills caches
+            seconds.append(min(_seconds(function, factor * count) for _ in range(REPEATS)))
+        detail = f"{FACTORS}: " + ", ".join(f"{value:.2f} s" for value in seconds)
+        checks.append(at_most(f"time for 4x the {name}", seconds[-1] / seconds[0], 4.4, detail))
+    logger.info("growth: measuring the memory of records")
+    small, large = (
+        peak_bytes(__name__, folder=str(store_of(count))) / MEGABYTE for count in (SMALL, LARGE)
+    )
+    detail = f"{small:.0f} MB and {large:.0f} MB"
+    checks.append(at_most(f"MB of {LARGE:,} records over {SMALL:,}", large - small, 50.0, detail))
+    logger.info("growth: measuring the memory of training")
+    growth = training_growth(scratch() / "growth-run") / MEGABYTE
+    checks.append(at_most(f"MB from step {EARLY} to step {LATE}", growth, 5.0))
     return Row(
         "growth",
         "1x, 2x and 4x the data",
-        "itself at 1x",
+        "1x the data",
         tuple(checks),
-        "4.00 for what is proportional; less where a part is done once",
-        ("reading a store from end to end; what `prepare` keeps in memory is in docs/log.md",),
+        "4.00 where all work is proportional; less where a part is done once",
+        ("reading a store from end to end; experiments/log.md has the memory of lapse prepare",),
     )
 
 
-def _seconds(job: Callable[[int], None], count: int) -> float:
-    """Seconds of computing. Python's collector of cycles waits, as under timeit: it walks through
-    all that this process holds, other rows' libraries too, and at moments of its own."""
+def _seconds(function: Callable[[int], None], count: int) -> float:
+    """CPU seconds, without garbage collection as in timeit: its time depends on other objects."""
     gc.collect()
     gc.disable()
     try:
         started = time.process_time()
-        job(count)
+        function(count)
         return time.process_time() - started
     finally:
         gc.enable()

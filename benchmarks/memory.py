@@ -1,8 +1,8 @@
-"""Peak memory of a job, measured in a process of its own.
+"""Peak memory of a job, measured in a separate process.
 
-The child builds the job, puts its high-water mark back to what it holds now, runs the job once,
-and says by how much the mark has risen: weights and imports are not part of the figure, what the
-job itself needs is. Linux only (/proc).
+The child process builds the job, resets its high-water mark to the memory in use, runs the job
+once, and prints by how much the mark has risen. The figure therefore excludes weights and imports.
+Linux only (/proc).
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.row import Check, at_most
+
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-LIMIT = 300.0  # seconds
+TIMEOUT = 300.0  # seconds
 
 
 def peak_bytes(module: str, **arguments: Any) -> int:
     """By how much the peak memory rises while `module`'s `job(**arguments)()` runs once.
 
     Raises:
-        ValueError: the child failed.
+        ValueError: the child process failed.
     """
     order = json.dumps({"module": module, "arguments": arguments})
     done = subprocess.run(
@@ -31,7 +33,7 @@ def peak_bytes(module: str, **arguments: Any) -> int:
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT,
+        timeout=TIMEOUT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     if done.returncode:
@@ -39,19 +41,16 @@ def peak_bytes(module: str, **arguments: Any) -> int:
     return int(done.stdout.strip().splitlines()[-1])
 
 
-def resident() -> int:
-    """Bytes that this process holds in memory now."""
+def memory_check(module: str, limit: float, note: str = "", **arguments: Any) -> Check:
+    """The peak memory of `module`'s job of "ours" over that of "peer"."""
+    ours, peer = (peak_bytes(module, system=system, **arguments) for system in ("ours", "peer"))
+    detail = f"{ours / 1e6:.0f} MB against {peer / 1e6:.0f} MB{note}"
+    return at_most("memory, ours over peer", ours / peer, limit, detail)
+
+
+def resident_bytes() -> int:
+    """Memory that this process uses now."""
     return _status("VmRSS")
-
-
-def highest() -> int:
-    """The most that it has held since `forget_highest`."""
-    return _status("VmHWM")
-
-
-def forget_highest() -> None:
-    """Put the high-water mark back to what is held now."""
-    RESET.write_text("5")
 
 
 def _status(name: str) -> int:
@@ -61,14 +60,14 @@ def _status(name: str) -> int:
     raise ValueError(f"{STATUS} has no {name}: memory is only measured on Linux")
 
 
-def _child(order: str) -> None:
-    asked = json.loads(order)
-    job = importlib.import_module(asked["module"]).job(**asked["arguments"])
-    before = resident()
-    forget_highest()
+def _measure(order: str) -> None:
+    values = json.loads(order)
+    job = importlib.import_module(values["module"]).job(**values["arguments"])
+    before = resident_bytes()
+    RESET.write_text("5")  # the high-water mark becomes the memory in use
     job()
-    sys.stdout.write(f"{highest() - before}\n")
+    sys.stdout.write(f"{_status('VmHWM') - before}\n")
 
 
 if __name__ == "__main__":
-    _child(sys.argv[1])
+    _measure(sys.argv[1])

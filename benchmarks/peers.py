@@ -1,9 +1,8 @@
-"""The peers from transformers, with the weights of ours, so that equal results can be checked.
+"""The same models built by transformers with our weights, so that results can be compared.
 
-SigLIP and GPT-2 are read through the same files as everywhere
-(lapse.models.backbones.siglip_format and
-gpt2_weights). transformers' GPT-2 with cross-attention has the blocks of our captioning decoder;
-our two-layer adapter takes the place of its one linear layer.
+SigLIP and GPT-2 are converted by `lapse.models.backbones.siglip_format` and `gpt2_weights`.
+transformers' GPT-2 with cross-attention has the blocks of our captioning decoder; our two-layer
+adapter replaces its linear layer.
 """
 
 from __future__ import annotations
@@ -35,14 +34,13 @@ DECODER_KEYS = {
 
 
 def siglip(encoder: Any) -> Any:
-    """transformers' SigLIP vision model with the weights of a VisionEncoder."""
+    """transformers' SigLIP vision model with the weights of our vision encoder."""
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
     config = SiglipVisionConfig(**_plain(siglip_config(encoder.config)))
     model = SiglipVisionModel(config)
-    wanted = next(iter(model.state_dict()))
-    state = to_siglip(encoder.state_dict(), with_prefix=wanted.startswith("vision_model."))
-    model.load_state_dict(state)
+    has_prefix = next(iter(model.state_dict())).startswith("vision_model.")
+    model.load_state_dict(to_siglip(encoder.state_dict(), with_prefix=has_prefix))
     return model
 
 
@@ -61,12 +59,12 @@ def encoder_decoder(captioner: Captioner) -> Any:
     """transformers' VisionEncoderDecoderModel that computes what our captioner does."""
     from transformers import GPT2LMHeadModel, VisionEncoderDecoderModel
 
-    ours = captioner.decoder
-    config = _gpt2_config(ours.config, ours.tokens.num_rows, ours.config.max_tokens)
+    decoder = captioner.decoder
+    config = _gpt2_config(decoder.config, decoder.tokens.num_rows, decoder.config.max_tokens)
     config.add_cross_attention, config.is_decoder = True, True
-    config.n_inner = ours.config.mlp_width
+    config.n_inner = decoder.config.mlp_width
     text = GPT2LMHeadModel(config)
-    missing, unknown = text.load_state_dict(_decoder_state(ours), strict=False)
+    missing, unknown = text.load_state_dict(_decoder_state(decoder), strict=False)
     assert set(missing) <= {"lm_head.weight"} and not unknown, (missing, unknown)
     peer = VisionEncoderDecoderModel(encoder=siglip(captioner.encoder), decoder=text)
     peer.enc_to_dec_proj = copy.deepcopy(captioner.adapter)  # type: ignore[assignment]
@@ -74,7 +72,7 @@ def encoder_decoder(captioner: Captioner) -> Any:
 
 
 def _plain(values: dict[str, object]) -> dict[str, Any]:
-    """Without the keys of the file that are no arguments."""
+    """The values that the configuration class accepts."""
     return {key: value for key, value in values.items() if key != "architectures"}
 
 
@@ -96,7 +94,7 @@ def _gpt2_config(sizes: Any, vocabulary: int, positions: int) -> Any:
 
 
 def _decoder_state(decoder: TextDecoder) -> dict[str, Tensor]:
-    found = {
+    converted = {
         "transformer.wte.weight": decoder.tokens.weight,
         "transformer.wpe.weight": decoder.positions,
         "transformer.ln_f.weight": decoder.norm.weight,
@@ -104,30 +102,30 @@ def _decoder_state(decoder: TextDecoder) -> dict[str, Tensor]:
     }
     state = decoder.state_dict()
     for layer in range(decoder.config.layers):
-        for ours, theirs in DECODER_KEYS.items():
+        for key, peer_key in DECODER_KEYS.items():
             for kind in ("weight", "bias"):
-                value = state[f"blocks.{layer}.{ours}.{kind}"]
-                turned = value.t() if value.ndim == 2 else value
-                found[f"transformer.h.{layer}.{theirs}.{kind}"] = turned
-    return {key: value.detach().clone() for key, value in found.items()}
+                value = state[f"blocks.{layer}.{key}.{kind}"]
+                transposed = value.t() if value.ndim == 2 else value
+                converted[f"transformer.h.{layer}.{peer_key}.{kind}"] = transposed
+    return {key: value.detach().clone() for key, value in converted.items()}
 
 
-def gradient_distance(one: nn.Module, other: nn.Module) -> float:
-    """Largest difference of two models' gradients, parameter by parameter, over their norm."""
-    worst = 0.0
-    for (name, mine), (_, theirs) in zip(
-        one.named_parameters(), other.named_parameters(), strict=True
+def gradient_distance(model: nn.Module, reference: nn.Module) -> float:
+    """Largest relative difference of two models' gradients, over all parameters."""
+    largest = 0.0
+    for (name, parameter), (_, expected) in zip(
+        model.named_parameters(), reference.named_parameters(), strict=True
     ):
-        if mine.grad is None or theirs.grad is None:
-            assert mine.grad is None and theirs.grad is None, name
+        if parameter.grad is None or expected.grad is None:
+            assert parameter.grad is None and expected.grad is None, name
             continue
-        scale = float(theirs.grad.norm().clamp(min=1e-6))
-        worst = max(worst, float((mine.grad - theirs.grad).norm()) / scale)
-    return worst
+        scale = float(expected.grad.norm().clamp(min=1e-6))
+        largest = max(largest, float((parameter.grad - expected.grad).norm()) / scale)
+    return largest
 
 
 def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
-    """Backward, AdamW, and the loss as a number."""
+    """Backward pass and optimizer step; returns the loss."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from benchmarks.material import scratch
-from benchmarks.row import Check, Row, alternate
+from benchmarks.inputs import scratch
+from benchmarks.row import ROUNDS, Check, Row, alternate, at_most, logger
 from lapse.data.io.worker_pool import Begin, run_isolated
 from lapse.images import read_at
 from lapse.phantom.patients.acquisition import draw_acquisition
@@ -21,44 +21,39 @@ from lapse.phantom.patients.patient import draw_patient
 from lapse.phantom.rendering.render import render
 
 FILES, ROWS, COLUMNS, SIZE = 6, 3056, 2544, 448
-PARTS = 12  # lists of files that two processes share
-ROUNDS_OF_TWO = 5
+PARTS = 12  # lists of files that the processes share
 
 
 def radiographs() -> list[Path]:
-    """Simulated radiographs at MIMIC-CXR's usual size, with the noise of a detector."""
+    """Simulated radiographs of MIMIC-CXR's usual size, with the noise of a detector."""
     folder = scratch() / "jpegs"
     folder.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
-    found = []
+    paths = []
     for number in range(FILES):
-        path = folder / f"{number}.jpg"
-        if not path.is_file():
-            visit = draw_visits(3, number, 1)[0]
-            patient = draw_patient(3, number)
-            acquisition = draw_acquisition(3, number, 0, 0)
-            image = render(patient, visit, acquisition, 768).image
-            large = Image.fromarray(image).resize((COLUMNS, ROWS), Image.Resampling.BICUBIC)
-            noisy = np.asarray(large, np.float32) + random.normal(0, 2.5, (ROWS, COLUMNS))
-            grey = np.clip(noisy, 0, 255).astype(np.uint8)
-            Image.fromarray(grey).save(path, quality=95)
-        found.append(path)
-    return found
+        visit = draw_visits(3, number, 1)[0]
+        image = render(draw_patient(3, number), visit, draw_acquisition(3, number, 0, 0), 768).image
+        large = Image.fromarray(image).resize((COLUMNS, ROWS), Image.Resampling.BICUBIC)
+        noisy = np.asarray(large, np.float32) + random.normal(0, 2.5, (ROWS, COLUMNS))
+        grey = np.clip(noisy, 0, 255).astype(np.uint8)
+        paths.append(folder / f"{number}.jpg")
+        Image.fromarray(grey).save(paths[-1], quality=95)
+    return paths
 
 
 def full_decode(path: Path) -> npt.NDArray[np.uint8]:
-    """The peer: every pixel decoded, then bicubic."""
+    """The peer: every pixel decoded, then bicubic resizing."""
     with Image.open(path) as opened:
         square = opened.convert("L").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     return np.asarray(square)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a process of the crew does: reads a list of files."""
+class ReadFiles:
+    """The job of a worker process: read a list of files."""
 
     def __call__(self, task: list[Path], refused: dict[str, str], begin: Begin) -> int:
-        """Read the files; how many."""
+        """Read the files; returns their number."""
         del refused
         for path in task:
             begin(path.name)
@@ -66,49 +61,41 @@ class Reading:
         return len(task)
 
 
-def by_processes(files: list[Path], count: int) -> float:
-    """Seconds from the first finished part to the last, per part after the first ones.
-
-    The start of the processes (imports) is not part of it: it does not grow with the data.
-    """
+def seconds_per_part(paths: list[Path], processes: int) -> float:
+    """Wall-clock seconds per list of files, without the start of the processes."""
     stamps = [
-        time.perf_counter() for _ in run_isolated(Reading(), [files] * PARTS, processes=count)
+        time.perf_counter() for _ in run_isolated(ReadFiles(), [paths] * PARTS, processes=processes)
     ]
-    return (stamps[-1] - stamps[count - 1]) / (PARTS - count)
+    return (stamps[-1] - stamps[processes - 1]) / (PARTS - processes)
 
 
-def run(say: Callable[[str], None]) -> Row:
-    """Time for an image, difference in grey levels, and what a second process adds."""
-    files = radiographs()
-    say("prepare: alternating")
+def run() -> Row:
+    """Time per image, difference in grey levels, and the gain of a second process."""
+    paths = radiographs()
+    logger.info("prepare: measuring one process")
     ratios = alternate(
-        lambda: [read_at(path, SIZE) for path in files],
-        lambda: [full_decode(path) for path in files],
+        lambda: [read_at(path, SIZE) for path in paths],
+        lambda: [full_decode(path) for path in paths],
     )
-    differences = [
-        np.abs(read_at(path, SIZE).pixels.astype(int) - full_decode(path).astype(int)).mean()
-        for path in files
-    ]
-    say("prepare: one and two processes, alternating")
-    scale = [by_processes(files, 1) / by_processes(files, 2) for _ in range(ROUNDS_OF_TWO)]
-    megabytes = sum(path.stat().st_size for path in files) / FILES / 1e6
+    difference = max(
+        float(np.abs(read_at(path, SIZE).pixels.astype(int) - full_decode(path)).mean())
+        for path in paths
+    )
+    logger.info("prepare: measuring one and two processes")
+    gains = [seconds_per_part(paths, 1) / seconds_per_part(paths, 2) for _ in range(ROUNDS)]
+    megabytes = sum(path.stat().st_size for path in paths) / FILES / 1e6
     rate = FILES / min(ratios.ours)
-    median = sorted(scale)[len(scale) // 2]
+    detail = f"minimum {min(gains):.2f} of {ROUNDS} rounds, without their start"
     return Row(
         "prepare",
         "read_at (libjpeg decodes at a half or a quarter)",
         "Pillow, full decode and bicubic",
         (
-            ratios.check("time an image, one core", 1.5),
-            Check("mean difference, grey levels of 255", float(max(differences)), 0.5, False),
-            Check(
-                "two processes over one",
-                median,
-                1.9,
-                detail=f"minimum {min(scale):.2f} of {ROUNDS_OF_TWO} rounds, without their start",
-            ),
+            ratios.check("time per image, one core", 1.5),
+            at_most("mean difference, grey levels of 255", difference, 0.5),
+            Check("two processes over one", statistics.median(gains), 1.9, detail=detail),
         ),
-        f"the Huffman codes of {megabytes:.1f} MB an image must be read whatever the size wanted; "
-        f"here {rate:.0f} images a second and core",
-        (f"{ROWS} x {COLUMNS} to {SIZE}; Pillow alone, no other JPEG library",),
+        f"the Huffman codes of {megabytes:.1f} MB per image are read at every size; {rate:.0f} "
+        "images per second and core",
+        (f"{ROWS} x {COLUMNS} to {SIZE}; Pillow only, no other JPEG library",),
     )

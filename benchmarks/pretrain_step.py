@@ -1,4 +1,4 @@
-"""Row: a step of stage 1 against transformers' VisionEncoderDecoderModel with the same weights."""
+"""Row: a step of stage 1, against transformers' VisionEncoderDecoderModel with equal weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import material, operations
-from benchmarks.memory import peak_bytes
+from benchmarks import flops, inputs
+from benchmarks.memory import memory_check
 from benchmarks.peers import encoder_decoder, step
-from benchmarks.row import Check, Job, Row, alternate
+from benchmarks.row import Row, alternate, at_most, logger
 from lapse.config import CaptionerConfig, DecoderConfig, EncoderConfig, OptimConfig
 from lapse.data.loading.batch import Batch, normalise
 from lapse.models.pretraining.captioner import Captioner
@@ -24,54 +24,50 @@ SIZES = CaptionerConfig(
     decoder=DecoderConfig(width=256, layers=3, heads=4, mlp_width=1024, max_tokens=96),
 )
 IMAGES, VOCABULARY = 2, 800
-LENGTHS = (material.CAPTION, material.REGION, material.REGION, material.REGION)
+LENGTHS = (inputs.CAPTION, inputs.REGION, inputs.REGION, inputs.REGION)
 OPTIM = OptimConfig(learning_rate=1e-4, warmup_steps=0)
 TOLERANCE = 1e-5
 
 
-def build() -> tuple[Captioner, Batch]:
-    """The model, and two images with a caption and three region texts each."""
-    torch.manual_seed(0)
-    tokenizer = material.small_tokenizer(VOCABULARY)
-    batch = material.captions(224, IMAGES, LENGTHS, tokenizer.kept or ())
-    return Captioner(SIZES, tokenizer), batch
-
-
 def peer_loss(peer: Any, batch: Batch, rows: Tensor) -> Tensor:
-    """What transformers' model costs: one image a row, logits at every position."""
+    """The loss of transformers' model: one image per row, logits at every position."""
     pixels = normalise(batch.images, 1)[batch.image_index[:, 0]]
     logits = peer(pixel_values=pixels, decoder_input_ids=rows[:, :-1], use_cache=False).logits
-    wanted = torch.where(batch.loss_mask, rows, -100)[:, 1:]
-    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=-100)
+    targets = torch.where(batch.loss_mask, rows, -100)[:, 1:]
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
 
 
-def job(who: str) -> Job:
-    """One step: forward, backward, fused AdamW."""
-    model, batch = build()
-    if who == "ours":
+def job(system: str) -> Callable[[], float]:
+    """One step on two images with a caption and three region texts each."""
+    torch.manual_seed(0)
+    tokenizer = inputs.small_tokenizer(VOCABULARY)
+    batch = inputs.captions(224, IMAGES, LENGTHS, tokenizer.kept or ())
+    model = Captioner(SIZES, tokenizer)
+    if system == "ours":
         optimizer = build_optimizer(model, OPTIM)
         return lambda: step(optimizer, model.loss(batch)["loss"])
     peer = encoder_decoder(model)
     rows = model.decoder.tokens.rows(batch.tokens)
-    theirs = build_optimizer(peer, OPTIM)
-    return lambda: step(theirs, peer_loss(peer, batch, rows))
+    peer_optimizer = build_optimizer(peer, OPTIM)
+    return lambda: step(peer_optimizer, peer_loss(peer, batch, rows))
 
 
-def run(say: Callable[[str], None]) -> Row:
-    """Time of a step, losses over three steps, memory."""
+def run() -> Row:
+    """Time of a step, the losses of three steps, and memory."""
     ours, peer = job("ours"), job("peer")
-    distance = max(abs(float(ours()) - float(peer())) for _ in range(3))  # type: ignore[arg-type]
-    say("pretrain_step: alternating")
+    distance = max(abs(ours() - peer()) for _ in range(3))
+    logger.info("pretrain_step: measuring")
     ratios = alternate(ours, peer)
-    memory = [peak_bytes(__name__, who=who) for who in ("ours", "peer")]
-    detail = f"{memory[0] / 1e6:.0f} MB against {memory[1] / 1e6:.0f} MB"
-    targets = IMAGES * (sum(LENGTHS) - material.PREFIX * len(LENGTHS))
-    floor = operations.pretraining_step(SIZES, [LENGTHS] * IMAGES, targets, vocabulary=VOCABULARY)
-    padded = IMAGES * len(LENGTHS) * max(LENGTHS)
-    whole = operations.pretraining_step(
+    our_flops = flops.pretraining_step(
+        SIZES,
+        [LENGTHS] * IMAGES,
+        IMAGES * (sum(LENGTHS) - inputs.PREFIX * len(LENGTHS)),
+        vocabulary=VOCABULARY,
+    )
+    peer_flops = flops.pretraining_step(
         SIZES,
         [[max(LENGTHS)] * len(LENGTHS)] * IMAGES,
-        padded,
+        IMAGES * len(LENGTHS) * max(LENGTHS),
         vocabulary=VOCABULARY,
         shares_image=False,
     )
@@ -81,9 +77,9 @@ def run(say: Callable[[str], None]) -> Row:
         "transformers VisionEncoderDecoderModel, same weights and vocabulary",
         (
             ratios.check("time of a step", 2.1),
-            Check("difference of the loss, 3 steps", distance, TOLERANCE, is_at_least=False),
-            Check("memory, ours over peer", memory[0] / memory[1], 0.5, False, detail),
+            at_most("difference of the loss, 3 steps", distance, TOLERANCE),
+            memory_check(__name__, 0.5),
         ),
-        f"{floor / 1e9:.0f} G operations a step, the peer's way {whole / 1e9:.0f} G "
-        f"({whole / floor:.2f}x)",
+        f"{our_flops / 1e9:.0f} GFLOP per step, of the peer {peer_flops / 1e9:.0f} GFLOP "
+        f"({peer_flops / our_flops:.2f}x)",
     )

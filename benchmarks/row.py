@@ -1,14 +1,15 @@
-"""One row of the bench: what was measured, what it should be, and what cannot be avoided.
+"""One row of the benchmark table: figures with their targets, and the theoretical limit.
 
-A row never prints an absolute time as a claim: clocks of shared machines cannot be compared. It
-alternates ours and the peer in one process and gives the median and the minimum of the ratios of
-neighbouring rounds. The clock is the seconds of computing of this process, one thread: what a
-quiet machine's wall clock would show, and what other programs hardly change. Peak memory is
-measured in a process of its own.
+Absolute times of shared machines cannot be compared, so most figures are ratios: this package and
+a reference implementation ("peer") run alternately in one process on one thread, and a row
+reports the median and the minimum of the ratios of neighbouring rounds. The clock counts CPU
+seconds of the process, which other programs hardly change. Peak memory is measured in a separate
+process.
 """
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -17,16 +18,18 @@ from dataclasses import dataclass
 ROUNDS = 5
 Job = Callable[[], object]
 
+logger = logging.getLogger("lapse.benchmarks")
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One figure and its limit.
+    """One figure and its target.
 
     Attributes:
-        what: in words, e.g. "time, 4 sequences".
+        what: the figure in words, such as "time, 4 sequences".
         value: the figure; for ratios of time the median over rounds.
         limit: the target.
-        is_at_least: whether the figure should be at least or at most the limit.
+        is_at_least: whether the target is a lower or an upper limit.
         detail: rounds, tolerance and so on.
     """
 
@@ -41,26 +44,32 @@ class Check:
         """Whether the target is reached."""
         return self.value >= self.limit if self.is_at_least else self.value <= self.limit
 
+    @property
+    def target(self) -> str:
+        """The target with its sign."""
+        return f"{'>=' if self.is_at_least else '<='} {short(self.limit)}"
+
+    @property
+    def measured(self) -> str:
+        """The figure with its detail."""
+        return short(self.value) + (f" ({self.detail})" if self.detail else "")
+
     def line(self) -> str:
         """The check as one line of text."""
-        sign = ">=" if self.is_at_least else "<="
-        word = "met" if self.is_met else "MISSED"
-        detail = f" ({self.detail})" if self.detail else ""
-        return (
-            f"{self.what}: {short(self.value)}{detail}, target {sign} {short(self.limit)}: {word}"
-        )
+        status = "met" if self.is_met else "MISSED"
+        return f"{self.what}: {self.measured}, target {self.target}: {status}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one bench found.
+    """The result of one benchmark.
 
     Attributes:
-        name: as in `lapse bench NAME`.
+        name: name on the command line.
         ours, peer: what was compared.
-        checks: figures with their targets, equality of the results among them.
-        floor: what cannot be avoided, from an analytic count.
-        notes: anything that a reader of the figure must know.
+        checks: figures with their targets, among them that both give equal results.
+        floor: the theoretical limit, from an analytic count.
+        notes: what a reader of the figures must know.
     """
 
     name: str
@@ -76,18 +85,18 @@ class Row:
         return all(check.is_met for check in self.checks)
 
     def lines(self) -> list[str]:
-        """The row for a person at a terminal."""
+        """The row as lines for a terminal."""
         return [
             f"{self.name}: {self.ours} against {self.peer}",
             *(f"  {check.line()}" for check in self.checks),
-            f"  floor: {self.floor}",
+            f"  limit: {self.floor}",
             *(f"  note: {note}" for note in self.notes),
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """Peer's seconds over ours, round by round; above one, ours is faster."""
+    """Seconds of the peer over ours, round by round; above 1, ours is faster."""
 
     ours: tuple[float, ...]
     peer: tuple[float, ...]
@@ -97,18 +106,13 @@ class Ratios:
         """The ratio of every round."""
         return [peer / ours for ours, peer in zip(self.ours, self.peer, strict=True)]
 
-    @property
-    def median(self) -> float:
-        """The figure that is claimed."""
-        return statistics.median(self.each)
-
     def check(self, what: str, limit: float) -> Check:
-        """The median against its target, the minimum beside it."""
+        """The median against its target, with the minimum as detail."""
         detail = (
             f"minimum {min(self.each):.2f} of {len(self.each)} rounds; ours "
             f"{statistics.median(self.ours):.3g} s, peer {statistics.median(self.peer):.3g} s"
         )
-        return Check(what, self.median, limit, detail=detail)
+        return Check(what, statistics.median(self.each), limit, detail=detail)
 
 
 def alternate(
@@ -118,12 +122,12 @@ def alternate(
     *,
     clock: Callable[[], float] = time.process_time,
 ) -> Ratios:
-    """Run ours and the peer in turn; who begins changes from round to round.
+    """Run ours and the peer alternately; the order changes from round to round.
 
     Args:
         ours, peer: what is measured.
-        rounds: how often each.
-        clock: the wall clock where a job works in other processes.
+        rounds: how often each runs.
+        clock: the wall clock if a job works in other processes.
     """
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for turn in range(rounds):
@@ -133,6 +137,11 @@ def alternate(
             job()
             seconds[name].append(clock() - started)
     return Ratios(tuple(seconds["ours"]), tuple(seconds["peer"]))
+
+
+def at_most(what: str, value: float, limit: float, detail: str = "") -> Check:
+    """A check with an upper limit."""
+    return Check(what, value, limit, is_at_least=False, detail=detail)
 
 
 def short(value: float) -> str:

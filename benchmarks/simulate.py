@@ -1,53 +1,44 @@
-"""Row: simulated radiographs a second."""
+"""Row: simulated radiographs per second."""
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
 
-from benchmarks.row import ROUNDS, Check, Row
+from benchmarks.row import ROUNDS, Check, Row, logger
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.findings import draw_visits
 from lapse.phantom.patients.patient import draw_patient
 from lapse.phantom.rendering.render import render
 
 SIZE, IMAGES = 448, 10
-SKETCH = 15  # images a second and core of the design's sketch
+DESIGN_RATE = 15  # images per second and core that the design of the simulator assumed
 
 
-def run(say: Callable[[str], None]) -> Row:
-    """Images a second and core, the kernels compiled before."""
-    cases = []
-    for number in range(IMAGES):
-        visit = draw_visits(5, number, 1)[0]
-        patient = draw_patient(5, number)
-        cases.append((patient, visit, draw_acquisition(5, number, 0, 0)))
+def run() -> Row:
+    """Images per second and core, after the kernels were compiled."""
+    cases = [
+        (draw_patient(5, number), draw_visits(5, number, 1)[0], draw_acquisition(5, number, 0, 0))
+        for number in range(IMAGES)
+    ]
     first = render(*cases[0], SIZE).image
     is_equal = bool((first == render(*cases[0], SIZE).image).all())
-    say("simulate: rendering")
+    logger.info("simulate: measuring")
     rates = []
     for _ in range(ROUNDS):
         started = time.process_time()
         for case in cases:
             render(*case, SIZE)
         rates.append(IMAGES / (time.process_time() - started))
-    median = sorted(rates)[ROUNDS // 2]
+    detail = f"minimum {min(rates):.1f}, {ROUNDS} rounds"
     return Row(
         "simulate",
         f"render at {SIZE} px, one core",
-        f"the design's sketch, {SKETCH} images a second (a figure, it does not run here)",
+        f"the design, {DESIGN_RATE} images per second (an estimate that does not run here)",
         (
-            Check(
-                "images a second of one core",
-                median,
-                20,
-                detail=f"minimum {min(rates):.1f}, {ROUNDS} rounds",
-            ),
+            Check("images per second of one core", statistics.median(rates), 20, detail=detail),
             Check("equal arguments, equal bytes", float(is_equal), 1.0),
         ),
-        f"a ray for each of {SIZE * SIZE:,} pixels through every volume it meets",
-        (
-            "by seconds of computing, not by the wall clock; an absolute rate all the same, which "
-            "depends on the machine",
-        ),
+        f"one ray for each of {SIZE * SIZE:,} pixels through every volume that it meets",
+        ("CPU seconds, not wall-clock; still an absolute rate that depends on the machine",),
     )

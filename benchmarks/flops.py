@@ -1,11 +1,11 @@
-"""How many floating-point operations a model needs: the floor under every time.
+"""Floating-point operations of the models, counted analytically.
 
 Legend: N visual tokens  T text tokens  D width  L layers  V tokens of the table
 
-A product of [m, k] and [k, n] is 2 m k n operations. Attention scores and their use are counted
-with the projections; norms, activations and softmax are not (under 1%). A causal mask halves
-attention where the kernel skips what it hides (`is_skipping`). Backward is twice forward, except
-where no gradient is wanted. tests/unit/benchmarks/test_operations.py holds these against
+A product of [m, k] and [k, n] has 2 m k n operations. Projections, attention scores and their use
+are counted; norms, activations and softmax are not (under 1%). A causal mask halves attention if
+the kernel skips masked positions (`is_skipping`). The backward pass has twice the operations of
+the forward pass, except where no gradient is needed. A test compares the counts with
 torch.utils.flop_counter.
 """
 
@@ -31,12 +31,12 @@ def matrix(rows: float, inside: float, columns: float) -> float:
 
 
 def attention(queries: float, keys: float, width: float) -> float:
-    """Scores and their use, all heads together."""
+    """Scores and their use, all heads."""
     return 2 * matrix(queries, width, keys)
 
 
 def patches(config: EncoderConfig) -> float:
-    """The first layer of the encoder, one image."""
+    """The patch embedding of one image."""
     return matrix(config.num_tokens, config.channels * config.patch_size**2, config.width)
 
 
@@ -58,11 +58,11 @@ def cross_memory(config: DecoderConfig, visual: int) -> float:
 
 
 def decoder(config: DecoderConfig, tokens: int, visual: int) -> float:
-    """One text through the decoder, without the image's keys and values and without logits."""
+    """One text through the decoder, without the keys and values of the image and without logits."""
     width = config.width
     block = matrix(tokens, width, 6 * width + 2 * config.mlp_width)
-    seen = attention(tokens, tokens, width) + attention(tokens, visual, width)
-    return config.layers * (block + seen)
+    scores = attention(tokens, tokens, width) + attention(tokens, visual, width)
+    return config.layers * (block + scores)
 
 
 def logits(rows: float, width: float, vocabulary: int = SIZE) -> float:
@@ -71,11 +71,11 @@ def logits(rows: float, width: float, vocabulary: int = SIZE) -> float:
 
 
 def language_model(config: LanguageModelConfig, tokens: int, *, is_skipping: bool = True) -> float:
-    """One sequence through GPT-2's blocks, forward."""
+    """One sequence through the blocks of GPT-2, forward."""
     width = config.width
     block = matrix(tokens, width, 12 * width)
-    seen = attention(tokens, tokens, width) * (0.5 if is_skipping else 1.0)
-    return config.layers * (block + seen)
+    scores = attention(tokens, tokens, width) * (0.5 if is_skipping else 1.0)
+    return config.layers * (block + scores)
 
 
 def pretraining_step(
@@ -93,15 +93,15 @@ def pretraining_step(
         texts: for each image, the lengths of its texts.
         targets: positions with a loss, over the step.
         vocabulary: rows of the token table.
-        shares_image: False encodes an image once for every text.
+        shares_image: False encodes the image for every text.
     """
     visual, vision, text = config.encoder.num_tokens, config.encoder, config.decoder
-    once = 3 * encoder(vision) - patches(vision)  # nobody wants the gradient of the pixels
-    once += 3 * adapter(visual, vision.width, config.adapter_width, text.width)
-    once += 3 * cross_memory(text, visual)
-    passes = len(texts) if shares_image else sum(len(lengths) for lengths in texts)
+    per_image = 3 * encoder(vision) - patches(vision)  # pixels need no gradient
+    per_image += 3 * adapter(visual, vision.width, config.adapter_width, text.width)
+    per_image += 3 * cross_memory(text, visual)
+    num_passes = len(texts) if shares_image else sum(len(lengths) for lengths in texts)
     of_texts = sum(3 * decoder(text, length, visual) for row in texts for length in row)
-    return passes * once + of_texts + 3 * logits(targets, text.width, vocabulary)
+    return num_passes * per_image + of_texts + 3 * logits(targets, text.width, vocabulary)
 
 
 def finetuning_step(
@@ -113,15 +113,15 @@ def finetuning_step(
     is_cached: bool = False,
     is_skipping: bool = True,
 ) -> float:
-    """Forward and backward of one step of stage 2, its encoder frozen.
+    """Forward and backward of one step of stage 2 with a frozen encoder.
 
     Args:
         config: sizes.
         lengths: text tokens of each pair.
         targets: positions with a loss, over the step.
         vocabulary: rows of the token table.
-        is_cached: whether the encoder's tokens are read from the disk.
-        is_skipping: whether attention skips what a causal mask hides.
+        is_cached: whether the tokens of the encoder are read from disk.
+        is_skipping: whether attention skips masked positions.
     """
     vision, model = config.encoder, config.language_model
     visual = vision.num_tokens // config.pool**2
@@ -133,12 +133,12 @@ def finetuning_step(
     return total
 
 
-def beam_answer(config: PrefixLMConfig, prompt: int, written: int, beams: int) -> float:
-    """One answer behind cached visual tokens: the prefix once, `written` steps of all beams."""
+def beam_answer(config: PrefixLMConfig, prompt: int, new_tokens: int, beams: int) -> float:
+    """One answer to cached visual tokens: the prefix once, then `new_tokens` steps of all beams."""
     model = config.language_model
     prefix = 2 * config.encoder.num_tokens // config.pool**2 + prompt
     total = language_model(model, prefix) + logits(1, model.width)
-    for step in range(written):
+    for step in range(new_tokens):
         block = matrix(beams, model.width, 12 * model.width)
         total += model.layers * (block + beams * attention(1, prefix + step + 1, model.width))
         total += logits(beams, model.width)

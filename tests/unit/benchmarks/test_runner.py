@@ -1,21 +1,22 @@
-"""The bench itself: ratios, targets, the table, equal peers, and the GPU's code on a CPU."""
+"""The benchmarks: ratios, targets, the table, equal peers, and the GPU code on a CPU."""
 
 import json
+import logging
 
 import pytest
 import torch
 
-from benchmarks import answer_loss, table
-from benchmarks.gpu import as_json, kind_of, run_gpu
+from benchmarks import answer_loss, runner
+from benchmarks.gpu import GpuOptions, as_json, kernel_kind, run_gpu
 from benchmarks.memory import peak_bytes
 from benchmarks.row import Check, Ratios, Row, alternate
 
 
-def test_ratios_alternate_and_say_median_and_minimum():
+def test_ratios_alternate_and_have_median_and_minimum():
     order = []
-    found = alternate(lambda: order.append("ours"), lambda: order.append("peer"), rounds=3)
+    ratios = alternate(lambda: order.append("ours"), lambda: order.append("peer"), rounds=3)
     assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
-    assert len(found.each) == 3
+    assert len(ratios.each) == 3
     check = Ratios((1.0, 1.0, 2.0), (3.0, 2.0, 2.0)).check("time", 2.0)
     assert check.value == 2.0 and check.is_met and "minimum 1.00 of 3 rounds" in check.detail
 
@@ -28,30 +29,30 @@ def test_a_target_is_met_or_missed():
 
 
 def test_an_unknown_row_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match=r"no bench 'beams'.*beam"):
-        table.run_rows(["beams"], lambda _: None)
+    with pytest.raises(ValueError, match=r"no benchmark 'beams'.*beam"):
+        runner.run_rows(["beams"])
 
 
-def test_a_row_that_cannot_run_says_why(monkeypatch, tmp_path):
-    def broken(say):
+def test_a_row_that_cannot_run_has_a_reason(monkeypatch, tmp_path, caplog):
+    def broken():
         raise ValueError("no peer here")
 
     monkeypatch.setattr("benchmarks.padding.run", broken)
     before = torch.get_num_threads()
-    said = []
-    found = table.run_rows(["padding"], said.append)
+    caplog.set_level(logging.INFO, logger="lapse")
+    outcomes = runner.run_rows(["padding"])
     torch.set_num_threads(before)
-    assert said == ["padding: not run: no peer here"] and found[0].row is None
-    assert "| padding | not run: no peer here |" in table.markdown(found)
-    table.write_json(tmp_path / "b.json", found, table.machine())
+    assert caplog.messages == ["padding: not run: no peer here"] and outcomes[0].row is None
+    assert "| padding | not run: no peer here |" in runner.markdown(outcomes)
+    runner.write_json(tmp_path / "b.json", outcomes, runner.machine())
     assert json.loads((tmp_path / "b.json").read_text())["rows"][0]["reason"] == "no peer here"
 
 
 def test_the_answer_loss_equals_its_peer(monkeypatch):
     monkeypatch.setattr(answer_loss, "LENGTH", 60)
     monkeypatch.setattr(answer_loss, "SIZE", 500)
-    made = answer_loss.build()
-    ours, peer = answer_loss.measure("ours", *made), answer_loss.measure("peer", *made)
+    tensors = answer_loss.build()
+    ours, peer = (answer_loss.measure(system, tensors) for system in ("ours", "peer"))
     assert ours[0] == pytest.approx(peer[0], abs=1e-5)
     assert torch.allclose(ours[1], peer[1], atol=1e-6)
     assert torch.allclose(ours[2], peer[2], atol=1e-6)
@@ -67,29 +68,29 @@ def test_peak_memory_is_that_of_the_job_alone(tmp_path, monkeypatch):
 
 
 def test_a_kernel_has_a_kind():
-    assert kind_of("flash_fwd_kernel") == "attention"
-    assert kind_of("FusedAdamMathFunctor") == "optimizer"
-    assert kind_of("something") == "other"
+    assert kernel_kind("flash_fwd_kernel") == "attention"
+    assert kernel_kind("FusedAdamMathFunctor") == "optimizer"
+    assert kernel_kind("something") == "other"
 
 
-def test_without_a_gpu_the_gpu_bench_says_so():
+def test_the_gpu_benchmark_needs_a_gpu():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ValueError, match="needs a CUDA device"):
-        run_gpu(lambda _: None)
+        run_gpu(GpuOptions())
 
 
 @pytest.mark.slow
-def test_the_gpu_bench_runs_every_stage_at_a_small_size():
-    found = run_gpu(
-        lambda _: None,
+def test_the_gpu_benchmark_runs_every_stage_at_a_small_size():
+    options = GpuOptions(
         device="cpu",
         steps=1,
         presets=("pretrain-tiny", "diffvqa-tiny"),
         images=1,
         pairs=1,
-        overrides=[f"model.encoder.{size}" for size in ("layers=1", "width=24", "heads=2")],
+        overrides=tuple(f"model.encoder.{size}" for size in ("layers=1", "width=24", "heads=2")),
     )
-    assert [stage.unit for stage in found] == ["sequences", "pairs", "pairs", "answers"]
-    assert all(0.99 < sum(stage.profile.values()) < 1.01 for stage in found)
-    assert json.loads(json.dumps(as_json(found)))[0]["mfu"] is None
+    stages = run_gpu(options)
+    assert [stage.unit for stage in stages] == ["sequences", "pairs", "pairs", "answers"]
+    assert all(0.99 < sum(stage.profile.values()) < 1.01 for stage in stages)
+    assert json.loads(json.dumps(as_json(stages)))[0]["mfu"] is None

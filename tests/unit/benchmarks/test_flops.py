@@ -5,8 +5,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import material, operations
-from benchmarks.encode_once import apart
+from benchmarks import flops, inputs
+from benchmarks.encode_once import separate_images
 from lapse.config import (
     CaptionerConfig,
     DecoderConfig,
@@ -24,7 +24,7 @@ VISION = EncoderConfig(
     image_size=64, patch_size=8, channels=1, width=48, layers=3, heads=3, mlp_width=96
 )
 VOCABULARY = 300
-KEPT = material.small_tokenizer(VOCABULARY)
+KEPT = inputs.small_tokenizer(VOCABULARY)
 
 
 def counted(job) -> int:
@@ -43,10 +43,10 @@ def test_a_pretraining_step(shares_image):
     )
     torch.manual_seed(0)
     model = Captioner(sizes, KEPT)
-    batch = material.captions(64, 2, [24, 24, 24], KEPT.kept)
-    batch = batch if shares_image else apart(batch)
+    batch = inputs.captions(64, 2, [24, 24, 24], KEPT.kept)
+    batch = batch if shares_image else separate_images(batch)
     found = counted(lambda: model.loss(batch)["loss"].backward())
-    expected = operations.pretraining_step(
+    expected = flops.pretraining_step(
         sizes,
         [[24] * 3] * 2,
         int(batch.loss_mask.sum()),
@@ -66,7 +66,7 @@ def test_a_fine_tuning_step(is_cached):
     )
     torch.manual_seed(0)
     model = PrefixLM(sizes, KEPT)
-    batch = material.pairs(64, 3, KEPT.kept, question=8, answer=20)
+    batch = inputs.pairs(64, 3, KEPT.kept, question=8, answer=20)
     if is_cached:
         from lapse.data.loading.batch import with_features
 
@@ -75,7 +75,7 @@ def test_a_fine_tuning_step(is_cached):
         )
         batch = with_features(batch, tokens.__getitem__)
     found = counted(lambda: model.loss(batch)["loss"].backward())
-    expected = operations.finetuning_step(
+    expected = flops.finetuning_step(
         sizes, [28] * 3, 60, vocabulary=VOCABULARY, is_cached=is_cached, is_skipping=False
     )
     assert found == pytest.approx(expected, rel=0.02)
@@ -86,31 +86,31 @@ def test_the_encoder_at_full_size_on_the_meta_device():
     with torch.device("meta"), torch.no_grad():
         model, images = VisionEncoder(sizes), torch.empty(1, 3, 448, 448)
         found = counted(lambda: model(images))
-    assert found == pytest.approx(operations.encoder(sizes), rel=0.001)
-    assert operations.encoder(sizes) / TERA == pytest.approx(0.974, abs=0.002)
+    assert found == pytest.approx(flops.encoder(sizes), rel=0.001)
+    assert flops.encoder(sizes) / TERA == pytest.approx(0.974, abs=0.002)
 
 
 def test_the_figures_of_the_paper_s_sizes():
     sizes = load_config("pretrain-lapse").model_config_object()
     text, visual = sizes.decoder, 1024
-    assert operations.cross_memory(text, visual) / GIGA == pytest.approx(51.5, abs=0.1)
+    assert flops.cross_memory(text, visual) / GIGA == pytest.approx(51.5, abs=0.1)
     for tokens, wanted in ((24, 64), (128, 117)):
-        whole = operations.cross_memory(text, visual) + operations.decoder(text, tokens, visual)
-        whole += operations.logits(tokens, text.width)
+        whole = flops.cross_memory(text, visual) + flops.decoder(text, tokens, visual)
+        whole += flops.logits(tokens, text.width)
         assert whole / GIGA == pytest.approx(wanted, abs=1)
-    one = operations.pretraining_step(sizes, [[50]], 50)
+    one = flops.pretraining_step(sizes, [[50]], 50)
     assert one / TERA == pytest.approx(3.16, abs=0.02)
-    four = operations.pretraining_step(sizes, [[50] * 4], 4 * 50)
+    four = flops.pretraining_step(sizes, [[50] * 4], 4 * 50)
     assert four / TERA == pytest.approx(3.38, abs=0.02)
     assert 4 * one / four == pytest.approx(3.74, abs=0.02)
 
 
 def test_the_figures_of_fine_tuning_at_the_paper_s_sizes():
     sizes = load_config("diffvqa-lapse").model_config_object()
-    cached = operations.finetuning_step(sizes, [56], 40, is_cached=True)
-    live = operations.finetuning_step(sizes, [56], 40)
+    cached = flops.finetuning_step(sizes, [56], 40, is_cached=True)
+    live = flops.finetuning_step(sizes, [56], 40)
     assert cached / TERA == pytest.approx(4.48, rel=0.02)
     assert (live - cached) / TERA == pytest.approx(1.95, abs=0.01)
-    once = operations.language_model(sizes.language_model, 2048)
+    once = flops.language_model(sizes.language_model, 2048)
     assert once / TERA == pytest.approx(1.46, rel=0.02)
-    assert operations.beam_answer(sizes, 8, 40, 10) < 1.5 * once
+    assert flops.beam_answer(sizes, 8, 40, 10) < 1.5 * once

@@ -1,13 +1,14 @@
-"""`lapse bench`: which rows there are, running them, and the table of what they found."""
+"""The rows by name, running them, and the table of their results."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.row import Row, short
+from benchmarks.row import Row
 from lapse.core.types import nearest
 
 ROWS = (
@@ -34,13 +35,15 @@ ROWS = (
     "growth",
 )
 
+logger = logging.getLogger("lapse.benchmarks")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row as it ran: `row`, or why there is none.
+    """One row that was run: `row`, or the reason why there is none.
 
-    `cpu_seconds` are those of this process and its children: what `seconds` would be on a machine
-    with nothing else to do.
+    `cpu_seconds` are those of this process and its children: what `seconds` would be on an idle
+    machine.
     """
 
     name: str
@@ -49,36 +52,40 @@ class Outcome:
     row: Row | None
     reason: str = ""
 
+    def lines(self) -> list[str]:
+        """The outcome as lines for a terminal."""
+        return [f"{self.name}: not run: {self.reason}"] if self.row is None else self.row.lines()
 
-def run_rows(names: Sequence[str], say: Callable[[str], None]) -> list[Outcome]:
-    """Run these rows one after another, on one thread.
+
+def run_rows(names: Sequence[str]) -> list[Outcome]:
+    """Run rows one after another, on one thread.
 
     Args:
         names: of `ROWS`, or "all".
-        say: receives progress and results, a line at a time.
 
     Raises:
         ValueError: there is no such row.
     """
-    wanted = list(ROWS) if list(names) == ["all"] else list(names)
-    for name in wanted:
+    rows = list(ROWS) if list(names) == ["all"] else list(names)
+    for name in rows:
         if name not in ROWS:
-            raise ValueError(f"no bench {name!r}; {nearest(name, [*ROWS, 'all', 'gpu'])}")
+            raise ValueError(f"no benchmark {name!r}; {nearest(name, [*ROWS, 'all', 'gpu'])}")
     torch.set_num_threads(1)
-    found = []
-    for name in wanted:
-        started, busy = time.perf_counter(), _cpu_seconds()
-        row, reason = None, ""
-        try:
-            row = importlib.import_module(f"benchmarks.{name}").run(say)
-        except (ValueError, ImportError) as error:  # a peer that is not installed
-            reason = str(error)
-        seconds = time.perf_counter() - started
-        outcome = Outcome(name, seconds, _cpu_seconds() - busy, row, reason)
-        for line in outcome.row.lines() if outcome.row else [f"{name}: not run: {outcome.reason}"]:
-            say(line)
-        found.append(outcome)
-    return found
+    return [_run_row(name) for name in rows]
+
+
+def _run_row(name: str) -> Outcome:
+    started, cpu_started = time.perf_counter(), _cpu_seconds()
+    row, reason = None, ""
+    try:
+        row = importlib.import_module(f"benchmarks.{name}").run()
+    except (ValueError, ImportError) as error:  # a peer that is not installed
+        reason = str(error)
+    seconds = time.perf_counter() - started
+    outcome = Outcome(name, seconds, _cpu_seconds() - cpu_started, row, reason)
+    for line in outcome.lines():
+        logger.info(line)
+    return outcome
 
 
 def _cpu_seconds() -> float:
@@ -87,32 +94,30 @@ def _cpu_seconds() -> float:
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table, one line a check."""
+    """The table, with one line per check."""
     lines = ["| row | figure | measured | target | |", "|---|---|---|---|---|"]
     for outcome in outcomes:
         if outcome.row is None:
             lines.append(f"| {outcome.name} | not run: {outcome.reason} | | | |")
             continue
         for check in outcome.row.checks:
-            sign = ">=" if check.is_at_least else "<="
-            shown = f"{short(check.value)}" + (f" ({check.detail})" if check.detail else "")
-            word = "met" if check.is_met else "**missed**"
-            limit = f"{sign} {short(check.limit)}"
-            lines.append(f"| {outcome.name} | {check.what} | {shown} | {limit} | {word} |")
+            status = "met" if check.is_met else "**missed**"
+            cells = (outcome.name, check.what, check.measured, check.target, status)
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def machine() -> dict[str, str]:
-    """Where it ran: processor, cores, versions, date."""
-    model = platform.processor() or platform.machine()
+    """The machine: processor, cores, versions, date."""
+    processor = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text("utf-8").splitlines():
             if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
+                processor = line.split(":", 1)[1].strip()
                 break
     return {
-        "processor": model,
+        "processor": processor,
         "cores": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f}",
         "threads": str(torch.get_num_threads()),
@@ -123,13 +128,13 @@ def machine() -> dict[str, str]:
 
 
 def write_json(path: Path, outcomes: Sequence[Outcome], facts: dict[str, str]) -> None:
-    """Everything that was found, for another program."""
+    """All results as JSON."""
     rows: list[dict[str, Any]] = []
     for outcome in outcomes:
         values = asdict(outcome)
         if outcome.row is not None:
-            for check, made in zip(outcome.row.checks, values["row"]["checks"], strict=True):
-                made["is_met"] = check.is_met
+            for check, plain in zip(outcome.row.checks, values["row"]["checks"], strict=True):
+                plain["is_met"] = check.is_met
         rows.append(values)
     text = json.dumps({"facts": facts, "rows": rows}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
