@@ -1,4 +1,4 @@
-"""`lapse list`: the names that other commands accept."""
+"""`lapse list`: the names that other commands and configurations accept."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from lapse.core import registry
+from lapse.core.registry import TABLES
 
-Kind = Literal["presets", "tasks", "pretraining", "vqa", "datasets", "metrics"]
+Kind = Literal["presets", "tasks", "pretraining", "systems", "datasets", "metrics"]
 
 
-def list_command(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-) -> None:
-    """List presets, tasks, pretraining methods, VQA systems, datasets or metrics."""
-    rows = _presets() if kind == "presets" else _plugins(kind)
-    width = max(len(name) for name in rows)
-    for name, description in rows.items():
+def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List presets, tasks, models, datasets or metrics, each with a short description."""
+    descriptions = _descriptions(kind)
+    width = max(len(name) for name in descriptions)
+    for name, description in descriptions.items():
         typer.echo(f"{name:{width}}  {description}".rstrip())
 
 
-def _presets() -> dict[str, str]:
-    from lapse.config import preset_description, preset_names
+def _descriptions(kind: Kind) -> dict[str, str]:
+    if kind == "presets":
+        from lapse.config import preset_description, preset_names
 
-    return {name: preset_description(name) for name in preset_names()}
-
-
-def _plugins(table: str) -> dict[str, str]:
-    return {name: plugin.description for name, plugin in registry.TABLES[table].items()}
+        return {name: preset_description(name) for name in preset_names()}
+    table = TABLES["vqa" if kind == "systems" else kind]
+    return {name: plugin.description for name, plugin in table.items()}

@@ -14,7 +14,7 @@ import lapse
 from lapse.cli import main as cli
 from lapse.cli import options
 from lapse.cli.main import COMMANDS, app
-from lapse.core.registry import names
+from lapse.core import registry
 from lapse.core.types import SPLITS
 from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.splits import PROTOCOLS
@@ -114,10 +114,13 @@ def test_the_version_is_printed():
     assert lapse_command("--version") == f"lapse {lapse.__version__}\n"
 
 
-@pytest.mark.parametrize("kind", ["tasks", "pretraining", "vqa", "datasets", "metrics"])
-def test_list_names_every_plugin(kind):
+@pytest.mark.parametrize("kind", ["tasks", "pretraining", "systems", "datasets", "metrics"])
+def test_list_describes_every_plugin(kind):
     lines = lapse_command("list", kind).splitlines()
-    assert [line.split()[0] for line in lines] == list(names(kind))
+    table = registry.TABLES["vqa" if kind == "systems" else kind]
+    for line, (name, plugin) in zip(lines, table.items(), strict=True):
+        assert line.split()[0] == name and line.endswith(plugin.description)
+        assert plugin.description
 
 
 def test_list_describes_presets():
