@@ -1,18 +1,15 @@
-"""Every row of Tables 1 to 6 runs in one go: the real tables and presets, with models of no size.
+"""Every row of Tables 1 to 6 runs: the tables and presets of the package with minimal models.
 
-Only sizes and lengths differ from `lapse table experiments/table*.yaml`. Minutes, so marked slow.
+Only sizes and lengths differ from `lapse table table1 ... table6`. Minutes, so marked slow.
 """
-
-from pathlib import Path
 
 import pytest
 
 import tiny_store
 from lapse.config import load_config
-from lapse.workflows.paper_tables.run import TableOptions, run_table
-from lapse.workflows.paper_tables.spec import read_table
+from lapse.workflows.paper_tables.run import run_tables
+from lapse.workflows.paper_tables.spec import read_table, table_names
 
-FILES = sorted((Path(__file__).parents[2] / "experiments").glob("table*.yaml"))
 SIDES = {128: 32, 64: 16}  # of the tiny presets -> of the stores here
 BLOCK = "width: 16, layers: 1, heads: 2"
 # Key of a model's options -> what makes it small, wherever a preset has that key.
@@ -59,12 +56,12 @@ def stores(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_row_trains_answers_and_is_scored(path, stores, monkeypatch):
+@pytest.mark.parametrize("name", table_names())
+def test_every_row_trains_answers_and_is_scored(name, stores, monkeypatch):
     monkeypatch.setattr("lapse.workflows.paper_tables.spec.load_config", small)
     out = stores[0].parent / "tables"
-    rows = run_table(path.stem, read_table(path), stores, out, TableOptions())
+    rows = run_tables({name: read_table(name)}, stores, out)[name]
     assert [f"{row.row.key}: {row.reason}" for row in rows if row.reason] == []
     for kind in ("md", "csv", "html"):
-        assert (out / f"{path.stem}.{kind}").stat().st_size > 500
+        assert (out / f"{name}.{kind}").stat().st_size > 500
     assert all(len(row.scores) == 1 and len(row.curve) >= 2 for row in rows)

@@ -1,4 +1,4 @@
-"""A table of three rows with models of no size: one trains, one is blind, one is not there."""
+"""A table of three rows with minimal models: one trains, one is image-blind, one is missing."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from lapse.cli.console import program_facts, progress_bar, say
+from lapse.cli.console import program_facts, progress_bar
 from lapse.cli.options import Split
 from lapse.workflows.paper_tables.spec import Scale, TableSpec, plan, read_table
 
@@ -55,7 +55,12 @@ class RowOptions:
 
 
 def table_command(
-    files: Annotated[list[Path], typer.Argument(help="Table files, such as table2.yaml.")],
+    tables: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of tables of the paper (table1 to table6), or paths of table files."
+        ),
+    ],
     rows: RowOptions,
     *,
     data: Annotated[list[Path], typer.Option(help="Store; repeat the option for each image size.")],
@@ -73,19 +78,19 @@ def table_command(
     """
     from lapse.workflows.paper_tables.run import TableOptions, run_tables
 
-    specs = {path.stem: read_table(path) for path in files}
+    specs = {Path(name).stem: read_table(name) for name in tables}
     if dry_run:
         _print_plan(specs, data, out, rows)
         return
-    results = run_tables(
-        specs,
-        data,
-        out,
-        TableOptions(rows.scale, tuple(rows.rows), rows.seeds, rows.split, processes),
-        say=say,
-        bar=progress_bar,
+    options = TableOptions(
+        scale=rows.scale,
+        only=tuple(rows.rows),
+        seeds=rows.seeds,
+        split=rows.split,
+        processes=processes,
         provenance=program_facts(),
     )
+    results = run_tables(specs, data, out, options, progress_bar=progress_bar)
     for name, table_rows in results.items():
         num_done = sum(not row.reason for row in table_rows)
         logger.info(

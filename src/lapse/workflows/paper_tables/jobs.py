@@ -1,35 +1,29 @@
-"""The work behind tables: each run once, trained and answered, in an order that can be followed.
+"""The work behind tables: each run is trained and answered once, after the run it starts from.
 
-    run --> Job: train it where OUT/runs/<key>.done is missing, then write what rows ask of it
+    run --> Job: train if OUT/runs/<key>.done is missing, then write the predictions of all rows
 
-Rows and tables that share a run share its job. One process at a time works on a run folder: a
-lock file beside it makes a second one wait, so that a harness that was killed and one that was
-started anew never write into the same folder.
+Rows and tables that share a run share its job. A lock file next to the run folder lets one process
+at a time work on it, so that two harnesses never write into the same folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lapse.core.files import file_lock
+from lapse.core.progress import Progress, ProgressBar, no_progress_bar
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.training.trainer import train
 from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
 
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], AbstractContextManager[Progress]]
-# What a run may fail of without ending the harness: it is reported, and the others go on.
+logger = logging.getLogger(__name__)
+# Errors that fail a run without ending the harness: they are reported, and other runs continue.
 FAILURES = (ValueError, RuntimeError, OSError, MemoryError)
-
-
-def null_progress(_: str) -> AbstractContextManager[Progress]:
-    """A progress bar that nobody sees."""
-    return nullcontext(lambda _done, _total: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +32,12 @@ class TableOptions:
 
     Attributes:
         scale: "tiny", "small" or "paper".
-        only: keys of rows; ours is always among them. () for all.
-        seeds: of the last run of each row.
-        split: which split is answered and scored.
-        processes: how many runs are worked on side by side, each in a process of one thread;
-            1 works here, with the threads that torch has.
+        only: keys of rows, () for all. The row `ours` is always included.
+        seeds: number of seeds of each row.
+        split: the split that is answered and scored.
+        processes: number of runs at the same time, each in a process with one thread. 1 runs them
+            in this process, with the number of threads of torch.
+        provenance: further facts for the end of the HTML reports.
     """
 
     scale: Scale = "tiny"
@@ -50,11 +45,12 @@ class TableOptions:
     seeds: int = 1
     split: str = "test"
     processes: int = 1
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """One predictions file that a row needs. `limit`: at most so many samples, None for all."""
+    """A predictions file that a row needs. `limit`: maximum number of samples, None for all."""
 
     path: Path
     tasks: tuple[str, ...]
@@ -64,21 +60,21 @@ class PredictionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run, its folder, and what rows ask of it (nothing, where others only begin with it)."""
+    """One run, its folder, and the predictions that rows need (none for an intermediate run)."""
 
     run: PlannedRun
     folder: Path
-    asked: tuple[PredictionRequest, ...] = ()
+    requests: tuple[PredictionRequest, ...] = ()
 
     @property
-    def mark(self) -> Path:
-        """Written when the run has reached its last step."""
+    def done_mark(self) -> Path:
+        """The file that marks a run as trained to its last step."""
         return self.folder.with_name(f"{self.folder.name}.done")
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is trained and every predictions file is there."""
-        return self.mark.exists() and all(item.path.exists() for item in self.asked)
+        """Whether the run is trained and every predictions file exists."""
+        return self.done_mark.exists() and all(item.path.exists() for item in self.requests)
 
 
 def prediction_request(
@@ -94,73 +90,79 @@ def prediction_request(
 def plan_jobs(
     planned: Sequence[tuple[TableSpec, Sequence[PlannedRow]]], out: Path, options: TableOptions
 ) -> list[Job]:
-    """Every run of all tables once, each behind the one that it begins with."""
+    """Every run of all tables once, each after the run that it starts from."""
     runs: dict[str, PlannedRun] = {}
-    asked: dict[str, dict[Path, PredictionRequest]] = {}
+    requests: dict[str, dict[Path, PredictionRequest]] = {}
     for spec, rows in planned:
         for row in rows:
             for run in row.runs:
                 runs.setdefault(run.key, run)
             if row.runs:
                 item = prediction_request(spec, row.runs[-1], out, options)
-                asked.setdefault(row.runs[-1].key, {})[item.path] = item
+                requests.setdefault(row.runs[-1].key, {})[item.path] = item
     return [
-        Job(run, run_folder(out, key), tuple(asked.get(key, {}).values()))
+        Job(run, run_folder(out, key), tuple(requests.get(key, {}).values()))
         for key, run in runs.items()
     ]
 
 
-def do(
+def run_job(
     job: Job,
     *,
-    say: Say = lambda _: None,
-    bar: Bar = null_progress,
+    progress_bar: ProgressBar = no_progress_bar,
     on_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Train and answer what is missing of a job.
 
     Args:
         job: from `plan_jobs`.
-        say: receives one line per event.
-        bar: title -> a progress bar.
-        on_step: called at the edge of every step, and between batches of answers.
+        progress_bar: title -> a progress bar.
+        on_step: called after every training step and after every answer.
 
     Raises:
-        ValueError: as `train` and `predict` do.
-        SystemExit: 143 after a signal, with a checkpoint at the step's edge.
+        ValueError: as `train` and `predict`.
+        SystemExit: 143 after a signal, with a checkpoint of the last step.
     """
-    lock = job.folder.with_name(f"{job.folder.name}.lock")
-    with file_lock(lock, lambda: say(f"waiting for the process that still works on {job.folder}")):
-        if not job.mark.exists():
-            with bar(f"train {job.run.key}") as progress:
+    with run_lock(job.folder):
+        if not job.done_mark.exists():
+            with progress_bar(f"train {job.run.key}") as progress:
                 report = train(
                     job.run.config,
                     job.run.data,
                     job.folder,
-                    say=say,
+                    say=logger.info,
                     progress=progress,
                     on_step=lambda _: on_step(),
                 )
-            job.mark.write_text(f"{report.step} steps\n", encoding="utf-8")
-        for item in job.asked:
-            if not item.path.exists():
-                with bar(f"predict {job.run.key}") as progress:
-                    _answer(job, item, progress, on_step)
+            job.done_mark.write_text(f"{report.step} steps\n", encoding="utf-8")
+        for request in job.requests:
+            if not request.path.exists():
+                with progress_bar(f"predict {job.run.key}") as progress:
+                    _predict(job, request, progress, on_step)
+
+
+def _predict(
+    job: Job, request: PredictionRequest, progress: Progress, on_step: Callable[[], None]
+) -> None:
+    def advance(done: int, total: int) -> None:
+        on_step()
+        progress(done, total)
+
+    options = PredictOptions(tasks=request.tasks, limit=request.limit)
+    predictions = predict(job.folder, job.run.data, request.split, options, progress=advance)
+    write_predictions(request.path, predictions)
+
+
+def run_lock(folder: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a run folder; waits while another process holds it."""
+
+    def report() -> None:
+        logger.info("waiting for another process that works on %s", folder)
+
+    return file_lock(folder.with_name(f"{folder.name}.lock"), report)
 
 
 def failure_message(error: BaseException) -> str:
     """Why a run failed, as one sentence."""
     text = str(error) or "no message"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
-
-
-def _answer(
-    job: Job, item: PredictionRequest, progress: Progress, on_step: Callable[[], None]
-) -> None:
-    def advance(done: int, total: int) -> None:
-        on_step()
-        progress(done, total)
-
-    options = PredictOptions(tasks=item.tasks, limit=item.limit)
-    predictions = predict(job.folder, job.run.data, item.split, options, progress=advance)
-    write_predictions(item.path, predictions)

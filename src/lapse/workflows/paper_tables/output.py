@@ -1,6 +1,6 @@
-"""A table as Markdown, CSV and HTML: ours beside the paper's printed numbers.
+"""A table as Markdown, CSV and HTML: measured scores next to the numbers printed in the paper.
 
-The CSV has one line per row and score, for other programs; Markdown and HTML are for people.
+The CSV file has one line per row and score, for other programs.
 """
 
 from __future__ import annotations
@@ -8,20 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lapse.core.files import write_text
-from lapse.evaluation.html import (
-    Chart,
-    Curve,
-    ModelAnswer,
-    PairExample,
-    RunReport,
-    Table,
-    write_run_report,
-)
-from lapse.workflows.paper_tables.results import Cell, RowResult, cells
+from lapse.evaluation.html import Chart, Curve, PairExample, RunReport, Table, write_run_report
+from lapse.workflows.paper_tables.results import Cell, Cells, RowResult, cells
 from lapse.workflows.paper_tables.spec import TableSpec
 
 FIELDS = (
@@ -35,101 +26,88 @@ FIELDS = (
 def write_scores_table(
     stem: Path, spec: TableSpec, rows: Sequence[RowResult], facts: Mapping[str, str]
 ) -> None:
-    """Write stem.md, stem.csv and stem.html, each whole or not at all."""
-    known = {row.row.key for row in rows}
-    found = cells(rows, list(spec.columns.values()), spec.ours) if spec.ours in known else {}
-    write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, found))
-    tables = [_scores(spec, rows, found), _intervals(spec, rows, found), _sizes(rows)]
-    notes = [*_notes(spec, rows), *above_the_floor(spec, rows, found)]
+    """Write stem.md, stem.csv and stem.html, each atomically."""
+    has_ours = any(row.row.key == spec.ours for row in rows)
+    table = cells(rows, list(spec.columns.values()), spec.ours) if has_ours else {}
+    write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, table))
+    tables = (_scores(spec, rows, table), _intervals(spec, rows, table), _sizes(rows))
+    notes = (*_notes(spec, rows), *floor_notes(spec, rows, table))
     write_text(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
-    charts = [
+    charts = tuple(
         Chart(
             row.row.name,
             tuple(
-                Curve(f"held-out loss of {name}", curve, is_validation=True)
+                Curve(f"validation loss of {name}", curve, is_validation=True)
                 for name, curve in row.curves.items()
                 if curve
             ),
         )
         for row in rows
         if any(row.curves.values())
-    ]
-    report = RunReport(
-        spec.title,
-        tuple(notes),
-        charts=tuple(charts),
-        tables=tuple(tables),
-        provenance=facts,
     )
+    report = RunReport(spec.title, notes, charts, tables, provenance=facts)
     write_run_report(stem.with_suffix(".html"), report)
 
 
-def write_cases(
+def write_examples_table(
     stem: Path,
     spec: TableSpec,
     rows: Sequence[RowResult],
-    answers: Mapping[str, Mapping[str, str]],
-    examples: Mapping[str, PairExample],
+    examples: Sequence[PairExample],
     facts: Mapping[str, str],
 ) -> None:
-    """Write the answers of each row to a few pairs, as the paper's Table 3 does."""
-    head = ("case", "who", "text")
-    body: list[tuple[str, ...]] = []
-    shown = []
-    for number, (key, example) in enumerate(examples.items(), start=1):
-        body += [(f"{number}", "question", example.question), (f"{number}", "truth", example.truth)]
-        shown_answers = []
-        for row in rows:
-            answer = answers[row.row.key].get(key, f"(not run: {row.reason})")
-            body.append((f"{number}", row.row.name, answer))
-            is_right = answer.strip() == example.truth.strip()
-            shown_answers.append(ModelAnswer(row.row.name, answer, is_right))
-        shown.append(replace(example, answers=tuple(shown_answers)))
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows([head, *body])
-    write_text(stem.with_suffix(".csv"), lines.getvalue())
-    table = Table(spec.title, head, tuple(body))
-    notes = _notes(spec, rows)
+    """Write the answers of each row to a few pairs, as in the paper's Table 3."""
+    lines = tuple(
+        (f"{number}", who, text)
+        for number, example in enumerate(examples, start=1)
+        for who, text in (
+            ("question", example.question),
+            ("truth", example.truth),
+            *((answer.name, answer.text) for answer in example.answers),
+        )
+    )
+    table = Table(spec.title, ("case", "who", "text"), lines)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([table.columns, *lines])
+    write_text(stem.with_suffix(".csv"), text.getvalue())
+    notes = tuple(_notes(spec, rows))
     write_text(stem.with_suffix(".md"), as_markdown(spec.title, [table], notes, facts))
-    report = RunReport(spec.title, tuple(notes), pairs=tuple(shown), provenance=facts)
+    report = RunReport(spec.title, notes, pairs=tuple(examples), provenance=facts)
     write_run_report(stem.with_suffix(".html"), report)
 
 
-def as_csv(
-    name: str,
-    spec: TableSpec,
-    rows: Sequence[RowResult],
-    found: Mapping[str, Mapping[str, Cell]],
-) -> str:
+def as_csv(name: str, spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> str:
     """One line per row and column."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, FIELDS, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
+        num_parameters = row.parameters[-1] if row.parameters else ("", "")
         for title, column in spec.columns.items():
-            cell = found.get(row.row.key, {}).get(column)
-            size = row.parameters[-1] if row.parameters else ("", "")
-            writer.writerow(
-                {
-                    "table": name,
-                    "row": row.row.key,
-                    "name": row.row.name,
-                    "score": title,
-                    "value": cell.value if cell else "",
-                    "seeds": len(row.scores),
-                    "lowest_seed": cell.low_seed if cell else "",
-                    "highest_seed": cell.high_seed if cell else "",
-                    "deviation_over_seeds": _plain(cell.deviation if cell else None),
-                    "patients_low": _plain(cell.low if cell else None),
-                    "patients_high": _plain(cell.high if cell else None),
-                    "p_against_ours_holm": _plain(cell.p if cell else None),
-                    "printed": row.row.printed.get(title, ""),
-                    "parameters": size[0],
-                    "trained": size[1],
-                    "not_run_because": row.reason,
+            cell = table.get(row.row.key, {}).get(column)
+            values = {
+                "table": name,
+                "row": row.row.key,
+                "name": row.row.name,
+                "score": title,
+                "seeds": len(row.scores),
+                "printed": row.row.printed.get(title, ""),
+                "parameters": num_parameters[0],
+                "trained": num_parameters[1],
+                "not_run_because": row.reason,
+            }
+            if cell is not None:
+                values |= {
+                    "value": cell.value,
+                    "lowest_seed": cell.low_seed,
+                    "highest_seed": cell.high_seed,
+                    "deviation_over_seeds": cell.deviation,
+                    "patients_low": cell.low,
+                    "patients_high": cell.high,
+                    "p_against_ours_holm": cell.p,
                 }
-            )
-    return lines.getvalue()
+            writer.writerow(values)  # None and missing values are empty
+    return text.getvalue()
 
 
 def as_markdown(
@@ -147,107 +125,98 @@ def as_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(
-    spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
-) -> Table:
+def _scores(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Table:
     is_printed = {title: any(title in row.printed for row in spec.rows) for title in spec.columns}
     columns = ["row"]
     for title in spec.columns:
         columns += [title, "printed"] if is_printed[title] else [title]
-    body = []
+    lines = []
     for row in rows:
         line = [row.row.name]
         for title, column in spec.columns.items():
-            cell = found.get(row.row.key, {}).get(column)
+            cell = table.get(row.row.key, {}).get(column)
             line.append("-" if cell is None else f"{cell.value:.3f}")
             if is_printed[title]:
                 printed = row.row.printed.get(title)
                 line.append("" if printed is None else f"{printed:.3f}")
-        body.append(tuple(line))
-    note = 'Measured here; "printed" is the number of the paper. Means over the seeds.'
-    return Table(spec.title, tuple(columns), tuple(body), note, marked=(_ours(spec),))
+        lines.append(tuple(line))
+    note = 'Means over seeds. "printed": the number in the paper.'
+    return Table(spec.title, tuple(columns), tuple(lines), note, marked=(_name(spec, spec.ours),))
 
 
-def _intervals(
-    spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
-) -> Table:
-    body = [
+def _intervals(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Table:
+    lines = tuple(
         (
             row.row.name,
-            *(show(found.get(row.row.key, {}).get(column)) for column in spec.columns.values()),
+            *(show(table.get(row.row.key, {}).get(column)) for column in spec.columns.values()),
         )
         for row in rows
         if not row.reason
-    ]
+    )
     note = (
         "[95% interval over patients, of the mean over seeds]; {lowest to highest seed, sd: "
-        "standard deviation over seeds}; p: paired test against ours, whole patients exchanged, "
-        "Holm over the rows of a column."
+        "standard deviation over seeds}; p: paired permutation test over patients against ours, "
+        "corrected by Holm's method over the rows of a column."
     )
     title = "Intervals, and tests against ours"
-    return Table(title, ("row", *spec.columns), tuple(body), note, marked=(_ours(spec),))
+    return Table(title, ("row", *spec.columns), lines, note, marked=(_name(spec, spec.ours),))
 
 
-def _ours(spec: TableSpec) -> str:
-    (name,) = [row.name for row in spec.rows if row.key == spec.ours]
-    return name
+def _name(spec: TableSpec, key: str) -> str:
+    return next(row.name for row in spec.rows if row.key == key)
 
 
 def _sizes(rows: Sequence[RowResult]) -> Table:
-    body = []
+    lines = []
     for row in rows:
-        counted = show_sizes(row.parameters)
-        loss = "-"
-        if row.curve:
-            loss = f"{row.curve[0][1]:.3f} to {row.curve[-1][1]:.3f}"
+        loss = f"{row.curve[0][1]:.3f} to {row.curve[-1][1]:.3f}" if row.curve else "-"
         published = row.row.published_size or "-"
-        body.append((row.row.name, counted, published, loss, row.row.note))
-    columns = ("row", "parameters at the paper's scale", "published", "held-out loss", "note")
-    return Table("Sizes and learning", columns, tuple(body))
+        lines.append((row.row.name, show_sizes(row.parameters), published, loss, row.row.note))
+    columns = ("row", "parameters at the paper's scale", "published", "validation loss", "note")
+    return Table("Sizes and learning", columns, tuple(lines))
 
 
 def _notes(spec: TableSpec, rows: Sequence[RowResult]) -> list[str]:
     notes = [f"Section {spec.section} of the paper."]
     rising = [f"{row.row.name} ({', '.join(row.not_falling)})" for row in rows if row.not_falling]
-    trained = sum(any(row.curves.values()) for row in rows)
+    num_trained = sum(any(row.curves.values()) for row in rows)
     if rising:
-        notes.append(f"The held-out loss did not fall for: {'; '.join(rising)}.")
-    elif trained:
-        notes.append(f"The held-out loss of every run of {trained} rows ended lower than it began.")
-    notes += [f"Not run, {row.row.name}: {row.reason}" for row in rows if row.reason]
-    return notes
+        notes.append(f"The validation loss did not fall for: {'; '.join(rising)}.")
+    elif num_trained:
+        notes.append(
+            f"The last validation loss is below the first in every run of {num_trained} rows."
+        )
+    return notes + [f"Not run, {row.row.name}: {row.reason}" for row in rows if row.reason]
 
 
-def above_the_floor(
-    spec: TableSpec, rows: Sequence[RowResult], found: Mapping[str, Mapping[str, Cell]]
-) -> list[str]:
-    """How many rows are above the floor in the main columns, then a sentence for each that is
-    not above it in some column, with both values."""
-    floor = found.get(spec.floor, {})
+def floor_notes(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> list[str]:
+    """How many rows exceed the floor in the main columns, then each row that does not exceed it
+    in some column, with both values."""
+    floor = table.get(spec.floor, {})
     if not floor:
         return []
-    (name,) = [item.name for item in spec.rows if item.key == spec.floor]
-    notes, good, count = [], 0, 0
+    name = _name(spec, spec.floor)
+    notes = []
+    num_rows = num_above = 0
     for row in rows:
-        own = found.get(row.row.key, {})
-        if row.row.key == spec.floor or not own:
+        scores = table.get(row.row.key, {})
+        if row.row.key == spec.floor or not scores:
             continue
-        low = {
-            title: f"{title} ({own[column].value:.3f} against {floor[column].value:.3f})"
+        not_above = {
+            title: f"{title} ({scores[column].value:.3f} against {floor[column].value:.3f})"
             for title, column in spec.columns.items()
-            if column in own and column in floor and own[column].value <= floor[column].value
+            if column in scores and column in floor and scores[column].value <= floor[column].value
         }
-        count += 1
-        good += not low.keys() & set(spec.main_columns)
-        if low:
-            notes.append(f"{row.row.name} is not above {name} in {', '.join(low.values())}.")
-    main = " and ".join(spec.main_columns)
-    first = f"Above {name} in {main} (main): {good} of {count} rows."
-    return [first, *notes]
+        num_rows += 1
+        num_above += not_above.keys().isdisjoint(spec.main_columns)
+        if not_above:
+            notes.append(f"{row.row.name} is not above {name} in {', '.join(not_above.values())}.")
+    columns = " and ".join(spec.main_columns)
+    return [f"Above {name} in {columns} (main): {num_above} of {num_rows} rows.", *notes]
 
 
 def show(cell: Cell | None) -> str:
-    """Each part where it is known, else "-".
+    """The known parts of a cell, "-" where there are none.
 
     >>> show(Cell(0.41, 0.4, 0.42, 0.01, 0.38, 0.441, 0.03))
     '[0.380, 0.441] {0.400 to 0.420, sd 0.010} p 0.030'
@@ -266,13 +235,9 @@ def show(cell: Cell | None) -> str:
 
 
 def show_sizes(sizes: Sequence[tuple[int, int]]) -> str:
-    """ "669.0 M, then 774.8 M (361.4 M trained)", one part per run; "-" where none is known."""
+    """ "669.0 M, then 774.8 M (361.4 M trained)", one part per run, or "-"."""
     parts = []
-    for every, trained in sizes:
-        share = "" if trained == every else f" ({trained / 1e6:.1f} M trained)"
-        parts.append(f"{every / 1e6:.1f} M{share}")
+    for total, trained in sizes:
+        note = "" if trained == total else f" ({trained / 1e6:.1f} M trained)"
+        parts.append(f"{total / 1e6:.1f} M{note}")
     return ", then ".join(parts) or "-"
-
-
-def _plain(value: float | None) -> float | str:
-    return "" if value is None else value

@@ -1,14 +1,14 @@
-"""Scores of a row over its seeds -> one cell each: value, intervals, and the test against ours.
+"""Scores of a row over its seeds -> table cells: value, intervals, and the test against ours.
 
-Legend: S seeds  n samples
+Legend: S seeds  n samples  k columns of statistics
 
     value            mean over seeds
-    seeds            lowest and highest of them, and their standard deviation
-    patients         95% interval of that mean when whole patients are drawn anew, the same draw
-                     for all seeds: the answers of one patient under S seeds are no S patients
-    p                two-sided, of the difference from ours: the answers of whole patients change
-                     places and the score is computed anew, so that a corpus score such as BLEU is
-                     tested as one; corrected by Holm over the rows of a column
+    seeds            the lowest and the highest of them, and their standard deviation
+    patients         95% bootstrap interval of the mean over patients; a resample is the same for
+                     all seeds, because the answers of a patient under S seeds are not S patients
+    p                two-sided paired permutation test against ours: the answers of patients are
+                     exchanged and the score is computed again, so that a corpus score such as BLEU
+                     is tested as one; corrected by Holm's method over the rows of a column
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from lapse.metrics.paired_tests import compare
 from lapse.metrics.statistics import Array
 from lapse.workflows.paper_tables.spec import RowSpec
 
-Found = Mapping[str, Score]  # "task/score" -> Score
-Curve = tuple[tuple[int, float], ...]  # (step, held-out loss)
+Scores = Mapping[str, Score]  # "task/score" -> Score
+Curve = tuple[tuple[int, float], ...]  # (step, validation loss)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score of one row. None: not known (one seed, no interval, ours itself)."""
+    """One score of one row. None: not available (one seed, no interval, ours itself)."""
 
     value: float
     low_seed: float
@@ -41,21 +41,24 @@ class Cell:
     p: float | None = None
 
 
+Cells = Mapping[str, Mapping[str, Cell]]  # row key -> column ("task/score") -> cell
+
+
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What a row came to.
+    """The scores of a row, or the reason why it did not run.
 
     Attributes:
         row: of the table.
-        scores: for each seed, "task/score" -> Score; () where it did not run.
+        scores: of each seed; () where the row did not run.
         patients: task -> patient of each sample, in the order of the scores' statistics.
-        curves: preset -> (step, held-out loss) of each run at the first seed, in order.
-        parameters: at the paper's scale, all and trained, of each run in order.
-        reason: why it did not run, "" where it did.
+        curves: preset -> (step, validation loss) of each run at the first seed, in order.
+        parameters: all and trained parameters of each run at the paper's scale, in order.
+        reason: why the row did not run, "" where it did.
     """
 
     row: RowSpec
-    scores: tuple[Found, ...] = ()
+    scores: tuple[Scores, ...] = ()
     patients: Mapping[str, tuple[str, ...]] | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
     parameters: tuple[tuple[int, int], ...] = ()
@@ -63,12 +66,12 @@ class RowResult:
 
     @property
     def curve(self) -> Curve:
-        """Of the last run, the one that answers."""
+        """The curve of the last run, which answers the questions."""
         return tuple(self.curves.values())[-1] if self.curves else ()
 
     @property
     def not_falling(self) -> tuple[str, ...]:
-        """Presets of the runs whose held-out loss did not end lower than it began."""
+        """Presets of the runs whose last validation loss is not below the first."""
         return tuple(
             name
             for name, curve in self.curves.items()
@@ -80,69 +83,74 @@ def cells(
     rows: Sequence[RowResult], columns: Sequence[str], ours: str
 ) -> dict[str, dict[str, Cell]]:
     """Row key -> column ("task/score") -> cell; p compares each row with `ours`."""
-    found: dict[str, dict[str, Cell]] = {row.row.key: {} for row in rows}
-    (mine,) = [row for row in rows if row.row.key == ours]
-    tested = {row.row.key: _p_values(mine, row, columns) for row in rows if row.row.key != ours}
+    table = {
+        row.row.key: {
+            column: _cell(row, column)
+            for column in columns
+            if row.scores and all(column in scores for scores in row.scores)
+        }
+        for row in rows
+    }
+    (our_row,) = [row for row in rows if row.row.key == ours]
+    p_of = {row.row.key: _p_values(our_row, row, columns) for row in rows if row.row.key != ours}
     for column in columns:
-        for row in rows:
-            if row.scores and all(column in scores for scores in row.scores):
-                found[row.row.key][column] = _cell(row, column)
-        for key, p in holm({k: own[column] for k, own in tested.items() if column in own}).items():
-            found[key][column] = replace(found[key][column], p=p)
-    return found
+        p_values = {key: values[column] for key, values in p_of.items() if column in values}
+        for key, p in holm(p_values).items():
+            table[key][column] = replace(table[key][column], p=p)
+    return table
 
 
 def _cell(row: RowResult, column: str) -> Cell:
-    scores = [found[column] for found in row.scores]
+    scores = [seed[column] for seed in row.scores]
     values = [score.value for score in scores]
     mean = sum(values) / len(values)
     if len(scores) == 1:
         return Cell(mean, mean, mean, None, scores[0].low, scores[0].high)
     patients = (row.patients or {}).get(column.split("/")[0], ())
-    whole = with_intervals(over_seeds([column], row.scores), patients).get(column)
-    deviation = float(np.std(values, ddof=1))
-    low, high = (whole.low, whole.high) if whole else (None, None)
-    return Cell(mean, min(values), max(values), deviation, low, high)
+    combined = with_intervals(over_seeds([column], row.scores), patients).get(column)
+    low, high = (combined.low, combined.high) if combined else (None, None)
+    return Cell(mean, min(values), max(values), float(np.std(values, ddof=1)), low, high)
 
 
-def _p_values(mine: RowResult, row: RowResult, columns: Sequence[str]) -> dict[str, float]:
+def _p_values(our_row: RowResult, row: RowResult, columns: Sequence[str]) -> dict[str, float]:
     """Column -> p of a row against ours, for the columns that can be tested.
 
-    Not tested: a row that did not run, has another number of seeds or other patients, patients
-    that are unknown or a single one, and scores without statistics.
+    Not tested: a row that did not run, has another number of seeds or other patients, unknown
+    patients or a single one, and scores without statistics.
     """
-    if not row.scores or len(mine.scores) != len(row.scores):
+    if not row.scores or len(our_row.scores) != len(row.scores):
         return {}
-    found: dict[str, float] = {}
+    p_values: dict[str, float] = {}
     for task in dict.fromkeys(column.split("/")[0] for column in columns):
-        patients = (mine.patients or {}).get(task, ())
-        same = patients == (row.patients or {}).get(task)
-        if not same or "" in patients or len(set(patients)) < 2:
+        patients = (our_row.patients or {}).get(task, ())
+        is_same = patients == (row.patients or {}).get(task)
+        if not is_same or "" in patients or len(set(patients)) < 2:
             continue
-        own = [column for column in columns if column.split("/")[0] == task]
-        one, two = (over_seeds(own, part.scores) for part in (mine, row))
-        found |= {item.name: item.p for item in compare(one, two, patients)}
-    return found
+        of_task = [column for column in columns if column.split("/")[0] == task]
+        first, second = (over_seeds(of_task, item.scores) for item in (our_row, row))
+        p_values |= {item.name: item.p for item in compare(first, second, patients)}
+    return p_values
 
 
-def over_seeds(columns: Sequence[str], seeds: Sequence[Found]) -> dict[str, Score]:
-    """The mean over seeds of every score, with the statistics of all seeds side by side.
+def over_seeds(columns: Sequence[str], seeds: Sequence[Scores]) -> dict[str, Score]:
+    """The mean over seeds of every score, with the statistics of all seeds as [n, S k].
 
-    Left out: a score that a seed lacks, or lacks the statistics of.
+    A score is left out where a seed lacks it or its statistics.
     """
-    found: dict[str, Score] = {}
-    kept: dict[tuple[int, ...], Array] = {}  # rows that several scores share stay shared
+    combined: dict[str, Score] = {}
+    joined: dict[tuple[int, ...], Array] = {}  # scores that share rows keep sharing them
     for column in columns:
-        scores = [one[column] for one in seeds if column in one]
+        scores = [seed[column] for seed in seeds if column in seed]
         parts = [score.statistics for score in scores if score.statistics is not None]
         if parts and len(parts) == len(seeds):
             key = tuple(id(part.rows) for part in parts)
-            if key not in kept:
-                kept[key] = np.concatenate([part.rows for part in parts], axis=1)  # [n, S k]
+            if key not in joined:
+                joined[key] = np.concatenate([part.rows for part in parts], axis=1)  # [n, S k]
             value = sum(score.value for score in scores) / len(scores)
-            statistics = Statistics(kept[key], _mean_of(parts))
-            found[column] = Score(column, value, statistics=statistics)
-    return found
+            combined[column] = Score(
+                column, value, statistics=Statistics(joined[key], _mean_of(parts))
+            )
+    return combined
 
 
 def _mean_of(parts: Sequence[Statistics]) -> Callable[[Array], Array]:
@@ -151,10 +159,8 @@ def _mean_of(parts: Sequence[Statistics]) -> Callable[[Array], Array]:
 
     def mean(sums: Array) -> Array:
         blocks = np.split(sums, ends, axis=-1)
-        found: Array = np.mean(
-            [part.score(block) for part, block in zip(parts, blocks, strict=True)], axis=0
-        )
-        return found
+        scores = [part.score(block) for part, block in zip(parts, blocks, strict=True)]
+        return np.asarray(np.mean(scores, axis=0))
 
     return mean
 
@@ -165,10 +171,10 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'c': 0.06, 'b': 0.06}
     """
-    found: dict[str, float] = {}
+    corrected: dict[str, float] = {}
     largest = 0.0
     ordered = sorted(p_values.items(), key=lambda item: item[1])
     for rank, (name, p) in enumerate(ordered):
         largest = max(largest, min(1.0, p * (len(ordered) - rank)))
-        found[name] = largest
-    return found
+        corrected[name] = largest
+    return corrected

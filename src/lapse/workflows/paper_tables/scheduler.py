@@ -1,210 +1,215 @@
-"""Independent runs at the same time: one child process of one thread each, dependent ones in order.
+"""Runs jobs in order, or several at the same time, each in a child process with one thread.
 
     harness --Job--> child: train, answer
-    harness <--("say", line)-- child          lines come out with the key of their run in front
-    harness <--("done", "") | ("failed", reason)-- child
+    harness <--(level, line)-- child       log lines, with the key of the run in front
+    harness <--result or error-- child
 
-Two processes of one thread use two cores better than one process of two threads: the steps of
-small models are too short to share. A child that dies is a run that failed; what begins with it
-fails with it, and everything else goes on. Asked to stop, the harness asks its children, which
-save at the edge of their step. A child whose harness was killed stops itself in the same way.
+Two processes with one thread use two cores better than one process with two threads, because the
+steps of small models are short. Every job has an executor with one process: a process that dies
+breaks its executor, so only its own run fails, and the runs that start from it. After a stop
+signal the harness sets an event, and the children save a checkpoint after their step. Children
+whose harness was killed do the same.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
+from multiprocessing.synchronize import Event
 
 import torch
 import torch.distributed as dist
 
+from lapse.core.progress import ProgressBar, no_progress_bar
 from lapse.training.distributed import slurm_environment, stop_signal
 from lapse.training.trainer import STOPPED
-from lapse.workflows.paper_tables.jobs import FAILURES, Bar, Job, Say, do, failure_message
+from lapse.workflows.paper_tables.jobs import FAILURES, Job, failure_message, run_job
 
-Outcome = tuple[str, str]  # key of a run, and why it failed ("" where it did not)
-PATIENCE = 0.5  # seconds between two looks at whether the harness is to stop
-
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    job: Job
-    process: BaseProcess
-    since: float
+logger = logging.getLogger(__name__)
+Outcome = tuple[str, str]  # key of a run, reason of its failure ("" after success)
+POLL_SECONDS = 0.5  # between two checks for a stop signal
 
 
-def work(jobs: Sequence[Job], processes: int, *, say: Say, bar: Bar) -> Iterator[Outcome]:
-    """Do all jobs; each outcome as it comes.
+def run_jobs(
+    jobs: Sequence[Job], processes: int, *, progress_bar: ProgressBar = no_progress_bar
+) -> Iterator[Outcome]:
+    """Run all jobs; yields each outcome as soon as it is known.
 
     Args:
-        jobs: each behind the one that it begins with (`plan_jobs`).
-        processes: 1 works here and shows bars; more work side by side and show lines.
-        say: receives one line per event.
-        bar: title -> a progress bar.
+        jobs: each after the job that it starts from (`plan_jobs`).
+        processes: 1 runs the jobs in this process; more run in child processes, without bars.
+        progress_bar: title -> a progress bar.
 
     Raises:
         ValueError: several processes inside torchrun or srun, where every task would start them.
         SystemExit: 143 after SIGTERM or SIGINT.
     """
-    failed: dict[str, str] = {}
-    if processes > 1 and (
-        dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
-    ):
+    is_task = dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
+    if processes > 1 and is_task:
         raise ValueError(
-            f"{processes} processes side by side inside torchrun or srun: every task would start "
-            "its own; use --processes 1 there"
+            f"{processes} processes inside torchrun or srun: every task would start that many; "
+            "use --processes 1 there"
         )
-    found = (
-        _here(jobs, failed, say, bar) if processes == 1 else _Crew(jobs, failed, say).run(processes)
-    )
-    for key, reason in found:
+    if processes == 1:
+        outcomes = _run_in_order(jobs, progress_bar)
+    else:
+        outcomes = _run_in_processes(jobs, processes)
+    for key, reason in outcomes:
         if reason:
-            failed[key] = reason
-            say(f"{key} failed: {reason}")
+            logger.warning("%s failed: %s", key, reason)
         yield key, reason
 
 
-def _lost(job: Job, failed: dict[str, str]) -> str:
-    """Why a job cannot begin, "" where it can."""
-    parent = job.run.parent
-    return f"it begins with {parent}, which failed: {failed[parent]}" if parent in failed else ""
-
-
-def _here(jobs: Sequence[Job], failed: dict[str, str], say: Say, bar: Bar) -> Iterator[Outcome]:
+def _run_in_order(jobs: Sequence[Job], progress_bar: ProgressBar) -> Iterator[Outcome]:
+    results: dict[str, str] = {}
     for job in jobs:
-        reason = _lost(job, failed)
+        reason = _failure_of_parent(job, results)
         if not reason and not job.is_done:
             try:
-                do(job, say=say, bar=bar)
+                run_job(job, progress_bar=progress_bar)
             except FAILURES as error:
                 reason = failure_message(error)
+        results[job.run.key] = reason
         yield job.run.key, reason
 
 
-class _Crew:
-    """Which jobs wait, which are at work, and which are over."""
+def _failure_of_parent(job: Job, results: Mapping[str, str]) -> str:
+    """Why a job can never start, "" where it can. `results`: the outcomes until now."""
+    reason = results.get(job.run.parent, "")
+    return f"it starts from {job.run.parent}, which failed: {reason}" if reason else ""
 
-    def __init__(self, jobs: Sequence[Job], failed: dict[str, str], say: Say) -> None:
-        self.waiting, self.failed, self.say = list(jobs), failed, say
-        self.over: set[str] = set()
-        self.working: dict[Connection, _Child] = {}
-        self.context = multiprocessing.get_context("spawn")
 
-    def run(self, processes: int) -> Iterator[Outcome]:
+def _run_in_processes(jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
+    context = multiprocessing.get_context("spawn")
+    stop_children = context.Event()
+    waiting = list(jobs)
+    running: dict[Future[None], _Child] = {}
+    results: dict[str, str] = {"": ""}  # of finished jobs; "" is the parent of the first runs
+    finished: list[Outcome] = []
+    try:
+        with stop_signal() as stop:
+            while waiting or running or finished:
+                for job in list(waiting):
+                    reason = _failure_of_parent(job, results)
+                    if not reason and job.run.parent not in results:
+                        continue
+                    if reason or job.is_done:
+                        finished.append((job.run.key, reason))
+                        results[job.run.key] = reason
+                        waiting.remove(job)
+                    elif len(running) < processes:
+                        child = _Child(job, context, stop_children)
+                        running[child.future] = child
+                        waiting.remove(job)
+                yield from finished  # after new jobs have started: the caller scores meanwhile
+                done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+                finished = [running.pop(future).outcome() for future in done]
+                results |= dict(finished)
+                if stop.is_set():
+                    logger.info("stop signal: the runs save a checkpoint after their step")
+                    raise SystemExit(STOPPED)
+    finally:
+        stop_children.set()
+        for child in running.values():
+            child.executor.shutdown()
+
+
+class _Child:
+    """A job in a process; its log lines go to the logger of this process."""
+
+    def __init__(self, job: Job, context: SpawnContext, stop: Event) -> None:
+        self.job, self.start = job, time.monotonic()
+        reader, writer = context.Pipe(duplex=False)
+        self.executor = ProcessPoolExecutor(
+            1, context, initializer=_start_child, initargs=(job.run.key, writer, stop)
+        )
+        logger.info("%s: started", job.run.key)
+        self.future = self.executor.submit(_run_in_child, job)
+        writer.close()  # the child has its copy: the reader sees the end when the child ends
+        threading.Thread(target=_relay, args=(reader,), daemon=True).start()
+
+    def outcome(self) -> Outcome:
+        """Key and reason of the failure of a job that has ended."""
+        reason = ""
         try:
-            with stop_signal() as asked:
-                while self.waiting or self.working:
-                    yield from self._without_child()
-                    self._hire(processes)
-                    heard = [self._hear(pipe) for pipe in wait(list(self.working), PATIENCE)]
-                    over = [outcome for outcome in heard if outcome is not None]
-                    self.failed |= {key: reason for key, reason in over if reason}
-                    self._hire(processes)  # before the caller scores: nobody waits for that
-                    yield from over
-                    if asked.is_set():
-                        self.say("asked to stop: the runs save at the edge of their step")
-                        raise SystemExit(STOPPED)
-        finally:
-            self._dismiss()
-
-    def _without_child(self) -> Iterator[Outcome]:
-        """Jobs that need no work, or that can never begin."""
-        for job in list(self.waiting):
-            reason = _lost(job, self.failed)
-            if reason or (job.is_done and self._may_begin(job)):
-                self.waiting.remove(job)
-                self.over.add(job.run.key)
-                yield job.run.key, reason
-
-    def _may_begin(self, job: Job) -> bool:
-        return not job.run.parent or job.run.parent in self.over - self.failed.keys()
-
-    def _hire(self, processes: int) -> None:
-        for job in [job for job in self.waiting if self._may_begin(job)]:
-            if len(self.working) == processes:
-                return
-            self.waiting.remove(job)
-            ours, theirs = self.context.Pipe()
-            process = self.context.Process(target=_serve, args=(job, theirs))
-            process.start()
-            theirs.close()
-            self.working[ours] = _Child(job, process, time.monotonic())
-            self.say(f"{job.run.key}: begins")
-
-    def _hear(self, pipe: object) -> Outcome | None:
-        """Take one message; the outcome of a job that is over."""
-        assert isinstance(pipe, Connection)
-        child = self.working[pipe]
-        key = child.job.run.key
-        try:
-            kind, text = pipe.recv()
-        except (EOFError, OSError):
-            child.process.join()
-            kind = "failed"
-            text = (
-                f"its process ended with exit code {child.process.exitcode} before it was done "
-                "(out of memory?); the same command tries again"
+            self.future.result()
+        except BrokenProcessPool:
+            reason = (
+                "its process ended before the run was done (out of memory?); the same command "
+                "continues it"
             )
-        if kind == "say":
-            self.say(f"{key}: {text}")
-            return None
-        pipe.close()
-        child.process.join()
-        del self.working[pipe]
-        self.over.add(key)
-        if kind == "done":
-            minutes = (time.monotonic() - child.since) / 60
-            left = len(self.waiting) + len(self.working)
-            self.say(f"{key}: done in {minutes:.1f} minutes, {left} runs left")
-        return key, "" if kind == "done" else text
-
-    def _dismiss(self) -> None:
-        """Ask every child to save and stop, and wait for it."""
-        for child in self.working.values():
-            child.process.terminate()
-        for pipe, child in self.working.items():
-            pipe.close()  # a child that is still talking is not waited for
-            child.process.join()
-        self.working.clear()
+        except SystemExit:
+            reason = "its process was stopped; the same command continues it"
+        except FAILURES as error:
+            reason = failure_message(error)
+        finally:
+            self.executor.shutdown()
+        if not reason:
+            minutes = (time.monotonic() - self.start) / 60
+            logger.info("%s: done in %.1f minutes", self.job.run.key, minutes)
+        return self.job.run.key, reason
 
 
-def _serve(job: Job, pipe: Connection) -> None:
-    """A child's life: one job."""
+def _relay(reader: Connection) -> None:
+    """Log the lines of a child until it ends."""
+    with suppress(EOFError, OSError):
+        while True:
+            level, line = reader.recv()
+            logger.log(level, line)
+    reader.close()
+
+
+class _PipeHandler(logging.Handler):
+    """Sends log lines through a pipe."""
+
+    def __init__(self, writer: Connection) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # the harness has ended, and the job stops after this step
+            self.writer.send((record.levelno, self.format(record)))
+
+
+_stop_event: Event | None = None  # of this child process
+
+
+def _start_child(key: str, writer: Connection, stop: Event) -> None:
+    """Set up a child process: one thread, log lines to the harness, the event of the harness."""
+    global _stop_event
+    _stop_event = stop
     torch.set_num_threads(1)
-    stop_without = _stops_without_parent()
-
-    def say(line: str) -> None:
-        try:
-            pipe.send(("say", line))
-        except OSError:
-            stop_without()
-
-    try:
-        do(job, say=say, on_step=stop_without)
-        message = ("done", "")
-    except FAILURES as error:
-        message = ("failed", failure_message(error))
-    try:
-        pipe.send(message)
-    except OSError:
-        return
+    handler = _PipeHandler(writer)
+    handler.setFormatter(logging.Formatter(f"{key}: %(message)s"))
+    package_logger = logging.getLogger("lapse")
+    package_logger.setLevel(logging.INFO)
+    package_logger.addHandler(handler)
 
 
-def _stops_without_parent() -> Callable[[], None]:
-    """A check for the edge of a step: the parent's death is a request to save and stop."""
-    parent = multiprocessing.parent_process()
-    is_asked = False
+def _run_in_child(job: Job) -> None:
+    """Run a job in a child process; saves and stops if the harness stops or has been killed."""
+    parent, stop = multiprocessing.parent_process(), _stop_event
+    assert parent is not None and stop is not None
+    is_stopping = False
 
     def check() -> None:
-        nonlocal is_asked
-        if not is_asked and parent is not None and not parent.is_alive():
-            is_asked = True
+        nonlocal is_stopping
+        if not is_stopping and (stop.is_set() or not parent.is_alive()):
+            is_stopping = True
             signal.raise_signal(signal.SIGTERM)
 
-    return check
+    try:
+        run_job(job, on_step=check)
+    finally:
+        if not parent.is_alive():  # an executor's process waits for its parent forever
+            os._exit(STOPPED)

@@ -1,14 +1,14 @@
-"""A table of the paper as a plan: which runs each row needs, in order, each run once.
+"""A table of the paper as a plan: the runs of each row in order, equal runs only once.
 
 Legend: row = one line of the table; run = one training; a row is a chain of runs
 
-    table2.yaml: row "ReAL"  pretrain-lapse --encoder--> diffvqa-real
-                 row "PLURAL" diffvqa-plural-report --whole model--> diffvqa-plural
+    table2.yaml: row "ReAL"   pretrain-lapse --encoder--> diffvqa-real
+                 row "PLURAL" diffvqa-plural-report --all weights--> diffvqa-plural
 
-A run's key is a hash of its resolved configuration, of the key of the run it begins with and of
-its data. Equal keys are one run: rows and tables share their pretraining. The seed changes the
-last run of a row; with `seed_stages: all` it changes every run, which a table needs whose rows
-differ in stage 1.
+The key of a run is a hash of its resolved configuration, of its data, and of the key of the run
+that it is initialized from. Rows and tables share runs with equal keys, such as pretraining. The
+seed changes the last run of a row; with `seed_stages: all` it changes every run, for tables whose
+rows differ in stage 1.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -24,16 +25,19 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
+from lapse.core.types import nearest
 
 Scale = Literal["tiny", "small", "paper"]
 Changes = dict[Literal["all", "pretrain", "diffvqa"], tuple[str, ...]]
-FREE = ("workers", "save_every", "keep_checkpoints")  # of `loop`: they cannot change a result
+_SPECS = resources.files("lapse.workflows.paper_tables") / "specs"
+# Keys of `train` that do not change a result.
+NEUTRAL_KEYS = ("num_workers", "save_every", "keep_checkpoints")
 
 
 class RowSpec(Config):
-    """One row: presets in order for each scale, what else differs, and what the paper prints.
+    """One row: presets in order for each scale, further changes, and the numbers of the paper.
 
-    `own_length`: the last preset keeps its own length at the tiny scale (one pass over answers).
+    `own_length`: the last preset keeps its length at every scale (one pass over the answers).
     """
 
     key: str
@@ -55,7 +59,7 @@ class RowSpec(Config):
         return {"paper": self.paper, "small": self.small, "tiny": self.tiny}[scale]
 
     def scale_changes(self, scale: Scale) -> Changes:
-        """What differs from the presets at one scale alone."""
+        """Changes of the presets of this row at one scale only."""
         return {
             "paper": self.paper_changes,
             "small": self.small_changes,
@@ -64,11 +68,11 @@ class RowSpec(Config):
 
 
 class TableSpec(Config):
-    """A table: rows, columns ("task/score"), and how the tiny scale is shorter.
+    """A table: rows, columns ("task/score"), and how the smaller scales are shortened.
 
     `kind` "cases" shows answers to a few test pairs instead of scores (Table 3). `floor` is a row
-    that every other should beat, such as a random answer: the page names those that do not, and
-    counts those that do in the columns of `main` (the first column where none is named).
+    that every other row should exceed, such as a random answer: the table counts the rows that
+    exceed it in the columns of `main` (default: the first column) and lists the others.
     """
 
     title: str
@@ -88,20 +92,20 @@ class TableSpec(Config):
     rows: tuple[RowSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _rows_are_known(self) -> TableSpec:
+    def _check_names(self) -> TableSpec:
         keys = [row.key for row in self.rows]
         if len(set(keys)) < len(keys):
             raise ValueError(f"rows {keys} are not all different: give each row its own key")
-        for what, key in (("ours", self.ours), ("floor", self.floor)):
-            if key not in keys and (what == "ours" or key):
-                raise ValueError(f"{what} is {key!r}, the rows are {', '.join(keys)}")
+        for name, key in (("ours", self.ours), ("floor", self.floor)):
+            if key not in keys and (name == "ours" or key):
+                raise ValueError(f"{name} is {key!r}, the rows are {', '.join(keys)}")
         for title in self.main:
             if title not in self.columns:
                 raise ValueError(f"main is {title!r}, the columns are {', '.join(self.columns)}")
         for row in self.rows:
             unknown = sorted(row.printed.keys() - self.columns.keys())
             if unknown:
-                raise ValueError(f"row {row.key!r} prints {unknown[0]!r}, which is no column")
+                raise ValueError(f"row {row.key!r} prints {unknown[0]!r}, which is not a column")
             if not (row.paper or row.small or row.tiny):
                 raise ValueError(f"row {row.key!r} has no presets: give paper, small or tiny")
         return self
@@ -111,18 +115,18 @@ class TableSpec(Config):
         return {"paper": None, "small": self.small_limit, "tiny": self.tiny_limit}[scale]
 
     def shared_changes(self, scale: Scale) -> Changes:
-        """What differs from the presets in every row at one scale."""
+        """Changes of the presets of every row at one scale."""
         return {"paper": {}, "small": self.small, "tiny": self.tiny}[scale]
 
     @property
     def main_columns(self) -> tuple[str, ...]:
-        """The columns in which a row should be above the floor."""
+        """The columns in which a row should exceed the floor."""
         return self.main or tuple(self.columns)[:1]
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One training. `parent` is the key of the run that it begins with, "" for none."""
+    """One training. `parent`: key of the run that initializes it, "" for none."""
 
     key: str
     config: RunConfig
@@ -132,7 +136,7 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """One row at one seed: its runs in order, or why it cannot run."""
+    """One row at one seed: its runs in order, or the reason why it cannot run."""
 
     row: RowSpec
     seed: int
@@ -141,34 +145,46 @@ class PlannedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """A store by its image side: where it lies, and the fingerprint of its content."""
+class StoreRef:
+    """A store: its folder, and the fingerprint of its content."""
 
     path: Path
     fingerprint: str
 
 
-def read_table(path: Path) -> TableSpec:
-    """Read experiments/tableN.yaml.
+def table_names() -> list[str]:
+    """Names of the tables that ship with the package."""
+    return sorted(item.name.removesuffix(".yaml") for item in _SPECS.iterdir())
+
+
+def read_table(source: str | Path) -> TableSpec:
+    """Read a table of the package by its name, or a YAML file by its path.
 
     Raises:
-        ValueError: no such file, or a key that is wrong (named by its full path).
+        ValueError: no such table, or a wrong key (named by its full path).
     """
-    if not path.is_file():
-        raise ValueError(f"no table {path}: give a file like experiments/table2.yaml")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path = Path(source)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ValueError(f"no table file {path}")
+        text = path.read_text(encoding="utf-8")
+    elif str(source) in table_names():
+        text = (_SPECS / f"{source}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ValueError(f"no table {str(source)!r}; {nearest(str(source), table_names())}")
+    values = yaml.safe_load(text)
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: a table is a mapping, got {type(values).__name__}")
+        raise ValueError(f"{source}: a table is a mapping, got {type(values).__name__}")
     try:
         return TableSpec.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"{path}: {explain(error)}") from None
+        raise ValueError(f"{source}: {explain(error)}") from None
 
 
 def plan(
     spec: TableSpec,
     out: Path,
-    stores: Mapping[int, Data],
+    stores: Mapping[int, StoreRef],
     *,
     scale: Scale,
     seeds: int = 1,
@@ -178,37 +194,37 @@ def plan(
 
     Args:
         spec: the table.
-        out: runs lie in `out`/runs.
-        stores: image side in pixels -> store.
+        out: parent folder of the run folders.
+        stores: image size in pixels -> store.
         scale: which presets.
-        seeds: 0 .. seeds - 1.
-        only: keys of the rows that are wanted; () for all. Ours is always there to compare with.
+        seeds: number of seeds, from 0.
+        only: keys of rows, () for all. The row `ours` is always included.
 
     Raises:
-        ValueError: `only` names a row that is not there.
+        ValueError: `only` names an unknown row.
     """
-    known = [row.key for row in spec.rows]
+    keys = [row.key for row in spec.rows]
     for key in only:
-        if key not in known:
-            raise ValueError(f"no row {key!r}; the rows are {', '.join(known)}")
-    wanted = {*only, spec.ours} if only else set(known)
-    found = []
+        if key not in keys:
+            raise ValueError(f"no row {key!r}; the rows are {', '.join(keys)}")
+    rows = []
     for row in spec.rows:
-        if row.key in wanted:
-            for seed in range(seeds):
-                try:
-                    runs = _runs(spec, row, out, stores, scale=scale, seed=seed)
-                    found.append(PlannedRow(row, seed, runs))
-                except ValueError as error:
-                    found.append(PlannedRow(row, seed, (), str(error)))
-    return found
+        if only and row.key not in {*only, spec.ours}:
+            continue
+        for seed in range(seeds):
+            try:
+                runs = _runs(spec, row, out, stores, scale=scale, seed=seed)
+                rows.append(PlannedRow(row, seed, runs))
+            except ValueError as error:
+                rows.append(PlannedRow(row, seed, (), str(error)))
+    return rows
 
 
 def _runs(
     spec: TableSpec,
     row: RowSpec,
     out: Path,
-    stores: Mapping[int, Data],
+    stores: Mapping[int, StoreRef],
     *,
     scale: Scale,
     seed: int,
@@ -216,60 +232,58 @@ def _runs(
     presets = row.presets(scale)
     if not presets:
         raise ValueError(f"row {row.key!r} has no presets at the {scale} scale")
-    known = preset_names()
     runs: list[PlannedRun] = []
-    for place, preset in enumerate(presets):
-        if preset not in known:
-            raise ValueError(
-                f"preset {preset!r} is not among the {len(known)} that ship with this version: "
-                f"add src/lapse/presets/{preset}.yaml, then run the same command again"
-            )
-        is_last = place == len(presets) - 1
+    for index, preset in enumerate(presets):
+        if preset not in preset_names():
+            raise ValueError(f"this version of lapse has no preset {preset!r}")
+        is_last = index == len(presets) - 1
         stage = load_config(preset).stage
         changes = [f"train.seed={seed if is_last or spec.seed_stages == 'all' else 0}"]
         if not (row.own_length and is_last):
-            changes += _of(spec.shared_changes(scale), stage)
-        changes += _of(row.changes, stage)
-        changes += _of(row.scale_changes(scale), stage)
+            changes += _for_stage(spec.shared_changes(scale), stage)
+        changes += _for_stage(row.changes, stage)
+        changes += _for_stage(row.scale_changes(scale), stage)
         config = load_config(preset, changes)
         parent = ""
         if runs:
             parent = runs[-1].key
-            begins = "init_encoder" if runs[-1].config.stage != stage else "init_model"
-            values = {**config.model_dump(mode="json"), begins: str(run_folder(out, parent))}
+            key = "init_encoder" if runs[-1].config.stage != stage else "init_model"
+            values = {**config.model_dump(mode="json"), key: str(run_folder(out, parent))}
             config = check_config(values)
-        data = _data(config, stores)
+        data = _store(config, stores)
         runs.append(PlannedRun(run_key(config, parent, data), config, data.path, parent))
     return tuple(runs)
 
 
-def run_key(config: RunConfig, parent: str, data: Data) -> str:
-    """The preset's name and a hash of everything that decides the run."""
+def run_key(config: RunConfig, parent: str, data: StoreRef) -> str:
+    """The preset's name and a hash of everything that determines the run."""
     values = config.model_dump(mode="json")
     values |= {"init_encoder": None, "init_model": None, "parent": parent}
-    values["train"] = {key: item for key, item in values["train"].items() if key not in FREE}
+    values["train"] = {
+        key: item for key, item in values["train"].items() if key not in NEUTRAL_KEYS
+    }
     text = json.dumps([values, data.fingerprint], sort_keys=True)
     return f"{config.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def run_folder(out: Path, key: str) -> Path:
-    """Where a run lies."""
+    """The folder of a run."""
     return out / "runs" / key
 
 
-def _of(changes: Changes, stage: Stage) -> list[str]:
+def _for_stage(changes: Changes, stage: Stage) -> list[str]:
     return [*changes.get("all", ()), *changes.get(stage, ())]
 
 
-def _data(config: RunConfig, stores: Mapping[int, Data]) -> Data:
-    """The store at the side that the model reads; any, for a model that reads none."""
-    side = config.model.get("encoder", {}).get("image_size")
-    if side is None:
+def _store(config: RunConfig, stores: Mapping[int, StoreRef]) -> StoreRef:
+    """The store at the image size of the model; any store for a model without images."""
+    image_size = config.model.get("encoder", {}).get("image_size")
+    if image_size is None:
         return next(iter(stores.values()))
-    if side not in stores:
-        have = ", ".join(f"{size} px" for size in sorted(stores)) or "none"
+    if image_size not in stores:
+        sizes = ", ".join(f"{size} px" for size in sorted(stores)) or "none"
         raise ValueError(
-            f"preset {config.name} reads {side} px images and --data gives {have}: prepare one "
-            f"more with `lapse prepare ... --size {side}` and name it with another --data"
+            f"preset {config.name} reads {image_size} px images and --data gives {sizes}: prepare "
+            f"a store with `lapse prepare ... --size {image_size}` and pass it with --data"
         )
-    return stores[side]
+    return stores[image_size]

@@ -9,7 +9,7 @@ import pytest
 from lapse.core.types import Score, Statistics
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.statistics import mean_score
-from lapse.workflows.paper_tables.output import above_the_floor, as_csv, show
+from lapse.workflows.paper_tables.output import as_csv, floor_notes, show
 from lapse.workflows.paper_tables.results import RowResult, cells, holm, over_seeds
 from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
 
@@ -163,11 +163,11 @@ def test_rows_below_the_floor_are_named():
         floor="random", rows=tuple(item.row for item in rows),
     )  # fmt: skip
     found = cells(rows, ["diff_vqa/x"], "ours")
-    assert above_the_floor(spec, rows, found) == [
+    assert floor_notes(spec, rows, found) == [
         "Above RANDOM in x (main): 1 of 2 rows.",
         "LOW is not above RANDOM in x (0.100 against 0.200).",
     ]
-    assert above_the_floor(spec.model_copy(update={"floor": ""}), rows, found) == []
+    assert floor_notes(spec.model_copy(update={"floor": ""}), rows, found) == []
 
 
 def test_rows_that_did_not_run_have_no_cell():

@@ -1,16 +1,12 @@
-"""A table as a plan: equal runs are one, seeds change the last run, what is missing is said."""
+"""A table as a plan: equal runs are shared, seeds change the last run, errors are clear."""
 
 from pathlib import Path
 
 import pytest
 
-from lapse.config import preset_names
-from lapse.workflows.paper_tables.spec import Data, TableSpec, plan, read_table
+from lapse.workflows.paper_tables.spec import StoreRef, TableSpec, plan, read_table, table_names
 
-FILES = sorted((Path(__file__).parents[4] / "experiments").glob("table*.yaml"))
-STORES = {128: Data(Path("s128"), "f128"), 64: Data(Path("s64"), "f64")}
-# Rows that wait for presets of stage 1; the harness names the preset when it is not there.
-STAGE_ONE = {"pretrain-global", "pretrain-regional", "pretrain-blip2", "diffvqa-blip2"}
+STORES = {128: StoreRef(Path("s128"), "f128"), 64: StoreRef(Path("s64"), "f64")}
 
 
 def spec(**changes) -> TableSpec:
@@ -63,9 +59,11 @@ def test_the_key_depends_on_configuration_data_and_parent_but_not_on_the_folder(
         return rows[0].runs[-1].key
 
     assert key() == key(out="elsewhere")
-    assert key() != key(stores={128: Data(Path("s128"), "another")})
+    assert key() != key(stores={128: StoreRef(Path("s128"), "another")})
     longer = {"pretrain": ["train.steps=4"], "diffvqa": ["train.steps=2"]}
     assert key() != key(tiny=longer)  # only the parent differs
+    workers = {"pretrain": ["train.steps=3", "train.num_workers=2"], "diffvqa": ["train.steps=2"]}
+    assert key() == key(tiny=workers)
 
 
 def test_a_row_may_keep_its_own_length():
@@ -75,7 +73,7 @@ def test_a_row_may_keep_its_own_length():
 
 def test_what_is_missing_is_named():
     rows = planned()
-    assert "preset 'pretrain-other-tiny' is not among" in rows["other", 0].missing
+    assert "no preset 'pretrain-other-tiny'" in rows["other", 0].missing
     alone = plan(spec(), Path("out"), {64: STORES[64]}, scale="tiny", only=["ours"])
     assert "reads 128 px images and --data gives 64 px" in alone[0].missing
     with pytest.raises(ValueError, match="no row 'reel'; the rows are ours, real"):
@@ -108,33 +106,36 @@ def test_a_wrong_table_is_one_clear_sentence(changes, message, tmp_path):
             read_table(path)
 
 
-def test_the_six_tables_of_the_paper_are_there():
-    assert [path.stem for path in FILES] == [f"table{number}" for number in range(1, 7)]
+def test_unknown_tables_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no table 'tabel2'; known: table1, .*'table2'"):
+        read_table("tabel2")
+    with pytest.raises(ValueError, match=r"no table file .*mine.yaml"):
+        read_table(tmp_path / "mine.yaml")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_package_has_the_six_tables_of_the_paper():
+    assert table_names() == [f"table{number}" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("name", table_names())
 @pytest.mark.parametrize("scale", ["tiny", "paper"])
-def test_every_row_of_the_paper_is_planned(path, scale):
-    table = read_table(path)
-    stores = {side: Data(Path("s"), "f") for side in (64, 128, 224, 448)}
-    known = set(preset_names())
-    for item in plan(table, Path("out"), stores, scale=scale):
-        presets = item.row.paper if scale == "paper" else item.row.tiny
-        lacking = [name for name in presets if name not in known]
-        assert {name.removesuffix("-tiny") for name in lacking} <= STAGE_ONE
-        assert (item.missing == "") == (not lacking), item.missing
+def test_every_row_of_the_paper_is_planned(name, scale):
+    table = read_table(name)
+    stores = {side: StoreRef(Path("s"), "f") for side in (64, 128, 224, 448)}
+    rows = plan(table, Path("out"), stores, scale=scale)
+    assert [item.missing for item in rows if item.missing] == []
 
 
 def test_every_table_of_scores_has_a_random_answer_as_its_floor():
-    for path in FILES:
-        table = read_table(path)
+    for name in table_names():
+        table = read_table(name)
         assert (table.floor == "random") == (table.kind == "scores")
         first = tuple(table.columns)[:1]
-        assert table.main_columns == (("BLEU-4", "Acc@0.5") if path.stem == "table1" else first)
+        assert table.main_columns == (("BLEU-4", "Acc@0.5") if name == "table1" else first)
 
 
 def test_the_printed_numbers_of_table_2():
-    rows = {row.key: row.printed for row in read_table(FILES[1]).rows}
+    rows = {row.key: row.printed for row in read_table("table2").rows}
     assert rows["ours"]["CIDEr"] == 2.997 and rows["global"]["BLEU-4"] == 0.291
     assert rows["rgag"]["METEOR"] == 0.384 and rows["plural"]["ROUGE-L"] == 0.653
     assert rows["real"]["BERTScore"] == 0.968 and rows["constant"] == {}

@@ -1,0 +1,122 @@
+"""Complete tables on a tiny store: three files; an interrupted table ends the same."""
+
+import csv
+import logging
+from contextlib import contextmanager
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import tiny_store
+from lapse.cli.main import app
+from lapse.workflows.paper_tables.jobs import TableOptions
+from lapse.workflows.paper_tables.run import run_tables
+from small_table import ROWS, spec
+
+OPTIONS = TableOptions(seeds=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_store.write(tmp_path_factory.mktemp("tables") / "store")
+
+
+@pytest.fixture(scope="module")
+def table(data):
+    """The folder and the rows of a table that ran without interruption."""
+    out = data.parent / "complete"
+    return out, run_tables({"table9": spec()}, [data], out, OPTIONS)["table9"]
+
+
+def test_every_row_is_trained_answered_and_scored(table):
+    out, rows = table
+    assert [row.reason != "" for row in rows] == [False, False, True]
+    lines = csv.DictReader((out / "table9.csv").read_text("utf-8").splitlines())
+    cells = {(line["row"], line["score"]): line for line in lines}
+    ours, constant = cells["ours", "BLEU-4"], cells["constant", "BLEU-4"]
+    assert ours["seeds"] == "2" and 0 <= float(ours["value"]) <= 1
+    assert ours["printed"] == "0.594" and ours["parameters"].startswith("7748")
+    assert float(constant["p_against_ours_holm"]) > 0
+    assert "pretrain-gone-tiny" in cells["gone", "BLEU-4"]["not_run_because"]
+    assert cells["ours", "BERTScore"]["value"] == ""  # a score that was not computed
+    assert rows[0].curve[0][0] == 0 and rows[0].curve[-1][0] == 4
+    assert list(rows[0].curves) == ["pretrain-tiny", "diffvqa-tiny"]
+
+
+def test_runs_are_shared_and_marked(table):
+    out, _ = table
+    folders = sorted(path.name for path in (out / "runs").iterdir() if path.is_dir())
+    kinds = [name.rsplit("-", 1)[0] for name in folders]
+    assert kinds == ["diffvqa-constant"] * 2 + ["diffvqa-tiny"] * 2 + ["pretrain-tiny"]
+    assert all((out / "runs" / f"{name}.done").exists() for name in folders)
+
+
+def test_markdown_and_html_show_the_same_scores(table):
+    out, _ = table
+    markdown, html = ((out / f"table9.{kind}").read_text("utf-8") for kind in ("md", "html"))
+    for text in (
+        "| Ours |",
+        "0.594",
+        "669.0 M, then 774.8 M",
+        "Not run, Not there",
+        "patient-safe",
+    ):
+        assert text in markdown
+    assert "<table" in html and "Ours" in html and "<svg" in html and "0.594" in html
+
+
+def test_the_same_call_again_trains_nothing(table, data):
+    out, _ = table
+    before = (out / "table9.csv").read_bytes()
+
+    @contextmanager
+    def refuse(title):
+        raise AssertionError(f"{title} again")
+        yield
+
+    run_tables({"table9": spec()}, [data], out, OPTIONS, progress_bar=refuse)
+    assert (out / "table9.csv").read_bytes() == before
+
+
+def test_an_interrupted_table_ends_the_same(table, data, tmp_path):
+    num_calls, last_call = 0, 6  # within the second run
+
+    @contextmanager
+    def interrupt(_):
+        def progress(_done, _total):
+            nonlocal num_calls
+            num_calls += 1
+            if num_calls == last_call:
+                raise SystemExit(143)
+
+        yield progress
+
+    tables = {"table9": spec()}
+    with pytest.raises(SystemExit):
+        run_tables(tables, [data], tmp_path, OPTIONS, progress_bar=interrupt)
+    run_tables(tables, [data], tmp_path, OPTIONS)
+    assert (tmp_path / "table9.csv").read_bytes() == (table[0] / "table9.csv").read_bytes()
+
+
+def test_a_table_of_examples_shows_answers_and_truth(table, data):
+    out, _ = table
+    examples = spec(kind="cases", rows=ROWS[:2], cases=2)
+    run_tables({"table8": examples}, [data], out)
+    text = (out / "table8.md").read_text("utf-8")
+    assert text.count("| question |") == 2 and text.count("| Constant answer |") == 2
+    assert "the main image has" in text
+    assert (out / "table8.html").read_text("utf-8").count("<img") == 4
+
+
+def test_the_command_prints_its_plan_and_runs_a_table_file(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
+    file = tmp_path / "table9.yaml"
+    file.write_text(yaml.safe_dump(spec().model_dump(mode="json")), "utf-8")
+    arguments = ["table", str(file), "--data", str(data), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
+    assert done.exit_code == 0 and not (tmp_path / "o").exists()
+    assert "published: not stated" in caplog.text and "pretrain-gone-tiny" in caplog.text
+    done = CliRunner().invoke(app, [*arguments, "--row", "constant"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "o" / "table9.html").exists()

@@ -1,0 +1,42 @@
+"""Jobs: equal runs once, and one process at a time."""
+
+import threading
+
+from lapse.workflows.paper_tables.jobs import FAILURES, TableOptions, plan_jobs, run_lock
+from lapse.workflows.paper_tables.run import open_stores
+from lapse.workflows.paper_tables.spec import plan
+from small_table import ROWS, spec
+
+
+def test_equal_runs_are_one_job_after_the_run_that_they_start_from(data, tmp_path):
+    table = spec(rows=ROWS[:2])
+    rows = plan(table, tmp_path, open_stores([data]), scale="tiny")
+    jobs = plan_jobs([(table, rows), (spec(rows=ROWS[:1]), rows[:1])], tmp_path, TableOptions())
+    keys = [job.run.key for job in jobs]
+    assert len(set(keys)) == len(keys) == 3
+    assert [len(job.requests) for job in jobs] == [0, 1, 1]
+    assert jobs[1].run.parent == keys[0]
+    assert not any(job.is_done for job in jobs)
+
+
+def test_errors_of_a_run_are_failures_and_defects_are_not():
+    assert issubclass(UnicodeDecodeError, FAILURES) and not issubclass(KeyError, FAILURES)
+
+
+def test_a_run_folder_is_locked_for_one_process(tmp_path, caplog):
+    caplog.set_level("INFO", logger="lapse")
+    order = []
+    with run_lock(tmp_path / "run"):
+
+        def other():
+            with run_lock(tmp_path / "run"):
+                order.append("second")
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        while not caplog.messages:
+            assert thread.is_alive()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert caplog.messages == [f"waiting for another process that works on {tmp_path / 'run'}"]
