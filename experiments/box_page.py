@@ -2,7 +2,7 @@
 
     OUT/<tier>/diffvqa.scores.json, regions.scores.json, OUT/answer.json -> bars -> page
 
-No figure and no verdict is written by hand. Scores of a row that is not there are "-".
+No number and no verdict is edited by hand. Scores of a missing row are "-".
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def bars(tiers: Sequence[Tier], seconds: Sequence[float]) -> list[Bar]:
         best, score = best_blind(rows, "change F1")
         found.append(
             Bar(
-                f"interval of change F1 above the best blind row, {tier.name} tier",
+                f"interval of change F1 above the best image-blind baseline, {tier.name} tier",
                 f"lower end > {score.value:.3f} ({best})",
                 f"{format_score(ours)} against {format_score(score)}",
                 ours.low is not None and ours.low > score.value,
@@ -139,7 +139,7 @@ def bars(tiers: Sequence[Tier], seconds: Sequence[float]) -> list[Bar]:
         )
     middle = median(seconds)
     span = f"{min(seconds):.2f} to {max(seconds):.2f} s in {len(seconds)} calls"
-    answer = "`lapse answer` on two PNG files, from the start of the program"
+    answer = "`lapse answer` on two PNG files, including program start"
     found.append(Bar(answer, f"< {SECONDS:.0f} s", f"{middle:.2f} s ({span})", middle < SECONDS))
     return found
 
@@ -148,7 +148,7 @@ def best_blind(rows: Mapping[str, Scores], name: str) -> tuple[str, Score]:
     """The row beside the model that has most of a score."""
     blind = {row: scores[name] for row, scores in rows.items() if row != MODEL and name in scores}
     if not blind:
-        raise ValueError(f"no blind row with {name!r}: evaluate with --baseline-data STORE")
+        raise ValueError(f"no baseline with {name!r}: evaluate with --baseline-data STORE")
     best = max(blind, key=lambda row: blind[row].value)
     return best, blind[best]
 
@@ -174,27 +174,31 @@ def write_page(
     found = bars(tiers, answer["seconds"])
     num_met = sum(bar.is_met for bar in found)
     parts = [
-        "# Results of the model in the box",
-        f"**{RESEARCH_USE}** Simulated patients only: nothing here says anything about "
-        "radiographs of people. Written by `experiments/box_results.py` from the scores files; "
-        "no figure or verdict is by hand.",
-        f"## Wanted and found: {num_met} of {len(found)} met",
-        format_plain([["what", "wanted", "found", "verdict"], *(bar.row for bar in found)]),
-        "Intervals are 95%, whole patients drawn anew. Test patients are fresh: their seed was "
-        "used by no training or choice, and no patient, study or image number is shared with the "
-        "training store (checked). Ordinary patients, quads and held-out tails are in one set "
-        "and stand apart under “subgroups”.",
+        "# Results of the packaged model",
+        f"**{RESEARCH_USE}** Simulated patients only: these results say nothing about radiographs "
+        "of real patients. `experiments/box_results.py` writes this page from the scores files; "
+        "no number or verdict is edited by hand.",
+        f"## Targets: {num_met} of {len(found)} met",
+        format_plain([["measure", "target", "result", "verdict"], *(bar.row for bar in found)]),
+        "Intervals are 95%, bootstrap over patients. Test patients are new: their seed was not "
+        "used for any training or choice, and no patient, study or image id is shared with the training "
+        "store (checked). Ordinary patients, counterfactual quadruplets (“quad”) and "
+        "out-of-distribution groups (“tail”) are in one set; “Subgroups” lists them separately.",
     ]
     for tier in tiers:
         parts += _tier(tier)
-    parts += ["## `lapse answer`", *_answer(answer), "## Where these numbers come from"]
+    parts += ["## `lapse answer`", *_answer(answer), "## Provenance"]
     told = {**facts, **_provenance(tiers)}
     parts.append("\n".join(f"- {name}: {value}" for name, value in told.items()))
-    if (path.parent / "box-model").is_dir():
-        parts.append(
-            "Configurations, curves and hours of the runs: [box-model](box-model/README.md)."
-        )
-    parts += ["Commands, in one folder:", "```sh\n" + "\n".join(commands) + "\n```", RESEARCH_USE]
+    parts.append(
+        "Configurations, curves and training times of the runs: "
+        "[experiments/packaged-model](../../experiments/packaged-model/README.md)."
+    )
+    parts += [
+        "Commands, in one folder, with the option names of version 0.2:",
+        "```sh\n" + "\n".join(commands) + "\n```",
+        RESEARCH_USE,
+    ]
     write_text(path, "\n\n".join(parts) + "\n")
     return path
 
@@ -220,9 +224,9 @@ def _tier(tier: Tier) -> list[str]:
             table = [[law, score.details["n"], format_score(score)] for law, score in laws.items()]
             parts += [
                 "### Under probes",
-                format_plain([["law", "n", "kept"], *table]),
-                "What each law asks: [evaluation-probes.md](evaluation-probes.md). Shuffled is "
-                "read the other way round: an answer that stays the same ignores its reference.",
+                format_plain([["probe", "n", "value"], *table]),
+                "[Reliability](reliability.md#probes) explains each probe. Shuffled is read the "
+                "other way round: an answer that stays the same ignores its reference image.",
             ]
     return parts
 
@@ -233,7 +237,8 @@ def _by_finding(rows: Mapping[str, Scores]) -> list[list[str]]:
     findings = dict.fromkeys(
         score.details["of"] for score in ours.values() if score.details.get("kind") == "finding"
     )
-    table = [["finding", "true", "precision", "recall", "F1", "added", "missing", "level", "blind"]]
+    head = ["finding", "true", "precision", "recall", "F1", "added", "missing", "level"]
+    table = [[*head, "best image-blind F1"]]
     for finding in findings:
         best = "-"
         if any(f"{finding} F1" in scores for row, scores in rows.items() if row != MODEL):
@@ -289,8 +294,8 @@ def _answer(answer: Mapping[str, Any]) -> list[str]:
     said = "\n".join(answer["said"])
     return [
         f"Timed on at most {answer['cores']} cores, median of {len(answer['seconds'])} calls, "
-        "imports and reading the model included. The model folder holds 16-bit weights; it gave "
-        f"the very text of the run for {answer['as the run']} of {answer['of']} pairs.",
+        "including imports and loading the model. The exported model has 16-bit weights; it gave "
+        f"the same text as the run for {answer['as the run']} of {answer['of']} pairs.",
         f"```text\n$ {answer['command']}\n{said}\n```",
     ]
 

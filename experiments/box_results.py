@@ -89,7 +89,7 @@ def main() -> None:
         "simulated": f"{options.patients} test patients a tier, images of {options.size} px",
         "samples at most": f"{options.limit_pairs} difference questions, {options.limit_regions} "
         f"CAREF and as many GCAP; {options.limit_probes} questions under each probe; chosen by "
-        "counted numbers over all patients, not by anything that was answered",
+        "a hash over all patients, independent of the answers",
     }
     commands = [_shown(step.words, out) for step in steps]
     page = box_page.write_page(options.page, out, TIERS, commands, facts)

@@ -106,7 +106,7 @@ def test_a_score_without_blind_rows_gets_no_verdict(box, tmp_path):
     box_page, _ = box
     pairs, boxes = scores(*GOOD)
     home = written(tmp_path, ({**pairs, "comparisons": {}}, boxes), scores(*GOOD))
-    with pytest.raises(ValueError, match="no blind row with 'change F1'"):
+    with pytest.raises(ValueError, match="no baseline with 'change F1'"):
         verdicts(box_page, home, [1.0])
 
 
@@ -125,7 +125,7 @@ def test_the_page_shows_tables_groups_commands_and_where_it_comes_from(box, tmp_
     assert "| carina | 40 | 0.900 |" in text and "| edema | 9 |" in text
     assert "lapse simulate coarse/raw" in text and "commit of the code: abc" in text
     assert "/some/where" not in text and text.count("Research use only") == 2
-    assert "the very text of the run for 9 of 10 pairs" in text
+    assert "the same text as the run for 9 of 10 pairs" in text
 
 
 def test_groups_tell_ordinary_patients_quads_and_tails_apart(box, tmp_path):

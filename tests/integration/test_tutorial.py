@@ -4,7 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from lapse.cli.main import app
@@ -13,7 +12,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "first-steps.md"
 SMALLER = {"--patients 160": "--patients 24", "train.steps=200": "train.steps=2"}
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_commands_of_the_first_tutorial_run(tmp_path, monkeypatch):
     text = PAGE.read_text("utf-8").partition("## 1. Simulate")[2]
     for old, new in SMALLER.items():
