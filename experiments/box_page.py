@@ -181,8 +181,8 @@ def write_page(
         f"## Targets: {num_met} of {len(found)} met",
         format_plain([["measure", "target", "result", "verdict"], *(bar.row for bar in found)]),
         "Intervals are 95%, bootstrap over patients. Test patients are new: their seed was not "
-        "used for any training or choice, and no patient, study or image id is shared with the training "
-        "store (checked). Ordinary patients, counterfactual quadruplets (“quad”) and "
+        "used for any training or choice, and no patient, study or image id is shared with the "
+        "training store (checked). Ordinary patients, counterfactual quadruplets (“quad”) and "
         "out-of-distribution groups (“tail”) are in one set; “Subgroups” lists them separately.",
     ]
     for tier in tiers:
