@@ -1,86 +1,121 @@
-"""The captioner's decoder as the writer of an encoder-decoder: reads one memory per row.
+"""The text decoder with cross-attention on the images of one batch: losses and beam search.
 
-Legend: B rows  L memory tokens  A tokens of an answer  D width  V tokens of the table
+Legend: B rows  T text tokens  D width
 
-    begin, answer[0], ... --> TextDecoder with cross-attention to [B, L, D] --> answer[0], ...
-
-The text begins with the end token, as GPT-2's own documents do.
+The captioner reads the tokens of one image per row; PLURAL reads both images and the question.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from dataclasses import dataclass
 
-from lapse.config import DecoderConfig, GenerationConfig
-from lapse.models.backbones.decoder import DecoderCache, TextDecoder
-from lapse.models.layers.beam_search import beam_search, end_where
-from lapse.models.layers.padding import Rows
+import torch
+from torch import Tensor
+
+from lapse.config import GenerationConfig
+from lapse.models.backbones.decoder import Memory, TextDecoder
+from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
+from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
+GROUP_COST = 16  # tokens of padding that one more group of rows may cost
 
-class CrossAttentionDecoder(nn.Module):
-    """Writes from a memory.
 
-    Args:
-        config: sizes of the decoder.
-        kept: GPT-2 ids that have a row; None for all.
-        end: GPT-2 id that ends a text, and begins it.
+@dataclass(frozen=True, slots=True)
+class CrossAttentionDecoder:
+    """A decoder and the cross-attention keys and values of one batch.
+
+    Attributes:
+        decoder: the text decoder.
+        memory: keys and values, from `TextDecoder.memory`.
     """
 
-    def __init__(self, config: DecoderConfig, kept: tuple[int, ...] | None, end: int) -> None:
-        super().__init__()
-        self.decoder = TextDecoder(config, kept)
-        self.end = end
+    decoder: TextDecoder
+    memory: Memory
 
-    def losses(self, memory: Tensor, answers: Rows, smoothing: float) -> TokenLosses:
-        """Loss of whole answers, each token from those before it.
+    def losses(
+        self, text: PaddedTokens, is_target: Tensor, parallel: Tensor, smoothing: float
+    ) -> TokenLosses:
+        """Loss of the target tokens.
 
         Args:
-            memory: [B, L, D].
-            answers: GPT-2 ids of B rows, the end included.
+            text: B texts.
+            is_target: [B, T] bool.
+            parallel: [B] bool, rows whose targets are predicted all at once from their own
+                positions; the others predict each token from those before it.
             smoothing: label smoothing.
         """
         table = self.decoder.tokens
-        rows = table.rows(answers.tokens)
-        begin = table.rows(torch.full_like(answers.tokens[:, :1], self.end))
-        given = torch.cat([begin, rows[:, :-1]], dim=1)
-        everyone = torch.arange(len(rows), device=rows.device)
-        seen = self.decoder.memory(memory, everyone)
-        hidden = self.decoder(
-            given, seen, torch.zeros_like(given, dtype=torch.bool), answers.lengths
+        targets, states, rows = [], [], []
+        for group in length_groups(text.lengths.tolist()):
+            chosen = torch.tensor(group, device=text.lengths.device)
+            is_all = group == list(range(len(text.lengths)))
+            memory = self.memory if is_all else self.memory.for_rows(chosen)
+            lengths, is_parallel = text.lengths[chosen], parallel[chosen]
+            width = int(lengths.max())
+            tokens = table.rows(text.tokens[chosen, :width])
+            is_of_group = is_target[chosen, :width]
+            is_masked = is_of_group & is_parallel[:, None]
+            hidden = self.decoder(tokens, memory, is_masked, lengths)  # [rows of group, T, D]
+            row, position = is_of_group.nonzero(as_tuple=True)
+            source = position - (~is_parallel[row]).long()  # a causal row predicts one ahead
+            targets.append(tokens[row, position])
+            states.append(hidden[row, source])
+            rows.append(chosen[row])
+        return token_losses(
+            torch.cat(states), table.weight, torch.cat(targets), torch.cat(rows), smoothing
         )
-        row, place = answers.is_used.nonzero(as_tuple=True)
-        return token_losses(table.logits(hidden[row, place]), rows[row, place], row, smoothing)
 
-    def write(self, memory: Tensor, config: GenerationConfig) -> list[list[int]]:
-        """The best text of each row by beam search; GPT-2 ids without the end."""
-        table = self.decoder.tokens
-        everyone = torch.arange(len(memory), device=memory.device)
-        begin = table.rows(torch.full((len(memory), 1), self.end, device=memory.device))
-        seen = self.decoder.memory(memory, everyone)
-        last, cache = self.decoder.start(
-            begin, seen, torch.ones_like(everyone), config.max_new_tokens
+    def hypotheses(
+        self, prompts: PaddedTokens, generation: GenerationConfig, end: int
+    ) -> list[list[Hypothesis]]:
+        """Continue each prompt by beam search; each prompt is read once for all beams.
+
+        Args:
+            prompts: B prompts.
+            generation: beams and limits.
+            end: GPT-2 id of the end token.
+        """
+        decoder, table = self.decoder, self.decoder.tokens
+        tokens = table.rows(prompts.tokens)
+        last, cache = decoder.start(
+            tokens, self.memory, prompts.lengths, generation.max_new_tokens
         )
-        end_row = int(begin[0, 0])
-        step = _Step(self.decoder, cache, end_row)
-        written = beam_search(step, table.logits(last).float(), config, end_row)
-        return [table.ids(found) for found in written]
+        end_row = table.row(end)
+
+        def step(tokens: Tensor, order: Tensor) -> Tensor:
+            cache.reorder(order)
+            is_full = decoder.is_full(cache)
+            logits = table.logits(decoder.step(tokens, cache)).float()
+            return end_where(is_full, logits, end_row)
+
+        return search_tokens(step, table.logits(last).float(), generation, table, end)
 
 
-class _Step:
-    """One step of the search over a decoder cache; full rows are made to write the end."""
+def length_groups(lengths: list[int]) -> list[list[int]]:
+    """Group rows of similar length, so that little is computed for padding.
 
-    def __init__(self, decoder: TextDecoder, cache: DecoderCache, end: int) -> None:
-        self.decoder, self.cache, self.end = decoder, cache, end
+    Captions are about three times as long as the texts of regions; in one group, more than half
+    of the decoder's work would be padding. Of all ways to cut the rows, sorted by length, the
+    cheapest is taken. A group costs its rows times its longest text, plus `GROUP_COST`.
 
-    def __call__(self, tokens: Tensor, order: Tensor | None) -> Tensor:
-        """Reorder the cache, consume one token per row, return the next logits [R, V]."""
-        if order is None:
-            opened = self.cache.filled.shape[0]
-            order = torch.arange(opened, device=tokens.device)
-            order = order.repeat_interleave(tokens.shape[0] // opened)
-        self.cache.reorder(order)
-        is_full = self.decoder.is_full(self.cache)
-        logits = self.decoder.tokens.logits(self.decoder.step(tokens, self.cache)).float()
-        return end_where(is_full, logits, self.end)
+    >>> length_groups([60, 20, 22, 21])
+    [[1, 3, 2], [0]]
+    >>> length_groups([20, 22])
+    [[0, 1]]
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    best, starts = [0], [0]  # of the first n rows: the cost, and the start of their last group
+    for stop in range(1, len(order) + 1):
+        longest = lengths[order[stop - 1]]
+        cost, start = min(
+            (best[start] + (stop - start) * longest + GROUP_COST, start) for start in range(stop)
+        )
+        best.append(cost)
+        starts.append(start)
+    groups: list[list[int]] = []
+    stop = len(order)
+    while stop:
+        groups.insert(0, order[starts[stop] : stop])
+        stop = starts[stop]
+    return groups if len(groups) > 1 else [list(range(len(lengths)))]

@@ -1,7 +1,9 @@
 """A model with a vision encoder, frozen or trained: the base of every model that reads images.
 
-A frozen encoder has no gradients, stays in evaluation mode, and is absent from the optimizer,
-which takes only parameters that require a gradient.
+Legend: U images  C channels  S image side  N visual tokens  D width of the encoder
+
+A frozen part has no gradients, stays in evaluation mode, and is absent from the optimizer, which
+takes only parameters that require a gradient.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import EncoderConfig
+from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch, normalise
 from lapse.models.backbones.build_encoder import build_encoder
 
 
@@ -21,28 +25,51 @@ class EncoderModel(nn.Module):
 
     Args:
         config: sizes of the encoder.
-        is_trained: False freezes the encoder.
+        tokenizer: encodes and decodes the model's texts; decides which tokens have a row.
+        is_encoder_trained: False freezes the encoder.
     """
 
-    def __init__(self, config: EncoderConfig, *, is_trained: bool) -> None:
+    reads_features = True
+    sharded_parts: tuple[str, ...] = ("encoder",)
+
+    def __init__(
+        self, config: EncoderConfig, tokenizer: Tokenizer, *, is_encoder_trained: bool
+    ) -> None:
         super().__init__()
+        self.tokenizer = tokenizer
+        self.frozen_parts: tuple[str, ...] = ()
+        self.channels = config.channels
         self.encoder = build_encoder(config)
-        self.is_encoder_trained = is_trained
-        self.encoder.requires_grad_(is_trained)
+        if not is_encoder_trained:
+            self.freeze("encoder")
+
+    def freeze(self, part: str) -> None:
+        """Freeze the submodule of this name."""
+        self.frozen_parts = (*self.frozen_parts, part)
+        self.get_submodule(part).requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """As nn.Module, but a frozen encoder stays in evaluation mode."""
+        """As nn.Module, but frozen parts stay in evaluation mode."""
         super().train(mode)
-        if not self.is_encoder_trained:
-            self.encoder.eval()
+        for part in self.frozen_parts:
+            self.get_submodule(part).eval()
         return self
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
         """Load the weights of a pretrained encoder; all must be present and fit."""
         self.encoder.load_state_dict(dict(state))
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Normalised [U, C, S, S] -> tokens [U, N, D]; no gradient when frozen."""
-        with torch.set_grad_enabled(self.is_encoder_trained and torch.is_grad_enabled()):
-            tokens: Tensor = self.encoder(pixels)
+    def encode(self, images: Tensor) -> Tensor:
+        """Visual tokens of images: uint8 [U, 1, S, S] -> [U, N, D]; no gradient when frozen."""
+        is_trained = "encoder" not in self.frozen_parts
+        with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
+            tokens: Tensor = self.encoder(normalise(images, self.channels))
         return tokens
+
+    def image_tokens(self, batch: Batch) -> Tensor:
+        """Visual tokens of each distinct image of a batch, from the cache if it has them.
+
+        Returns:
+            [U, N, D]
+        """
+        return self.encode(batch.images) if batch.features is None else batch.features

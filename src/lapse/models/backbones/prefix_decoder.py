@@ -1,127 +1,110 @@
-"""GPT-2 behind any visual prefix: reads it, learns the text after it, writes by beam search.
+"""GPT-2 behind a visual prefix: losses of the text after it, and generation by beam search.
 
-Legend: B rows  M visual tokens  T text tokens  D width  V tokens of the table
+Legend: B rows  M visual tokens  T text tokens  P positions of text  D width
 
-    [visual + their own positions; text + GPT-2's positions] -> GPT-2 -> logits of the targets
+    [visual tokens; text + positions] -> GPT-2 -> logits of the targets
 
-The same layout as `prefix_lm` with visual_positions "extend" (docs/explanation/deviations.md 3),
-for the systems whose visual tokens are made otherwise.
+All models whose language model reads visual tokens as a prefix share this decoder; they differ in
+how they make the visual tokens.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from dataclasses import dataclass
 
-from lapse.config import GenerationConfig, LanguageModelConfig
-from lapse.models.backbones.gpt2 import GPT2, PrefixCache
-from lapse.models.layers.beam_search import beam_search, end_where
-from lapse.models.layers.padding import Rows
+import torch
+from torch import Tensor
+
+from lapse.config import GenerationConfig
+from lapse.models.backbones.gpt2 import GPT2
+from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
+from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 
-class PrefixDecoder(nn.Module):
-    """A language model and the positions of what stands before its text.
+@dataclass(frozen=True, slots=True)
+class PrefixDecoder:
+    """The language model and the visual prefixes of one batch.
 
-    Weights: GPT-2's as `GPT2` says; visual positions normal with deviation 0.02.
-
-    Args:
-        config: sizes of GPT-2.
-        kept: GPT-2 ids that have a row; None for all.
-        num_visual: M, the visual tokens of every row.
+    Attributes:
+        language_model: GPT-2.
+        visual: [B, M, D], the visual tokens of each row, their positions added.
+        text_positions: [P, D], position embeddings of text; a text has at most P tokens.
     """
 
-    def __init__(
-        self, config: LanguageModelConfig, kept: tuple[int, ...] | None, num_visual: int
-    ) -> None:
-        super().__init__()
-        self.language_model = GPT2(config, kept)
-        self.visual_positions = nn.Parameter(torch.empty(num_visual, config.width))
-        nn.init.normal_(self.visual_positions, std=0.02)
+    language_model: GPT2
+    visual: Tensor
+    text_positions: Tensor
 
-    @property
-    def room(self) -> int:
-        """How many text tokens have a position."""
-        return self.language_model.config.max_positions
-
-    def losses(
-        self, visual: Tensor, text: Rows, is_target: Tensor, smoothing: float
-    ) -> TokenLosses:
-        """Loss of the target tokens, each predicted from what stands before it.
+    def losses(self, text: PaddedTokens, is_target: Tensor, smoothing: float) -> TokenLosses:
+        """Loss of the target tokens, each predicted from everything before it.
 
         Args:
-            visual: [B, M, D].
-            text: GPT-2 ids of B rows.
+            text: B texts.
             is_target: [B, T] bool.
             smoothing: label smoothing.
+
+        Raises:
+            ValueError: a text is longer than the positions.
         """
         table = self.language_model.tokens
-        rows = table.rows(text.tokens)
-        hidden = self.language_model(self._join(visual, table.embed(rows)))  # [B, M + T, D]
-        row, place = is_target.nonzero(as_tuple=True)
-        logits = table.logits(hidden[row, place - 1 + visual.shape[1]])  # [targets, V]
-        return token_losses(logits, rows[row, place], row, smoothing)
+        tokens = table.rows(text.tokens)
+        hidden = self.language_model(self._join(tokens))  # [B, M + T, D]
+        row, position = is_target.nonzero(as_tuple=True)
+        source = hidden[row, position - 1 + self.visual.shape[1]]
+        return token_losses(source, table.weight, tokens[row, position], row, smoothing)
 
-    def write(
-        self, visual: Tensor, prompts: Rows, config: GenerationConfig, end: int
-    ) -> list[list[int]]:
-        """Continue each prompt by beam search; the prefix is read once.
+    def hypotheses(
+        self, prompts: PaddedTokens, generation: GenerationConfig, end: int
+    ) -> list[list[Hypothesis]]:
+        """Continue each prompt by beam search; prefix and prompt are read once for all beams.
 
         Args:
-            visual: [B, M, D].
-            prompts: GPT-2 ids of B rows.
-            config: beams and limits.
-            end: GPT-2 id that ends a text.
-
-        Returns:
-            B lists of GPT-2 ids, without the end.
+            prompts: B prompts.
+            generation: beams and limits.
+            end: GPT-2 id of the end token.
 
         Raises:
             ValueError: a prompt leaves no position for an answer.
         """
+        model, limit = self.language_model, len(self.text_positions)
         width = int(prompts.lengths.max())
-        if width >= self.room:
+        if width >= limit:
             raise ValueError(
-                f"a prompt of {width} tokens leaves no room for an answer within the {self.room} "
+                f"a prompt of {width} tokens leaves no room for an answer within the {limit} "
                 "text positions: raise language_model.max_positions"
             )
-        table = self.language_model.tokens
-        x = self._join(visual, table.embed(table.rows(prompts.tokens[:, :width])))
+        table = model.tokens
+        x = self._join(table.rows(prompts.tokens[:, :width]))
         index = torch.arange(x.shape[1], device=x.device)
-        is_prefix = index < (prompts.lengths + visual.shape[1])[:, None]  # [B, M + P]
-        last, cache = self.language_model.start(x, is_prefix)
-        end_row = int(table.rows(torch.tensor([end], device=x.device)))
-        step = _Step(self, cache, prompts.lengths, end_row)
-        written = beam_search(step, table.logits(last).float(), config, end_row)
-        return [table.ids(found) for found in written]
+        is_prefix = index < (prompts.lengths + self.visual.shape[1])[:, None]  # [B, M + T]
+        last, cache = model.start(x, is_prefix)
+        end_row = table.row(end)
 
-    def _join(self, visual: Tensor, text: Tensor) -> Tensor:
-        length = text.shape[1]
-        if length > self.room:
+        def step(tokens: Tensor, order: Tensor) -> Tensor:
+            cache.reorder(order)
+            num_beams = len(tokens) // len(prompts.lengths)
+            positions = prompts.lengths.repeat_interleave(num_beams) + cache.written
+            x = table.embed(tokens) + self.text_positions[positions.clamp(max=limit - 1)]
+            logits = table.logits(model.step(x, cache)).float()
+            return end_where(positions >= limit, logits, end_row)
+
+        return search_tokens(step, table.logits(last).float(), generation, table, end)
+
+    def _join(self, tokens: Tensor) -> Tensor:
+        """Visual tokens and embedded text: [B, M + T, D]."""
+        length, limit = tokens.shape[1], len(self.text_positions)
+        if length > limit:
             raise ValueError(
-                f"a text of {length} tokens exceeds the {self.room} text positions: lower "
+                f"a text of {length} tokens exceeds the {limit} text positions: lower "
                 "data.max_tokens or raise language_model.max_positions"
             )
-        placed = text + self.language_model.positions[:length]
-        return torch.cat([(visual + self.visual_positions).to(placed.dtype), placed], dim=1)
+        text = self.language_model.tokens.embed(tokens) + self.text_positions[:length]
+        return torch.cat([self.visual.to(text.dtype), text], dim=1)
 
 
-class _Step:
-    """One step of the search; full rows are made to write the end."""
-
-    def __init__(
-        self, writer: PrefixDecoder, cache: PrefixCache, lengths: Tensor, end: int
-    ) -> None:
-        self.writer, self.cache, self.lengths, self.end = writer, cache, lengths, end
-
-    def __call__(self, tokens: Tensor, order: Tensor | None) -> Tensor:
-        """Reorder the written parts, consume one token per beam, return the next logits."""
-        if order is not None:
-            self.cache.reorder(order)
-        model = self.writer.language_model
-        beams = tokens.shape[0] // self.lengths.shape[0]
-        places = self.lengths.repeat_interleave(beams) + self.cache.written
-        last = self.writer.room - 1
-        x = model.tokens.embed(tokens) + model.positions[places.clamp(max=last)]
-        logits = model.tokens.logits(model.step(x, self.cache)).float()
-        return end_where(places > last, logits, self.end)
+def position_table(length: int, width: int) -> torch.nn.Parameter:
+    """Learned positions of visual tokens [length, D]: normal with deviation 0.02."""
+    table = torch.nn.Parameter(torch.empty(length, width))
+    torch.nn.init.normal_(table, std=0.02)
+    return table

@@ -7,9 +7,9 @@ Legend: U images  B rows  Q queries  T text tokens  L = Q + T  N visual tokens  
                   +--> norm --> self-attention                                            x layers
     text [T] -----+                          +---------------------------------- mlp (text)
 
-Post-norm blocks as in BERT. Queries and text share the self-attention; who may look at whom is
-the mask's choice (figure 2 there). Every `cross_every`-th layer looks at the image, for the
-queries alone. Equal to `Blip2QFormerModel` of transformers with the same weights.
+Post-norm blocks as in BERT. Queries and text share the self-attention; the mask decides which
+attends to which (figure 2 there). In every `cross_every`-th layer the queries, and only they,
+attend to the image. Equal to `Blip2QFormerModel` of transformers with the same weights.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Keys and values of the image for every layer, [B, H, N, d]; None where a layer has none."""
+class ImageMemory:
+    """Cross-attention keys and values of images, [U, H, N, d]; None in layers without it."""
 
     pairs: tuple[Pair | None, ...]
 
-    def of(self, rows: Tensor) -> Seen:
+    def of(self, rows: Tensor) -> ImageMemory:
         """The images of these rows (also repeated or reordered)."""
-        return Seen(
+        return ImageMemory(
             tuple(None if pair is None else (pair[0][rows], pair[1][rows]) for pair in self.pairs)
         )
 
@@ -65,7 +65,7 @@ class FeedForward(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """norm(x + what the queries see in the image)."""
+    """norm(x + attention of the queries to the image)."""
 
     def __init__(self, config: QFormerConfig, image_width: int) -> None:
         super().__init__()
@@ -84,8 +84,8 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, pair: Pair) -> Tensor:
         """[B, Q, D] -> [B, Q, D]."""
         query = split_heads(self.query(x), self.heads)
-        seen = join_heads(attend(query, *pair, None, self.rate if self.training else 0.0))
-        out: Tensor = self.norm(x + self.dropout(self.out(seen)))
+        attended = join_heads(attend(query, *pair, None, self.rate if self.training else 0.0))
+        out: Tensor = self.norm(x + self.dropout(self.out(attended)))
         return out
 
 
@@ -105,23 +105,23 @@ class QFormerBlock(nn.Module):
         self.mlp_text = FeedForward(config) if has_text else None
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, num_queries: int, seen: Pair | None
+        self, x: Tensor, mask: Tensor | None, num_queries: int, image: Pair | None
     ) -> tuple[Tensor, Pair]:
-        """[B, L, D] -> [B, L, D], and this layer's own keys and values."""
+        """[B, L, D] -> [B, L, D], and this layer's self-attention keys and values."""
         query, key, value = self.attention.project(x)
         x = self._attended(x, attend(query, key, value, mask, self._rate()))
         parts = []
         if num_queries:
             front = x[:, :num_queries]
-            if self.cross is not None and seen is not None:
-                front = self.cross(front, seen)
+            if self.cross is not None and image is not None:
+                front = self.cross(front, image)
             parts.append(self.mlp_query(front))
         if x.shape[1] > num_queries:
             parts.append(self._text(x[:, num_queries:]))
         return torch.cat(parts, dim=1), (key, value)
 
     def step(self, x: Tensor, past: Pair) -> tuple[Tensor, Pair]:
-        """One more text token per row [B, 1, D], which sees all before it."""
+        """One more text token per row [B, 1, D], which attends to all before it."""
         query, key, value = self.attention.project(x)
         key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         x = self._attended(x, attend(query, key, value))
@@ -133,7 +133,7 @@ class QFormerBlock(nn.Module):
 
     def _text(self, x: Tensor) -> Tensor:
         if self.mlp_text is None:
-            raise ValueError("this Q-Former was built without its text side: it reads no text")
+            raise ValueError("this Q-Former was built with has_text=False: it cannot read text")
         out: Tensor = self.mlp_text(x)
         return out
 
@@ -142,14 +142,14 @@ class QFormerBlock(nn.Module):
 
 
 class QFormer(nn.Module):
-    """Queries that read an image, alone or beside a text.
+    """Queries that read an image, alone or together with a text.
 
     Weights: normal with deviation 0.02 (BERT), norms one and zero.
 
     Args:
         config: sizes.
         image_width: width of the encoder's tokens.
-        has_text: False leaves out the text's feed-forward layers, as the second stage does.
+        has_text: False omits the text's feed-forward layers, as the second stage does.
     """
 
     def __init__(self, config: QFormerConfig, image_width: int, *, has_text: bool) -> None:
@@ -170,9 +170,9 @@ class QFormer(nn.Module):
         init_linear(self, 0.02)
         nn.init.normal_(self.queries, std=0.02)
 
-    def look(self, tokens: Tensor) -> Seen:
-        """The image's keys and values for every layer, once: [U, N, D_v]."""
-        return Seen(
+    def image_memory(self, tokens: Tensor) -> ImageMemory:
+        """Keys and values of every layer for the visual tokens [U, N, D_v] of images."""
+        return ImageMemory(
             tuple(
                 None if block.cross is None else block.cross.project(tokens)
                 for block in self._layers()
@@ -180,27 +180,28 @@ class QFormer(nn.Module):
         )
 
     def read(self, tokens: Tensor) -> Tensor:
-        """Visual tokens [U, N, D_v] -> the queries' answers [U, Q, D]; no text."""
-        return self.run(None, self.look(tokens), len(tokens), None).hidden
+        """Visual tokens [U, N, D_v] -> the output of the queries [U, Q, D], without text."""
+        return self.run(None, self.image_memory(tokens), len(tokens), None).hidden
 
     def run(
-        self, text: Tensor | None, seen: Seen | None, rows: int, mask: Tensor | None
+        self, text: Tensor | None, memory: ImageMemory | None, rows: int, mask: Tensor | None
     ) -> QFormerOutput:
-        """Queries (where an image is seen), then text (where there is one).
+        """Run the queries (if there is an image) and the text (if there is one) together.
 
         Args:
-            text: embeddings [B, T, D] with their positions, before the norm; None for none.
-            seen: the images of the B rows; None reads the text without queries.
+            text: embeddings [B, T, D] with their positions, before the norm, or None.
+            memory: the images of the B rows; None reads the text without queries.
             rows: B.
-            mask: bool, broadcastable to [B, 1, L, L], True where one may look; None for all.
+            mask: bool, broadcastable to [B, 1, L, L], True where attention is allowed; None
+                allows all.
         """
-        num_queries = 0 if seen is None else self.config.queries
-        parts = [] if seen is None else [self.queries.expand(rows, -1, -1)]
+        num_queries = 0 if memory is None else self.config.queries
+        parts = [] if memory is None else [self.queries.expand(rows, -1, -1)]
         parts += [] if text is None else [text]
         x = self.dropout(self.norm(torch.cat([part.float() for part in parts], dim=1)))
         pairs = []
         for layer, block in enumerate(self._layers()):
-            x, pair = block(x, mask, num_queries, None if seen is None else seen.pairs[layer])
+            x, pair = block(x, mask, num_queries, None if memory is None else memory.pairs[layer])
             pairs.append(pair)
         return QFormerOutput(x[:, :num_queries], x[:, num_queries:], tuple(pairs))
 
@@ -219,11 +220,11 @@ class QFormer(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class QFormerOutput:
-    """Of one run.
+    """The output of one run.
 
     Attributes:
-        hidden: [B, Q, D], the queries; Q is 0 where no image was seen.
-        text: [B, T, D]; T is 0 where there was none.
+        hidden: [B, Q, D], of the queries; Q is 0 without an image.
+        text: [B, T, D], of the text; T is 0 without a text.
         pairs: self-attention keys and values of every layer, [B, H, L, d].
     """
 
@@ -238,18 +239,22 @@ def is_text(lengths: Tensor, width: int) -> Tensor:
 
 
 def alone_mask(lengths: Tensor, width: int) -> Tensor:
-    """Contrast: a text reads itself, in both directions. [B, 1, 1, T]."""
+    """Contrast: a text attends to itself, in both directions. [B, 1, 1, T]."""
     return is_text(lengths, width)[:, None, None, :]
 
 
 def matching_mask(lengths: Tensor, width: int, queries: int) -> Tensor:
-    """Matching: queries and text see each other and themselves. [B, 1, 1, Q + T]."""
+    """Matching: queries and text attend to each other and themselves. [B, 1, 1, Q + T]."""
     used = is_text(lengths, width)
     return torch.cat([used.new_ones(len(used), queries), used], dim=1)[:, None, None, :]
 
 
 def generation_mask(lengths: Tensor, width: int, queries: int) -> Tensor:
-    """Generation: queries see queries; text sees queries and the text before it. [B, 1, L, L].
+    """Generation: text attends to the queries and the text before it, queries to queries.
+
+    Returns:
+        [B, 1, L, L] bool
+
 
     queries  1 1 | 0 0 0
     text     1 1 | 1 0 0

@@ -1,9 +1,9 @@
-"""The text side of BLIP-2's first stage: words into the Q-Former, and words out of it.
+"""The text part of BLIP-2's first stage: words into the Q-Former, and logits out of it.
 
-Legend: B rows  T text tokens  D width  V tokens of the table
+Legend: B rows  R targets  T text tokens  D width  V tokens of the table
 
-    [CLS] answer ...   read as a whole (contrast, matching)
-    [DEC] answer ...   written word by word (generation)
+    [CLS] answer ...   read in both directions (contrast, matching)
+    [DEC] answer ...   generated token by token (generation)
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from lapse.config.pretraining import QFormerConfig
 from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 EPSILON = 1e-12
 
 
-class QueryText(nn.Module):
-    """Tokens, positions, the two first tokens, and the head that writes (tied, as in BERT).
+class QFormerText(nn.Module):
+    """Tokens, positions, the two start tokens, and the output head (tied, as in BERT).
 
     Weights: normal with deviation 0.02, norm one and zero.
     """
@@ -37,11 +38,11 @@ class QueryText(nn.Module):
             nn.init.normal_(weight, std=0.02)
         nn.init.zeros_(self.transform.bias)
 
-    def embed(self, rows: Tensor, *, is_written: bool) -> Tensor:
-        """Rows of the token table [B, T] -> [B, 1 + T, D], begun by [DEC] or [CLS].
+    def embed(self, rows: Tensor, *, is_generated: bool) -> Tensor:
+        """Rows of the token table [B, T] -> [B, 1 + T, D], starting with [DEC] or [CLS].
 
         Raises:
-            ValueError: the text and its first token are longer than the positions.
+            ValueError: the text and its start token are longer than the positions.
         """
         length = rows.shape[1] + 1
         if length > self.max_tokens:
@@ -49,15 +50,30 @@ class QueryText(nn.Module):
                 f"a text of {length} tokens exceeds the Q-Former's {self.max_tokens}: raise "
                 "model.qformer.max_tokens or lower data.max_tokens"
             )
-        start = self.starts[int(is_written)].expand(len(rows), 1, -1)
+        start = self.starts[int(is_generated)].expand(len(rows), 1, -1)
         x = torch.cat([start, self.tokens.embed(rows)], dim=1)
         return x + self.positions[:length]
 
-    def one(self, rows: Tensor, place: int) -> Tensor:
-        """Rows [B] of the token table at one place -> [B, D]."""
-        return self.tokens.embed(rows) + self.positions[min(place, self.max_tokens - 1)]
+    def generation_start(self, num_rows: int) -> Tensor:
+        """[DEC] at the first position of each row: [B, D]."""
+        return (self.starts[1] + self.positions[0]).expand(num_rows, -1)
+
+    def embed_at(self, rows: Tensor, position: int) -> Tensor:
+        """Rows [B] of the token table at one position -> [B, D]."""
+        return self.tokens.embed(rows) + self.positions[min(position, self.max_tokens - 1)]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., D] -> [..., V]."""
-        x = self.norm(F.gelu(self.transform(hidden)))
-        return self.tokens.logits(x) + self.bias
+        return self.tokens.logits(self._head(hidden)) + self.bias
+
+    def losses(self, hidden: Tensor, targets: Tensor, row: Tensor, smoothing: float) -> TokenLosses:
+        """Loss of targets [R] (rows of the token table), from their hidden states [R, D]."""
+        x = self._head(hidden)
+        # The bias is one more column of the table, so that the loss is computed in chunks.
+        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+        table = torch.cat([self.tokens.weight, self.bias[:, None]], dim=1)
+        return token_losses(x, table, targets, row, smoothing)
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        out: Tensor = self.norm(F.gelu(self.transform(hidden)))
+        return out

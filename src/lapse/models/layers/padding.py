@@ -1,6 +1,6 @@
-"""Rows of tokens cut, joined and padded: question and answer apart, several texts as one row.
+"""Texts padded to one length, and the prompt and answer parts of a batch.
 
-Legend: B rows  T tokens  P tokens of a question  A tokens of an answer
+Legend: B rows  T tokens
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lapse.data.loading.batch import Batch
+
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Texts padded on the right: tokens [B, T] and lengths [B]."""
+class PaddedTokens:
+    """Texts padded on the right: GPT-2 ids [B, T] and lengths [B]."""
 
     tokens: Tensor
     lengths: Tensor
@@ -25,27 +27,35 @@ class Rows:
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
 
 
-def questions_of(tokens: Tensor, prompt_lengths: Tensor) -> Rows:
-    """The prompts of a batch, without what follows them."""
-    return Rows(tokens[:, : int(prompt_lengths.max())], prompt_lengths)
+def prompts_of(batch: Batch) -> PaddedTokens:
+    """The prompts of a batch, without their answers."""
+    return PaddedTokens(batch.tokens[:, : int(batch.prompt_lengths.max())], batch.prompt_lengths)
 
 
-def answers_of(tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> Rows:
-    """What follows the prompts, moved to the front; the end token is part of it."""
-    own = lengths - prompt_lengths
-    index = torch.arange(int(own.max()), device=tokens.device) + prompt_lengths[:, None]
-    return Rows(tokens.gather(1, index.clamp(max=tokens.shape[1] - 1)), own)
+def answers_of(batch: Batch) -> PaddedTokens:
+    """The answers of a batch, end token included, without their prompts."""
+    lengths = batch.lengths - batch.prompt_lengths
+    index = torch.arange(int(lengths.max()), device=lengths.device) + batch.prompt_lengths[:, None]
+    return PaddedTokens(batch.tokens.gather(1, index.clamp(max=batch.tokens.shape[1] - 1)), lengths)
 
 
-def padded(texts: Sequence[Sequence[int]], pad: int, device: torch.device | str) -> Rows:
-    """Lists of tokens as rows.
+def answer_mask(batch: Batch) -> Tensor:
+    """Which tokens of a batch belong to an answer, end token included: [B, T] bool."""
+    index = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
+    return batch.loss_mask & (index >= batch.prompt_lengths[:, None])
+
+
+def pad_tokens(
+    texts: Sequence[Sequence[int]], pad: int, device: torch.device | str
+) -> PaddedTokens:
+    """Pad lists of tokens with the token `pad`.
 
     Raises:
-        ValueError: no text.
+        ValueError: there is no text.
     """
     if not texts:
-        raise ValueError("rows of tokens need at least one text, got none")
+        raise ValueError("padding needs at least one text, got none")
     width = max(1, *(len(text) for text in texts))
-    filled = [[*text, *[pad] * (width - len(text))] for text in texts]
+    padded = [[*text, *[pad] * (width - len(text))] for text in texts]
     lengths = [len(text) for text in texts]
-    return Rows(torch.tensor(filled, device=device), torch.tensor(lengths, device=device))
+    return PaddedTokens(torch.tensor(padded, device=device), torch.tensor(lengths, device=device))

@@ -73,10 +73,14 @@ class TokenEmbedding(nn.Module):
             )
         return rows
 
+    def row(self, token: int) -> int:
+        """One GPT-2 id -> its row of the table."""
+        return int(self.rows(torch.tensor(token, device=self.weight.device)))
+
     def ids(self, rows: Sequence[int]) -> list[int]:
         """Rows of the table -> GPT-2 ids."""
-        found: list[int] = self.id_of[torch.tensor(list(rows), dtype=torch.long)].tolist()
-        return found
+        ids: list[int] = self.id_of[torch.tensor(list(rows), dtype=torch.long)].tolist()
+        return ids
 
     def embed(self, rows: Tensor) -> Tensor:
         """Rows [...] -> [..., D]."""

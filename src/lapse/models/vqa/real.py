@@ -1,18 +1,18 @@
-"""ReAL (Lu et al., MICCAI 2024): what is left when the images are subtracted has its own branch.
+"""ReAL (Lu et al., MICCAI 2024): a separate branch reads the difference of the two images.
 
 Legend: B rows  U images  N visual tokens  D_v, D widths of encoder and language model
 
     reference --+--> encoder --> tokens [N, D_v] --adapter--.
     main -------+                  | main - reference        >-- [ref; main; residual; question]
         |                          | aligned with            |        --> GPT-2 --> answer
-        '-- registered residual --> own encoder --adapter ---'
+        '-- registered residual --> its encoder --adapter ---'
 
     loss = answer + a * mean(1 - cos) of each token + b * (1 - cos) of the image's mean
            (residual feature against main - reference feature)
 
 The residual branch and the alignment of its features with the difference of the two images'
-features are the publication's two ideas. Its abstract (a residual input branch, a
-"Residual Feature Alignment" module) and our paper's sections 2.3 and 4.3 are what we build from;
+features are the publication's two ideas. This implementation follows its abstract (a residual
+input branch, a "Residual Feature Alignment" module) and our paper's sections 2.3 and 4.3;
 registration and the form of the losses are our choice (docs/explanation/deviations.md).
 """
 
@@ -28,74 +28,78 @@ from lapse.config import GenerationConfig
 from lapse.config.vqa import RealConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.encoder_model import EncoderModel
+from lapse.models.backbones.generative_model import GenerativeModel
+from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.models.layers.adapter import Adapter
-from lapse.models.layers.padding import Rows, questions_of
+from lapse.models.layers.beam_search import Hypothesis
+from lapse.models.layers.padding import PaddedTokens, prompts_of
 from lapse.models.layers.registration import residual
+from lapse.models.layers.token_losses import TokenLosses
 
 
-class ReAL(EncoderModel):
-    """Two images, their residual, and a language model behind all three.
+class ReAL(GenerativeModel):
+    """Answers from two images and their residual.
 
-    Weights: the encoder is handed over; the residual branch takes the same weights where it has
-    the same sizes, else it is random; temporal embeddings normal with deviation 0.02.
+    Cached features replace the tokens of both images; the residual is computed from the pixels in
+    every step.
+
+    Weights: `load_encoder` replaces the encoder, and the residual branch where it has the same
+    sizes; temporal embeddings and visual positions normal with deviation 0.02.
 
     Args:
         config: sizes and choices.
-        tokenizer: of the run.
+        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = RealConfig
+    sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: RealConfig, tokenizer: Tokenizer) -> None:
-        super().__init__(config.encoder, is_trained=config.train_encoder)
+        super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
-        self.tokenizer = tokenizer
-        width, text_width = config.encoder.width, config.language_model.width
+        width, language = config.encoder.width, config.language_model
         self.residual_encoder = VisionEncoder(config.residual)
         self.temporal = nn.Parameter(torch.empty(2, config.encoder.num_tokens, width))
         nn.init.normal_(self.temporal, std=0.02)
-        self.adapter = Adapter(width, text_width)
-        self.residual_adapter = Adapter(config.residual.width, text_width)
+        self.adapter = Adapter(width, language.width)
+        self.residual_adapter = Adapter(config.residual.width, language.width)
         self.align = nn.Linear(config.residual.width, width)
-        num_visual = 3 * config.encoder.num_tokens
-        self.writer = PrefixDecoder(config.language_model, tokenizer.kept, num_visual)
-        self.origin = load_gpt2(self.writer.language_model, config.language_model.weights)
+        self.language_model = GPT2(language, tokenizer.kept)
+        self.visual_positions = position_table(3 * config.encoder.num_tokens, language.width)
+        self.origin = load_gpt2(self.language_model, language.weights)
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
-        """Take stage 1's encoder, for the residual branch too where the sizes agree."""
+        """Load stage 1's encoder, into the residual branch too where the sizes agree."""
         super().load_encoder(state)
         if self.config.residual == self.config.encoder:
             self.residual_encoder.load_state_dict(dict(state))
 
-    def weight(self, batch: Batch) -> float:
-        """What the mean loss is over: the number of answer tokens."""
-        return float(_targets(batch).sum())
+    def token_losses(self, batch: Batch) -> TokenLosses:
+        """The loss of every answer token, without the alignment losses."""
+        return self._answer_losses(batch, *self.features(batch))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Answer loss and both alignment losses; "align_tokens" and "align_image" are detached."""
-        features, left = self._features(batch)
-        text = Rows(batch.tokens, batch.lengths)
-        visual = self._visual(features, left)
-        losses = self.writer.losses(visual, text, _targets(batch), self.config.label_smoothing)
-        found = losses.named([sample.task for sample in batch.samples])
-        tokens, image = alignment(self.align(left), features[:, 1] - features[:, 0])
-        found["loss"] = (
-            losses.loss + self.config.align_tokens * tokens + self.config.align_image * image
+        tokens, residual_tokens = self.features(batch)
+        losses = self._answer_losses(batch, tokens, residual_tokens).by_task(batch.samples)
+        difference = tokens[:, 1] - tokens[:, 0]
+        per_token, per_image = alignment(self.align(residual_tokens), difference)
+        losses["loss"] = (
+            losses["loss"]
+            + self.config.align_tokens * per_token
+            + self.config.align_image * per_image
         )
-        return {**found, "align_tokens": tokens.detach(), "align_image": image.detach()}
+        return {**losses, "align_tokens": per_token.detach(), "align_image": per_image.detach()}
 
-    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
-        """Answer each row's question by beam search."""
-        visual = self._visual(*self._features(batch))
-        prompts = questions_of(batch.tokens, batch.prompt_lengths)
-        written = self.writer.write(visual, prompts, config, self.tokenizer.end)
-        return [self.tokenizer.decode(ids) for ids in written]
+    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
+        """The answers that beam search finished; each image is read once."""
+        decoder = self._decoder(*self.features(batch))
+        return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
-    def _features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Tokens of both images [B, 2, N, D_v] and of the residual [B, N, D_r].
 
         Raises:
@@ -106,34 +110,38 @@ class ReAL(EncoderModel):
                 f"ReAL subtracts two images, got {batch.image_index.shape[1]} per question"
             )
         grey = normalise(batch.images, 1)[:, 0]  # [U, S, S]
-        features = self.encode(normalise(batch.images, self.config.encoder.channels))
+        tokens = self.image_tokens(batch)
         reference, main = (grey[batch.image_index[:, column]] for column in (0, 1))
         with torch.no_grad():
-            rest = residual(reference, main, self.config.registration, self.config.max_shift)
-        rest = rest[:, None].expand(-1, self.config.residual.channels, -1, -1)
-        return features[batch.image_index], self.residual_encoder(rest)
+            pixels = residual(reference, main, self.config.registration, self.config.max_shift)
+        pixels = pixels[:, None].expand(-1, self.config.residual.channels, -1, -1)
+        return tokens[batch.image_index], self.residual_encoder(pixels)
 
-    def _visual(self, features: Tensor, left: Tensor) -> Tensor:
-        both = self.adapter(features + self.temporal).flatten(1, 2)  # [B, 2 N, D]
-        return torch.cat([both, self.residual_adapter(left)], dim=1)
+    def _answer_losses(self, batch: Batch, tokens: Tensor, residual_tokens: Tensor) -> TokenLosses:
+        text = PaddedTokens(batch.tokens, batch.lengths)
+        smoothing = self.config.label_smoothing
+        decoder = self._decoder(tokens, residual_tokens)
+        return decoder.losses(text, self.target_mask(batch), smoothing)
+
+    def _decoder(self, tokens: Tensor, residual_tokens: Tensor) -> PrefixDecoder:
+        """The language model behind both images and their residual."""
+        both = self.adapter(tokens + self.temporal).flatten(1, 2)  # [B, 2 N, D]
+        visual = torch.cat([both, self.residual_adapter(residual_tokens)], dim=1)
+        visual = visual + self.visual_positions
+        return PrefixDecoder(self.language_model, visual, self.language_model.positions)
 
 
-def alignment(left: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+def alignment(residual_tokens: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
     """One minus the cosine, per token and of the mean over an image; 0 is aligned, 2 opposite.
 
     Args:
-        left: [B, N, D], from the residual branch.
+        residual_tokens: [B, N, D], from the residual branch.
         difference: [B, N, D], main minus reference; no gradient flows into it.
 
     Returns:
         two scalars: mean over tokens, mean over images.
     """
-    aim = difference.detach()
-    tokens = 1 - F.cosine_similarity(left, aim, dim=-1).mean()
-    image = 1 - F.cosine_similarity(left.mean(1), aim.mean(1), dim=-1).mean()
-    return tokens, image
-
-
-def _targets(batch: Batch) -> Tensor:
-    index = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
-    return batch.loss_mask & (index >= batch.prompt_lengths[:, None])
+    target = difference.detach()
+    per_token = 1 - F.cosine_similarity(residual_tokens, target, dim=-1).mean()
+    per_image = 1 - F.cosine_similarity(residual_tokens.mean(1), target.mean(1), dim=-1).mean()
+    return per_token, per_image

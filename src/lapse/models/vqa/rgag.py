@@ -1,4 +1,4 @@
-"""RG-AG (Dalla Serra et al., 2025): write the reports first, then answer with them in view.
+"""RG-AG (Dalla Serra et al., 2025): generate both reports first, then answer from them.
 
 Legend: B rows  U images  R = 29 regions  D_v, D widths of encoder and language model
 
@@ -8,13 +8,15 @@ Legend: B rows  U images  R = 29 regions  D_v, D widths of encoder and language 
     RG   [joint(image, nothing)]  report:                             -> report of that image
     AG   [joint(main, reference)] reference: ... main: ... question   -> answer
 
-Report generation (RG) and answer generation (AG) are one language model here. In training the
-true reports stand in the prompt of AG and RG learns to write them; when it answers, both reports
-are its own, written greedily, and the true ones are never read (tested).
-Its language model has about 68 M parameters; here it is the GPT-2 that all systems share.
+One language model generates reports (RG) and answers (AG). In training, the prompt of AG contains
+the true reports and RG learns to generate them. At inference, both reports are generated greedily
+and the true ones are not read. The publication's language model has about 68 M parameters; here
+it is the GPT-2 that all systems share.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,138 +25,174 @@ from lapse.config import GenerationConfig
 from lapse.config.vqa import RgagConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.datasets.chest_imagenome import REGIONS
-from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.encoder_model import EncoderModel
+from lapse.data.loading.batch import Batch
+from lapse.models.backbones.generative_model import GenerativeModel
+from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder
-from lapse.models.layers.padding import padded
-from lapse.models.layers.region_features import named_boxes, region_features, regions_of
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.layers.beam_search import Hypothesis
+from lapse.models.layers.padding import pad_tokens
+from lapse.models.layers.region_features import region_features, regions_of
 from lapse.models.layers.token_losses import TokenLosses
 
-ASK, OF_REFERENCE, OF_MAIN = "report:", "reference:", " main:"
+REPORT_PROMPT, REFERENCE_LABEL, MAIN_LABEL = "report:", "reference:", " main:"
+Tokens = list[int]
 
 
-class RGAG(EncoderModel):
-    """Anatomical tokens, their joint projection, and a language model that writes both texts.
+class RGAG(GenerativeModel):
+    """Answers from anatomical tokens and the generated reports of both images.
 
-    Weights: the encoder is handed over; GPT-2's as `load_gpt2` says; the vector of a missing
-    region and the embeddings of regions normal with deviation 0.02.
+    Weights: `load_encoder` replaces the encoder; GPT-2's as `load_gpt2` says; the vectors of
+    missing regions, the embeddings of regions and visual positions normal with deviation 0.02.
 
     Args:
         config: sizes and choices.
-        tokenizer: of the run.
+        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = RgagConfig
 
     def __init__(self, config: RgagConfig, tokenizer: Tokenizer) -> None:
-        super().__init__(config.encoder, is_trained=config.train_encoder)
+        super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
-        self.tokenizer = tokenizer
-        width, text_width = config.encoder.width, config.language_model.width
+        width, language = config.encoder.width, config.language_model
         self.missing = nn.Parameter(torch.empty(len(REGIONS), width))
-        self.names = nn.Parameter(torch.empty(len(REGIONS), text_width))
+        self.region_embeddings = nn.Parameter(torch.empty(len(REGIONS), language.width))
         nn.init.normal_(self.missing, std=0.02)
-        nn.init.normal_(self.names, std=0.02)
-        self.joint = nn.Linear(2 * width, text_width)
-        self.writer = PrefixDecoder(config.language_model, tokenizer.kept, len(REGIONS))
-        self.origin = load_gpt2(self.writer.language_model, config.language_model.weights)
+        nn.init.normal_(self.region_embeddings, std=0.02)
+        self.joint = nn.Linear(2 * width, language.width)
+        self.language_model = GPT2(language, tokenizer.kept)
+        self.visual_positions = position_table(len(REGIONS), language.width)
+        self.origin = load_gpt2(self.language_model, language.weights)
 
-    def weight(self, batch: Batch) -> float:
-        """What the mean loss is over: the number of answer tokens."""
-        return float((batch.lengths - batch.prompt_lengths).sum())
+    def token_losses(self, batch: Batch) -> TokenLosses:
+        """The loss of every answer token, given the true reports.
+
+        Raises:
+            ValueError: the samples carry no reports.
+        """
+        return self._answer_losses(batch, self._anatomy(batch), self._true_reports(batch))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Answer loss with the true reports in view, plus the loss of writing the reports.
+        """Answer loss given the true reports, plus the loss of the reports.
+
+        Returns:
+            as `GenerativeModel.loss`, and detached "report_nll" where there are reports.
 
         Raises:
             ValueError: the samples carry no reports.
         """
         anatomy = self._anatomy(batch)  # [U, R, D_v]
         reports = self._true_reports(batch)
-        given = [
-            self._context([reports[image] for image in row], question)
-            for row, question in zip(batch.image_index.tolist(), _questions(batch), strict=True)
-        ]
-        answers = zip(batch.tokens.tolist(), batch.prompt_lengths, batch.lengths, strict=True)
-        whole = [
-            [*before, *ids[int(start) : int(stop)]]
-            for before, (ids, start, stop) in zip(given, answers, strict=True)
-        ]
-        found = self._losses(self._pair(anatomy, batch.image_index), whole, [*map(len, given)])
-        named = found.named([sample.task for sample in batch.samples])
+        losses = self._answer_losses(batch, anatomy, reports).by_task(batch.samples)
         described = [image for image, report in enumerate(reports) if report]
         if described and self.config.report_weight:
-            prompt = self.tokenizer.encode(ASK)
-            texts = [[*prompt, *reports[image], self.tokenizer.end] for image in described]
-            single = self._single(anatomy[described])
-            wrote = self._losses(single, texts, [len(prompt)] * len(texts))
-            named["loss"] = named["loss"] + self.config.report_weight * wrote.loss
-            named["report_nll"] = wrote.each.mean()
-        return named
+            prompt = self.tokenizer.encode(REPORT_PROMPT)
+            texts = [[*reports[image], self.tokenizer.end] for image in described]
+            decoder = self._decoder(self._single(anatomy[described]))
+            report_losses = self._losses(decoder, [prompt] * len(texts), texts)
+            losses["loss"] = (
+                losses["loss"] + self.config.report_weight * report_losses.smoothed.mean()
+            )
+            losses["report_nll"] = report_losses.plain.mean()
+        return losses
 
-    def answer(self, batch: Batch, config: GenerationConfig) -> list[str]:
-        """Write the report of each distinct image, then answer each row by beam search."""
+    @torch.no_grad()
+    def log_probability(self, batch: Batch) -> Tensor:
+        """Log-probability of each row's answer, given the generated reports: [B], in nats."""
         anatomy = self._anatomy(batch)
-        reports = self._write_reports(anatomy)
-        given = [
-            self._context([reports[image] for image in row], question)
-            for row, question in zip(batch.image_index.tolist(), _questions(batch), strict=True)
-        ]
-        prompts = padded(given, self.tokenizer.end, batch.tokens.device)
-        visual = self._pair(anatomy, batch.image_index)
-        written = self.writer.write(visual, prompts, config, self.tokenizer.end)
-        return [self.tokenizer.decode(ids) for ids in written]
+        losses = self._answer_losses(batch, anatomy, self._generate_reports(anatomy))
+        return losses.log_probability(len(batch))
+
+    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
+        """Generate the report of each distinct image, then the answers by beam search."""
+        anatomy = self._anatomy(batch)
+        prompts = self._answer_prompts(batch, self._generate_reports(anatomy))
+        decoder = self._decoder(self._pair(anatomy, batch.image_index))
+        end = self.tokenizer.end
+        padded = pad_tokens(prompts, end, batch.tokens.device)
+        return decoder.hypotheses(padded, generation, end)
 
     def reports(self, batch: Batch) -> list[str]:
         """The generated report of each distinct image of the batch."""
-        written = self._write_reports(self._anatomy(batch))
-        return [self.tokenizer.decode(ids).strip() for ids in written]
+        reports = self._generate_reports(self._anatomy(batch))
+        return [self.tokenizer.decode(report).strip() for report in reports]
 
-    def _write_reports(self, anatomy: Tensor) -> list[list[int]]:
-        prompt = self.tokenizer.encode(ASK)
-        rows = padded([prompt] * len(anatomy), self.tokenizer.end, anatomy.device)
+    def _generate_reports(self, anatomy: Tensor) -> list[Tokens]:
+        prompt, end = self.tokenizer.encode(REPORT_PROMPT), self.tokenizer.end
+        prompts = pad_tokens([prompt] * len(anatomy), end, anatomy.device)
         greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
-        return self.writer.write(self._single(anatomy), rows, greedy, self.tokenizer.end)
+        decoder = self._decoder(self._single(anatomy))
+        return [found[0].tokens for found in decoder.hypotheses(prompts, greedy, end)]
 
-    def _context(self, reports: list[list[int]], question: list[int]) -> list[int]:
-        """What stands before an answer: both reports (or the main one) and the question."""
-        labels = (OF_REFERENCE, OF_MAIN)[-len(reports) :]
+    def _answer_losses(
+        self, batch: Batch, anatomy: Tensor, reports: Sequence[Tokens]
+    ) -> TokenLosses:
+        rows = zip(batch.tokens.tolist(), batch.prompt_lengths, batch.lengths, strict=True)
+        answers = [tokens[int(start) : int(stop)] for tokens, start, stop in rows]
+        decoder = self._decoder(self._pair(anatomy, batch.image_index))
+        return self._losses(decoder, self._answer_prompts(batch, reports), answers)
+
+    def _answer_prompts(self, batch: Batch, reports: Sequence[Tokens]) -> list[Tokens]:
+        """Both reports (or the main image's) and the question of each row."""
+        rows = zip(
+            batch.image_index.tolist(),
+            batch.tokens.tolist(),
+            batch.prompt_lengths.tolist(),
+            strict=True,
+        )
+        return [
+            self.answer_prompt([reports[image] for image in images], tokens[:length])
+            for images, tokens, length in rows
+        ]
+
+    def answer_prompt(self, reports: Sequence[Tokens], question: Tokens) -> Tokens:
+        """Both labelled reports (or the main image's), the end token and the question."""
+        labels = (REFERENCE_LABEL, MAIN_LABEL)[-len(reports) :]
         parts = [
             [*self.tokenizer.encode(label), *report]
             for label, report in zip(labels, reports, strict=True)
         ]
         return [*(token for part in parts for token in part), self.tokenizer.end, *question]
 
-    def _losses(self, visual: Tensor, texts: list[list[int]], starts: list[int]) -> TokenLosses:
-        rows = padded(texts, self.tokenizer.end, visual.device)
-        index = torch.arange(rows.tokens.shape[1], device=visual.device)
-        is_target = rows.is_used & (index >= torch.tensor(starts, device=visual.device)[:, None])
-        return self.writer.losses(visual, rows, is_target, self.config.label_smoothing)
+    def _losses(
+        self, decoder: PrefixDecoder, prompts: Sequence[Tokens], answers: Sequence[Tokens]
+    ) -> TokenLosses:
+        """The loss of every token of the answers, each after its prompt."""
+        device = decoder.visual.device
+        texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+        text = pad_tokens(texts, self.tokenizer.end, device)
+        index = torch.arange(text.tokens.shape[1], device=device)
+        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        is_target = text.is_used & (index >= starts[:, None])
+        return decoder.losses(text, is_target, self.config.label_smoothing)
 
     def _anatomy(self, batch: Batch) -> Tensor:
         """Anatomical tokens of each distinct image: [U, R, D_v]."""
-        boxes = named_boxes(batch.samples, batch.image_index)
-        regions = regions_of(boxes, REGIONS, batch.images.device)
-        tokens = self.encode(normalise(batch.images, self.config.encoder.channels))
-        found = region_features(tokens, regions)
-        return torch.where(regions.is_there[..., None], found, self.missing)
+        regions = regions_of(batch, REGIONS)
+        features = region_features(self.image_tokens(batch), regions)
+        return torch.where(regions.is_present[..., None], features, self.missing)
 
     def _single(self, anatomy: Tensor) -> Tensor:
         """One image without a past: [U, R, D_v] -> [U, R, D]."""
         joint: Tensor = self.joint(torch.cat([anatomy, torch.zeros_like(anatomy)], -1))
-        return joint + self.names
+        return joint + self.region_embeddings
 
     def _pair(self, anatomy: Tensor, image_index: Tensor) -> Tensor:
-        """Main beside reference, region by region: [B, R, D]."""
+        """Main image and reference, joined region by region: [B, R, D]."""
         if image_index.shape[1] == 1:
             return self._single(anatomy[image_index[:, 0]])
         both = torch.cat([anatomy[image_index[:, 1]], anatomy[image_index[:, 0]]], -1)
         joint: Tensor = self.joint(both)
-        return joint + self.names
+        return joint + self.region_embeddings
 
-    def _true_reports(self, batch: Batch) -> list[list[int]]:
-        found: list[list[int]] = [[] for _ in range(len(batch.images))]
+    def _decoder(self, visual: Tensor) -> PrefixDecoder:
+        positions = self.language_model.positions
+        return PrefixDecoder(self.language_model, visual + self.visual_positions, positions)
+
+    def _true_reports(self, batch: Batch) -> list[Tokens]:
+        """The report of each distinct image; empty where a study has none."""
+        reports: list[Tokens] = [[] for _ in range(len(batch.images))]
         for sample, images in zip(batch.samples, batch.image_index.tolist(), strict=True):
             if not sample.reports:
                 raise ValueError(
@@ -162,11 +200,6 @@ class RGAG(EncoderModel):
                     "data.tasks=[diff_vqa_reports]"
                 )
             for image, report in zip(images, sample.reports, strict=True):
-                ids = self.tokenizer.encode(f" {report}") if report else []
-                found[image] = ids[: self.config.report_tokens]
-        return found
-
-
-def _questions(batch: Batch) -> list[list[int]]:
-    lengths = batch.prompt_lengths.tolist()
-    return [ids[:length] for ids, length in zip(batch.tokens.tolist(), lengths, strict=True)]
+                tokens = self.tokenizer.encode(f" {report}") if report else []
+                reports[image] = tokens[: self.config.report_tokens]
+        return reports
