@@ -9,7 +9,7 @@ from benchmarks import flops, inputs
 from benchmarks.memory import memory_check
 from benchmarks.row import Job, Row, alternate, at_most, logger
 from lapse.core.tokenizer import SIZE
-from lapse.models.layers.chunked_cross_entropy import token_losses
+from lapse.models.layers.token_losses import token_losses
 
 WIDTH, VISUAL, TEXT = 256, 1024, 56
 LENGTH = VISUAL + TEXT
@@ -41,7 +41,7 @@ def measure(system: str, tensors: Tensors) -> tuple[float, torch.Tensor, torch.T
     hidden.grad = table.grad = None
     if system == "ours":
         rows = (targets >= 0).nonzero()[:, 0]
-        losses = token_losses(hidden[rows], table, targets[rows], smoothing=SMOOTHING)
+        losses = token_losses(hidden[rows], table, targets[rows], rows, SMOOTHING)
         loss = losses.smoothed.mean()
     else:
         logits = F.linear(hidden, table).float()

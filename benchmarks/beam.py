@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -37,19 +35,12 @@ class Prompt:
     end: int
 
     def our_answer(self) -> list[int]:
-        """Tokens of our answer."""
-        answers: list[list[int]] = []
-        table = self.system.language_model.tokens
-        ids = table.ids
-
-        def record(rows: Sequence[int]) -> list[int]:
-            answers.append(list(rows))
-            return ids(rows)
-
+        """Tokens of our answer, in rows of the token table."""
         generation = GenerationConfig(num_beams=BEAMS, max_new_tokens=NEW_TOKENS)
-        with patch.object(table, "ids", record), torch.no_grad():
-            self.system.answer(self.batch, generation)
-        return answers[0]
+        with torch.no_grad():
+            tokens = self.system.hypotheses(self.batch, generation)[0][0].tokens
+        rows = self.system.language_model.tokens.rows(torch.tensor(tokens, dtype=torch.long))
+        return [int(row) for row in rows]
 
     def peer_answer(self) -> list[int]:
         """Tokens of transformers' answer."""
@@ -92,8 +83,10 @@ def build(num_visual: int, seed: int = 0) -> Prompt:
         model.tokens.weight.mul_(8.0)  # otherwise random weights repeat one token
         batch = replace(batch, features=system.encode(batch.images))
         rows = model.tokens.rows(batch.tokens[:, :question])
-        end = int(model.tokens.rows(torch.tensor([tokenizer.end])))
-        sequence = system._join(system._visual(batch), model.tokens.embed(rows))
+        end = model.tokens.row(tokenizer.end)
+        decoder = system.prefix_decoder(batch)
+        text = model.tokens.embed(rows) + decoder.text_positions[:question]
+        sequence = torch.cat([decoder.visual, text], dim=1)
         assert system.visual_positions is not None
         positions = torch.cat([system.visual_positions, model.positions])
         peer = gpt2(model, positions).eval()

@@ -7,7 +7,7 @@ from benchmarks.row import Row, at_most, logger
 from lapse.config import load_config
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
-from lapse.models.pretraining.captioner import length_groups
+from lapse.models.backbones.cross_attention_decoder import length_groups
 
 STEPS = 100
 SIZES = ("model.encoder.image_size=64", "model.encoder.patch_size=8")

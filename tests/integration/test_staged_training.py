@@ -50,9 +50,9 @@ def test_tokens_keep_their_rows_by_id_and_new_ones_stay_random(folder):
     new = Tokenizer(trimmed_ids(["There is edema. zebra"]))
     config = load_config("diffvqa-plural-tiny", [*PLURAL, f"init_model={folder / 'report'}"])
     model, source = build_model(config, new), load_run(folder / "report").model
-    random = model.writer.decoder.tokens.weight.detach().clone()
+    random = model.decoder.tokens.weight.detach().clone()
     initialize_weights(model, config)
-    table, theirs = model.writer.decoder.tokens, source.writer.decoder.tokens
+    table, theirs = model.decoder.tokens, source.decoder.tokens
     shared = sorted(set(old.kept) & set(new.kept))
     added = sorted(set(new.kept) - set(old.kept))
     assert len(shared) > 256 and added

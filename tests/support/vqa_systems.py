@@ -1,8 +1,8 @@
-"""Small compared systems and a batch for them."""
+"""Small VQA systems of every kind, and a batch for them."""
 
 import torch
 
-from lapse.config import DecoderConfig, EncoderConfig, LanguageModelConfig
+from lapse.config import DecoderConfig, EncoderConfig, LanguageModelConfig, PrefixLMConfig
 from lapse.config.pretraining import QFormerConfig
 from lapse.config.vqa import (
     Blip2SystemConfig,
@@ -17,6 +17,7 @@ from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.models.vqa.blip2 import Blip2Answerer
 from lapse.models.vqa.ekaid import Ekaid
 from lapse.models.vqa.plural import Plural
+from lapse.models.vqa.prefix_lm import PrefixLM
 from lapse.models.vqa.real import ReAL
 from lapse.models.vqa.rgag import RGAG
 
@@ -29,6 +30,7 @@ QFORMER = QFormerConfig(
     queries=5, width=24, layers=2, heads=2, mlp_width=48, max_tokens=40, dropout=0.0
 )
 SYSTEMS = {
+    "prefix_lm": (PrefixLM, PrefixLMConfig(encoder=ENCODER, language_model=GPT2)),
     "blip2": (
         Blip2Answerer,
         Blip2SystemConfig(encoder=ENCODER, qformer=QFORMER, language_model=GPT2),
@@ -55,6 +57,7 @@ BOXES = {
 
 
 def samples() -> list[Sample]:
+    """Four questions about pairs of three images, with boxes and reports."""
     words = ["edema", "hernia", "fracture", "nothing"]
     questions = ["what has changed?", "what has changed in the left lung area?"]
     images = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")]
@@ -78,6 +81,7 @@ TOKENIZER = Tokenizer(
 
 
 def batch(rows=None) -> Batch:
+    """A batch of these samples; the pixels depend on the keys of the images only."""
     rows = samples() if rows is None else rows
     generator = torch.Generator().manual_seed(3)
     pixels = {
@@ -88,6 +92,7 @@ def batch(rows=None) -> Batch:
 
 
 def build(name: str, **options):
+    """A system with random weights; options replace values of its configuration."""
     torch.manual_seed(0)
     kind, config = SYSTEMS[name]
     return kind(config.model_copy(update=options), TOKENIZER)

@@ -175,3 +175,13 @@ class InheritsWeights(Protocol):
     def inherits(self) -> tuple[str, tuple[str, ...]]:
         """The name of that model, and the prefixes of the tensors that are taken."""
         ...
+
+
+@runtime_checkable
+class HasShardedParts(Protocol):
+    """A model with submodules that FSDP gathers one block at a time."""
+
+    @property
+    def sharded_parts(self) -> tuple[str, ...]:
+        """Submodules with `blocks` that run exactly once in each `loss`, on every rank."""
+        ...

@@ -22,13 +22,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.data.loading.batch import Batch
+from lapse.models.interface import HasShardedParts
 from lapse.training.distributed import DistributedContext
 from lapse.training.optim import whole
-
-# Parts whose blocks run exactly once a batch on every rank, so that they can be gathered one at a
-# time. The captioner's decoder runs once for each group of lengths, and ranks have other groups:
-# its weights are gathered with all that remains.
-PARTS = ("encoder", "language_model")
 
 
 class Losses(nn.Module):
@@ -118,5 +114,6 @@ class ParallelModel:
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
     """The layers whose weights are gathered one at a time."""
-    parts = [getattr(model, name, None) for name in PARTS]
+    names = model.sharded_parts if isinstance(model, HasShardedParts) else ()
+    parts = [model.get_submodule(name) for name in names]
     return [block for part in parts for block in getattr(part, "blocks", ())]

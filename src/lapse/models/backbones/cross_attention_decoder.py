@@ -78,9 +78,7 @@ class CrossAttentionDecoder:
         """
         decoder, table = self.decoder, self.decoder.tokens
         tokens = table.rows(prompts.tokens)
-        last, cache = decoder.start(
-            tokens, self.memory, prompts.lengths, generation.max_new_tokens
-        )
+        last, cache = decoder.start(tokens, self.memory, prompts.lengths, generation.max_new_tokens)
         end_row = table.row(end)
 
         def step(tokens: Tensor, order: Tensor) -> Tensor:

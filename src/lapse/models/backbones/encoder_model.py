@@ -27,6 +27,12 @@ class EncoderModel(nn.Module):
         config: sizes of the encoder.
         tokenizer: encodes and decodes the model's texts; decides which tokens have a row.
         is_encoder_trained: False freezes the encoder.
+
+    Attributes:
+        reads_features: the model takes cached tokens of a frozen encoder (`Batch.features`).
+        sharded_parts: submodules whose blocks FSDP gathers one at a time, because they run exactly
+            once in each `loss` on every rank. Other parts, such as a decoder that runs once for
+            each group of text lengths, are gathered together.
     """
 
     reads_features = True

@@ -161,9 +161,7 @@ class Blip2(GenerativeModel):
         pairs = torch.arange(len(similarity), device=similarity.device)
         rows = pairs[is_negative.any(dim=1)]
         negative_text = hard_negatives(logits[rows], is_negative[rows], is_drawn=self.training)
-        negative_image = hard_negatives(
-            logits.t()[rows], is_negative[rows], is_drawn=self.training
-        )
+        negative_image = hard_negatives(logits.t()[rows], is_negative[rows], is_drawn=self.training)
         images = torch.cat([pairs, negative_image, rows])
         chosen = torch.cat([pairs, rows, negative_text])
         texts = PaddedTokens(texts.tokens[chosen], texts.lengths[chosen])
@@ -174,7 +172,9 @@ class Blip2(GenerativeModel):
 
     def _generation(self, memory: ImageMemory, texts: PaddedTokens) -> TokenLosses:
         width = texts.tokens.shape[1]
-        words = self.text.embed(texts.tokens[:, :-1], is_generated=True)  # the last is only a target
+        words = self.text.embed(
+            texts.tokens[:, :-1], is_generated=True
+        )  # the last is only a target
         mask = generation_mask(texts.lengths, width, self.config.qformer.queries)
         hidden = self.qformer.run(words, memory, len(words), mask).text
         row, position = texts.is_used.nonzero(as_tuple=True)

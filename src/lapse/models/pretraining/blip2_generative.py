@@ -58,17 +58,17 @@ class Blip2Writer(GenerativeModel):
     def token_losses(self, batch: Batch) -> TokenLosses:
         """The loss of every target token."""
         text = PaddedTokens(batch.tokens, batch.lengths)
-        return self._decoder(batch).losses(text, self.target_mask(batch), smoothing=0.0)
+        return self.prefix_decoder(batch).losses(text, self.target_mask(batch), smoothing=0.0)
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The texts that beam search finished; each image is read once."""
-        return self._decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
+        return self.prefix_decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
     def queries(self, batch: Batch) -> Tensor:
         """The output of the queries for each distinct image: [U, Q, D]."""
         return self.qformer.read(self.image_tokens(batch))
 
-    def _decoder(self, batch: Batch) -> PrefixDecoder:
+    def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         visual: Tensor = self.project(self.queries(batch))
         visual = visual[batch.image_index[:, 0]] + self.visual_positions
         return PrefixDecoder(self.language_model, visual, self.language_model.positions)

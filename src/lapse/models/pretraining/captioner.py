@@ -47,15 +47,20 @@ class Captioner(GenerativeModel):
     def token_losses(self, batch: Batch) -> TokenLosses:
         """The loss of every target token (equation 1)."""
         text = PaddedTokens(batch.tokens, batch.lengths)
-        decoder = self._attending_decoder(batch)
+        decoder = self.cross_attention_decoder(batch)
         return decoder.losses(text, self.target_mask(batch), batch.parallel, smoothing=0.0)
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The texts that beam search finished; each image and each prompt is read once."""
-        decoder = self._attending_decoder(batch)
+        decoder = self.cross_attention_decoder(batch)
         return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
-    def _attending_decoder(self, batch: Batch) -> CrossAttentionDecoder:
+    def cross_attention_decoder(self, batch: Batch) -> CrossAttentionDecoder:
+        """The decoder, attending to the image of each row.
+
+        Raises:
+            ValueError: rows of several images.
+        """
         if batch.image_index.shape[1] != 1:
             raise ValueError(
                 f"the captioner reads one image per text, got {batch.image_index.shape[1]}: "

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lapse.config.pretraining import GlobalContrastiveConfig
+from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.pretraining.contrastive_base import ContrastiveModel
 
@@ -26,6 +27,10 @@ class GlobalContrastive(ContrastiveModel):
 
     name = "global_contrastive"
     config_class = GlobalContrastiveConfig
+
+    def __init__(self, config: GlobalContrastiveConfig, tokenizer: Tokenizer) -> None:
+        super().__init__(config, tokenizer)
+        self.config = config
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """As the base class, for batches with one report per image.

@@ -89,13 +89,13 @@ class Blip2Answerer(GenerativeModel):
         """The loss of every answer token."""
         text = PaddedTokens(batch.tokens, batch.lengths)
         smoothing = self.config.label_smoothing
-        return self.decoder(batch).losses(text, self.target_mask(batch), smoothing)
+        return self.prefix_decoder(batch).losses(text, self.target_mask(batch), smoothing)
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The answers that beam search finished; each image is read once."""
-        return self.decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
+        return self.prefix_decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
-    def decoder(self, batch: Batch) -> PrefixDecoder:
+    def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the queries of both images.
 
         Raises:

@@ -28,7 +28,7 @@ from lapse.config.vqa import PluralConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder
-from lapse.models.backbones.decoder import Memory, TextDecoder
+from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.vision_encoder import EncoderBlock
 from lapse.models.layers.beam_search import Hypothesis
@@ -83,15 +83,20 @@ class Plural(GenerativeModel):
         is_target = text.is_used
         is_target[:, 0] = False
         parallel = torch.zeros_like(batch.parallel)
-        decoder = CrossAttentionDecoder(self.decoder, self._memory(batch))
+        decoder = self.cross_attention_decoder(batch)
         return decoder.losses(text, is_target, parallel, self.config.label_smoothing)
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The answers that beam search finished; each image is read once."""
         end = self.tokenizer.end
         prompts = pad_tokens([[end]] * len(batch), end, batch.tokens.device)
-        decoder = CrossAttentionDecoder(self.decoder, self._memory(batch))
-        return decoder.hypotheses(prompts, generation, end)
+        return self.cross_attention_decoder(batch).hypotheses(prompts, generation, end)
+
+    def cross_attention_decoder(self, batch: Batch) -> CrossAttentionDecoder:
+        """The decoder, attending to images and question of each row."""
+        rows = torch.arange(len(batch), device=batch.tokens.device)
+        memory = self.decoder.memory(self.encoded(batch), rows)
+        return CrossAttentionDecoder(self.decoder, memory)
 
     def encoded(self, batch: Batch) -> Tensor:
         """What the decoder attends to: [B, L, D]."""
@@ -110,10 +115,6 @@ class Plural(GenerativeModel):
             x = block(x)
         encoded: Tensor = self.norm(x)
         return encoded
-
-    def _memory(self, batch: Batch) -> Memory:
-        rows = torch.arange(len(batch), device=batch.tokens.device)
-        return self.decoder.memory(self.encoded(batch), rows)
 
     def _slot(self, x: Tensor, slot: int) -> Tensor:
         return x + self.slots[slot] + self.positions[: x.shape[1]]

@@ -94,7 +94,7 @@ def test_queries_alone_equal_transformers():
 def test_queries_and_text_equal_transformers(make):
     model, (image, text) = ours(), inputs()
     mask = make(LENGTHS, TEXT, TINY.queries)
-    found = model.run(text, model.look(image), 2, mask)
+    found = model.run(text, model.image_memory(image), 2, mask)
     expected = theirs(model)(
         query_embeds=torch.cat([model.queries.expand(2, -1, -1), text], dim=1),
         query_length=TINY.queries,
@@ -123,13 +123,13 @@ def changed_by(make, place, what):
     model, (image, text) = ours(), inputs()
     mask = make(LENGTHS, TEXT, TINY.queries)
     with torch.no_grad():
-        before = model.run(text, model.look(image), 2, mask)
+        before = model.run(text, model.image_memory(image), 2, mask)
         other_text, other_image = text.clone(), image.clone()
         if what == "text":
             other_text[:, place] = text[:, place].flip(-1)  # a norm would undo a shift
         else:
             other_image += 1.0
-        after = model.run(other_text, model.look(other_image), 2, mask)
+        after = model.run(other_text, model.image_memory(other_image), 2, mask)
     one = torch.cat([before.hidden, before.text], dim=1)
     two = torch.cat([after.hidden, after.text], dim=1)
     return ((one - two).abs().amax(-1) > 1e-6).tolist()
@@ -159,7 +159,7 @@ def test_without_the_guard_generation_leaks():
 @torch.no_grad()
 def test_word_by_word_equals_all_at_once():
     model, (image, text) = ours(), inputs()
-    seen = model.look(image)
+    seen = model.image_memory(image)
     full = torch.full((2,), TEXT)
     whole = model.run(text, seen, 2, generation_mask(full, TEXT, TINY.queries)).text
     past = model.run(None, seen, 2, None).pairs
@@ -172,5 +172,5 @@ def test_without_a_text_side_it_reads_no_text():
     model = QFormer(TINY, 16, has_text=False)
     image, text = inputs()
     assert model.read(image).shape == (2, 3, 24)
-    with pytest.raises(ValueError, match="without its text side"):
-        model.run(text, model.look(image), 2, None)
+    with pytest.raises(ValueError, match="has_text=False"):
+        model.run(text, model.image_memory(image), 2, None)

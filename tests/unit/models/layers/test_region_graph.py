@@ -2,12 +2,9 @@
 
 import math
 
-import pytest
 import torch
 
-from lapse.core.types import Box, Sample
 from lapse.data.datasets.chest_imagenome import REGIONS
-from lapse.models.layers.region_features import named_boxes, region_features, regions_of
 from lapse.models.layers.region_graph import (
     COVERS,
     FIRST_DIRECTION,
@@ -101,26 +98,3 @@ def test_relation_attention_equals_a_loop():
 def test_relative_geometry_is_zero_for_two_equal_boxes_one_width_apart():
     pair = torch.tensor([[[0.1, 0.1, 0.3, 0.3], [0.3, 0.3, 0.5, 0.5]]])
     assert torch.allclose(relative_geometry(pair)[0, 0, 1], torch.zeros(4), atol=1e-6)
-
-
-def test_region_features_read_the_place_of_the_box():
-    tokens = torch.zeros(1, 16, 2)
-    tokens[0, 5] = torch.tensor([1.0, 2.0])  # row 1, column 1 of a 4 x 4 grid
-    here = {"carina": Box(0.30, 0.30, 0.45, 0.45), "spine": Box(0.7, 0.7, 0.9, 0.9)}
-    regions = regions_of([here], ("carina", "spine", "trachea"), "cpu")
-    found = region_features(tokens, regions)[0]
-    assert found[0, 1] == pytest.approx(2 * found[0, 0].item()) and found[0, 0] > 0.7
-    assert torch.equal(found[1:], torch.zeros(2, 2))
-    assert regions.is_there.tolist() == [[True, True, False]]
-
-
-def test_an_image_without_boxes_shows_every_region_as_the_whole_image():
-    found = regions_of([{"carina": Box(0.1, 0.1, 0.2, 0.2)}, {}], REGIONS, "cpu")
-    assert found.is_there.sum(1).tolist() == [1, 29]
-    assert torch.equal(found.boxes[1], torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(29, 4))
-
-
-def test_a_sample_that_carries_no_boxes_is_one_clear_sentence():
-    bare = Sample("x/1", "diff_vqa", ("a", "b"), "p", "q", "", " a")
-    with pytest.raises(ValueError, match="sample x/1 carries no boxes"):
-        named_boxes([bare], torch.tensor([[0, 1]]))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from contrastive_samples import ENCODER, REPORTS, TOKENIZER, batch, regions, reports
 from lapse.config import GenerationConfig, LanguageModelConfig
 from lapse.config.pretraining import Blip2Config, Blip2WriterConfig, QFormerConfig
-from lapse.models.layers.padding import Rows
+from lapse.models.layers.padding import PaddedTokens
 from lapse.models.pretraining.blip2 import Blip2, hard_negatives
 from lapse.models.pretraining.blip2_generative import Blip2Writer
 
@@ -30,12 +30,12 @@ def model(**changes) -> Blip2:
 @torch.no_grad()
 def test_contrast_is_the_mean_of_both_directions():
     method, found = model().eval(), batch(reports())
-    seen, texts = method._seen(found), method._texts(found)
+    seen, texts = method.image_memory(found), method.texts(found)
     queries = method.qformer.run(None, seen, 4, None).hidden
     similar = torch.zeros(4, 4)
     for j in range(4):
-        alone = Rows(texts.tokens[j : j + 1, : texts.lengths[j]], texts.lengths[j : j + 1])
-        words = method.text.embed(alone.tokens, is_written=False)
+        alone = PaddedTokens(texts.tokens[j : j + 1, : texts.lengths[j]], texts.lengths[j : j + 1])
+        words = method.text.embed(alone.tokens, is_generated=False)
         y = method.text_head(method.qformer.run(words, None, 1, None).text[0, 0])
         for i in range(4):
             each = [F.cosine_similarity(method.image_head(q), y, dim=0) for q in queries[i]]
@@ -50,7 +50,7 @@ def test_contrast_is_the_mean_of_both_directions():
 @torch.no_grad()
 def test_matching_is_over_pairs_and_the_likest_strangers():
     method, found = model().eval(), batch(reports())
-    seen, texts = method._seen(found), method._texts(found)
+    seen, texts = method.image_memory(found), method.texts(found)
     similar = method.similarity(seen, texts)
     total, count = 0.0, 0
     for row in range(4):
@@ -59,7 +59,7 @@ def test_matching_is_over_pairs_and_the_likest_strangers():
         best_image = max(others, key=lambda other: similar[other, row])
         for image, text, label in ((row, row, 1), (best_image, row, 0), (row, best_text, 0)):
             length = texts.lengths[text : text + 1]
-            alone = Rows(texts.tokens[text : text + 1, : int(length)], length)
+            alone = PaddedTokens(texts.tokens[text : text + 1, : int(length)], length)
             logits = method.match(seen.of(torch.tensor([image])), alone)[0]
             total, count = total - logits.log_softmax(0)[label].item(), count + 1
     assert method.loss(found)["loss/matching"].item() == pytest.approx(total / count, rel=1e-4)
@@ -68,7 +68,7 @@ def test_matching_is_over_pairs_and_the_likest_strangers():
 @torch.no_grad()
 def test_generation_is_the_cross_entropy_of_each_next_word():
     method, found = model().eval(), batch(reports())
-    seen, texts = method._seen(found), method._texts(found)
+    seen, texts = method.image_memory(found), method.texts(found)
     total, count = 0.0, 0
     for row in range(4):
         past = method.qformer.run(None, seen.of(torch.tensor([row])), 1, None).pairs
@@ -77,7 +77,7 @@ def test_generation_is_the_cross_entropy_of_each_next_word():
             hidden, past = method.qformer.step(x.reshape(1, -1), past)
             wanted = texts.tokens[row, place]
             total -= method.text.logits(hidden)[0].log_softmax(-1)[wanted].item()
-            x, count = method.text.one(wanted, place + 1), count + 1
+            x, count = method.text.embed_at(wanted, place + 1), count + 1
     assert method.loss(found)["loss/generation"].item() == pytest.approx(total / count, rel=1e-4)
 
 
@@ -179,9 +179,9 @@ def test_it_learns_three_images_by_heart():
 def test_the_writer_freezes_what_it_says_and_learns_by_heart():
     torch.manual_seed(0)
     frozen = Blip2Writer(WRITER, TOKENIZER).train()
-    assert not frozen.encoder.training and not frozen.writer.language_model.training
+    assert not frozen.encoder.training and not frozen.language_model.training
     frozen.loss(batch(reports()))["loss"].backward()
-    still = [*frozen.encoder.parameters(), *frozen.writer.language_model.parameters()]
+    still = [*frozen.encoder.parameters(), *frozen.language_model.parameters()]
     assert all(p.grad is None for p in still)
     assert all(p.grad is not None for p in frozen.qformer.parameters())
     torch.manual_seed(0)

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lapse.config import (
     CaptionerConfig,
@@ -17,7 +15,7 @@ from lapse.config import (
 from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.core.types import Sample
 from lapse.data.loading.batch import Batch, collate, encode_sample
-from lapse.models.pretraining.captioner import Captioner, length_groups
+from lapse.models.pretraining.captioner import Captioner
 
 SMALL = CaptionerConfig(
     encoder=EncoderConfig(
@@ -81,7 +79,7 @@ def test_loss_starts_after_the_prefix():
 
 def test_loss_is_the_plain_cross_entropy_of_all_positions():
     captioner, found = model().eval(), batch()
-    memory = captioner._memory(found)
+    memory = captioner.cross_attention_decoder(found).memory
     rows = captioner.decoder.tokens.rows(found.tokens)
     none = torch.zeros_like(found.loss_mask)
     hidden = captioner.decoder(rows, memory, none, found.lengths)
@@ -94,13 +92,14 @@ def test_loss_is_the_plain_cross_entropy_of_all_positions():
     losses = captioner.loss(found)
     assert losses["loss"].item() == pytest.approx(total / count, rel=1e-5)
     assert captioner.weight(found) == count
-    assert set(losses) == {"loss", "loss/cap", "loss/aref", "loss/gcap", "loss/caref"}
+    assert set(losses) == {"loss", "nll", "loss/cap", "loss/aref", "loss/gcap", "loss/caref"}
 
 
 def hidden_states(captioner, found):
-    hidden_by = found.loss_mask & found.parallel[:, None]
+    is_masked = found.loss_mask & found.parallel[:, None]
     rows = captioner.decoder.tokens.rows(found.tokens)
-    return captioner.decoder(rows, captioner._memory(found), hidden_by, found.lengths)
+    memory = captioner.cross_attention_decoder(found).memory
+    return captioner.decoder(rows, memory, is_masked, found.lengths)
 
 
 def test_parallel_captions_do_not_read_themselves():
@@ -230,35 +229,3 @@ def test_the_paper_size_on_the_meta_device():
     assert millions(paper.decoder) - tokens == pytest.approx(202.0, abs=0.1)
     assert millions(paper) - tokens == pytest.approx(617.5, abs=0.1)
     assert millions(paper) == pytest.approx(669.0, abs=0.1)
-
-
-def test_reading_in_two_groups_changes_neither_losses_nor_gradients(monkeypatch):
-    found = batch(parallel=[True] + [False] * 7)
-    groups = length_groups(found.lengths.tolist())
-    assert len(groups) == 2 and sorted(groups[0] + groups[1]) == list(range(len(found)))
-
-    def losses_and_gradients():
-        captioner = model()
-        losses = captioner.loss(found)
-        losses["loss"].backward()
-        return losses, [part.grad for part in captioner.parameters()]
-
-    losses, gradients = losses_and_gradients()
-    one_group = [list(range(len(found)))]
-    monkeypatch.setattr(
-        "lapse.models.pretraining.captioner.length_groups", lambda lengths: one_group
-    )
-    plain_losses, plain_gradients = losses_and_gradients()
-    assert losses.keys() == plain_losses.keys()
-    for name, value in losses.items():
-        torch.testing.assert_close(value, plain_losses[name])
-    for one, other in zip(gradients, plain_gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-@given(st.lists(st.integers(1, 448), min_size=1, max_size=40))
-def test_groups_hold_each_row_once_and_never_cost_more(lengths):
-    groups = length_groups(lengths)
-    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
-    cost = sum(len(rows) * max(lengths[row] for row in rows) for rows in groups)
-    assert cost <= len(lengths) * max(lengths)

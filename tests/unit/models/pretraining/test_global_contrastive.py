@@ -24,7 +24,7 @@ def model(**changes) -> GlobalContrastive:
 
 def test_the_text_is_the_report_without_its_prefix():
     found = batch(reports())
-    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
+    texts = answers_of(found)
     for row, sample in enumerate(reports()):
         ids = texts.tokens[row, : texts.lengths[row]].tolist()
         assert ids == [*TOKENIZER.encode(sample.answer), TOKENIZER.end]
@@ -34,7 +34,7 @@ def test_the_text_is_the_report_without_its_prefix():
 def test_logits_and_loss_equal_transformers_siglip():
     method, found = model().eval(), batch(reports()[:3])
     theirs = whole_siglip(method, method.text.tokens.num_rows)
-    texts = answers_of(found.tokens, found.lengths, found.prompt_lengths)
+    texts = answers_of(found)
     length = int(texts.lengths.min())  # SigLIP reads padding: whole texts of one length
     cut = replace(found, lengths=found.prompt_lengths + length)
     rows = method.text.tokens.rows(texts.tokens[:, :length])
@@ -86,8 +86,8 @@ def test_several_texts_of_one_image_are_refused():
         model().loss(batch(regions()))
 
 
-def test_it_writes_nothing_and_says_what_to_do():
-    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
+def test_it_has_no_decoder_and_names_the_alternative():
+    with pytest.raises(ValueError, match=r"has no decoder .* stage 2"):
         model().answer(batch(reports()), GenerationConfig())
 
 

@@ -62,8 +62,8 @@ def test_rows_without_a_box_are_refused():
         model().loss(batch(reports()))
 
 
-def test_it_writes_nothing_and_says_what_to_do():
-    with pytest.raises(ValueError, match=r"writes no text .* stage 2"):
+def test_it_has_no_decoder_and_names_the_alternative():
+    with pytest.raises(ValueError, match=r"has no decoder .* stage 2"):
         model().answer(batch(regions()), GenerationConfig())
 
 

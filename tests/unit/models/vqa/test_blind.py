@@ -31,14 +31,14 @@ def batch(words, number=0, task="diff_vqa"):
     return collate(rows, texts, {"a": torch.zeros(4, 4, dtype=torch.uint8)})
 
 
-def test_it_remembers_training_answers_only():
+def test_it_keeps_training_answers_only():
     system = BlindBaseline(BlindConfig(strategy="constant"), TOKENIZER)
     with pytest.raises(ValueError, match="has seen no training answer"):
         system.answer(batch(["edema"]), None)
     system.eval().loss(batch(["hernia"]))
-    assert system.remembered("diff_vqa") == []
+    assert system.kept_answers("diff_vqa") == []
     system.train().loss(batch(["edema", "fracture", "edema"]))
-    assert system.remembered("diff_vqa") == ["edema.", "fracture.", "edema."]
+    assert system.kept_answers("diff_vqa") == ["edema.", "fracture.", "edema."]
     assert system.answer(batch(["hernia", "hernia"]), None) == ["edema."] * 2
 
 
@@ -62,13 +62,13 @@ def test_a_sample_is_answered_from_its_own_task(strategy):
     assert set(system.answer(batch(["edema"] * 20, task="gcap"), None)) == {"hernia."}
 
 
-def test_beyond_its_memory_it_keeps_a_fair_sample():
+def test_beyond_its_limit_it_keeps_a_fair_sample():
     system = BlindBaseline(BlindConfig(strategy="random", max_answers=200), TOKENIZER)
     for index in range(60):
         system.loss(batch([WORDS[0] if index < 30 else WORDS[1]] * 20))
     assert int(system.seen) == 1200
-    early = system.remembered("diff_vqa").count("edema.")
-    assert len(system.remembered("diff_vqa")) == 200 and 70 < early < 130
+    early = system.kept_answers("diff_vqa").count("edema.")
+    assert len(system.kept_answers("diff_vqa")) == 200 and 70 < early < 130
     assert derive_index(1200, "reservoir", 1199) < 1200
 
 

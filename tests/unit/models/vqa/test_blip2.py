@@ -10,7 +10,7 @@ from vqa_systems import ENCODER, QFORMER, batch, build
 def test_the_language_model_sees_the_queries_and_nothing_else_of_the_images():
     system = build("blip2").eval()
     with torch.no_grad():
-        assert system._visual(batch()).shape == (4, 2 * QFORMER.queries, 32)
+        assert system.prefix_decoder(batch()).visual.shape == (4, 2 * QFORMER.queries, 32)
 
 
 def test_it_takes_stage_ones_q_former_without_its_text_side():
@@ -25,7 +25,7 @@ def test_it_takes_stage_ones_q_former_without_its_text_side():
 
 def test_a_frozen_language_model_stays_in_eval_and_gets_no_gradient():
     system = build("blip2", train_language_model=False).train()
-    assert not system.writer.language_model.training and system.qformer.training
+    assert not system.language_model.training and system.qformer.training
     system.loss(batch())["loss"].backward()
-    assert all(p.grad is None for p in system.writer.language_model.parameters())
+    assert all(p.grad is None for p in system.language_model.parameters())
     assert all(p.grad is not None for p in system.qformer.parameters())

@@ -7,7 +7,7 @@ import torch
 
 from lapse.config import GenerationConfig
 from lapse.core.types import Sample
-from vqa_systems import TOKENIZER, batch, build, samples
+from vqa_systems import batch, build, samples
 
 
 def test_a_single_study_leaves_the_slot_of_the_past_empty():
@@ -15,10 +15,10 @@ def test_a_single_study_leaves_the_slot_of_the_past_empty():
     system = build("plural").eval()
     one = batch([row])
     with torch.no_grad():
-        memory = system._memory(one)
-        pair = system._memory(batch([samples()[0]]))
-        system.empty.add_(1.0)
-        assert not torch.allclose(system._memory(one), memory)
+        memory = system.encoded(one)
+        pair = system.encoded(batch([samples()[0]]))
+        system.unused.add_(1.0)
+        assert not torch.allclose(system.encoded(one), memory)
     assert memory.shape == pair.shape
     assert torch.isfinite(system.loss(one)["loss/cap"])
     assert system.answer(one, GenerationConfig(num_beams=2, max_new_tokens=4))
@@ -42,7 +42,3 @@ def test_a_question_that_does_not_fit_its_slot_is_refused():
     long = replace(samples()[0], prefix="what has changed in the left lung area? " * 3)
     with pytest.raises(ValueError, match=r"does not fit into 24: raise model\.question_tokens"):
         build("plural").loss(batch([long]))
-
-
-def test_the_end_token_begins_a_text():
-    assert build("plural").writer.end == TOKENIZER.end

@@ -1,5 +1,7 @@
 """ReAL: the alignment losses against a plain computation; the branch takes what it can."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -52,13 +54,11 @@ def test_the_residual_branch_takes_the_encoder_only_where_it_fits():
 
 
 def test_two_equal_images_leave_no_residual():
-    from dataclasses import replace
-
     found = batch()
     same = replace(found, images=found.images[:1].expand(len(found.images), -1, -1, -1))
     system = build("real").eval()
     with torch.no_grad():
-        features, left = system._features(same)
+        features, left = system.features(same)
         nothing = system.residual_encoder(torch.zeros(1, 1, 32, 32))
     assert torch.equal(features[:, 0], features[:, 1])
     assert torch.allclose(left, nothing.expand_as(left))

@@ -16,7 +16,7 @@ def test_its_own_reports_change_its_answer_prompts():
     assert len(said) == len(found.images)
     ids = [TOKENIZER.encode(f" {text}") for text in said]
     question = TOKENIZER.encode("what?")
-    context = TOKENIZER.decode(system._context([ids[0], ids[1]], question))
+    context = TOKENIZER.decode(system.answer_prompt([ids[0], ids[1]], question))
     assert context.startswith("reference:") and " main:" in context and "what?" in context
 
 

@@ -1,0 +1,63 @@
+"""Losses of rows in groups of similar length; beam search from one cache."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lapse.config import DecoderConfig
+from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder, length_groups
+from lapse.models.backbones.decoder import TextDecoder
+from lapse.models.layers.padding import PaddedTokens
+
+SMALL = DecoderConfig(width=16, layers=2, heads=2, mlp_width=24, max_tokens=64)
+LENGTHS = (6, 5, 40, 7, 38)
+IMAGE_OF = (1, 0, 0, 1, 1)
+
+
+def test_groups_of_similar_length():
+    assert length_groups([60, 20, 22, 21]) == [[1, 3, 2], [0]]
+    assert length_groups([20, 22]) == [[0, 1]]
+
+
+@given(st.lists(st.integers(1, 448), min_size=1, max_size=40))
+def test_groups_hold_each_row_once_and_never_cost_more(lengths):
+    groups = length_groups(lengths)
+    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
+    cost = sum(len(rows) * max(lengths[row] for row in rows) for rows in groups)
+    assert cost <= len(lengths) * max(lengths)
+
+
+@pytest.mark.parametrize("parallel_row", [None, 2])
+def test_losses_in_groups_equal_losses_row_by_row(parallel_row):
+    torch.manual_seed(0)
+    decoder = TextDecoder(SMALL, tuple(range(30)))
+    visual = torch.randn(2, 9, 16)
+    tokens = torch.randint(0, 30, (5, max(LENGTHS)))
+    text = PaddedTokens(tokens, torch.tensor(LENGTHS))
+    is_target = text.is_used
+    is_target[:, :2] = False
+    parallel = torch.zeros(5, dtype=torch.bool)
+    if parallel_row is not None:
+        parallel[parallel_row] = True
+    assert len(length_groups(list(LENGTHS))) == 2
+
+    def losses(rows):
+        memory = decoder.memory(visual, torch.tensor([IMAGE_OF[row] for row in rows]))
+        part = PaddedTokens(tokens[rows], text.lengths[rows])
+        attending = CrossAttentionDecoder(decoder, memory)
+        return attending.losses(part, is_target[rows], parallel[rows], 0.1)
+
+    together = losses(list(range(5)))
+    together.smoothed.sum().backward()
+    gradients = {n: p.grad for n, p in decoder.named_parameters() if p.grad is not None}
+    decoder.zero_grad(set_to_none=True)
+    for row in range(5):
+        alone = losses([row])
+        alone.smoothed.sum().backward()
+        of_row = together.row == row
+        torch.testing.assert_close(together.smoothed[of_row], alone.smoothed)
+        torch.testing.assert_close(together.plain[of_row], alone.plain)
+    for name, parameter in decoder.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-5)
