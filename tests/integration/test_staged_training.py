@@ -41,7 +41,7 @@ def test_the_next_stage_begins_with_the_weights_of_the_one_before(folder):
     (line,) = [line for line in said if line.startswith("model: from")]
     assert "step 2" in line and "tokens known to it" in line
     before, after = load_run(folder / "report"), load_run(folder / "answer")
-    one, two = before.model.kinds[1], after.model.kinds[1]
+    one, two = before.model.slots[1], after.model.slots[1]
     assert torch.allclose(one, two, atol=0.01) and not torch.equal(one, two)
 
 
@@ -60,7 +60,7 @@ def test_tokens_keep_their_rows_by_id_and_new_ones_stay_random(folder):
     assert torch.equal(table.weight[table.row_of[ids]], theirs.weight[theirs.row_of[ids]])
     ids = torch.tensor(added)
     assert torch.equal(table.weight[table.row_of[ids]], random[table.row_of[ids]])
-    assert torch.equal(model.places, source.places)
+    assert torch.equal(model.positions, source.positions)
 
 
 def test_another_system_or_another_size_is_refused(folder):

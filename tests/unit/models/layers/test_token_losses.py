@@ -61,7 +61,7 @@ def test_means_by_task_and_sums_by_row_against_a_plain_computation(monkeypatch, 
     hidden, table, targets = material(5)
     row = torch.tensor([0, 0, 1, 1, 2])
     losses = token_losses(hidden, table, targets, row, 0.1)
-    samples = [Sample(str(n), task, ("a",), "p", "q", "", "") for n, task in enumerate("aba")]
+    samples = [Sample(str(n), task, ("a",), "p", "q", "", " a") for n, task in enumerate("aba")]
     values = losses.by_task(samples)
     logs = torch.log_softmax(hidden @ table.T, -1).tolist()
     each = [-logs[n][int(targets[n])] for n in range(5)]
@@ -77,6 +77,6 @@ def test_means_by_task_and_sums_by_row_against_a_plain_computation(monkeypatch, 
 
 def test_a_task_without_targets_has_no_loss():
     hidden, table, targets = material(2)
-    samples = [Sample(task, task, ("a",), "p", "q", "", "") for task in "ab"]
+    samples = [Sample(task, task, ("a",), "p", "q", "", " a") for task in "ab"]
     losses = token_losses(hidden, table, targets, torch.tensor([0, 0]))
     assert set(losses.by_task(samples)) == {"loss", "nll", "loss/a"}
