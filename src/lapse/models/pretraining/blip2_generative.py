@@ -62,7 +62,9 @@ class Blip2Writer(GenerativeModel):
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The texts that beam search finished; each image is read once."""
-        return self.prefix_decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
+        return self.prefix_decoder(batch).hypotheses(
+            prompts_of(batch), generation, self.tokenizer.end
+        )
 
     def queries(self, batch: Batch) -> Tensor:
         """The output of the queries for each distinct image: [U, Q, D]."""

@@ -93,7 +93,9 @@ class Blip2Answerer(GenerativeModel):
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The answers that beam search finished; each image is read once."""
-        return self.prefix_decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
+        return self.prefix_decoder(batch).hypotheses(
+            prompts_of(batch), generation, self.tokenizer.end
+        )
 
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the queries of both images.

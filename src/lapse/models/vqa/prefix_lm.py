@@ -82,7 +82,9 @@ class PrefixLM(GenerativeModel):
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The answers that beam search finished; each image and prompt is read once."""
-        return self.prefix_decoder(batch).hypotheses(prompts_of(batch), generation, self.tokenizer.end)
+        return self.prefix_decoder(batch).hypotheses(
+            prompts_of(batch), generation, self.tokenizer.end
+        )
 
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the visual tokens of each row.
