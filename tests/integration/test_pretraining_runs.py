@@ -124,7 +124,7 @@ def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path):
 
 def test_what_writes_no_text_is_not_asked_twice(data, runs):
     for preset in ("pretrain-global-tiny", "pretrain-regional-tiny"):
-        with pytest.raises(ValueError, match="writes no text"):
+        with pytest.raises(ValueError, match="has no decoder"):
             list(predict(runs / preset, data, "test", PredictOptions(limit=2)))
     for preset in ("pretrain-blip2-tiny", "pretrain-blip2-writer-tiny", "pretrain-locca-tiny"):
         options = PredictOptions(limit=3, num_beams=1, max_new_tokens=4)

@@ -54,7 +54,7 @@ def test_answers_are_one_string_per_row(table, name):
     model.eval()
     decode = config.generation.model_copy(update={"num_beams": 2, "max_new_tokens": 4})
     if name in WRITES_NOTHING:
-        with pytest.raises(ValueError, match=f"{name} writes no text"):
+        with pytest.raises(ValueError, match=f"{name} has no decoder"):
             model.answer(batch, decode)
         return
     answers = model.answer(batch, decode)
