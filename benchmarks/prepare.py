@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.inputs import scratch
 from benchmarks.row import ROUNDS, Check, Row, alternate, at_most, logger
-from lapse.data.io.worker_pool import Begin, run_isolated
+from lapse.data.io.worker_pool import ItemCallback, run_isolated
 from lapse.images import read_at
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.findings import draw_visits
@@ -52,11 +52,11 @@ def full_decode(path: Path) -> npt.NDArray[np.uint8]:
 class ReadFiles:
     """The job of a worker process: read a list of files."""
 
-    def __call__(self, task: list[Path], refused: dict[str, str], begin: Begin) -> int:
+    def __call__(self, task: list[Path], rejected: dict[str, str], on_item: ItemCallback) -> int:
         """Read the files; returns their number."""
-        del refused
+        del rejected
         for path in task:
-            begin(path.name)
+            on_item(path.name)
             read_at(path, SIZE)
         return len(task)
 
@@ -64,7 +64,7 @@ class ReadFiles:
 def seconds_per_part(paths: list[Path], processes: int) -> float:
     """Wall-clock seconds per list of files, without the start of the processes."""
     stamps = [
-        time.perf_counter() for _ in run_isolated(ReadFiles(), [paths] * PARTS, processes=processes)
+        time.perf_counter() for _ in run_isolated(ReadFiles(), [paths] * PARTS, num_workers=processes)
     ]
     return (stamps[-1] - stamps[processes - 1]) / (PARTS - processes)
 

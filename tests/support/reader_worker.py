@@ -183,20 +183,20 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
 
     def table(reader: str) -> Callable[[], str]:
         def read() -> str:
-            broken = SkipLog()
+            skipped = SkipLog()
             columns = ("dicom_id", "subject_id", "study_id")
-            widths = {len(row) for row in read_rows(place(reader), columns, broken)}
+            widths = {len(row) for row in read_rows(place(reader), columns, skipped)}
             if not widths <= {3}:
                 return "nonsense"
-            return "counted" if broken.total else "value"
+            return "counted" if skipped.total else "value"
 
         return read
 
     def graph(root: str) -> Callable[[], str]:
         def read() -> str:
             names = ("right lung", "left lung", "cardiac silhouette")
-            found = ChestImaGenome(folder / root, {"image": (448, 448)}, names)
-            regions = found.regions("image")
+            found = ChestImaGenome(folder / root, names)
+            regions = found.regions("image", (448, 448))
             if any(region.box is not None and region.name not in names for region in regions):
                 return "nonsense"
             return "counted" if found.skipped.total or found.noted.total else "value"

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sum:
-    """Adds the numbers of a task; "die", "hang" and "refuse" do that instead."""
+    """Adds the numbers of a task; "die", "hang" and "error" do that instead."""
 
-    def __call__(self, task, refused, begin):
+    def __call__(self, task, rejected, on_item):
         total, missing = 0, []
         for item in task:
-            begin(str(item))
-            if str(item) in refused:
-                missing.append((str(item), refused[str(item)]))
+            on_item(str(item))
+            if str(item) in rejected:
+                missing.append((str(item), rejected[str(item)]))
             elif item == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif item == "hang":
                 time.sleep(60)
-            elif item == "refuse":
+            elif item == "error":
                 raise ValueError("this task is wrong")
             else:
                 total += item
@@ -31,5 +31,5 @@ class Sum:
 class DieAtOnce:
     """Dies before it names an item."""
 
-    def __call__(self, task, refused, begin):
+    def __call__(self, task, rejected, on_item):
         os._exit(9)

@@ -82,7 +82,7 @@ def prepare_command(
     """Convert raw data into one store: records as Parquet, pixels decoded once.
 
     The same command continues an interrupted run. To share the work between machines, run each
-    with --shard I/N, copy the folders OUT.parts into one, and run without --shard to merge them.
+    with --shard I/N, copy the folders OUT.shards into one, and run without --shard to merge them.
     """
     if len(roots) < 2:
         raise ValueError("prepare needs at least one raw folder and the output folder, in order")
@@ -99,13 +99,13 @@ def prepare_command(
         frontals=content.frontals,
         is_subset=content.allow_missing_images,
         workers=workers,
-        part=_parse_shard(shard),
+        shard=_parse_shard(shard),
     )
     with progress_bar("prepare") as progress:
         report = prepare(find_roots(sources), out, options, progress=progress)
-    if options.part is not None:
+    if options.shard is not None:
         logger.info(
-            "%d shards in %s.parts, %.1f images/s", report.num_made, out, report.images_per_second
+            "%d shards in %s.shards, %.1f images/s", report.num_made, out, report.images_per_second
         )
         return
     for line in report.lines():

@@ -4,11 +4,10 @@
     silver_dataset/scene_graph/           or the same, unpacked
     silver_dataset/splits/*.csv           train, valid, test, images_to_avoid (gold patients)
 
-Every box stands twice in a scene graph: in pixels of the full image (`original_*`) and in a
-224 x 224 letterbox. The first becomes fractions of the image in
-`lapse.data.datasets.region_reader`; the
-second is only compared with it. An object's `original_width` is that of its box, and is not used.
-Source: Wu et al. 2021, arXiv:2108.00316.
+A scene graph gives every box twice: in pixels of the full image (`original_*`) and in a
+224 x 224 letterbox. `lapse.data.datasets.region_reader` converts the first to fractions of the
+image and compares the second with it. An object's `original_width` is that of its box, and is not
+used. Source: Wu et al. 2021, arXiv:2108.00316.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from typing import Any
 from lapse.core.types import Region
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists
-from lapse.data.io.compact_maps import CompactEnumMap
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
@@ -74,15 +72,15 @@ REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
 SUFFIX = "_SceneGraph.json"
 MAX_GRAPH_BYTES = 16 * 1024 * 1024
-# what zipfile raises for a damaged, encrypted or oddly packed archive or member
+# The exceptions of zipfile for a damaged, encrypted or unsupported archive or member.
 UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
     OSError,
     EOFError,
-    MemoryError,  # a damaged directory claims any size
-    RuntimeError,  # and its kinds: encrypted members, packings that zipfile lacks
+    MemoryError,  # a damaged directory can claim any size
+    RuntimeError,  # includes encrypted members and unsupported compression
     ValueError,
 )
 
@@ -92,15 +90,12 @@ class ChestImaGenome:
 
     Args:
         root: the folder that holds `silver_dataset`.
-        sizes: dicom_id -> (height, width) in pixels, from MIMIC-CXR-JPG's metadata: a scene
-            graph does not hold the size of its image.
-        names: the regions to read, one of REGION_SETS or others; what is not asked for is
-            counted and left out.
-        remover: takes references to earlier examinations out of the phrases.
+        names: the regions to read, such as one of REGION_SETS; other regions are counted.
+        remover: removes references to earlier examinations from the phrases.
 
     Attributes:
         skipped: boxes and phrases that were dropped, by reason.
-        noted: oddities of what was read. Both grow with every call of `regions`.
+        noted: anomalies of what was read. Both grow with every call of `regions`.
 
     Raises:
         ValueError: there are no scene graphs, or the archive is damaged.
@@ -111,15 +106,14 @@ class ChestImaGenome:
     def __init__(
         self,
         root: Path,
-        sizes: Mapping[str, tuple[int, int]],
         names: tuple[str, ...] = REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
         self.root = root
-        self.sizes = sizes
         self.names = names
         self._reader = RegionReader(names, REGION_SETS["36"], remover)
         self._silver = root / "silver_dataset"
+        self._folder = self._silver / "scene_graph"
         if not (self._silver / "scene_graph.zip").is_file() and not self._folder.is_dir():
             raise ValueError(
                 f"{self._silver} holds neither scene_graph.zip nor scene_graph/: give the folder "
@@ -133,18 +127,22 @@ class ChestImaGenome:
 
     @property
     def noted(self) -> SkipLog:
-        """Oddities of what was read, by reason."""
+        """Anomalies of what was read, by reason."""
         return self._reader.noted
 
-    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
-        """What was skipped and noted until now; counting begins anew."""
-        return self._reader.take_ledgers()
+    def take_logs(self) -> tuple[SkipLog, SkipLog]:
+        """The logs of skipped and noted records since the last call; both start again empty."""
+        return self._reader.take_logs()
 
-    def regions(self, dicom_id: str) -> tuple[Region, ...]:
+    def regions(self, dicom_id: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`, then phrases without a box.
 
-        A region that is not described has `phrases=()`; one that is described but not localised
-        has `box=None`. An image without a scene graph has no regions, and is noted.
+        A region without a description has `phrases=()`; one without a location has `box=None`. An
+        image without a scene graph has no regions, and is noted.
+
+        Args:
+            dicom_id: the image.
+            size: its (height, width) in pixels, which a scene graph does not hold; boxes need it.
 
         Raises:
             ValueError: the scene graph cannot be read.
@@ -153,31 +151,27 @@ class ChestImaGenome:
         if graph is None:
             self.noted.add("image without a scene graph", dicom_id)
             return ()
-        objects = self._items(dicom_id, graph, "objects")
-        boxes = self._reader.boxes(dicom_id, objects, self.sizes.get(dicom_id))
+        boxes = self._reader.boxes(dicom_id, self._items(dicom_id, graph, "objects"), size)
         phrases = self._reader.phrases(dicom_id, self._described(dicom_id, graph))
         return self._reader.regions(dicom_id, boxes, phrases)
 
-    def patient_words(self) -> Iterator[tuple[str, str]]:
+    def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the split tables; patients to avoid are "test"."""
         for patient, _, split in self._split_rows():
             yield patient, split
 
     @cached_property
-    def split_of(self) -> CompactEnumMap:
+    def split_of(self) -> dict[str, str]:
         """dicom_id -> train, validate or test; images to avoid in training are "test"."""
-        found = CompactEnumMap()
-        for _, dicom, split in self._split_rows():
-            found[dicom] = split
-        return found
+        return {dicom: split for _, dicom, split in self._split_rows()}
 
     def _split_rows(self) -> Iterator[tuple[str, str, str]]:
         columns = ("subject_id", "dicom_id")
-        for split, word in SPLIT_FILES.items():
-            table = find_table(self._silver / "splits", word)
+        for split, name in SPLIT_FILES.items():
+            table = find_table(self._silver / "splits", name)
             if table is None:
                 raise ValueError(
-                    f"{self._silver / 'splits'} has no {word}.csv: Chest ImaGenome has train, "
+                    f"{self._silver / 'splits'} has no {name}.csv: Chest ImaGenome has train, "
                     "valid, test and images_to_avoid there"
                 )
             for patient, dicom in read_rows(table, columns):
@@ -204,15 +198,15 @@ class ChestImaGenome:
 
     def _items(self, dicom_id: str, graph: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
         """The JSON objects of one list of a scene graph."""
-        found = graph.get(key)
-        if not isinstance(found, list):
-            self.skipped.add(f"scene graph whose {key} are no list", dicom_id)
+        items = graph.get(key)
+        if not isinstance(items, list):
+            self.skipped.add(f"scene graph whose {key} are not a list", dicom_id)
             return
-        for item in found:
+        for item in items:
             if isinstance(item, dict):
                 yield item
             else:
-                self.skipped.add(f"entry of {key} that is no JSON object", dicom_id)
+                self.skipped.add(f"entry of {key} that is not a JSON object", dicom_id)
 
     def _graph(self, dicom_id: str) -> dict[str, Any] | None:
         data = self._bytes(f"{dicom_id}{SUFFIX}")
@@ -223,7 +217,9 @@ class ChestImaGenome:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"scene graph of {dicom_id} is damaged: {error}") from error
         if not isinstance(graph, dict):
-            raise ValueError(f"scene graph of {dicom_id} is a {type(graph).__name__}, no object")
+            raise ValueError(
+                f"scene graph of {dicom_id} is a {type(graph).__name__}, not a JSON object"
+            )
         return graph
 
     def _bytes(self, name: str) -> bytes | None:
@@ -231,20 +227,16 @@ class ChestImaGenome:
             path = self._folder / name
             if not path.is_file():
                 return None
-            _check_weight(name, path.stat().st_size)
+            _check_size(name, path.stat().st_size)
             return path.read_bytes()
         member = self._members.get(name)
         if member is None:
             return None
-        _check_weight(name, max(member.file_size, member.compress_size))
+        _check_size(name, max(member.file_size, member.compress_size))
         try:
             return self._archive.read(member)
         except UNREADABLE as error:
             raise ValueError(f"{name} in scene_graph.zip is damaged: {error}") from error
-
-    @property
-    def _folder(self) -> Path:
-        return self._silver / "scene_graph"
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:
@@ -263,6 +255,6 @@ class ChestImaGenome:
         return {info.filename.rpartition("/")[2]: info for info in infos}
 
 
-def _check_weight(name: str, weight: int) -> None:
-    if weight > MAX_GRAPH_BYTES:
-        raise ValueError(f"{name} unpacks to {weight} bytes and the limit is {MAX_GRAPH_BYTES}")
+def _check_size(name: str, num_bytes: int) -> None:
+    if num_bytes > MAX_GRAPH_BYTES:
+        raise ValueError(f"{name} unpacks to {num_bytes} bytes and the limit is {MAX_GRAPH_BYTES}")

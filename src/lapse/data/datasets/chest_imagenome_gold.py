@@ -1,23 +1,23 @@
-"""Chest ImaGenome 1.0.0, gold: 1,000 images whose boxes were drawn by people.
+"""Chest ImaGenome 1.0.0, gold: 1,000 images with manually drawn boxes.
 
-    gold_dataset/gold_bbox_coordinate_annotations_1000images.csv    a row an image and region
-    gold_dataset/gold_object_attribute_with_coordinates.txt         tabs, a row a sentence, region
-                                                                    and attribute of it
+    gold_dataset/gold_bbox_coordinate_annotations_1000images.csv    a row per image and region
+    gold_dataset/gold_object_attribute_with_coordinates.txt         tabs, a row per sentence, region
+                                                                    and attribute
 
 Image ids end in `.dcm`. Gold has 26 of the 29 regions: no spine, mediastinum and abdomen. A
-sentence stands in one row for each of its attributes; here it is one phrase of its region. Gold
-is for evaluation only: its patients are those to avoid in training.
+sentence has one row for each of its attributes; here it is one phrase of its region. Gold is for
+evaluation only: its patients are those to avoid in training.
 
-`relation` says whether the attribute belongs to the region: a row with 0 is a link that the
-annotators rejected, so it makes no phrase; its sentence stays where another row of the region
-affirms it. `context` is another matter: "no" is a finding denied ("No effusion."), and that is a
-phrase, in gold as in silver.
+`relation` tells whether the attribute belongs to the region: 0 marks a link that the annotators
+rejected. Such a row makes no phrase, but its sentence is kept where another row of the region
+affirms it. `context` is different: "no" denies a finding ("No effusion."), which is a phrase, in
+gold as in silver.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +35,7 @@ NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
 GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
 CORNERS = ("x1", "y1", "x2", "y2")
 NUMBERS = (*CORNERS, *(f"original_{corner}" for corner in CORNERS))
-# The columns of the second table, each under the names that it may have.
+# The columns of the second table, each with its possible names.
 IMAGE_NAMES = ("image_id",)
 REGION_NAMES = ("bbox", "bbox_name")
 SENTENCE_NAMES = ("sentence", "phrase")
@@ -45,17 +45,16 @@ RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
 class ChestImaGenomeGold:
-    """Regions with boxes drawn by people, and the sentences that describe them.
+    """Regions with manually drawn boxes, and the sentences that describe them.
 
     Args:
         root: the folder that holds `gold_dataset`.
-        sizes: dicom_id -> (height, width) in pixels, from MIMIC-CXR-JPG's metadata.
         names: the regions to read.
-        remover: takes references to earlier examinations out of the phrases.
+        remover: removes references to earlier examinations from the phrases.
 
     Attributes:
         skipped: rows, boxes and phrases that were dropped, by reason.
-        noted: oddities of what was read. Both grow with every call of `regions`.
+        noted: anomalies of what was read. Both grow with every call of `regions`.
 
     Raises:
         ValueError: a table is missing or damaged, or lacks a column.
@@ -66,12 +65,10 @@ class ChestImaGenomeGold:
     def __init__(
         self,
         root: Path,
-        sizes: Mapping[str, tuple[int, int]],
         names: tuple[str, ...] = GOLD_REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
         self.root = root
-        self.sizes = sizes
         self.names = names
         self._reader = RegionReader(names, REGION_SETS["36"], remover)
         for name in (BOXES, PHRASES):
@@ -83,7 +80,7 @@ class ChestImaGenomeGold:
 
     @staticmethod
     def is_in(root: Path) -> bool:
-        """Whether a folder holds the gold tables at all."""
+        """Whether a folder holds the gold tables."""
         return all((root / FOLDER / name).is_file() for name in (BOXES, PHRASES))
 
     @property
@@ -98,47 +95,50 @@ class ChestImaGenomeGold:
 
     @property
     def noted(self) -> SkipLog:
-        """Oddities of what was read, by reason."""
+        """Anomalies of what was read, by reason."""
         return self._reader.noted
 
-    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
-        """What was skipped and noted until now; counting begins anew."""
-        return self._reader.take_ledgers()
+    def take_logs(self) -> tuple[SkipLog, SkipLog]:
+        """The logs of skipped and noted records since the last call; both start again empty."""
+        return self._reader.take_logs()
 
-    def regions(self, dicom_id: str) -> tuple[Region, ...]:
+    def regions(self, dicom_id: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`.
 
-        A region that is not described has `phrases=()`, one that is described but not drawn has
-        `box=None`. An image that is not in gold has no regions, and is noted.
+        A region without a description has `phrases=()`, one without a drawn box has `box=None`. An
+        image that is not in gold has no regions, and is noted.
+
+        Args:
+            dicom_id: the image.
+            size: its (height, width) in pixels; boxes need it.
         """
         items = self._boxes.get(dicom_id)
         if items is None:
             self.noted.add("image without gold boxes", dicom_id)
             return ()
-        boxes = self._reader.boxes(dicom_id, items, self.sizes.get(dicom_id))
+        boxes = self._reader.boxes(dicom_id, items, size)
         described = self._sentences.get(dicom_id, {})
         phrases = self._reader.phrases(
             dicom_id, ((name, tuple(texts)) for name, texts in described.items())
         )
         return self._reader.regions(dicom_id, boxes, phrases)
 
-    def patient_words(self) -> Iterator[tuple[str, str]]:
+    def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, "test") of every patient with a described region."""
         for patient in self._patients:
             yield patient, "test"
 
     @cached_property
     def _boxes(self) -> dict[str, list[dict[str, str | float | None]]]:
-        """Image -> its rows, as a scene graph has them; a blank or odd coordinate is None."""
-        found: dict[str, list[dict[str, str | float | None]]] = {}
+        """Image -> its rows in the form of a scene graph; unreadable coordinates are None."""
+        boxes: dict[str, list[dict[str, str | float | None]]] = {}
         path = self.root / FOLDER / BOXES
-        for image, region, *corners in read_rows(
-            path, ("image_id", "bbox_name", *NUMBERS), self.skipped
-        ):
+        columns = ("image_id", "bbox_name", *NUMBERS)
+        for image, region, *corners in read_rows(path, columns, self.skipped):
             item: dict[str, str | float | None] = {"bbox_name": region.strip()}
             item |= {key: _number(text) for key, text in zip(NUMBERS, corners, strict=True)}
-            found.setdefault(_dicom(image), []).append(item)
-        return found
+            boxes.setdefault(_dicom(image), []).append(item)
+        return boxes
 
     @cached_property
     def _described(self) -> tuple[dict[str, dict[str, dict[str, None]]], dict[str, None]]:
@@ -148,36 +148,36 @@ class ChestImaGenomeGold:
         patients: dict[str, None] = {}
         rows = self._tab_rows(path)
         header = next(rows, [])
-        image_place, region_place, sentence_place = (
-            _place(path, header, names) for names in (IMAGE_NAMES, REGION_NAMES, SENTENCE_NAMES)
+        image_column, region_column, sentence_column = (
+            _column_index(path, header, names)
+            for names in (IMAGE_NAMES, REGION_NAMES, SENTENCE_NAMES)
         )
-        patient_place = _place_if_any(header, PATIENT_NAMES)
-        relation_place = _place_if_any(header, RELATION_NAMES)
-        if relation_place is None and header:
+        patient_column = _optional_index(header, PATIENT_NAMES)
+        relation_column = _optional_index(header, RELATION_NAMES)
+        if relation_column is None and header:
             self.noted.add("gold without a column of relations (all rows are read)", path.name)
-        if patient_place is None:
+        if patient_column is None:
             self.noted.add("gold without a column of patients", path.name)
         for row in rows:
-            region = row[region_place].strip()
+            image, region = _dicom(row[image_column]), row[region_column].strip()
             if not region:
-                self.skipped.add("sentence without a region", _dicom(row[image_place]))
+                self.skipped.add("sentence without a region", image)
                 continue
-            owner = f"{_dicom(row[image_place])} {region}"
-            if relation_place is not None and not self._is_related(row[relation_place], owner):
+            example = f"{image} {region}"
+            if relation_column is not None and not self._is_related(row[relation_column], example):
                 continue
-            regions = sentences.setdefault(_dicom(row[image_place]), {})
-            regions.setdefault(region, {})[row[sentence_place]] = None
-            if patient_place is not None:
-                patients[plain_id(row[patient_place])] = None
+            sentences.setdefault(image, {}).setdefault(region, {})[row[sentence_column]] = None
+            if patient_column is not None:
+                patients[plain_id(row[patient_column])] = None
         return sentences, patients
 
-    def _is_related(self, relation: str, owner: str) -> bool:
-        """Whether a row links its sentence to its region; what is left out is counted."""
+    def _is_related(self, relation: str, example: str) -> bool:
+        """Whether a row links its sentence to its region; other rows are counted."""
         word = relation.strip().lower().removesuffix(".0")
         if word in RELATED:
             return True
         reason = "row with a negative relation" if word in UNRELATED else "row of unknown relation"
-        self.skipped.add(reason, f"{owner} {relation!r}")
+        self.skipped.add(reason, f"{example} {relation!r}")
         return False
 
     @property
@@ -189,7 +189,7 @@ class ChestImaGenomeGold:
         return self._described[1]
 
     def _tab_rows(self, path: Path) -> Iterator[list[str]]:
-        """The header, then the rows that are as long."""
+        """The header, then the rows of the same length."""
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter="\t")
             length = 0
@@ -199,23 +199,23 @@ class ChestImaGenomeGold:
                     if len(row) == length:
                         yield row
                     elif row:
-                        place = f"{path.name} line {reader.line_num}"
-                        self.skipped.add("row with a wrong number of fields", place)
+                        line = f"{path.name} line {reader.line_num}"
+                        self.skipped.add("row with a wrong number of fields", line)
             except (OSError, UnicodeDecodeError, csv.Error) as error:
                 raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
-def _place(path: Path, header: list[str], names: tuple[str, ...]) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise ValueError(
-        f"{path} has no column {' or '.join(names)}: found {', '.join(header) or 'nothing'}; "
-        "was it renamed?"
-    )
+def _column_index(path: Path, header: list[str], names: tuple[str, ...]) -> int:
+    index = _optional_index(header, names)
+    if index is None:
+        raise ValueError(
+            f"{path} has no column {' or '.join(names)}: found {', '.join(header) or 'nothing'}; "
+            "was it renamed?"
+        )
+    return index
 
 
-def _place_if_any(header: list[str], names: tuple[str, ...]) -> int | None:
+def _optional_index(header: list[str], names: tuple[str, ...]) -> int | None:
     return next((header.index(name) for name in names if name in header), None)
 
 

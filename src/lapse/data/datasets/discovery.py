@@ -1,4 +1,4 @@
-"""Finding the four raw trees under the folders that a user names, by their own files."""
+"""Find the raw datasets below the given folders, by the files that they contain."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from lapse.data.io.csv_tables import find_table
 
 MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
-SIMULATED = "SIMULATED.txt"  # the mark that `lapse simulate` leaves beside its trees
+SIMULATED = "SIMULATED.txt"  # written by `lapse simulate` next to its trees
 _PATIENT_GROUP = re.compile(r"p\d\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Roots:
-    """The folders of the four data sets, and of MS-CXR-T where it is there."""
+class DatasetRoots:
+    """The folders of the four datasets, and of the optional MS-CXR-T."""
 
     mimic_cxr_jpg: Path
     reports: Path
@@ -33,7 +33,7 @@ class Roots:
         return ("simulated: " if is_simulated else "") + ", ".join(names)
 
 
-LOOKS: dict[str, str] = {
+DESCRIPTIONS: dict[str, str] = {
     "mimic_cxr_jpg": "MIMIC-CXR-JPG: mimic-cxr-2.0.0-metadata.csv.gz and files/p10/...",
     "reports": "MIMIC-CXR reports: files/p10/p<subject>/s<study>.txt, or mimic_cxr_sectioned.csv",
     "chest_imagenome": "Chest ImaGenome: silver_dataset/scene_graph.zip and silver_dataset/splits",
@@ -43,41 +43,48 @@ LOOKS: dict[str, str] = {
 OPTIONAL = {"ms_cxr_t"}
 
 
-def find_roots(paths: Sequence[Path]) -> Roots:
-    """The trees inside the given folders, or in folders up to five levels below.
+def find_roots(paths: Sequence[Path]) -> DatasetRoots:
+    """The datasets in the given folders, or in folders up to five levels below.
 
     Raises:
-        ValueError: a folder does not exist, a tree is missing, or one stands there twice; the
-            message says how each missing tree looks.
+        ValueError: a folder does not exist, a dataset is missing, or there are two copies of one;
+            the message describes the files of each missing dataset.
     """
-    found: dict[str, list[Path]] = {field.name: [] for field in fields(Roots)}
+    folders_of: dict[str, list[Path]] = {field.name: [] for field in fields(DatasetRoots)}
     for path in paths:
         if not Path(path).is_dir():
-            raise ValueError(f"no folder {path}: give the folders that hold the data sets")
+            raise ValueError(f"no folder {path}: give the folders that hold the datasets")
         for folder in _folders(Path(path), MAX_DEPTH):
-            for kind, is_kind in _KINDS.items():
-                if is_kind(folder) and folder not in found[kind]:
-                    found[kind].append(folder)
-    missing = [LOOKS[kind] for kind in found if not found[kind] and kind not in OPTIONAL]
+            for dataset, is_dataset in _DETECTORS.items():
+                if is_dataset(folder) and folder not in folders_of[dataset]:
+                    folders_of[dataset].append(folder)
+    missing = [
+        DESCRIPTIONS[dataset]
+        for dataset, folders in folders_of.items()
+        if not folders and dataset not in OPTIONAL
+    ]
     if missing:
         raise ValueError(
             f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}"
         )
-    for kind, folders in found.items():
+    for dataset, folders in folders_of.items():
         if len({folder.resolve() for folder in folders}) > 1:
             listed = ", ".join(str(folder) for folder in folders)
-            raise ValueError(f"{LOOKS[kind].split(':')[0]} stands there twice: {listed}; name one")
-    return Roots(**{kind: folders[0] for kind, folders in found.items() if folders})
+            name = DESCRIPTIONS[dataset].split(":")[0]
+            raise ValueError(f"several copies of {name}: {listed}; give only one of them")
+    return DatasetRoots(
+        **{dataset: folders[0] for dataset, folders in folders_of.items() if folders}
+    )
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """This folder and those below, but not inside a tree or among patients."""
+    """This folder and those below, except those inside a dataset and those of patients."""
     yield folder
-    if depth == 0 or any(is_kind(folder) for is_kind in _KINDS.values()):
+    if depth == 0 or any(is_dataset(folder) for is_dataset in _DETECTORS.values()):
         return
     for child in sorted(folder.iterdir()):
-        is_ours = not child.name.startswith(".") and not _PATIENT_GROUP.fullmatch(child.name)
-        if is_ours and child.is_dir():
+        is_searched = not child.name.startswith(".") and not _PATIENT_GROUP.fullmatch(child.name)
+        if is_searched and child.is_dir():
             yield from _folders(child, depth - 1)
 
 
@@ -86,7 +93,7 @@ def _is_mimic_cxr_jpg(folder: Path) -> bool:
 
 
 def _has_reports(folder: Path) -> bool:
-    """Looks at a few patients only: a tree of images has 65,000 folders without reports."""
+    """Checks a few patients only: a tree of images has 65,000 folders without reports."""
     if find_table(folder, "mimic_cxr_sectioned") is not None:
         return True
     for group in islice(folder.glob("files/p[0-9][0-9]"), 3):
@@ -109,7 +116,7 @@ def _is_ms_cxr_t(folder: Path) -> bool:
     return find_table(folder, "MS_CXR_T_temporal_image_classification_v1.*") is not None
 
 
-_KINDS: dict[str, Callable[[Path], bool]] = {
+_DETECTORS: dict[str, Callable[[Path], bool]] = {
     "mimic_cxr_jpg": _is_mimic_cxr_jpg,
     "reports": _has_reports,
     "chest_imagenome": _is_chest_imagenome,

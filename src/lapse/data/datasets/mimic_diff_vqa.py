@@ -4,30 +4,28 @@
                                 split (train / val / test: contiguous rows, not patients)
     mimic_all.csv               the image of each study; without it the study's own frontal image
 
-Release 1.0.0 has nearly half of its difference questions in reversed time order, 1.0.1 none:
-the dates tell which one it is. Source: Hu et al. 2023, arXiv:2307.11986.
+Nearly half of the difference questions of release 1.0.0 have reversed time order, none of 1.0.1:
+the dates identify the release. Source: Hu et al. 2023, arXiv:2307.11986.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from lapse.core.types import SPLITS, Pair, Study
-from lapse.data.io.compact_maps import CompactStrMap
-from lapse.data.io.csv_tables import find_table, plain_id, read_rows, split_word
+from lapse.data.io.csv_tables import find_table, parse_split, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
 CATEGORIES = ("abnormality", "presence", "view", "location", "level", "type", "difference")
 COLUMNS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
-REVERSED_SHARE = 0.2  # 1.0.0 has .485 of its difference questions reversed, 1.0.1 none
+REVERSED_FRACTION = 0.2  # 1.0.0 has .485 of its difference questions reversed, 1.0.1 none
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QuestionRow:
     """One row of the question table. `number` counts the data rows from 1."""
 
     number: int
@@ -45,13 +43,6 @@ class Row:
         return f"{self.study}/{self.reference}/{self.number}"
 
 
-class Studies(Protocol):
-    """Study numbers -> studies: a dict, or something that builds them when they are asked for."""
-
-    def get(self, key: str, /) -> Study | None:
-        """The study of that number, None where there is none."""
-
-
 class MimicDiffVqa:
     """Questions about one image or about what changed between two.
 
@@ -60,7 +51,7 @@ class MimicDiffVqa:
 
     Attributes:
         skipped: rows that became no pair, by reason.
-        noted: oddities of what was read. Both grow with every call.
+        noted: anomalies of the rows that were read. Both grow with every call.
 
     Raises:
         ValueError: the table is missing, damaged, or lacks a column.
@@ -82,24 +73,24 @@ class MimicDiffVqa:
             )
         self._table = table
 
-    def read(self, split: str | None = None) -> Iterator[Row]:
-        """Rows of one split, or of all, as they stand in the table.
+    def read(self, split: str | None = None) -> Iterator[QuestionRow]:
+        """Rows of one split, or of all, in the order of the table.
 
         Raises:
-            ValueError: no such split, or a split word or category that nobody knows.
+            ValueError: unknown split, in the argument or in the table.
         """
         if split is not None and split not in SPLITS:
             raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
-        rows = read_rows(self._table, COLUMNS, broken=self.skipped)
+        rows = read_rows(self._table, COLUMNS, self.skipped)
         for number, fields in enumerate(rows, start=1):
-            study, patient, reference, category, question, answer, word = fields
-            own = split_word(word, self._table)
-            if split not in (None, own):
+            study, patient, reference, category, question, answer, split_name = fields
+            row_split = parse_split(split_name, self._table)
+            if split not in (None, row_split):
                 continue
             if category not in CATEGORIES:
                 self.skipped.add("question of an unknown category", f"row {number} {category!r}")
                 continue
-            yield Row(
+            yield QuestionRow(
                 number=number,
                 study=plain_id(study),
                 patient=plain_id(patient),
@@ -107,22 +98,22 @@ class MimicDiffVqa:
                 category=category,
                 question=question,
                 answer=answer,
-                split=own,
+                split=row_split,
             )
 
-    def pairs(self, studies: Studies, split: str | None = None) -> Iterator[Pair]:
+    def pairs(self, studies: Mapping[str, Study], split: str | None = None) -> Iterator[Pair]:
         """Join the questions with studies.
 
         Args:
             studies: study number -> its frontal image.
-            split: one of the data set's own splits, or None for all.
+            split: one split of the dataset, or None for all.
         """
         for row in self.read(split):
             self.num_rows += 1
             main, reference = studies.get(row.study), studies.get(row.reference)
             if main is None or reference is None:
-                side = "main" if main is None else "reference"
-                self.skipped.add(f"question whose {side} study has no usable image", row.id)
+                role = "main" if main is None else "reference"
+                self.skipped.add(f"question whose {role} study has no usable image", row.id)
             elif main.patient != row.patient or reference.patient != row.patient:
                 self.skipped.add("question that joins studies of different patients", row.id)
             elif not row.question.strip() or not row.answer.strip():
@@ -142,35 +133,32 @@ class MimicDiffVqa:
 
     @property
     def release(self) -> str:
-        """Which release the joined difference questions belong to, judged by their dates."""
+        """The release of the joined difference questions, judged by their dates."""
         total = self._num_forward + self._num_reversed
         if not total:
             return "unknown (no difference question was joined)"
-        share = self._num_reversed / total
-        if share >= REVERSED_SHARE:
+        if self._num_reversed / total >= REVERSED_FRACTION:
             return "1.0.0"
         if not self._num_reversed:
             return "1.0.1"
         return f"unknown ({self._num_reversed} of {total} pairs are in reversed time order)"
 
-    def patient_words(self) -> Iterator[tuple[str, str]]:
+    def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the question table."""
-        for patient, word in read_rows(self._table, ("subject_id", "split"), broken=SkipLog()):
-            yield plain_id(patient), split_word(word, self._table)
+        for patient, split in read_rows(self._table, ("subject_id", "split"), SkipLog()):
+            yield plain_id(patient), parse_split(split, self._table)
 
     @cached_property
-    def images(self) -> CompactStrMap:
-        """Study number -> dicom_id from `mimic_all.csv`; empty where there is no such table."""
-        found = CompactStrMap()
+    def images(self) -> dict[str, str]:
+        """Study number -> dicom_id from `mimic_all.csv`; empty without such a table."""
         table = find_table(self.root, "mimic_all")
         if table is None:
             self.noted.add("table mimic_all missing (images taken from the metadata)", "")
-            return found
-        for study, dicom in read_rows(table, ("study_id", "dicom_id")):
-            found[plain_id(study)] = dicom.strip()
-        return found
+            return {}
+        rows = read_rows(table, ("study_id", "dicom_id"))
+        return {plain_id(study): dicom.strip() for study, dicom in rows}
 
-    def _note_order(self, row: Row, main: Study, reference: Study) -> None:
+    def _note_order(self, row: QuestionRow, main: Study, reference: Study) -> None:
         if row.category != "difference":
             return
         if reference.taken_at > main.taken_at:
@@ -179,7 +167,7 @@ class MimicDiffVqa:
         else:
             self._num_forward += 1
 
-    def _note_image(self, row: Row, main: Study) -> None:
+    def _note_image(self, row: QuestionRow, main: Study) -> None:
         named = self.images.get(row.study)
         if named is not None and named != main.image:
             self.noted.add("mimic_all names another image of the study", f"{row.id} {named}")

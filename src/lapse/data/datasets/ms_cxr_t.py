@@ -1,4 +1,4 @@
-"""MS-CXR-T 1.0.0 -> pairs of images with how five findings went: an extra evaluation set.
+"""MS-CXR-T 1.0.0 -> pairs of images with the progression of five findings: an evaluation set.
 
     MS_CXR_T_temporal_image_classification_v1.0.0.csv
         subject_id, study_id, previous_study_id
@@ -6,19 +6,18 @@
         <finding>_progression              improving, stable, worsening, or empty
 
 Its pairs ask the difference question; the answer is the list of progressions, which the metric
-`progression` compares with the changes that a system's answer names. Nothing of it is trained
+`progression` compares with the changes that a system's answer names. It is never trained
 on: its patients are test patients. Source: Bannur et al. 2023, arXiv:2301.04558.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from lapse.core.grammar import QUESTION_CHANGED
-from lapse.core.types import Pair
-from lapse.data.datasets.mimic_diff_vqa import Studies
+from lapse.core.types import Pair, Study
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
@@ -45,7 +44,7 @@ class MsCxrT:
         root: the folder that holds the table.
 
     Attributes:
-        skipped: rows that became no pair, by reason.
+        skipped: rows that became no pair, by reason. It starts empty with every call of `pairs`.
 
     Raises:
         ValueError: the table is missing, damaged, or lacks a column.
@@ -66,12 +65,12 @@ class MsCxrT:
         """The dicom_ids of both images of every row."""
         return frozenset(image for row in self._rows() for image in row[2:4])
 
-    def patient_words(self) -> Iterator[tuple[str, str]]:
+    def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, "test") of every row."""
         for _, patient, *_ in self._rows():
             yield patient, "test"
 
-    def pairs(self, studies: Studies) -> Iterator[Pair]:
+    def pairs(self, studies: Mapping[str, Study]) -> Iterator[Pair]:
         """Join the rows with studies.
 
         Args:
@@ -81,17 +80,17 @@ class MsCxrT:
         seen: set[tuple[str, str]] = set()
         for number, patient, main_id, reference_id, words in self._rows():
             main, reference = studies.get(main_id), studies.get(reference_id)
-            owner = f"row {number} {main_id}"
+            row = f"row {number} {main_id}"
             if main is None or reference is None:
-                side = "main" if main is None else "previous"
-                self.skipped.add(f"row whose {side} image is not stored", owner)
+                role = "main" if main is None else "previous"
+                self.skipped.add(f"row whose {role} image is not stored", row)
             elif {main.patient, reference.patient} != {patient}:
-                self.skipped.add("row that joins images of different patients", owner)
+                self.skipped.add("row that joins images of different patients", row)
             elif main.taken_at < reference.taken_at:
-                self.skipped.add("row whose image is earlier than the previous one", owner)
+                self.skipped.add("row whose image is earlier than the previous one", row)
             elif (main_id, reference_id) in seen:
-                self.skipped.add("row with the two images of an earlier row", owner)
-            elif answer := self._answer(owner, words):
+                self.skipped.add("row with the two images of an earlier row", row)
+            elif answer := self._answer(row, words):
                 seen.add((main_id, reference_id))
                 yield Pair(
                     id=f"ms-cxr-t/{main_id}/{reference_id}/{number}",
@@ -103,9 +102,9 @@ class MsCxrT:
                     split="test",
                 )
             else:
-                self.skipped.add("row without a progression", owner)
+                self.skipped.add("row without a progression", row)
 
-    def _answer(self, owner: str, words: tuple[str, ...]) -> str:
+    def _answer(self, row: str, words: tuple[str, ...]) -> str:
         """ "edema: worsening; pneumonia: stable"."""
         parts = []
         for finding, word in zip(FINDINGS, words, strict=True):
@@ -113,7 +112,7 @@ class MsCxrT:
             if plain in PROGRESSIONS:
                 parts.append(f"{finding.replace('_', ' ')}: {plain}")
             elif plain not in {"", "nan"}:
-                self.skipped.add("progression with an unknown word", f"{owner} {word!r}")
+                self.skipped.add("progression with an unknown word", f"{row} {word!r}")
         return "; ".join(parts)
 
     def _rows(self) -> Iterator[tuple[int, str, str, str, tuple[str, ...]]]:

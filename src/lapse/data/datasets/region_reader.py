@@ -1,7 +1,7 @@
-"""What silver and gold annotations share: pixels -> boxes, texts -> phrases, both -> regions.
+"""Regions of silver and gold annotations: pixels -> boxes, texts -> phrases, both -> regions.
 
-Pixels become fractions of the original image here and nowhere else. Whatever is dropped or odd
-goes into the two ledgers of the data set that asks.
+This is the only place where pixels become fractions of the original image. Dropped and anomalous
+items are counted in the logs `skipped` and `noted`.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any, TypeGuard
 from lapse.core.types import Box, Region
 from lapse.data.datasets.scene_graph import (
     Frame,
-    drop_marks,
     original_box,
     original_corners,
-    strip_front,
+    remove_marks,
+    strip_headers,
 )
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import NoRemoval, PriorRemover
 
 
 class RegionReader:
-    """Boxes and phrases of the regions asked for.
+    """Boxes and phrases of the requested regions.
 
     Args:
         names: the regions to read, in this order.
-        known: all region names that have boxes in the data set.
-        remover: takes references to earlier examinations out of phrases, before the marks ___
-            go that such references often end in.
+        known: all region names that have boxes in the dataset.
+        remover: removes references to earlier examinations from the phrases, before the
+            de-identification marks ___ are removed, because such references often end in one.
 
     Attributes:
         skipped: what was dropped, by reason.
-        noted: oddities of what was kept.
+        noted: anomalies of what was kept.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class RegionReader:
         self.skipped = SkipLog()
         self.noted = SkipLog()
 
-    def take_ledgers(self) -> tuple[SkipLog, SkipLog]:
-        """What was skipped and noted until now; counting begins anew."""
-        taken = self.skipped, self.noted
+    def take_logs(self) -> tuple[SkipLog, SkipLog]:
+        """The logs of skipped and noted records since the last call; both start again empty."""
+        logs = self.skipped, self.noted
         self.skipped, self.noted = SkipLog(), SkipLog()
-        return taken
+        return logs
 
     def boxes(
         self, image: str, items: Iterable[Mapping[str, Any]], size: tuple[int, int] | None
@@ -73,7 +73,7 @@ class RegionReader:
         disagreeing = 0
         for item in items:
             name = item.get("bbox_name")
-            if not self._is_wanted(name, image):
+            if not self._is_requested(name, image):
                 continue
             if name in seen:
                 self.skipped.add("second box of one region", f"{image} {name}")
@@ -100,44 +100,44 @@ class RegionReader:
     def phrases(
         self, image: str, described: Iterable[tuple[str, Sequence[object]]]
     ) -> dict[str, tuple[str, ...]]:
-        """Region -> its phrases, cleaned, each once, in order; only regions that have some."""
-        found: dict[str, dict[str, str]] = {}
+        """Region -> its cleaned phrases, each once and in order; only regions with phrases."""
+        by_region: dict[str, dict[str, str]] = {}
         for name, texts in described:
             if name in self.known and name not in self.names:
-                self.noted.add("phrases of a region that is not asked for", f"{image} {name}")
+                self.noted.add("phrases of a region that is not requested", f"{image} {name}")
                 continue
             if name not in self.known:
                 self.noted.add("phrases under a name outside the known regions", f"{image} {name}")
-            phrases = found.setdefault(name, {})
+            phrases = by_region.setdefault(name, {})
             for text in texts:
                 cleaned = self._cleaned(text, f"{image} {name}")
                 if cleaned and cleaned.lower() in phrases:
                     self.skipped.add("phrase repeated in its region", f"{image} {name}")
                 elif cleaned:
                     phrases[cleaned.lower()] = cleaned
-        for name, phrases in found.items():
+        for name, phrases in by_region.items():
             if not phrases:
                 self.noted.add("region without phrases", f"{image} {name}")
-        return {name: tuple(phrases.values()) for name, phrases in found.items() if phrases}
+        return {name: tuple(phrases.values()) for name, phrases in by_region.items() if phrases}
 
     def regions(
         self, image: str, boxes: Mapping[str, Box], phrases: Mapping[str, tuple[str, ...]]
     ) -> tuple[Region, ...]:
-        """Regions in the order of `names`, then phrases under names that have no boxes."""
+        """Regions in the order of `names`, then phrases of region names without boxes."""
         for name in self.names:
             if name not in boxes:
                 self.noted.add("region without a box", f"{image} {name}")
                 if name in phrases:
                     self.noted.add("described region without a box", f"{image} {name}")
-        silent = sum(name not in phrases for name in boxes)
-        if silent:
-            self.noted.add("box without phrases", image, silent)
+        num_undescribed = sum(name not in phrases for name in boxes)
+        if num_undescribed:
+            self.noted.add("box without phrases", image, num_undescribed)
         ordered = [name for name in self.names if name in boxes or name in phrases]
         ordered += [name for name in phrases if name not in self.known]
         return tuple(Region(name, phrases.get(name, ()), boxes.get(name)) for name in ordered)
 
-    def _is_wanted(self, name: object, image: str) -> TypeGuard[str]:
-        """Whether a box is of a region asked for; what is not wanted is counted."""
+    def _is_requested(self, name: object, image: str) -> TypeGuard[str]:
+        """Whether the region of a box is requested; other boxes are counted."""
         if not isinstance(name, str) or not name:
             self.skipped.add("box without a region name", image)
             return False
@@ -145,22 +145,22 @@ class RegionReader:
         if name in self.names:
             return True
         if name in self.known:
-            self.noted.add("box of a region that is not asked for", example)
+            self.noted.add("box of a region that is not requested", example)
         else:
             self.skipped.add("box with a name outside the known regions", example)
         return False
 
     def _cleaned(self, text: object, example: str) -> str:
-        """A phrase as it is learned, "" where nothing is left of it."""
+        """A phrase in the form used for training, "" where nothing remains of it."""
         if not isinstance(text, str):
-            self.skipped.add("phrase that is no text", example)
+            self.skipped.add("phrase that is not text", example)
             return ""
-        front = strip_front(text)
-        rest, removed = self.remover.remove(front)
+        phrase = strip_headers(text)
+        rest, removed = self.remover.remove(phrase)
         if removed:
             self.noted.add("priors: sentence or clause removed", example, len(removed))
-        cleaned = drop_marks(rest)
-        if not cleaned and drop_marks(front):
+        cleaned = remove_marks(rest)
+        if not cleaned and remove_marks(phrase):
             self.skipped.add("phrase that only refers to an earlier examination", example)
         elif not cleaned:
             self.skipped.add("phrase without words", example)

@@ -1,4 +1,4 @@
-"""How many rows the published releases have, beside what was counted.
+"""The number of rows of the published releases, to compare with the rows of a copy.
 
 MIMIC-CXR-JPG 2.0.0 and 2.1.0 (Johnson et al. 2019), Chest ImaGenome 1.0.0 (Wu et al. 2021),
 Medical-Diff-VQA 1.0.0 and 1.0.1 (Hu et al. 2023).
@@ -33,51 +33,52 @@ PUBLISHED: Mapping[tuple[str, str], int] = {
     (DIFF_VQA, "difference"): 164_324,
     (DIFF_VQA, "mimic_all"): 227_827,
 }
-UNSURE = {(IMAGENOME, "scene graphs")}  # shown beside, never an error
+UNCERTAIN = {(IMAGENOME, "scene graphs")}  # a difference is shown, but not an error
 
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """The rows of one table; `published` is None where nothing is to be compared."""
+    """The rows of one table. `num_published` is None where there is nothing to compare with."""
 
-    data_set: str
-    what: str
-    found: int
-    published: int | None
-    is_sure: bool = True
+    dataset: str
+    table: str
+    num_rows: int
+    num_published: int | None
+    is_certain: bool = True
 
     @property
     def differs(self) -> bool:
         """Whether the count is an error."""
-        return self.is_sure and self.published is not None and self.found != self.published
+        is_other = self.num_published is not None and self.num_rows != self.num_published
+        return self.is_certain and is_other
 
     @property
     def verdict(self) -> str:
-        """Words for the last column of a table."""
-        if self.published is None:
+        """The comparison in words."""
+        if self.num_published is None:
             return ""
-        if self.found == self.published:
+        if self.num_rows == self.num_published:
             return "as published"
-        return "differs" if self.is_sure else "differs (published number unsure)"
+        return "differs" if self.is_certain else "differs (published number uncertain)"
 
 
-def beside_published(
+def compare_with_published(
     counts: Mapping[tuple[str, str], int], *, has_published: bool
 ) -> tuple[RowCount, ...]:
-    """Each count with the release's, in the order of the release's tables.
+    """Each count with that of the release, in the order of `PUBLISHED`.
 
     Args:
-        counts: (data set, what) -> rows found.
-        has_published: False for simulated trees and subsets, which have nothing to compare with.
+        counts: (dataset, table) -> rows.
+        has_published: False for simulated trees and subsets, which have no published counts.
     """
-    order = {key: place for place, key in enumerate(PUBLISHED)}
+    order = {key: position for position, key in enumerate(PUBLISHED)}
     keys = sorted(counts, key=lambda key: (order.get(key, len(order)), key))
     return tuple(
         RowCount(
             *key,
-            found=counts[key],
-            published=PUBLISHED.get(key) if has_published else None,
-            is_sure=key not in UNSURE,
+            num_rows=counts[key],
+            num_published=PUBLISHED.get(key) if has_published else None,
+            is_certain=key not in UNCERTAIN,
         )
         for key in keys
     )

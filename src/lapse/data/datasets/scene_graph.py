@@ -1,8 +1,8 @@
 """The two coordinate frames of a scene graph, its lists, and the cleaning of its phrases.
 
-The 224 letterbox: r = 224 / max(H, W), sides int(side * r), (224 - side) // 2 left and above, so
-original = (v - pad) / r. Both frames are rounded to whole pixels and therefore agree within
-about 2 / r pixels of the original.
+The 224 letterbox: r = 224 / max(H, W), sizes int(length * r), padding (224 - size) // 2 left and
+above, so original = (v - pad) / r. Both frames are rounded to integer pixels and therefore agree
+within about 2 / r pixels of the original.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from lapse.core.types import Box
 from lapse.data.reports.sections import section_name
 
-SIDE = 224
+LETTERBOX = 224
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 PHRASES = "phrases"
-PARALLEL = (  # of an attribute: entry j of each describes phrase j
+PARALLEL = (  # lists of an attribute whose entry j describes phrase j
     "attributes",
     "attributes_ids",
     "phrase_IDs",
@@ -44,7 +44,7 @@ _HEADER_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The size of an original image in pixels and the letterbox that follows from it."""
+    """The size of an original image in pixels, which determines its letterbox."""
 
     height: int
     width: int
@@ -52,35 +52,35 @@ class Frame:
     @property
     def scale(self) -> float:
         """Letterbox pixels per original pixel, r."""
-        return SIDE / max(self.height, self.width)
+        return LETTERBOX / max(self.height, self.width)
 
     def to_original(self, corners: Corners) -> Corners:
         """Letterbox pixels -> original pixels."""
-        left = (SIDE - int(self.width * self.scale)) // 2
-        top = (SIDE - int(self.height * self.scale)) // 2
+        left = (LETTERBOX - int(self.width * self.scale)) // 2
+        top = (LETTERBOX - int(self.height * self.scale)) // 2
         x1, y1, x2, y2 = corners
         scale = self.scale
         return (x1 - left) / scale, (y1 - top) / scale, (x2 - left) / scale, (y2 - top) / scale
 
     def agrees(self, item: Mapping[str, Any], corners: Corners) -> bool:
-        """Whether the letterbox frame of an object says the same as its original corners."""
+        """Whether the letterbox corners of an object agree with its original corners."""
         small = _corners(item, "")
         if small is None:
             return False
         limit = 2 / self.scale + 1
         pairs = zip(self.to_original(small), corners, strict=True)
-        return all(abs(ours - theirs) <= limit for ours, theirs in pairs)
+        return all(abs(expected - actual) <= limit for expected, actual in pairs)
 
 
 def original_corners(item: Mapping[str, Any]) -> Corners | None:
-    """The full-resolution corners of an object in pixels, None where one is no finite number."""
+    """The full-resolution corners of an object in pixels, None unless all are finite numbers."""
     return _corners(item, "original_")
 
 
 def original_box(corners: Corners, frame: Frame) -> tuple[Box | None, bool]:
-    """Pixels -> fractions: the box (None without area) and whether it had to be clipped."""
-    sides = (frame.width, frame.height, frame.width, frame.height)
-    raw = [value / side for value, side in zip(corners, sides, strict=True)]
+    """Pixels -> fractions: the box (None without area) and whether it was clipped."""
+    lengths = (frame.width, frame.height, frame.width, frame.height)
+    raw = [value / length for value, length in zip(corners, lengths, strict=True)]
     x_min, y_min, x_max, y_max = (min(1.0, max(0.0, value)) for value in raw)
     is_clipped = [x_min, y_min, x_max, y_max] != raw
     if x_min >= x_max or y_min >= y_max:
@@ -89,24 +89,15 @@ def original_box(corners: Corners, frame: Frame) -> tuple[Box | None, bool]:
 
 
 def has_parallel_lists(item: Mapping[str, Any]) -> bool:
-    """Whether the lists of an attribute, as far as it has them, are as long as its phrases."""
+    """Whether the lists of an attribute that are present have the length of its phrases."""
     lengths = {len(item[key]) for key in (PHRASES, *PARALLEL) if isinstance(item.get(key), list)}
     return len(lengths) <= 1
 
 
-def clean_phrase(text: str) -> str:
-    """One line without list numbers, section headers and marks of what was de-identified.
+def strip_headers(text: str) -> str:
+    """One line without leading list numbers and section headers.
 
-    >>> clean_phrase(" IMPRESSION:  1. There is no\\n pneumothorax, Dr. ___ .")
-    'There is no pneumothorax, Dr.'
-    """
-    return drop_marks(strip_front(text))
-
-
-def strip_front(text: str) -> str:
-    """One line without list numbers and section headers in front.
-
-    >>> strip_front("2) FINDINGS: Clear since ___.")
+    >>> strip_headers("2) FINDINGS: Clear since ___.")
     'Clear since ___.'
     """
     phrase = " ".join(text.split())
@@ -120,10 +111,10 @@ def strip_front(text: str) -> str:
         phrase = shorter
 
 
-def drop_marks(text: str) -> str:
-    """A text without the marks ___, the blanks and commas around them tidied; "" without words.
+def remove_marks(text: str) -> str:
+    """A text without the marks ___ and the blanks and commas around them; "" without words.
 
-    >>> drop_marks("The line, ___, ends in the SVC ( ___ ).")
+    >>> remove_marks("The line, ___, ends in the SVC ( ___ ).")
     'The line, ends in the SVC.'
     """
     if _MARK.search(text):

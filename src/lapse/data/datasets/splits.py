@@ -1,12 +1,12 @@
-"""Three splits that disagree, and the two protocols that make one of them.
+"""Three splits that disagree, and two protocols that combine them.
 
-MIMIC-CXR, Chest ImaGenome and Medical-Diff-VQA cut their patients in three different ways:
+MIMIC-CXR, Chest ImaGenome and Medical-Diff-VQA split their patients in three different ways:
 pretraining on the first two "train" parts sees almost every test patient of the third, with
 the very report that its answers were generated from.
 
-    published     each record keeps its data set's word; the leaked patients are counted
-    patient-safe  each patient gets one split, test before validate before train over all the
-                  words of all data sets; no patient of an evaluation part is ever trained on
+    published     each record keeps the split of its dataset; the leaked patients are counted
+    patient-safe  each patient has one split, test before validate before train over all datasets;
+                  no patient of an evaluation part is trained on
 """
 
 from __future__ import annotations
@@ -15,60 +15,55 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from lapse.core.types import SPLITS, Pair, Study
-from lapse.data.io.compact_maps import CompactIntMap, OrderedEnumMap
 from lapse.data.io.csv_tables import plain_id
 
 PROTOCOLS = ("patient-safe", "published")
-_STRENGTH = {split: strength for strength, split in enumerate(SPLITS)}
+_PRIORITY = {split: priority for priority, split in enumerate(SPLITS)}
 
 
-def assign_patients(words: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+def assign_patients(records: Iterable[tuple[str, str]]) -> dict[str, str]:
     """One split for each patient: test before validate before train.
 
     Args:
-        words: (patient, split) of every record of every data set.
+        records: (patient, split) of every record of every dataset.
 
-    >>> dict(assign_patients([("1", "train"), ("1", "test"), ("2", "train")]))
+    >>> assign_patients([("1", "train"), ("1", "test"), ("2", "train")])
     {'1': 'test', '2': 'train'}
     """
-    assigned = OrderedEnumMap()
-    for patient, split in words:
-        before = assigned.get(patient)
-        if before is None or _STRENGTH[split] > _STRENGTH[before]:
+    assigned: dict[str, str] = {}
+    for patient, split in records:
+        current = assigned.get(patient)
+        if current is None or _PRIORITY[split] > _PRIORITY[current]:
             assigned[patient] = split
     return assigned
 
 
-def leaked_patients(words: Iterable[tuple[str, str]]) -> set[str]:
-    """Patients that stand in a training part of one data set and an evaluation part of any."""
-    sides = _Sides()
-    for patient, split in words:
-        sides.add(patient, split)
-    return sides.shared
+def leaked_patients(records: Iterable[tuple[str, str]]) -> set[str]:
+    """Patients of a training part of one dataset and an evaluation part of the same or another."""
+    trained: set[str] = set()
+    evaluated: set[str] = set()
+    for patient, split in records:
+        (trained if split == "train" else evaluated).add(patient)
+    return trained & evaluated
 
 
 def protocol_hash(assignment: Mapping[str, str]) -> str:
-    """Sixteen hex digits that name who is in which split, whatever the order.
+    """Sixteen hex digits that identify an assignment, independent of its order.
 
     Args:
         assignment: patient -> split (or record -> split under `published`).
     """
-    ordered: Iterable[tuple[str, str]]
-    if isinstance(assignment, OrderedEnumMap):
-        ordered = assignment.in_order()
-    else:
-        ordered = sorted(assignment.items())
     digest = hashlib.sha256()
-    for owner, split in ordered:
-        digest.update(f"{owner}\t{split}\n".encode())
+    for name in sorted(assignment):
+        digest.update(f"{name}\t{assignment[name]}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def check_no_leak(studies: Iterable[Study], pairs: Iterable[Pair]) -> None:
-    """Refuse records of which a patient, a study or an image is both trained and evaluated on.
+    """Refuse records that share a patient, study or image between training and evaluation.
 
-    Numbers are compared without padding and prefix letters. A pair brings the patients, studies
-    and images of both its sides.
+    Ids are compared without padding and prefix letters. A pair adds the patients, studies and
+    images of both its studies.
 
     Raises:
         ValueError: with the number of leaks of each kind and a few of their ids.
@@ -77,32 +72,35 @@ def check_no_leak(studies: Iterable[Study], pairs: Iterable[Pair]) -> None:
     for study in studies:
         guard.add(study.patient, study.study, study.image, study.split)
     for pair in pairs:
-        for side in (pair.main, pair.reference):
-            guard.add(side.patient, side.study, side.image, pair.split)
+        for study in (pair.main, pair.reference):
+            guard.add(study.patient, study.study, study.image, pair.split)
     guard.check()
 
 
 class LeakGuard:
-    """Remembers on which side of the fence each patient, study and image was seen."""
+    """Collects the patients, studies and images of training and of evaluation."""
 
     def __init__(self) -> None:
-        self._seen = {kind: _Sides() for kind in ("patient", "study", "image")}
+        kinds = ("patient", "study", "image")
+        self._trained: dict[str, set[str]] = {kind: set() for kind in kinds}
+        self._evaluated: dict[str, set[str]] = {kind: set() for kind in kinds}
 
     def add(self, patient: str, study: str, image: str, split: str) -> None:
-        """One record, or one side of a pair."""
-        self._seen["patient"].add(plain_id(patient), split)
-        self._seen["study"].add(plain_id(study), split)
-        self._seen["image"].add(image, split)
+        """Add one record, or one study of a pair."""
+        names = self._trained if split == "train" else self._evaluated
+        names["patient"].add(plain_id(patient))
+        names["study"].add(plain_id(study))
+        names["image"].add(image)
 
     def check(self) -> None:
-        """Refuse what was seen on both sides.
+        """Refuse names that are in both training and evaluation.
 
         Raises:
             ValueError: with the number of leaks of each kind and a few of their ids.
         """
         problems = []
-        for kind, sides in self._seen.items():
-            shared = sorted(sides.shared)
+        for kind, trained in self._trained.items():
+            shared = sorted(trained & self._evaluated[kind])
             if shared:
                 problems.append(f"{kind}: {len(shared)} (for example {', '.join(shared[:3])})")
         if problems:
@@ -110,18 +108,3 @@ class LeakGuard:
                 "leak between training and evaluation, by " + "; ".join(problems) + ": give each "
                 "patient one split, as the protocol patient-safe does"
             )
-
-
-class _Sides:
-    """Names seen in training (1), in evaluation (2), or in both; the last are `shared`."""
-
-    def __init__(self) -> None:
-        self.shared: set[str] = set()
-        self._seen = CompactIntMap("b")
-
-    def add(self, name: str, split: str) -> None:
-        side = 1 if split == "train" else 2
-        before = self._seen.add(name, side)
-        if before not in (None, side):
-            self._seen[name] = 3
-            self.shared.add(name)

@@ -1,6 +1,7 @@
-"""CSV tables as PhysioNet ships them: plain or gzipped, columns found by name, ids made plain.
+"""CSV tables as PhysioNet ships them: plain or gzipped, columns by name, ids normalised.
 
-Rows stream: memory does not grow with a table. What a small file can unpack to is limited.
+Rows are streamed, so memory does not grow with a table. The size that a small file can unpack to
+is limited.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from lapse.core.types import nearest
 from lapse.data.io.skip_log import SkipLog
 
 MAX_LINE = 1024 * 1024  # characters of one line
-MAX_RATIO = 100  # characters for each byte of a file; real tables pack to a fifth or less
+MAX_RATIO = 100  # characters per byte of the file; real tables compress to a fifth or more
 MIN_UNPACKED = 1024 * 1024  # characters that any file may unpack to
 
-SPLIT_WORDS = {
+SPLIT_NAMES = {
     "train": "train",
     "validate": "validate",
     "validation": "validate",
@@ -31,29 +32,29 @@ SPLIT_WORDS = {
 
 
 def find_table(folder: Path, pattern: str) -> Path | None:
-    """The table of that name, `.csv.gz` or `.csv`; of several versions the newest.
+    """The table of that name, `.csv.gz` or `.csv`; the newest of several versions.
 
     Args:
-        folder: where to look, not below.
-        pattern: a file name without its ending, `*` allowed.
+        folder: searched without its subfolders.
+        pattern: a file name without its extension, `*` allowed.
     """
-    found = [*folder.glob(f"{pattern}.csv"), *folder.glob(f"{pattern}.csv.gz")]
-    return max(found, key=lambda path: path.name.removesuffix(".gz"), default=None)
+    paths = [*folder.glob(f"{pattern}.csv"), *folder.glob(f"{pattern}.csv.gz")]
+    return max(paths, key=lambda path: path.name.removesuffix(".gz"), default=None)
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], broken: SkipLog | None = None
+    path: Path, columns: Sequence[str], skipped: SkipLog | None = None
 ) -> Iterator[tuple[str, ...]]:
-    """The named columns of every row, in the order asked for.
+    """The given columns of every row, in the given order.
 
     Args:
         path: a `.csv` or `.csv.gz` file, with or without a byte order mark.
-        columns: names that the header must hold, wherever they stand.
-        broken: takes rows with a wrong number of fields; without it they are an error.
+        columns: names that the header must contain, in any order.
+        skipped: counts rows with a wrong number of fields; without it they are an error.
 
     Raises:
-        ValueError: a column is missing or stands there twice, a row is broken, or the file is
-            damaged or unpacks too far.
+        ValueError: a column is missing or occurs twice, a row is malformed, or the file is
+            damaged or unpacks to too many characters.
     """
     with _open_text(path) as stream:
         reader = csv.reader(_lines(path, stream), strict=True)
@@ -61,21 +62,27 @@ def read_rows(
             header = next(reader, None)
             if header is None:
                 raise ValueError(f"{path} is empty: fetch the file again")
-            places = [_place(path, header, column) for column in columns]
+            indices = [_column_index(path, header, column) for column in columns]
             for row in reader:
                 if len(row) == len(header):
-                    yield tuple(row[place] for place in places)
-                elif row:
-                    _report_broken(path, reader.line_num, len(row), len(header), broken)
+                    yield tuple(row[index] for index in indices)
+                elif row and skipped is None:
+                    raise ValueError(
+                        f"{path} line {reader.line_num} has {len(row)} fields and the header "
+                        f"{len(header)}: fetch the file again"
+                    )
+                elif row and skipped is not None:
+                    line = f"{path.name} line {reader.line_num}"
+                    skipped.add("row with a wrong number of fields", line)
         except (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
 def read_header(path: Path) -> list[str]:
-    """The names of a table's columns; those of an empty table are [].
+    """The column names of a table, [] for an empty file.
 
     Raises:
-        ValueError: no such table, or a damaged one.
+        ValueError: the table is missing or damaged.
     """
     with _open_text(path) as stream:
         try:
@@ -84,20 +91,20 @@ def read_header(path: Path) -> list[str]:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
-def split_word(word: str, path: Path) -> str:
-    """train, validate or test from any of the words that the data sets use.
+def parse_split(name: str, path: Path) -> str:
+    """train, validate or test from any of the names that the datasets use.
 
     Raises:
-        ValueError: the word is none of them.
+        ValueError: the name is unknown.
     """
-    known = SPLIT_WORDS.get(word.strip().lower())
-    if known is None:
-        raise ValueError(f"{path} has the split {word!r}; {nearest(word, list(SPLIT_WORDS))}")
-    return known
+    split = SPLIT_NAMES.get(name.strip().lower())
+    if split is None:
+        raise ValueError(f"{path} has the split {name!r}; {nearest(name, list(SPLIT_NAMES))}")
+    return split
 
 
 def plain_id(text: str) -> str:
-    """One spelling for a patient or study number: no letter, no padding, no ".0".
+    """A patient or study number without prefix letter, padding and ".0".
 
     >>> plain_id("s50414267"), plain_id("050414267"), plain_id("50414267.0")
     ('50414267', '50414267', '50414267')
@@ -117,7 +124,10 @@ def _open_text(path: Path) -> IO[str]:
 
 
 def _lines(path: Path, stream: IO[str]) -> Iterator[str]:
-    """The lines of a table, none too long and none of zeros, as a broken download leaves them."""
+    """The lines of a table, limited in length and number, without zero bytes.
+
+    An interrupted download can end in zero bytes.
+    """
     limit = max(MIN_UNPACKED, MAX_RATIO * path.stat().st_size)
     total = 0
     while line := stream.readline(MAX_LINE):
@@ -130,7 +140,7 @@ def _lines(path: Path, stream: IO[str]) -> Iterator[str]:
         yield line
 
 
-def _place(path: Path, header: list[str], column: str) -> int:
+def _column_index(path: Path, header: list[str], column: str) -> int:
     if column not in header:
         raise ValueError(
             f"{path} has no column {column!r}: found {', '.join(header)}; was it renamed?"
@@ -138,11 +148,3 @@ def _place(path: Path, header: list[str], column: str) -> int:
     if header.count(column) > 1:
         raise ValueError(f"{path} has {header.count(column)} columns {column!r}: keep one of them")
     return header.index(column)
-
-
-def _report_broken(path: Path, line: int, got: int, wanted: int, broken: SkipLog | None) -> None:
-    if broken is None:
-        raise ValueError(
-            f"{path} line {line} has {got} fields and the header {wanted}: fetch the file again"
-        )
-    broken.add("row with a wrong number of fields", f"{path.name} line {line}")

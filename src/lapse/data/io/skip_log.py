@@ -1,4 +1,4 @@
-"""A ledger of what was skipped or noticed: how many, why, and which for example."""
+"""Counts of skipped records and of anomalies, by reason, with a few examples of each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class SkipLog:
-    """Counts by reason, with a few ids of each.
+    """Counts by reason, with the first few ids of each.
 
-    >>> ledger = SkipLog()
-    >>> ledger.add("no frontal view", "study 51000001")
-    >>> ledger.lines()
+    >>> log = SkipLog()
+    >>> log.add("no frontal view", "study 51000001")
+    >>> log.lines()
     ['1 x no frontal view (study 51000001)']
     """
 
@@ -22,45 +22,45 @@ class SkipLog:
         self.examples: dict[str, list[str]] = {}
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Count one more case of a reason; the first few keep their id."""
+        """Count a record under a reason; the first few different examples are kept."""
         self.counts[reason] += count
-        kept = self.examples.setdefault(reason, [])
-        if len(kept) < self.num_examples and example not in kept:
-            kept.append(example)
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < self.num_examples and example not in examples:
+            examples.append(example)
 
     def merge(self, other: SkipLog, prefix: str = "") -> None:
-        """Take over another ledger's counts and examples, its reasons prefixed."""
+        """Add the counts and examples of another log, its reasons with a prefix."""
         for reason, count in other.counts.items():
             name = f"{prefix}{reason}"
             self.counts[name] += count
-            kept = self.examples.setdefault(name, [])
-            kept.extend(other.examples[reason][: self.num_examples - len(kept)])
+            examples = self.examples.setdefault(name, [])
+            examples.extend(other.examples[reason][: self.num_examples - len(examples)])
 
-    def to_plain(self) -> dict[str, Any]:
-        """The ledger as plain values, for a file."""
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
         return {"counts": dict(self.counts), "examples": self.examples}
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> SkipLog:
-        """The ledger that `to_plain` wrote."""
-        ledger = cls()
-        ledger.counts.update(values["counts"])
-        ledger.examples.update(values["examples"])
-        return ledger
+    def from_json(cls, values: Mapping[str, Any]) -> SkipLog:
+        """The log that `to_json` wrote."""
+        log = cls()
+        log.counts.update(values["counts"])
+        log.examples.update(values["examples"])
+        return log
 
     @property
     def total(self) -> int:
-        """All cases of all reasons."""
+        """The number of records, of all reasons together."""
         return sum(self.counts.values())
 
     def lines(self) -> list[str]:
-        """One line a reason, the most frequent first."""
+        """One line per reason, the most frequent first."""
         ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return [
-            f"{count} x {reason} ({_some(self.examples[reason], count)})"
+            f"{count} x {reason} ({_examples(self.examples[reason], count)})"
             for reason, count in ordered
         ]
 
 
-def _some(examples: list[str], count: int) -> str:
+def _examples(examples: list[str], count: int) -> str:
     return ", ".join(examples) + (", ..." if count > len(examples) else "")

@@ -1,11 +1,12 @@
-"""Child processes that work through tasks and may die: what they died of is refused, not fatal.
+"""Process pool that survives worker crashes: the item that a worker fails on is rejected.
 
-    parent --(task, refused)--> child
-    parent <--- ("at", item) -- child      before each item that could kill it
-    parent <--- ("done", result)
+    parent --- (task, rejected) ---> worker
+    parent <---- ("item", name) ---- worker     before each item that could crash it
+    parent <-- ("result", value) --- worker     or ("error", message)
 
-A child that dies or says nothing for `patience` seconds is replaced, and its task is done again
-without the item it was at: a decoder that crashes or hangs on one damaged image costs that image.
+A worker that dies, or sends nothing for `timeout` seconds, is replaced, and its task is repeated
+without the item that it was processing. A decoder that crashes or hangs on one damaged image costs
+that image only.
 """
 
 from __future__ import annotations
@@ -15,40 +16,39 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Request = TypeVar("Request", contravariant=True)
-Made = TypeVar("Made", covariant=True)
-Begin = Callable[[str], None]
-MAX_DEATHS = 100  # more than that is not one damaged file but the machine
+TaskInput = TypeVar("TaskInput", contravariant=True)
+TaskOutput = TypeVar("TaskOutput", covariant=True)
+ItemCallback = Callable[[str], None]
+MAX_CRASHES = 100  # more crashes point to the machine rather than to damaged files
 
 
-class Job(Protocol[Request, Made]):
-    """What a child does with a task; travels to the child once."""
+class Job(Protocol[TaskInput, TaskOutput]):
+    """A picklable callable that processes a task; each worker receives it once."""
 
-    def __call__(self, task: Request, refused: dict[str, str], begin: Begin) -> Made:
-        """Do the task; `begin(item)` before each item, `refused` are items not to be touched."""
+    def __call__(
+        self, task: TaskInput, rejected: dict[str, str], on_item: ItemCallback
+    ) -> TaskOutput:
+        """Process the task.
+
+        Args:
+            task: what to process.
+            rejected: item -> reason, for the items that must not be processed.
+            on_item: must be called with the name of each item before it is processed.
+        """
         ...
 
 
-@dataclass(slots=True)
-class _Child(Generic[Task]):
-    process: BaseProcess
-    pipe: Connection
-    task: Task | None = None
-    item: str = ""
-    heard: float = 0.0
-    refused: dict[str, str] = field(default_factory=dict)
-
-
 def run_inline(
-    job: Job[Task, Result], tasks: Iterable[Task], on_item: Begin = lambda _: None
+    job: Job[Task, Result], tasks: Iterable[Task], on_item: ItemCallback = lambda _: None
 ) -> Iterator[Result]:
-    """The same without children: nothing protects the caller from a decoder that dies."""
+    """Results of all tasks, computed in this process without protection from crashes."""
     for task in tasks:
         yield job(task, {}, on_item)
 
@@ -57,137 +57,140 @@ def run_isolated(
     job: Job[Task, Result],
     tasks: Iterable[Task],
     *,
-    processes: int,
-    patience: float = 60.0,
-    on_item: Begin = lambda _: None,
+    num_workers: int,
+    timeout: float = 60.0,
+    on_item: ItemCallback = lambda _: None,
 ) -> Iterator[Result]:
-    """Results of all tasks, as they come.
+    """Results of all tasks in the order of completion, computed by worker processes.
 
     Args:
-        job: a picklable callable.
-        tasks: taken one by one, so they may be made lazily; each must be picklable.
-        processes: how many children.
-        patience: seconds without a word after which a child is killed.
-        on_item: called with each item that begins.
+        job: called in the workers.
+        tasks: consumed one by one, so a generator works; each task must be picklable.
+        num_workers: number of processes.
+        timeout: seconds without a message after which a worker is killed.
+        on_item: called with the name of each item that a worker starts to process.
 
     Raises:
-        ValueError: a job raised ValueError; a child died before its first item, or too many did.
+        ValueError: the job raised a ValueError, a worker died before its first item, or too many
+            workers died.
     """
-    crew = _Crew(job, patience, on_item)
+    pool = _WorkerPool(job, timeout, on_item)
     try:
-        yield from crew.run(iter(tasks), processes)
+        yield from pool.run(iter(tasks), num_workers)
     finally:
-        crew.close()
+        pool.close()
 
 
-class _Crew(Generic[Task, Result]):
-    def __init__(self, job: Job[Task, Result], patience: float, on_item: Begin) -> None:
-        self.job, self.patience, self.on_item = job, patience, on_item
+@dataclass(slots=True, eq=False)
+class _Worker(Generic[Task]):
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+    item: str = ""
+    last_message: float = 0.0
+    rejected: dict[str, str] = field(default_factory=dict)
+
+    def assign(self, task: Task | None, rejected: dict[str, str]) -> None:
+        """Send a task; None leaves the worker idle."""
+        self.task, self.item, self.rejected = task, "", rejected
+        self.last_message = time.monotonic()
+        if task is not None:
+            with suppress(OSError):  # `recv` reports the closed pipe of a dead worker
+                self.pipe.send((task, rejected))
+
+
+class _WorkerPool(Generic[Task, Result]):
+    def __init__(self, job: Job[Task, Result], timeout: float, on_item: ItemCallback) -> None:
+        self.job, self.timeout, self.on_item = job, timeout, on_item
         self.context = multiprocessing.get_context("spawn")
-        self.children: list[_Child[Task]] = []
-        self.deaths = 0
+        self.workers: list[_Worker[Task]] = []
+        self.num_crashes = 0
 
-    def run(self, tasks: Iterator[Task], processes: int) -> Iterator[Result]:
-        for task in tasks:
-            self.children.append(self._hire(task, {}))
-            if len(self.children) == processes:
-                break
-        while any(child.task is not None for child in self.children):
-            for child in self._ready():
+    def run(self, tasks: Iterator[Task], num_workers: int) -> Iterator[Result]:
+        for task in islice(tasks, num_workers):
+            self.workers.append(self._start(task, {}))
+        while busy := [worker for worker in self.workers if worker.task is not None]:
+            for worker in self._ready(busy):
                 try:
-                    message = child.pipe.recv()
+                    kind, value = worker.pipe.recv()
                 except (EOFError, OSError):
-                    self._replace(child, "the process that read it died")
+                    self._replace(worker, "the process that read it died")
                     continue
-                found = self._hear(child, message)
-                if found is not None:
-                    yield found[0]
-                    self._give(child, next(tasks, None), {})
+                worker.last_message = time.monotonic()
+                if kind == "item":
+                    worker.item = value
+                    self.on_item(value)
+                elif kind == "error":
+                    raise ValueError(value)
+                else:
+                    yield value
+                    worker.assign(next(tasks, None), {})
 
     def close(self) -> None:
-        for child in self.children:
+        for worker in self.workers:
             with suppress(OSError):
-                child.pipe.close()
-            child.process.join(0.2 if child.task is None else 0.0)
-            if child.process.is_alive():
-                child.process.kill()
-                child.process.join()
+                worker.pipe.close()
+            worker.process.join(0.2 if worker.task is None else 0.0)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
 
-    def _hear(self, child: _Child[Task], message: tuple[str, Any]) -> tuple[Result] | None:
-        """Take one message; a result comes back in a tuple."""
-        kind, value = message
-        child.heard = time.monotonic()
-        if kind == "at":
-            child.item = value
-            self.on_item(value)
-        elif kind == "done":
-            return (value,)
-        elif kind == "error":
-            raise ValueError(value)
-        return None
-
-    def _ready(self) -> list[_Child[Task]]:
-        """The children that said something; silent ones are replaced."""
-        busy = {child.pipe: child for child in self.children if child.task is not None}
+    def _ready(self, busy: list[_Worker[Task]]) -> list[_Worker[Task]]:
+        """The workers that sent a message; those past their timeout are replaced."""
+        by_pipe: dict[Any, _Worker[Task]] = {worker.pipe: worker for worker in busy}
+        deadline = min(worker.last_message for worker in busy) + self.timeout
+        pipes = wait(list(by_pipe), max(0.05, deadline - time.monotonic()))
+        ready = [by_pipe[pipe] for pipe in pipes]
         now = time.monotonic()
-        earliest = min(child.heard for child in busy.values()) + self.patience
-        ready = [busy[pipe] for pipe in wait(list(busy), max(0.05, earliest - now)) if pipe in busy]
-        now = time.monotonic()
-        for child in busy.values():
-            if child not in ready and now - child.heard > self.patience:
-                self._replace(child, f"reading it took more than {self.patience:g} s")
-        return [child for child in ready if child in self.children]
+        for worker in busy:
+            if worker not in ready and now - worker.last_message > self.timeout:
+                self._replace(worker, f"reading it took more than {self.timeout:g} s")
+        return ready
 
-    def _replace(self, child: _Child[Task], why: str) -> None:
-        self.deaths += 1
-        child.process.kill()
-        child.process.join()
-        child.pipe.close()
-        code = child.process.exitcode
-        if not child.item or child.item in child.refused:
+    def _replace(self, worker: _Worker[Task], reason: str) -> None:
+        """Kill a worker and start another one on its task, without the item it failed on."""
+        self.num_crashes += 1
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        code = worker.process.exitcode
+        if not worker.item or worker.item in worker.rejected:
             raise ValueError(
                 f"a process ended (exit code {code}) before it reached its first image: out of "
                 "memory, or called outside an `if __name__ == '__main__':` block"
             )
-        if self.deaths > MAX_DEATHS:
+        if self.num_crashes > MAX_CRASHES:
             raise ValueError(
-                f"{self.deaths} processes died, the last one at {child.item} (exit code {code}): "
-                "the machine is out of memory or its image library is broken"
+                f"{self.num_crashes} processes died, the last one at {worker.item} (exit code "
+                f"{code}): the machine is out of memory or its image library is broken"
             )
-        assert child.task is not None
-        refused = {**child.refused, child.item: why}
-        self.children[self.children.index(child)] = self._hire(child.task, refused)
+        assert worker.task is not None
+        rejected = {**worker.rejected, worker.item: reason}
+        self.workers[self.workers.index(worker)] = self._start(worker.task, rejected)
 
-    def _hire(self, task: Task, refused: dict[str, str]) -> _Child[Task]:
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_serve, args=(self.job, theirs), daemon=True)
+    def _start(self, task: Task, rejected: dict[str, str]) -> _Worker[Task]:
+        parent_end, worker_end = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(self.job, worker_end), daemon=True)
         process.start()
-        theirs.close()
-        child: _Child[Task] = _Child(process, ours)
-        self._give(child, task, refused)
-        return child
-
-    def _give(self, child: _Child[Task], task: Task | None, refused: dict[str, str]) -> None:
-        child.task, child.item, child.refused = task, "", refused
-        child.heard = time.monotonic()
-        if task is not None:
-            with suppress(OSError):  # a dead child is noticed by its closed pipe
-                child.pipe.send((task, refused))
+        worker_end.close()
+        worker: _Worker[Task] = _Worker(process, parent_end)
+        worker.assign(task, rejected)
+        return worker
 
 
-def _serve(job: Job[Any, Any], pipe: Connection) -> None:
-    """A child's life: tasks until the pipe closes."""
+def _work(job: Job[Any, Any], pipe: Connection) -> None:
+    """The main loop of a worker: process tasks until the pipe closes."""
 
-    def begin(item: str) -> None:
-        pipe.send(("at", item))
+    def on_item(item: str) -> None:
+        pipe.send(("item", item))
 
     while True:
         try:
-            task, refused = pipe.recv()
+            task, rejected = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            message = ("done", job(task, refused, begin))
+            message = ("result", job(task, rejected, on_item))
         except ValueError as error:
             message = ("error", str(error))
         try:

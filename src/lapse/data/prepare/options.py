@@ -1,4 +1,4 @@
-"""What `prepare` is asked for, and what it says at the end."""
+"""Options and report of `prepare`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ from dataclasses import dataclass, field
 
 from lapse.core.types import nearest
 from lapse.data.datasets.chest_imagenome import REGION_SETS
+from lapse.data.datasets.mimic_cxr import FRONTALS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PRIORS
+from lapse.images import RESIZES
 
 CHOICES = {
     "protocol": PROTOCOLS,
-    "resize": ("squash", "letterbox"),
+    "resize": RESIZES,
     "boxes": ("silver", "gold"),
     "regions": tuple(REGION_SETS),
+    "frontals": FRONTALS,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """How raw trees become a store.
+    """How raw datasets become a store.
 
     Attributes:
         size: side of the stored images in pixels.
-        protocol: how three disagreeing splits become one; see `lapse.data.datasets.splits`.
-        priors: how references to earlier examinations leave reports and phrases.
+        protocol: how three disagreeing splits are combined; see `lapse.data.datasets.splits`.
+        priors: how references to earlier examinations are removed from reports and phrases.
         resize: "squash" as in the paper, or "letterbox", which keeps proportions.
-        boxes: "silver", or "gold" for a store of the images that people annotated, to evaluate
-            on; it holds no pairs.
+        boxes: "silver", or "gold" for a store of the manually annotated images, to evaluate on;
+            it holds no pairs.
         regions: "29" region names as in the paper, or all "36" that have boxes.
-        frontals: the "first" PA or AP image of a study, as Medical-Diff-VQA does it, or "all".
-        is_subset: pass over images that are not there; otherwise a missing image is an error.
-        workers: processes that make shards; 0 works in this process, unprotected.
-        part: (i, n) makes only every n-th shard, beginning with the i-th (from 1), and no store.
-        shard_size: studies of a shard.
+        frontals: the "first" PA or AP image of a study, as in Medical-Diff-VQA, or "all".
+        is_subset: skip missing images; otherwise a missing image is an error.
+        workers: processes that make shards; 0 makes them in this process, which a crashing image
+            decoder would end.
+        shard: (i, n) makes only every n-th shard, starting at the i-th (from 1), and no store.
+        shard_size: studies per shard.
     """
 
     size: int
@@ -47,41 +51,43 @@ class PrepareOptions:
     frontals: str = "first"
     is_subset: bool = False
     workers: int = 0
-    part: tuple[int, int] | None = None
+    shard: tuple[int, int] | None = None
     shard_size: int = 1024
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"images of {self.size} pixels: the size is at least 1")
-        for name, known in CHOICES.items():
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"no {name} {value!r}; {nearest(value, known)}")
+            if value not in choices:
+                raise ValueError(f"unknown {name} {value!r}; {nearest(value, choices)}")
         if self.priors not in PRIORS and not self.priors.startswith("classifier:"):
-            known = (*PRIORS, "classifier:/folder")
-            raise ValueError(f"no removal of priors {self.priors!r}; {nearest(self.priors, known)}")
+            choices = (*PRIORS, "classifier:/folder")
+            raise ValueError(
+                f"unknown removal of priors {self.priors!r}; {nearest(self.priors, choices)}"
+            )
         if self.workers < 0:
             raise ValueError(f"{self.workers} workers: 0 or more")
-        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
-            raise ValueError(f"part {self.part[0]} of {self.part[1]}: needs 1 <= i <= n")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise ValueError(f"shard {self.shard[0]} of {self.shard[1]}: needs 1 <= i <= n")
         if self.shard_size < 1:
             raise ValueError(f"shards of {self.shard_size} studies: at least 1")
 
 
 @dataclass(slots=True)
 class PrepareReport:
-    """What was read, kept, skipped and noticed.
+    """What was read, kept, skipped and noted.
 
     Attributes:
         read: "images" and "questions" in the raw tables.
-        kept: as in the store's counts, "studies/train" and so on, and "patients".
-        skipped: what is not in the store, by data set and reason.
-        noted: oddities of what is in the store.
-        leaked_patients: patients whom the data sets' own splits both train and evaluate on;
-            none of them is left under patient-safe.
-        num_shards: shards of the whole store; `num_made` of them were made by this run.
-        images_per_second: decoding, resizing and writing, all workers together; 0 where every
-            shard was there already.
+        kept: the counts of the store, "studies/train" and so on, and "patients".
+        skipped: records that are not in the store, by dataset and reason.
+        noted: anomalies of records that are in the store.
+        leaked_patients: patients whom the published splits both train and evaluate on; none of
+            them leaks under patient-safe.
+        num_shards: shards of the complete store; `num_made` of them were made by this run.
+        images_per_second: decoding, resizing and writing, of all workers together; 0 if all
+            shards existed already.
     """
 
     protocol: str
@@ -97,16 +103,16 @@ class PrepareReport:
     images_per_second: float = 0.0
 
     def lines(self) -> list[str]:
-        """The report as plain text, one fact a line."""
+        """The report as plain text, one fact per line."""
         fate = "kept apart" if self.protocol == "patient-safe" else "LEAKED"
         return [
             f"read     {_counts(self.read)}",
             f"kept     {_counts(self.kept)}",
             f"releases {self.release}",
             f"protocol {self.protocol} {self.protocol_hash}",
-            f"leak     {self.leaked_patients} patients stand in training and in evaluation parts "
-            f"of the published splits: {fate}",
-            f"shards   {self.num_made} of {self.num_shards} made now",
+            f"leak     {self.leaked_patients} patients are in training and in evaluation parts of "
+            f"the published splits: {fate}",
+            f"shards   {self.num_made} of {self.num_shards} made by this run",
             f"speed    {self.images_per_second:.1f} images/s",
             f"skipped  {self.skipped.total}",
             *(f"  {line}" for line in self.skipped.lines()),

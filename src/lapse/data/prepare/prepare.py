@@ -1,213 +1,193 @@
-"""Raw trees -> store: read, join, split, decode, check for leaks, write (`lapse prepare`).
+"""Raw datasets -> store: read, join, split, decode, check for leaks, write (`lapse prepare`).
 
-    tables --> plan --> shards, each by one process and kept when a run is killed
+    tables --> plan --> shards, each made by one process and kept if a run is interrupted
                            |
-                           '--> merged in order --> store --> no-leak check
+                           '--> merged in order --> store --> leak check
     Medical-Diff-VQA, MS-CXR-T --> joined --> pairs ---'
 
-What is not used is counted by reason, with examples; nothing is repaired in silence. A shard
-holds a thousand studies and is the unit of restarting and of sharing work between machines.
+Records that are not used are counted by reason, with examples; nothing is repaired silently. A
+shard holds a thousand studies and is the unit of resuming and of sharing work between machines.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Pair, Study
-from lapse.data.datasets.discovery import Roots, find_roots
+from lapse.data.datasets.discovery import DatasetRoots, find_roots
 from lapse.data.datasets.splits import protocol_hash
-from lapse.data.io.compact_maps import OrderedEnumMap
 from lapse.data.io.worker_pool import run_inline, run_isolated
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
-from lapse.data.prepare.plan import Plan, PlanOptions
+from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import (
-    ShardFacts,
+    ShardInfo,
     ShardJob,
-    read_facts,
     read_removed,
     read_shard,
+    read_shard_info,
 )
-from lapse.data.prepare.stored_studies import StoredStudyIndex
 from lapse.data.reports.prior_removal import prior_remover
 from lapse.data.store.leakage import refuse_leak
-from lapse.data.store.store import REMOVED, SPLIT_TABLE, Store
+from lapse.data.store.store import REMOVED, SPLIT_TABLE
 from lapse.data.store.writer import Origin, StoreWriter, check_free
 
-__all__ = ["PrepareOptions", "PrepareReport", "Roots", "find_roots", "prepare"]
+__all__ = ["DatasetRoots", "PrepareOptions", "PrepareReport", "find_roots", "prepare"]
 
-Progress = Callable[[int, int], None]  # images done, images in all
 SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split", "mimic_cxr", "chest_imagenome")
+logger = logging.getLogger(__name__)
 
 
 def prepare(
-    roots: Roots, out: Path, options: PrepareOptions, *, progress: Progress | None = None
+    roots: DatasetRoots,
+    out: Path,
+    options: PrepareOptions,
+    *,
+    progress: Progress = no_progress,
 ) -> PrepareReport:
-    """Write the store of the raw trees, or one part of its shards.
+    """Write the store of the raw datasets, or some of its shards.
 
-    Shards that lie in `<out>.parts` already, from a run that was killed or from another machine,
-    are used as they are. A finished store takes the folder away.
+    Shards in `<out>.shards`, from an interrupted run or from another machine, are reused. The
+    folder is removed when the store is complete.
 
     Args:
-        roots: the raw trees, from `find_roots`.
-        out: the future store; it must not exist.
-        options: how.
-        progress: called with (images done, images in all of this run's shards).
+        roots: the raw datasets, from `find_roots`.
+        out: the new store; it must not exist.
+        options: how the store is made.
+        progress: called with (images done, images in all shards of this run).
 
     Raises:
-        ValueError: a table is missing or damaged, images are missing, `out` is taken, the parts
-            belong to other data or options, nothing is left to store, or the protocol is
+        ValueError: a table is missing or damaged, images are missing, `out` exists, the shards
+            belong to other data or options, no study can be stored, or the protocol is
             patient-safe and the written records leak.
     """
     check_free(out)
-    return _Run(roots, out, options, progress or _say_nothing).run()
+    return _PrepareRun(roots, out, options, progress).run()
 
 
-class _Run:
-    """One pass of `prepare`: the plan and what is known so far."""
+class _PrepareRun:
+    """One run of `prepare`: the plan, the shards, and the report."""
 
     def __init__(
-        self, roots: Roots, out: Path, options: PrepareOptions, progress: Progress
+        self, roots: DatasetRoots, out: Path, options: PrepareOptions, progress: Progress
     ) -> None:
         self.out, self.options, self.progress = out, options, progress
-        self.report = PrepareReport(options.protocol)
-        self.plan = Plan(
-            roots,
-            PlanOptions(
-                protocol=options.protocol,
-                frontals=options.frontals,
-                boxes=options.boxes,
-                is_subset=options.is_subset,
-                shard_size=options.shard_size,
-            ),
-        )
-        self.source = roots.describe()
-        self.report.leaked_patients = self.plan.num_leaked
-        self.report.num_shards = self.plan.num_shards
-        self.parts = out.with_name(f"{out.name}.parts")
+        self.plan = Plan(roots, options)
         self.priors = prior_remover(options.priors).name
-        settings = {
-            "size": str(options.size),
-            "priors": self.priors,
-            "resize": options.resize,
-            "regions": options.regions,
-        }
-        self.job = ShardJob(
-            parts=self.parts,
-            key=self.plan.key(settings),
-            size=options.size,
-            resize=options.resize,
-            priors=options.priors,
-            imagenome=roots.chest_imagenome,
-            boxes=options.boxes,
-            regions=options.regions,
-            reports=roots.reports,
+        self.source = roots.describe()
+        self.folder = out.with_name(f"{out.name}.shards")
+        self.job = ShardJob(self.folder, self.plan.key(self.priors), roots, options)
+        self.report = PrepareReport(
+            options.protocol,
+            leaked_patients=self.plan.num_leaked,
+            num_shards=self.plan.num_shards,
         )
 
     def run(self) -> PrepareReport:
-        """Shards that are missing, then the store."""
-        self.parts.mkdir(parents=True, exist_ok=True)
+        """Make the missing shards, then the store."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._make_shards()
-        if self.options.part is not None:
+        if self.options.shard is not None:
             return self.report
         with StoreWriter(self.out, self.options.size) as writer:
-            shards = self._facts()
-            self._write_pairs(writer, self._merge(writer, shards))
-            self._take_report()
-            del self.plan  # its columns make room for the last check
-            self._finish(writer, shards)
-        _remove_parts(self.parts)
+            shards = self._complete_shards()
+            stored = self._merge(writer, shards)
+            self._write_pairs(writer, stored)
+            writer.add_file(SPLIT_TABLE, _split_lines(self.plan, stored))
+            writer.add_file(REMOVED, (read_removed(self.folder, info) for info in shards))
+            self._complete_report()
+            check = refuse_leak if self.options.protocol == "patient-safe" else None
+            self.report.kept = writer.finish(self._origin(), check=check).counts
+        _remove_shards(self.folder)
         return self.report
 
     def _make_shards(self) -> None:
-        report, options = self.report, self.options
-        wanted = self._wanted()
-        left = [n for n in wanted if read_facts(self.parts, n, self.job.key) is None]
-        report.num_made = len(left)
-        if not left:
+        report, options, plan = self.report, self.options, self.plan
+        first, step = (1, 1) if options.shard is None else options.shard
+        indices = range(first - 1, plan.num_shards, step)
+        missing = [
+            index for index in indices if read_shard_info(self.folder, index, self.job.key) is None
+        ]
+        report.num_made = len(missing)
+        if len(missing) < len(indices):
+            logger.info("%d of %d shards exist already", len(indices) - len(missing), len(indices))
+        if not missing:
             return
-        total = sum(self._shard_length(index) for index in left)
+        size, num_studies = options.shard_size, len(plan.studies)
+        total = sum(min(size, num_studies - index * size) for index in missing)
         done = 0
 
         def on_item(_: str) -> None:
             nonlocal done
-            done = min(done + 1, total)  # an image on which a process died begins twice
+            done = min(done + 1, total)  # the items of a repeated task are counted twice
             self.progress(done, total)
 
-        started = time.perf_counter()
-        tasks = self.plan.shards(left)
+        start = time.perf_counter()
+        tasks = plan.shards(missing)
         if options.workers == 0:
             results = run_inline(self.job, tasks, on_item)
         else:
-            results = run_isolated(self.job, tasks, processes=options.workers, on_item=on_item)
+            results = run_isolated(self.job, tasks, num_workers=options.workers, on_item=on_item)
         for _ in results:
             pass
-        report.images_per_second = total / max(1e-9, time.perf_counter() - started)
+        report.images_per_second = total / max(1e-9, time.perf_counter() - start)
 
-    def _wanted(self) -> range:
-        if self.options.part is None:
-            return range(self.plan.num_shards)
-        first, step = self.options.part
-        return range(first - 1, self.plan.num_shards, step)
-
-    def _shard_length(self, index: int) -> int:
-        size = self.options.shard_size
-        return min(size, self.plan.num_studies - index * size)
-
-    def _facts(self) -> list[ShardFacts]:
-        found = []
+    def _complete_shards(self) -> list[ShardInfo]:
+        shards = []
         for index in range(self.plan.num_shards):
-            facts = read_facts(self.parts, index, self.job.key)
-            assert facts is not None, "a shard that was just made is gone"
-            found.append(facts)
-        if not sum(facts.num_studies for facts in found):
-            reasons = "; ".join(line for facts in found for line in facts.skipped.lines())
+            info = read_shard_info(self.folder, index, self.job.key)
+            assert info is not None, "a shard of this run is missing"
+            shards.append(info)
+        if not any(info.num_studies for info in shards):
+            reasons = "; ".join(line for info in shards for line in info.skipped.lines())
             raise ValueError(f"no study of {self.plan.mimic.root} can be stored: {reasons}")
-        return found
+        return shards
 
-    def _merge(self, writer: StoreWriter, shards: Iterable[ShardFacts]) -> StoredStudyIndex:
-        """Put the shards into the store in order; returns which studies these are."""
-        stored = StoredStudyIndex(self.plan)
-        for facts in shards:
-            for study, pixels in read_shard(self.parts, facts):
+    def _merge(self, writer: StoreWriter, shards: Iterable[ShardInfo]) -> dict[str, Study]:
+        """Copy the shards into the store; returns dicom_id -> planned study of what is stored."""
+        stored: dict[str, Study] = {}
+        for info in shards:
+            for study, pixels in read_shard(self.folder, info):
                 writer.add_study(study, pixels)
-                stored.mark(study.image)
-            self.report.skipped.merge(facts.skipped)
-            self.report.noted.merge(facts.noted)
+                stored[study.image] = self.plan.studies[study.image]
+            self.report.skipped.merge(info.skipped)
+            self.report.noted.merge(info.noted)
         return stored
 
-    def _write_pairs(self, writer: StoreWriter, studies: StoredStudyIndex) -> None:
+    def _write_pairs(self, writer: StoreWriter, stored: Mapping[str, Study]) -> None:
         """Join the questions with the stored studies and store what the protocol allows."""
-        plan = self.plan
         is_safe = self.options.protocol == "patient-safe"
-        published = OrderedEnumMap()
-        for study in () if is_safe else studies:
-            published[study.id] = study.split
-        for pair in self._pairs(studies):
+        published = {} if is_safe else {study.id: study.split for study in stored.values()}
+        for pair in self._pairs(stored):
             writer.add_pair(pair)
             if not is_safe:
                 published[pair.id] = pair.split
-        self.report.read["images"] = plan.mimic.num_images
-        self.report.read["questions"] = plan.questions.num_rows
-        self.report.protocol_hash = protocol_hash(plan.patients if is_safe else published)
-        writer.add_file(SPLIT_TABLE, _split_lines(plan, studies))
+        self.report.protocol_hash = protocol_hash(self.plan.patients if is_safe else published)
 
-    def _pairs(self, studies: StoredStudyIndex) -> Iterator[Pair]:
+    def _pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
         plan = self.plan
         if self.options.boxes == "gold":
             return
-        for pair in plan.questions.pairs(studies):
+        by_study = {
+            number: stored[study.id]
+            for number, study in plan.mimic.images.by_study.items()
+            if study.id in stored
+        }
+        for pair in plan.questions.pairs(by_study):
             if plan.is_allowed(pair):
                 yield pair
         if plan.progressions is not None:
-            yield from plan.progressions.pairs(studies.by_image)
+            yield from plan.progressions.pairs(stored)
 
-    def _take_report(self) -> None:
-        """What the plan and its data sets know, which is all that is needed of them now."""
+    def _complete_report(self) -> None:
+        """Add the counts and the releases of the datasets."""
         report, plan = self.report, self.plan
+        report.read = {"images": plan.mimic.num_images, "questions": plan.questions.num_rows}
         report.release = (
             f"mimic-cxr-jpg {plan.mimic.release}, chest-imagenome 1.0.0, "
             f"medical-diff-vqa {plan.questions.release}"
@@ -221,13 +201,12 @@ class _Run:
                 report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
                 report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
-    def _finish(self, writer: StoreWriter, shards: list[ShardFacts]) -> None:
-        """Write store.json and check what lies on the disk."""
-        report, options = self.report, self.options
-        origin = Origin(
-            protocol=report.protocol,
-            protocol_hash=report.protocol_hash,
-            release=report.release,
+    def _origin(self) -> Origin:
+        options = self.options
+        return Origin(
+            protocol=options.protocol,
+            protocol_hash=self.report.protocol_hash,
+            release=self.report.release,
             priors=self.priors,
             source=self.source,
             resize=options.resize,
@@ -236,34 +215,27 @@ class _Run:
             frontals=options.frontals,
             subset=options.is_subset,
         )
-        writer.add_file(REMOVED, (read_removed(self.parts, facts) for facts in shards))
-        is_safe = report.protocol == "patient-safe"
-        info = writer.finish(origin, check=_refuse_leak if is_safe else None)
-        report.kept = info.counts
 
 
-def _split_lines(plan: Plan, studies: Iterable[Study]) -> Iterator[str]:
-    """splits.csv: the split of every stored image, beside the words of the data sets."""
+def _split_lines(plan: Plan, stored: Mapping[str, Study]) -> Iterator[str]:
+    """The lines of splits.csv: the split of every stored image, and its published splits."""
     yield ",".join(SPLIT_HEADER) + "\n"
-    for study in studies:
-        line = io.StringIO()
-        own = (plan.mimic.split_of[study.id], plan.imagenome.split_of.get(study.id) or "")
-        row = (study.patient, study.study, study.id, study.split, *own)
-        csv.writer(line, lineterminator="\n").writerow(row)
-        yield line.getvalue()
+    for study in plan.mimic.images.studies:
+        if study.id in stored:
+            line = io.StringIO()
+            splits = (
+                stored[study.id].split,
+                study.split,
+                plan.imagenome.split_of.get(study.id, ""),
+            )
+            row = (study.patient, study.study, study.id, *splits)
+            csv.writer(line, lineterminator="\n").writerow(row)
+            yield line.getvalue()
 
 
-def _remove_parts(parts: Path) -> None:
-    """Take the shards away; a folder that holds anything else stays."""
-    for path in parts.glob("shard-*"):
+def _remove_shards(folder: Path) -> None:
+    """Remove the shards, and the folder if nothing else is in it."""
+    for path in folder.glob("shard-*"):
         path.unlink()
-    if not any(parts.iterdir()):
-        parts.rmdir()
-
-
-def _refuse_leak(store: Store) -> None:
-    refuse_leak(store)
-
-
-def _say_nothing(done: int, total: int) -> None:
-    del done, total
+    if not any(folder.iterdir()):
+        folder.rmdir()

@@ -48,28 +48,28 @@ class NoRemoval:
         return text, ()
 
 
-class Recorder:
-    """A remover that also keeps what went, until it is taken."""
+class RecordingRemover:
+    """A remover that also records what it removes."""
 
     def __init__(self, remover: PriorRemover) -> None:
         self._remover = remover
-        self._gone: list[str] = []
+        self._removed: list[str] = []
 
     @property
     def name(self) -> str:
-        """That of the remover inside."""
+        """The name of the wrapped remover."""
         return self._remover.name
 
     def remove(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """As the remover inside."""
-        rest, gone = self._remover.remove(text)
-        self._gone += gone
-        return rest, gone
+        """Same as the wrapped remover."""
+        rest, removed = self._remover.remove(text)
+        self._removed += removed
+        return rest, removed
 
     def take(self) -> list[str]:
-        """What went since the last call, in order."""
-        taken, self._gone = self._gone, []
-        return taken
+        """What was removed since the last call, in order."""
+        removed, self._removed = self._removed, []
+        return removed
 
 
 def prior_remover(how: str, *, device: str = "cpu") -> PriorRemover:

@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 from lapse.core.files import rename_folder
 from lapse.core.types import Pair, Study
 from lapse.core.version import __version__
-from lapse.data.io.compact_maps import CompactIntMap
 from lapse.data.store.store import (
     EXTRAS,
     FILES,
@@ -99,11 +98,9 @@ class StoreWriter:
         self.out = out
         self.size = size
         self.counts: Counter[str] = Counter()
-        self._rows, self._pair_ids, self._patients = (
-            CompactIntMap(),
-            CompactIntMap("b"),
-            CompactIntMap("b"),
-        )
+        self._rows: dict[str, int] = {}  # image -> row of its study
+        self._pair_ids: set[str] = set()
+        self._patients: set[str] = set()
         self._digest = hashlib.sha256()
         self._folder = _fresh_folder(out)
         self._studies = _Table(self._folder / STUDIES, STUDY_SCHEMA)
@@ -135,8 +132,9 @@ class StoreWriter:
                 f"image {study.image} is {pixels.shape} {pixels.dtype}: "
                 f"({self.size}, {self.size}) uint8 is needed; resize it first"
             )
-        if self._rows.add(study.image, len(self._rows)) is not None:
+        if study.image in self._rows:
             raise ValueError(f"image {study.image} is given twice: a study is stored once")
+        self._rows[study.image] = len(self._rows)
         self._patients.add(study.patient)
         self.counts[f"studies/{study.split}"] += 1
         data, row = np.ascontiguousarray(pixels).tobytes(), study_row(study)
@@ -157,8 +155,9 @@ class StoreWriter:
             row[side] = self._rows.get(image)
             if row[side] is None:
                 raise ValueError(f"pair {pair.id} needs image {image}: add its study first")
-        if self._pair_ids.add(pair.id) is not None:
+        if pair.id in self._pair_ids:
             raise ValueError(f"pair {pair.id} is given twice: ids are unique")
+        self._pair_ids.add(pair.id)
         self.counts[f"pairs/{pair.split}"] += 1
         self._digest.update(_canonical(row))
         self._pairs.add(row)
@@ -189,7 +188,6 @@ class StoreWriter:
             created_by=f"lapse {__version__}",
             **asdict(origin),
         )
-        self._rows = self._pair_ids = self._patients = CompactIntMap()  # room for the last check
         text = json.dumps({"format": FORMAT, **asdict(info)}, indent=2)
         (self._folder / INFO).write_text(text + "\n", encoding="utf-8")
         try:

@@ -1,12 +1,12 @@
-"""What can be wrong with the boxes and lists of one scene graph.
+"""The boxes and lists of one scene graph.
 
-A box gets the first of these that is true, so that one defect is one line:
+Only the first of these defects of a box is reported:
 
-    box-not-number   a corner, in either frame, is no finite number
-    box-negative     it begins left of or above the image
+    box-not-number   a corner, in either frame, is not a finite number
+    box-negative     it starts left of or above the image
     box-outside      it ends beyond the image
     box-no-area      x1 >= x2 or y1 >= y2
-    box-frames       the 224 letterbox says something else than the original frame
+    box-frames       the 224 letterbox disagrees with the original frame
 """
 
 from __future__ import annotations
@@ -16,32 +16,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lapse.data.datasets.chest_imagenome import FURTHER_REGIONS, REGIONS
-from lapse.data.datasets.scene_graph import Corners, Frame, original_corners
+from lapse.data.datasets.scene_graph import PARALLEL, PHRASES, Corners, Frame, original_corners
 
 ALL_REGIONS = frozenset((*REGIONS, *FURTHER_REGIONS))
-PARALLEL = (
-    "attributes",
-    "attributes_ids",
-    "phrases",
-    "phrase_IDs",
-    "sections",
-    "comparison_cues",
-    "temporal_cues",
-    "severity_cues",
-    "texture_cues",
-)
-_KEYS = [f"{frame}{key}" for frame in ("", "original_") for key in ("x1", "y1", "x2", "y2")]
+_CORNER_KEYS = [f"{frame}{key}" for frame in ("", "original_") for key in ("x1", "y1", "x2", "y2")]
 
 
 def box_defect(item: Mapping[str, Any], size: tuple[int, int] | None) -> str | None:
-    """The code of what is wrong with one box of a scene graph, None for a good one.
+    """The code of the defect of one box of a scene graph, None if it has none.
 
     Args:
         item: an entry of `objects`, with both frames in pixels.
-        size: height and width of its image in pixels; None where they are unknown, then only
-            numbers, signs and area are judged.
+        size: height and width of its image in pixels; None if unknown, then only numbers, signs
+            and area are checked.
     """
-    if not all(is_number(item.get(key)) for key in _KEYS):
+    if not all(_is_number(item.get(key)) for key in _CORNER_KEYS):
         return "box-not-number"
     corners = original_corners(item)
     if corners is None:
@@ -53,7 +42,7 @@ def box_defect(item: Mapping[str, Any], size: tuple[int, int] | None) -> str | N
 
 
 def corners_defect(corners: Corners, size: tuple[int, int] | None) -> str | None:
-    """The code of what is wrong with corners in pixels of an image of this size.
+    """The code of the defect of corners in pixels of an image of this size, None if none.
 
     >>> corners_defect((2.0, 3.0, 9.0, 8.0), (8, 9)), corners_defect((2.0, 3.0, 9.5, 8.0), (8, 9))
     (None, 'box-outside')
@@ -66,21 +55,14 @@ def corners_defect(corners: Corners, size: tuple[int, int] | None) -> str | None
     return "box-no-area" if x1 >= x2 or y1 >= y2 else None
 
 
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; JSON holds integers beyond every float, too."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max  # false for NaN
-
-
 def graph_defects(graph: Any, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
-    """(code, region) of everything wrong inside one scene graph; region "" for the whole graph.
+    """(code, region) of every defect inside one scene graph; region "" for the graph itself.
 
     Args:
-        graph: what the JSON file holds.
-        size: height and width of the image in pixels, None where unknown.
+        graph: the content of the JSON file.
+        size: height and width of the image in pixels, None if unknown.
     """
-    if not _has_shape(graph):
+    if not _has_lists(graph):
         yield "graph-shape", ""
         return
     seen: set[str] = set()
@@ -97,13 +79,20 @@ def graph_defects(graph: Any, size: tuple[int, int] | None) -> Iterator[tuple[st
     if ALL_REGIONS - seen:
         yield "regions-incomplete", ""
     for item in graph["attributes"]:
-        lists = [item[key] for key in PARALLEL if key in item]
+        lists = [item[key] for key in (PHRASES, *PARALLEL) if key in item]
         lengths = {len(value) if isinstance(value, list) else -1 for value in lists}
         if len(lengths) > 1 or -1 in lengths:
             yield "parallel-lists", str(item.get("bbox_name", ""))
 
 
-def _has_shape(graph: Any) -> bool:
+def _is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number; JSON integers can exceed every float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # false for NaN
+
+
+def _has_lists(graph: Any) -> bool:
     if not isinstance(graph, dict):
         return False
     return all(

@@ -1,111 +1,92 @@
-"""What the checks of one `verify` share: where to look, what is known so far, whom to tell."""
+"""What the checks of one run of `verify` share."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from lapse.data.datasets.discovery import Roots
+from lapse.core.progress import Progress, no_progress
+from lapse.core.types import SPLITS
+from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
-from lapse.data.io.compact_maps import Ints
-from lapse.data.verify.image_index import ImageIndex
+from lapse.data.verify.image_table import ImageTable
 from lapse.data.verify.results import Findings
 
-DATA_SETS = (MIMIC_CXR, IMAGENOME, DIFF_VQA)
-PARTS = ("train", "validate", "test")
-_BUFFER = 65_536
+DATASETS = (MIMIC_CXR, IMAGENOME, DIFF_VQA)
 
 
-class PatientParts:
-    """Which patients stand in which parts of one data set; each (patient, part) kept once."""
+class PatientSplits:
+    """The patients of each split of one dataset."""
 
     def __init__(self) -> None:
-        self._seen: Ints = np.zeros(0, np.int64)
-        self._new: array[int] = array("q")
+        self._patients: dict[str, set[int]] = {split: set() for split in SPLITS}
 
-    def add(self, patient: int, part: str) -> None:
-        """One record of a patient in train, validate or test."""
-        self._new.append(patient * 4 + PARTS.index(part))
-        if len(self._new) >= _BUFFER:
-            self._merge()
+    def add(self, patient: int, split: str) -> None:
+        """Add a patient with a record in train, validate or test."""
+        self._patients[split].add(patient)
 
-    def patients(self, *parts: str) -> Ints:
-        """The patients of any of these parts, ascending."""
-        self._merge()
-        wanted = [PARTS.index(part) for part in parts]
-        return np.unique(self._seen[np.isin(self._seen % 4, wanted)] // 4)
+    def patients(self, *splits: str) -> set[int]:
+        """The patients of any of these splits."""
+        return set().union(*(self._patients[split] for split in splits))
 
-    def in_several(self) -> Ints:
-        """The patients of more than one part, ascending."""
-        self._merge()
-        patients, counts = np.unique(self._seen // 4, return_counts=True)
-        several: Ints = patients[counts > 1]
-        return several
-
-    def _merge(self) -> None:
-        added = np.array(self._new, dtype=np.int64)
-        self._seen = np.unique(np.concatenate([self._seen, added]))
-        self._new = array("q")
+    def in_several(self) -> list[int]:
+        """The patients of more than one split, ascending."""
+        train, validate, test = self._patients.values()
+        return sorted((train & validate) | (train & test) | (validate & test))
 
 
 class ProgressCounter:
-    """Work done and work expected, for a progress bar; the checks announce what they find."""
+    """Work done and work expected, for a progress bar; the checks add to both."""
 
-    def __init__(
-        self, progress: Callable[[int, int], None] | None = None, every: int = 200
-    ) -> None:
+    def __init__(self, progress: Progress = no_progress, every: int = 200) -> None:
         self.done = 0
         self.total = 0
         self._progress = progress
         self._every = every
 
     def expect(self, count: int) -> None:
-        """So many more steps will come."""
+        """Expect this number of further steps."""
         self.total += count
-        self._tell()
+        self._progress(self.done, self.total)
 
     def step(self) -> None:
-        """One step is done; a step that nobody announced counts as announced."""
+        """Complete a step; an unexpected step raises the total."""
         self.done += 1
         self.total = max(self.total, self.done)
         if self.done % self._every == 0 or self.done == self.total:
-            self._tell()
+            self._progress(self.done, self.total)
 
     def finish(self) -> None:
-        """Everything is done, whatever was expected."""
+        """Report all work as done, however much was expected."""
         self.total = self.done
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._progress is not None:
-            self._progress(self.done, self.total)
+        self._progress(self.done, self.total)
 
 
 @dataclass(slots=True)
 class VerifyContext:
-    """One run of the doctor.
+    """One run of `verify`.
 
     Attributes:
-        counts: (data set, what) -> rows.
+        roots: the folders of the datasets.
+        findings: collects the defects.
+        progress: counts the steps.
+        has_pixels: image files are decoded.
+        counts: (dataset, table) -> rows.
         images: the metadata table, filled by the first check.
-        parts: patients by split, for each data set.
+        patient_splits: the patients of each split, for each dataset.
     """
 
-    roots: Roots
+    roots: DatasetRoots
     findings: Findings
-    meter: ProgressCounter
+    progress: ProgressCounter
     has_pixels: bool = False
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
-    images: ImageIndex = field(default_factory=ImageIndex)
-    parts: dict[str, PatientParts] = field(
-        default_factory=lambda: {name: PatientParts() for name in DATA_SETS}
+    images: ImageTable = field(default_factory=ImageTable)
+    patient_splits: dict[str, PatientSplits] = field(
+        default_factory=lambda: {name: PatientSplits() for name in DATASETS}
     )
 
     @property
-    def splits(self) -> Path:
+    def split_folder(self) -> Path:
         """The folder of Chest ImaGenome's split tables."""
         return self.roots.chest_imagenome / "silver_dataset" / "splits"

@@ -1,7 +1,7 @@
 """The gold annotations of Chest ImaGenome, where the folder has them.
 
-    gold_bbox_coordinate_annotations_1000images.csv   boxes drawn by people, 26 regions, some blank
-    gold_object_attribute_with_coordinates.txt        findings by region, separated by tabs
+    gold_bbox_coordinate_annotations_1000images.csv   manually drawn boxes, 26 regions, some blank
+    gold_object_attribute_with_coordinates.txt        findings by region, tab-separated
 
 Their image_id ends in `.dcm`. Other files of the folder are not read.
 """
@@ -10,54 +10,55 @@ from __future__ import annotations
 
 import math
 
+from lapse.data.datasets.chest_imagenome_gold import BOXES, FOLDER, PHRASES
 from lapse.data.datasets.release_counts import IMAGENOME
 from lapse.data.verify.boxes import ALL_REGIONS, corners_defect
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.image_index import UNKNOWN
+from lapse.data.verify.image_table import ImageRow
 from lapse.data.verify.tables import RawTable
 
-BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
-ATTRIBUTES = "gold_object_attribute_with_coordinates.txt"
 CORNERS = ("original_x1", "original_y1", "original_x2", "original_y2")
 BOX_COLUMNS = ("image_id", "bbox_name", *CORNERS)
+PHRASE_COLUMNS = ("image_id", "bbox")
 
 
-def check_gold(case: VerifyContext) -> None:
+def check_gold(context: VerifyContext) -> None:
     """Unknown images and regions, blank and impossible boxes."""
-    folder = case.roots.chest_imagenome / "gold_dataset"
+    folder = context.roots.chest_imagenome / FOLDER
     if not folder.is_dir():
-        case.findings.note("no gold_dataset: the annotations drawn by people were not looked at")
+        context.findings.note(f"no {FOLDER}: the manual annotations were not checked")
         return
-    boxes, attributes = folder / BOXES, folder / ATTRIBUTES
+    boxes, phrases = folder / BOXES, folder / PHRASES
     if boxes.is_file():
-        _check_boxes(case, RawTable(boxes, case.findings, BOX_COLUMNS, is_open=True))
+        _check_boxes(context, RawTable(boxes, context.findings, BOX_COLUMNS, allows_extra=True))
     else:
-        case.findings.add("missing-side-table", BOXES)
-    if attributes.is_file():
-        columns = ("image_id", "bbox")
-        table = RawTable(attributes, case.findings, columns, delimiter="\t", is_open=True)
-        for line, (image, _) in table.rows(columns):
-            _find(case, image, table.line(line))
+        context.findings.add("missing-side-table", BOXES)
+    if phrases.is_file():
+        table = RawTable(
+            phrases, context.findings, PHRASE_COLUMNS, delimiter="\t", allows_extra=True
+        )
+        for line, (image, _) in table.rows(PHRASE_COLUMNS):
+            _find_image(context, image, table.line(line))
 
 
-def _check_boxes(case: VerifyContext, table: RawTable) -> None:
+def _check_boxes(context: VerifyContext, table: RawTable) -> None:
     for line, (image, region, *corners) in table.rows(BOX_COLUMNS):
-        place = table.line(line)
-        row = _find(case, image, place)
+        row_id = table.line(line)
+        row = _find_image(context, image, row_id)
         if region not in ALL_REGIONS:
-            case.findings.add("gold-unknown-region", place)
+            context.findings.add("gold-unknown-region", row_id)
         if not any(corner.strip() for corner in corners):
-            case.findings.add("gold-blank-box", place)
-        elif _is_bad(corners, None if row == UNKNOWN else case.images.size(row)):
-            case.findings.add("gold-bad-box", place)
-    case.counts[IMAGENOME, "gold boxes"] = table.num_rows
+            context.findings.add("gold-blank-box", row_id)
+        elif _is_bad(corners, None if row is None else row.size):
+            context.findings.add("gold-bad-box", row_id)
+    context.counts[IMAGENOME, "gold boxes"] = table.num_rows
 
 
-def _find(case: VerifyContext, image: str, place: str) -> int:
-    """The metadata's row of a gold image; one that the metadata lacks is reported."""
-    row = case.images.find(image.strip().removesuffix(".dcm"))
-    if row == UNKNOWN and case.images.is_whole:
-        case.findings.add("gold-unknown-image", place)
+def _find_image(context: VerifyContext, image: str, row_id: str) -> ImageRow | None:
+    """The row of a gold image in the metadata; an unknown image is reported."""
+    row = context.images.by_dicom.get(image.strip().removesuffix(".dcm"))
+    if row is None and context.images.is_complete:
+        context.findings.add("gold-unknown-image", row_id)
     return row
 
 

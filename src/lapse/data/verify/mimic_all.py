@@ -1,6 +1,7 @@
-"""The two files beside the questions: which image shows a study, and what its report says.
+"""Two further files of Medical-Diff-VQA: the image of each study, and its findings.
 
-`all_diseases.json` is one list of a quarter of a million studies: it is read item by item.
+mimic_all.csv        the image that represents each study
+all_diseases.json    a list of a quarter of a million studies, read item by item
 """
 
 from __future__ import annotations
@@ -8,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from lapse.data.datasets.release_counts import DIFF_VQA
 from lapse.data.io.csv_tables import find_table
-from lapse.data.verify.answers import KNOWN
+from lapse.data.verify.answers import KNOWN_FINDINGS
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.image_index import UNKNOWN
 from lapse.data.verify.images import LABELS
 from lapse.data.verify.json_stream import json_items
 from lapse.data.verify.tables import RawTable, id_number
@@ -32,60 +30,60 @@ COLUMNS = (
 DISEASES = "all_diseases.json"
 
 
-def check_overview(case: VerifyContext) -> None:
+def check_overview(context: VerifyContext) -> None:
     """`mimic_all`: the image of each study."""
-    path = find_table(case.roots.medical_diff_vqa, "mimic_all")
+    path = find_table(context.roots.medical_diff_vqa, "mimic_all")
     if path is None:
-        case.findings.add("missing-side-table", "mimic_all")
+        context.findings.add("missing-side-table", "mimic_all")
         return
-    table = RawTable(path, case.findings, COLUMNS)
+    table = RawTable(path, context.findings, COLUMNS)
     for line, (subject, number, dicom) in table.rows(("subject_id", "study_id", "dicom_id")):
         patient, study = id_number(subject), id_number(number)
         if patient is None or study is None:
-            case.findings.add("unreadable-id", table.line(line))
+            context.findings.add("unreadable-id", table.line(line))
         else:
-            _check_image(case, patient, study, dicom.strip())
-    case.counts[DIFF_VQA, "mimic_all"] = table.num_rows
+            _check_image(context, patient, study, dicom.strip())
+    context.counts[DIFF_VQA, "mimic_all"] = table.num_rows
 
 
-def _check_image(case: VerifyContext, patient: int, study: int, dicom: str) -> None:
-    images = case.images
-    row = images.find(dicom)
-    if row == UNKNOWN:
-        if images.is_whole:
-            case.findings.add("overview-unknown-image", f"s{study}")
-    elif int(images.studies[row]) != study:
-        case.findings.add("overview-unknown-image", f"s{study}")
-    elif int(images.patients[row]) != patient:
-        case.findings.add("ids-disagree", f"mimic_all: {dicom}")
-    elif row != int(images.rows_of_studies(np.array([study]))[0]):
-        case.findings.add("overview-other-image", f"s{study}")
+def _check_image(context: VerifyContext, patient: int, study: int, dicom: str) -> None:
+    images = context.images
+    row = images.by_dicom.get(dicom)
+    if row is None:
+        if images.is_complete:
+            context.findings.add("overview-unknown-image", f"s{study}")
+    elif row.study != study:
+        context.findings.add("overview-unknown-image", f"s{study}")
+    elif row.patient != patient:
+        context.findings.add("ids-disagree", f"mimic_all: {dicom}")
+    elif row is not images.by_study[study]:
+        context.findings.add("overview-other-image", f"s{study}")
 
 
-def check_diseases(case: VerifyContext) -> None:
+def check_diseases(context: VerifyContext) -> None:
     """`all_diseases.json`: only findings that the grammar knows."""
-    path = case.roots.medical_diff_vqa / DISEASES
+    path = context.roots.medical_diff_vqa / DISEASES
     if not path.is_file():
-        case.findings.add("missing-side-table", DISEASES)
+        context.findings.add("missing-side-table", DISEASES)
         return
     if path.stat().st_size == 0:
-        case.findings.add("empty-file", DISEASES)
+        context.findings.add("empty-file", DISEASES)
         return
     count = 0
     try:
         for item in json_items(path):
             count += 1
-            for name in _names(item):
-                if name.lower() not in KNOWN:
-                    case.findings.add("unknown-finding", f"s{item['study_id']} {name}")
+            for name in _findings(item):
+                if name.lower() not in KNOWN_FINDINGS:
+                    context.findings.add("unknown-finding", f"s{item['study_id']} {name}")
     except ValueError as error:
-        case.findings.add("damaged-json", DISEASES)
-        case.findings.note(f"{DISEASES} was read up to item {count}: {error}")
-    case.counts[DIFF_VQA, "all_diseases"] = count
+        context.findings.add("damaged-json", DISEASES)
+        context.findings.note(f"{DISEASES} was read up to item {count}: {error}")
+    context.counts[DIFF_VQA, "all_diseases"] = count
 
 
-def _names(item: Any) -> Iterator[str]:
-    """The findings that one item affirms or denies."""
+def _findings(item: Any) -> Iterator[str]:
+    """The findings that an item affirms or denies, each once."""
     if not isinstance(item, dict) or "study_id" not in item:
         raise ValueError("an item is not an object with a study_id")
     affirmed, denied = item.get("entity", {}), item.get("no_entity", [])

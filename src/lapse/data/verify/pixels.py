@@ -1,13 +1,8 @@
-"""Full decode of every image: truncated files, sizes, and one image under two patients.
-
-An image is reduced to 64 bits of a hash of its decoded pixels. Images with equal bits are
-decoded again and compared by 256 bits before anything is said.
-"""
+"""Decode every image: truncated files, sizes, and identical images of two patients."""
 
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,78 +11,64 @@ from functools import partial
 import numpy as np
 
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.image_index import repeated
+from lapse.data.verify.image_table import ImageRow
 from lapse.data.verify.images import image_path
 from lapse.images import read_image
 
-BATCH = 64  # images whose results wait for each other
+BATCH = 64  # images that are submitted together
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One image: its size, and a digest of its size and pixels."""
+    """The size of an image, and a digest of its size and pixels."""
 
-    height: int
-    width: int
+    size: tuple[int, int]
     digest: bytes
 
 
-def check_pixels(case: VerifyContext, workers: int) -> None:
+def check_pixels(context: VerifyContext, workers: int) -> None:
     """Decode all images of the metadata that have a file.
 
     Args:
-        case: with `images` filled.
+        context: with `images` filled.
         workers: threads that decode.
     """
-    images, findings = case.images, case.findings
-    case.meter.expect(len(images))
-    keys, rows = array("Q"), array("q")
-    for row, decoded in _decode_all(case, workers):
-        case.meter.step()
-        if decoded is None:
-            continue
-        if isinstance(decoded, str):
-            findings.add("undecodable-image", images.name(row))
-            continue
-        size = images.size(row)
-        if size is not None and size != (decoded.height, decoded.width):
-            findings.add("image-size", images.name(row))
-        keys.append(int.from_bytes(decoded.digest[:8], "big"))
-        rows.append(row)
-    candidates = np.isin(np.array(keys, np.uint64), repeated(keys))
-    _report_identical(case, [rows[place] for place in np.flatnonzero(candidates)])
+    findings = context.findings
+    context.progress.expect(len(context.images.rows))
+    by_digest: dict[bytes, list[ImageRow]] = {}
+    for row, decoded in _decode_all(context, workers):
+        context.progress.step()
+        if isinstance(decoded, ValueError):
+            findings.add("undecodable-image", row.dicom)
+        elif decoded is not None:
+            if row.size is not None and row.size != decoded.size:
+                findings.add("image-size", row.dicom)
+            by_digest.setdefault(decoded.digest, []).append(row)
+    for rows in by_digest.values():
+        if len({row.patient for row in rows}) > 1:
+            findings.add("identical-pixels", " = ".join(row.dicom for row in rows))
 
 
-def _report_identical(case: VerifyContext, rows: list[int]) -> None:
-    """One id for each set of equal images of different patients: "first = second ..."."""
-    groups: dict[bytes, list[int]] = {}
-    for row in rows:
-        decoded = _decode(case, row)
-        if isinstance(decoded, _Decoded):
-            groups.setdefault(decoded.digest, []).append(row)
-    for group in groups.values():
-        if len({int(case.images.patients[row]) for row in group}) > 1:
-            case.findings.add("identical-pixels", " = ".join(map(case.images.name, group)))
-
-
-def _decode_all(case: VerifyContext, workers: int) -> Iterator[tuple[int, _Decoded | str | None]]:
-    total = len(case.images)
+def _decode_all(
+    context: VerifyContext, workers: int
+) -> Iterator[tuple[ImageRow, _Decoded | ValueError | None]]:
+    rows = context.images.rows
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, total, BATCH):
-            rows = range(start, min(total, start + BATCH))
-            yield from zip(rows, pool.map(partial(_decode, case), rows), strict=True)
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            yield from zip(batch, pool.map(partial(_decode, context), batch), strict=True)
 
 
-def _decode(case: VerifyContext, row: int) -> _Decoded | str | None:
-    """The image of one row, the reason why it cannot be read, or None without a file."""
-    path = image_path(case, row)
+def _decode(context: VerifyContext, row: ImageRow) -> _Decoded | ValueError | None:
+    """The decoded image of a row, the error of decoding it, or None without a file."""
+    path = image_path(context, row)
     if path is None or path.stat().st_size == 0:
         return None
     try:
         image = read_image(path)
     except ValueError as error:
-        return str(error)
+        return error
     height, width = image.shape
     digest = hashlib.sha256(f"{height} {width} ".encode())
     digest.update(np.ascontiguousarray(image).data)
-    return _Decoded(height, width, digest.digest())
+    return _Decoded((height, width), digest.digest())

@@ -1,6 +1,6 @@
-"""MS-CXR-T, where it is there: pairs of images with how five findings went.
+"""MS-CXR-T, where it exists: pairs of images with the progression of five findings.
 
-It is evaluated on and never trained on, so an error here is a wrong score.
+It is evaluated on and never trained on, so an error here makes a score wrong.
 """
 
 from __future__ import annotations
@@ -10,64 +10,64 @@ from collections.abc import Sequence
 from lapse.data.datasets.ms_cxr_t import FINDINGS, PROGRESSIONS, TABLE, bare_dicom
 from lapse.data.io.csv_tables import find_table
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.image_index import NO_TIME, UNKNOWN
 from lapse.data.verify.tables import RawTable, id_number
 
-IDS = ("subject_id", "study_id", "previous_study_id", "dicom_id", "previous_dicom_id")
-WORDS = tuple(f"{finding}_progression" for finding in FINDINGS)
-COLUMNS = (*IDS, *WORDS, *(f"{finding}_label_quality" for finding in FINDINGS))
+ID_COLUMNS = ("subject_id", "study_id", "previous_study_id", "dicom_id", "previous_dicom_id")
+PROGRESSION_COLUMNS = tuple(f"{finding}_progression" for finding in FINDINGS)
+COLUMNS = (
+    *ID_COLUMNS,
+    *PROGRESSION_COLUMNS,
+    *(f"{finding}_label_quality" for finding in FINDINGS),
+)
 
 
-def check_progressions(case: VerifyContext) -> None:
-    """Unknown images, pairs of two patients, their order in time, unknown words, doubled rows."""
-    folder = case.roots.ms_cxr_t
+def check_progressions(context: VerifyContext) -> None:
+    """Unknown images, pairs of two patients, time order, unknown progressions, repeated pairs."""
+    folder = context.roots.ms_cxr_t
     path = None if folder is None else find_table(folder, TABLE)
     if path is None:
-        case.findings.note("no MS-CXR-T: the optional evaluation set was not looked at")
+        context.findings.note("no MS-CXR-T: the optional evaluation set was not checked")
         return
-    table = RawTable(path, case.findings, COLUMNS)
-    seen: set[tuple[str, str]] = set()  # a benchmark of a thousand rows
-    for line, fields in table.rows((*IDS, *WORDS)):
-        place = table.line(line)
-        ids, words = fields[: len(IDS)], fields[len(IDS) :]
-        numbers = [id_number(text) for text in ids[:3]]
+    table = RawTable(path, context.findings, COLUMNS)
+    seen: set[tuple[str, str]] = set()
+    for line, fields in table.rows((*ID_COLUMNS, *PROGRESSION_COLUMNS)):
+        row_id = table.line(line)
+        subject, study, previous_study, image, previous_image = fields[: len(ID_COLUMNS)]
+        numbers = [id_number(text) for text in (subject, study, previous_study)]
         if None in numbers:
-            case.findings.add("unreadable-id", place)
+            context.findings.add("unreadable-id", row_id)
             continue
-        images = (bare_dicom(ids[3]), bare_dicom(ids[4]))
+        images = (bare_dicom(image), bare_dicom(previous_image))
         if images in seen:
-            case.findings.add("progression-duplicate", place)
+            context.findings.add("progression-duplicate", row_id)
         seen.add(images)
-        _check_words(case, words, place)
-        _check_pair(case, images, numbers, place)
+        _check_words(context, fields[len(ID_COLUMNS) :], row_id)
+        _check_pair(context, images, numbers, row_id)
 
 
-def _check_words(case: VerifyContext, words: Sequence[str], place: str) -> None:
+def _check_words(context: VerifyContext, words: Sequence[str], row_id: str) -> None:
     plain = [word.strip().lower() for word in words]
-    said = [word for word in plain if word not in {"", "nan"}]
-    if not said:
-        case.findings.add("progression-empty", place)
-    elif any(word not in PROGRESSIONS for word in said):
-        case.findings.add("progression-unknown-word", place)
+    progressions = [word for word in plain if word not in {"", "nan"}]
+    if not progressions:
+        context.findings.add("progression-empty", row_id)
+    elif any(word not in PROGRESSIONS for word in progressions):
+        context.findings.add("progression-unknown-word", row_id)
 
 
 def _check_pair(
-    case: VerifyContext, images: tuple[str, str], numbers: Sequence[int | None], place: str
+    context: VerifyContext, images: tuple[str, str], numbers: Sequence[int | None], row_id: str
 ) -> None:
-    index = case.images
-    rows = [index.find(image) for image in images]
-    if UNKNOWN in rows:
-        if index.is_whole:
-            case.findings.add("progression-unknown-image", place)
+    main, previous = (context.images.by_dicom.get(image) for image in images)
+    if main is None or previous is None:
+        if context.images.is_complete:
+            context.findings.add("progression-unknown-image", row_id)
         return
-    main, previous = rows
     patient, *studies = numbers
-    if {int(index.patients[row]) for row in rows} != {patient}:
-        case.findings.add("progression-two-patients", place)
+    if {main.patient, previous.patient} != {patient}:
+        context.findings.add("progression-two-patients", row_id)
         return
-    for row, study, image in zip(rows, studies, images, strict=True):
-        if int(index.studies[row]) != study:
-            case.findings.add("ids-disagree", f"{place}: {image}")
-    times = [int(index.times[row]) for row in (previous, main)]
-    if NO_TIME not in times and times[1] < times[0]:
-        case.findings.add("progression-reversed", place)
+    for row, study in zip((main, previous), studies, strict=True):
+        if row.study != study:
+            context.findings.add("ids-disagree", f"{row_id}: {row.dicom}")
+    if main.taken_at and previous.taken_at and main.taken_at < previous.taken_at:
+        context.findings.add("progression-reversed", row_id)

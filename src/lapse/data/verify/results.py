@@ -1,74 +1,75 @@
-"""What `verify` found: defects by kind with their ids, rows beside the published ones, notes.
+"""The results of `lapse verify`: defects by type with their ids, row counts, notes.
 
-checks --add(code, id)--> Findings --close--> VerifyReport --> terminal | JSON | page
+checks --add(code, id)--> Findings --defects()--> VerifyReport --> terminal | JSON | HTML
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lapse.data.datasets.release_counts import RowCount
-from lapse.data.verify.defect_kinds import KINDS, Kind, kind_of
+from lapse.data.verify.defect_types import DEFECT_TYPES, DefectType, defect_type
 
-MAX_IDS = 10_000  # of one kind; the rest is counted
+MAX_IDS = 10_000  # ids listed per defect type; further defects are only counted
 MAX_ID_LENGTH = 200
-SHOWN_IDS = 2
+SHOWN_IDS = 2  # ids per defect type at the terminal
 
 
 class Findings:
-    """Collects defects while the checks run; what a file says is made printable first."""
+    """Collects defects while the checks run. Ids are made printable when they are added."""
 
     def __init__(self, max_ids: int = MAX_IDS) -> None:
         self.max_ids = max_ids
         self.notes: list[str] = []
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._ids: dict[str, list[str]] = {}
 
     def add(self, code: str, example: str) -> None:
-        """One more defect of a kind, by the id of what has it.
+        """Record a defect with the id of the affected record.
 
         Raises:
-            ValueError: no such kind.
+            ValueError: the code is unknown.
         """
-        self._counts[kind_of(code).code] = self._counts.get(code, 0) + 1
-        kept = self._ids.setdefault(code, [])
-        if len(kept) < self.max_ids:
-            kept.append(printable(example))
+        self.count(code)
+        ids = self._ids.setdefault(code, [])
+        if len(ids) < self.max_ids:
+            ids.append(printable(example))
 
-    def count(self, code: str) -> None:
-        """One more defect of a kind whose ids nobody needs."""
-        self._counts[kind_of(code).code] = self._counts.get(code, 0) + 1
+    def count(self, code: str, number: int = 1) -> None:
+        """Record defects without listing their ids."""
+        self._counts[defect_type(code).code] += number
 
     def note(self, line: str) -> None:
-        """Something that was not looked at, and why; each line once."""
+        """Record what was not checked, and why; repeated lines are kept once."""
         if line not in self.notes:
             self.notes.append(line)
 
     def defects(self) -> tuple[Defect, ...]:
-        """What was found, in the order of the table of kinds."""
+        """The recorded defects, in the order of `DEFECT_TYPES`."""
         return tuple(
-            Defect(kind, self._counts[kind.code], tuple(self._ids.get(kind.code, ())))
-            for kind in KINDS
-            if kind.code in self._counts
+            Defect(entry, self._counts[entry.code], tuple(self._ids.get(entry.code, ())))
+            for entry in DEFECT_TYPES
+            if self._counts[entry.code]
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """All defects of one kind. `ids` holds the first `MAX_IDS` of them."""
+    """All defects of one type. `ids` holds the first `MAX_IDS` of them."""
 
-    kind: Kind
+    type: DefectType
     count: int
     ids: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; `num_unlisted` says how many ids were left out."""
+        """Plain values; `num_unlisted` is the number of defects without an id in the list."""
         return {
-            "code": self.kind.code,
-            "severity": self.kind.severity,
-            "sentence": self.kind.sentence,
+            "code": self.type.code,
+            "severity": self.type.severity,
+            "description": self.type.description,
             "count": self.count,
             "ids": list(self.ids),
             "num_unlisted": self.count - len(self.ids),
@@ -77,15 +78,15 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The result of one `verify`.
+    """The result of one run of `verify`.
 
     Attributes:
-        roots: the folders that were read, by data set.
-        is_simulated: the trees carry the mark of `lapse simulate`.
+        roots: (dataset, folder) of each folder that was read.
+        is_simulated: the trees were written by `lapse simulate`.
         has_pixels: image files were decoded.
-        defects: by kind, errors and warnings.
-        rows: the rows of each table beside the published ones.
-        notes: what was not looked at, and why.
+        defects: errors and warnings, by type.
+        rows: the number of rows of each table, with the published number.
+        notes: what was not checked, and why.
     """
 
     roots: tuple[tuple[str, str], ...]
@@ -95,79 +96,89 @@ class VerifyReport:
     rows: tuple[RowCount, ...]
     notes: tuple[str, ...]
 
-    def num(self, severity: str) -> int:
-        """Defects of one severity, all kinds together."""
-        return sum(item.count for item in self.defects if item.kind.severity == severity)
+    def num_defects(self, severity: str) -> int:
+        """The number of defects of one severity."""
+        return sum(defect.count for defect in self.defects if defect.type.severity == severity)
 
     @property
     def exit_code(self) -> int:
-        """0 clean or warnings alone, 1 with an error."""
-        return 1 if self.num("error") else 0
+        """0 without errors, else 1."""
+        return 1 if self.num_defects("error") else 0
 
     def ids(self, code: str) -> tuple[str, ...]:
-        """The listed ids of one kind, () where it was not found.
+        """The listed ids of one defect type, () where there is no such defect.
 
         Raises:
-            ValueError: no such kind.
+            ValueError: the code is unknown.
         """
-        kind = kind_of(code)
-        return next((item.ids for item in self.defects if item.kind is kind), ())
+        expected = defect_type(code)
+        return next((defect.ids for defect in self.defects if defect.type is expected), ())
 
     @property
     def verdict(self) -> str:
-        """One sentence for the end of the list."""
-        errors, warnings = self.num("error"), self.num("warning")
+        """A summary in one line."""
+        errors, warnings = self.num_defects("error"), self.num_defects("warning")
         mark = "simulated data: " if self.is_simulated else ""
         if not errors and not warnings:
             return f"{mark}no defect found"
         return f"{mark}{errors} errors, {warnings} warnings"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for a JSON file."""
+        """Plain values for a JSON file."""
         return {
             "verdict": self.verdict,
             "exit_code": self.exit_code,
-            "errors": self.num("error"),
-            "warnings": self.num("warning"),
+            "errors": self.num_defects("error"),
+            "warnings": self.num_defects("warning"),
             "is_simulated": self.is_simulated,
             "has_pixels": self.has_pixels,
             "roots": dict(self.roots),
-            "defects": [item.to_json() for item in self.defects],
+            "defects": [defect.to_json() for defect in self.defects],
             "rows": [{**asdict(row), "verdict": row.verdict} for row in self.rows],
             "notes": list(self.notes),
         }
 
     def lines(self) -> list[str]:
-        """The report for a person at a terminal: two tables, the notes, the verdict."""
-        rows = [
-            (row.data_set, row.what, number(row.found), number(row.published), row.verdict)
+        """The report for a terminal: row counts, defects, notes, verdict."""
+        counts = [
+            (
+                row.dataset,
+                row.table,
+                format_count(row.num_rows),
+                format_count(row.num_published),
+                row.verdict,
+            )
             for row in self.rows
         ]
-        lines = aligned(("data set", "rows of", "found", "published", ""), rows, right={2, 3})
+        lines = aligned(("dataset", "table", "rows", "published", ""), counts, right={2, 3})
         if self.defects:
-            found = [
-                (item.kind.severity, item.kind.code, number(item.count), item.kind.sentence)
-                for item in self.defects
+            cells = [
+                (
+                    defect.type.severity,
+                    defect.type.code,
+                    format_count(defect.count),
+                    defect.type.description,
+                )
+                for defect in self.defects
             ]
-            header, *listed = aligned(("", "code", "count", "what"), found, right={2})
+            header, *listed = aligned(("", "code", "count", "description"), cells, right={2})
             lines += ["", header]
-            for item, line in zip(self.defects, listed, strict=True):
-                lines += [line, f"    {shown_ids(item)}"] if item.ids else [line]
+            for defect, line in zip(self.defects, listed, strict=True):
+                lines += [line, f"    {_some_ids(defect)}"] if defect.ids else [line]
         if self.notes:
             lines += ["", *(f"note: {line}" for line in self.notes)]
         return [*lines, "", self.verdict]
 
 
-def shown_ids(defect: Defect, limit: int = SHOWN_IDS) -> str:
-    """The first few ids of a defect, "..." where there are more."""
-    more = ", ..." if defect.count > limit else ""
-    return f"{', '.join(defect.ids[:limit])}{more}"
+def _some_ids(defect: Defect) -> str:
+    more = ", ..." if defect.count > SHOWN_IDS else ""
+    return f"{', '.join(defect.ids[:SHOWN_IDS])}{more}"
 
 
-def number(value: int | None) -> str:
-    """A count with thousands apart, "-" for none.
+def format_count(value: int | None) -> str:
+    """A count with thousands separators, "-" for None.
 
-    >>> number(377110), number(None)
+    >>> format_count(377110), format_count(None)
     ('377,110', '-')
     """
     return "-" if value is None else f"{value:,}"
@@ -179,21 +190,21 @@ def printable(text: str) -> str:
     >>> printable("a\\tb")
     'a\\\\tb'
     """
-    shown = "".join(
+    escaped = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in text[: MAX_ID_LENGTH + 1]
     )
-    return shown if len(shown) <= MAX_ID_LENGTH else f"{shown[: MAX_ID_LENGTH - 3]}..."
+    return escaped if len(escaped) <= MAX_ID_LENGTH else f"{escaped[: MAX_ID_LENGTH - 3]}..."
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
-    """Columns of text, padded to their widest cell; those in `right` to the right."""
+    """Columns of text, padded to their widest cell; the columns in `right` are right-aligned."""
     table = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(row[place]) for row in table) for place in range(len(header))]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     return [
         "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]

@@ -1,25 +1,20 @@
-"""The split tables: their rows against the metadata, their patients against each other."""
+"""The split tables: their images against the metadata, their patients against each other."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from lapse.core.types import SPLITS
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
-from lapse.data.io.compact_maps import key_of
-from lapse.data.io.csv_tables import SPLIT_WORDS, find_table
-from lapse.data.verify.context import DATA_SETS, PARTS, VerifyContext
-from lapse.data.verify.image_index import UNKNOWN
-from lapse.data.verify.results import Findings
+from lapse.data.io.csv_tables import SPLIT_NAMES, find_table
+from lapse.data.verify.context import DATASETS, VerifyContext
 from lapse.data.verify.tables import RawTable, id_number
 
 COLUMNS = ("dicom_id", "study_id", "subject_id", "split")
 IMAGENOME_COLUMNS = ("subject_id", "study_id", "dicom_id", "path", "ViewPosition")
-# Chest ImaGenome's file -> the part that its images are in; those to avoid are not trained on.
-IMAGENOME_FILES = {
+# Chest ImaGenome's table -> the split of its images; those to avoid are not trained on.
+IMAGENOME_TABLES = {
     "train": "train",
     "valid": "validate",
     "test": "test",
@@ -29,111 +24,89 @@ IMAGENOME_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One row of a split table; `word` is "" where the table is the split."""
+    """One row of a split table; `split` is "" where the table itself is the split."""
 
     dicom: str
     patient: int
     study: int
-    word: str
+    split: str
 
 
-def check_mimic_splits(case: VerifyContext) -> None:
+def check_mimic_splits(context: VerifyContext) -> None:
     """The split table of MIMIC-CXR: one row for each image of the metadata."""
-    path = find_table(case.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
+    path = find_table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
     if path is None:
-        case.findings.add("missing-table", "mimic-cxr-2.0.0-split")
+        context.findings.add("missing-table", "mimic-cxr-2.0.0-split")
         return
-    table = RawTable(path, case.findings, COLUMNS)
-    has_split = np.zeros(len(case.images), np.bool_)
-    for row in _rows(table, case.findings, ("dicom_id", "subject_id", "study_id", "split")):
-        part = SPLIT_WORDS.get(row.word.strip().lower())
-        if part is None:
-            case.findings.add("unknown-split", row.dicom)
+    table = RawTable(path, context.findings, COLUMNS)
+    listed: set[str] = set()
+    for row in _rows(context, table, "split", ("dicom_id", "subject_id", "study_id", "split")):
+        split = SPLIT_NAMES.get(row.split.strip().lower())
+        if split is None:
+            context.findings.add("unknown-split", row.dicom)
         else:
-            case.parts[MIMIC_CXR].add(row.patient, part)
-        found = _check_row(case, row, "split")
-        if found != UNKNOWN:
-            has_split[found] = True
-    case.counts[MIMIC_CXR, "split"] = table.num_rows
-    _check_repeated(case, table, "split")
-    if table.is_whole:
-        repeated_rows = set(case.images.repeated_rows)
-        for place in np.flatnonzero(~has_split):
-            if int(place) not in repeated_rows:
-                case.findings.add("image-without-split", case.images.name(int(place)))
+            context.patient_splits[MIMIC_CXR].add(row.patient, split)
+        listed.add(row.dicom)
+    context.counts[MIMIC_CXR, "split"] = table.num_rows
+    if table.is_complete:
+        for dicom in context.images.by_dicom:
+            if dicom not in listed:
+                context.findings.add("image-without-split", dicom)
 
 
-def check_imagenome_splits(case: VerifyContext) -> Iterator[tuple[str, str]]:
-    """The split tables of Chest ImaGenome; yields (table, dicom_id) of every image they name."""
-    for name, part in IMAGENOME_FILES.items():
-        path = find_table(case.splits, name)
+def check_imagenome_splits(context: VerifyContext) -> Iterator[tuple[str, str]]:
+    """The split tables of Chest ImaGenome; yields (table, dicom_id) of each of their images."""
+    for name, split in IMAGENOME_TABLES.items():
+        path = find_table(context.split_folder, name)
         if path is None:
-            is_list = name == "images_to_avoid"
-            code = "avoid-list-missing" if is_list else "missing-table"
-            case.findings.add(code, name)
+            is_avoid_list = name == "images_to_avoid"
+            code = "avoid-list-missing" if is_avoid_list else "missing-table"
+            context.findings.add(code, name)
             continue
-        table = RawTable(path, case.findings, IMAGENOME_COLUMNS)
-        for row in _rows(table, case.findings, ("dicom_id", "subject_id", "study_id")):
-            case.parts[IMAGENOME].add(row.patient, part)
-            _check_row(case, row, name)
+        table = RawTable(path, context.findings, IMAGENOME_COLUMNS)
+        for row in _rows(context, table, name, ("dicom_id", "subject_id", "study_id")):
+            context.patient_splits[IMAGENOME].add(row.patient, split)
             yield name, row.dicom
-        case.counts[IMAGENOME, name] = table.num_rows
-        _check_repeated(case, table, name)
+        context.counts[IMAGENOME, name] = table.num_rows
 
 
-def check_patients(case: VerifyContext) -> None:
-    """No patient in two splits of one data set; the overlap between data sets is counted."""
-    for name in DATA_SETS:
-        for patient in case.parts[name].in_several():
-            if name == DIFF_VQA:
-                case.findings.add("questions-two-splits", f"p{patient}")
+def check_patients(context: VerifyContext) -> None:
+    """Patients in two splits of one dataset, and overlaps between datasets."""
+    for dataset in DATASETS:
+        for patient in context.patient_splits[dataset].in_several():
+            if dataset == DIFF_VQA:
+                context.findings.add("questions-two-splits", f"p{patient}")
             else:
-                case.findings.add("patient-two-splits", f"{name}: p{patient}")
-    trained = [case.parts[name].patients(PARTS[0]) for name in DATA_SETS]
-    evaluated = [case.parts[name].patients(*PARTS[1:]) for name in DATA_SETS]
-    overlap = [
-        np.intersect1d(trained[first], evaluated[second])
-        for first in range(len(DATA_SETS))
-        for second in range(len(DATA_SETS))
-        if first != second
-    ]
-    for patient in np.unique(np.concatenate(overlap)):
-        case.findings.add("cross-stage-overlap", f"p{patient}")
+                context.findings.add("patient-two-splits", f"{dataset}: p{patient}")
+    overlap: set[int] = set()
+    for trained in DATASETS:
+        for evaluated in DATASETS:
+            if trained != evaluated:
+                overlap |= context.patient_splits[trained].patients(
+                    SPLITS[0]
+                ) & context.patient_splits[evaluated].patients(*SPLITS[1:])
+    for patient in sorted(overlap):
+        context.findings.add("cross-stage-overlap", f"p{patient}")
 
 
-def _rows(table: RawTable, findings: Findings, columns: tuple[str, ...]) -> Iterator[SplitRow]:
-    for line, fields in table.rows(columns):
-        patient, study = id_number(fields[1]), id_number(fields[2])
-        if patient is None or study is None:
-            findings.add("unreadable-id", table.line(line))
-        else:
-            word = fields[3] if len(fields) > 3 else ""
-            yield SplitRow(fields[0].strip(), patient, study, word)
-
-
-def _check_row(case: VerifyContext, row: SplitRow, name: str) -> int:
-    """The metadata's row of the image of a split row, compared with it."""
-    found = case.images.find(row.dicom)
-    if found == UNKNOWN:
-        if case.images.is_whole:
-            case.findings.add("split-without-image", f"{name}: {row.dicom}")
-        return UNKNOWN
-    ids = int(case.images.patients[found]), int(case.images.studies[found])
-    if ids != (row.patient, row.study):
-        case.findings.add("ids-disagree", f"{name}: {row.dicom}")
-    return found
-
-
-def _check_repeated(case: VerifyContext, table: RawTable, name: str) -> None:
-    """Images that one split table names twice; the table is read again only where there are."""
-    keys: array[int] = array("Q")
-    for _, (dicom,) in table.again(("dicom_id",)):
-        keys.append(key_of(dicom.strip()))
-    ordered = np.sort(np.frombuffer(keys, np.uint64)) if len(keys) else np.zeros(0, np.uint64)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return
+def _rows(
+    context: VerifyContext, table: RawTable, name: str, columns: tuple[str, ...]
+) -> Iterator[SplitRow]:
+    """The rows with readable ids, compared with the metadata; repeated images are reported."""
     seen: set[str] = set()
-    for _, (dicom,) in table.again(("dicom_id",)):
-        if dicom.strip() in seen:
-            case.findings.add("duplicate-image", f"{name}: {dicom.strip()}")
-        seen.add(dicom.strip())
+    for line, (dicom, subject, number, *split) in table.rows(columns):
+        dicom = dicom.strip()
+        if dicom in seen:
+            context.findings.add("duplicate-image", f"{name}: {dicom}")
+        seen.add(dicom)
+        patient, study = id_number(subject), id_number(number)
+        if patient is None or study is None:
+            context.findings.add("unreadable-id", table.line(line))
+            continue
+        image = context.images.by_dicom.get(dicom)
+        if image is None:
+            if context.images.is_complete:
+                context.findings.add("split-without-image", f"{name}: {dicom}")
+        elif (image.patient, image.study) != (patient, study):
+            context.findings.add("ids-disagree", f"{name}: {dicom}")
+        yield SplitRow(dicom, patient, study, split[0] if split else "")

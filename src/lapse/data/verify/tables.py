@@ -1,9 +1,8 @@
-"""A CSV table read by a doctor: what is wrong with it is reported, and reading goes on.
+"""CSV tables read with their defects: malformed rows are reported and skipped.
 
-The loaders (`lapse.data.io.csv_tables`) stop at the first damage. Here a row that is broken is
-listed
-and passed over, and bytes that are not UTF-8 stay visible as escapes; only damage of the file
-itself ends the reading, and then `is_whole` is False: nothing is concluded from absent rows.
+The loaders (`lapse.data.io.csv_tables`) stop at the first damage. Here a malformed row is reported
+and skipped, and bytes that are not UTF-8 are kept as escapes. Only damage of the file itself ends
+the reading. Then `is_complete` is False, and absent rows are not reported as missing.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from lapse.data.io.csv_tables import plain_id
 from lapse.data.verify.results import Findings
 
 BYTE_ORDER_MARK = "\ufeff"
-MAX_DIGITS = 16  # of a patient or study number: four times it fits into 63 bits
+MAX_DIGITS = 16  # of a patient or study number
 
 
 class RawTable:
-    """One table, its defects reported while it is read.
+    """One table; its defects are reported while it is read.
 
     Args:
-        path: `.csv`, `.csv.gz`, or a text with tabs.
-        findings: takes the defects.
-        columns: every named column that the release has; others are reported.
+        path: `.csv`, `.csv.gz`, or a tab-separated text.
+        findings: collects the defects.
+        columns: the columns of the release; others are reported.
         delimiter: "," or a tab.
-        is_open: columns beyond the known ones are nobody's business.
+        allows_extra: columns outside `columns` are not reported.
 
     Attributes:
         num_rows: well-formed rows read so far.
-        is_whole: the file was read to its end and had the columns asked for.
+        is_complete: the file was read to its end and had the requested columns.
     """
 
     def __init__(
@@ -45,19 +44,19 @@ class RawTable:
         columns: Sequence[str],
         *,
         delimiter: str = ",",
-        is_open: bool = False,
+        allows_extra: bool = False,
     ) -> None:
         self.path = path
         self.name = path.name
         self.num_rows = 0
-        self.is_whole = False
+        self.is_complete = False
         self._findings = findings
         self._columns = columns
         self._delimiter = delimiter
-        self._is_open = is_open
+        self._allows_extra = allows_extra
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """(line, the named fields) of every well-formed row; nothing where a column lacks."""
+        """(line, the given fields) of every well-formed row; nothing if a column is missing."""
         if self.path.stat().st_size == 0:
             self._findings.add("empty-file", self.name)
             return
@@ -65,14 +64,9 @@ class RawTable:
             with _open(self.path) as stream:
                 yield from self._rows(stream, columns)
         except (EOFError, OSError, zlib.error, csv.Error) as error:
-            self.is_whole = False
+            self.is_complete = False
             self._findings.add("damaged-table", self.name)
             self._findings.note(f"{self.name} cannot be read to its end: {error}")
-
-    def again(self, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """The same rows a second time, their defects not reported again."""
-        silent = RawTable(self.path, Findings(0), self._columns, delimiter=self._delimiter)
-        return silent.rows(columns)
 
     def _rows(
         self, stream: IO[str], columns: Sequence[str]
@@ -84,27 +78,27 @@ class RawTable:
             return
         self._check_header(header)
         if not set(columns) <= set(header):
-            self._findings.note(f"{self.name} was not read further: it lacks columns")
+            self._findings.note(f"{self.name} was not read further: columns are missing")
             return
-        places = [header.index(column) for column in columns]
+        indices = [header.index(column) for column in columns]
         for row in reader:
             if len(row) == len(header):
                 self.num_rows += 1
-                yield reader.line_num, tuple(row[place] for place in places)
+                yield reader.line_num, tuple(row[index] for index in indices)
             elif row:
                 self._findings.add("field-count", self.line(reader.line_num))
-        self.is_whole = True
+        self.is_complete = True
 
     def line(self, number: int) -> str:
-        """How a line of this table is named in a report."""
+        """The id of a line in a report."""
         return f"{self.name} line {number}"
 
     def _check_header(self, header: list[str]) -> None:
         for column in self._columns:
-            if column and column not in header:  # a nameless row index comes and goes
+            if column and column not in header:  # the nameless row index is optional
                 self._findings.add("missing-column", f"{self.name}: {column}")
         for column in header:
-            if column and column not in self._columns and not self._is_open:
+            if column and column not in self._columns and not self._allows_extra:
                 self._findings.add("extra-column", f"{self.name}: {column}")
 
     def _lines(self, stream: IO[str]) -> Iterator[str]:
@@ -112,22 +106,13 @@ class RawTable:
             if number == 1 and line.startswith(BYTE_ORDER_MARK):
                 self._findings.add("byte-order-mark", self.name)
                 line = line.removeprefix(BYTE_ORDER_MARK)
-            if not line.isascii() and not is_utf8(line):
+            if not line.isascii() and not _is_utf8(line):
                 self._findings.add("not-utf8", self.line(number))
             yield line
 
 
-def is_utf8(escaped: str) -> bool:
-    """Whether a text that was read with `surrogateescape` was valid UTF-8."""
-    try:
-        escaped.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def id_number(text: str) -> int | None:
-    """A patient or study as a number, None where it is none.
+    """A patient or study id as a number, None if it is not a number.
 
     >>> id_number("s50414267"), id_number("050414267.0"), id_number("unknown")
     (50414267, 50414267, None)
@@ -136,6 +121,15 @@ def id_number(text: str) -> int | None:
     if not plain.isascii() or not plain.isdigit() or len(plain) > MAX_DIGITS:
         return None
     return int(plain)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text that was read with `surrogateescape` was valid UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open(path: Path) -> IO[str]:

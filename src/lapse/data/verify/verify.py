@@ -1,11 +1,11 @@
-"""`verify`: the doctor for raw data trees. It looks, it counts, and it changes nothing.
+"""`verify`: validate raw datasets. Reads and counts, and changes nothing.
 
-    metadata -> images on disk -> labels, splits -> scene graphs, gold -> reports
+    metadata -> image files -> labels, splits -> scene graphs, gold -> reports
         -> questions, overview, progressions -> patients between splits -> checksums [-> pixels]
 
-Every table is streamed and every image, report and scene graph is read once, so memory depends on
-the number of images (about 140 bytes each) and hardly on anything else. What cannot be judged,
-because the table that it rests on is damaged, is said in the notes.
+Every table is streamed, and every report and scene graph is read once. Memory grows with the
+number of images and questions: about 400 MB for the published releases. What depends on a damaged
+table is not checked, and the notes say so.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 
-from lapse.data.datasets.discovery import SIMULATED, Roots
-from lapse.data.datasets.release_counts import beside_published
+from lapse.core.progress import Progress, no_progress
+from lapse.data.datasets.discovery import SIMULATED, DatasetRoots
+from lapse.data.datasets.release_counts import compare_with_published
 from lapse.data.verify.checksums import check_checksums
 from lapse.data.verify.context import ProgressCounter, VerifyContext
 from lapse.data.verify.gold import check_gold
@@ -46,50 +47,51 @@ CHECKS: tuple[Callable[[VerifyContext], None], ...] = (
 
 
 def verify(
-    roots: Roots,
+    roots: DatasetRoots,
     *,
     pixels: bool = False,
     release_counts: bool = True,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> VerifyReport:
-    """Look for every kind of defect in the raw trees.
+    """Check the raw datasets for every defect type.
 
     Args:
-        roots: where the trees are (`find_roots`).
-        pixels: also decode every image: truncated files, sizes, one image of two patients.
+        roots: the folders of the datasets (`find_roots`).
+        pixels: also decode every image: truncated files, sizes, identical images of two patients.
         release_counts: compare row counts with the published ones; never done for simulated
             trees.
         workers: threads that decode images.
         progress: called with (steps done, steps expected).
 
     Raises:
-        ValueError: a tree lost its main table while it was read.
+        ValueError: the main table of a dataset was removed in the meantime.
     """
-    case = VerifyContext(roots, Findings(), ProgressCounter(progress), has_pixels=pixels)
+    context = VerifyContext(roots, Findings(), ProgressCounter(progress), has_pixels=pixels)
     for check in CHECKS:
-        check(case)
+        check(context)
     if pixels:
-        check_pixels(case, workers)
+        check_pixels(context, workers)
     else:
-        case.findings.note("image files were not decoded: --check-pixels finds truncated ones")
+        context.findings.note("image files were not decoded: --check-pixels finds truncated ones")
     is_simulated = (roots.mimic_cxr_jpg.parent / SIMULATED).is_file()
     if is_simulated:
-        case.findings.note("simulated trees: row counts were not compared with a release")
+        context.findings.note("simulated trees: row counts were not compared with a release")
     elif not release_counts:
-        case.findings.note("row counts were not compared with a release, as asked")
-    rows = beside_published(case.counts, has_published=release_counts and not is_simulated)
+        context.findings.note("row counts were not compared with a release, as requested")
+    has_published = release_counts and not is_simulated
+    rows = compare_with_published(context.counts, has_published=has_published)
     for row in rows:
         if row.differs:
-            found = f"{row.found:,} of {row.published:,}"
-            case.findings.add("row-count", f"{row.data_set} {row.what}: {found}")
-    folders = [(field.name, getattr(roots, field.name)) for field in fields(Roots)]
-    case.meter.finish()
+            counts = f"{row.num_rows:,} of {row.num_published:,}"
+            context.findings.add("row-count", f"{row.dataset} {row.table}: {counts}")
+    folders = [(field.name, getattr(roots, field.name)) for field in fields(DatasetRoots)]
+    context.progress.finish()
     return VerifyReport(
         roots=tuple((name, str(folder)) for name, folder in folders if folder is not None),
         is_simulated=is_simulated,
         has_pixels=pixels,
-        defects=case.findings.defects(),
+        defects=context.findings.defects(),
         rows=rows,
-        notes=tuple(case.findings.notes),
+        notes=tuple(context.findings.notes),
     )

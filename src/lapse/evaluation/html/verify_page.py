@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lapse.data.verify.defect_kinds import KINDS
-from lapse.data.verify.results import VerifyReport, number
+from lapse.data.verify.defect_types import DEFECT_TYPES
+from lapse.data.verify.results import VerifyReport, format_count
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.html.render import render, write_html
 
@@ -18,14 +18,20 @@ def write_verify_page(path: Path, report: VerifyReport) -> Path:
 def render_verify_page(report: VerifyReport) -> str:
     """The page as HTML text."""
     rows = tuple(
-        (row.data_set, row.what, number(row.found), number(row.published), row.verdict)
+        (
+            row.dataset,
+            row.table,
+            format_count(row.num_rows),
+            format_count(row.num_published),
+            row.verdict,
+        )
         for row in report.rows
     )
     return render(
         "verify_page",
         title="Raw data: defects found",
         report=report,
-        num_kinds=sum(report.has_pixels or not kind.needs_pixels for kind in KINDS),
-        rows=Table("", ("data set", "rows of", "found", "published", "verdict"), rows),
-        roots=Table("", ("data set", "folder"), report.roots),
+        num_types=sum(report.has_pixels or not entry.needs_pixels for entry in DEFECT_TYPES),
+        rows=Table("", ("dataset", "table", "rows", "published", "verdict"), rows),
+        roots=Table("", ("dataset", "folder"), report.roots),
     )

@@ -13,7 +13,7 @@ from lapse.core.files import sha256_of
 from lapse.core.registry import load
 from lapse.core.types import SPLITS, Prediction, nearest
 from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
-from lapse.data.io.csv_tables import plain_id, read_rows, split_word
+from lapse.data.io.csv_tables import parse_split, plain_id, read_rows
 from lapse.data.store.store import Store
 
 TASKS = ("diff_vqa", "vqa", "medical_vqa")
@@ -59,7 +59,7 @@ def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
                 f"{path} row {number + 1} has the question type {category!r}; "
                 f"{nearest(category, CATEGORIES)}"
             )
-        if category in categories and split_word(word, path) == split:
+        if category in categories and parse_split(word, path) == split:
             main, other = plain_id(study), plain_id(reference)
             name = f"{task}/{main}/{other}/{number + 1}"
             questions.append(

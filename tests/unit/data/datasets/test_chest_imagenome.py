@@ -12,19 +12,19 @@ from lapse.data.datasets.chest_imagenome import (
     REGIONS,
     ChestImaGenome,
 )
-from lapse.data.datasets.scene_graph import Frame, clean_phrase
+from lapse.data.datasets.scene_graph import Frame, remove_marks, strip_headers
 from lapse.data.reports.prior_removal import prior_remover
 
 IMAGE = "one"
-SIZES = {IMAGE: (tiny_tree.HEIGHT, tiny_tree.WIDTH)}
+SIZE = (tiny_tree.HEIGHT, tiny_tree.WIDTH)
 box, attribute = tiny_tree.box, tiny_tree.attribute
 
 
-def read(tmp_path, objects=(), attributes=(), sizes=SIZES):
+def read(tmp_path, objects=(), attributes=(), size=SIZE):
     """The loader and the regions of one image with these objects and attributes."""
     tiny_tree.write_graphs(tmp_path, {IMAGE: {"objects": objects, "attributes": attributes}})
-    data = ChestImaGenome(tmp_path / "chest-imagenome", sizes)
-    return data, data.regions(IMAGE)
+    data = ChestImaGenome(tmp_path / "chest-imagenome")
+    return data, data.regions(IMAGE, size)
 
 
 def test_there_are_29_regions_and_7_more():
@@ -38,11 +38,11 @@ def test_all_36_regions_can_be_read(tmp_path):
     data, regions = read(tmp_path, objects, attributes)
     assert tuple(region.name for region in regions) == REGIONS
     assert data.noted.counts == {
-        "box of a region that is not asked for": 7,
-        "phrases of a region that is not asked for": 7,
+        "box of a region that is not requested": 7,
+        "phrases of a region that is not requested": 7,
     }
-    data = ChestImaGenome(tmp_path / "chest-imagenome", SIZES, names=REGION_SETS["36"])
-    regions = data.regions(IMAGE)
+    data = ChestImaGenome(tmp_path / "chest-imagenome", names=REGION_SETS["36"])
+    regions = data.regions(IMAGE, SIZE)
     assert tuple(region.name for region in regions) == REGION_SETS["36"]
     assert all(region.phrases and region.box for region in regions)
     assert data.skipped.total == data.noted.total == 0
@@ -91,7 +91,7 @@ def test_defects_are_clipped_dropped_and_counted(tmp_path):
         "box with a name outside the known regions": 1,
     }
     assert data.noted.counts["box clipped to its image"] == 1
-    assert data.noted.counts["box of a region that is not asked for"] == 1
+    assert data.noted.counts["box of a region that is not requested"] == 1
 
 
 @pytest.mark.parametrize(("height", "width"), [(120, 90), (2544, 3056), (3056, 2544), (224, 224)])
@@ -141,7 +141,7 @@ def test_an_image_whose_frames_disagree_is_noted_once(tmp_path):
     ],
 )
 def test_phrases_are_cleaned(text, cleaned):
-    assert clean_phrase(text) == cleaned
+    assert remove_marks(strip_headers(text)) == cleaned
 
 
 def test_phrases_are_kept_once_in_order(tmp_path):
@@ -163,7 +163,7 @@ def test_phrases_are_kept_once_in_order(tmp_path):
         "attribute without a region or phrases": 1,
     }
     assert data.noted.counts["phrases under a name outside the known regions"] == 1
-    assert data.noted.counts["phrases of a region that is not asked for"] == 1
+    assert data.noted.counts["phrases of a region that is not requested"] == 1
 
 
 def test_described_and_silent_regions_are_counted(tmp_path):
@@ -222,8 +222,8 @@ def test_odd_json_is_skipped_and_counted(tmp_path, odd):
         {"objects": [], "attributes": [attribute("svc", "Clear.") | {"sections": odd}]},
     ):
         tiny_tree.write_graphs(tmp_path, {IMAGE: graph})
-        data = ChestImaGenome(tmp_path / "chest-imagenome", SIZES)
-        data.regions(IMAGE)
+        data = ChestImaGenome(tmp_path / "chest-imagenome")
+        data.regions(IMAGE, SIZE)
         told = set(data.noted.counts) - {"region without a box", "described region without a box"}
         is_valid = odd in ([], None) or "sections" in str(graph) or odd == "text" or odd == ["x"]
         assert data.skipped.total or told or is_valid
@@ -239,11 +239,11 @@ def test_a_remover_works_before_the_marks_go(tmp_path):
     attributes = [attribute("svc", "Line, larger than on ___.", "New since ___.", "Ends at ___.")]
     tiny_tree.write_graphs(tmp_path, {IMAGE: {"objects": [], "attributes": attributes}})
     root = tmp_path / "chest-imagenome"
-    data = ChestImaGenome(root, SIZES, remover=prior_remover("rules"))
-    assert [region.phrases for region in data.regions(IMAGE)] == [("Ends at.",)]
+    data = ChestImaGenome(root, remover=prior_remover("rules"))
+    assert [region.phrases for region in data.regions(IMAGE, SIZE)] == [("Ends at.",)]
     assert data.noted.counts["priors: sentence or clause removed"] == 2
     assert data.skipped.counts == {"phrase that only refers to an earlier examination": 2}
-    (region,) = ChestImaGenome(root, SIZES).regions(IMAGE)
+    (region,) = ChestImaGenome(root).regions(IMAGE, SIZE)
     assert region.phrases == ("Line, larger than on.", "New since.", "Ends at.")
 
 
@@ -253,15 +253,15 @@ def test_a_folder_works_like_the_archive(tmp_path):
     with zipfile.ZipFile(silver / "scene_graph.zip") as archive:
         archive.extractall(silver)
     (silver / "scene_graph.zip").unlink()
-    data = ChestImaGenome(tmp_path / "chest-imagenome", SIZES)
-    assert data.regions(IMAGE) == from_archive
-    assert data.regions("other") == ()
+    data = ChestImaGenome(tmp_path / "chest-imagenome")
+    assert data.regions(IMAGE, SIZE) == from_archive
+    assert data.regions("other", SIZE) == ()
     assert data.noted.counts["image without a scene graph"] == 1
 
 
 def test_an_image_of_unknown_size_keeps_its_phrases_only(tmp_path):
     data, regions = read(
-        tmp_path, [box("carina", 45, 30, 54, 60)], [attribute("carina", "Clear.")], sizes={}
+        tmp_path, [box("carina", 45, 30, 54, 60)], [attribute("carina", "Clear.")], size=None
     )
     assert [(region.name, region.box) for region in regions] == [("carina", None)]
     assert data.skipped.counts == {"boxes of an image of unknown size": 1}
@@ -274,30 +274,30 @@ def test_splits_and_images_to_avoid(tmp_path):
     tiny_tree.write_csv(
         avoid, header, [{"subject_id": tiny_tree.patient(2), "dicom_id": tiny_tree.dicom(2, 1)}]
     )
-    data = ChestImaGenome(tmp_path / "chest-imagenome", SIZES)
+    data = ChestImaGenome(tmp_path / "chest-imagenome")
     assert data.split_of[tiny_tree.dicom(2, 1)] == "test"
     assert data.split_of[tiny_tree.dicom(2, 2)] == "train"
-    assert (str(tiny_tree.patient(2)), "test") in set(data.patient_words())
+    assert (str(tiny_tree.patient(2)), "test") in set(data.patient_splits())
     # the real table has no index column
     header = ["subject_id", "study_id", "dicom_id", "path", "ViewPosition"]
     row = {"subject_id": tiny_tree.patient(1), "dicom_id": tiny_tree.dicom(1, 1), "study_id": 1}
     tiny_tree.write_csv(avoid, header, [row])
-    data = ChestImaGenome(tmp_path / "chest-imagenome", SIZES)
+    data = ChestImaGenome(tmp_path / "chest-imagenome")
     assert data.split_of[tiny_tree.dicom(1, 1)] == "test" and data.noted.total == 0
     assert data.split_of[tiny_tree.dicom(1, 2)] == data.split_of[tiny_tree.dicom(2, 1)] == "train"
     (avoid.parent / "valid.csv").unlink()
     with pytest.raises(ValueError, match=r"no valid\.csv"):
-        list(ChestImaGenome(tmp_path / "chest-imagenome", SIZES).patient_words())
+        list(ChestImaGenome(tmp_path / "chest-imagenome").patient_splits())
 
 
 def test_damaged_archives_and_graphs(tmp_path):
     silver = tmp_path / "silver_dataset"
     silver.mkdir()
     with pytest.raises(ValueError, match=r"neither scene_graph\.zip nor"):
-        ChestImaGenome(tmp_path, SIZES)
+        ChestImaGenome(tmp_path)
     (silver / "scene_graph.zip").write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"scene_graph\.zip is damaged"):
-        ChestImaGenome(tmp_path, SIZES).regions(IMAGE)
+        ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
     (silver / "scene_graph.zip").unlink()
     (silver / "scene_graph").mkdir()
     graph = silver / "scene_graph" / f"{IMAGE}_SceneGraph.json"
@@ -308,7 +308,7 @@ def test_damaged_archives_and_graphs(tmp_path):
     ):
         graph.write_text(text)
         with pytest.raises(ValueError, match=message):
-            ChestImaGenome(tmp_path, SIZES).regions(IMAGE)
+            ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
 
 
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -318,12 +318,12 @@ def test_a_damaged_member_of_the_archive_is_an_error(tmp_path, packing):
     graph = json.dumps({"objects": [box(name, 45, 30, 54, 60) for name in REGIONS] * 3})
     with zipfile.ZipFile(path, "w", packing) as archive:
         archive.writestr(f"scene_graph/{IMAGE}_SceneGraph.json", graph)
-    assert ChestImaGenome(tmp_path, SIZES).regions(IMAGE)
+    assert ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
     whole = path.read_bytes()
     for place in range(80, len(whole) - 200, len(whole) // 20):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(ValueError, match="damaged"):
-            ChestImaGenome(tmp_path, SIZES).regions(IMAGE)
+            ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
 
 
 def test_regions_are_read_without_unpacking(tmp_path):

@@ -20,7 +20,7 @@ def box(image, name, x1, y1, x2, y2):
     return row
 
 
-def said(image, name, sentence, label="edema", patient="19000001", relation="1"):
+def sentence_row(image, name, sentence, label="edema", patient="19000001", relation="1"):
     values = (patient, f"{image}.dcm", name, relation, sentence, label)
     return dict(zip(PHRASE_HEADER, values, strict=True))
 
@@ -37,24 +37,24 @@ def gold(root, boxes, phrases=(), header=PHRASE_HEADER, encoding="utf-8", **opti
     write(root / "gold_dataset" / BOXES, BOX_HEADER, boxes, encoding=encoding)
     path = root / "gold_dataset" / PHRASES
     write(path, header, phrases, delimiter="\t", encoding=encoding)
-    return ChestImaGenomeGold(root, SIZES, **options)
+    return ChestImaGenomeGold(root, **options)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_boxes_and_sentences_are_joined(tmp_path, encoding):
     boxes = [box("one", "svc", 56, 112, 112, 168), box("one", "carina", 0, 0, 224, 112.0)]
     phrases = [
-        said("one", "svc", "Line ends here."),
-        said("one", "svc", "Line ends here.", label="line"),  # one row for each attribute
-        said("one", "svc", "No\tedema,\n none."),
-        said("two", "svc", "Other image."),
+        sentence_row("one", "svc", "Line ends here."),
+        sentence_row("one", "svc", "Line ends here.", label="line"),  # one row for each attribute
+        sentence_row("one", "svc", "No\tedema,\n none."),
+        sentence_row("two", "svc", "Other image."),
     ]
     data = gold(tmp_path, boxes, phrases, encoding=encoding)
-    svc, carina = data.regions("one")
+    svc, carina = data.regions("one", SIZES["one"])
     assert (svc.name, svc.phrases) == ("svc", ("Line ends here.", "No edema, none."))
     assert (svc.box.x_min, svc.box.y_min, svc.box.x_max, svc.box.y_max) == (0.25, 0.5, 0.5, 0.75)
     assert (carina.name, carina.phrases, carina.box.y_max) == ("carina", (), 0.5)
-    assert data.images == ("one",) and list(data.patient_words()) == [("19000001", "test")]
+    assert data.images == ("one",) and list(data.patient_splits()) == [("19000001", "test")]
     assert data.skipped.total == 0
     assert data.noted.counts == {"region without a box": 24, "box without phrases": 1}
 
@@ -70,11 +70,19 @@ def test_defects_are_counted(tmp_path):
         box("one", "tail", 0, 0, 50, 50),
         box("three", "svc", 0, 0, 50, 50),
     ]
-    phrases = [said("one", "svc", "Clear."), said("one", "", "x"), said("one", "carina", "___")]
+    phrases = [
+        sentence_row("one", "svc", "Clear."),
+        sentence_row("one", "", "x"),
+        sentence_row("one", "carina", "___"),
+    ]
     data = gold(tmp_path, boxes, phrases)
-    assert [region.name for region in data.regions("one")] == ["left lung", "trachea", "svc"]
-    assert [region.name for region in data.regions("three")] == []
-    assert data.regions("four") == ()
+    assert [region.name for region in data.regions("one", SIZES["one"])] == [
+        "left lung",
+        "trachea",
+        "svc",
+    ]
+    assert [region.name for region in data.regions("three", None)] == []
+    assert data.regions("four", None) == ()
     assert data.skipped.counts == {
         "box without coordinates": 1,
         "box without area": 1,
@@ -87,7 +95,7 @@ def test_defects_are_counted(tmp_path):
     assert data.noted.counts == {
         "box clipped to its image": 1,
         "image whose two box frames disagree": 1,
-        "box of a region that is not asked for": 1,
+        "box of a region that is not requested": 1,
         "described region without a box": 1,
         "region without phrases": 1,
         "region without a box": 24 + 26,
@@ -98,22 +106,24 @@ def test_defects_are_counted(tmp_path):
 
 def test_a_rejected_relation_makes_no_phrase_and_is_counted(tmp_path):
     phrases = [
-        said("one", "svc", "Line in the SVC."),
-        said("one", "svc", "Line in the SVC.", label="edema", relation="0"),  # affirmed above
-        said("one", "svc", "Clear lungs.", relation="0"),
-        said("one", "carina", "No edema.", relation="1.0"),  # denied, but of this region
-        said("one", "carina", "Odd.", relation="perhaps"),
-        said("one", "carina", "Blank.", relation=""),
+        sentence_row("one", "svc", "Line in the SVC."),
+        sentence_row(
+            "one", "svc", "Line in the SVC.", label="edema", relation="0"
+        ),  # affirmed above
+        sentence_row("one", "svc", "Clear lungs.", relation="0"),
+        sentence_row("one", "carina", "No edema.", relation="1.0"),  # denied, but of this region
+        sentence_row("one", "carina", "Odd.", relation="perhaps"),
+        sentence_row("one", "carina", "Blank.", relation=""),
     ]
     boxes = [box("one", "svc", 0, 0, 50, 50), box("one", "carina", 0, 0, 50, 50)]
     data = gold(tmp_path, boxes, phrases)
-    said_of = {region.name: region.phrases for region in data.regions("one")}
-    assert said_of == {"svc": ("Line in the SVC.",), "carina": ("No edema.",)}
+    phrases_of = {region.name: region.phrases for region in data.regions("one", SIZES["one"])}
+    assert phrases_of == {"svc": ("Line in the SVC.",), "carina": ("No edema.",)}
     assert data.skipped.counts == {"row with a negative relation": 2, "row of unknown relation": 2}
     without = [{key: row[key] for key in row if key != "relation"} for row in phrases]
     header = [name for name in PHRASE_HEADER if name != "relation"]
     data = gold(tmp_path, boxes, without, header)  # sabotage twin: nothing tells them apart
-    assert sum(len(region.phrases) for region in data.regions("one")) == 5
+    assert sum(len(region.phrases) for region in data.regions("one", SIZES["one"])) == 5
     assert data.noted.counts["gold without a column of relations (all rows are read)"] == 1
 
 
@@ -121,11 +131,11 @@ def test_both_frames_are_those_of_a_letterbox(tmp_path):
     tall = {"x1": 84, "y1": 56, "x2": 112, "y2": 112}  # left border of 56
     good = box("two", "svc", 56, 112, 112, 224) | tall
     data = gold(tmp_path, [good])
-    data.regions("two")
+    data.regions("two", SIZES["two"])
     assert "image whose two box frames disagree" not in data.noted.counts
     squashed = good | {"x1": 56, "x2": 112}
     data = gold(tmp_path, [squashed])
-    data.regions("two")
+    data.regions("two", SIZES["two"])
     assert data.noted.counts["image whose two box frames disagree"] == 1
 
 
@@ -133,8 +143,8 @@ def test_other_names_of_columns(tmp_path):
     header = ["image_id", "bbox_name", "phrase"]
     rows = [{"image_id": "one.dcm", "bbox_name": "svc", "phrase": "Clear."}]
     data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], rows, header)
-    assert data.regions("one")[0].phrases == ("Clear.",)
-    assert list(data.patient_words()) == []
+    assert data.regions("one", SIZES["one"])[0].phrases == ("Clear.",)
+    assert list(data.patient_splits()) == []
     assert data.noted.counts["gold without a column of patients"] == 1
     for missing, message in (
         (["bbox", "sentence"], "no column image_id: found bbox, sentence"),
@@ -143,42 +153,45 @@ def test_other_names_of_columns(tmp_path):
     ):
         data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], (), missing)
         with pytest.raises(ValueError, match=message):
-            data.regions("one")
+            data.regions("one", SIZES["one"])
 
 
 def test_rows_of_another_length_and_damage(tmp_path):
-    data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], [said("one", "svc", "Clear.")])
+    data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], [sentence_row("one", "svc", "Clear.")])
     path = tmp_path / "gold_dataset" / PHRASES
     path.write_text(path.read_text() + "19000001\tone.dcm\tsvc\n\n", encoding="utf-8")
     with (tmp_path / "gold_dataset" / BOXES).open("a") as stream:
         stream.write("one.dcm,svc\n")
-    data = ChestImaGenomeGold(tmp_path, SIZES)
-    assert data.regions("one")[0].phrases == ("Clear.",)
+    data = ChestImaGenomeGold(tmp_path)
+    assert data.regions("one", SIZES["one"])[0].phrases == ("Clear.",)
     assert data.skipped.counts == {"row with a wrong number of fields": 2}
     path.write_bytes(path.read_bytes() + b"\xff\xfe")
     with pytest.raises(ValueError, match="is damaged"):
-        ChestImaGenomeGold(tmp_path, SIZES).regions("one")
+        ChestImaGenomeGold(tmp_path).regions("one", SIZES["one"])
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="found nothing"):
-        ChestImaGenomeGold(tmp_path, SIZES).regions("one")
+        ChestImaGenomeGold(tmp_path).regions("one", SIZES["one"])
 
 
 def test_missing_files(tmp_path):
     assert not ChestImaGenomeGold.is_in(tmp_path)
     with pytest.raises(ValueError, match=f"holds no {BOXES}"):
-        ChestImaGenomeGold(tmp_path, SIZES)
+        ChestImaGenomeGold(tmp_path)
     gold(tmp_path, [])
     assert ChestImaGenomeGold.is_in(tmp_path)
     (tmp_path / "gold_dataset" / PHRASES).unlink()
     with pytest.raises(ValueError, match=f"holds no {PHRASES}"):
-        ChestImaGenomeGold(tmp_path, SIZES)
+        ChestImaGenomeGold(tmp_path)
 
 
 def test_priors_leave_its_phrases_too(tmp_path):
-    phrases = [said("one", "svc", "Line, unchanged since ___."), said("one", "svc", "Stable.")]
+    phrases = [
+        sentence_row("one", "svc", "Line, unchanged since ___."),
+        sentence_row("one", "svc", "Stable."),
+    ]
     data = gold(
         tmp_path, [box("one", "svc", 0, 0, 50, 50)], phrases, remover=prior_remover("rules")
     )
-    assert data.regions("one")[0].phrases == ()
+    assert data.regions("one", SIZES["one"])[0].phrases == ()
     data = gold(tmp_path, [box("one", "svc", 0, 0, 50, 50)], phrases)
-    assert data.regions("one")[0].phrases == ("Line, unchanged since.", "Stable.")
+    assert data.regions("one", SIZES["one"])[0].phrases == ("Line, unchanged since.", "Stable.")

@@ -64,7 +64,7 @@ def test_views_come_from_position_then_from_the_code(root):
     ]
     assert data.skipped.counts == {
         "image that is neither PA nor AP": 2,
-        "further image of a study that is shown by another": 1,
+        "further frontal image of a study": 1,
     }
     assert data.noted.counts["study without a frontal image"] == 1
     assert data.noted.counts["view tables disagree (ViewPosition is used)"] == 2

@@ -30,8 +30,8 @@ def test_a_ragged_row_is_an_error_or_counted(tmp_path):
     path = written(tmp_path / "a.csv", table([*simple_rows(), ["only one"]]))
     with pytest.raises(ValueError, match="line 8 has 1 fields and the header 3"):
         list(read_rows(path, COLUMNS))
-    broken = SkipLog()
-    assert len(list(read_rows(path, COLUMNS, broken))) == 6 and broken.total == 1
+    skipped = SkipLog()
+    assert len(list(read_rows(path, COLUMNS, skipped))) == 6 and skipped.total == 1
 
 
 def test_a_column_that_stands_there_twice_is_refused(tmp_path):

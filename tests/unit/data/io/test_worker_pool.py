@@ -12,29 +12,29 @@ def test_all_tasks_are_done_once_and_items_are_named():
     tasks = [(1, 2), (3,), (), (4, 5, 6)]
     here = sorted(run_inline(Sum(), tasks))
     items = []
-    there = sorted(run_isolated(Sum(), tasks, processes=2, on_item=items.append))
+    there = sorted(run_isolated(Sum(), tasks, num_workers=2, on_item=items.append))
     assert here == there == [(0, ()), (3, ()), (3, ()), (15, ())]
     assert sorted(items) == ["1", "2", "3", "4", "5", "6"]
-    assert list(run_isolated(Sum(), [], processes=2)) == []
+    assert list(run_isolated(Sum(), [], num_workers=2)) == []
 
 
 def test_a_death_costs_the_item_it_happened_at():
     tasks = [(1, "die", 2), (3,)]
-    found = sorted(run_isolated(Sum(), tasks, processes=2))
+    found = sorted(run_isolated(Sum(), tasks, num_workers=2))
     assert found == [(3, ()), (3, (("die", "the process that read it died"),))]
 
 
 def test_a_hanging_item_is_given_up():
-    found = list(run_isolated(Sum(), [(1, "hang", 2)], processes=1, patience=2.0))
+    found = list(run_isolated(Sum(), [(1, "hang", 2)], num_workers=1, timeout=2.0))
     assert found == [(3, (("hang", "reading it took more than 2 s"),))]
 
 
 def test_a_wrong_task_ends_the_run_and_no_child_is_left():
     with pytest.raises(ValueError, match="this task is wrong"):
-        list(run_isolated(Sum(), [(1,), ("refuse",), (2,)], processes=1))
+        list(run_isolated(Sum(), [(1,), ("error",), (2,)], num_workers=1))
     assert not multiprocessing.active_children()
 
 
 def test_a_child_that_dies_before_its_first_item_is_an_error():
     with pytest.raises(ValueError, match=r"exit code 9.*before it reached its first image"):
-        list(run_isolated(DieAtOnce(), [(1,)], processes=1))
+        list(run_isolated(DieAtOnce(), [(1,)], num_workers=1))

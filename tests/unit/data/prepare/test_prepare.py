@@ -51,7 +51,7 @@ def test_a_missing_tree_is_described(tree):
 
 def test_a_tree_that_stands_there_twice_is_refused(tree, tmp_path):
     tiny_tree.write_questions(tmp_path, tiny_tree.question_rows())
-    with pytest.raises(ValueError, match=r"Medical-Diff-VQA stands there twice"):
+    with pytest.raises(ValueError, match=r"several copies of Medical-Diff-VQA"):
         find_roots([tree, tmp_path])
 
 
@@ -125,8 +125,8 @@ def test_published_keeps_the_words_and_counts_the_leak(tree, tmp_path):
 def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
     """Sabotage twin: with an assignment that leaks, only the guard stands before the store."""
 
-    def careless(words):
-        return dict.fromkeys(dict(words), "train")
+    def careless(records):
+        return dict.fromkeys(dict(records), "train")
 
     monkeypatch.setattr(plan_module, "assign_patients", careless)
     real = Plan._item
@@ -141,8 +141,8 @@ def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
     monkeypatch.setattr(Plan, "_item", padded)
     with pytest.raises(ValueError, match=r"leak .*patient: 1 \(for example 19000001\)"):
         prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
-    assert [path.name for path in tmp_path.iterdir()] == ["store.parts"]
-    monkeypatch.setattr(prepare_module, "_refuse_leak", lambda store: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.shards"]
+    monkeypatch.setattr(prepare_module, "refuse_leak", lambda store: None)
     prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
     assert (tmp_path / "store").is_dir()
 
@@ -175,7 +175,7 @@ def test_missing_images_are_an_error_unless_a_subset_is_asked_for(tmp_path):
     options = PrepareOptions(16, is_subset=True)
     report = prepare(find_roots([tree]), tmp_path / "store", options)
     store = open_store(tmp_path / "store")
-    assert report.skipped.counts["mimic_cxr: image is not there (subset)"] == 1
+    assert report.skipped.counts["mimic_cxr: image file missing (subset)"] == 1
     assert len(store.studies) == 11 and store.info.subset
     assert "only those that were there" in store.info.provenance()["images"]
 
@@ -206,7 +206,7 @@ def test_workers_and_shards_do_not_change_the_store(tree, tmp_path):
     ):
         prepare(find_roots([tree]), tmp_path / name, options,
                 progress=lambda done, total: seen.append((done, total)))  # fmt: skip
-        assert not (tmp_path / f"{name}.parts").exists()
+        assert not (tmp_path / f"{name}.shards").exists()
     assert seen == [(done, 12) for done in range(1, 13)] * 3
     first, *others = (content(tmp_path / n) for n in ("here", "one shard each", "processes"))
     assert sorted(first) == sorted(
@@ -220,15 +220,15 @@ def test_two_machines_make_the_store_of_one(tree, tmp_path):
     """Two halves in two places, copied together, merged: byte for byte the single run."""
     roots = find_roots([tree])
     prepare(roots, tmp_path / "single", PrepareOptions(24, shard_size=5))
-    for place, part in (("a", (1, 2)), ("b", (2, 2))):
+    for place, shard in (("a", (1, 2)), ("b", (2, 2))):
         report = prepare(
-            roots, tmp_path / place / "store", PrepareOptions(24, part=part, shard_size=5)
+            roots, tmp_path / place / "store", PrepareOptions(24, shard=shard, shard_size=5)
         )
         assert not (tmp_path / place / "store").exists()
         assert (report.num_made, report.num_shards) == ({"a": 2, "b": 1}[place], 3)
-    parts = tmp_path / "merged.parts"
-    shutil.copytree(tmp_path / "a" / "store.parts", parts)
-    shutil.copytree(tmp_path / "b" / "store.parts", parts, dirs_exist_ok=True)
+    shards = tmp_path / "merged.shards"
+    shutil.copytree(tmp_path / "a" / "store.shards", shards)
+    shutil.copytree(tmp_path / "b" / "store.shards", shards, dirs_exist_ok=True)
     report = prepare(roots, tmp_path / "merged", PrepareOptions(24, shard_size=5))
     assert report.num_made == 0
     assert content(tmp_path / "merged") == content(tmp_path / "single")
@@ -244,8 +244,7 @@ def test_a_killed_run_keeps_its_finished_shards(tree, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         prepare(roots, out, options, progress=killed)
-    parts = tmp_path / "store.parts"
-    before = content(parts)
+    before = content(tmp_path / "store.shards")
     assert sorted(name for name in before if name.endswith(".json")) == [
         "shard-00000.json", "shard-00001.json"]  # fmt: skip
     seen = []
@@ -257,17 +256,17 @@ def test_a_killed_run_keeps_its_finished_shards(tree, tmp_path):
 
 def test_shards_of_other_options_or_damaged_ones_are_refused(tree, tmp_path):
     roots, out = find_roots([tree]), tmp_path / "store"
-    prepare(roots, out, PrepareOptions(24, shard_size=4, part=(1, 1)))
+    prepare(roots, out, PrepareOptions(24, shard_size=4, shard=(1, 1)))
     with pytest.raises(ValueError, match="made from other raw files or with other options"):
         prepare(roots, out, PrepareOptions(16, shard_size=4))
-    damaged = tmp_path / "store.parts" / "shard-00001.npy"
+    damaged = tmp_path / "store.shards" / "shard-00001.npy"
     data = bytearray(damaged.read_bytes())
     data[-5] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(ValueError, match=r"shard-00001.npy is missing or damaged"):
         prepare(roots, out, PrepareOptions(24, shard_size=4))
     assert not out.exists()
-    (tmp_path / "store.parts" / "shard-00001.json").unlink()
+    (tmp_path / "store.shards" / "shard-00001.json").unlink()
     assert prepare(roots, out, PrepareOptions(24, shard_size=4)).num_made == 1
 
 
@@ -303,7 +302,7 @@ def test_all_frontal_images_can_be_kept(tmp_path):
     tiny_tree.write_jpg(tiny_tree.image_file(tree, 1, 1).with_name("second.jpg"), 99)
     roots = find_roots([tree])
     report = prepare(roots, tmp_path / "first", PrepareOptions(16))
-    reason = "mimic_cxr: further image of a study that is shown by another"
+    reason = "mimic_cxr: further frontal image of a study"
     assert report.skipped.counts[reason] == 1
     prepare(roots, tmp_path / "all", PrepareOptions(16, frontals="all"))
     first, both = open_store(tmp_path / "first"), open_store(tmp_path / "all")
@@ -367,7 +366,7 @@ def test_gold_makes_a_store_to_evaluate_on(tmp_path):
         ({"priors": "rule"}, "did you mean 'rules'"),
         ({"workers": -1}, "-1 workers"),
         ({"size": 0}, "size is at least 1"),
-        ({"part": (3, 2)}, "part 3 of 2"),
+        ({"shard": (3, 2)}, "shard 3 of 2"),
         ({"shard_size": 0}, "shards of 0 studies"),
     ],
 )

@@ -11,7 +11,7 @@ from lapse.phantom.defects.images import IMAGES
 from lapse.phantom.defects.inject import inject
 
 RATE = 0.1
-KINDS = (*IMAGES, "empty-file")
+DEFECT_TYPES = (*IMAGES, "empty-file")
 # What prepare says about the kinds that it meets; it stops at a missing image.
 SKIPPED = {"undecodable-image": "mimic_cxr: unreadable image"}
 NOTED = {
@@ -31,17 +31,17 @@ def clean(request, tmp_path_factory):
 
 
 def test_clean_trees_have_no_defect(clean):
-    assert clean[1].num("error") == clean[1].num("warning") == 0
+    assert clean[1].num_defects("error") == clean[1].num_defects("warning") == 0
     assert any(clean[0].rglob("*.dcm"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEFECT_TYPES)
 def test_every_kind_is_found_by_id_and_nothing_else(clean, tmp_path, kind):
     out = shutil.copytree(clean[0], tmp_path / "raw")
     truth = inject(out, RATE, 1, [kind])[kind]
     report = verify(find_roots([out]), pixels=True)
     assert truth and sorted(report.ids(kind)) == sorted(truth)
-    assert {defect.kind.code for defect in report.defects} == {kind}
+    assert {defect.type.code for defect in report.defects} == {kind}
     shutil.rmtree(out)
 
 

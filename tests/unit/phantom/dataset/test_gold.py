@@ -27,21 +27,21 @@ def sizes(tree):
 
 
 def test_gold_has_the_test_patients_and_26_regions(tree, sizes):
-    silver = ChestImaGenome(tree / "chest-imagenome", sizes)
-    gold = ChestImaGenomeGold(tree / "chest-imagenome", sizes)
+    silver = ChestImaGenome(tree / "chest-imagenome")
+    gold = ChestImaGenomeGold(tree / "chest-imagenome")
     assert {silver.split_of[image] for image in gold.images} == {"test"}
     assert set(gold.images) == {image for image in sizes if silver.split_of.get(image) == "test"}
     assert len(GOLD_REGIONS) == 26 and not {"spine", "mediastinum", "abdomen"} & set(GOLD_REGIONS)
-    assert set(gold.patient_words()) <= {(p, s) for p, s in silver.patient_words() if s == "test"}
+    assert set(gold.patient_splits()) <= {(p, s) for p, s in silver.patient_splits() if s == "test"}
 
 
 def test_a_second_annotator_differs_a_little(tree, sizes):
-    silver = ChestImaGenome(tree / "chest-imagenome", sizes)
-    gold = ChestImaGenomeGold(tree / "chest-imagenome", sizes)
+    silver = ChestImaGenome(tree / "chest-imagenome")
+    gold = ChestImaGenomeGold(tree / "chest-imagenome")
     overlaps, num_phrases = [], 0
     for image in gold.images:
-        drawn = {region.name: region for region in silver.regions(image)}
-        for region in gold.regions(image):
+        drawn = {region.name: region for region in silver.regions(image, sizes[image])}
+        for region in gold.regions(image, sizes[image]):
             assert region.phrases == drawn[region.name].phrases
             num_phrases += len(region.phrases)
             overlaps.append(region.box.iou(drawn[region.name].box))
@@ -96,7 +96,7 @@ def test_the_same_graphs_give_the_same_files(tmp_path, tree, sizes):
         assert len(files) == 2
         digests.add(hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest())
     assert len(digests) == 1
-    gold = ChestImaGenomeGold(tmp_path / "one", {"a": (100, 80)})
-    (region,) = gold.regions("a")
+    gold = ChestImaGenomeGold(tmp_path / "one")
+    (region,) = gold.regions("a", (100, 80))
     assert (region.name, region.phrases) == ("svc", ('A "wide" line.',))
     assert region.box.x_max - region.box.x_min == pytest.approx(1 / 80)
