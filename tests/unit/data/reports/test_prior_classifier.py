@@ -168,5 +168,5 @@ def test_code_in_the_folder_is_not_run(tmp_path):
 
 def test_without_transformers_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match=r"lapse\[priors\]"):
+    with pytest.raises(ValueError, match=r"needs transformers: pip install"):
         ClassifierRemover(folder)
