@@ -64,7 +64,8 @@ class ReadFiles:
 def seconds_per_part(paths: list[Path], processes: int) -> float:
     """Wall-clock seconds per list of files, without the start of the processes."""
     stamps = [
-        time.perf_counter() for _ in run_isolated(ReadFiles(), [paths] * PARTS, num_workers=processes)
+        time.perf_counter()
+        for _ in run_isolated(ReadFiles(), [paths] * PARTS, num_workers=processes)
     ]
     return (stamps[-1] - stamps[processes - 1]) / (PARTS - processes)
 
