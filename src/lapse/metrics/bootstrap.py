@@ -1,10 +1,10 @@
-"""Bootstrap intervals: whole patients are drawn with replacement, then every score anew.
+"""Bootstrap intervals: whole patients are drawn with replacement, then every score is recomputed.
 
-Answers about one patient resemble each other, so rows are no independent draws: an interval
-that drew rows would be too narrow. Only sums are resampled (`types.Statistics`): the counts of
-a draw times the sums of each patient are one matrix product for all scores, corpus BLEU and
-pooled F1 included. Source: Efron and Tibshirani 1993, percentile intervals; Davison and Hinkley
-1997, section 3.8, clusters. Dimension legend: n samples, P patients, K columns, D draws.
+Answers about one patient are correlated, so an interval that drew samples would be too narrow.
+Only sums are resampled (`types.Statistics`): the counts of a draw times the sums of each patient
+are one matrix product for all scores, corpus BLEU and pooled F1 included. Source: Efron and
+Tibshirani 1993, percentile intervals; Davison and Hinkley 1997, section 3.8, clusters.
+Dimension legend: n samples, P patients, K columns, D draws.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.types import Score, Statistics
+from lapse.metrics.statistics import ratio
 
 RESAMPLES = 2000
 LEVEL = 0.95
-CHUNK = 128  # draws held at once: part of the seed's meaning, so never a setting
+CHUNK = 128  # draws in memory at once; it decides the draws of a seed, so it is not an option
 
 Array = NDArray[np.float64]
 
@@ -31,14 +32,12 @@ def bootstrap_interval(
     Args:
         values: [n], one per sample.
         patients: [n], the patient of each sample.
-        resamples: how often the patients are drawn anew.
+        resamples: number of draws of the patients.
         seed: of the drawing.
 
     Raises:
         ValueError: no value, or not one patient for each value.
     """
-    from lapse.metrics.statistics import ratio
-
     if not values or len(values) != len(patients):
         raise ValueError(
             f"an interval needs one patient per value, got {len(values)} values and "
@@ -59,61 +58,61 @@ def with_intervals(
 ) -> dict[str, Score]:
     """The scores with their 95% intervals by patient, in their order.
 
-    A score keeps none where it has no statistics, or where not every sample's patient is known
-    or there is but one; `details["interval"]` says which it is.
+    A score has no interval where it has no statistics, where the patient of a sample is unknown,
+    or where there is only one patient; `details["interval"]` gives the reason.
 
     Args:
         scores: of the same samples, in the order of `patients`.
         patients: [n], "" where unknown.
-        resamples: how often the patients are drawn anew.
+        resamples: number of draws of the patients.
         seed: of the drawing.
     """
     statistics = {n: s.statistics for n, s in scores.items() if s.statistics is not None}
-    why = ""
+    reason = ""
     if "" in patients:
-        why = f"none: the patient of {list(patients).count('')} samples is unknown"
+        reason = f"none: the patient of {list(patients).count('')} samples is unknown"
     elif len(set(patients)) < 2:
-        why = "none: one patient only"
+        reason = "none: one patient only"
     drawn = {}
-    if statistics and not why:
+    if statistics and not reason:
         drawn = bootstrap_draws(statistics, patients, resamples=resamples, seed=seed)
     label = f"95%, {resamples} resamples of {len(set(patients))} patients"
-    found = {}
+    result = {}
     for name, score in scores.items():
         low, high = (None, None) if name not in drawn else _bounds(drawn[name])
-        note = label if low is not None else why or "none: undefined in most resamples"
+        note = label if low is not None else reason or "none: undefined in most resamples"
         if name not in statistics:
             note = "none: no statistics of single samples"
         details = {**score.details, "interval": note}
-        found[name] = Score(
+        result[name] = Score(
             name, score.value, low, high, score.per_sample, details, score.statistics
         )
-    return found
+    return result
 
 
 def bootstrap_draws(
     statistics: Mapping[str, Statistics], patients: Sequence[str], *, resamples: int, seed: int
 ) -> dict[str, Array]:
-    """Name -> [D] the score on each resample of the patients; all names see the same draws.
+    """Name -> [D] the score on each resample of the patients; the draws are the same for all.
 
     Raises:
-        ValueError: rows that are not one for each sample, or fewer than one resample.
+        ValueError: not one row per sample, or fewer than one resample.
     """
     if resamples < 1:
         raise ValueError(f"{resamples} resamples: at least one is needed")
     totals, columns = patient_sums(statistics, patients)
-    found: dict[str, list[Array]] = {name: [] for name in statistics}
+    drawn: dict[str, list[Array]] = {name: [] for name in statistics}
     for weights in draw_weights(len(totals), resamples, seed):
         sums = weights @ totals  # [d, K]
         for name, item in statistics.items():
-            found[name].append(item.score(sums[:, columns[name]]))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+            drawn[name].append(item.score(sums[:, columns[name]]))
+    return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
 def patient_sums(
     statistics: Mapping[str, Statistics], patients: Sequence[str]
 ) -> tuple[Array, dict[str, slice]]:
-    """[P, K] the sums of every patient, and the columns that belong to each name.
+    """[P, K] the sums of every patient, and the columns of each name.
 
     Rows that several names share are summed once.
     """
@@ -121,7 +120,7 @@ def patient_sums(
     order = np.argsort(index, kind="stable")
     starts = np.searchsorted(index[order], np.arange(count))
     blocks: list[Array] = []
-    places: dict[int, slice] = {}
+    by_rows: dict[int, slice] = {}
     columns: dict[str, slice] = {}
     width = 0
     for name, item in statistics.items():
@@ -130,11 +129,11 @@ def patient_sums(
                 f"{name} has {len(item.rows)} rows of statistics and there are {len(patients)} "
                 "samples"
             )
-        if id(item.rows) not in places:
+        if id(item.rows) not in by_rows:
             blocks.append(np.add.reduceat(item.rows[order], starts, axis=0))
-            places[id(item.rows)] = slice(width, width + item.rows.shape[1])
+            by_rows[id(item.rows)] = slice(width, width + item.rows.shape[1])
             width += item.rows.shape[1]
-        columns[name] = places[id(item.rows)]
+        columns[name] = by_rows[id(item.rows)]
     return np.concatenate(blocks, axis=1), columns
 
 
@@ -152,7 +151,7 @@ def interval_of(drawn: Array) -> tuple[float, float]:
 
 
 def _bounds(drawn: Array) -> tuple[float | None, float | None]:
-    """The interval over the draws that define the score; none where fewer than half do."""
+    """The interval over the draws that define the score; None where fewer than half do."""
     defined = drawn[~np.isnan(drawn)]
     if 2 * len(defined) < len(drawn):
         return None, None
@@ -160,7 +159,7 @@ def _bounds(drawn: Array) -> tuple[float | None, float | None]:
 
 
 def draw_weights(num_patients: int, resamples: int, seed: int) -> Iterator[Array]:
-    """[d, P] how often each patient is in each draw; the draws of a seed are always the same."""
+    """[d, P] how often each patient is in each draw; a function of the seed."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):
         rows = min(CHUNK, resamples - start)

@@ -1,20 +1,20 @@
-"""Acc@0.5: the share of boxes whose overlap with the annotation is at least one half (4.2).
+"""Acc@0.5: the fraction of boxes that overlap the annotation by at least one half (section 4.2).
 
 Boxes are read from text. A malformed or missing box is a miss, never dropped. An AREF phrase may
-belong to several regions of its image ("There is no pleural effusion."): beside the score with
-its own box stands the one with the best of all regions that share the phrase.
+apply to several regions of its image ("There is no pleural effusion."), so a second score takes
+the best of all regions that share the phrase.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lapse.core.tokenizer import find_box
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import macro_score, mean_score, share_score
+from lapse.metrics.statistics import fraction_score, macro_score, mean_score
 
 THRESHOLD = 0.5
 Bins = tuple[int, int, int, int]
@@ -35,31 +35,34 @@ class BoxAccuracy:
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
         """Score the last box of each prediction against the last box of its first reference.
 
-        The scores of single regions carry no per-sample values: those of Acc@0.5 hold them.
+        The scores of single regions have no per-sample values: those of Acc@0.5 hold them.
 
         Raises:
             ValueError: no prediction, or a reference without a box.
         """
         if not predictions:
             raise ValueError("box accuracy needs at least one prediction, got none")
-        said = [find_box(item.prediction) for item in predictions]
-        true = [_true_box(item) for item in predictions]
+        boxes = [find_box(item.prediction) for item in predictions]
+        references = [_reference_box(item) for item in predictions]
         overlaps = [
-            0.0 if one is None else iou(one, two) for one, two in zip(said, true, strict=True)
+            0.0 if box is None else iou(box, reference)
+            for box, reference in zip(boxes, references, strict=True)
         ]
-        malformed = [float(one is None) for one in said]
+        malformed = [float(box is None) for box in boxes]
         details = {"malformed": f"{sum(malformed):.0f}", "threshold": str(THRESHOLD)}
-        found = _accuracy(overlaps, "", details)
+        scores = _accuracy(overlaps, "", details)
         if all(item.task == "aref" for item in predictions):
-            best = _best_of_phrase(predictions, said, true)
-            shared = sum(one > two for one, two in zip(best, overlaps, strict=True))
-            label = {**details, "helped by another region": str(shared)}
-            found |= _accuracy(best, ", best region of the phrase", label)
-        found["malformed rate"] = mean_score("malformed rate", malformed, details)
-        return found | _per_region(predictions, overlaps)
+            best = _best_of_phrase(predictions, boxes, references)
+            helped = sum(high > overlap for high, overlap in zip(best, overlaps, strict=True))
+            phrase_details = {**details, "helped by another region": str(helped)}
+            scores |= _accuracy(best, ", best region of the phrase", phrase_details)
+        scores["malformed rate"] = mean_score("malformed rate", malformed, details)
+        return scores | _per_region(predictions, overlaps)
 
 
-def _accuracy(overlaps: Sequence[float], suffix: str, details: dict[str, str]) -> dict[str, Score]:
+def _accuracy(
+    overlaps: Sequence[float], suffix: str, details: Mapping[str, str]
+) -> dict[str, Score]:
     hits = [float(value >= THRESHOLD) for value in overlaps]
     scores = [
         mean_score(f"Acc@0.5{suffix}", hits, details),
@@ -72,35 +75,35 @@ def _per_region(predictions: Sequence[Prediction], overlaps: Sequence[float]) ->
     """Acc@0.5 averaged over regions, then Acc@0.5 and mean IoU of each region."""
     values = np.asarray(overlaps)
     hits = (values >= THRESHOLD).astype(np.float64)
-    own = np.array([region_of(item) for item in predictions], dtype=object)
-    names = sorted(set(own))
-    masks = [(own == name).astype(np.float64) for name in names]
+    regions = np.array([region_of(item) for item in predictions], dtype=object)
+    names = sorted(set(regions))
+    masks = [(regions == name).astype(np.float64) for name in names]
     rows = np.stack([part for mask in masks for part in (hits * mask, mask)], axis=1)
     macro = "Acc@0.5, mean of regions"
-    groups = [[place] for place in range(len(names))]
-    found = {macro: macro_score(macro, rows, groups, {"regions": str(len(names))})}
+    groups = [[index] for index in range(len(names))]
+    scores = {macro: macro_score(macro, rows, groups, {"regions": str(len(names))})}
     for region, mask in zip(names, masks, strict=True):
         details = {"of": region, "kind": "region"}
-        for name, each in ((f"Acc@0.5 {region}", hits), (f"mean IoU {region}", values)):
-            found[name] = share_score(name, each * mask, mask, details)
-    return found
+        for name, column in ((f"Acc@0.5 {region}", hits), (f"mean IoU {region}", values)):
+            scores[name] = fraction_score(name, column * mask, mask, details)
+    return scores
 
 
 def _best_of_phrase(
-    predictions: Sequence[Prediction], said: Sequence[Bins | None], true: Sequence[Bins]
+    predictions: Sequence[Prediction], boxes: Sequence[Bins | None], references: Sequence[Bins]
 ) -> list[float]:
     """The best overlap with any region of the same image that has the same phrase."""
-    boxes: dict[tuple[str, str], list[Bins]] = defaultdict(list)
+    by_phrase: dict[tuple[str, str], list[Bins]] = defaultdict(list)
     keys = [(_image_of(item), item.prompt) for item in predictions]
-    for key, box in zip(keys, true, strict=True):
-        boxes[key].append(box)
+    for key, reference in zip(keys, references, strict=True):
+        by_phrase[key].append(reference)
     return [
-        0.0 if box is None else max(iou(box, other) for other in boxes[key])
-        for key, box in zip(keys, said, strict=True)
+        0.0 if box is None else max(iou(box, reference) for reference in by_phrase[key])
+        for key, box in zip(keys, boxes, strict=True)
     ]
 
 
-def _true_box(item: Prediction) -> Bins:
+def _reference_box(item: Prediction) -> Bins:
     box = find_box(item.references[0])
     if box is None:
         raise ValueError(f"reference of {item.id} holds no box: {item.references[0]!r}")
@@ -108,7 +111,7 @@ def _true_box(item: Prediction) -> Bins:
 
 
 def _image_of(item: Prediction) -> str:
-    """The image of "aref/<image>/carina/0"; an id of another form is an image of its own."""
+    """The image of "aref/<image>/carina/0"; the id itself where it has another form."""
     parts = item.id.split("/")
     return parts[1] if len(parts) > 2 else item.id
 
@@ -122,14 +125,14 @@ def region_of(item: Prediction) -> str:
     return parts[2] if len(parts) > 2 else item.prompt.removeprefix("caref:").strip(" :")
 
 
-def iou(one: Bins, two: Bins) -> float:
+def iou(first: Bins, second: Bins) -> float:
     """Intersection over union of two boxes of bins, in [0, 1]."""
-    width = min(one[2], two[2]) - max(one[0], two[0])
-    height = min(one[3], two[3]) - max(one[1], two[1])
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
     if width <= 0 or height <= 0:
         return 0.0
-    shared = width * height
-    return shared / (_area(one) + _area(two) - shared)
+    intersection = width * height
+    return intersection / (_area(first) + _area(second) - intersection)
 
 
 def _area(box: Bins) -> int:

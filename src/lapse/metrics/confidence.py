@@ -1,14 +1,14 @@
-"""What a predictions file says about how sure the system was, as (probability, right) pairs.
+"""The confidence values of a predictions file, as (probability, is right) events.
 
 `Prediction.confidence` maps names to numbers. Any system may fill in any of them:
 
     log_probability        of the answer's tokens, summed (nats)
-    mean_log_probability   the same over the number of tokens: the length-normalised one
+    mean_log_probability   the same divided by the number of tokens
     beam_mass              probability of all hypotheses that beam search kept, in [0, 1]
-    answer                 share of that mass that says what the answer says, in [0, 1]
-    beam: added edema      share of that mass that states this change, in [0, 1]
-    clause: added edema    log-odds of the answer with this change against one without it, or
-                           with another change of the finding in its place
+    answer                 fraction of that mass whose texts say the same as the answer, in [0, 1]
+    beam: added edema      fraction of that mass whose texts state this change, in [0, 1]
+    clause: added edema    log-odds of the answer with this change against the answer without it,
+                           or with another change of the finding instead
 
 Changes are named "added edema", "missing edema", "level edema: mild -> severe".
 """
@@ -28,7 +28,7 @@ METHODS = ("beam", "clauses")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was said with a probability, and whether it turned out right."""
+    """A statement with its probability, and whether it is right."""
 
     probability: float
     is_right: bool
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StatedChange:
-    """A change that an answer states, how sure the system was, and whether the truth has it."""
+    """A change that an answer states, its probability, and whether the reference has it."""
 
     change: Change
     probability: float
@@ -54,27 +54,27 @@ def change_key(change: Change) -> str:
     return f"{change.kind} {change.finding}{levels}"
 
 
-def stated(item: Prediction, method: str) -> list[StatedChange]:
+def stated_changes(item: Prediction, method: str) -> list[StatedChange]:
     """The changes of an answer with their probabilities, by finding and kind.
 
     Args:
         item: a prediction on a difference question.
-        method: "beam", the share of the beam's mass, or "clauses", from each clause's log-odds.
+        method: "beam", the fraction of the beam's mass, or "clauses", from log-odds.
 
     Raises:
-        ValueError: unknown method, or a change without the confidence asked for.
+        ValueError: unknown method, or a change without this confidence.
     """
     if method not in METHODS:
         raise ValueError(f"no confidence {method!r}; {nearest(method, METHODS)}")
     true = parse(item.references[0]).changes
-    order = {name: place for place, name in enumerate(FINDINGS)}
-    said = sorted(
+    order = {name: index for index, name in enumerate(FINDINGS)}
+    changes = sorted(
         parse(item.prediction).changes,
         key=lambda change: (order[change.finding], KINDS.index(change.kind), change),
     )
     prefix = BEAM if method == "beam" else CLAUSE
-    found = []
-    for change in said:
+    stated = []
+    for change in changes:
         key = prefix + change_key(change)
         if key not in item.confidence:
             raise ValueError(
@@ -82,12 +82,12 @@ def stated(item: Prediction, method: str) -> list[StatedChange]:
                 f"{method}"
             )
         value = item.confidence[key]
-        sure = value if method == "beam" else probability(value)
-        found.append(StatedChange(change, sure, change in true))
-    return found
+        probability = value if method == "beam" else sigmoid(value)
+        stated.append(StatedChange(change, probability, change in true))
+    return stated
 
 
-def probability(log_odds: float) -> float:
+def sigmoid(log_odds: float) -> float:
     """The probability of log-odds, without overflow."""
     if log_odds >= 0:
         return 1.0 / (1.0 + math.exp(-log_odds))
@@ -95,53 +95,53 @@ def probability(log_odds: float) -> float:
     return power / (1.0 + power)
 
 
-def known_methods(predictions: Sequence[Prediction]) -> tuple[str, ...]:
-    """By which methods every change of every answer has a probability; () where none does."""
+def available_methods(predictions: Sequence[Prediction]) -> tuple[str, ...]:
+    """The methods by which every change of every answer has a probability."""
 
-    def has(method: str) -> bool:
+    def has_all(method: str) -> bool:
         try:
-            return sum(len(stated(item, method)) for item in predictions) > 0
+            return sum(len(stated_changes(item, method)) for item in predictions) > 0
         except ValueError:
             return False
 
-    return tuple(method for method in METHODS if has(method))
+    return tuple(method for method in METHODS if has_all(method))
 
 
 def change_events(predictions: Sequence[Prediction], method: str) -> list[Event]:
-    """One event for every change that is stated: its probability, and whether it is true.
+    """One event for every stated change: its probability, and whether it is true.
 
     Raises:
-        ValueError: as `stated`.
+        ValueError: as `stated_changes`.
     """
     return [
-        Event(one.probability, one.is_right, item.patient)
+        Event(stated.probability, stated.is_right, item.patient)
         for item in predictions
-        for one in stated(item, method)
+        for stated in stated_changes(item, method)
     ]
 
 
 ANSWER_MEASURES: dict[str, Callable[[Prediction], float | None]] = {
-    "share of the beam": lambda item: item.confidence.get("answer"),
+    "fraction of the beam": lambda item: item.confidence.get("answer"),
     "probability of the text": lambda item: _exp(item, "log_probability"),
     "probability per token": lambda item: _exp(item, "mean_log_probability"),
 }
 
 
 def answer_events(predictions: Sequence[Prediction], measure: str) -> list[Event]:
-    """One event per answer: how sure by one of `ANSWER_MEASURES`, and whether it is all right.
+    """One event per answer: its probability by one of `ANSWER_MEASURES`, and whether it is right.
 
-    An answer is right when it is understood and names exactly the true changes. Answers without
-    this measure give no event.
+    An answer is right when it is parsed completely and names exactly the true changes. Answers
+    without this measure give no event.
     """
-    found = []
+    events = []
     for item in predictions:
-        sure = ANSWER_MEASURES[measure](item)
-        if sure is None:
+        probability = ANSWER_MEASURES[measure](item)
+        if probability is None:
             continue
-        said, true = parse(item.prediction), parse(item.references[0])
-        is_right = said.is_parsed and true.is_parsed and said.changes == true.changes
-        found.append(Event(sure, is_right, item.patient))
-    return found
+        answer, true = parse(item.prediction), parse(item.references[0])
+        is_right = answer.is_parsed and true.is_parsed and answer.changes == true.changes
+        events.append(Event(probability, is_right, item.patient))
+    return events
 
 
 def _exp(item: Prediction, key: str) -> float | None:

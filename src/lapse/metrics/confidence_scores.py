@@ -1,4 +1,4 @@
-"""The sureness of a predictions file as scores: ECE and risk-coverage area of every kind it has."""
+"""Calibration of a predictions file: ECE and risk-coverage area of every confidence that it has."""
 
 from __future__ import annotations
 
@@ -11,37 +11,35 @@ from lapse.metrics.confidence import (
     ANSWER_MEASURES,
     Event,
     answer_events,
+    available_methods,
     change_events,
-    known_methods,
 )
-
-MAIN_MEASURE = "share of the beam"
 
 
 def confidence_events(predictions: Sequence[Prediction]) -> dict[str, list[Event]]:
-    """What the file is sure of: "changes, by beam", "answers, by share of the beam", ...
+    """The events of a file: "changes, by beam", "answers, by fraction of the beam", ...
 
-    Only what every difference answer tells; {} for a file without confidence.
+    Only confidences that every difference answer has; {} for a file without any.
     """
-    found = {
+    events = {
         f"changes, by {method}": change_events(predictions, method)
-        for method in known_methods(predictions)
+        for method in available_methods(predictions)
     }
     for measure in ANSWER_MEASURES:
-        events = answer_events(predictions, measure)
-        if len(events) == len(predictions):
-            found[f"answers, by {measure}"] = events
-    return found
+        by_answer = answer_events(predictions, measure)
+        if len(by_answer) == len(predictions):
+            events[f"answers, by {measure}"] = by_answer
+    return events
 
 
 def confidence_scores(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, Score]:
     """ "ECE, changes by beam", "risk area, ..." and so on, with intervals by patient."""
-    found: dict[str, Score] = {}
+    scores: dict[str, Score] = {}
     for name, events in confidence_events(predictions).items():
         for label, score in (
             ("ECE", calibration_error(events, seed=seed)),
             ("risk area", risk_area(events, seed=seed)),
         ):
             key = f"{label}, {name.replace(', by', ' by')}"
-            found[key] = replace(score, name=key)
-    return found
+            scores[key] = replace(score, name=key)
+    return scores

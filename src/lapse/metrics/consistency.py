@@ -1,15 +1,15 @@
-"""Consistency: do answers to questions that belong together agree? No truth is needed for it.
+"""Consistency: do answers to related questions agree? This needs no reference answer.
 
     swap law        invert(answer(a, b)) = answer(b, a)
     identity        answer(a, a) = "nothing has changed."
-    acquisition     answer(a, b) = answer(a, b taken again)
-    shuffled, blank the reference is replaced: how often the answer stays, what the score loses
+    acquisition     answer(a, b) = answer(a, b re-exposed)
+    shuffled, blank the reference image is replaced: how often the answer stays the same, and how
+                    much the scores fall
 
-A system that always says "nothing has changed" keeps the first three, so each rate stands beside
-its value over the pairs where a change was named. Whoever answers the samples of
-`lapse.inference.probes`
-can be measured, with images of any origin: only ids and texts are read. The probe of a sample
-is written behind its id: "diff_vqa/123/456/7#swap".
+A system that always answers "nothing has changed" satisfies the first three, so each rate is also
+given over the pairs where a change is named. Only ids and texts are read, so any system that
+answers the samples of `lapse.inference.probes` can be measured. The id of a probed sample ends
+with its probe: "diff_vqa/123/456/7#swap".
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lapse.core.grammar import Change, Parsed, invert, parse
 from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
-from lapse.metrics.statistics import MEAN, ratio, share_score
+from lapse.metrics.statistics import MEAN, Array, fraction_score, ratio
 
 PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
 MARK = "#"  # between the id of a sample and the name of its probe
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
-    """A plain prediction and what the same system said under a probe."""
+class ProbePair:
+    """A plain prediction and the same system's prediction under a probe."""
 
     plain: Prediction
-    probe: Prediction
+    probed: Prediction
 
 
 def split_id(name: str) -> tuple[str, str]:
@@ -54,108 +53,112 @@ def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction
     Raises:
         ValueError: an id that names no probe.
     """
-    found: dict[str, list[Prediction]] = {}
+    groups: dict[str, list[Prediction]] = {}
     for item in predictions:
         _, probe = split_id(item.id)
         if not probe:
-            known = nearest(item.id.rpartition(MARK)[2], PROBES)
-            raise ValueError(f"id {item.id!r} names no probe ('{MARK}swap' at its end); {known}")
-        found.setdefault(probe, []).append(item)
-    return {probe: found[probe] for probe in PROBES if probe in found}
+            names = nearest(item.id.rpartition(MARK)[2], PROBES)
+            raise ValueError(f"id {item.id!r} names no probe ('{MARK}swap' at its end); {names}")
+        groups.setdefault(probe, []).append(item)
+    return {probe: groups[probe] for probe in PROBES if probe in groups}
 
 
-def twins(plain: Sequence[Prediction], probe: Sequence[Prediction]) -> list[Twin]:
-    """Pairs of a plain prediction and its probe, in the order of the plain ones.
+def pair_probes(plain: Sequence[Prediction], probed: Sequence[Prediction]) -> list[ProbePair]:
+    """Pairs of plain and probed predictions, in the order of the plain ones.
 
     Raises:
-        ValueError: a probe whose plain answer is not there, or that answers a sample twice.
+        ValueError: a probed prediction without a plain one, or two for one sample.
     """
-    known = {item.id: item for item in plain}
-    asked = {split_id(item.id)[0]: item for item in probe}
-    if len(asked) < len(probe):
-        raise ValueError(f"{len(probe) - len(asked)} probe answers are about a sample already seen")
-    strangers = [name for name in asked if name not in known]
-    if strangers:
+    ids = {item.id for item in plain}
+    by_id = {split_id(item.id)[0]: item for item in probed}
+    if len(by_id) < len(probed):
         raise ValueError(
-            f"{len(strangers)} of {len(asked)} probe answers have no plain answer, the first is "
-            f"{strangers[0]!r}: predict both with the same --split, --tasks and --limit"
+            f"{len(probed) - len(by_id)} probe answers are about a sample that has one already"
         )
-    return [Twin(known[name], asked[name]) for name in known if name in asked]
+    unknown = [name for name in by_id if name not in ids]
+    if unknown:
+        raise ValueError(
+            f"{len(unknown)} of {len(by_id)} probe answers have no plain answer, the first is "
+            f"{unknown[0]!r}: predict both with the same --split, --tasks and --limit"
+        )
+    return [ProbePair(item, by_id[item.id]) for item in plain if item.id in by_id]
 
 
 def consistency(
     plain: Sequence[Prediction], probes: Iterable[Prediction], *, seed: int = 0
 ) -> dict[str, Score]:
-    """The rates of every probe that was answered, with 95% intervals by patient.
+    """The rates of every answered probe, with 95% intervals by patient.
 
     Args:
         plain: predictions on the samples themselves.
-        probes: predictions of one or several probes, told apart by their ids.
+        probes: predictions under one or several probes, distinguished by their ids.
         seed: of the resampling.
 
     Raises:
         ValueError: an id without a probe, or a probe without its plain answer.
     """
-    found: dict[str, Score] = {}
-    for probe, rows in group_probes(probes).items():
-        pairs = twins(plain, rows)
-        told = {"n": str(len(pairs)), "of": str(len(plain))}
+    scores: dict[str, Score] = {}
+    for probe, probed in group_probes(probes).items():
+        pairs = pair_probes(plain, probed)
+        details = {"n": str(len(pairs)), "of": str(len(plain))}
         rates: dict[str, Score] = {}
-        for name, each in _RATES[probe](pairs).items():
-            # A twin that does not count adds nothing to the sum, nor to the number of twins.
-            counts = [float(value is not None) for value in each]
+        for name, values in _RATES[probe](pairs).items():
+            # A pair that does not count adds nothing to the sum, nor to the number of pairs.
+            counts = [float(value is not None) for value in values]
             if any(counts):
-                rates[name] = _rate(name, [value or 0.0 for value in each], counts, told)
-        for name, counted, value in _pooled(probe, pairs):
-            statistics = Statistics(counted, value)
-            point = float(value(counted.sum(axis=0)))
-            rates[name] = Score(name, point, details=told, statistics=statistics)
-        found |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
-    return found
-
-
-Columns: TypeAlias = NDArray[np.float64]
+                rates[name] = _rate(name, [value or 0.0 for value in values], counts, details)
+        for name, rows, score in _pooled(probe, pairs):
+            statistics = Statistics(rows, score)
+            value = float(score(rows.sum(axis=0)))
+            rates[name] = Score(name, value, details=details, statistics=statistics)
+        scores |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
+    return scores
 
 
 def _rate(
-    name: str, values: Sequence[float], counts: Sequence[float], told: Mapping[str, str]
+    name: str, values: Sequence[float], counts: Sequence[float], details: Mapping[str, str]
 ) -> Score:
-    """The mean over the twins that count, whose values it keeps."""
-    details = {**told, "n": f"{sum(counts):.0f}", "aggregate": MEAN}
-    score = share_score(name, values, counts, details)
-    kept = tuple(value for value, count in zip(values, counts, strict=True) if count)
-    return replace(score, per_sample=kept)
+    """The mean over the pairs that count, with their values per sample."""
+    details = {**details, "n": f"{sum(counts):.0f}", "aggregate": MEAN}
+    score = fraction_score(name, values, counts, details)
+    counted = tuple(value for value, count in zip(values, counts, strict=True) if count)
+    return replace(score, per_sample=counted)
 
 
-Rates = Mapping[str, Sequence[float | None]]  # name -> one value a twin, None: does not count
+# name -> one value per pair; None where the pair does not count
+Rates: TypeAlias = Mapping[str, Sequence[float | None]]
 
 
-def _swap(pairs: Sequence[Twin]) -> Rates:
-    law, spoken = [], []
-    for one, two in _parsed(pairs):
-        law.append(float(_agree(one, two, invert)))
-        spoken.append(law[-1] if one.changes or two.changes else None)
-    return {"swap law": law, "swap law, change named": spoken}
+def _swap(pairs: Sequence[ProbePair]) -> Rates:
+    return _agreement("swap law", pairs, invert)
 
 
-def _identity(pairs: Sequence[Twin]) -> Rates:
-    rows = [parse(pair.probe.prediction) for pair in pairs]
-    return {"identity": [float(_says_nothing(two)) for two in rows]}
+def _acquisition(pairs: Sequence[ProbePair]) -> Rates:
+    return _agreement("acquisition", pairs, frozenset)
 
 
-def _acquisition(pairs: Sequence[Twin]) -> Rates:
-    same, spoken = [], []
-    for one, two in _parsed(pairs):
-        same.append(float(_agree(one, two, frozenset)))
-        spoken.append(same[-1] if one.changes or two.changes else None)
-    return {"acquisition": same, "acquisition, change named": spoken}
+def _agreement(
+    name: str, pairs: Sequence[ProbePair], law: Callable[[Iterable[Change]], frozenset[Change]]
+) -> Rates:
+    """Agreement over all pairs, and over those that name a change."""
+    values: list[float] = []
+    named: list[float | None] = []
+    for plain, probed in _parsed(pairs):
+        values.append(float(_agree(plain, probed, law)))
+        named.append(values[-1] if plain.changes or probed.changes else None)
+    return {name: values, f"{name}, change named": named}
 
 
-def _replaced(name: str) -> Callable[[Sequence[Twin]], Rates]:
-    def rates(pairs: Sequence[Twin]) -> Rates:
-        same = [float(_agree(one, two, frozenset)) for one, two in _parsed(pairs)]
+def _identity(pairs: Sequence[ProbePair]) -> Rates:
+    answers = [parse(pair.probed.prediction) for pair in pairs]
+    return {"identity": [float(_is_unchanged(answer)) for answer in answers]}
+
+
+def _replaced(name: str) -> Callable[[Sequence[ProbePair]], Rates]:
+    def rates(pairs: Sequence[ProbePair]) -> Rates:
+        same = [float(_agree(plain, probed, frozenset)) for plain, probed in _parsed(pairs)]
         lost = [
-            float(_is_right(pair.plain)) - float(_is_right(pair.probe, of=pair.plain))
+            float(_is_right(pair.plain, pair.plain)) - float(_is_right(pair.probed, pair.plain))
             for pair in pairs
         ]
         return {f"{name}: same answer": same, f"{name}: exact match lost": lost}
@@ -163,7 +166,7 @@ def _replaced(name: str) -> Callable[[Sequence[Twin]], Rates]:
     return rates
 
 
-_RATES: dict[str, Callable[[Sequence[Twin]], Rates]] = {
+_RATES: dict[str, Callable[[Sequence[ProbePair]], Rates]] = {
     "swap": _swap,
     "identity": _identity,
     "acquisition": _acquisition,
@@ -173,46 +176,55 @@ _RATES: dict[str, Callable[[Sequence[Twin]], Rates]] = {
 
 
 def _pooled(
-    probe: str, pairs: Sequence[Twin]
-) -> Iterator[tuple[str, Columns, Callable[[Columns], Columns]]]:
-    """What is pooled over all clauses of all answers: name, counts of each twin, the score."""
-    rows = _parsed(pairs)
-    said, again = [one.changes for one, _ in rows], [two.changes for _, two in rows]
-    if probe == "swap":
-        kept = [(len(one & invert(two)), len(one)) for one, two in zip(said, again, strict=True)]
-        if any(said):
-            yield "swap law, clauses", np.array(kept, np.float64), ratio
-    if probe == "acquisition" and any((*said, *again)):
-        yield "acquisition F1", _overlap(said, again), ratio
+    probe: str, pairs: Sequence[ProbePair]
+) -> Iterator[tuple[str, Array, Callable[[Array], Array]]]:
+    """Scores pooled over all changes of all answers: name, counts of each pair, the score."""
+    answers = _parsed(pairs)
+    plain, probed = (
+        [first.changes for first, _ in answers],
+        [second.changes for _, second in answers],
+    )
+    if probe == "swap" and any(plain):
+        rows = [
+            (len(first & invert(second)), len(first))
+            for first, second in zip(plain, probed, strict=True)
+        ]
+        yield "swap law, clauses", np.array(rows, np.float64), ratio
+    if probe == "acquisition" and any((*plain, *probed)):
+        yield "acquisition F1", _overlap(plain, probed), ratio
     if probe in {"shuffled", "blank"}:
         true = [parse(pair.plain.references[0]).changes for pair in pairs]
-        counts = np.concatenate([_overlap(said, true), _overlap(again, true)], axis=1)
+        counts = np.concatenate([_overlap(plain, true), _overlap(probed, true)], axis=1)
 
-        def lost(sums: Columns) -> Columns:
+        def lost(sums: Array) -> Array:
             return np.nan_to_num(ratio(sums[..., :2])) - np.nan_to_num(ratio(sums[..., 2:]))
 
         yield f"{probe} reference: change F1 lost", counts, lost
 
 
-def _overlap(said: Sequence[frozenset[Change]], true: Sequence[frozenset[Change]]) -> Columns:
-    """[n, 2] twice the shared changes, and the changes of both: their ratio is F1."""
-    rows = [(2 * len(one & two), len(one) + len(two)) for one, two in zip(said, true, strict=True)]
+def _overlap(answers: Sequence[frozenset[Change]], others: Sequence[frozenset[Change]]) -> Array:
+    """[n, 2] twice the common changes, and the changes of both: their ratio is F1."""
+    pairs = zip(answers, others, strict=True)
+    rows = [(2 * len(first & second), len(first) + len(second)) for first, second in pairs]
     return np.array(rows, dtype=np.float64)
 
 
-def _parsed(pairs: Sequence[Twin]) -> list[tuple[Parsed, Parsed]]:
-    return [(parse(pair.plain.prediction), parse(pair.probe.prediction)) for pair in pairs]
+def _parsed(pairs: Sequence[ProbePair]) -> list[tuple[Parsed, Parsed]]:
+    return [(parse(pair.plain.prediction), parse(pair.probed.prediction)) for pair in pairs]
 
 
-def _agree(one: Parsed, two: Parsed, law: Callable[[Iterable[Change]], frozenset[Change]]) -> bool:
-    """Whether both were understood and the second says what the law makes of the first."""
-    understood = one.is_parsed and two.is_parsed
-    return understood and (law(one.changes), one.is_unchanged) == (two.changes, two.is_unchanged)
+def _agree(
+    first: Parsed, second: Parsed, law: Callable[[Iterable[Change]], frozenset[Change]]
+) -> bool:
+    """Whether both are parsed completely and the law turns the first into the second."""
+    is_parsed = first.is_parsed and second.is_parsed
+    expected = (law(first.changes), first.is_unchanged)
+    return is_parsed and expected == (second.changes, second.is_unchanged)
 
 
-def _says_nothing(said: Parsed) -> bool:
-    return said.is_parsed and said.is_unchanged and not said.changes
+def _is_unchanged(answer: Parsed) -> bool:
+    return answer.is_parsed and answer.is_unchanged and not answer.changes
 
 
-def _is_right(item: Prediction, of: Prediction | None = None) -> bool:
-    return _agree(parse(item.prediction), parse((of or item).references[0]), frozenset)
+def _is_right(item: Prediction, plain: Prediction) -> bool:
+    return _agree(parse(item.prediction), parse(plain.references[0]), frozenset)

@@ -1,14 +1,14 @@
-"""What is wrong with one answer, in kinds that a reader looks for.
+"""The types of errors of one answer.
 
-    hallucinated      a finding that the truth does not mention
-    omitted           a finding of the truth that is not mentioned
-    wrong direction   the finding is right and the change is another one: added for missing, a
-                      level that rises for one that falls, a level for an addition
+    hallucinated      a finding that the reference does not mention
+    omitted           a finding of the reference that is not mentioned
+    wrong direction   the right finding with another change: added for missing, a level that
+                      rises for one that falls, a level for an addition
     wrong level       a level change in the right direction with a wrong level
-    contradiction     one finding is given two changes, or "nothing" stands beside a change
-    unparsed          some words were not understood
+    contradiction     one finding has two changes, or "nothing has changed" comes with a change
+    unparsed          some words could not be parsed
 
-An answer may have several. One without any is right. Layer 3, standard library only.
+An answer may have several; an answer without any is right.
 """
 
 from __future__ import annotations
@@ -31,51 +31,49 @@ KINDS = (
 
 
 def error_kinds(item: Prediction) -> dict[str, tuple[str, ...]]:
-    """Kind -> the findings it is about, () where it is about the whole answer; {} when right.
+    """Kind -> the findings it is about, () where it is about the answer; {} for a right answer.
 
-    Compares with the first reference. A truth that cannot be read is matched by nothing.
+    Compares with the first reference. No answer matches a reference that cannot be parsed.
     """
     return dict(_kinds(item.prediction, item.references[0]))
 
 
 @lru_cache(maxsize=1 << 16)
-def _kinds(said: str, true: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Answers repeat: each two texts are compared once."""
-    return tuple(compare_changes(parse(said), parse(true)).items())
+def _kinds(answer: str, reference: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Cached, because answers repeat."""
+    return tuple(compare_changes(parse(answer), parse(reference)).items())
 
 
-def compare_changes(said: Parsed, true: Parsed) -> dict[str, tuple[str, ...]]:
-    """As `error_kinds`, for two answers that have been read."""
-    ours, theirs = _by_finding(said), _by_finding(true)
-    found: dict[str, list[str]] = {}
+def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, ...]]:
+    """As `error_kinds`, for parsed texts."""
+    named, true = _by_finding(answer), _by_finding(reference)
+    errors: dict[str, list[str]] = {}
     for name in FINDINGS:
-        mine, real = ours.get(name, frozenset()), theirs.get(name, frozenset())
-        if mine == real:
-            continue
-        kind = _kind(mine, real, name)
-        found.setdefault(kind, []).append(name)
-    doubled = contradictions(said.changes)
-    if doubled or (said.is_unchanged and said.changes):
-        found["contradiction"] = list(doubled)
-    if not said.is_parsed:
-        found["unparsed"] = []
-    return {kind: tuple(found[kind]) for kind in KINDS if kind in found}
+        changes, expected = named.get(name, frozenset()), true.get(name, frozenset())
+        if changes != expected:
+            errors.setdefault(_kind(changes, expected, name), []).append(name)
+    repeated = contradictions(answer.changes)
+    if repeated or (answer.is_unchanged and answer.changes):
+        errors["contradiction"] = list(repeated)
+    if not answer.is_parsed:
+        errors["unparsed"] = []
+    return {kind: tuple(errors[kind]) for kind in KINDS if kind in errors}
 
 
-def _kind(mine: frozenset[Change], real: frozenset[Change], finding: str) -> str:
-    if not real:
+def _kind(changes: frozenset[Change], expected: frozenset[Change], finding: str) -> str:
+    if not expected:
         return "hallucinated"
-    if not mine:
+    if not changes:
         return "omitted"
-    if len(mine) > 1 or len(real) > 1:  # it contradicts itself: no direction is the right one
+    if len(changes) > 1 or len(expected) > 1:  # a contradiction has no right direction
         return "wrong direction"
-    levels = all(change.kind == "level" for change in mine | real)
-    same_way = progression_of(mine, finding) == progression_of(real, finding)
-    return "wrong level" if levels and same_way else "wrong direction"
+    is_level = all(change.kind == "level" for change in changes | expected)
+    same_direction = progression_of(changes, finding) == progression_of(expected, finding)
+    return "wrong level" if is_level and same_direction else "wrong direction"
 
 
-def _by_finding(read: Parsed) -> Mapping[str, frozenset[Change]]:
-    found: dict[str, set[Change]] = {}
-    for change in read.changes:
-        found.setdefault(change.finding, set()).add(change)
-    return {name: frozenset(changes) for name, changes in found.items()}
+def _by_finding(answer: Parsed) -> Mapping[str, frozenset[Change]]:
+    changes: dict[str, set[Change]] = {}
+    for change in answer.changes:
+        changes.setdefault(change.finding, set()).add(change)
+    return {name: frozenset(of_finding) for name, of_finding in changes.items()}

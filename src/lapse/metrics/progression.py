@@ -1,10 +1,10 @@
-"""MS-CXR-T: improving, stable or worsening, read from the changes that an answer names.
+"""MS-CXR-T: improving, stable or worsening, from the changes that an answer names.
 
     added   -> worsening      missing -> improving      not named -> stable
-    level   -> by the order of the two levels; levels that cannot be ordered count as stable
+    level   -> by the order of the two levels; levels without an order count as stable
 
-A finding's macro accuracy is the mean of its accuracies on the classes that occur, as the
-benchmark reports it. Source: Bannur et al. 2023, arXiv:2301.04558.
+The macro accuracy of a finding is the mean of its accuracies on the classes that occur, as in the
+benchmark. Source: Bannur et al. 2023, arXiv:2301.04558.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lapse.core.grammar import Change, parse
 from lapse.core.types import Prediction, Score
 from lapse.metrics.statistics import Array, macro_score, mean_score
 
-# Levels of Medical-Diff-VQA from faint to grave; "increasing" and "decreasing" are directions.
+# Levels of Medical-Diff-VQA in order of severity; "increasing" and "decreasing" are directions.
 RANKS = {
     **dict.fromkeys(("minimal", "minimally", "subtle", "minor"), 1),
     **dict.fromkeys(("mild", "mildly", "small"), 2),
@@ -42,20 +42,20 @@ class ProgressionAccuracy:
         if not predictions:
             raise ValueError("progression needs at least one prediction, got none")
         rows: dict[tuple[str, str], Array] = {}  # (finding, class) -> [n, 2] hits and counts
-        unparsed, shares = [], []
-        for place, item in enumerate(predictions):
-            said = parse(item.prediction)
-            unparsed.append(float(not said.is_parsed))
-            own = []
-            for finding, true in read_progressions(item):
-                hit = float(progression_of(said.changes, finding) == true)
-                row = rows.setdefault((finding, true), np.zeros((len(predictions), 2)))
-                row[place] += (hit, 1.0)
-                own.append(hit)
-            shares.append(sum(own) / len(own))
+        unparsed, accuracies = [], []
+        for index, item in enumerate(predictions):
+            answer = parse(item.prediction)
+            unparsed.append(float(not answer.is_parsed))
+            hits = []
+            for finding, progression in read_progressions(item):
+                hits.append(float(progression_of(answer.changes, finding) == progression))
+                key = (finding, progression)
+                row = rows.setdefault(key, np.zeros((len(predictions), 2)))
+                row[index] += (hits[-1], 1.0)
+            accuracies.append(sum(hits) / len(hits))
         return {
             **_macro_scores(rows),
-            "accuracy": mean_score("accuracy", shares, {}),
+            "accuracy": mean_score("accuracy", accuracies, {}),
             "unparsed rate": mean_score("unparsed rate", unparsed, {}),
         }
 
@@ -64,20 +64,19 @@ def _macro_scores(rows: dict[tuple[str, str], Array]) -> dict[str, Score]:
     """The mean over findings of the mean over classes, and that of each finding."""
     keys = sorted(rows)
     table = np.concatenate([rows[key] for key in keys], axis=1)
-    findings = sorted({finding for finding, _ in keys})
     groups = {
-        name: [place for place, (finding, _) in enumerate(keys) if finding == name]
-        for name in findings
+        name: [index for index, (finding, _) in enumerate(keys) if finding == name]
+        for name in sorted({finding for finding, _ in keys})
     }
-    details = {"findings": str(len(findings))}
-    found = {"macro accuracy": macro_score("macro accuracy", table, list(groups.values()), details)}
-    for finding, places in groups.items():
+    name = "macro accuracy"
+    details = {"findings": str(len(groups))}
+    scores = {name: macro_score(name, table, list(groups.values()), details)}
+    for finding, indices in groups.items():
         name = f"macro accuracy {finding}"
-        counts = {keys[place][1]: f"{rows[keys[place]][:, 1].sum():.0f}" for place in places}
-        found[name] = macro_score(
-            name, table, [places], {**counts, "of": finding, "kind": "finding"}
-        )
-    return found
+        counts = {keys[index][1]: f"{rows[keys[index]][:, 1].sum():.0f}" for index in indices}
+        details = {**counts, "of": finding, "kind": "finding"}
+        scores[name] = macro_score(name, table, [indices], details)
+    return scores
 
 
 def read_progressions(item: Prediction) -> list[tuple[str, str]]:
@@ -92,7 +91,7 @@ def read_progressions(item: Prediction) -> list[tuple[str, str]]:
 
 
 def progression_of(changes: frozenset[Change], finding: str) -> str:
-    """How a finding went according to a set of changes."""
+    """The progression of a finding according to a set of changes."""
     for change in changes:
         if change.finding != finding:
             continue

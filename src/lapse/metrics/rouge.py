@@ -8,44 +8,46 @@ from collections.abc import Sequence
 BETA = 1.2
 
 
-def rouge_l(said: Sequence[str], true: Sequence[str]) -> float:
+def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> float:
     """ROUGE-L of two lists of words, in [0, 1]; 0 when either is empty."""
-    return _combined(said, [true]) if said and true else 0.0
+    return _combined(answer, [reference]) if answer and reference else 0.0
 
 
-def rouge_each(said: Sequence[str], true: Sequence[Sequence[str]]) -> list[float]:
-    """ROUGE-L of each answer with its references; texts tokenised and joined by blanks.
+def rouge_each(answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """ROUGE-L of each answer with its references; texts are tokenized and joined by blanks.
 
     As in the reference code the best precision and the best recall may come from different
     references, and an empty text is one empty word. Equal rows are compared once.
     """
-    known: dict[tuple[str, ...], float] = {}
-    found = []
-    for text, references in zip(said, true, strict=True):
-        key = (text, *references)
-        if key not in known:
-            known[key] = _combined(text.split(" "), [other.split(" ") for other in references])
-        found.append(known[key])
-    return found
+    values: dict[tuple[str, ...], float] = {}
+    scores = []
+    for text, others in zip(answers, references, strict=True):
+        key = (text, *others)
+        if key not in values:
+            values[key] = _combined(text.split(" "), [other.split(" ") for other in others])
+        scores.append(values[key])
+    return scores
 
 
-def _combined(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
-    shared = [longest_common(said, other) for other in true]
-    precision = max(shared) / len(said)
-    recall = max(length / len(other) for length, other in zip(shared, true, strict=True))
+def _combined(answer: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    lengths = [longest_common(answer, reference) for reference in references]
+    precision = max(lengths) / len(answer)
+    recall = max(
+        length / len(reference) for length, reference in zip(lengths, references, strict=True)
+    )
     if not precision or not recall:
         return 0.0
     return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
 
 
-def longest_common(one: Sequence[str], two: Sequence[str]) -> int:
+def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
     """Length of the longest common subsequence; a column of the table is one integer."""
-    places: dict[str, int] = defaultdict(int)
-    for index, word in enumerate(one):
-        places[word] |= 1 << index
-    full = (1 << len(one)) - 1
+    positions: dict[str, int] = defaultdict(int)
+    for index, word in enumerate(first):
+        positions[word] |= 1 << index
+    full = (1 << len(first)) - 1
     column = full  # a 0 bit marks a row where the length grows by one
-    for word in two:
-        match = column & places.get(word, 0)
+    for word in second:
+        match = column & positions.get(word, 0)
         column = ((column + match) | (column - match)) & full
-    return len(one) - column.bit_count()
+    return len(first) - column.bit_count()

@@ -50,7 +50,7 @@ def test_a_group_does_not_repeat_the_counts_of_all_samples():
     patients = [f"p{index}" for index in range(200)]
     labels = {"view": ["AP"] * 100 + ["PA"] * 100}
     scores = pooled_scores("change", rows, 0, {"tokenizer": "t"})
-    assert scores["change F1"].details["right"] == "100"
+    assert scores["change F1"].details["correct"] == "100"
     groups = subgroup_scores(scores, patients, labels, resamples=100).scores["view"]
     assert [groups[view]["change F1"].value for view in ("AP", "PA")] == [1.0, 0.0]
     details = groups["PA"]["change F1"].details

@@ -1,4 +1,4 @@
-"""Short answers: order, case and stops do not count; closed and open questions apart."""
+"""Short answers: order, case and full stops do not count; closed and open questions."""
 
 import pytest
 
@@ -6,18 +6,18 @@ from lapse.core.types import Prediction
 from lapse.metrics.answer_accuracy import AnswerAccuracy
 
 
-def said(prediction, reference):
+def answer(prediction, reference):
     return Prediction(f"vqa/{prediction}/{reference}", "vqa", prediction, (reference,))
 
 
 def test_accuracy_of_closed_and_open_questions():
     scores = AnswerAccuracy()(
         [
-            said(" Yes.", "yes"),
-            said("no", "yes"),
-            said("hernia,  edema", "edema, hernia"),
-            said("edema", "edema, hernia"),
-            said("", "AP view"),
+            answer(" Yes.", "yes"),
+            answer("no", "yes"),
+            answer("hernia,  edema", "edema, hernia"),
+            answer("edema", "edema, hernia"),
+            answer("", "AP view"),
         ]
     )
     assert scores["accuracy"].value == pytest.approx(2 / 5)
@@ -26,8 +26,8 @@ def test_accuracy_of_closed_and_open_questions():
     assert scores["accuracy"].per_sample == (1.0, 0.0, 1.0, 0.0, 0.0)
 
 
-def test_a_kind_that_does_not_occur_has_no_score():
-    scores = AnswerAccuracy()([said("yes", "yes")])
+def test_question_types_that_do_not_occur_have_no_score():
+    scores = AnswerAccuracy()([answer("yes", "yes")])
     assert set(scores) == {"accuracy", "closed accuracy"}
     with pytest.raises(ValueError, match="got none"):
         AnswerAccuracy()([])

@@ -12,61 +12,61 @@ ADDED = "the main image has an additional finding of edema than the reference im
 
 
 def random_changes(generator: random.Random) -> frozenset[Change]:
-    found = set()
+    changes = set()
     for name in generator.sample(FINDINGS[:8], generator.randint(0, 3)):
         kind = generator.choice(["added", "missing", "level"])
         levels = generator.sample(["small", "moderate", "severe"], 2) if kind == "level" else []
-        found.add(Change(name, kind, *levels))
-    return frozenset(found)
+        changes.add(Change(name, kind, *levels))
+    return frozenset(changes)
 
 
 def test_equal_to_brute_force_on_200_random_pairs():
     generator = random.Random(0)
     pairs = [(random_changes(generator), random_changes(generator)) for _ in range(200)]
     pairs += [(changes, changes) for changes, _ in pairs[:50]]
-    found = Changes()(
+    scores = Changes()(
         [Prediction(str(i), "diff_vqa", render(a), (render(b),)) for i, (a, b) in enumerate(pairs)]
     )
     for kind in ("change", "added", "missing", "level"):
-        right = said = true = 0
-        for ours, theirs in pairs:
-            for change in ours:
+        correct = predicted = true = 0
+        for answer, reference in pairs:
+            for change in answer:
                 if kind in ("change", change.kind):
-                    said += 1
-                    right += any(change == other for other in theirs)
-            true += sum(kind in ("change", change.kind) for change in theirs)
-        assert found[f"{kind} precision"].value == pytest.approx(right / said)
-        assert found[f"{kind} recall"].value == pytest.approx(right / true)
-        assert found[f"{kind} F1"].value == pytest.approx(2 * right / (said + true))
+                    predicted += 1
+                    correct += any(change == other for other in reference)
+            true += sum(kind in ("change", change.kind) for change in reference)
+        assert scores[f"{kind} precision"].value == pytest.approx(correct / predicted)
+        assert scores[f"{kind} recall"].value == pytest.approx(correct / true)
+        assert scores[f"{kind} F1"].value == pytest.approx(2 * correct / (predicted + true))
     exact = sum(a == b for a, b in pairs) / len(pairs)
-    assert found["exact match"].value == pytest.approx(exact)
-    assert found["unparsed rate"].value == 0.0
+    assert scores["exact match"].value == pytest.approx(exact)
+    assert scores["unparsed rate"].value == 0.0
 
 
 def test_order_and_direction():
     truth = "the main image has additional findings of edema, and hernia than the reference image. "
-    turned = (
+    reordered = (
         "the main image has additional findings of hernia, and edema than the reference image. "
     )
     opposite = (
         "the main image is missing the findings of edema, and hernia than the reference image. "
     )
-    same = Changes()([Prediction("1", "diff_vqa", turned, (truth,))])
+    same = Changes()([Prediction("1", "diff_vqa", reordered, (truth,))])
     assert (same["change F1"].value, same["exact match"].value) == (1.0, 1.0)
     swapped = Changes()([Prediction("1", "diff_vqa", opposite, (truth,))])
     assert (swapped["change F1"].value, swapped["exact match"].value) == (0.0, 0.0)
 
 
-def test_unread_words_and_nothing_over_nothing():
+def test_unparsed_words_and_zero_over_zero():
     truth = "nothing has changed."
-    found = Changes()(
+    scores = Changes()(
         [Prediction(str(i), "diff_vqa", t, (truth,)) for i, t in enumerate(["", "banana", truth])]
     )
-    assert found["unparsed rate"].value == pytest.approx(2 / 3)
-    assert found["exact match"].value == pytest.approx(1 / 3)
-    assert found["change F1"].value == 0.0
-    assert found["change F1"].details == {"n": "3", "right": "0", "said": "0", "true": "0"}
-    assert found["change precision"].value == found["change recall"].value == 0.0
+    assert scores["unparsed rate"].value == pytest.approx(2 / 3)
+    assert scores["exact match"].value == pytest.approx(1 / 3)
+    assert scores["change F1"].value == 0.0
+    assert scores["change F1"].details == {"n": "3", "correct": "0", "predicted": "0", "true": "0"}
+    assert scores["change precision"].value == scores["change recall"].value == 0.0
 
 
 def test_swapping_the_images_keeps_every_pooled_score():
@@ -74,7 +74,7 @@ def test_swapping_the_images_keeps_every_pooled_score():
     pairs = [(random_changes(generator), random_changes(generator)) for _ in range(60)]
     pairs += [(changes, changes) for changes, _ in pairs[:20]]
 
-    def scores(turn):
+    def scores_with(turn):
         return Changes()(
             [
                 Prediction(str(i), "diff_vqa", render(turn(a)), (render(turn(b)),))
@@ -82,27 +82,27 @@ def test_swapping_the_images_keeps_every_pooled_score():
             ]
         )
 
-    forth, back = scores(frozenset), scores(invert)
-    assert forth["change F1"].value == back["change F1"].value > 0.0
-    assert forth["added F1"].value == back["missing F1"].value > 0.0
-    assert forth["level F1"].value == back["level F1"].value > 0.0
-    assert forth["exact match"].per_sample == back["exact match"].per_sample
+    plain, inverted = scores_with(frozenset), scores_with(invert)
+    assert plain["change F1"].value == inverted["change F1"].value > 0.0
+    assert plain["added F1"].value == inverted["missing F1"].value > 0.0
+    assert plain["level F1"].value == inverted["level F1"].value > 0.0
+    assert plain["exact match"].per_sample == inverted["exact match"].per_sample
 
 
 @pytest.mark.parametrize(
-    ("said", "true"),
+    ("answer", "reference"),
     [
         ("nothing has changed. " + ADDED, ADDED),  # both cannot be true
-        ("nothing has changed.", "banana"),  # an unread reference has no changes either
+        ("nothing has changed.", "banana"),  # an unparsed reference has no changes either
         ("banana", "banana"),
         (ADDED + "banana", ADDED),
         (ADDED, ADDED + "banana"),
     ],
 )
-def test_what_is_no_exact_match(said, true):
-    found = Changes()([Prediction("1", "diff_vqa", said, (true,))])
-    assert found["exact match"].value == 0.0
-    assert found["exact match"].details["unparsed references"] == str(int("banana" in true))
+def test_answers_that_are_not_an_exact_match(answer, reference):
+    scores = Changes()([Prediction("1", "diff_vqa", answer, (reference,))])
+    assert scores["exact match"].value == 0.0
+    assert scores["exact match"].details["unparsed references"] == str(int("banana" in reference))
 
 
 def test_contradictions_are_counted():
@@ -110,12 +110,14 @@ def test_contradictions_are_counted():
         "the main image has an additional finding of edema than the reference image. "
         "the main image is missing the finding of edema than the reference image. "
     )
-    found = Changes()([Prediction("1", "diff_vqa", both, ("nothing has changed.",))])
-    assert found["contradiction rate"].value == 1.0
-    also = Changes()([Prediction("1", "diff_vqa", "nothing has changed. " + ADDED, (ADDED,))])
-    assert also["contradiction rate"].value == 1.0
-    fine = Changes()([Prediction("1", "diff_vqa", ADDED, (ADDED,))])
-    assert fine["contradiction rate"].value == 0.0
+    scores = Changes()([Prediction("1", "diff_vqa", both, ("nothing has changed.",))])
+    assert scores["contradiction rate"].value == 1.0
+    with_unchanged = Changes()(
+        [Prediction("1", "diff_vqa", "nothing has changed. " + ADDED, (ADDED,))]
+    )
+    assert with_unchanged["contradiction rate"].value == 1.0
+    consistent = Changes()([Prediction("1", "diff_vqa", ADDED, (ADDED,))])
+    assert consistent["contradiction rate"].value == 0.0
 
 
 def test_no_prediction_is_an_error():
@@ -123,28 +125,37 @@ def test_no_prediction_is_an_error():
         Changes()([])
 
 
-def test_made_up_left_out_opposite_levels_and_sides():
+def test_hallucinations_omissions_directions_levels_and_sides():
     def level(before, after):
         return Change("edema", "level", before, after)
 
-    said = [{Change("hernia", "added")}, {Change("edema", "missing")}, {level("mild", "severe")}]
-    true = [{Change("edema", "added")}, {Change("edema", "added")}, {level("mild", "moderate")}]
-    places = ("left", "right", "left")
+    answers = [{Change("hernia", "added")}, {Change("edema", "missing")}, {level("mild", "severe")}]
+    references = [
+        {Change("edema", "added")},
+        {Change("edema", "added")},
+        {level("mild", "moderate")},
+    ]
+    sides = ("left", "right", "left")
     rows = [
         Prediction(
             f"diff_vqa/{min(n, 1)}/2/{n}", "diff_vqa", render(a), (render(b),), "p",
-            f"what has changed in the {places[n]} area?",
+            f"what has changed in the {sides[n]} area?",
         )
-        for n, (a, b) in enumerate(zip(said, true, strict=True))
+        for n, (a, b) in enumerate(zip(answers, references, strict=True))
     ]  # fmt: skip
-    found = Changes()(rows)
-    assert found["hallucination rate"].value == found["omission rate"].value == pytest.approx(1 / 3)
-    assert (found["wrong direction"].value, found["level accuracy"].value) == (1.0, 0.0)
-    assert found["edema missing precision"].value == 0.0
-    sisters = [
+    scores = Changes()(rows)
+    assert (
+        scores["hallucination rate"].value == scores["omission rate"].value == pytest.approx(1 / 3)
+    )
+    assert (scores["wrong direction"].value, scores["level accuracy"].value) == (1.0, 0.0)
+    assert scores["edema missing precision"].value == 0.0
+    mirrored = [
         Prediction(f"diff_vqa/1/2/{n}", "diff_vqa", render(a), (render(b),), "p", question)
         for n, (a, b, question) in enumerate(
-            [(said[1], true[1], "in the left lung?"), (true[1], said[1], "in the right lung?")]
+            [
+                (answers[1], references[1], "in the left lung?"),
+                (references[1], answers[1], "in the right lung?"),
+            ]
         )
     ]
-    assert Changes()(sisters)["side errors"].value == 1.0
+    assert Changes()(mirrored)["side errors"].value == 1.0

@@ -1,4 +1,4 @@
-"""Each kind of error on the smallest answer that has it."""
+"""Each type of error on the smallest answer that has it."""
 
 import pytest
 
@@ -13,13 +13,13 @@ DOWN = Change("edema", "level", "severe", "mild")
 HERNIA = Change("hernia", "added")
 
 
-def kinds(said, true) -> dict[str, tuple[str, ...]]:
-    text = said if isinstance(said, str) else render(said)
+def kinds(answer, true) -> dict[str, tuple[str, ...]]:
+    text = answer if isinstance(answer, str) else render(answer)
     return error_kinds(Prediction("a", "diff_vqa", text, (render(true),)))
 
 
 @pytest.mark.parametrize(
-    ("said", "true", "found"),
+    ("answer", "true", "expected"),
     [
         ([ADDED, HERNIA], [HERNIA, ADDED], {}),
         ([], [], {}),
@@ -41,5 +41,5 @@ def kinds(said, true) -> dict[str, tuple[str, ...]]:
         ),
     ],
 )
-def test_kinds(said, true, found):
-    assert kinds(said, true) == found
+def test_kinds(answer, true, expected):
+    assert kinds(answer, true) == expected

@@ -24,7 +24,7 @@ def item(number, changes, reference):
         (Change("pneumonia", "added"), "stable"),
     ],
 )
-def test_each_kind_of_change_has_its_direction(change, word):
+def test_direction_of_each_kind_of_change(change, word):
     assert progression_of(frozenset({change}), "edema") == word
 
 
@@ -36,17 +36,17 @@ def test_macro_accuracy_weighs_the_classes_alike():
         item(3, [], " edema: stable"),
         item(4, [], "edema: stable"),
         item(5, down, "edema: stable"),
-        item(6, "no words that anybody knows", "edema: stable"),
+        item(6, "words that the grammar does not know", "edema: stable"),
     ]
     scores = ProgressionAccuracy()(rows)
-    # edema: worsening 1/1, stable 3/5 (an unread answer names no change); pneumonia: 1/1
+    # edema: worsening 1/1, stable 3/5 (an unparsed answer names no change); pneumonia: 1/1
     assert scores["macro accuracy edema"].value == pytest.approx((1 + 3 / 5) / 2)
     assert scores["macro accuracy"].value == pytest.approx((0.8 + 1) / 2)
     assert scores["accuracy"].per_sample == (1.0, 0.5, 1.0, 1.0, 0.0, 1.0)
     assert scores["unparsed rate"].value == pytest.approx(1 / 6)
 
 
-def test_always_stable_earns_its_share_and_no_more():
+def test_always_stable_is_right_in_one_class_of_two():
     rows = [item(n, [], f"edema: {word}") for n, word in enumerate(["stable", "worsening"])]
     assert ProgressionAccuracy()(rows)["macro accuracy"].value == 0.5
 

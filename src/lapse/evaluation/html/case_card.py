@@ -11,7 +11,7 @@ from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
 from lapse.evaluation.html.elements import Outline, Pixels, outlines
 from lapse.metrics.abstention import Threshold
-from lapse.metrics.confidence import stated
+from lapse.metrics.confidence import stated_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _change_lines(
 def _probabilities(item: Prediction, threshold: Threshold | None) -> dict[Change, float]:
     """Change -> probability by the method of the threshold (default: beam); {} if unknown."""
     try:
-        changes = stated(item, threshold.method if threshold else "beam")
+        changes = stated_changes(item, threshold.method if threshold else "beam")
     except ValueError:
         return {}
     return {item.change: item.probability for item in changes}

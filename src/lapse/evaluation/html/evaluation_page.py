@@ -30,7 +30,12 @@ from lapse.evaluation.html.tables import (
     subgroup_tables,
 )
 from lapse.metrics.abstention import Threshold, abstention_scores
-from lapse.metrics.calibration import calibration_error, reliability, risk_area, risk_coverage
+from lapse.metrics.calibration import (
+    calibration_diagram,
+    calibration_error,
+    risk_area,
+    risk_coverage,
+)
 from lapse.metrics.confidence import Event
 from lapse.metrics.confidence_scores import confidence_events
 from lapse.metrics.error_types import KINDS, error_kinds
@@ -45,7 +50,7 @@ ABSTENTION_DESCRIPTIONS = {
     "true changes kept": "of the named changes that are true, those that are still stated",
     "precision, kept": "of the stated changes, those that are true",
     "recall, kept": "of all true changes, those that are stated",
-    "answers kept whole": "answers without an undecided change",
+    "complete answers kept": "answers without an undecided change",
 }
 
 
@@ -217,7 +222,7 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
     plotted = {name: found for name, found in events.items() if name not in NOT_PLOTTED}
     return Confidence(
         plots=(
-            reliability_plot({name: reliability(found) for name, found in plotted.items()}),
+            reliability_plot({name: calibration_diagram(found) for name, found in plotted.items()}),
             risk_plot({name: risk_coverage(found) for name, found in plotted.items()}),
         ),
         table=Table("", columns, tuple(rows)),

@@ -90,10 +90,10 @@ def reliability_plot(curves: Mapping[str, Sequence[Bin]]) -> Plot:
     dots = []
     for color, bins in enumerate(curves.values()):
         for item in bins:
-            lines.append(Line(((item.said, item.low), (item.said, item.high)), color))
-            text = f"stated {item.said:.2f}, right {item.right:.2f} of {item.count}"
-            dots.append(Dot(item.said, item.right, color, text))
-        lines.append(Line(tuple((item.said, item.right) for item in bins), color))
+            lines.append(Line(((item.probability, item.low), (item.probability, item.high)), color))
+            text = f"stated {item.probability:.2f}, right {item.accuracy:.2f} of {item.count}"
+            dots.append(Dot(item.probability, item.accuracy, color, text))
+        lines.append(Line(tuple((item.probability, item.accuracy) for item in bins), color))
     return Plot(
         "Reliability",
         "stated probability",

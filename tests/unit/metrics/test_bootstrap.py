@@ -1,0 +1,90 @@
+"""Intervals cover the true value when whole patients are drawn, and only then."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from lapse.core.types import Statistics
+from lapse.metrics.bootstrap import bootstrap_draws, bootstrap_interval, with_intervals
+from lapse.metrics.ngrams import bleu_of
+from lapse.metrics.statistics import mean_score
+
+REPEATS, PATIENTS, ROWS = 200, 60, 5
+
+
+def coverage(rows_as_patients: bool) -> float:
+    """How often the 95% interval of patient-clustered data contains the true mean, 0."""
+    generator = np.random.default_rng(3)
+    hits = 0
+    for _ in range(REPEATS):
+        values = generator.normal(size=(PATIENTS, 1)) + generator.normal(size=(PATIENTS, ROWS))
+        names = [str(p) for p in range(PATIENTS) for _ in range(ROWS)]
+        if rows_as_patients:
+            names = [str(row) for row in range(len(names))]
+        low, high = bootstrap_interval(values.ravel().tolist(), names, resamples=200)
+        hits += low <= 0.0 <= high
+    return hits / REPEATS
+
+
+def test_the_interval_covers_the_mean_in_95_percent():
+    assert 0.915 <= coverage(rows_as_patients=False) <= 0.98
+
+
+def test_an_interval_that_draws_samples_is_too_narrow():
+    assert coverage(rows_as_patients=True) < 0.85
+
+
+def test_a_draw_of_sums_is_the_score_of_the_drawn_samples():
+    generator = np.random.default_rng(0)
+    rows = generator.integers(1, 9, size=(40, 10)).astype(float)
+    patients = [str(index % 8) for index in range(40)]
+    drawn = bootstrap_draws(
+        {"b": Statistics(rows, lambda sums: bleu_of(sums, 4))}, patients, resamples=20, seed=5
+    )["b"]
+    chosen = np.random.default_rng(5).integers(0, 8, size=(20, 8), dtype=np.int32)
+    for value, group in zip(drawn, chosen, strict=True):
+        samples = np.concatenate([rows[[p == str(g) for p in patients]] for g in group])
+        assert value == pytest.approx(float(bleu_of(samples.sum(axis=0), 4)))
+
+
+def test_no_interval_without_two_known_patients():
+    score = mean_score("s", [0.0, 1.0], {})
+
+    def score_of(patients):
+        return with_intervals({"s": score}, patients)["s"]
+
+    assert score_of(["p", "p"]).low is None
+    assert score_of(["p", "p"]).details["interval"] == "none: one patient only"
+    assert score_of(["p", ""]).details["interval"] == "none: the patient of 1 samples is unknown"
+    assert score_of(["p", "q"]).low == 0.0
+
+
+def test_the_interval_of_independent_values_is_the_textbook_one():
+    generator = random.Random(0)
+    values = [float(generator.random() < 0.3) for _ in range(800)]
+    mean = sum(values) / len(values)
+    margin = 1.96 * math.sqrt(mean * (1 - mean) / len(values))
+    low, high = bootstrap_interval(values, [str(index) for index in range(800)], resamples=4000)
+    assert low == pytest.approx(mean - margin, abs=0.1 * margin)
+    assert high == pytest.approx(mean + margin, abs=0.1 * margin)
+
+
+def test_whole_patients_are_drawn():
+    values = [0.0, 1.0] * 50
+    together = [str(index // 10) for index in range(100)]  # each patient holds five of both
+    assert bootstrap_interval(values, together) == (0.5, 0.5)
+    apart = [str(index % 2 * 5 + index // 20) for index in range(100)]
+    low, high = bootstrap_interval(values, apart)
+    assert high - low > 0.4
+    assert bootstrap_interval(values, apart) == (low, high)
+    with pytest.raises(ValueError, match="got 2 values and 1 patients"):
+        bootstrap_interval([0.0, 1.0], ["p"])
+
+
+def test_a_patient_counts_by_the_number_of_samples():
+    patients = [name for index in range(50) for name in [f"many{index}"] * 9 + [f"one{index}"]]
+    values = [float(name.startswith("many")) for name in patients]
+    low, high = bootstrap_interval(values, patients)
+    assert 0.8 < low < 0.9 < high < 0.95
