@@ -42,7 +42,7 @@ from lapse.workflows.demo.packaged_model import SMALL, small_answers, small_mode
 from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_report
 
 # Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
-# still, but the adapter shuts the images out and the model goes blind (docs/log.md).
+# still, but the adapter shuts the images out and the model goes blind (experiments/log.md).
 SHORT = (
     "optim.learning_rate=5.0e-4",
     "train.eval_every=75",
