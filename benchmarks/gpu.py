@@ -23,7 +23,8 @@ from benchmarks.row import logger
 from lapse.config import GenerationConfig, RunConfig, load_config
 from lapse.core.tokenizer import SIZE, Tokenizer
 from lapse.data.loading.batch import Batch
-from lapse.training.distributed import DistributedContext, autocast
+from lapse.models.interface import FeatureModel
+from lapse.training.distributed import autocast
 from lapse.training.optim import build_optimizer, clip_gradients
 from lapse.training.run_folder import build_model
 
@@ -185,13 +186,14 @@ class _Measurement:
 
     def __init__(self, config: RunConfig, device: torch.device, steps: int) -> None:
         self.config, self.device, self.steps = config, device, steps
-        self.context = DistributedContext(0, 1, device)
         self.model = build_model(config, Tokenizer()).to(device).train()
         self.optimizer = build_optimizer(self.model, config.optim)
 
     def with_features(self, batch: Batch) -> Batch:
         """The batch with encoder features in bf16, as from the feature cache."""
-        with torch.no_grad(), autocast(self.context, self.config.train.precision):
+        if not isinstance(self.model, FeatureModel):
+            raise ValueError(f"{self.config.model_type!r} does not read cached features")
+        with torch.no_grad(), autocast(self.device, self.config.train.precision):
             features = self.model.encode(batch.images.to(self.device))
         return replace(batch, features=features.to(torch.bfloat16).cpu())
 
@@ -200,9 +202,9 @@ class _Measurement:
 
         def step(batch: Batch) -> None:
             self.optimizer.zero_grad(set_to_none=True)
-            with autocast(self.context, self.config.train.precision):
+            with autocast(self.device, self.config.train.precision):
                 loss = self.model.loss(batch.to(self.device))["loss"]
-            loss.backward()
+            torch.autograd.backward(loss)
             clip_gradients(self.model, self.config.optim.clip_norm)
             self.optimizer.step()
 
@@ -213,7 +215,7 @@ class _Measurement:
         self.model.eval()
 
         def step(batch: Batch) -> None:
-            with torch.no_grad(), autocast(self.context, self.config.train.precision):
+            with torch.no_grad(), autocast(self.device, self.config.train.precision):
                 self.model.answer(batch.to(self.device), generation)
 
         beams, new_tokens = generation.num_beams, generation.max_new_tokens

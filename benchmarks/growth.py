@@ -22,7 +22,7 @@ from lapse.data.loading.tokenized_dataset import DatasetOptions, TokenizedDatase
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
 from lapse.evaluation.evaluate import evaluate
-from lapse.training.trainer import train
+from lapse.training.trainer import Callbacks, train
 
 IMAGE_SIZE, REPEATS = 16, 3
 SMALL, LARGE = 1_000, 100_000
@@ -113,7 +113,8 @@ def training_growth(folder: Path) -> float:
         if step in (EARLY, LATE):
             resident[step] = resident_bytes()
 
-    train(load_config("pretrain-tiny", TINY), phantom_store(), folder, on_step=record)
+    config, callbacks = load_config("pretrain-tiny", TINY), Callbacks(on_step=record)
+    train(config, phantom_store(), folder, callbacks=callbacks)
     return resident[LATE] - resident[EARLY]
 
 

@@ -75,7 +75,7 @@ def work(rank: int, rendezvous: Path) -> None:
         dist.barrier()
         started = time.perf_counter()
         for _ in range(count):
-            with parallel.gathering(is_last=is_exchanging):
+            with parallel.gradient_sync(is_last=is_exchanging):
                 parallel.losses(part)["loss"].backward()
         return time.perf_counter() - started
 

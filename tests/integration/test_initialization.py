@@ -1,6 +1,7 @@
 """A new run begins with a saved model: one of a folder, or the one in the package."""
 
 import json
+import logging
 
 import pytest
 import torch
@@ -11,8 +12,13 @@ from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.inference.pretrained import Lapse
 from lapse.inference.pretrained.export import from_runs
 from lapse.training.exported_model import DEFAULT, WEIGHTS, read_exported_model
-from lapse.training.initialization import initialize_weights
-from lapse.training.run_folder import build_model, load_run, read_init_report, write_init_report
+from lapse.training.initialization import (
+    InitReport,
+    initialize_weights,
+    read_init_report,
+    write_init_report,
+)
+from lapse.training.run_folder import build_model, load_run
 from lapse.training.trainer import train
 from tiny_store import write
 
@@ -37,7 +43,7 @@ def test_each_stage_takes_its_half_and_tokens_keep_their_rows(folder, stage, run
     config = beginning(stage, init_model=folder / "model")
     model, source = build_model(config, MORE), load_run(folder / run, "cpu").model
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    (told,) = initialize_weights(model, config).told
+    (told,) = initialize_weights(model, config).messages
     assert told.startswith(f"model: from {folder / 'model'}, weights ")
     assert "images by squash" in told and told.endswith("tokens known to it")
     theirs, taken = source.state_dict(), 0
@@ -61,7 +67,7 @@ def test_stage_two_takes_the_encoder_alone(folder):
     model, source = build_model(config, MORE), load_run(folder / "stage1", "cpu").model
     before = model.language_model.state_dict()
     before = {name: value.clone() for name, value in before.items()}
-    told, *_ = initialize_weights(model, config).told
+    told, *_ = initialize_weights(model, config).messages
     assert told.startswith(f"encoder: from {folder / 'model'}, weights ")
     for name, value in source.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value.half().float()), name
@@ -69,14 +75,14 @@ def test_stage_two_takes_the_encoder_alone(folder):
         assert torch.equal(value, before[name]), name
 
 
-def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_path):
-    said = []
+def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     config = beginning("diffvqa", init_model=folder / "model")
-    train(config, write(tmp_path / "store"), tmp_path / "run", say=said.append)
-    began = read_init_report(tmp_path / "run")
-    (told,) = began["told"]
-    assert told in said and told.startswith("model: from")
-    assert began["sha256"] == {"init_model": read_exported_model(folder / "model").sha256}
+    train(config, write(tmp_path / "store"), tmp_path / "run")
+    report = read_init_report(tmp_path / "run")
+    (message,) = report.messages
+    assert message in caplog.messages and message.startswith("model: from")
+    assert report.sha256 == {"init_model": read_exported_model(folder / "model").sha256}
     trained = load_run(tmp_path / "run", "cpu").model.state_dict()
     saved = read_exported_model(folder / "model").tensors("diffvqa")
     for name, value in saved.items():
@@ -89,9 +95,9 @@ def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
     runs = tiny_runs.write(tmp_path, seed=5)
     both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     model = build_model(both, MORE)
-    began = initialize_weights(model, both)
-    assert [line.split(":")[0] for line in began.told] == ["encoder", "model"]
-    assert began.sha256 == {"init_model": read_exported_model(folder / "model").sha256}
+    report = initialize_weights(model, both)
+    assert [line.split(":")[0] for line in report.messages] == ["encoder", "model"]
+    assert report.sha256 == {"init_model": read_exported_model(folder / "model").sha256}
     encoder = load_run(runs[0], "cpu").model.encoder.state_dict()
     saved = read_exported_model(folder / "model").tensors("diffvqa")
     differs = 0
@@ -109,7 +115,7 @@ def test_the_packaged_model_fits_the_presets_that_made_it(stage):
     config = load_config(f"{stage}-small", ["init_model=packaged"])
     saved = read_exported_model(DEFAULT)
     model = build_model(config, Tokenizer(saved.kept[stage]))
-    (told,) = initialize_weights(model, config).told
+    (told,) = initialize_weights(model, config).messages
     assert told.startswith(f"model: from packaged, weights {saved.sha256[:12]}")
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.tensors(stage)[name]), name
@@ -130,7 +136,7 @@ def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
     for source, sha256, name in cases:
         config = beginning("pretrain", init_model=source).model_dump(mode="json")
         (runs[0] / "config.yaml").write_text(json.dumps(config), "utf-8")
-        write_init_report(runs[0], ["a sentence"], sha256)
+        write_init_report(runs[0], InitReport(("a sentence",), sha256))
         facts = from_runs(*runs).facts
         assert facts["pretrain: began with"] == f"the weights of {name}"
         assert "/home" not in str(facts)
@@ -157,7 +163,7 @@ def test_what_cannot_be_begun_with_is_refused(folder, tmp_path):
     cases = [
         (damaged, "init_model", "damaged, or of another model"),
         (damaged, "init_encoder", "damaged, or of another model"),
-        (other, "init_model", r"neither a run of ours \(no config.yaml\) nor a saved model"),
+        (other, "init_model", r"neither a run folder \(no config.yaml\) nor an exported model"),
         (tmp_path / "nowhere", "init_model", "neither a folder nor a hub id"),
     ]
     for source, key, sentence in cases:

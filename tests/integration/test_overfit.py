@@ -34,7 +34,7 @@ def pretrained(store):
         "pretrain-tiny",
         [f"data.max_records={COUNT}", "train.steps=4000", "train.eval_every=4000"],
     )
-    train(config, store, out, say=print)
+    train(config, store, out)
     return out
 
 
@@ -64,7 +64,7 @@ def test_fine_tuning_learns_64_pairs_by_heart(store, pretrained):
             "train.eval_every=300",
         ],
     )
-    train(config, store, out, say=print)
+    train(config, store, out)
     pairs = [pair for pair in open_store(store).pairs_of("train") if pair.category == "difference"]
     learned = {f"diff_vqa/{pair.id}" for pair in pairs[:COUNT]}
     said = [item for item in predict(out, store, "train") if item.id in learned]

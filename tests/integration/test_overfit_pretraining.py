@@ -47,7 +47,7 @@ def test_each_image_finds_its_text_among_32(name, store, tmp_path):
         [f"data.max_records={images}", f"train.steps={steps}", f"train.eval_every={steps}",
          "optim.learning_rate=1.0e-3"],
     )  # fmt: skip
-    train(config, store, tmp_path / "run", say=print)
+    train(config, store, tmp_path / "run")
     run = load_run(tmp_path / "run", "cpu")
     data = read_training_data(open_store(store), config, run.tokenizer)
     shares = [found_first(run, data.stream.batches(step)[0]) for step in range(4)]

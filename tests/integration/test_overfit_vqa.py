@@ -49,7 +49,7 @@ def test_it_learns_8_pairs_by_heart(preset, store):
         ],
     )
     out = store.parent / preset
-    train(config, store, out, say=print)
+    train(config, store, out)
     pairs = [pair for pair in open_store(store).pairs_of("train") if pair.category == "difference"]
     learned = {f"diff_vqa/{pair.id}" for pair in pairs[:COUNT]}
     predictions = predict(out, store, "train", PredictOptions(num_beams=2))

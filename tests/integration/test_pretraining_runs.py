@@ -1,6 +1,7 @@
 """Every way to pretrain: the same loop, resumed to the bit, and its encoder handed on."""
 
 import json
+import logging
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from lapse.inference.predict import PredictOptions, predict
 from lapse.models.backbones.pretrained_encoder import as_override, encoder_config_of
 from lapse.models.backbones.siglip_format import siglip_config
 from lapse.training.run_folder import load_run
-from lapse.training.trainer import train
+from lapse.training.trainer import Callbacks, train
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
@@ -74,7 +75,7 @@ def cut_at(step):
 @pytest.mark.parametrize("preset", list(SMALL))
 def test_cut_and_resumed_equals_straight(preset, data, runs, tmp_path):
     with pytest.raises(CutError):
-        train(config(preset), data, tmp_path / "cut", on_step=cut_at(3))
+        train(config(preset), data, tmp_path / "cut", callbacks=Callbacks(on_step=cut_at(3)))
     assert train(config(preset), data, tmp_path / "cut").resumed_from == 2
     for name in ("model.safetensors", "optimizer.safetensors"):
         one, two = (
@@ -85,13 +86,13 @@ def test_cut_and_resumed_equals_straight(preset, data, runs, tmp_path):
 
 
 @pytest.mark.parametrize("preset", list(SMALL))
-def test_the_encoder_of_each_stands_unchanged_in_stage_two(preset, data, runs, tmp_path):
+def test_the_encoder_of_each_stands_unchanged_in_stage_two(preset, data, runs, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     run = load_config(
         "diffvqa-tiny", [*STAGE_TWO, "train.steps=1", f"init_encoder={runs / preset}"]
     )
-    said = []
-    train(run, data, tmp_path / "two", say=said.append)
-    assert f"encoder: from {runs / preset}, step 4" in said
+    train(run, data, tmp_path / "two")
+    assert f"encoder: from {runs / preset}, step 4" in caplog.messages
     first = load_run(runs / preset, "cpu").model.encoder.state_dict()
     second = load_run(tmp_path / "two", "cpu").model.encoder.state_dict()
     assert first.keys() == second.keys()
@@ -105,12 +106,12 @@ def test_blip2_logs_its_three_parts(runs):
     assert sum(parts) == pytest.approx(line["loss"], rel=1e-5) == line["loss/cap"]
 
 
-def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path):
+def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     """Encoder and Q-Former are handed over, whatever words either run keeps."""
     changes = [f"init_model={runs / 'pretrain-blip2-tiny'}", "data.max_records=3", "train.steps=1"]
-    said = []
-    train(config("pretrain-blip2-writer-tiny", *changes), data, tmp_path / "run", say=said.append)
-    assert f"encoder and qformer: from {runs / 'pretrain-blip2-tiny'}, step 4" in said
+    train(config("pretrain-blip2-writer-tiny", *changes), data, tmp_path / "run")
+    assert f"encoder and qformer: from {runs / 'pretrain-blip2-tiny'}, step 4" in caplog.messages
     first = load_run(runs / "pretrain-blip2-tiny", "cpu").model
     second = load_run(tmp_path / "run", "cpu").model
     for name, value in second.encoder.state_dict().items():  # frozen: exactly as handed over
@@ -145,24 +146,24 @@ def gaps(tmp_path_factory):
     return folder
 
 
-def test_all_methods_see_the_same_images(gaps):
+def test_all_methods_see_the_same_images(gaps, caplog):
     """A study without report or region is left out for every method alike, and counted."""
+    caplog.set_level(logging.INFO, logger="lapse")
 
     def used(preset, *more):
-        found = load_config(preset, ["model.encoder.image_size=32", *more])
-        said = []
-        table = read_training_data(open_store(gaps), found).stream.dataset
-        return [table.records[int(row)].id for row in table.used], said
+        changed = load_config(preset, ["model.encoder.image_size=32", *more])
+        dataset = read_training_data(open_store(gaps), changed).stream.dataset
+        return [record.id for record in map(dataset.record, range(len(dataset)))]
 
-    ours, _ = used("pretrain-tiny")
-    assert len(ours) == 6
+    expected = used("pretrain-tiny")
+    assert len(expected) == 6
     for preset in SMALL:
-        ids, said = used(preset)
-        assert ids == ours, preset
-        assert "train: 1 records have no cap sample and are left out" in said
-        assert "train: 1 records have no gcap sample and are left out" in said
+        caplog.clear()
+        assert used(preset) == expected, preset
+        assert "train: 1 records have no cap sample and are left out" in caplog.messages
+        assert "train: 1 records have no gcap sample and are left out" in caplog.messages
     # Without the guard captions alone would see a study that no region describes.
-    assert len(used("pretrain-cappa-tiny", "data.require_tasks=[]")[0]) == 7
+    assert len(used("pretrain-cappa-tiny", "data.require_tasks=[]")) == 7
 
 
 @pytest.fixture(scope="module")
@@ -178,12 +179,12 @@ def siglip(tmp_path_factory):
 
 @pytest.mark.parametrize("preset", ["pretrain-global-tiny", "diffvqa-tiny"])
 def test_a_published_encoder_begins_either_stage_and_is_not_needed_again(
-    preset, data, siglip, tmp_path
+    preset, data, siglip, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO, logger="lapse")
     changes = [ENCODER, *SMALL.get(preset, STAGE_TWO[1:]), *LOOP, f"init_encoder={siglip}"]
-    said = []
-    train(load_config(preset, changes), data, tmp_path / "run", say=said.append)
-    told = [line for line in said if line.startswith("encoder: ")]
+    train(load_config(preset, changes), data, tmp_path / "run")
+    told = [line for line in caplog.messages if line.startswith("encoder: ")]
     assert told == [
         f"encoder: from {siglip}",
         "encoder: its 3 colour planes are summed for grey images (the same outputs)",
@@ -196,7 +197,8 @@ def test_a_published_encoder_begins_either_stage_and_is_not_needed_again(
         moved.rename(siglip)
 
 
-def test_a_foreign_encoder_goes_through_both_stages(data, tmp_path):
+def test_a_foreign_encoder_goes_through_both_stages(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     from transformers import Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)
@@ -205,14 +207,13 @@ def test_a_foreign_encoder_goes_through_both_stages(data, tmp_path):
     Dinov2Model(dino).save_pretrained(tmp_path / "dino")
     sizes = as_override(encoder_config_of(str(tmp_path / "dino"), 32))
     first = [TEXT, *LOOP, "train.batch_size=8", sizes]
-    said = []
     one = load_config("pretrain-global-tiny", [*first, f"init_encoder={tmp_path / 'dino'}"])
-    train(one, data, tmp_path / "one", say=said.append)
-    assert f"encoder: from {tmp_path / 'dino'} (dinov2 of transformers)" in said
+    train(one, data, tmp_path / "one")
+    assert f"encoder: from {tmp_path / 'dino'} (dinov2 of transformers)" in caplog.messages
     (tmp_path / "dino").rename(tmp_path / "gone")
     two = load_config("diffvqa-tiny", [GPT2, *LOOP, "train.batch_size=8", sizes,
                                        f"init_encoder={tmp_path / 'one'}"])  # fmt: skip
-    train(two, data, tmp_path / "two", say=said.append)
-    assert f"encoder: from {tmp_path / 'one'}, step 4" in said
+    train(two, data, tmp_path / "two")
+    assert f"encoder: from {tmp_path / 'one'}, step 4" in caplog.messages
     options = PredictOptions(limit=2, num_beams=1, max_new_tokens=4)
     assert len(list(predict(tmp_path / "two", data, "test", options))) == 2

@@ -88,7 +88,7 @@ def test_srun_names_the_place_of_a_task():
     }
     task = slurm_environment(given)
     assert task is not None
-    assert (task.rank, task.size, task.local, task.address) == (9, 16, 1, "gpu007:20123")
+    assert (task.rank, task.world_size, task.local_rank, task.address) == (9, 16, 1, "gpu007:20123")
     del given["SLURM_LOCALID"]
     with pytest.raises(ValueError, match="16 tasks without SLURM_LOCALID"):
         slurm_environment(given)

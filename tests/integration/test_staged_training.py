@@ -1,5 +1,7 @@
 """Training in stages: a run begins with another run's whole model, or with parts of one."""
 
+import logging
+
 import pytest
 import torch
 
@@ -34,11 +36,11 @@ def folder(tmp_path_factory):
     return made
 
 
-def test_the_next_stage_begins_with_the_weights_of_the_one_before(folder):
-    said = []
+def test_the_next_stage_begins_with_the_weights_of_the_one_before(folder, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     config = load_config("diffvqa-plural-tiny", [*PLURAL, f"init_model={folder / 'report'}"])
-    train(config, folder / "store", folder / "answer", say=said.append)
-    (line,) = [line for line in said if line.startswith("model: from")]
+    train(config, folder / "store", folder / "answer")
+    (line,) = [line for line in caplog.messages if line.startswith("model: from")]
     assert "step 2" in line and "tokens known to it" in line
     before, after = load_run(folder / "report"), load_run(folder / "answer")
     one, two = before.model.slots[1], after.model.slots[1]
@@ -66,7 +68,7 @@ def test_tokens_keep_their_rows_by_id_and_new_ones_stay_random(folder):
 def test_another_system_or_another_size_is_refused(folder):
     other = load_config("diffvqa-ekaid-tiny", [*SHORT, f"init_model={folder / 'report'}"])
     model = build_model(other, Tokenizer())
-    with pytest.raises(ValueError, match="is a run of 'plural', this is one of 'ekaid'"):
+    with pytest.raises(ValueError, match="is a run of 'plural', this is a run of 'ekaid'"):
         initialize_weights(model, other)
     changes = ["model.layers=2", f"init_model={folder / 'report'}"]
     wider = load_config("diffvqa-plural-tiny", [*PLURAL, *changes])
@@ -81,7 +83,7 @@ def test_two_beginnings_are_refused_in_stage_one():
 
 def test_a_system_without_an_encoder_takes_none():
     config = load_config("diffvqa-constant", ["init_encoder=somewhere"])
-    with pytest.raises(ValueError, match="'blind' has no encoder: leave init_encoder out"):
+    with pytest.raises(ValueError, match="'blind' has no encoder: remove init_encoder"):
         initialize_weights(build_model(config, Tokenizer()), config)
 
 
@@ -106,7 +108,7 @@ def test_parts_of_another_models_run_are_taken_by_name(folder):
     model = build_model(writer, Tokenizer())
     projection = model.project.weight.detach().clone()
     writer = writer.model_copy(update={"init_model": str(folder / "blip2")})
-    assert "step 2" in initialize_weights(model, writer).told[0]
+    assert "step 2" in initialize_weights(model, writer).messages[0]
     assert torch.equal(model.qformer.queries, source.qformer.queries)
     assert torch.equal(model.encoder.positions, source.encoder.positions)
     assert torch.equal(model.project.weight, projection)
@@ -119,7 +121,7 @@ def test_the_question_answerer_takes_encoder_and_q_former(folder):
          "model.language_model={width: 16, layers: 1, heads: 2, max_positions: 96}"],
     )  # fmt: skip
     model = build_model(config, Tokenizer())
-    lines = initialize_weights(model, config).told
+    lines = initialize_weights(model, config).messages
     assert any(line.startswith("qformer: ") and "tensors" in line for line in lines)
     source = load_run(folder / "blip2").model
     assert torch.equal(model.qformer.queries, source.qformer.queries)

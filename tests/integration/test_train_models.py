@@ -1,6 +1,7 @@
 """The real models through the real loop: both stages, resumed, and opened again."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 import tiny_store
 from lapse.config import load_config
 from lapse.inference.predict import PredictOptions, predict
+from lapse.training.dry_run import dry_run
 from lapse.training.run_folder import load_run
-from lapse.training.trainer import train
+from lapse.training.trainer import Callbacks, train
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
@@ -60,15 +62,15 @@ def cut_at(step):
 
 
 @pytest.mark.parametrize("preset", list(STAGES))
-def test_cut_and_resumed_equals_straight(preset, data, pretrained, tmp_path):
+def test_cut_and_resumed_equals_straight(preset, data, pretrained, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     more = [f"init_encoder={pretrained}"] if preset == "diffvqa-tiny" else []
     run = config(preset, *more)
     train(run, data, tmp_path / "straight")
     with pytest.raises(CutError):
-        train(run, data, tmp_path / "cut", on_step=cut_at(3))
-    said = []
-    train(run, data, tmp_path / "cut", say=said.append)
-    assert any(line.startswith("resumed from step 2 of ") for line in said)
+        train(run, data, tmp_path / "cut", callbacks=Callbacks(on_step=cut_at(3)))
+    train(run, data, tmp_path / "cut")
+    assert any(line.startswith("resumed from step 2 of ") for line in caplog.messages)
     for name in ("model.safetensors", "optimizer.safetensors"):
         one, two = (
             (tmp_path / folder / "checkpoints" / "step-00000004" / name).read_bytes()
@@ -85,12 +87,12 @@ def test_stage_one_logs_each_task(pretrained):
         assert seen[-1][f"validate/{task}"] < seen[0][f"validate/{task}"]
 
 
-def test_the_encoder_of_stage_one_stands_unchanged_in_stage_two(data, pretrained, tmp_path):
+def test_the_encoder_of_stage_one_stands_unchanged_in_stage_two(data, pretrained, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     run = config("diffvqa-tiny", f"init_encoder={pretrained}")
-    said = []
-    train(run, data, tmp_path / "run", say=said.append)
-    assert f"encoder: from {pretrained}, step 4" in said
-    assert any(line.startswith("language model: ") and "random" in line for line in said)
+    train(run, data, tmp_path / "run")
+    assert f"encoder: from {pretrained}, step 4" in caplog.messages
+    assert any(line.startswith("language model: ") and "random" in line for line in caplog.messages)
     first = load_run(pretrained, "cpu").model.encoder.state_dict()
     second = load_run(tmp_path / "run", "cpu").model.encoder.state_dict()
     assert first.keys() == second.keys()
@@ -110,8 +112,8 @@ def test_answers_of_both_stages(data, pretrained, tmp_path):
 
 
 @pytest.mark.parametrize("preset", list(STAGES))
-def test_dry_run_counts_parameters_without_building(preset, data, tmp_path):
-    said = []
-    train(config(preset), data, tmp_path / "run", dry_run=True, say=said.append)
-    assert any(line.startswith("parameters: encoder ") for line in said)
+def test_dry_run_counts_parameters_without_building(preset, data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
+    assert dry_run(config(preset), data, tmp_path / "run") == 4
+    assert any(line.startswith("parameters: encoder ") for line in caplog.messages)
     assert not (tmp_path / "run").exists()

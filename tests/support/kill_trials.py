@@ -1,4 +1,4 @@
-"""Real processes that are really killed; run by test_train.py as `python kill_trials.py MODE DIR`.
+"""Training processes that are killed: `python kill_trials.py MODE DIR` of test_training_kills.
 
 Every trial is a fork of this process, so that torch is imported once. Prints one JSON object.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from lapse.core import files
 from lapse.training import checkpoint
 from lapse.training import trainer as train
 from lapse.training import validation as watch
+from lapse.training.trainer import Callbacks
 
 
 def forked(job: Callable[[], object]) -> int:
@@ -84,7 +86,7 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
     data = tiny_store.write(folder / "store")
 
     def go(name: str, **options):
-        return lambda: train.train(config, data, folder / name, **options)
+        return lambda: train.train(config, data, folder / name, callbacks=Callbacks(**options))
 
     def killed(name: str, owner: object, function: str, call: int):
         in_call(owner, function, call)
@@ -102,7 +104,7 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
                 "weights written": (checkpoint, "_write_tensors", 4),
                 "manifest": (checkpoint, "_manifest", 2),
                 "sync": (files, "sync", 17),  # of the second checkpoint
-                "old one dropped": (checkpoint, "_drop_others", 3),
+                "old one dropped": (train, "prune_checkpoints", 3),
                 "validation": (watch, "fixed_batches", 3),
                 "clipping": (train, "clip_gradients", 4),
             }.items()
@@ -135,33 +137,40 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
     return found
 
 
+def two_ranks(folder: Path, name: str, job: Callable[[int], object]) -> list[int]:
+    """Call `job` with the rank in two gloo ranks; their exit codes."""
+
+    def run_rank(rank: int) -> None:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder / name}.rendezvous", rank=rank, world_size=2
+        )
+        job(rank)
+        dist.destroy_process_group()
+
+    (folder / f"{name}.rendezvous").unlink(missing_ok=True)
+    pids = []
+    for rank in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(forked(lambda rank=rank: run_rank(rank)) & 0xFF)
+        pids.append(pid)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
 def ranks(folder: Path) -> dict[str, object]:
     """One process, two gloo ranks, two ranks killed and resumed, and a poisoned sample."""
     data = tiny_store.write(folder / "store")
     plain = {"model__dropout": 0.0, "train__save_every": 2}
     poison = {**plain, "model__poison": "cap/image-003"}
 
-    def rank(place: int, name: str, changes: dict[str, object], **options) -> None:
-        dist.init_process_group(
-            "gloo", init_method=f"file://{folder / name}.rendezvous", rank=place, world_size=2
-        )
-        config = tiny_model.config(**changes)
-        train.train(config, data, folder / name, **options)
-        dist.destroy_process_group()
-
     def two(name: str, changes: dict[str, object], **options) -> list[int]:
-        (folder / f"{name}.rendezvous").unlink(missing_ok=True)
-        pids = []
-        for place in range(2):
-            pid = os.fork()
-            if pid == 0:
-                os._exit(forked(lambda place=place: rank(place, name, changes, **options)) & 0xFF)
-            pids.append(pid)
-        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        config, callbacks = tiny_model.config(**changes), Callbacks(**options)
+        job = lambda _: train.train(config, data, folder / name, callbacks=callbacks)  # noqa: E731
+        return two_ranks(folder, name, job)
 
     def weights(name: str) -> list[float]:
-        found = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
-        tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
+        newest = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
+        tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
         return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 
     def log(name: str) -> list[dict[str, float]]:
@@ -185,10 +194,33 @@ def ranks(folder: Path) -> dict[str, object]:
     }
 
 
+def rank_messages(folder: Path) -> list[dict[str, object]]:
+    """The log messages and the progress calls of each of two ranks that resume a run."""
+    data = tiny_store.write(folder / "store")
+    config = tiny_model.config()
+    train.train(config, data, folder / "run")
+    (folder / "run" / "checkpoints" / "step-00000008" / checkpoint.MANIFEST).unlink()
+
+    def record(rank: int) -> None:
+        messages, steps = [], []
+        logger, handler = logging.getLogger("lapse"), logging.Handler()
+        handler.emit = lambda record: messages.append(record.getMessage())
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        callbacks = Callbacks(progress=lambda done, total: steps.append(done))
+        train.train(config, data, folder / "run", callbacks=callbacks)
+        text = json.dumps({"messages": messages, "progress": steps})
+        (folder / f"{rank}.json").write_text(text, "utf-8")
+
+    assert two_ranks(folder, "messages", record) == [0, 0]
+    return [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(2)]
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mode, where = sys.argv[1], Path(sys.argv[2])
-    warm = tiny_model.config(train__steps=1)  # what torch imports late is imported once, here
+    warm = tiny_model.config(train__steps=1)  # torch imports some modules late: once, before forks
     train.train(warm, tiny_store.write(where / "warm store"), where / "warm run")
-    result = ranks(where) if mode == "ranks" else trials(where, mode, int(sys.argv[3]))
+    modes = {"ranks": ranks, "messages": rank_messages}
+    result = modes[mode](where) if mode in modes else trials(where, mode, int(sys.argv[3]))
     sys.stdout.write(json.dumps(result))

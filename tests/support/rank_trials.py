@@ -18,8 +18,10 @@ import torch.distributed as dist
 import tiny_store
 from lapse.config import RunConfig, check_config
 from lapse.data.loading.batch_stream import BalancedBatchStream
-from lapse.training import checkpoint, parallel
+from lapse.training import checkpoint
 from lapse.training import trainer as train
+from lapse.training.parallel import ParallelModel
+from lapse.training.trainer import Callbacks
 
 ENCODER = {
     "image_size": 32,
@@ -94,9 +96,9 @@ def ended(*pids: int) -> list[int]:
 
 def run(folder: Path, name: str, made: RunConfig, size: int, **options) -> list[int]:
     """Train with `size` ranks into folder/name; the exit codes."""
-    data = folder / "store"
+    data, callbacks = folder / "store", Callbacks(**options)
     if size == 1:
-        return ended(forked(lambda: train.train(made, data, folder / name, **options)))
+        return ended(forked(lambda: train.train(made, data, folder / name, callbacks=callbacks)))
     meeting = folder / f"{name}.rendezvous"
     meeting.unlink(missing_ok=True)
 
@@ -104,7 +106,7 @@ def run(folder: Path, name: str, made: RunConfig, size: int, **options) -> list[
         dist.init_process_group(
             "gloo", init_method=f"file://{meeting}", rank=place, world_size=size
         )
-        train.train(made, data, folder / name, **options)
+        train.train(made, data, folder / name, callbacks=callbacks)
         dist.destroy_process_group()
 
     return ended(*(forked(lambda place=place: rank(place)) for place in range(size)))
@@ -142,9 +144,9 @@ def equal(folder: Path, stage: str) -> dict[str, object]:
         for name, (size, changes) in kinds.items()
     }
     found = {"codes": codes, **{name: result(folder, name) for name in kinds}}
-    if stage == "pretrain":  # the guard removed: nobody exchanges gradients
-        real = parallel.ParallelModel.gathering
-        parallel.ParallelModel.gathering = lambda spread, *, is_last: real(spread, is_last=False)
+    if stage == "pretrain":  # without the exchange of gradients
+        real = ParallelModel.gradient_sync
+        ParallelModel.gradient_sync = lambda model, *, is_last: real(model, is_last=False)
         run(folder, "apart", config(stage), 2)
         found["apart"] = result(folder, "apart")
     return found

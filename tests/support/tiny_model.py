@@ -13,7 +13,7 @@ from lapse.data.loading.batch import Batch, normalise
 
 
 class TinyEncoder(Config):
-    """Only the side of the images."""
+    """Only the size of the images."""
 
     image_size: int = 32
 
@@ -52,7 +52,7 @@ class Tiny(nn.Module):
     def weight(self, batch: Batch) -> float:
         return float(batch.loss_mask.sum())
 
-    def logits(self, batch: Batch) -> Tensor:  # [B, T, V], of the token at each place
+    def logits(self, batch: Batch) -> Tensor:  # [B, T, V], of the token at each position
         seen = self.project(self.encoder(normalise(batch.images, 1)))[batch.image_index].mean(1)
         before = self.words(self.rows[batch.tokens[:, :-1]])
         before = nn.functional.pad(before, (0, 0, 1, 0))
@@ -82,6 +82,15 @@ class Tiny(nn.Module):
 
     def load_encoder(self, tensors: dict[str, Tensor]) -> None:
         self.encoder.load_state_dict(tensors)
+
+
+class Untrainable(nn.Linear):
+    """A module without a loss."""
+
+    config_class = TinyConfig
+
+    def __init__(self, config: TinyConfig, tokenizer: Tokenizer) -> None:
+        super().__init__(config.width, tokenizer.size)
 
 
 def config(stage: str = "pretrain", **changes: Any) -> RunConfig:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lapse.cli.console import program_facts, progress_bar
+from lapse.cli.console import commit, progress_bar, say
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ def demo_command(
     """Simulate patients, train both stages, and write a scored HTML report (a few minutes)."""
     from lapse.workflows.demo.run import DemoConfig, run_demo
 
-    config = DemoConfig(num_patients=patients, seed=seed)
-    path = run_demo(out, config, progress_bar=progress_bar, facts=program_facts())
-    logger.info("HTML report in %s", path)
+    page = run_demo(
+        out, DemoConfig(patients=patients, seed=seed), say=say, bar=progress_bar, commit=commit()
+    )
+    logger.info("HTML report in %s", page)

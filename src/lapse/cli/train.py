@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lapse.cli.console import progress_bar, say
+from lapse.cli.console import progress_bar
 
 
 def train_command(
@@ -32,10 +32,12 @@ def train_command(
     from lapse.config import load_config
 
     config = load_config(preset, overrides or [])
-    from lapse.training.trainer import train
-
     if dry_run:
-        train(config, data, out, say=say, dry_run=True)
+        from lapse.training.dry_run import dry_run as log_dry_run
+
+        log_dry_run(config, data, out)
         return
+    from lapse.training.trainer import Callbacks, train
+
     with progress_bar(config.name) as progress:
-        train(config, data, out, say=say, progress=progress)
+        train(config, data, out, callbacks=Callbacks(progress=progress))

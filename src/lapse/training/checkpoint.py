@@ -1,11 +1,11 @@
-"""Checkpoints that are either whole or refused.
+"""Checkpoints: complete and verified, or not used.
 
     RUN/checkpoints/step-00000040.tmp/   written and synced file by file
         model.safetensors  optimizer.safetensors  state.json  MANIFEST.json (SHA-256 of each)
-    RUN/checkpoints/step-00000040/       the same folder, renamed once all is on the disk
+    RUN/checkpoints/step-00000040/       the same folder, renamed when all files are on the disk
 
-A kill leaves a `.tmp` folder that nobody reads; a flipped bit no longer matches the manifest.
-Weights are safetensors and everything else is JSON: nothing here can run code when it is read.
+A kill can only create a `.tmp` folder, which is never read; a flipped bit does not match the
+manifest. Weights are safetensors and everything else is JSON: reading them runs no code.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapse.core.files import TEMPORARY, rename_folder, sha256_of
+from lapse.training.optim import Module
 
 MODEL, OPTIMIZER, STATE, MANIFEST = (
     "model.safetensors",
@@ -37,7 +38,7 @@ NAME = re.compile(r"step-(\d{8,})")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One verified folder. `state` is the JSON that was handed to `save_checkpoint`."""
+    """One verified folder. `state` is the JSON that `save_checkpoint` got."""
 
     folder: Path
     step: int
@@ -50,48 +51,49 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSearch:
-    """The newest checkpoint that verifies (None: there is none) and what was passed over."""
+    """The newest valid checkpoint (None: there is none), and why newer ones were skipped."""
 
     checkpoint: Checkpoint | None
     skipped: tuple[str, ...]
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
+def save_weights(path: Path, model: Module) -> None:
     """Write a model's tensors. Tied tensors are written once, under their first name."""
     _write_tensors(path, _untied(model))
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Read a model's tensors in place. Nothing is changed unless everything fits.
+def load_weights(path: Path, model: Module) -> None:
+    """Read a model's tensors in place. Nothing is changed unless all tensors fit.
 
     Raises:
-        ValueError: the file is damaged, or a name, shape or type differs from the model's.
+        ValueError: the file is damaged, or a name, shape or dtype differs from the model's.
     """
     tensors = read_tensors(path)
-    wanted = _untied(model)
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
+    targets = _untied(model)
+    missing = sorted(targets.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - targets.keys())
     if missing or unknown:
         raise ValueError(
-            f"{path} does not fit the model: missing {_some(missing)}; unknown {_some(unknown)}"
+            f"{path} does not fit the model: missing {_shorten(missing)}; "
+            f"unknown {_shorten(unknown)}"
         )
-    for name, target in wanted.items():
-        found = tensors[name]
-        if found.shape != target.shape or found.dtype != target.dtype:
+    for name, target in targets.items():
+        tensor = tensors[name]
+        if tensor.shape != target.shape or tensor.dtype != target.dtype:
             raise ValueError(
-                f"{path}: {name} is {found.dtype} {tuple(found.shape)}, the model needs "
+                f"{path}: {name} is {tensor.dtype} {tuple(tensor.shape)}, the model needs "
                 f"{target.dtype} {tuple(target.shape)}"
             )
     with torch.no_grad():
-        for name, target in wanted.items():
+        for name, target in targets.items():
             target.copy_(tensors[name])
 
 
 def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose name begins with `prefix`, which is cut off.
+    """The tensors of a safetensors file whose name starts with `prefix`, which is removed.
 
     Raises:
-        ValueError: there is no such file, or it is no valid safetensors file.
+        ValueError: there is no such file, or it is not a valid safetensors file.
     """
     if not path.is_file():
         raise ValueError(f"no weights at {path}")
@@ -105,21 +107,19 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
                 if name.startswith(prefix)
             }
     except SafetensorError as error:
-        raise ValueError(f"{path} is no valid safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
 
 
 def save_checkpoint(
     run: Path,
     step: int,
-    model: nn.Module,
+    model: Module,
     optimizer: Mapping[str, Tensor],
-    *,
     state: Mapping[str, Any],
-    keep: int = 2,
 ) -> Path:
-    """Write one checkpoint and drop all but the newest `keep`; returns its folder.
+    """Write one checkpoint; returns its folder.
 
-    `state` must be JSON. When the disk is full the last good checkpoint stays as it was.
+    `state` must be JSON. If the disk is full, the checkpoint before it is not touched.
 
     Raises:
         ValueError: the disk cannot hold the checkpoint; says how many bytes it needs.
@@ -145,12 +145,11 @@ def save_checkpoint(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ValueError(_disk_message(step, needed, str(error), parent)) from error
-    _drop_others(run, step, keep)
     return final
 
 
 def latest_valid_checkpoint(run: Path) -> CheckpointSearch:
-    """The newest checkpoint of a run whose every byte matches its manifest."""
+    """The newest checkpoint of a run that matches its manifest."""
     skipped: list[str] = []
     for folder in _folders(run):
         problem = verify(folder)
@@ -162,16 +161,16 @@ def latest_valid_checkpoint(run: Path) -> CheckpointSearch:
 
 
 def verify(folder: Path) -> str | None:
-    """What is wrong with a checkpoint folder, or None when every byte is as written."""
+    """What is wrong with a checkpoint folder; None if every byte matches its manifest."""
     try:
         raw = (folder / MANIFEST).read_bytes()
         manifest = json.loads(raw)
         if _json_bytes(manifest) != raw or manifest["format"] != FORMAT:
             return f"{MANIFEST} is not as written"
         files = manifest["files"]
-        found = {path.name for path in folder.iterdir()} - {MANIFEST}
-        if found != files.keys():
-            return f"holds {sorted(found)}, its manifest names {sorted(files)}"
+        names = {path.name for path in folder.iterdir()} - {MANIFEST}
+        if names != files.keys():
+            return f"holds {sorted(names)}, its manifest names {sorted(files)}"
         if f"step-{manifest['step']:08d}" != folder.name:
             return f"is of step {manifest['step']}"
         for name, entry in files.items():
@@ -185,7 +184,7 @@ def verify(folder: Path) -> str | None:
 
 
 def _folders(run: Path) -> list[Path]:
-    """Checkpoint folders, newest first; temporarys are none."""
+    """Checkpoint folders, newest first, without temporary ones."""
     parent = run / "checkpoints"
     if not parent.is_dir():
         return []
@@ -193,15 +192,18 @@ def _folders(run: Path) -> list[Path]:
     return sorted(named, key=lambda path: int(path.name[5:]), reverse=True)
 
 
-def _drop_others(run: Path, step: int, keep: int) -> None:
-    """Keep the newest up to `step`; a later folder was passed over as damaged when resuming."""
+def prune_checkpoints(run: Path, step: int, keep: int) -> None:
+    """Delete all checkpoints but the newest `keep` up to `step`.
+
+    A later one is deleted too: it was skipped as damaged when the run was resumed.
+    """
     folders = _folders(run)
     later = [folder for folder in folders if int(folder.name[5:]) > step]
     for folder in [*later, *folders[len(later) + keep :]]:
         shutil.rmtree(folder)
 
 
-def _untied(model: nn.Module) -> dict[str, Tensor]:
+def _untied(model: Module) -> dict[str, Tensor]:
     """Each tensor of the state once, under its first name."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -213,9 +215,9 @@ def _untied(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    ready = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    # One key only: safetensors writes several in an order that changes from process to process.
-    save_file(ready, path, metadata={"format": "pt"})
+    contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    # One key only: safetensors writes several keys in an order that differs between processes.
+    save_file(contiguous, path, metadata={"format": "pt"})
 
 
 def _manifest(folder: Path, step: int) -> dict[str, Any]:
@@ -238,14 +240,14 @@ def _num_bytes(tensors: Mapping[str, Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
-def _disk_message(step: int, needed: int, why: str, parent: Path) -> str:
+def _disk_message(step: int, needed: int, reason: str, parent: Path) -> str:
     return (
         f"the checkpoint of step {step} needs {needed} bytes in {parent} and was not written "
-        f"({why}); the checkpoint before it is intact: free some space and run the same "
+        f"({reason}); the checkpoint before it is intact: free some space and run the same "
         "command again"
     )
 
 
-def _some(names: list[str]) -> str:
+def _shorten(names: list[str]) -> str:
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return shown or "none"

@@ -1,12 +1,13 @@
-"""Where this process runs: its device, its place among the ranks, and being asked to stop.
+"""This process in a run: its device, its rank, and the signal to stop.
 
-The process group of torchrun or of Slurm's `srun` when there is one (gloo on CPUs, nccl on GPUs),
-this process alone otherwise. What torchrun or srun tell their tasks is all that is read from the
-environment.
+The process group is that of torchrun or of Slurm's `srun` (gloo on CPUs, nccl on GPUs). Without
+one, the run has one process. The environment variables that torchrun and srun set for their tasks
+are the only ones that are read.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ import torch
 import torch.distributed as dist
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-FIRST_PORT, NUM_PORTS = 20_000, 20_000  # where the ranks of a Slurm job meet
+FIRST_PORT, NUM_PORTS = 20_000, 20_000  # of the rendezvous of a Slurm job
 
 
 def pick_device() -> torch.device:
@@ -31,58 +32,66 @@ def pick_device() -> torch.device:
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """This process among all processes of the run."""
+    """This process among all processes of the run.
+
+    Attributes:
+        rank: 0 .. world_size - 1.
+        world_size: number of processes.
+        device: of this process.
+    """
 
     rank: int
-    size: int
+    world_size: int
     device: torch.device
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise sum over the ranks."""
-        if self.size == 1:
+        if self.world_size == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
-    def wait(self) -> None:
-        """Until every rank is here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Wait until every rank has called this."""
+        if self.world_size > 1:
             dist.barrier()
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task of a Slurm job step: what `srun` says about it.
+class SlurmEnvironment:
+    """One task of a Slurm job step, from the variables of `srun`.
 
     Attributes:
-        rank, size: among all tasks of the step.
-        local: among the tasks of its node.
-        address: "host:port" of the first node; the port follows from the number of the job.
+        rank, world_size: among all tasks of the step.
+        local_rank: among the tasks of its node.
+        address: "host:port" of the first node; the port depends on the job id.
     """
 
     rank: int
-    size: int
-    local: int
+    world_size: int
+    local_rank: int
     address: str
 
 
-def slurm_environment(environment: Mapping[str, str]) -> Task | None:
-    """The place of this process in a step of several tasks; None outside of `srun`.
+def slurm_environment(environment: Mapping[str, str]) -> SlurmEnvironment | None:
+    """This process as a task of a step with several tasks; None outside of `srun`.
 
     Raises:
-        ValueError: srun's variables are incomplete.
+        ValueError: a variable of srun is missing.
     """
-    size = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
-    if size < 2:
+    world_size = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if world_size < 2:
         return None
     names = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST", "SLURM_JOB_ID")
     missing = [name for name in names if name not in environment]
     if missing:
-        raise ValueError(f"srun started {size} tasks without {missing[0]}: start them with srun")
-    rank, local, nodes, job = (environment[name] for name in names)
+        raise ValueError(
+            f"srun started {world_size} tasks without {missing[0]}: start them with srun"
+        )
+    rank, local_rank, nodes, job = (environment[name] for name in names)
     port = FIRST_PORT + int(job) % NUM_PORTS
-    return Task(int(rank), size, int(local), f"{first_node(nodes)}:{port}")
+    return SlurmEnvironment(int(rank), world_size, int(local_rank), f"{first_node(nodes)}:{port}")
 
 
 def first_node(nodes: str) -> str:
@@ -101,58 +110,72 @@ def first_node(nodes: str) -> str:
 
 @contextmanager
 def init_distributed() -> Iterator[DistributedContext]:
-    """This process alone, or its place under torchrun, srun, or in a group already open."""
-    task = None if dist.is_initialized() else slurm_environment(os.environ)
-    is_torchrun = dist.is_torchelastic_launched()
-    is_ours = not dist.is_initialized() and (task is not None or is_torchrun)
+    """The context of this process, with the process group of torchrun or srun if there is one.
+
+    A process group that is initialized already is used and left open. On ranks other than 0 the
+    logger "lapse" shows warnings only.
+    """
     device = pick_device()
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if is_ours and (task is None or is_torchrun):
-        task = None
+    is_initialized = dist.is_initialized()
+    slurm = None
+    if not is_initialized and dist.is_torchelastic_launched():
         dist.init_process_group(backend)
-    elif is_ours and task is not None:
+    elif not is_initialized and (slurm := slurm_environment(os.environ)) is not None:
         dist.init_process_group(
             backend,
-            init_method=f"tcp://{task.address}",
-            rank=task.rank,
-            world_size=task.size,
+            init_method=f"tcp://{slurm.address}",
+            rank=slurm.rank,
+            world_size=slurm.world_size,
         )
+    if not dist.is_initialized():
+        yield DistributedContext(0, 1, device)
+        return
     try:
-        if not dist.is_initialized():
-            yield DistributedContext(0, 1, device)
-            return
         if device.type == "cuda":
-            local = dist.get_node_local_rank() if task is None else task.local
-            device = torch.device("cuda", local % torch.cuda.device_count())
+            local_rank = dist.get_node_local_rank() if slurm is None else slurm.local_rank
+            device = torch.device("cuda", local_rank % torch.cuda.device_count())
             torch.cuda.set_device(device)
-        yield DistributedContext(dist.get_rank(), dist.get_world_size(), device)
+        with _warnings_only(dist.get_rank() > 0):
+            yield DistributedContext(dist.get_rank(), dist.get_world_size(), device)
     finally:
-        if is_ours:
+        if not is_initialized:
             dist.destroy_process_group()
 
 
-def autocast(world: DistributedContext, precision: str) -> AbstractContextManager[object]:
-    """bf16 where it is asked for, or "auto" on a GPU."""
-    kind = world.device.type
-    is_half = precision == "bf16" or (precision == "auto" and kind == "cuda")
-    return torch.autocast(kind, dtype=torch.bfloat16) if is_half else nullcontext()
+@contextmanager
+def _warnings_only(is_quiet: bool) -> Iterator[None]:
+    logger = logging.getLogger("lapse")
+    level = logger.level
+    if is_quiet:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """bf16 autocast for "bf16", and for "auto" on a GPU; nothing otherwise."""
+    is_half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if is_half else nullcontext()
 
 
 @contextmanager
 def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM, SIGINT or SIGUSR1 sets; the second signal acts as usual."""
-    asked = threading.Event()
-    before: dict[signal.Signals, Any] = {}
+    """An event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal acts as before."""
+    event = threading.Event()
+    handlers: dict[signal.Signals, Any] = {}
 
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
+    def stop(number: int, _frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(number, handlers[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
-        for name in SIGNALS:
-            before[name] = signal.signal(name, ask)
+        for number in SIGNALS:
+            handlers[number] = signal.signal(number, stop)
     try:
-        yield asked
+        yield event
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,18 +1,19 @@
-"""A frozen encoder's tokens of every image of a run: computed once, kept beside the store.
+"""The tokens of a frozen encoder for every image of a run: computed once, stored on disk.
 
-    STORE.features/KEY/features.json      what KEY is the hash of
+    STORE.features/KEY/features.json      the values that KEY is the hash of
     STORE.features/KEY/block-00012.npy    tokens of the store's images 768 .. 831, [64, N, D]
-    STORE.features/KEY/block-00012.json   CRC-32 of each image; written last, so it says "whole"
+    STORE.features/KEY/block-00012.json   CRC-32 of each image; written last, so the block is done
 
-KEY covers the encoder's weights, the store's fingerprint and both precisions: another encoder or
-other images are another folder, so nothing stale can be read. A killed run goes on behind its
-last whole block. At the paper's size an image takes 2.36 MB in bf16.
+KEY is a hash of the encoder's weights, the store's fingerprint and both precisions, so another
+encoder or other images use another folder. A killed run continues after its last complete block.
+At the paper's size an image takes 2.36 MB in bf16.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import zlib
 from collections import OrderedDict
@@ -30,21 +31,24 @@ from lapse.core.files import atomic_write, write_text
 from lapse.core.types import Pair
 from lapse.data.loading.training_data import TrainingData
 from lapse.data.store.store import Store
+from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
 from lapse.training.distributed import DistributedContext, autocast
 
+logger = logging.getLogger(__name__)
+
 FORMAT = 1
-BLOCK = 64  # images of one file
+BLOCK = 64  # images in one file
 NUM_OPEN = 64  # memory maps kept open at once
 ABOUT = "features.json"
 TYPES: dict[str, Any] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-class Features:
+class FeatureCache:
     """The cached tokens of one encoder on one store, read through memory maps.
 
     Args:
         folder: STORE.features/KEY.
-        row_of: image key -> its place in the store.
+        row_of: image key -> its row in the store.
         precision: "bf16" or "fp32", as on the disk.
     """
 
@@ -58,10 +62,10 @@ class Features:
         Raises:
             ValueError: the image was not cached, or its bytes on the disk have changed.
         """
-        index, place = divmod(self.row_of(key), BLOCK)
-        values, sums = self._block(index)
-        row = np.array(values[place])
-        if zlib.crc32(row.tobytes()) != sums[place]:
+        index, position = divmod(self.row_of(key), BLOCK)
+        values, checksums = self._block(index)
+        row = np.array(values[position])
+        if zlib.crc32(row.tobytes()) != checksums[position]:
             raise ValueError(
                 f"the cached features of image {key!r} in {self._path(index)} are damaged: delete "
                 f"{self.folder} and run the same command again"
@@ -70,19 +74,19 @@ class Features:
         return raw.view(torch.bfloat16) if self.precision == "bf16" else raw
 
     def has_block(self, index: int) -> bool:
-        """Whether a block is there, whole."""
+        """Whether a block is complete."""
         return self._path(index).with_suffix(".json").is_file()
 
     def write_block(self, index: int, tokens: Tensor) -> None:
         """Write the tokens [n, N, D] of the images of one block."""
-        kept = tokens.detach().to(TYPES[self.precision]).cpu().contiguous()
-        raw = kept.view(torch.int16) if self.precision == "bf16" else kept
+        rounded = tokens.detach().to(TYPES[self.precision]).cpu().contiguous()
+        raw = rounded.view(torch.int16) if self.precision == "bf16" else rounded
         values = raw.numpy()
         path = self._path(index)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, values)
-        sums = json.dumps([zlib.crc32(row.tobytes()) for row in values])
-        write_text(path.with_suffix(".json"), sums)
+        checksums = [zlib.crc32(row.tobytes()) for row in values]
+        write_text(path.with_suffix(".json"), json.dumps(checksums))
 
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05d}.npy"
@@ -91,15 +95,15 @@ class Features:
         if index not in self._open:
             path = self._path(index)
             if not self.has_block(index):
-                raise ValueError(f"{path} is not there: delete {self.folder} and start again")
+                raise ValueError(f"{path} does not exist: delete {self.folder} and start again")
             try:
                 values = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-                sums: list[int] = json.loads(path.with_suffix(".json").read_text("utf-8"))
+                checksums: list[int] = json.loads(path.with_suffix(".json").read_text("utf-8"))
             except (OSError, EOFError, ValueError) as error:
                 raise ValueError(
                     f"{path} is damaged ({error}): delete {self.folder} and start again"
                 ) from error
-            self._open[index] = (values, sums)
+            self._open[index] = (values, checksums)
             while len(self._open) > NUM_OPEN:
                 self._open.popitem(last=False)
         self._open.move_to_end(index)
@@ -107,71 +111,76 @@ class Features:
 
 
 def build_feature_cache(
-    model: Any, store: Store, data: TrainingData, config: RunConfig, world: DistributedContext
-) -> tuple[Features, str]:
-    """Compute what is missing of the features of a run; every rank makes its share.
+    model: TrainableModel,
+    store: Store,
+    data: TrainingData,
+    config: RunConfig,
+    distributed: DistributedContext,
+) -> FeatureCache:
+    """Compute the missing blocks of the features of a run; every rank computes a part of them.
 
     Args:
-        model: a system with a frozen `encoder` and `encode`.
+        model: on the device; its encoder is frozen.
         store: the images.
-        data: whose images are wanted: training and held-out rows.
-        config: the run; `data.cache_features` is the precision on the disk.
-        world: the ranks; they must see one file system.
-
-    Returns:
-        the features, and one sentence about where they lie and how many blocks were made.
+        data: the cache covers its training and validation images.
+        config: the run; `data.cache_features` is the precision on disk.
+        distributed: the ranks, which must share one file system.
 
     Raises:
-        ValueError: the encoder is trained or there is none, the system reads no cached
+        ValueError: the encoder is trained or there is none, the model does not read cached
             tokens, or the disk is too small.
     """
-    encoder = getattr(model, "encoder", None)
-    if not hasattr(model, "encode") or encoder is None:
+    precision = config.data.cache_features
+    if not has_encoder(model):
         raise ValueError(
-            f"data.cache_features is {config.data.cache_features!r}, but {config.model_type!r} has "
-            "no frozen encoder: set it to none"
+            f"data.cache_features is {precision!r}, but {config.model_type!r} has no frozen "
+            "encoder: set it to none"
         )
-    if not getattr(model, "reads_features", False):
+    if not isinstance(model, FeatureModel) or not model.reads_features:
         raise ValueError(
-            f"data.cache_features is {config.data.cache_features!r}, but {config.model_type!r} "
-            "reads its images in every step and no cached tokens: set it to none"
+            f"data.cache_features is {precision!r}, but {config.model_type!r} reads its images in "
+            "every step and no cached tokens: set it to none"
         )
-    if any(parameter.requires_grad for parameter in encoder.parameters()):
+    if any(parameter.requires_grad for parameter in model.encoder.parameters()):
         raise ValueError(
             "data.cache_features needs a frozen encoder, and this one is trained: set "
             "model.train_encoder=false or data.cache_features=none"
         )
-    about = {
+    key = {
         "format": FORMAT,
         "store": store.info.fingerprint,
-        "encoder": weights_hash(encoder),
-        "precision": config.data.cache_features,
-        "computed in": str(compute_type(world, config.train.precision)),
+        "encoder": weights_hash(model.encoder),
+        "precision": precision,
+        "computed in": str(compute_dtype(distributed.device, config.train.precision)),
     }
-    text = json.dumps(about, sort_keys=True, indent=1)
+    text = json.dumps(key, sort_keys=True, indent=1)
     parent = store.path.with_name(f"{store.path.name}.features")
     folder = parent / hashlib.sha256(text.encode()).hexdigest()[:24]
-    if world.rank == 0:
+    if distributed.rank == 0:
         write_text(folder / ABOUT, text + "\n")
-    features = Features(folder, store.row_of, config.data.cache_features)
-    wanted = sorted({store.row_of(key) // BLOCK for key in wanted_images(data)})
-    missing = [index for index in wanted if not features.has_block(index)]
-    world.wait()  # nobody writes before all have looked
+    cache = FeatureCache(folder, store.row_of, precision)
+    blocks = sorted({store.row_of(key) // BLOCK for key in image_keys(data)})
+    missing = [index for index in blocks if not cache.has_block(index)]
+    distributed.barrier()  # every rank lists the missing blocks before any is written
     _check_disk(parent, len(missing), config)
-    for index in missing[world.rank :: world.size]:
+    for index in missing[distributed.rank :: distributed.world_size]:
         pixels = np.array(store.pixels_at(slice(index * BLOCK, (index + 1) * BLOCK)))
-        images = torch.from_numpy(pixels).unsqueeze(1).to(world.device)
-        with torch.no_grad(), autocast(world, config.train.precision):
-            features.write_block(index, model.encode(images))
-    world.wait()
-    return features, (
-        f"features: {len(wanted) - len(missing)} of {len(wanted)} blocks were there, "
-        f"{len(missing)} made, in {folder}"
+        images = torch.from_numpy(pixels).unsqueeze(1).to(distributed.device)
+        with torch.no_grad(), autocast(distributed.device, config.train.precision):
+            cache.write_block(index, model.encode(images))
+    distributed.barrier()
+    logger.info(
+        "features: %d of %d blocks existed, %d computed, in %s",
+        len(blocks) - len(missing),
+        len(blocks),
+        len(missing),
+        folder,
     )
+    return cache
 
 
-def wanted_images(data: TrainingData) -> set[str]:
-    """The images of the training and held-out rows."""
+def image_keys(data: TrainingData) -> set[str]:
+    """The images of the training and validation rows."""
     keys: set[str] = set()
     for dataset in (data.stream.dataset, *(dataset for dataset, _ in data.validation.values())):
         for number in range(len(dataset)):
@@ -191,12 +200,11 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def compute_type(world: DistributedContext, precision: str) -> torch.dtype:
-    """What matrix products run in: autocast's type where it is on."""
-    kind = world.device.type
-    with autocast(world, precision):
-        is_on = torch.is_autocast_enabled(kind)
-        return torch.get_autocast_dtype(kind) if is_on else torch.float32
+def compute_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """The dtype of matrix products: that of autocast where it is enabled."""
+    with autocast(device, precision):
+        is_enabled = torch.is_autocast_enabled(device.type)
+        return torch.get_autocast_dtype(device.type) if is_enabled else torch.float32
 
 
 def _check_disk(parent: Path, blocks: int, config: RunConfig) -> None:

@@ -1,209 +1,248 @@
-"""What a new run begins with: random weights, an earlier run, or a published model.
+"""The first weights of a run: random, from an earlier run, or from a published model.
 
-init_encoder    a run of ours or a saved model folder: its encoder, and the parts that a system
-                asks for besides; "packaged": the model in the package
+init_encoder    a run folder or an exported model: its encoder, and the further parts that a model
+                loads; "packaged": the model of this package
                 a folder of transformers or a pinned hub id:
                 `lapse.models.backbones.pretrained_encoder`
-init_model      a run of the same model, or of one whose parts this model inherits; a saved
-                model folder, "packaged", or a pinned hub id: the half of it that this stage trains
+init_model      a run of the same model, or of a model whose weights this one inherits; an exported
+                model, "packaged", or a pinned hub id: its part for this stage
+
+RUN/initialization.json keeps what was loaded.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lapse.config import EncoderConfig, RunConfig, Stage
+from lapse.core.files import write_text
 from lapse.core.tokenizer import Tokenizer
 from lapse.models.backbones.hub import local_folder
 from lapse.models.backbones.pretrained_encoder import read_encoder
+from lapse.models.interface import (
+    HasEncoder,
+    HasOrigin,
+    InheritsWeights,
+    LoadsParts,
+    TrainableModel,
+    has_encoder,
+)
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, read_tensors
-from lapse.training.exported_model import DEFAULT, PACKAGED, is_exported_model, read_exported_model
-from lapse.training.run_folder import CONFIG, TrainableModel, read_config, read_tokenizer
+from lapse.training.exported_model import (
+    DEFAULT,
+    PACKAGED,
+    is_exported_model,
+    read_exported_model,
+)
+from lapse.training.run_folder import CONFIG, read_config, read_tokenizer
+
+INITIALIZATION = "initialization.json"
 
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What the weights of a new run are before its first step.
+    """The source of the weights of a run before its first step.
 
     Attributes:
-        told: sentences that say where they come from.
-        sha256: configuration key -> SHA-256 of the saved model that it names.
+        messages: one sentence per source.
+        sha256: configuration key -> SHA-256 of the exported model that it names.
     """
 
-    told: tuple[str, ...]
-    sha256: Mapping[str, str]
+    messages: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_init_report(folder: Path, report: InitReport) -> None:
+    """Write initialization.json of a run folder."""
+    write_text(folder / INITIALIZATION, json.dumps(asdict(report), indent=1) + "\n")
+
+
+def read_init_report(folder: Path) -> InitReport:
+    """Read initialization.json of a run folder; an empty report if there is none."""
+    path = folder / INITIALIZATION
+    if not path.is_file():
+        return InitReport()
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return InitReport(tuple(values["messages"]), values["sha256"])
 
 
 @dataclass(frozen=True, slots=True)
 class InitSource:
-    """Trained weights that a new run can begin with.
+    """Trained weights that can initialize a run.
 
     Attributes:
         config: resolved configuration of the run that trained them.
         kept: GPT-2 ids of its vocabulary, None for all.
         tensors: its weights under the names of its model.
-        name: where they come from, for what a run says.
-        sha256: of a saved model's file; None for a run.
+        name: of the source, for the log.
+        sha256: of an exported model's weights; None for a run.
     """
 
     config: RunConfig
     kept: Sequence[int] | None
-    tensors: dict[str, torch.Tensor]
+    tensors: dict[str, Tensor]
     name: str
     sha256: str | None = None
 
-    def part(self, name: str) -> dict[str, torch.Tensor]:
-        """The tensors whose names begin so; the beginning is cut off."""
-        return {k.removeprefix(name): v for k, v in self.tensors.items() if k.startswith(name)}
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with `prefix`, which is removed."""
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
 
 
 def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | None:
-    """A run of ours or one stage of a saved model; None: a folder of something else.
+    """Read a run folder or one stage of an exported model; None for a folder of another kind.
 
     Args:
-        source: run folder, model folder, "packaged", or "org/name@<40 hex digits>".
-        key: the configuration key that holds it, for the errors.
-        stage: which half of a saved model.
+        source: run folder, exported model, "packaged", or "org/name@<40 hex digits>".
+        key: the configuration key, for errors.
+        stage: the part of an exported model.
 
     Raises:
-        ValueError: no such folder, an unpinned hub id, no whole checkpoint, damaged weights.
+        ValueError: no such folder, an unpinned hub id, no valid checkpoint, damaged weights.
     """
     if source != PACKAGED and (Path(source) / CONFIG).is_file():
         folder = Path(source)
-        found = latest_valid_checkpoint(folder).checkpoint
-        if found is None:
-            raise ValueError(f"{key} {source} has no whole checkpoint: train it first")
-        tensors = read_tensors(found.folder / MODEL)
-        name = f"{source}, step {found.step}"
-        return InitSource(read_config(folder), read_tokenizer(folder).kept, tensors, name)
+        config = read_config(folder)
+        checkpoint = latest_valid_checkpoint(folder).checkpoint
+        if checkpoint is None:
+            raise ValueError(f"{key} {source} has no valid checkpoint: train it first")
+        tensors = read_tensors(checkpoint.folder / MODEL)
+        name = f"{source}, step {checkpoint.step}"
+        return InitSource(config, read_tokenizer(folder).kept, tensors, name)
     folder = DEFAULT if source == PACKAGED else local_folder(source, key)
     if not is_exported_model(folder):
         return None
-    saved = read_exported_model(folder)
-    name = f"{source}, weights {saved.sha256[:12]}, images by {saved.resize}"
-    tensors = saved.tensors(stage)
-    return InitSource(saved.configs[stage], saved.kept[stage], tensors, name, saved.sha256)
+    model = read_exported_model(folder)
+    name = f"{source}, weights {model.sha256[:12]}, images by {model.resize}"
+    return InitSource(
+        model.configs[stage], model.kept[stage], model.tensors(stage), name, model.sha256
+    )
 
 
 def initialize_weights(model: TrainableModel, config: RunConfig) -> InitReport:
-    """Give a new model the weights of an earlier run: `init_encoder`, `init_model`, or both.
+    """Load the weights that `init_model` and `init_encoder` name into a new model.
 
-    Both: all of `init_model`, then the encoder of `init_encoder` in place of its own (stage 2 goes
-    on after stage 1 went on).
+    With both, `init_encoder` replaces the encoder of `init_model`.
 
     Raises:
-        ValueError: that run has no whole checkpoint, or its encoder or model has other sizes.
+        ValueError: a source has no valid checkpoint, or its weights have other sizes.
     """
-    told = (str(model.origin),) if hasattr(model, "origin") else ()
+    messages: tuple[str, ...] = (model.origin,) if isinstance(model, HasOrigin) else ()
     sha256 = {}
     if config.init_model is not None:
-        earlier = resolve_init_source(config.init_model, "init_model", config.stage)
-        if earlier is None:
+        source = resolve_init_source(config.init_model, "init_model", config.stage)
+        if source is None:
             raise ValueError(
-                f"init_model {config.init_model} is neither a run of ours (no {CONFIG}) nor a "
-                "saved model"
+                f"init_model {config.init_model} is neither a run folder (no {CONFIG}) nor an "
+                "exported model"
             )
-        is_whole = earlier.config.model_type == config.model_type  # then no origin is left
-        told = (_take_model(model, config, earlier), *(() if is_whole else told))
-        if earlier.sha256 is not None:
-            sha256["init_model"] = earlier.sha256
+        message = _load_model(model, config, source)
+        is_same_model = source.config.model_type == config.model_type  # it replaces every part
+        messages = (message,) if is_same_model else (message, *messages)
+        if source.sha256 is not None:
+            sha256["init_model"] = source.sha256
     if config.init_encoder is not None:
-        if not hasattr(model, "encoder"):
-            raise ValueError(f"system {config.model_type!r} has no encoder: leave init_encoder out")
-        earlier = resolve_init_source(config.init_encoder, "init_encoder", "pretrain")
-        told = (*_take_encoder(model, config, earlier), *told)
-        if earlier is not None and earlier.sha256 is not None:
-            sha256["init_encoder"] = earlier.sha256
-    elif config.init_model is None and config.stage == "diffvqa" and hasattr(model, "encoder"):
-        told = ("encoder: random weights (init_encoder is not set)", *told)
-    return InitReport(told, sha256)
+        if not has_encoder(model):
+            raise ValueError(f"{config.model_type!r} has no encoder: remove init_encoder")
+        source = resolve_init_source(config.init_encoder, "init_encoder", "pretrain")
+        messages = (*_load_encoder(model, config, source), *messages)
+        if source is not None and source.sha256 is not None:
+            sha256["init_encoder"] = source.sha256
+    elif config.init_model is None and config.stage == "diffvqa" and has_encoder(model):
+        messages = ("encoder: random weights (init_encoder is not set)", *messages)
+    return InitReport(messages, sha256)
 
 
-def _take_encoder(
-    model: TrainableModel, config: RunConfig, earlier: InitSource | None
+def _load_encoder(
+    model: HasEncoder, config: RunConfig, source: InitSource | None
 ) -> tuple[str, ...]:
-    """The encoder of `init_encoder`, a run or model of ours or (None) a published checkpoint."""
-    source = str(config.init_encoder)
-    ours = config.model["encoder"]
-    if earlier is None:
-        found = read_encoder(source, EncoderConfig.model_validate(ours))
-        _fill_encoder(model, found.state, source)
-        return found.told
-    theirs = earlier.config.model["encoder"]
+    """Load the encoder of a source, or (None) of the pretrained checkpoint `init_encoder`."""
+    name = str(config.init_encoder)
+    expected = config.model["encoder"]
+    if source is None:
+        pretrained = read_encoder(name, EncoderConfig.model_validate(expected))
+        _load_encoder_tensors(model, pretrained.state, name)
+        return pretrained.told
+    given = source.config.model["encoder"]
     different = [
-        f"{key} is {ours.get(key)!r}, there {theirs.get(key)!r}"
-        for key in sorted(theirs.keys() | ours.keys())
-        if theirs.get(key) != ours.get(key) and key != "activation_checkpointing"
+        f"{key} is {expected.get(key)!r}, there {given.get(key)!r}"
+        for key in sorted(given.keys() | expected.keys())
+        if given.get(key) != expected.get(key) and key != "activation_checkpointing"
     ]
     if different:
-        raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
-    _fill_encoder(model, earlier.part("encoder."), source)
-    more = (
-        model.load_part(part, earlier.part(f"{part}."))
-        for part in getattr(model, "further_parts", ())
-    )
-    return (f"encoder: from {earlier.name}", *more)
+        raise ValueError(f"the encoder of {name} has other sizes: {'; '.join(different)}")
+    _load_encoder_tensors(model, source.part("encoder."), name)
+    messages = [f"encoder: from {source.name}"]
+    if isinstance(model, LoadsParts):
+        messages += [model.load_part(p, source.part(f"{p}.")) for p in model.further_parts]
+    return tuple(messages)
 
 
-def _fill_encoder(model: TrainableModel, tensors: dict[str, torch.Tensor], source: str) -> None:
-    take = getattr(model, "load_encoder", model.encoder.load_state_dict)
+def _load_encoder_tensors(model: HasEncoder, tensors: dict[str, Tensor], name: str) -> None:
     try:
-        take(tensors)
+        model.load_encoder(tensors)
     except RuntimeError as error:
         raise ValueError(
-            f"the encoder of {source} does not fit: {' '.join(str(error).split())}"
+            f"the encoder of {name} does not fit: {' '.join(str(error).split())}"
         ) from None
 
 
-def _take_model(model: TrainableModel, config: RunConfig, earlier: InitSource) -> str:
-    """All weights of an earlier run of the same model (training in stages).
+def _load_model(model: TrainableModel, config: RunConfig, source: InitSource) -> str:
+    """Load all weights of the same model, or the parts that this model inherits from another.
 
-    A class may also take parts of another model's run: its `inherits` names that model and the
-    prefixes of the tensors. The two runs may have kept different tokens: a token that both know
-    keeps its row, a new one its random row. Returns one sentence that says how many.
+    The two runs may keep different tokens: a token that both keep gets its trained row, a new one
+    keeps its random row. Returns one sentence for the log.
     """
-    source = config.init_model
-    other, prefixes = getattr(model, "inherits", ("", ()))
-    trained_as = earlier.config.model_type
-    if trained_as not in {config.model_type, other}:
+    name = config.init_model
+    source_type = source.config.model_type
+    parent, prefixes = model.inherits if isinstance(model, InheritsWeights) else ("", ())
+    if source_type not in {config.model_type, parent}:
         raise ValueError(
-            f"init_model {source} is a run of {trained_as!r}, this is one of "
-            f"{config.model_type!r}: begin with a run of the same model"
-            + (f" or of {other!r}" if other else "")
+            f"init_model {name} is a run of {source_type!r}, this is a run of "
+            f"{config.model_type!r}: use a run of the same model"
+            + (f" or of {parent!r}" if parent else "")
         )
-    tensors = earlier.tensors
-    what = "model"
-    is_other = trained_as != config.model_type
-    if is_other:
-        own = model.state_dict()
-        lacking = [n for n in own if n.startswith(prefixes) and n not in tensors]
-        if lacking:
-            raise ValueError(
-                f"init_model {source} lacks {len(lacking)} tensors, first {lacking[0]}"
-            )
-        tensors = {n: tensors[n] for n in own if n.startswith(prefixes)}
-        what = " and ".join(part.rstrip(".") for part in prefixes)
-    kept = earlier.kept
-    ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
-    told = ""
-    for name, part in model.named_modules():
-        key = f"{name}.weight"
-        if isinstance(part, TokenEmbedding) and key in tensors:
-            rows = part.row_of[ids]
-            table = part.weight.detach().clone()
-            if table.shape[1:] == tensors[key].shape[1:]:
-                table[rows[rows >= 0]] = tensors[key][rows >= 0]
-                tensors[key] = table
-                told = f", {int((rows >= 0).sum())} of {len(table)} tokens known to it"
+    tensors, what = dict(source.tensors), "model"
+    is_inherited = source_type != config.model_type
+    if is_inherited:
+        names = [key for key in model.state_dict() if key.startswith(prefixes)]
+        missing = [key for key in names if key not in tensors]
+        if missing:
+            raise ValueError(f"init_model {name} lacks {len(missing)} tensors, first {missing[0]}")
+        tensors = {key: tensors[key] for key in names}
+        what = " and ".join(prefix.rstrip(".") for prefix in prefixes)
+    note = _map_token_rows(model, tensors, source.kept)
     try:
-        model.load_state_dict(tensors, strict=not is_other)
+        model.load_state_dict(tensors, strict=not is_inherited)
     except RuntimeError as error:
         raise ValueError(
-            f"the model of {source} does not fit this one: {' '.join(str(error).split())}"
+            f"the model of {name} does not fit this one: {' '.join(str(error).split())}"
         ) from None
-    return f"{what}: from {earlier.name}{told}"
+    return f"{what}: from {source.name}{note}"
+
+
+def _map_token_rows(
+    model: TrainableModel, tensors: dict[str, Tensor], kept: Sequence[int] | None
+) -> str:
+    """Change the token embeddings in `tensors` to the vocabulary of the model; a note on it."""
+    ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
+    note = ""
+    for name, module in model.named_modules():
+        key = f"{name}.weight"
+        if not isinstance(module, TokenEmbedding) or key not in tensors:
+            continue
+        rows = module.row_of[ids]
+        weight = module.weight.detach().clone()
+        if weight.shape[1:] == tensors[key].shape[1:]:
+            is_known = rows >= 0
+            weight[rows[is_known]] = tensors[key][is_known]
+            tensors[key] = weight
+            note = f", {int(is_known.sum())} of {len(weight)} tokens known to it"
+    return note

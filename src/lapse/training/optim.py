@@ -1,34 +1,36 @@
-"""AdamW, its schedule and its state, so that a resumed run continues to the last bit.
+"""AdamW, its learning rate schedule, and its state, which makes an exact resume possible.
 
 Paper 4.3 and 4.4: AdamW, linear warm-up, then cosine to zero. The learning rate is a pure
-function of the step, so there is no scheduler state to save. Weight decay acts on every
+function of the step, so no scheduler state is saved. Weight decay acts on every
 parameter of two or more dimensions (matrices, convolutions and the embedding tables, which are
-also the output matrix when tied); gains, biases and single vectors do not decay.
+also the output matrix when tied); gains, biases and other vectors do not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from lapse.config import OptimConfig
+from lapse.models.interface import TrainableModel
 
 FUSED_DEVICES = ("cpu", "cuda")
+Module: TypeAlias = nn.Module | TrainableModel  # the functions here need its parameters only
 
 
-def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Names and parameters that training may change, in the model's own order."""
+def trained_parameters(model: Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Names and parameters that training changes, in the order of the model."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             yield name, parameter
 
 
-def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: Module, config: OptimConfig) -> list[dict[str, Any]]:
     """Matrices, which decay; vectors, which do not; and scalars, if they have a rate of their own.
 
     Frozen parameters are absent. `rate_scale` of a group multiplies the scheduled rate.
@@ -47,8 +49,8 @@ def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, An
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the trained parameters, fused where every parameter's device can.
+def build_optimizer(model: Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW over the trained parameters; the fused kernel if every device has one.
 
     Raises:
         ValueError: nothing in the model is trained.
@@ -56,12 +58,12 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     groups = parameter_groups(model, config)
     if not groups:
         raise ValueError("the model has no trained parameter: unfreeze a part of it")
-    kinds = {parameter.device.type for group in groups for parameter in group["params"]}
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
     return torch.optim.AdamW(
         groups,
         lr=config.learning_rate,
         betas=config.betas,
-        fused=kinds <= set(FUSED_DEVICES),
+        fused=devices <= set(FUSED_DEVICES),
     )
 
 
@@ -84,8 +86,8 @@ def learning_rate(config: OptimConfig, step: int, total: int) -> float:
         return config.learning_rate * (step + 1) / warm
     if config.schedule == "constant":
         return config.learning_rate
-    share = (step - warm) / max(1, total - warm)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+    fraction = (step - warm) / max(1, total - warm)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, fraction)))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -94,44 +96,44 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("rate_scale", 1.0)
 
 
-def clip_gradients(model: nn.Module, limit: float | None) -> Tensor:
-    """Scale the gradients down to norm `limit` (None: leave them); the norm before, a scalar."""
+def clip_gradients(model: Module, limit: float | None) -> Tensor:
+    """Scale the gradients down to norm `limit` (None: no limit); returns the norm before."""
     parameters = [parameter for _, parameter in trained_parameters(model)]
-    return whole(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
+    return full_tensor(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor of which each rank holds a share, put together; every rank must call this."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """A sharded tensor, gathered from all ranks, which must all call this; others unchanged."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, *, is_kept: bool = True
+    model: Module, optimizer: torch.optim.Optimizer, *, is_kept: bool = True
 ) -> dict[str, Tensor]:
     """The optimizer's state as named tensors, "exp_avg/<parameter>" and so on.
 
-    A parameter that has not been stepped yet has no state and no entry.
+    A parameter without a step has no state and no entry.
 
     Args:
         model, optimizer: whose state.
-        is_kept: False takes part in putting shares together and returns nothing.
+        is_kept: False takes part in gathering the shards and returns nothing.
     """
-    found = {}
+    tensors = {}
     for name, parameter in trained_parameters(model):
         for key, value in optimizer.state.get(parameter, {}).items():
-            full = whole(value)
+            full = full_tensor(value)
             if is_kept:
-                found[f"{key}/{name}"] = full.cpu() if isinstance(value, DTensor) else full
-    return found
+                tensors[f"{key}/{name}"] = full.cpu() if isinstance(value, DTensor) else full
+    return tensors
 
 
 def load_optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+    model: Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` returned; tensors move to their parameter's device.
+    """Restore what `optimizer_tensors` returned; tensors move to their parameter's device.
 
     Raises:
-        ValueError: a tensor belongs to no trained parameter, or its shape is another.
+        ValueError: a tensor belongs to no trained parameter, or has a different shape.
     """
     parameters = dict(trained_parameters(model))
     restored: dict[Tensor, dict[str, Tensor]] = {}
@@ -139,8 +141,8 @@ def load_optimizer_tensors(
         key, _, name = full_name.partition("/")
         if name not in parameters:
             raise ValueError(
-                f"the optimizer state holds {full_name!r}, but {name!r} is no trained parameter "
-                "of this model: resume with the configuration that wrote it"
+                f"the optimizer state holds {full_name!r}, but {name!r} is not a trained "
+                "parameter of this model: resume with the configuration that wrote it"
             )
         parameter = parameters[name]
         if tensor.dim() and tensor.shape != parameter.shape:

@@ -1,11 +1,11 @@
-"""How a model stands on the ranks of a run: alone, a copy each (DDP), or a share each (FSDP2).
+"""A model on the ranks of a run: one process, a copy on each rank (DDP), or sharded (FSDP2).
 
-    ddp    every rank holds all weights; gradients are averaged while the backward pass runs
-    fsdp   every rank holds 1 / N of weights, gradients and optimizer state; a block's weights are
-           gathered when it runs (Zhao et al., 2023; torch.distributed.fsdp.fully_shard)
+    ddp    every rank holds all weights; gradients are averaged during the backward pass
+    fsdp   every rank holds 1 / N of weights, gradients and optimizer state; the weights of a block
+           are gathered when it runs (Zhao et al., 2023; torch.distributed.fsdp.fully_shard)
 
-Whatever the kind, `whole` is an ordinary model with the current weights: held-out losses and
-checkpoints use that one, so a run folder looks the same and opens without any rank.
+`full_state` gives an ordinary model with the current weights in all cases. Validation and
+checkpoints use it, so a run folder does not depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,55 +21,54 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.data.loading.batch import Batch
-from lapse.models.interface import HasShardedParts
+from lapse.models.interface import HasShardedParts, TrainableModel
 from lapse.training.distributed import DistributedContext
-from lapse.training.optim import whole
+from lapse.training.optim import full_tensor
 
 
 class Losses(nn.Module):
-    """The model's `loss` as a forward, which is what DDP and FSDP can wrap."""
+    """The model's `loss` as a `forward`, which DDP and FSDP can wrap."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: TrainableModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of one batch."""
-        losses: dict[str, Tensor] = self.model.loss(batch)
-        return losses
+        return self.model.loss(batch)
 
 
 class ParallelModel:
     """A model on this rank.
 
     Args:
-        model: with its weights, on the device; under "fsdp" its parameters become shares.
-        world: the ranks.
-        kind: "ddp" or "fsdp"; with one rank there is nothing to spread.
+        model: with its weights, on the device; under "fsdp" its parameters become shards.
+        distributed: the ranks.
+        kind: "ddp" or "fsdp"; unused with one rank.
 
     Attributes:
-        losses: call it with a batch for the losses whose gradients count.
+        losses: batch -> losses, with the gradients of all ranks.
     """
 
-    def __init__(self, model: Any, world: DistributedContext, kind: str) -> None:
-        self.model, self.world = model, world
-        self.is_sharded = world.size > 1 and kind == "fsdp"
-        self._copy: Any = copy.deepcopy(model).cpu() if self.is_sharded else None
+    def __init__(self, model: TrainableModel, distributed: DistributedContext, kind: str) -> None:
+        self.model, self.distributed = model, distributed
+        self.is_sharded = distributed.world_size > 1 and kind == "fsdp"
+        self._full_model = copy.deepcopy(model).to("cpu") if self.is_sharded else model
         self.losses: nn.Module = Losses(model)
         if self.is_sharded:
-            mesh = init_device_mesh(world.device.type, (world.size,))
+            mesh = init_device_mesh(distributed.device.type, (distributed.world_size,))
             for block in blocks_of(model):
                 fully_shard(block, mesh=mesh)
             fully_shard(self.losses, mesh=mesh)
-        elif world.size > 1:
-            # A batch without a parallel row leaves the mask token unused, so unused ones are
-            # looked for; that also keeps DDP's buckets the same from the first step on, which
-            # resuming needs.
+        elif distributed.world_size > 1:
+            # A batch without a parallel row does not use the mask token, so DDP must look for
+            # unused parameters. This also keeps its buckets the same from the first step on, which
+            # an exact resume needs.
             self.losses = DistributedDataParallel(self.losses, find_unused_parameters=True)
 
     @contextmanager
-    def gathering(self, *, is_last: bool) -> Iterator[None]:
-        """One accumulation step; only the last one exchanges gradients."""
+    def gradient_sync(self, *, is_last: bool) -> Iterator[None]:
+        """One accumulation step; only the last one of a step exchanges gradients."""
         if isinstance(self.losses, FSDPModule):
             self.losses.set_requires_gradient_sync(is_last)
             yield
@@ -80,40 +78,41 @@ class ParallelModel:
         else:
             yield
 
-    def check_pieces(self, count: int) -> None:
-        """Under fsdp all ranks must run the model equally often, or they would wait for ever.
+    def check_num_batches(self, count: int) -> None:
+        """Under fsdp all ranks must run the model equally often, or they would wait forever.
 
         Raises:
-            ValueError: another rank has another number of batches in this step.
+            ValueError: another rank has a different number of batches in this step.
         """
         if not self.is_sharded:
             return
-        total, squares = self.world.sum([float(count), float(count * count)])
-        if squares * self.world.size != total * total:
+        total, squares = self.distributed.sum([float(count), float(count * count)])
+        if squares * self.distributed.world_size != total * total:
             raise ValueError(
-                f"rank {self.world.rank} has {count} batches in this step and others have more or "
-                "fewer (rows of one and of two images): use train.parallel=ddp for this mix"
+                f"rank {self.distributed.rank} has {count} batches in this step and other ranks "
+                "have more or fewer (rows of one and of two images): use train.parallel=ddp for "
+                "this mix"
             )
 
     @contextmanager
-    def whole(self) -> Iterator[Any]:
-        """An ordinary model with the present weights, on the device; every rank must come."""
+    def full_state(self) -> Iterator[TrainableModel]:
+        """An ordinary model with the current weights, on the device. All ranks must call this."""
         if not self.is_sharded:
             yield self.model
             return
         with torch.no_grad():
-            mine = self.model.state_dict()
-            for name, target in self._copy.state_dict().items():
-                target.copy_(whole(mine[name]))
-        self._copy.to(self.world.device).train(self.model.training)
+            shards = self.model.state_dict()
+            for name, target in self._full_model.state_dict().items():
+                target.copy_(full_tensor(shards[name]))
+        self._full_model.to(self.distributed.device).train(self.model.training)
         try:
-            yield self._copy
+            yield self._full_model
         finally:
-            self._copy.cpu()
+            self._full_model.to("cpu")
 
 
-def blocks_of(model: nn.Module) -> list[nn.Module]:
+def blocks_of(model: TrainableModel) -> list[nn.Module]:
     """The layers whose weights are gathered one at a time."""
     names = model.sharded_parts if isinstance(model, HasShardedParts) else ()
-    parts = [model.get_submodule(name) for name in names]
+    parts = [getattr(model, name) for name in names]
     return [block for part in parts for block in getattr(part, "blocks", ())]

@@ -1,15 +1,16 @@
-"""One loop for every method and system, on one CPU, one GPU, or many ranks on many nodes.
+"""The training loop of every method and system, on one CPU, one GPU, or many ranks.
 
     batches of step k -> losses -> gradients of the mean over ALL loss tokens of the step
         (ranks and accumulation steps included) -> clip -> AdamW -> log, validate, save
 
-A step either happens whole or not at all: the learning rate, the batch and the dropout of step k
-are functions of k, so a killed run that starts again from its checkpoint ends with the same bits.
-A loss or gradient that is not finite stops the run before it can touch the weights.
+The learning rate, the batches and the dropout of step k are functions of k, so a killed run that
+resumes from its checkpoint ends with the same bits. A loss or gradient that is not finite stops
+the run before it changes the weights.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -21,15 +22,31 @@ import torch
 from torch import Tensor
 
 from lapse.config import RunConfig
+from lapse.core.progress import Progress, no_progress
 from lapse.core.seeding import derive_seed
 from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_stream import iterate_batches
-from lapse.data.loading.training_data import TrainingData, read_training_data
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
-from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, load_weights, save_checkpoint
-from lapse.training.distributed import DistributedContext, autocast, init_distributed, stop_signal
+from lapse.models.interface import HasLossParts, TrainableModel
+from lapse.training.checkpoint import (
+    MODEL,
+    Checkpoint,
+    latest_valid_checkpoint,
+    load_weights,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from lapse.training.distributed import (
+    DistributedContext,
+    autocast,
+    init_distributed,
+    pick_device,
+    stop_signal,
+)
 from lapse.training.feature_cache import build_feature_cache
-from lapse.training.initialization import initialize_weights
+from lapse.training.initialization import initialize_weights, write_init_report
+from lapse.training.metrics_log import MetricsLog
 from lapse.training.optim import (
     build_optimizer,
     clip_gradients,
@@ -40,26 +57,43 @@ from lapse.training.optim import (
 )
 from lapse.training.parallel import ParallelModel
 from lapse.training.run_folder import (
-    MetricsLog,
     build_model,
     check_same_run,
-    describe,
     is_run_folder,
     read_tokenizer,
+    run_facts,
     skip_pretrained_weights,
-    write_init_report,
     write_run,
 )
 from lapse.training.validation import Validator
 
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-STOPPED = 143  # exit code of a run that was asked to stop, as after SIGTERM
+logger = logging.getLogger(__name__)
+
+STOPPED = 143  # exit code of a run that a signal stopped, as after SIGTERM
+WeightedLoss = tuple[str, Tensor, float]  # name, mean, and the weight of that mean
+
+
+def _ignore_step(step: int) -> None:
+    """The default of `Callbacks.on_step`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Functions that a `Trainer` calls.
+
+    Attributes:
+        progress: called on rank 0 after each step with (finished steps, all steps).
+        on_step: called on every rank after each step, its log and its checkpoint, with the number
+            of finished steps.
+    """
+
+    progress: Progress = no_progress
+    on_step: Callable[[int], None] = _ignore_step
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What `train` did. `validation` holds the last held-out losses by name."""
+    """The result of `train`. `validation` holds the last validation losses by name."""
 
     folder: Path
     step: int
@@ -74,255 +108,274 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    dry_run: bool = False,
-    say: Say = lambda _: None,
-    progress: Progress = lambda _done, _total: None,
-    on_step: Callable[[int], None] = lambda _: None,
+    callbacks: Callbacks | None = None,
 ) -> TrainReport:
-    """Train a run to its end; the same call again continues where it stopped.
+    """Train a run to its end; the same call resumes a run that was stopped.
 
     Args:
         config: the resolved configuration.
         data: a store written by `prepare`.
-        out: the run folder; one that holds another run is refused.
-        resume: False refuses a folder that holds a run already.
-        dry_run: only say what would run; nothing is written.
-        say: receives one line per event, on rank 0.
-        progress: called with (steps done, steps in all), on rank 0.
-        on_step: called at the edge of every step, after its log and checkpoint.
+        out: the run folder; a folder with another run is refused.
+        resume: False refuses a folder that already holds a run.
+        callbacks: progress and step callbacks.
 
     Raises:
         ValueError: wrong input, another run in `out`, a full disk, or a loss that is not finite.
-        SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint at the step's edge.
+        SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint of the last step.
     """
-    with init_distributed() as world:
-        ears = _Ears(say, progress, on_step) if world.rank == 0 else _Ears(_deaf, _deaf, on_step)
-        is_known = is_run_folder(out)
-        if is_known and not resume:
-            raise ValueError(f"{out} holds a run already: resume it or choose another folder")
+    with init_distributed() as distributed:
+        if is_run_folder(out) and not resume:
+            raise ValueError(f"{out} already holds a run: resume it or choose another folder")
         store = open_store(data)
-        facts = {
-            "data": store.info.fingerprint,
-            "threads": torch.get_num_threads(),
-            "ranks": world.size,
-            "device": world.device.type,
-            "torch": str(torch.__version__),
-        }
-        if is_known:
-            for line in check_same_run(out, config, facts):
-                ears.say(line)
-        tokenizer = read_tokenizer(out) if is_known else None
-        material = read_training_data(store, config, tokenizer)
-        if dry_run:
-            describe(config, material, ears.say)
-            return TrainReport(out, 0, material.stream.total_steps, None)
-        world.wait()
-        if not is_known and world.rank == 0:
-            write_run(out, config, material.tokenizer, facts)
-        return _Loop(_Job(config, out, store), material, world, ears).run()
+        return Trainer(config, store, out, callbacks=callbacks, distributed=distributed).train()
 
 
-def _deaf(*_: object) -> None:
-    """What the ranks behind the first say."""
+class Trainer:
+    """Trains one run in its folder.
 
+    Args:
+        config: the resolved configuration.
+        data: an open store.
+        out: the run folder, created if needed; a run in it is resumed.
+        callbacks: progress and step callbacks.
+        distributed: the context of `init_distributed`. None: one process.
 
-@dataclass(frozen=True, slots=True)
-class _Ears:
-    say: Say
-    progress: Progress
-    on_step: Callable[[int], None]
+    Attributes:
+        model, optimizer: as trained so far.
+        step: number of finished steps.
+        total_steps: of the run.
+        validation: the last validation losses by name.
 
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    config: RunConfig
-    folder: Path
-    store: Store
-
-
-class _Loop:
-    """The state of a running job, from step to step."""
+    Raises:
+        ValueError: wrong input, or another run in `out`.
+    """
 
     def __init__(
-        self, job: _Job, data: TrainingData, world: DistributedContext, ears: _Ears
+        self,
+        config: RunConfig,
+        data: Store,
+        out: Path,
+        *,
+        callbacks: Callbacks | None = None,
+        distributed: DistributedContext | None = None,
     ) -> None:
-        config, folder, store = job.config, job.folder, job.store
-        self.config, self.folder, self.world, self.ears = config, folder, world, ears
-        self.stream, self.held_out = data.stream, data.validation
-        self.total = self.stream.total_steps
-        tasks = tuple(f"loss/{task.name}" for task in self.stream.dataset.tasks)
-        self.window: dict[str, list[float]] = {}
-        self.validation: dict[str, float] = {}
-        self.start, log_size = 0, 0
-        found = latest_valid_checkpoint(folder)
-        for line in found.skipped:
-            ears.say(f"skipped a damaged checkpoint: {line}")
-        if found.checkpoint is not None:
-            self.model = build_model(skip_pretrained_weights(config), data.tokenizer)
-            load_weights(found.checkpoint.folder / MODEL, self.model)
-        else:
-            self.model = build_model(config, data.tokenizer)
-            began = initialize_weights(self.model, config)
-            for line in began.told:
-                ears.say(line)
-            if world.rank == 0:
-                write_init_report(folder, began.told, began.sha256)
-        self.model.to(world.device).train()
-        if config.data.cache_features != "none":
-            features, line = build_feature_cache(self.model, store, data, config, world)
-            self.stream.features = features.tokens
-            ears.say(line)
-        self.watch = Validator(data, config)
-        self.spread = ParallelModel(self.model, world, config.train.parallel)
-        self.optimizer = build_optimizer(self.model, config.optim)
-        if found.checkpoint is not None:
-            state = found.checkpoint.state
-            load_optimizer_tensors(self.model, self.optimizer, found.checkpoint.optimizer())
-            self.start, log_size = found.checkpoint.step, int(state["metrics_bytes"])
-            self.window, self.validation = state["window"], state["validation"]
-            ears.say(f"resumed from step {self.start} of {folder}")
-        self.parts = tuple(f"loss/{part}" for part in getattr(self.model, "loss_parts", ()))
-        self.names = ("loss", *tasks, *self.parts)
-        self.log = MetricsLog(folder, log_size, self.start, is_writing=world.rank == 0)
+        self.config, self.folder = config, out
+        self.callbacks = callbacks or Callbacks()
+        self.distributed = distributed or DistributedContext(0, 1, pick_device())
+        self.is_first_rank = self.distributed.rank == 0
+        facts = run_facts(data, self.distributed)
+        is_existing = is_run_folder(out)
+        if is_existing:
+            check_same_run(out, config, facts)
+        tokenizer = read_tokenizer(out) if is_existing else None
+        self.data = read_training_data(data, config, tokenizer)
+        self.total_steps = self.data.stream.total_steps
+        self.distributed.barrier()  # every rank checks the folder before rank 0 writes to it
+        if not is_existing and self.is_first_rank:
+            write_run(out, config, self.data.tokenizer, facts)
 
-    def run(self) -> TrainReport:
-        """All steps that are left."""
+        search = latest_valid_checkpoint(out)
+        for line in search.skipped:
+            logger.warning("skipped a damaged checkpoint: %s", line)
+        checkpoint = search.checkpoint
+        self.model = self._build_model(checkpoint)
+        self.model.to(self.distributed.device).train()
+        if config.data.cache_features != "none":
+            cache = build_feature_cache(self.model, data, self.data, config, self.distributed)
+            self.data.stream.features = cache.tokens
+        self.validator = Validator(self.data, config)
+        self.parallel = ParallelModel(self.model, self.distributed, config.train.parallel)
+        self.optimizer = build_optimizer(self.model, config.optim)
+
+        self.step, log_size = 0, 0
+        self.window: dict[str, list[float]] = {}  # sums of the steps since the last log line
+        self.validation: dict[str, float] = {}
+        if checkpoint is not None:
+            load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer())
+            self.step, log_size = checkpoint.step, int(checkpoint.state["metrics_bytes"])
+            self.window = checkpoint.state["window"]
+            self.validation = checkpoint.state["validation"]
+            logger.info("resumed from step %d of %s", self.step, out)
+        self.start = self.step
+        tasks = tuple(f"loss/{task.name}" for task in self.data.stream.dataset.tasks)
+        parts = self.model.loss_parts if isinstance(self.model, HasLossParts) else ()
+        self.loss_parts = tuple(f"loss/{part}" for part in parts)
+        self.loss_names = ("loss", *tasks, *self.loss_parts)
+        self.log = MetricsLog(out, log_size, self.step, is_writing=self.is_first_rank)
+
+    def _build_model(self, checkpoint: Checkpoint | None) -> TrainableModel:
+        """The model with the weights of a checkpoint, or with its first weights."""
+        tokenizer = self.data.tokenizer
+        if checkpoint is not None:
+            model = build_model(skip_pretrained_weights(self.config), tokenizer)
+            load_weights(checkpoint.folder / MODEL, model)
+            return model
+        model = build_model(self.config, tokenizer)
+        report = initialize_weights(model, self.config)
+        for line in report.messages:
+            logger.info(line)
+        if self.is_first_rank:
+            write_init_report(self.folder, report)
+        return model
+
+    def train(self) -> TrainReport:
+        """Run all remaining steps.
+
+        Raises:
+            ValueError: a full disk, or a loss that is not finite.
+            SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint of the last step.
+        """
         try:
-            with stop_signal() as asked:
-                self._run(asked)
+            with stop_signal() as stop:
+                self._run_steps(stop)
         finally:
             self.log.close()
-        return TrainReport(self.folder, self.total, self.total, self.start or None, self.validation)
+        return TrainReport(
+            self.folder, self.step, self.total_steps, self.start or None, self.validation
+        )
 
-    def _run(self, asked: threading.Event) -> None:
+    def _run_steps(self, stop: threading.Event) -> None:
         settings = self.config.train
-        if self.start == 0:
-            self._validate(0)
-        rank, size = self.world.rank, self.world.size
-        batches = iterate_batches(self.stream, self.start, self.total, rank=rank, world_size=size)
-        clock, since = time.perf_counter(), self.start
-        for step, pieces in enumerate(batches, start=self.start):
-            is_stopping = self._step(step, pieces, asked)
-            done = step + 1
-            is_last = done == self.total
-            if done % settings.log_every == 0 or is_last:
-                self._log(done)
+        if self.step == 0:
+            self._validate()
+        batches = iterate_batches(
+            self.data.stream,
+            self.step,
+            self.total_steps,
+            rank=self.distributed.rank,
+            world_size=self.distributed.world_size,
+        )
+        last_time, last_step = time.perf_counter(), self.step
+        for step_batches in batches:
+            is_stopping = self._train_step(step_batches, stop)
+            is_last = self.step == self.total_steps
+            if self.step % settings.log_every == 0 or is_last:
+                self._write_log()
                 now = time.perf_counter()
-                self.log.time(done, now - clock, (done - since) * settings.batch_size)
-                clock, since = now, done
-            if done % settings.eval_every == 0 or is_last:
-                self._validate(done)
-            if done % settings.save_every == 0 or is_last or is_stopping:
-                self._save(done)
-            self.ears.progress(done, self.total)
-            self.ears.on_step(done)
+                num_rows = (self.step - last_step) * settings.batch_size
+                self.log.write_time(self.step, now - last_time, num_rows)
+                last_time, last_step = now, self.step
+            if self.step % settings.eval_every == 0 or is_last:
+                self._validate()
+            if self.step % settings.save_every == 0 or is_last or is_stopping:
+                self._save_checkpoint()
+            if self.is_first_rank:
+                self.callbacks.progress(self.step, self.total_steps)
+            self.callbacks.on_step(self.step)
             if is_stopping and not is_last:
-                self.ears.say(f"stopped at step {done} of {self.total}; the same command continues")
+                logger.info(
+                    "stopped at step %d of %d; the same command resumes",
+                    self.step,
+                    self.total_steps,
+                )
                 raise SystemExit(STOPPED)
 
-    def _step(self, step: int, pieces: tuple[Batch, ...], asked: threading.Event) -> bool:
-        """One optimizer step; returns whether any rank was asked to stop."""
-        world = self.world
-        torch.manual_seed(derive_seed(self.config.train.seed, "dropout", step, world.rank))
-        set_learning_rate(self.optimizer, learning_rate(self.config.optim, step, self.total))
+    def _train_step(self, batches: tuple[Batch, ...], stop: threading.Event) -> bool:
+        """One optimizer step; returns whether any rank got a stop signal."""
+        seed = derive_seed(self.config.train.seed, "dropout", self.step, self.distributed.rank)
+        torch.manual_seed(seed)
+        rate = learning_rate(self.config.optim, self.step, self.total_steps)
+        set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
-        weights = [float(self.model.weight(batch)) for batch in pieces]
-        (whole,) = world.sum([sum(weights)])
-        self.spread.check_pieces(len(pieces))
-        found: list[tuple[str, Tensor, float]] = []
-        for index, (batch, weight) in enumerate(zip(pieces, weights, strict=True)):
-            with self.spread.gathering(is_last=index + 1 == len(pieces)):
-                with autocast(self.world, self.config.train.precision):
-                    losses = self.spread.losses(batch.to(world.device))
-                (losses["loss"] * (weight / whole * world.size)).backward()
-            found += _by_task(batch, losses, weight)
-            found += [(part, losses[part].detach().float(), weight) for part in self.parts]
-        norm = clip_gradients(self.model, self.config.optim.clip_norm)
-        *values, norm_value = torch.stack([*(value for _, value, _ in found), norm]).tolist()
-        sums = dict.fromkeys((*self.names, *(f"{name}#" for name in self.names)), 0.0)
-        for (name, _, weight), value in zip(found, values, strict=True):
+        losses = self._backward(batches)
+        gradient_norm = clip_gradients(self.model, self.config.optim.clip_norm)
+
+        *values, norm = torch.stack([*(loss for _, loss, _ in losses), gradient_norm]).tolist()
+        sums = dict.fromkeys((*self.loss_names, *(f"{name}#" for name in self.loss_names)), 0.0)
+        for (name, _, weight), value in zip(losses, values, strict=True):
             sums[name] += value * weight
             sums[f"{name}#"] += weight
-        *totals, stop = world.sum([*sums.values(), float(asked.is_set())])
-        if not all(math.isfinite(value) for value in (*totals, norm_value)):
-            raise ValueError(_not_finite(step, pieces, found, norm_value))
+        *totals, num_stopped = self.distributed.sum([*sums.values(), float(stop.is_set())])
+        if not all(math.isfinite(value) for value in (*totals, norm)):
+            raise ValueError(_not_finite_message(self.step, batches, losses, norm))
         self.optimizer.step()
+        self.step += 1
         for name, value in zip(sums, totals, strict=True):
             self.window.setdefault(name, [0.0])[0] += value
-        self.window.setdefault("norm", []).append(norm_value)
-        return stop > 0
+        self.window.setdefault("norm", []).append(norm)
+        return num_stopped > 0
 
-    def _log(self, done: int) -> None:
+    def _backward(self, batches: tuple[Batch, ...]) -> list[WeightedLoss]:
+        """Add up the gradients of the mean loss of the step; returns the losses of this rank."""
+        weights = [float(self.model.weight(batch)) for batch in batches]
+        (total_weight,) = self.distributed.sum([sum(weights)])
+        self.parallel.check_num_batches(len(batches))
+        device, world_size = self.distributed.device, self.distributed.world_size
+        weighted_losses: list[WeightedLoss] = []
+        for index, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
+            with self.parallel.gradient_sync(is_last=index + 1 == len(batches)):
+                with autocast(device, self.config.train.precision):
+                    losses = self.parallel.losses(batch.to(device))
+                # DDP and FSDP average over the ranks, hence the factor world_size.
+                (losses["loss"] * (weight / total_weight * world_size)).backward()
+            weighted_losses += _losses_by_task(batch, losses, weight)
+            weighted_losses += [
+                (part, losses[part].detach().float(), weight) for part in self.loss_parts
+            ]
+        return weighted_losses
+
+    def _write_log(self) -> None:
         window, values = self.window, {}
-        for name in self.names:
+        for name in self.loss_names:
             if window[f"{name}#"][0] > 0:
                 values[name] = window[name][0] / window[f"{name}#"][0]
-        values["learning_rate"] = learning_rate(self.config.optim, done - 1, self.total)
+        values["learning_rate"] = learning_rate(self.config.optim, self.step - 1, self.total_steps)
         values["gradient_norm"] = sum(window["norm"]) / len(window["norm"])
-        self.log.write(done, values)
+        self.log.write(self.step, values)
         self.window = {}
 
-    def _validate(self, done: int) -> None:
-        if not self.held_out:
+    def _validate(self) -> None:
+        if not self.data.validation:
             return
-        with self.spread.whole() as model:
-            self.validation = self.watch.losses(model, self.world)
+        with self.parallel.full_state() as model:
+            self.validation = self.validator.evaluate(model, self.distributed)
         if not all(math.isfinite(value) for value in self.validation.values()):
-            raise ValueError(f"step {done}: held-out loss {self.validation} is not finite")
-        self.log.write(done, self.validation)
-        shown = ", ".join(
+            raise ValueError(f"step {self.step}: validation loss {self.validation} is not finite")
+        self.log.write(self.step, self.validation)
+        losses = ", ".join(
             f"{name.removeprefix('validate/')} {value:.4f}"
             for name, value in self.validation.items()
         )
-        self.ears.say(f"step {done} of {self.total}: held-out loss {shown}")
+        logger.info("step %d of %d: validation loss %s", self.step, self.total_steps, losses)
 
-    def _save(self, done: int) -> None:
-        is_first = self.world.rank == 0
-        optimizer = optimizer_tensors(self.model, self.optimizer, is_kept=is_first)
-        with self.spread.whole() as model:
-            if is_first:
-                save_checkpoint(
-                    self.folder,
-                    done,
-                    model,
-                    optimizer,
-                    state=self._state(),
-                    keep=self.config.train.keep_checkpoints,
-                )
-        self.world.wait()
-
-    def _state(self) -> dict[str, object]:
-        return {
-            "metrics_bytes": self.log.size(),
-            "window": self.window,
-            "validation": self.validation,
-            "ranks": self.world.size,
-        }
+    def _save_checkpoint(self) -> None:
+        tensors = optimizer_tensors(self.model, self.optimizer, is_kept=self.is_first_rank)
+        with self.parallel.full_state() as model:
+            if self.is_first_rank:
+                state = {
+                    "metrics_bytes": self.log.size(),
+                    "window": self.window,
+                    "validation": self.validation,
+                    "ranks": self.distributed.world_size,
+                }
+                save_checkpoint(self.folder, self.step, model, tensors, state)
+                prune_checkpoints(self.folder, self.step, self.config.train.keep_checkpoints)
+        self.distributed.barrier()
 
 
-def _by_task(
+def _losses_by_task(
     batch: Batch, losses: dict[str, Tensor], weight: float
-) -> Iterator[tuple[str, Tensor, float]]:
-    """The loss of a batch and, where the model says it, of each task, with its tokens."""
+) -> Iterator[WeightedLoss]:
+    """The loss of a batch, and of each of its tasks where it is known."""
     yield "loss", losses["loss"].detach().float(), weight
-    tokens = batch.loss_mask.sum(1).tolist()
-    for task in dict.fromkeys(sample.task for sample in batch.samples):
-        pairs = zip(batch.samples, tokens, strict=True)
-        share = float(sum(count for sample, count in pairs if sample.task == task))
+    num_targets = batch.loss_mask.sum(1).tolist()
+    tasks = [sample.task for sample in batch.samples]
+    for task in dict.fromkeys(tasks):
         if f"loss/{task}" in losses:
-            yield f"loss/{task}", losses[f"loss/{task}"].detach().float(), share
-        elif len({sample.task for sample in batch.samples}) == 1:
+            counts = (count for name, count in zip(tasks, num_targets, strict=True) if name == task)
+            yield f"loss/{task}", losses[f"loss/{task}"].detach().float(), float(sum(counts))
+        elif len(set(tasks)) == 1:
             yield f"loss/{task}", losses["loss"].detach().float(), weight
 
 
-def _not_finite(
-    step: int, pieces: tuple[Batch, ...], found: list[tuple[str, Tensor, float]], norm: float
+def _not_finite_message(
+    step: int, batches: tuple[Batch, ...], losses: list[WeightedLoss], norm: float
 ) -> str:
-    ids = [sample.id for batch in pieces for sample in batch.samples]
-    wrong = [name for name, value, _ in found if not math.isfinite(float(value))]
-    what = ", ".join(dict.fromkeys(wrong)) or f"gradient norm {norm} (or another rank's loss)"
+    names = [name for name, value, _ in losses if not math.isfinite(float(value))]
+    what = ", ".join(dict.fromkeys(names)) or f"gradient norm {norm} (or another rank's loss)"
+    ids = [sample.id for batch in batches for sample in batch.samples]
     shown = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
     return (
         f"step {step + 1}: {what} is not finite; the weights were not changed and nothing was "
-        f"saved. Samples of the step: {shown}. Lower optim.learning_rate or look at these samples"
+        f"saved. Samples of the step: {shown}. Lower optim.learning_rate or inspect these samples"
     )

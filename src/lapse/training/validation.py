@@ -1,11 +1,11 @@
-"""Held-out losses while a run trains, and whether the model looks at its images at all.
+"""Losses on the validation split during training, and whether the model uses its images.
 
-A text prior alone makes every loss fall for thousands of steps. So each held-out row is read
-twice, with its own images and with another patient's:
+A text prior alone lowers every loss for thousands of steps. So each validation row is evaluated
+twice, with its images and with those of another patient:
 
-    image_gap/<task> = loss with the other images - loss with its own     (per target token)
+    image_gap/<task> = loss with other images - loss with its images     (per target token)
 
-Zero means blind, whatever the loss; the step where it leaves zero is the end of the plateau.
+A gap of zero means that the model ignores its images, whatever the loss is.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from lapse.config import RunConfig
 from lapse.data.loading.batch import Batch, with_features
 from lapse.data.loading.batch_stream import fixed_batches
 from lapse.data.loading.training_data import TrainingData
+from lapse.models.interface import TrainableModel
 from lapse.training.distributed import DistributedContext, autocast
-from lapse.training.run_folder import TrainableModel
 
 
 class Validator:
-    """The same held-out rows of each task, every time.
+    """Evaluates a model on the same validation rows of each task every time.
 
     Args:
-        data: reads its validation rows and its pixels.
+        data: its validation rows and pixels are read.
         config: the run.
     """
 
@@ -36,61 +36,61 @@ class Validator:
         self.config = config
 
     @torch.no_grad()
-    def losses(self, model: TrainableModel, world: DistributedContext) -> dict[str, float]:
+    def evaluate(self, model: TrainableModel, distributed: DistributedContext) -> dict[str, float]:
         """Mean loss per target token: "validate/<task>", "image_gap/<task>", "validate/loss".
 
-        The model is in training mode again afterwards. Ranks share the work.
+        The rows are split between the ranks. The model is in training mode afterwards.
         """
         model.eval()
-        names = list(self.rows)
-        totals = world.sum([value for name in names for value in self._task(model, world, name)])
+        tasks = list(self.rows)
+        sums = [value for task in tasks for value in self.loss_sums(model, distributed, task)]
+        totals = distributed.sum(sums)
         model.train()
-        found = {}
-        for index, name in enumerate(names):
-            loss, tokens, gap, compared = totals[4 * index : 4 * index + 4]
-            found[f"validate/{name}"] = loss / tokens
-            if compared:
-                found[f"image_gap/{name}"] = gap / compared
-        return {**found, "validate/loss": sum(totals[::4]) / sum(totals[1::4])}
+        losses = {}
+        for index, task in enumerate(tasks):
+            loss, weight, gap, gap_weight = totals[4 * index : 4 * index + 4]
+            losses[f"validate/{task}"] = loss / weight
+            if gap_weight:
+                losses[f"image_gap/{task}"] = gap / gap_weight
+        return {**losses, "validate/loss": sum(totals[::4]) / sum(totals[1::4])}
 
-    def _task(
-        self, model: TrainableModel, world: DistributedContext, name: str
+    def loss_sums(
+        self, model: TrainableModel, distributed: DistributedContext, task: str
     ) -> tuple[float, float, float, float]:
-        """Sums over this rank's rows: loss, tokens, gap, and the tokens that the gap is over."""
-        dataset, rows = self.rows[name]
-        loss = tokens = gap = compared = 0.0
-        size = max(1, self.config.train.batch_size // self.config.train.gradient_accumulation_steps)
+        """Sums over the rows of this rank: loss, its weight, image gap, and the gap's weight."""
+        dataset, rows = self.rows[task]
+        train = self.config.train
         batches = fixed_batches(
             dataset,
             rows,
             self.pixels,
-            batch_size=size,
+            batch_size=max(1, train.batch_size // train.gradient_accumulation_steps),
             loss_on_given=self.config.data.loss_on_given,
         )
+        loss_sum = weight_sum = gap_sum = gap_weight = 0.0
         for index, (_, batch) in enumerate(batches):
-            if index % world.size != world.rank:
+            if index % distributed.world_size != distributed.rank:
                 continue
             if self.features is not None:
                 batch = with_features(batch, self.features)
-            count = float(model.weight(batch))
-            own = self._loss(model, world, batch, name)
-            loss, tokens = loss + own * count, tokens + count
+            weight = float(model.weight(batch))
+            loss = self._loss(model, batch.to(distributed.device), task)
+            loss_sum, weight_sum = loss_sum + loss * weight, weight_sum + weight
             half = len(batch.images) // 2  # neighbours may be of one patient
             if half:
-                gap += (self._loss(model, world, moved(batch, half), name) - own) * count
-                compared += count
-        return loss, tokens, gap, compared
+                other = roll_images(batch, half).to(distributed.device)
+                gap_sum += (self._loss(model, other, task) - loss) * weight
+                gap_weight += weight
+        return loss_sum, weight_sum, gap_sum, gap_weight
 
-    def _loss(
-        self, model: TrainableModel, world: DistributedContext, batch: Batch, name: str
-    ) -> float:
-        with autocast(world, self.config.train.precision):
-            losses = model.loss(batch.to(world.device))
-        # The task's own loss is free of label smoothing where a model smooths.
-        return float(losses.get(f"loss/{name}", losses["loss"]))
+    def _loss(self, model: TrainableModel, batch: Batch, task: str) -> float:
+        with autocast(batch.images.device, self.config.train.precision):
+            losses = model.loss(batch)
+        # The loss of the task is free of label smoothing, "loss" may have it.
+        return float(losses.get(f"loss/{task}", losses["loss"]))
 
 
-def moved(batch: Batch, places: int) -> Batch:
-    """The rows as they are, with the images of rows further on."""
-    features = None if batch.features is None else batch.features.roll(places, dims=0)
-    return replace(batch, images=batch.images.roll(places, dims=0), features=features)
+def roll_images(batch: Batch, shift: int) -> Batch:
+    """The same rows with the images of the rows `shift` positions further on."""
+    features = None if batch.features is None else batch.features.roll(shift, dims=0)
+    return replace(batch, images=batch.images.roll(shift, dims=0), features=features)

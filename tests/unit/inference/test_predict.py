@@ -177,9 +177,9 @@ def test_a_stage_one_run_has_neither_probes_nor_candidates(trained, caplog):
 
 
 def test_a_folder_without_a_valid_checkpoint_is_refused(trained, tmp_path):
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         next(predict(tmp_path, trained / "store", "test"))
     for name in ("config.yaml", "vocabulary.json"):
         (tmp_path / name).write_bytes((trained / "run" / name).read_bytes())
-    with pytest.raises(ValueError, match=r"no whole checkpoint \(none written\)"):
+    with pytest.raises(ValueError, match=r"no valid checkpoint \(none written\)"):
         next(predict(tmp_path, trained / "store", "test"))

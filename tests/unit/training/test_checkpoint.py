@@ -1,4 +1,4 @@
-"""Checkpoints are whole or refused: flips, cuts, foreign files, a full disk."""
+"""Checkpoints are complete or refused: flips, cuts, foreign files, a full disk."""
 
 import json
 import pickle
@@ -16,6 +16,7 @@ from lapse.training.checkpoint import (
     MODEL,
     latest_valid_checkpoint,
     load_weights,
+    prune_checkpoints,
     read_tensors,
     save_checkpoint,
     save_weights,
@@ -38,9 +39,9 @@ class Tied(nn.Module):
 
 def save(run, step, seed=0, keep=2):
     optimizer = {"exp_avg/encoder.weight": torch.full((4, 3), float(step))}
-    return save_checkpoint(
-        run, step, Tied(seed), optimizer, state={"metrics_bytes": step * 10}, keep=keep
-    )
+    folder = save_checkpoint(run, step, Tied(seed), optimizer, {"metrics_bytes": step * 10})
+    prune_checkpoints(run, step, keep)
+    return folder
 
 
 def test_round_trip_with_tied_weights(tmp_path):
@@ -54,18 +55,18 @@ def test_round_trip_with_tied_weights(tmp_path):
     assert set(read_tensors(tmp_path / "w.safetensors", "encoder.")) == {"weight", "bias"}
 
 
-def test_found_state_and_optimizer(tmp_path):
+def test_state_and_optimizer_are_read_again(tmp_path):
     save(tmp_path, 4)
-    found = latest_valid_checkpoint(tmp_path).checkpoint
-    assert (found.step, found.state["metrics_bytes"]) == (4, 40)
-    assert torch.equal(found.optimizer()["exp_avg/encoder.weight"], torch.full((4, 3), 4.0))
+    checkpoint = latest_valid_checkpoint(tmp_path).checkpoint
+    assert (checkpoint.step, checkpoint.state["metrics_bytes"]) == (4, 40)
+    assert torch.equal(checkpoint.optimizer()["exp_avg/encoder.weight"], torch.full((4, 3), 4.0))
 
 
-def test_only_the_newest_are_kept_and_drafts_are_not_read(tmp_path):
+def test_only_the_newest_are_kept_and_temporary_folders_are_not_read(tmp_path):
     for step in (1, 2, 3, 10):
         save(tmp_path, step)
-    draft = tmp_path / "checkpoints" / "step-00000011.tmp"
-    shutil.copytree(tmp_path / "checkpoints" / "step-00000010", draft)
+    temporary = tmp_path / "checkpoints" / "step-00000011.tmp"
+    shutil.copytree(tmp_path / "checkpoints" / "step-00000010", temporary)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-00000003", "step-00000010", "step-00000011.tmp"]
     assert latest_valid_checkpoint(tmp_path).checkpoint.step == 10
@@ -89,8 +90,8 @@ def test_every_flipped_bit_is_refused(tmp_path):
     assert verify(folder) is None
 
 
-def test_a_flip_that_no_reader_would_notice_is_why_the_manifest_exists(tmp_path):
-    """Sabotage twin: without the manifest the same flip loads and gives other weights."""
+def test_only_the_manifest_finds_a_flipped_bit_in_the_weights(tmp_path):
+    """Without the manifest the same flip loads and gives other weights."""
     folder = save(tmp_path, 1)
     raw = bytearray((folder / MODEL).read_bytes())
     raw[-1] ^= 1
@@ -104,27 +105,27 @@ def test_a_flip_that_no_reader_would_notice_is_why_the_manifest_exists(tmp_path)
     assert verify(folder) == f"{MODEL} does not match its SHA-256"
 
 
-@pytest.mark.parametrize("harm", ["cut", "missing", "added", "renamed"])
-def test_falls_back_to_the_last_whole_one_and_says_what_it_skipped(tmp_path, harm):
+@pytest.mark.parametrize("damage", ["cut", "missing", "added", "renamed"])
+def test_the_newest_valid_one_is_used_and_damaged_ones_are_named(tmp_path, damage):
     save(tmp_path, 1)
     folder = save(tmp_path, 2)
-    if harm == "cut":
+    if damage == "cut":
         (folder / MODEL).write_bytes((folder / MODEL).read_bytes()[:-7])
-    elif harm == "missing":
+    elif damage == "missing":
         (folder / MANIFEST).unlink()
-    elif harm == "added":
+    elif damage == "added":
         (folder / "extra.pkl").write_bytes(b"x")
     else:
         folder.rename(folder.with_name("step-00000009"))
-    found = latest_valid_checkpoint(tmp_path)
-    assert found.checkpoint.step == 1
-    assert len(found.skipped) == 1 and found.skipped[0].startswith("step-0000000")
+    search = latest_valid_checkpoint(tmp_path)
+    assert search.checkpoint.step == 1
+    assert len(search.skipped) == 1 and search.skipped[0].startswith("step-0000000")
     save(tmp_path, 3, keep=1)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
 
 
 class Canary:
-    """Unpickling it would leave a file behind."""
+    """Unpickling it creates a file."""
 
     def __init__(self, path):
         self.path = path
@@ -171,7 +172,7 @@ def test_hostile_weight_files_are_refused_and_run_nothing(tmp_path):
     assert not canary.exists()
 
 
-def test_a_disk_that_fills_up_leaves_the_last_good_one(tmp_path):
+def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path):
     save(tmp_path, 1)
     before = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -191,7 +192,7 @@ def test_a_disk_that_fills_up_leaves_the_last_good_one(tmp_path):
     assert latest_valid_checkpoint(tmp_path).checkpoint.step == 2
 
 
-def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+def test_too_little_free_space_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ValueError, match=r"needs \d+ bytes.*1000 are free"):

@@ -1,6 +1,7 @@
 """Cached features: the same training, resumable, and never another encoder's or a damaged row."""
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from lapse.core.registry import load, names
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from lapse.training.distributed import DistributedContext
-from lapse.training.feature_cache import BLOCK, build_feature_cache, compute_type
+from lapse.training.feature_cache import BLOCK, build_feature_cache, compute_dtype
 from lapse.training.run_folder import build_model
 from lapse.training.trainer import train
 from rank_trials import config
@@ -36,12 +37,13 @@ def log(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_training_on_cached_features_is_training_on_the_encoder(data, tmp_path):
-    said = []
+def test_training_on_cached_features_is_training_on_the_encoder(data, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     for name in ("none", "fp32", "bf16"):
         made = config("diffvqa", data__cache_features=name)
-        train(made, data, tmp_path / name, say=said.append)
-    assert sum("features: 0 of 2 blocks were there, 2 made" in line for line in said) == 2
+        train(made, data, tmp_path / name)
+    computed = [line for line in caplog.messages if "0 of 2 blocks existed, 2 computed" in line]
+    assert len(computed) == 2
     for left, right in zip(log(tmp_path / "none"), log(tmp_path / "fp32"), strict=True):
         assert left == pytest.approx(right, rel=1e-5, abs=1e-5)
     for left, right in zip(log(tmp_path / "none"), log(tmp_path / "bf16"), strict=True):
@@ -53,15 +55,16 @@ def test_the_image_gap_uses_the_other_patients_features(data, tmp_path):
     assert log(tmp_path / "run")[-1]["image_gap/diff_vqa"] != 0.0
 
 
-def test_what_is_there_is_kept_and_a_lost_block_is_made_again(data):
+def test_a_lost_block_is_computed_again(data, caplog):
+    caplog.set_level(logging.INFO, logger="lapse")
     made, store, material, model = opened(data)
-    features, _ = build_feature_cache(model, store, material, made, ALONE)
+    features = build_feature_cache(model, store, material, made, ALONE)
     key = material.stream.dataset.records[0].main.image
     before = features.tokens(key)
     assert torch.allclose(before, model.encode(pixels(store, key))[0], atol=1e-5)
     (features.folder / "block-00001.json").unlink()  # as after a kill between the two files
-    again, line = build_feature_cache(model, store, material, made, ALONE)
-    assert "1 of 2 blocks were there, 1 made" in line
+    again = build_feature_cache(model, store, material, made, ALONE)
+    assert any("1 of 2 blocks existed, 1 computed" in line for line in caplog.messages)
     assert torch.equal(again.tokens(key), before)
 
 
@@ -72,30 +75,30 @@ def pixels(store, key):
 def test_another_encoder_or_store_or_precision_is_another_folder(data, tmp_path):
     folders = set()
     made, store, material, model = opened(data)
-    folders.add(build_feature_cache(model, store, material, made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, made, ALONE).folder)
     with torch.no_grad():
         model.encoder.norm.bias[0] += 1e-3
-    folders.add(build_feature_cache(model, store, material, made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, made, ALONE).folder)
     half = config("diffvqa", data__cache_features="bf16")
-    folders.add(build_feature_cache(model, store, material, half, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, half, ALONE).folder)
     fast = config("diffvqa", data__cache_features="fp32", train__precision="bf16")
-    folders.add(build_feature_cache(model, store, material, fast, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, store, material, fast, ALONE).folder)
     shutil.rmtree(data)
     other = opened(tiny_store.write(data, num_patients=43))
-    folders.add(build_feature_cache(model, other[1], other[2], made, ALONE)[0].folder)
+    folders.add(build_feature_cache(model, other[1], other[2], made, ALONE).folder)
     assert len(folders) == 5
 
 
 def test_a_flipped_bit_is_refused(data):
     made, store, material, model = opened(data)
-    features, _ = build_feature_cache(model, store, material, made, ALONE)
+    features = build_feature_cache(model, store, material, made, ALONE)
     key = store.studies[3].image
     whole = features.tokens(key)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-(BLOCK - 3) * whole.numel() * 4 + 5] ^= 1  # in image 3 of 64
     path.write_bytes(raw)
-    fresh, _ = build_feature_cache(model, store, material, made, ALONE)
+    fresh = build_feature_cache(model, store, material, made, ALONE)
     with pytest.raises(ValueError, match=r"image 'image-003' in .* are damaged"):
         fresh.tokens(key)
     assert fresh.tokens(store.studies[4].image).shape == whole.shape
@@ -103,7 +106,7 @@ def test_a_flipped_bit_is_refused(data):
 
 def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
     made, store, material, model = opened(data)
-    features, _ = build_feature_cache(model, store, material, made, ALONE)
+    features = build_feature_cache(model, store, material, made, ALONE)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
@@ -125,8 +128,8 @@ def test_a_trained_encoder_and_a_method_without_one_are_refused(data):
 
 
 def test_the_type_of_the_computation_is_told():
-    assert compute_type(ALONE, "bf16") == torch.bfloat16
-    assert compute_type(ALONE, "auto") == torch.float32
+    assert compute_dtype(ALONE.device, "bf16") == torch.bfloat16
+    assert compute_dtype(ALONE.device, "auto") == torch.float32
 
 
 def test_a_system_that_reads_no_cached_tokens_is_refused(data):

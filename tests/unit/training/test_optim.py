@@ -119,7 +119,7 @@ def test_restored_state_continues_bit_identical_and_a_lost_one_does_not():
 def test_state_of_another_model_is_refused():
     model = small()
     optimizer = build_optimizer(model, OptimConfig(warmup_steps=0))
-    with pytest.raises(ValueError, match=r"'9\.weight' is no trained parameter"):
+    with pytest.raises(ValueError, match=r"'9\.weight' is not a trained parameter"):
         load_optimizer_tensors(model, optimizer, {"exp_avg/9.weight": torch.zeros(3)})
     with pytest.raises(ValueError, match="shape"):
         load_optimizer_tensors(model, optimizer, {"exp_avg/2.weight": torch.zeros(9, 9)})

@@ -45,7 +45,7 @@ def data_and_config(tmp_path_factory):
 def test_a_model_that_reads_its_images_pays_for_those_of_another(data_and_config):
     data, config = data_and_config
     model = Knows()
-    found = Validator(data, config).losses(model, ALONE)
+    found = Validator(data, config).evaluate(model, ALONE)
     for task in TASKS:
         assert found[f"validate/{task}"] == 0.0
         assert found[f"image_gap/{task}"] == 1.0
@@ -56,11 +56,11 @@ def test_a_blind_model_pays_nothing_and_a_seeing_one_something(data_and_config):
     data, config = data_and_config
     torch.manual_seed(0)
     model = build_model(config, data.tokenizer).train()
-    seeing = Validator(data, config).losses(model, ALONE)
+    seeing = Validator(data, config).evaluate(model, ALONE)
     assert model.training
     assert all(seeing[f"image_gap/{task}"] != 0.0 for task in TASKS)
     torch.nn.init.zeros_(model.project.weight)
-    blind = Validator(data, config).losses(model, ALONE)
+    blind = Validator(data, config).evaluate(model, ALONE)
     assert all(blind[f"image_gap/{task}"] == 0.0 for task in TASKS)
     assert blind["validate/loss"] > 0
 
@@ -71,9 +71,9 @@ def test_ranks_share_the_rows(data_and_config):
     watch = Validator(data, config)
     for task in TASKS:
         with torch.no_grad():
-            alone = watch._task(model, ALONE, task)
+            alone = watch.loss_sums(model, ALONE, task)
             parts = [
-                watch._task(model, DistributedContext(rank, 2, ALONE.device), task)
+                watch.loss_sums(model, DistributedContext(rank, 2, ALONE.device), task)
                 for rank in (0, 1)
             ]
         assert parts[0][1] < alone[1]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lapse.config import RunConfig
 from lapse.core.files import sha256_of, write_text
@@ -22,6 +22,7 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import nearest
 from lapse.core.version import __version__
 from lapse.images import RESIZES
+from lapse.models.interface import TrainableModel, has_encoder
 from lapse.training.checkpoint import latest_valid_checkpoint, read_tensors
 from lapse.training.exported_model import (
     CARD,
@@ -34,12 +35,11 @@ from lapse.training.exported_model import (
     WEIGHTS,
     read_exported_model,
 )
+from lapse.training.initialization import read_init_report
 from lapse.training.run_folder import (
     FACTS,
-    TrainableModel,
     build_model,
     read_config,
-    read_init_report,
     read_tokenizer,
     skip_pretrained_weights,
 )
@@ -65,6 +65,13 @@ class ModelParts:
     resize: str
     facts: Mapping[str, str]
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder of both stages."""
+        if not has_encoder(self.captioner):
+            raise ValueError(f"{self.pretrain.model_type!r} has no encoder: nothing to share")
+        return self.captioner.encoder
+
 
 def from_runs(
     stage1: Path, stage2: Path, *, resize: str = "squash", facts: Mapping[str, str] | None = None
@@ -88,12 +95,12 @@ def from_runs(
             )
         checkpoint = latest_valid_checkpoint(folder).checkpoint
         if checkpoint is None:
-            raise ValueError(f"run {folder} has no whole checkpoint: train it first")
+            raise ValueError(f"run {folder} has no valid checkpoint: train it first")
         run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         told[f"{stage}: configuration"] = config.name
         told[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
-            digest = read_init_report(folder)["sha256"].get("init_model")
+            digest = read_init_report(folder).sha256.get("init_model")
             told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, digest)}"
         told[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
@@ -163,7 +170,8 @@ def _model(
 
 def _joined(parts: ModelParts) -> ModelParts:
     """One encoder in the memory for both stages."""
-    parts.answerer.encoder = parts.captioner.encoder
+    if has_encoder(parts.answerer):
+        parts.answerer.encoder = parts.encoder
     for model in (parts.captioner, parts.answerer):
         model.requires_grad_(False)
     return parts

@@ -27,6 +27,7 @@ from lapse.inference.pretrained.export import ModelParts, read_folder, write_fol
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
 from lapse.inference.pretrained.model_card import model_card
 from lapse.models.backbones.siglip_format import export_encoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.training.distributed import pick_device
 from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
 
@@ -161,7 +162,10 @@ class Lapse(nn.Module, ModelHubMixin):
 
     def export_encoder(self, folder: Path | str) -> None:
         """Write the encoder for transformers: `SiglipVisionModel.from_pretrained(folder)`."""
-        export_encoder(self.captioner.encoder, Path(folder))
+        encoder = self.parts.encoder
+        if not isinstance(encoder, VisionEncoder):
+            raise ValueError(f"the encoder is a {type(encoder).__name__}: transformers has it")
+        export_encoder(encoder, Path(folder))
 
     def _find_boxes(self, image: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
         phrases = [f"There is {name}." for name in findings]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from lapse.core.version import __version__
 from lapse.inference.answer import RESEARCH_USE
 from lapse.inference.pretrained.export import ModelParts
-from lapse.training.run_folder import TrainableModel
+from lapse.models.interface import TrainableModel
 
 _TEXT = """---
 library_name: lapse
@@ -42,10 +44,10 @@ def model_card(parts: ModelParts) -> str:
     size = f"{encoder.image_size} x {encoder.image_size}"
     rows = {
         "image": f"{size} pixels, {parts.resize}, patch {encoder.patch_size}",
-        "parameters: encoder": _count(parts.captioner.encoder),
+        "parameters: encoder": _count(parts.encoder),
         "format of the encoder": _format(encoder.stem),
-        "parameters: captioner without encoder": _count(parts.captioner, parts.captioner.encoder),
-        "parameters: answerer without encoder": _count(parts.answerer, parts.answerer.encoder),
+        "parameters: captioner without encoder": _count(parts.captioner, parts.encoder),
+        "parameters: answerer without encoder": _count(parts.answerer, parts.encoder),
         "tasks of stage 1": ", ".join(parts.pretrain.data.tasks),
         "answers": f"beam search {parts.diffvqa.generation.num_beams}",
         **parts.facts,
@@ -65,7 +67,7 @@ def _format(stem: str) -> str:
     return "lapse's own: convolutions stand before its blocks, which SigLIP's format cannot hold"
 
 
-def _count(model: TrainableModel, without: TrainableModel | None = None) -> str:
+def _count(model: TrainableModel | nn.Module, without: nn.Module | None = None) -> str:
     left_out = {id(p) for p in without.parameters()} if without is not None else set()
     return f"{sum(p.numel() for p in model.parameters() if id(p) not in left_out):,}"
 

@@ -6,7 +6,7 @@ visual token. An option for small models; the paper's encoder has the plain patc
 
 Radiographs of the chest are nearly alike. A norm within one image (group norm) leaves what all
 images share larger than what tells them apart; batch norm scales by the differences between
-images, and small encoders learn several times faster with it (experiments/log.md). Its price: while
+images, and small encoders learn several times faster with it (docs/log.md). Its price: while
 training, an image's tokens depend on the batch.
 """
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
-# the fused kernel (1.3 to 1.6 times per training step; experiments/log.md).
+# the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
 PLAIN_KEYS = 512
 # Who may look at whom: a bool tensor, True where allowed; "causal": backwards only, which fused
 # kernels know without a mask and at half the work; None: everybody at everything.

@@ -18,7 +18,7 @@ from lapse.core.files import file_lock
 from lapse.core.progress import Progress, ProgressBar, no_progress_bar
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.inference.predict import PredictOptions, predict
-from lapse.training.trainer import train
+from lapse.training.trainer import Callbacks, train
 from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
 
 logger = logging.getLogger(__name__)
@@ -126,14 +126,8 @@ def run_job(
     with run_lock(job.folder):
         if not job.done_mark.exists():
             with progress_bar(f"train {job.run.key}") as progress:
-                report = train(
-                    job.run.config,
-                    job.run.data,
-                    job.folder,
-                    say=logger.info,
-                    progress=progress,
-                    on_step=lambda _: on_step(),
-                )
+                callbacks = Callbacks(progress, lambda _: on_step())
+                report = train(job.run.config, job.run.data, job.folder, callbacks=callbacks)
             job.done_mark.write_text(f"{report.step} steps\n", encoding="utf-8")
         for request in job.requests:
             if not request.path.exists():

@@ -28,7 +28,8 @@ from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import evaluate
 from lapse.evaluation.html import ModelAnswer
 from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
-from lapse.training.run_folder import METRICS, build_model, skip_pretrained_weights
+from lapse.training.metrics_log import METRICS
+from lapse.training.run_folder import build_model, skip_pretrained_weights
 from lapse.workflows.paper_tables.examples import choose_examples
 from lapse.workflows.paper_tables.jobs import Job, TableOptions, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table

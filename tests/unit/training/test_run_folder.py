@@ -1,0 +1,34 @@
+"""Run folders: what they hold, and which ones are refused."""
+
+import pytest
+import yaml
+
+import tiny_model
+from lapse.core.tokenizer import Tokenizer
+from lapse.training.run_folder import CONFIG, is_run_folder, load_run, read_config, write_run
+
+FACTS = {"data": "0f", "threads": 1, "ranks": 1, "device": "cpu", "torch": "2"}
+
+
+def test_a_folder_is_a_run_once_its_configuration_is_written(tmp_path):
+    folder = tmp_path / "run"
+    assert not is_run_folder(folder)
+    config = tiny_model.config()
+    write_run(folder, config, Tokenizer(), FACTS)
+    assert is_run_folder(folder) and read_config(folder) == config
+    with pytest.raises(ValueError, match=r"no valid checkpoint \(none written\): train it first"):
+        load_run(folder)
+    (folder / CONFIG).rename(folder / f"{CONFIG}.123.tmp")  # as after a kill
+    assert not is_run_folder(folder)
+    (folder / "photo.jpg").touch()
+    with pytest.raises(ValueError, match=r"not a run folder and not empty \(it holds photo.jpg"):
+        is_run_folder(folder)
+
+
+@pytest.mark.parametrize("key", ["loop", "model_name"])
+def test_a_run_of_the_first_version_is_refused_with_the_version_that_reads_it(key, tmp_path):
+    values = tiny_model.config().model_dump(mode="json")
+    values[key] = values.pop({"loop": "train", "model_name": "model_type"}[key])
+    (tmp_path / CONFIG).write_text(yaml.safe_dump(values), "utf-8")
+    with pytest.raises(ValueError, match=r"a run of lapse 0\.1, .*: use it with lapse 0\.1\.0"):
+        load_run(tmp_path)
