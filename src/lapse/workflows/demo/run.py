@@ -1,31 +1,30 @@
-"""The whole path on simulated patients, from nothing to a scored, illustrated report.
+"""The full pipeline on simulated patients, from nothing to scored HTML reports.
 
-    simulate -> prepare -> stage 1 -> stage 2 (and its blind twin) -> predict (and probes)
+    simulate -> prepare -> stage 1 -> stage 2 (with and without images) -> predict (and probes)
              -> evaluate -> report.html, answers.html
 
-Where the package carries its small model, that one answers the same pairs beside.
-
-Every stage leaves its files in the demo folder and is skipped or resumed when they are there.
-The blind rows never see an image; they stand in the same table as the model, whatever the
-result. Nothing is chosen on test patients.
+The small model of the package, where there is one, answers the same pairs. Stages whose files
+exist are skipped or resumed. Image-blind baselines are in the same table as the model. Nothing is
+chosen on test patients.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lapse.config import load_config
+from lapse.core.files import write_text
+from lapse.core.progress import ProgressBar, no_progress_bar
 from lapse.core.types import Prediction, Score
-from lapse.core.version import __version__
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
-from lapse.evaluation.evaluate import Evaluator
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html import (
     EvaluationReport,
     read_scores,
@@ -36,215 +35,213 @@ from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.scores_file import write_scores
 from lapse.inference.predict import PredictOptions, predict
-from lapse.phantom.dataset.writer import SimulateConfig, simulate
+from lapse.inference.pretrained import Lapse
+from lapse.phantom.dataset.writer import MARK, SimulateConfig, simulate
 from lapse.training.trainer import Callbacks, train
-from lapse.workflows.demo.packaged_model import SMALL, small_answers, small_model
+from lapse.workflows.demo.packaged_model import PACKAGED_MODEL, load_packaged_model, predict_pairs
 from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_report
 
-# Faster than the preset's rate, which is made for longer runs; at 1e-3 the losses fall lower
-# still, but the adapter shuts the images out and the model goes blind (docs/log.md).
-SHORT = (
+logger = logging.getLogger(__name__)
+# Faster than the preset's rate, which is meant for longer runs. At 1e-3 the losses are lower, but
+# the model ignores its images (experiments/log.md).
+SHORT_RUN = (
     "optim.learning_rate=5.0e-4",
     "train.eval_every=75",
     "train.eval_samples=64",
     "train.save_every=150",
 )
 
-Say = Callable[[str], None]
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-
 
 @dataclass(frozen=True, slots=True)
 class DemoConfig:
-    """The size of the demo: a few minutes on two CPU cores."""
+    """The size of the demo: a few minutes on two CPU cores.
 
-    patients: int = 160
+    Without `use_java` the tables have no BLEU, METEOR, ROUGE-L and CIDEr.
+    """
+
+    num_patients: int = 160
     seed: int = 0
-    image_side: int = 160
-    store_side: int = 128
+    image_size: int = 160
+    store_size: int = 128
     pretrain_steps: int = 450
     finetune_steps: int = 300
-    test_answers: int = 160
-    test_regions: int = 160
-    test_probes: int = 40
+    num_answers: int = 160
+    num_regions: int = 160
+    num_probes: int = 40
+    use_java: bool = True
 
 
-def run_demo(out: Path, config: DemoConfig, *, say: Say, bar: Bar, commit: str) -> Path:
-    """Run everything that is not there yet and write OUT/report.html; returns its path.
+def run_demo(
+    out: Path,
+    config: DemoConfig,
+    *,
+    progress_bar: ProgressBar = no_progress_bar,
+    facts: Mapping[str, str] | None = None,
+) -> Path:
+    """Run every stage whose files are missing; returns the path of OUT/report.html.
 
-    OUT/answers.html beside it shows the model's answers case by case.
+    OUT/answers.html shows the model's answers case by case.
 
     Args:
         out: folder of the demo; created.
-        say: receives one line per event.
-        bar: opens a progress bar with a title and gives its (done, total) callback.
-        commit: of the running source, for the provenance table.
+        config: sizes and seed.
+        progress_bar: title -> a progress bar.
+        facts: command, version and commit, for the provenance of the scores.
+
+    Raises:
+        ValueError: `out` holds a demo with another configuration.
     """
-    started = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
-    _same_config(out, config)
-    _simulate(out / "raw", config, say=say, bar=bar)
-    _prepare(out / "raw", out / "store", config, say=say, bar=bar)
-    store = open_store(out / "store")
-    _train(out, config, bar=bar)
-    predictions = _predict(out, store, config, say=say, bar=bar)
-    small = small_model(store, say)
-    if small is not None:
-        with bar(f"answer: {SMALL}") as progress:
-            answers = small_answers(small, out / "store", config.test_answers, progress)
-        predictions = _second(predictions, SMALL, answers)
-    scores: dict[str, dict[str, dict[str, Score]]] = {}
-    evaluator = Evaluator()
-    for row, found in predictions.items():
-        write_predictions(out / "predictions" / f"{_slug(row)}.jsonl", found)
-        say(f"evaluate: {row} ({len(found)} predictions)")
-        scores[row] = evaluator(found)
-    probes = _probe(out, config, bar=bar)
-    scores[MODEL] |= reliability_scores(predictions[MODEL], probes)
-    facts = {
-        "seed": str(config.seed),
-        "command": f"lapse demo {out.name} --patients {config.patients} --seed {config.seed}",
-        "version": __version__,
-        "commit": commit,
-        **store.info.provenance(),
-    }
-    for row, values in scores.items():
-        rows = {**facts, "n": str(len(predictions[row]))}
-        write_scores(out / "scores" / f"{_slug(row)}.json", values, rows)
-    others = {row: values for row, values in scores.items() if "diff_vqa" in values}
-    del others[MODEL]
-    evaluated = out / "scores" / f"{_slug(MODEL)}.json"
-    n = str(len(predictions[MODEL]))
-    write_scores(evaluated, scores[MODEL], {**facts, "n": n}, comparisons=others)
-    evaluation = EvaluationReport(
-        title="lapse demo: the answers, case by case",
-        predictions=predictions[MODEL],
-        scores=read_scores(evaluated),
-        store=store,
-        system=MODEL,
-    )
-    say(f"cases: {write_evaluation_report(out / 'answers.html', evaluation)}")
-    minutes = (time.monotonic() - started) / 60
-    result = DemoResult(
-        store=store,
-        folder=out,
-        predictions=predictions,
-        scores=scores,
-        facts={**facts, "this run took": f"{minutes:.1f} minutes"},
-        patients=config.patients,
-        num_bins=config.store_side,
-        small=small,
-    )
-    return write_run_report(out / "report.html", build_report(result))
+    return _Demo(out, config, progress_bar, dict(facts or {})).run()
 
 
-def _second(
-    rows: dict[str, list[Prediction]], name: str, answers: list[Prediction]
-) -> dict[str, list[Prediction]]:
-    """The rows with one more, right behind the model."""
-    first, *others = rows.items()
-    return {first[0]: first[1], name: answers, **dict(others)}
+@dataclass(slots=True)
+class _Demo:
+    out: Path
+    config: DemoConfig
+    progress_bar: ProgressBar
+    facts: dict[str, str]
 
-
-def _slug(row: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in row.lower()).split())
-
-
-def _same_config(out: Path, config: DemoConfig) -> None:
-    mark = out / "demo.json"
-    text = json.dumps({name: getattr(config, name) for name in config.__slots__}, indent=1)
-    if mark.exists() and mark.read_text(encoding="utf-8") != text:
-        raise ValueError(
-            f"{out} holds a demo of another size or seed; choose another folder or remove it"
+    def run(self) -> Path:
+        start = time.monotonic()
+        self._check_config()
+        self._simulate()
+        self._prepare()
+        store = open_store(self.out / "store")
+        self._train()
+        packaged_model = load_packaged_model(store)
+        predictions = self._predict(store, packaged_model)
+        self.facts |= {"seed": str(self.config.seed), **store.info.provenance()}
+        scores = self._evaluate(predictions)
+        answers = EvaluationReport(
+            title="lapse demo: the answers, case by case",
+            predictions=predictions[MODEL],
+            scores=read_scores(self._scores_path(MODEL)),
+            store=store,
+            system=MODEL,
         )
-    mark.write_text(text, encoding="utf-8")
+        path = write_evaluation_report(self.out / "answers.html", answers)
+        logger.info("answers, case by case: %s", path)
+        minutes = (time.monotonic() - start) / 60
+        result = DemoResult(
+            store=store,
+            folder=self.out,
+            predictions=predictions,
+            scores=scores,
+            facts={**self.facts, "duration": f"{minutes:.1f} minutes"},
+            num_patients=self.config.num_patients,
+            num_bins=self.config.store_size,
+            packaged_model=packaged_model,
+        )
+        return write_run_report(self.out / "report.html", build_report(result))
+
+    def _check_config(self) -> None:
+        path = self.out / "demo.json"
+        sizes = asdict(replace(self.config, use_java=True))  # may differ between calls
+        text = json.dumps(sizes, indent=1)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{self.out} holds a demo of another size or seed; choose another folder or remove "
+                "it"
+            )
+        write_text(path, text)
+
+    def _simulate(self) -> None:
+        raw = self.out / "raw"
+        if (raw / MARK).exists():
+            logger.info("simulate: %s exists", raw)
+            return
+        config = SimulateConfig(
+            patients=self.config.num_patients,
+            seed=self.config.seed,
+            size=self.config.image_size,
+            processes=2,
+        )
+        with self.progress_bar("simulate patients") as progress:
+            simulate(raw, config, progress)
+
+    def _prepare(self) -> None:
+        folder = self.out / "store"
+        if folder.exists():
+            logger.info("prepare: %s exists", folder)
+            return
+        options = PrepareOptions(self.config.store_size, workers=2)
+        with self.progress_bar("prepare the store") as progress:
+            report = prepare(find_roots([self.out / "raw"]), folder, options, progress=progress)
+        for line in report.lines():
+            logger.info(line)
+
+    def _train(self) -> None:
+        steps = [f"train.steps={self.config.pretrain_steps}", *SHORT_RUN]
+        self._train_run("pretrain-tiny", "pretrain", steps)
+        steps = [f"train.steps={self.config.finetune_steps}"]
+        encoder = f"init_encoder={self.out / 'pretrain'}"
+        self._train_run("diffvqa-tiny", "diffvqa", [*steps, encoder])
+        self._train_run("diffvqa-tiny", "text-only", [*steps, "model.images=none"])
+
+    def _train_run(self, preset: str, name: str, overrides: list[str]) -> None:
+        run = load_config(preset, [*overrides, f"train.seed={self.config.seed}"])
+        with self.progress_bar(f"train {name}") as progress:
+            train(run, self.out / "store", self.out / name, callbacks=Callbacks(progress=progress))
+
+    def _predict(self, store: Store, packaged_model: Lapse | None) -> dict[str, list[Prediction]]:
+        """System -> predictions on test patients; the baselines answer the same samples."""
+        limit = self.config.num_answers
+        options = PredictOptions(limit=limit, confidence="beam")
+        predictions = {MODEL: self._predict_run("diffvqa", options)}
+        if packaged_model is not None:
+            with self.progress_bar(f"answer: {PACKAGED_MODEL}") as progress:
+                answers = predict_pairs(packaged_model, self.out / "store", limit, progress)
+            predictions[PACKAGED_MODEL] = answers
+        predictions["text-only model"] = self._predict_run("text-only", options)
+        predictions |= blind_baselines(store, predictions[MODEL], seed=self.config.seed)
+        logger.info("constant answer of the baseline: %r", predictions[CONSTANT][0].prediction)
+        options = PredictOptions(tasks=("caref", "gcap"), limit=self.config.num_regions)
+        regions = predictions[REGIONS] = self._predict_run("pretrain", options)
+        baselines = blind_baselines(store, regions, seed=self.config.seed)
+        predictions["mean box, random phrase"] = [
+            item for answers in baselines.values() for item in answers
+        ]
+        return predictions
+
+    def _predict_run(self, name: str, options: PredictOptions) -> list[Prediction]:
+        title = f"answer: {name}" + (f", {options.probe}" if options.probe else "")
+        with self.progress_bar(title) as progress:
+            data = self.out / "store"
+            return list(predict(self.out / name, data, "test", options, progress=progress))
+
+    def _evaluate(
+        self, predictions: Mapping[str, list[Prediction]]
+    ) -> dict[str, dict[str, dict[str, Score]]]:
+        """System -> task -> scores; writes predictions and scores files."""
+        evaluator = Evaluator(EvaluateOptions(use_java=self.config.use_java))
+        scores: dict[str, dict[str, dict[str, Score]]] = {}
+        for system, items in predictions.items():
+            write_predictions(self.out / "predictions" / f"{_slug(system)}.jsonl", items)
+            logger.info("evaluate: %s (%d predictions)", system, len(items))
+            scores[system] = evaluator(items)
+        scores[MODEL] |= reliability_scores(predictions[MODEL], self._probes())
+        others = {name: item for name, item in scores.items() if "diff_vqa" in item}
+        del others[MODEL]
+        for system, values in scores.items():
+            facts = {**self.facts, "n": str(len(predictions[system]))}
+            comparisons = others if system == MODEL else None
+            write_scores(self._scores_path(system), values, facts, comparisons=comparisons)
+        return scores
+
+    def _probes(self) -> list[Prediction]:
+        """The model's answers to swapped and to identical images of the first test pairs."""
+        answers: list[Prediction] = []
+        for probe in ("swap", "identity"):
+            options = PredictOptions(limit=self.config.num_probes, probe=probe)
+            items = self._predict_run("diffvqa", options)
+            write_predictions(self.out / "predictions" / f"{_slug(MODEL)}.{probe}.jsonl", items)
+            answers += items
+        return answers
+
+    def _scores_path(self, system: str) -> Path:
+        return self.out / "scores" / f"{_slug(system)}.json"
 
 
-def _simulate(raw: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
-    if (raw / "SIMULATED.txt").exists():
-        say(f"simulate: {raw} is there already")
-        return
-    _remove_unfinished(raw)
-    settings = SimulateConfig(
-        patients=config.patients, seed=config.seed, size=config.image_side, processes=2
-    )
-    with bar("simulate patients") as progress:
-        simulate(raw, settings, progress)
-
-
-def _remove_unfinished(raw: Path) -> None:
-    """Take away a simulation that was cut: its mark is written last."""
-    import shutil
-
-    if raw.exists():
-        shutil.rmtree(raw)
-
-
-def _prepare(raw: Path, folder: Path, config: DemoConfig, *, say: Say, bar: Bar) -> None:
-    if folder.exists():
-        say(f"prepare: {folder} is there already")
-        return
-    with bar("prepare the store") as progress:
-        options = PrepareOptions(config.store_side, workers=2)
-        report = prepare(find_roots([raw]), folder, options, progress=progress)
-    for line in report.lines():
-        say(line)
-
-
-def _train(out: Path, config: DemoConfig, *, bar: Bar) -> None:
-    pretrained = out / "pretrain"
-    rows = [
-        (
-            "pretrain-tiny",
-            pretrained,
-            [f"train.steps={config.pretrain_steps}", *SHORT],
-        ),
-        (
-            "diffvqa-tiny",
-            out / "diffvqa",
-            [f"train.steps={config.finetune_steps}", f"init_encoder={pretrained}"],
-        ),
-        (
-            "diffvqa-tiny",
-            out / "text-only",
-            [f"train.steps={config.finetune_steps}", "model.images=none"],
-        ),
-    ]
-    for preset, folder, overrides in rows:
-        run = load_config(preset, [*overrides, f"train.seed={config.seed}"])
-        with bar(f"train {folder.name}") as progress:
-            train(run, out / "store", folder, callbacks=Callbacks(progress=progress))
-
-
-def _predict(
-    out: Path, store: Store, config: DemoConfig, *, say: Say, bar: Bar
-) -> dict[str, list[Prediction]]:
-    """Row name -> predictions on test patients; the blind rows answer the same samples."""
-    data = out / "store"
-    rows: dict[str, list[Prediction]] = {}
-    for row, folder in ((MODEL, "diffvqa"), ("text-only model", "text-only")):
-        with bar(f"answer: {row}") as progress:
-            options = PredictOptions(limit=config.test_answers, confidence="beam")
-            rows[row] = list(predict(out / folder, data, "test", options, progress=progress))
-    rows |= blind_baselines(store, rows[MODEL], seed=config.seed)
-    say(f"blind rows: constant answer {rows[CONSTANT][0].prediction!r}")
-    with bar("regions: boxes and phrases") as progress:
-        options = PredictOptions(tasks=("caref", "gcap"), limit=config.test_regions)
-        grounded = list(predict(out / "pretrain", data, "test", options, progress=progress))
-    rows[REGIONS] = grounded
-    blind = blind_baselines(store, grounded, seed=config.seed)
-    rows["mean box, random phrase"] = [item for said in blind.values() for item in said]
-    return rows
-
-
-def _probe(out: Path, config: DemoConfig, *, bar: Bar) -> list[Prediction]:
-    """The model's answers to swapped and to identical images, on the first of the test pairs."""
-    found: list[Prediction] = []
-    for probe in ("swap", "identity"):
-        with bar(f"answer: {probe}") as progress:
-            options = PredictOptions(limit=config.test_probes, probe=probe)
-            rows = predict(out / "diffvqa", out / "store", "test", options, progress=progress)
-            said = list(rows)
-        write_predictions(out / "predictions" / f"{_slug(MODEL)}.{probe}.jsonl", said)
-        found += said
-    return found
+def _slug(name: str) -> str:
+    """A file name: lower-case letters and digits, joined by "-"."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())

@@ -1,4 +1,4 @@
-"""An answer against the truth, in words."""
+"""An answer compared with the truth, in words."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from lapse.core.grammar import parse
 
 
 def verdict(answer: str, truth: str) -> str:
-    """How many changes were right, missed and made up, in words."""
-    said, true = parse(answer), parse(truth).changes
+    """How many changes are right, omitted and hallucinated.
+
+    >>> verdict("nothing has changed.", "nothing has changed.")
+    '0 of 0 right, 0 omitted, 0 hallucinated'
+    """
+    parsed, true_changes = parse(answer), parse(truth).changes
     parts = [
-        f"{len(said.changes & true)} of {len(true)} right",
-        f"{len(true - said.changes)} missed",
-        f"{len(said.changes - true)} made up",
+        f"{len(parsed.changes & true_changes)} of {len(true_changes)} right",
+        f"{len(true_changes - parsed.changes)} omitted",
+        f"{len(parsed.changes - true_changes)} hallucinated",
     ]
-    if said.leftover:
-        parts.append(f"not understood: {' | '.join(said.leftover)}")
+    if parsed.leftover:
+        parts.append(f"not parsed: {' | '.join(parsed.leftover)}")
     return ", ".join(parts)
 
 
 def is_right(answer: str, truth: str) -> bool:
-    """Whether an answer was understood in full and names exactly the true changes.
+    """Whether an answer is parsed completely and names exactly the true changes.
 
     >>> is_right("nothing has changed.", "nothing has changed."), is_right("the the", "")
     (True, False)
     """
-    said = parse(answer)
-    return said.is_parsed and said.changes == parse(truth).changes
+    parsed = parse(answer)
+    return parsed.is_parsed and parsed.changes == parse(truth).changes
