@@ -7,11 +7,13 @@ Source: Vaswani et al., 2017; pre-norm residual blocks as in SigLIP and GPT-2.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
 # the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
@@ -19,6 +21,11 @@ PLAIN_KEYS = 512
 # Who may look at whom: a bool tensor, True where allowed; "causal": backwards only, which fused
 # kernels know without a mask and at half the work; None: everybody at everything.
 Mask: TypeAlias = Tensor | Literal["causal"] | None
+
+
+# Without cuDNN's kernel: it builds an execution plan for every new shape, which takes about a second,
+# and the length of the texts changes in every step.
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def attend(
@@ -39,9 +46,10 @@ def attend(
     if not is_plain:
         is_causal = isinstance(mask, str)
         given = None if isinstance(mask, str) else mask
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=given, dropout_p=dropout, is_causal=is_causal
-        )
+        with sdpa_kernel(KERNELS) if query.is_cuda else nullcontext():
+            return F.scaled_dot_product_attention(
+                query, key, value, attn_mask=given, dropout_p=dropout, is_causal=is_causal
+            )
     if isinstance(mask, str):
         length = key.shape[-2]
         mask = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
