@@ -23,8 +23,8 @@ PLAIN_KEYS = 512
 Mask: TypeAlias = Tensor | Literal["causal"] | None
 
 
-# Without cuDNN's kernel: it builds an execution plan for every new shape, which takes about a second,
-# and the length of the texts changes in every step.
+# Without cuDNN's kernel: it builds an execution plan for every new shape, which takes about a
+# second, and the length of the texts changes in every step.
 KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
