@@ -1,4 +1,4 @@
-"""Every way to pretrain: the same loop, resumed to the bit, and its encoder handed on."""
+"""Every pretraining method: resumed runs are bit-identical, and stage 2 takes the encoder."""
 
 import json
 import logging
@@ -61,7 +61,7 @@ def runs(data, tmp_path_factory):
 
 
 class CutError(Exception):
-    """Stands for anything that ends a run between two steps."""
+    """Ends a run between two steps."""
 
 
 def cut_at(step):
@@ -86,7 +86,7 @@ def test_cut_and_resumed_equals_straight(preset, data, runs, tmp_path):
 
 
 @pytest.mark.parametrize("preset", list(SMALL))
-def test_the_encoder_of_each_stands_unchanged_in_stage_two(preset, data, runs, tmp_path, caplog):
+def test_stage_two_keeps_the_encoder_of_every_method(preset, data, runs, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     run = load_config(
         "diffvqa-tiny", [*STAGE_TWO, "train.steps=1", f"init_encoder={runs / preset}"]
@@ -106,24 +106,24 @@ def test_blip2_logs_its_three_parts(runs):
     assert sum(parts) == pytest.approx(line["loss"], rel=1e-5) == line["loss/cap"]
 
 
-def test_the_second_stage_of_blip2_begins_with_the_first(data, runs, tmp_path, caplog):
+def test_the_second_stage_of_blip2_starts_from_the_first(data, runs, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
-    """Encoder and Q-Former are handed over, whatever words either run keeps."""
+    """Encoder and Q-Former are taken, whatever tokens either vocabulary keeps."""
     changes = [f"init_model={runs / 'pretrain-blip2-tiny'}", "data.max_records=3", "train.steps=1"]
     train(config("pretrain-blip2-writer-tiny", *changes), data, tmp_path / "run")
     assert f"encoder and qformer: from {runs / 'pretrain-blip2-tiny'}, step 4" in caplog.messages
     first = load_run(runs / "pretrain-blip2-tiny", "cpu").model
     second = load_run(tmp_path / "run", "cpu").model
-    for name, value in second.encoder.state_dict().items():  # frozen: exactly as handed over
+    for name, value in second.encoder.state_dict().items():  # frozen: unchanged
         assert torch.equal(value, first.encoder.state_dict()[name])
     apart = (second.qformer.queries - first.qformer.queries).abs().max()
-    assert 0 < apart < 2e-3  # one step away from what was handed over
+    assert 0 < apart < 2e-3  # one step away from the first stage
     with pytest.raises(ValueError, match=r"init_model .* is a run of 'global_contrastive'"):
         other = f"init_model={runs / 'pretrain-global-tiny'}"
         train(config("pretrain-blip2-writer-tiny", other), data, tmp_path / "wrong")
 
 
-def test_what_writes_no_text_is_not_asked_twice(data, runs):
+def test_predict_refuses_methods_without_a_decoder(data, runs):
     for preset in ("pretrain-global-tiny", "pretrain-regional-tiny"):
         with pytest.raises(ValueError, match="has no decoder"):
             list(predict(runs / preset, data, "test", PredictOptions(limit=2)))
@@ -146,8 +146,8 @@ def gaps(tmp_path_factory):
     return folder
 
 
-def test_all_methods_see_the_same_images(gaps, caplog):
-    """A study without report or region is left out for every method alike, and counted."""
+def test_all_methods_use_the_same_images(gaps, caplog):
+    """Every method leaves out a study without report or region, and counts it."""
     caplog.set_level(logging.INFO, logger="lapse")
 
     def used(preset, *more):
@@ -178,7 +178,7 @@ def siglip(tmp_path_factory):
 
 
 @pytest.mark.parametrize("preset", ["pretrain-global-tiny", "diffvqa-tiny"])
-def test_a_published_encoder_begins_either_stage_and_is_not_needed_again(
+def test_a_published_encoder_starts_either_stage_and_is_not_needed_again(
     preset, data, siglip, tmp_path, caplog
 ):
     caplog.set_level(logging.INFO, logger="lapse")
@@ -187,8 +187,8 @@ def test_a_published_encoder_begins_either_stage_and_is_not_needed_again(
     told = [line for line in caplog.messages if line.startswith("encoder: ")]
     assert told == [
         f"encoder: from {siglip}",
-        "encoder: its 3 colour planes are summed for grey images (the same outputs)",
-        "encoder: positions stretched from 3 x 3 to 2 x 2 (bicubic)",
+        "encoder: its 3 colour channels are summed for grey images (equal outputs)",
+        "encoder: positions interpolated from 3 x 3 to 2 x 2 (bicubic)",
     ]
     moved = siglip.rename(siglip.with_name("moved"))
     try:
@@ -197,7 +197,7 @@ def test_a_published_encoder_begins_either_stage_and_is_not_needed_again(
         moved.rename(siglip)
 
 
-def test_a_foreign_encoder_goes_through_both_stages(data, tmp_path, caplog):
+def test_an_encoder_of_transformers_goes_through_both_stages(data, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     from transformers import Dinov2Config, Dinov2Model
 

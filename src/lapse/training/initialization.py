@@ -169,7 +169,7 @@ def _load_encoder(
     if source is None:
         pretrained = read_encoder(name, EncoderConfig.model_validate(expected))
         _load_encoder_tensors(model, pretrained.state, name)
-        return pretrained.told
+        return pretrained.messages
     given = source.config.model["encoder"]
     different = [
         f"{key} is {expected.get(key)!r}, there {given.get(key)!r}"

@@ -1,4 +1,4 @@
-"""The encoder that a configuration describes: ours (SigLIP), or a foreign one of transformers."""
+"""The encoder that a configuration describes: ours (SigLIP), or a model of transformers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lapse.config import GenerationConfig
-from lapse.models.backbones.decoder import Memory, TextDecoder
+from lapse.models.backbones.cross_attention import Memory
+from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
 from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_losses import TokenLosses, token_losses

@@ -1,12 +1,11 @@
 """GPT-2 (Radford et al., 2019), the language model behind the visual tokens (paper 3.4).
 
-Legend: B prompts  k beams  R rows = B * k  L positions  P prefix  S written so far
+Legend: B prompts  k beams  R rows = B * k  L positions  P prefix  S generated tokens
         D width  H heads  d width of a head  V tokens of the table
 
-Equal to `GPT2LMHeadModel` of transformers with the same weights. Its input is embeddings, so
-that visual tokens can stand before the text. While writing with beams, the keys and values of
-the prefix (some 2,000 visual tokens) are kept once per prompt; only what a beam has written is
-its own.
+Equal to `GPT2LMHeadModel` of transformers with the same weights. Its input is embeddings, so that
+visual tokens can precede the text. In beam search, the keys and values of the prefix (about 2,000
+visual tokens) are stored once per prompt, and those of the generated tokens once per beam.
 """
 
 from __future__ import annotations
@@ -36,22 +35,22 @@ EPSILON = 1e-5
 
 @dataclass(slots=True)
 class PrefixCache:
-    """Keys and values of the prompts, once, and of what each beam has written.
+    """Keys and values of the prompts, once, and of the tokens that each beam has generated.
 
     Attributes:
         prefix: per layer (key, value), each [B, H, P, d].
         is_prefix: [B, P] bool, False on padding.
         suffix: per layer (key, value), each [R, H, S, d]; None before the first step.
-        written: S.
+        num_generated: S.
     """
 
     prefix: list[tuple[Tensor, Tensor]]
     is_prefix: Tensor
     suffix: list[tuple[Tensor, Tensor] | None]
-    written: int = 0
+    num_generated: int = 0
 
     def reorder(self, rows: Tensor) -> None:
-        """Continue from these rows; the prefix stays where it is."""
+        """Continue from these rows; the prefix is unchanged."""
         self.suffix = [
             None if pair is None else (pair[0].index_select(0, rows), pair[1].index_select(0, rows))
             for pair in self.suffix
@@ -74,8 +73,8 @@ class GPT2Block(nn.Module):
         """[B, L, D] -> [B, L, D], and this layer's keys and values."""
         query, key, value = self.attention.project(self.norm_attention(x))
         rate = self.rate if self.training else 0.0
-        seen = self.attention.out(join_heads(attend(query, key, value, mask, rate)))
-        return self._finish(x, seen), (key, value)
+        attended = self.attention.out(join_heads(attend(query, key, value, mask, rate)))
+        return self._finish(x, attended), (key, value)
 
     def step(self, x: Tensor, cache: PrefixCache, layer: int) -> Tensor:
         """One token of every beam: [R, 1, D] -> [R, 1, D]; the cache grows."""
@@ -84,11 +83,11 @@ class GPT2Block(nn.Module):
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
         cache.suffix[layer] = (key, value)
-        seen = attend_shared(query, cache.prefix[layer], cache.is_prefix, (key, value))
-        return self._finish(x, self.attention.out(join_heads(seen)))
+        attended = attend_shared(query, cache.prefix[layer], cache.is_prefix, (key, value))
+        return self._finish(x, self.attention.out(join_heads(attended)))
 
-    def _finish(self, x: Tensor, seen: Tensor) -> Tensor:
-        x = x + self.dropout(seen)
+    def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + self.dropout(attended)
         out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
         return out
 
@@ -99,7 +98,7 @@ def attend_shared(
     is_prefix: Tensor,
     suffix: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """One query per beam over the shared prefix and its own suffix, under one softmax.
+    """Attention of one query per beam to the shared prefix and the suffix of the beam.
 
     Args:
         query: [R, H, 1, d].
@@ -121,14 +120,14 @@ def attend_shared(
     on_suffix = scaled @ suffix[0].transpose(-1, -2)  # [R, H, 1, S]
     weights = torch.cat([on_prefix, on_suffix], dim=-1).softmax(dim=-1)
     length = on_prefix.shape[-1]
-    own = weights[..., length:] @ suffix[1]
+    from_suffix = weights[..., length:] @ suffix[1]
     shared = weights[..., :length].reshape(prompts, beams, heads, length).transpose(1, 2)
     from_prefix = (shared @ prefix[1]).transpose(1, 2).reshape(rows, heads, 1, depth)
-    return own + from_prefix
+    return from_suffix + from_prefix
 
 
 class GPT2(nn.Module):
-    """Embeddings in, hidden states out; `tokens` holds the tied output layer.
+    """Embeddings -> hidden states; `tokens` holds the tied output layer.
 
     Weights: normal, deviation 0.02; the two projections that end a block 0.02 / sqrt(2 layers),
     as GPT-2; positions 0.01.
@@ -172,7 +171,7 @@ class GPT2(nn.Module):
         pairs = []
         for block in self._layers():
             x, (key, value) = block(x, "causal")
-            pairs.append((key.contiguous(), value.contiguous()))  # else each step copies them
+            pairs.append((key.contiguous(), value.contiguous()))  # otherwise each step copies them
         hidden: Tensor = self.norm(x)
         last = is_prefix.sum(dim=1) - 1
         index = torch.arange(x.shape[0], device=x.device)
@@ -183,7 +182,7 @@ class GPT2(nn.Module):
         x = x.unsqueeze(1)
         for layer, block in enumerate(self._layers()):
             x = block.step(x, cache, layer)
-        cache.written += 1
+        cache.num_generated += 1
         out: Tensor = self.norm(x[:, 0])
         return out
 
@@ -191,7 +190,7 @@ class GPT2(nn.Module):
         return cast("list[GPT2Block]", list(self.blocks))
 
 
-def stretched(table: Tensor, length: int) -> Tensor:
+def resized_positions(table: Tensor, length: int) -> Tensor:
     """A position table [L, D] interpolated linearly to another length [length, D]."""
     return F.interpolate(table.t().unsqueeze(0), size=length, mode="linear", align_corners=True)[
         0

@@ -1,7 +1,7 @@
-"""GPT-2's weights in transformers' format: read from a folder or the hub, and written.
+"""GPT-2's weights in transformers' format: reading from a folder or the hub, and writing.
 
-Only safetensors are read (a pickle can run code), and a hub id must pin its revision, so that
-the same configuration means the same weights tomorrow.
+Only safetensors are read, because a pickle can run code. A hub id must pin its revision, so that
+a configuration always means the same weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.hub import local_folder
 
-# Ours -> theirs within a block; theirs stores the transposed matrix (Conv1D).
+# Our names -> transformers' names within a block; transformers stores the transposed matrix.
 BLOCK_KEYS = {
     "norm_attention": "ln_1",
     "attention.query_key_value": "attn.c_attn",
@@ -29,7 +29,7 @@ BLOCK_KEYS = {
 
 
 def load_gpt2(model: GPT2, source: str | None) -> str:
-    """Fill GPT-2 with pretrained weights; returns one sentence that says where they come from.
+    """Load pretrained weights into GPT-2; returns one sentence about their source.
 
     Args:
         model: of the same width and depth; a trimmed token table takes its rows.
@@ -49,20 +49,20 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
             "them with transformers' save_pretrained(safe_serialization=True)"
         )
     state = from_gpt2({key: value.float() for key, value in load_file(path).items()})
-    own = model.state_dict()
+    expected = model.state_dict()
     tokens, positions = state["tokens.weight"], state["positions"]
     state["tokens.weight"] = tokens[model.tokens.id_of.cpu()]
-    if positions.shape[0] < own["positions"].shape[0]:
+    if positions.shape[0] < expected["positions"].shape[0]:
         raise ValueError(
-            f"{source} has {positions.shape[0]} positions, the configuration wants "
-            f"{own['positions'].shape[0]}: lower language_model.max_positions"
+            f"{source} has {positions.shape[0]} positions, the configuration needs "
+            f"{expected['positions'].shape[0]}: lower language_model.max_positions"
         )
-    state["positions"] = positions[: own["positions"].shape[0]]
+    state["positions"] = positions[: expected["positions"].shape[0]]
     wrong = [
         f"{key}: {tuple(state[key].shape) if key in state else 'missing'}, "
-        f"wanted {tuple(own[key].shape) if key in own else 'nothing'}"
-        for key in sorted(state.keys() | own.keys())
-        if key not in own or key not in state or state[key].shape != own[key].shape
+        f"expected {tuple(expected[key].shape) if key in expected else 'nothing'}"
+        for key in sorted(state.keys() | expected.keys())
+        if key not in expected or key not in state or state[key].shape != expected[key].shape
     ]
     if wrong:
         raise ValueError(
@@ -74,36 +74,35 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
 
 
 def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Their keys and layouts -> ours; with or without the prefix "transformer.".
+    """transformers' keys and layouts -> ours; with or without the prefix "transformer.".
 
     Raises:
         ValueError: a key that GPT-2 does not have.
     """
-    theirs_to_ours = {theirs: ours for ours, theirs in BLOCK_KEYS.items()}
-    found: dict[str, Tensor] = {}
+    names = {hf_name: name for name, hf_name in BLOCK_KEYS.items()}
+    tensors: dict[str, Tensor] = {}
     for key, value in state.items():
         name = key.removeprefix("transformer.")
         if name == "lm_head.weight" or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):
             continue  # tied to wte; causal masks
         match = re.fullmatch(r"h\.(\d+)\.(.+)\.(weight|bias)", name)
         if name == "wte.weight":
-            found["tokens.weight"] = value
+            tensors["tokens.weight"] = value
         elif name == "wpe.weight":
-            found["positions"] = value
+            tensors["positions"] = value
         elif name in {"ln_f.weight", "ln_f.bias"}:
-            found[name.replace("ln_f", "norm")] = value
-        elif match and match[2] in theirs_to_ours:
-            ours = theirs_to_ours[match[2]]
-            turned = value.t() if value.ndim == 2 else value
-            found[f"blocks.{match[1]}.{ours}.{match[3]}"] = turned.contiguous()
+            tensors[name.replace("ln_f", "norm")] = value
+        elif match and match[2] in names:
+            value = value.t() if value.ndim == 2 else value
+            tensors[f"blocks.{match[1]}.{names[match[2]]}.{match[3]}"] = value.contiguous()
         else:
             raise ValueError(f"tensor {key!r} does not belong to GPT-2")
-    return found
+    return tensors
 
 
 def to_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our keys and layouts -> those of `GPT2LMHeadModel`."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for key, value in state.items():
         match = re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)
         if key == "tokens.weight":
@@ -115,19 +114,19 @@ def to_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
             value = value.t() if value.ndim == 2 else value
         else:
             name = key.replace("norm.", "ln_f.")
-        found[f"transformer.{name}"] = value.detach().cpu().contiguous().clone()
-    return found
+        tensors[f"transformer.{name}"] = value.detach().cpu().contiguous().clone()
+    return tensors
 
 
 def export_gpt2(model: GPT2, folder: Path) -> None:
     """Write a folder that `GPT2LMHeadModel.from_pretrained` opens.
 
     Raises:
-        ValueError: the token table is trimmed; restore the full one first.
+        ValueError: the token table is trimmed; restore the full table first.
     """
     if model.tokens.is_trimmed:
         raise ValueError(
-            f"the token table has {model.tokens.num_rows} rows: transformers' GPT-2 wants all"
+            f"the token table has {model.tokens.num_rows} rows: transformers needs all"
         )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(to_gpt2(model.state_dict()), folder / "model.safetensors", {"format": "pt"})

@@ -1,12 +1,12 @@
-"""Encoders that are not SigLIP: a ViT, DINOv2 or ResNet of transformers behind our interface.
+"""Encoders other than SigLIP: a ViT, DINOv2 or ResNet of transformers with our interface.
 
-Legend: U images  S image side  N tokens  D width
+Legend: U images  S image size  N tokens  D width
 
-    [-1, 1] pixels -> the checkpoint's own scale -> its model -> tokens of the grid [U, N, D]
+    [-1, 1] pixels -> the checkpoint's pixel scale -> its model -> tokens of the grid [U, N, D]
 
-RAD-DINO (a DINOv2) and the ResNet-50 trunk of BioViL and BioViL-T are of these kinds. Tokens
-beside the grid (CLS, registers) are dropped; the map of a ResNet is read row by row. The
-architecture stands in the configuration, so that a run opens without the checkpoint's folder.
+RAD-DINO (a DINOv2) and the ResNet-50 of BioViL and BioViL-T are of these kinds. Tokens outside the
+grid (CLS, registers) are dropped; the map of a ResNet is read row by row. The configuration holds
+the architecture, so that a run opens without the checkpoint's folder.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from lapse.models.backbones.hub import read_json, read_weights
 KINDS = ("dinov2", "vit", "resnet")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Scale = tuple[tuple[float, ...], tuple[float, ...]]
-# What does not change the computation, left out of the configuration.
-UNREAD = (
+# Entries that do not change the computation; the configuration omits them.
+IGNORED = (
     "architectures", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "id2label",
     "label2id", "problem_type", "num_labels", "auto_map",
 )  # fmt: skip
@@ -35,7 +35,7 @@ UNREAD = (
 class HFEncoder(nn.Module):
     """One image -> its visual tokens, by a model of transformers.
 
-    Weights: as transformers initialises; a checkpoint replaces them (`init_encoder`).
+    Weights: transformers' initialisation; a checkpoint replaces them (`init_encoder`).
 
     Raises:
         ValueError: transformers is not installed, or the architecture has other sizes.
@@ -47,7 +47,7 @@ class HFEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         if config.hf_config is None:
-            raise ValueError("model.encoder.hf_config is not set: this is an encoder of ours")
+            raise ValueError("model.encoder.hf_config is not set: use VisionEncoder")
         self.config = config
         values = dict(config.hf_config)
         mean, deviation = values.pop("image_mean"), values.pop("image_std")
@@ -58,9 +58,9 @@ class HFEncoder(nn.Module):
             raise ValueError(
                 f"an encoder of kind {kind!r} needs transformers: {install_command('transformers')}"
             ) from error
-        theirs = AutoConfig.for_model(kind, **values)
+        architecture = AutoConfig.for_model(kind, **values)
         options = {"add_pooling_layer": False} if kind == "vit" else {}
-        self.model = AutoModel.from_config(theirs, **options)  # type: ignore[no-untyped-call]
+        self.model = AutoModel.from_config(architecture, **options)  # type: ignore[no-untyped-call]
         self.kind = str(kind)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer(
@@ -71,39 +71,41 @@ class HFEncoder(nn.Module):
         """[U, 3, S, S] in [-1, 1] -> [U, N, D].
 
         Raises:
-            ValueError: another image size, or not the tokens that the configuration promises.
+            ValueError: another image size, or other tokens than the configuration says.
         """
-        side = self.config.image_size
-        if tuple(images.shape[1:]) != (3, side, side):
+        expected = (3, self.config.image_size, self.config.image_size)
+        if tuple(images.shape[1:]) != expected:
             raise ValueError(
-                f"images are {tuple(images.shape[1:])}, the encoder wants {(3, side, side)}: "
+                f"images are {tuple(images.shape[1:])}, the encoder expects {expected}: "
                 "prepare the store at the encoder's image_size"
             )
         pixels = ((images + 1.0) / 2.0 - self.mean) / self.deviation
-        # Only the ViT has to be asked; DINOv2 always fits its positions, a ResNet has none.
+        # DINOv2 always interpolates its positions, a ResNet has none.
         options = {"interpolate_pos_encoding": True} if self.kind == "vit" else {}
         out = self.model(pixel_values=pixels, **options).last_hidden_state
         tokens: Tensor = out.flatten(2).transpose(1, 2) if self.kind == "resnet" else out
         tokens = tokens[:, -self.config.num_tokens :]
-        wanted = (self.config.num_tokens, self.config.width)
-        if tuple(tokens.shape[1:]) != wanted:
+        sizes = (self.config.num_tokens, self.config.width)
+        if tuple(tokens.shape[1:]) != sizes:
             raise ValueError(
                 f"the encoder gives {tuple(tokens.shape[1:])} tokens, the configuration says "
-                f"{wanted}: check model.encoder.patch_size and width"
+                f"{sizes}: check model.encoder.patch_size and width"
             )
         return tokens
 
 
-def foreign_config(raw: Mapping[str, Any], scale: Scale | None, image_size: int) -> EncoderConfig:
+def hf_encoder_config(
+    raw: Mapping[str, Any], scale: Scale | None, image_size: int
+) -> EncoderConfig:
     """The EncoderConfig of a checkpoint's config.json.
 
     Args:
         raw: its content.
-        scale: mean and deviation of its pixels; None: those of ImageNet, transformers' default.
-        image_size: side of our images.
+        scale: mean and deviation of its pixels; None for ImageNet's, transformers' default.
+        image_size: height and width of our images in pixels.
     """
     mean, deviation = scale or IMAGENET
-    kept = {key: value for key, value in raw.items() if key not in UNREAD}
+    kept = {key: value for key, value in raw.items() if key not in IGNORED}
     kept |= {"image_mean": list(mean), "image_std": list(deviation)}
     if raw["model_type"] == "resnet":
         sizes = {
@@ -126,8 +128,8 @@ def foreign_config(raw: Mapping[str, Any], scale: Scale | None, image_size: int)
     )
 
 
-def scale_of(folder: Path) -> Scale | None:
-    """Mean and deviation of the pixels that a checkpoint expects; None where it does not say."""
+def pixel_scale(folder: Path) -> Scale | None:
+    """Mean and deviation of the pixels that a checkpoint expects; None if not stated."""
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return None
@@ -138,16 +140,16 @@ def scale_of(folder: Path) -> Scale | None:
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
-def foreign_state(folder: Path, names: set[str]) -> dict[str, Tensor]:
-    """The checkpoint's tensors under the names of a `HFEncoder`; transformers reads it.
+def hf_encoder_state(folder: Path, names: set[str]) -> dict[str, Tensor]:
+    """The checkpoint's tensors under the names of an `HFEncoder`, read by transformers.
 
-    transformers renames tensors between its versions and knows how, so it opens the folder
-    itself: safetensors only, no code of the folder's own.
+    transformers renames tensors between its versions, so it opens the folder itself: safetensors
+    only, and no code from the folder.
 
     Raises:
         ValueError: no safetensors, or tensors that are missing or of another shape.
     """
-    read_weights(folder, lambda _: False)  # refuses pickles and damaged files in our own words
+    read_weights(folder, lambda _: False)  # refuses pickles and damaged files
     from transformers import AutoModel
 
     model, info = AutoModel.from_pretrained(
@@ -158,8 +160,8 @@ def foreign_state(folder: Path, names: set[str]) -> dict[str, Tensor]:
         output_loading_info=True,
         dtype=torch.float32,
     )
-    found = {f"model.{key}": value for key, value in model.state_dict().items()}
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
     absent = {f"model.{key}" for key in info["missing_keys"]} & names
-    if absent or not names <= found.keys():
-        raise ValueError(f"{folder} lacks {min(absent or names - found.keys())!r} of its encoder")
-    return {key: found[key] for key in names}
+    if absent or not names <= tensors.keys():
+        raise ValueError(f"{folder} lacks {min(absent or names - tensors.keys())!r} of its encoder")
+    return {key: tensors[key] for key in names}

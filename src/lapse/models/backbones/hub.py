@@ -1,7 +1,7 @@
-"""Where outside weights come from: a folder, or the hub at a pinned revision. Only safetensors.
+"""Published weights: a folder, or the hub at a pinned revision; safetensors only.
 
-A pickle can run code when it is read, and a name without a revision may mean other weights
-tomorrow, so both are refused.
+Pickled weights are refused, because reading a pickle can run code. A hub id without a revision is
+refused, because a branch can change its weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PATTERNS = ["config.json", "preprocessor_config.json", "model*.safetensors", IND
 
 
 def local_folder(source: str, key: str) -> Path:
-    """The folder of a source; a hub id is fetched into the hub's cache.
+    """The folder of a source; a hub id is downloaded into the hub's cache.
 
     Args:
         source: a folder, or "org/name@<40 hex digits>".
@@ -46,21 +46,21 @@ def read_json(path: Path) -> dict[str, object]:
     """A JSON object of a weights folder.
 
     Raises:
-        ValueError: there is no such file, or it holds something else.
+        ValueError: the file is missing, or is not a JSON object.
     """
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}: expected a folder of transformers")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds {type(found).__name__}, not an object")
-    return found
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {type(values).__name__}, not an object")
+    return values
 
 
-def read_weights(folder: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-    """The tensors of a folder whose names are wanted, in fp32, from one file or from shards.
+def read_weights(folder: Path, is_selected: Callable[[str], bool]) -> dict[str, Tensor]:
+    """The tensors of a folder whose names are selected, in fp32, from one file or from shards.
 
     Raises:
         ValueError: no safetensors, a damaged file, or a shard outside the folder.
@@ -76,16 +76,16 @@ def read_weights(folder: Path, wanted: Callable[[str], bool]) -> dict[str, Tenso
         files = sorted(set(shards.values())) if isinstance(shards, dict) else []
         outside = [name for name in files if Path(name).name != name]
         if outside or not files:
-            raise ValueError(f"{folder / INDEX} names no shards of its own folder: {outside}")
-    found: dict[str, Tensor] = {}
+            raise ValueError(f"{folder / INDEX} must name shards in its folder, got {outside}")
+    tensors: dict[str, Tensor] = {}
     for name in files:
         try:
             with safe_open(folder / name, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 (not a mapping)
-                    if wanted(key):
-                        found[key] = file.get_tensor(key)
+                    if is_selected(key):
+                        tensors[key] = file.get_tensor(key)
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{folder / name} is no valid safetensors file: {error}") from error
+            raise ValueError(f"{folder / name} is not a valid safetensors file: {error}") from error
     return {
-        key: value.float() if value.is_floating_point() else value for key, value in found.items()
+        key: value.float() if value.is_floating_point() else value for key, value in tensors.items()
     }

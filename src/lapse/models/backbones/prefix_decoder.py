@@ -84,7 +84,7 @@ class PrefixDecoder:
         def step(tokens: Tensor, order: Tensor) -> Tensor:
             cache.reorder(order)
             num_beams = len(tokens) // len(prompts.lengths)
-            positions = prompts.lengths.repeat_interleave(num_beams) + cache.written
+            positions = prompts.lengths.repeat_interleave(num_beams) + cache.num_generated
             x = table.embed(tokens) + self.text_positions[positions.clamp(max=limit - 1)]
             logits = table.logits(model.step(x, cache)).float()
             return end_where(positions >= limit, logits, end_row)

@@ -1,7 +1,7 @@
-"""Our encoder <-> transformers' SigLIP, so that hub weights open here and ours open there.
+"""Our encoder <-> transformers' SigLIP vision model: configuration and weights in both directions.
 
 Two generations of key names exist: with the prefix "vision_model." (transformers up to 5.16) and
-without it. Both are read; a missing or unknown key is an error, never a silent default.
+without it. Both are read; a missing or unknown key is an error.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lapse.config import EncoderConfig
 from lapse.models.backbones.vision_encoder import EPSILON, VisionEncoder
 
 PREFIX = "vision_model."
+# Our names -> SigLIP's names.
 OUTER = {
     "patches.weight": "embeddings.patch_embedding.weight",
     "patches.bias": "embeddings.patch_embedding.bias",
@@ -39,7 +40,7 @@ QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
 
 def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[str, Tensor]:
-    """Our encoder's weights under SigLIP's names; one joined projection becomes three.
+    """Our encoder's weights under SigLIP's names; the joined projection is split into three.
 
     Raises:
         ValueError: a key is missing or unknown.
@@ -55,57 +56,59 @@ def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[
             raise ValueError(
                 f"the weights {what} tensor {min(keys)!r}: not an encoder of {depth} layers"
             )
-    found = {theirs: state[ours] for ours, theirs in OUTER.items()}
+    tensors = {siglip_name: state[name] for name, siglip_name in OUTER.items()}
     for layer in range(depth):
         for kind in KINDS:
             joined = state[f"blocks.{layer}.{JOINED}.{kind}"]
             for name, third in zip(QKV, joined.chunk(3), strict=True):
-                found[f"encoder.layers.{layer}.{name}.{kind}"] = third
-            for ours, theirs in INNER.items():
-                source = f"blocks.{layer}.{ours}.{kind}"
-                found[f"encoder.layers.{layer}.{theirs}.{kind}"] = state[source]
+                tensors[f"encoder.layers.{layer}.{name}.{kind}"] = third
+            for name, siglip_name in INNER.items():
+                source = f"blocks.{layer}.{name}.{kind}"
+                tensors[f"encoder.layers.{layer}.{siglip_name}.{kind}"] = state[source]
     prefix = PREFIX if with_prefix else ""
-    return {prefix + key: value.detach().cpu().contiguous().clone() for key, value in found.items()}
+    return {
+        prefix + key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()
+    }
 
 
 def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """SigLIP's vision weights under our names, ready for `VisionEncoder.load_state_dict`.
 
-    The pooling head ("head.") and a text tower ("text_model.", the logit scale) are left out:
+    The pooling head ("head.") and the text model ("text_model.", the logit scale) are ignored:
     stage 2 reads tokens.
 
     Raises:
         ValueError: a key is missing or unknown.
     """
     outside = ("text_model.", "logit_", f"{PREFIX}head.", "head.")
-    theirs = {
+    unread = {
         key.removeprefix(PREFIX): value
         for key, value in state.items()
         if not key.startswith(outside)
     }
-    theirs.pop("embeddings.position_ids", None)
-    found: dict[str, Tensor] = {}
+    unread.pop("embeddings.position_ids", None)
+    tensors: dict[str, Tensor] = {}
 
     def take(name: str) -> Tensor:
-        if name not in theirs:
-            raise ValueError(f"the SigLIP weights lack {name!r}: not a vision tower of this depth")
-        return theirs.pop(name)
+        if name not in unread:
+            raise ValueError(f"the SigLIP weights lack {name!r}: not a vision model of this depth")
+        return unread.pop(name)
 
-    for ours, name in OUTER.items():
-        found[ours] = take(name)
+    for name, siglip_name in OUTER.items():
+        tensors[name] = take(siglip_name)
     for layer in range(layers):
         for kind in KINDS:
             parts = [take(f"encoder.layers.{layer}.{name}.{kind}") for name in QKV]
-            found[f"blocks.{layer}.{JOINED}.{kind}"] = torch.cat(parts)
-            for ours, name in INNER.items():
-                source = f"encoder.layers.{layer}.{name}.{kind}"
-                found[f"blocks.{layer}.{ours}.{kind}"] = take(source)
-    if theirs:
+            tensors[f"blocks.{layer}.{JOINED}.{kind}"] = torch.cat(parts)
+            for name, siglip_name in INNER.items():
+                source = f"encoder.layers.{layer}.{siglip_name}.{kind}"
+                tensors[f"blocks.{layer}.{name}.{kind}"] = take(source)
+    if unread:
         raise ValueError(
-            f"the SigLIP weights hold {len(theirs)} tensors too many, the first is "
-            f"{next(iter(theirs))!r}: is `layers` right?"
+            f"the SigLIP weights hold {len(unread)} unexpected tensors, the first is "
+            f"{next(iter(unread))!r}: check the number of layers, {layers}"
         )
-    return found
+    return tensors
 
 
 def _our_keys(depth: int) -> set[str]:
@@ -115,7 +118,7 @@ def _our_keys(depth: int) -> set[str]:
 
 
 def siglip_config(config: EncoderConfig) -> dict[str, object]:
-    """The config.json of `SiglipVisionModel` for an encoder of ours."""
+    """The config.json of `SiglipVisionModel` for our encoder."""
     return {
         "architectures": ["SiglipVisionModel"],
         "model_type": "siglip_vision_model",
@@ -137,7 +140,7 @@ def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = 
     """Write a folder that `SiglipVisionModel.from_pretrained` opens with equal outputs.
 
     Raises:
-        ValueError: the encoder has a stem of convolutions, which SigLIP does not know.
+        ValueError: the encoder has a convolutional stem, which SigLIP's format cannot hold.
     """
     if encoder.config.stem != "patch":
         raise ValueError(
@@ -149,32 +152,3 @@ def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = 
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     text = json.dumps(siglip_config(encoder.config), indent=1)
     (folder / "config.json").write_text(text, encoding="utf-8")
-
-
-def import_encoder(folder: Path) -> VisionEncoder:
-    """Open a SigLIP vision folder (config.json, model.safetensors) as our encoder.
-
-    Raises:
-        ValueError: files are missing, or the weights do not fit the configuration.
-    """
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} has no {name}: expected a SigLIP folder of transformers")
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    raw = raw.get("vision_config", raw)
-    for name, ours in (("hidden_act", "gelu_pytorch_tanh"), ("layer_norm_eps", EPSILON)):
-        if raw.get(name, ours) != ours:
-            raise ValueError(f"{folder}: {name} is {raw[name]!r}, the encoder computes {ours!r}")
-    config = EncoderConfig(
-        image_size=raw.get("image_size", 224),
-        patch_size=raw.get("patch_size", 16),
-        channels=raw.get("num_channels", 3),
-        width=raw.get("hidden_size", 768),
-        layers=raw.get("num_hidden_layers", 12),
-        heads=raw.get("num_attention_heads", 12),
-        mlp_width=raw.get("intermediate_size", 3072),
-    )
-    encoder = VisionEncoder(config)
-    state = from_siglip(load_file(folder / "model.safetensors"), config.layers)
-    encoder.load_state_dict(state)
-    return encoder

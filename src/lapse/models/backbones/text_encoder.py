@@ -2,12 +2,12 @@
 
 Legend: B texts  T tokens  D width  E width of the common space
 
-    tokens + positions --blocks (pre-norm, every token sees every other)--> norm
+    tokens + positions --blocks (pre-norm, attention in both directions)--> norm
         --> the end token's vector --> linear --> [B, E]
 
-Equal to `SiglipTextModel` of transformers with the same weights. There a text is padded to its
-full length and the padding is read; here the padding is masked and the vector is taken at the
-text's own end (docs/explanation/deviations.md 41).
+Equal to `SiglipTextModel` of transformers with the same weights. There a text is padded to the
+maximum length and the padding is read; here the padding is masked and the vector is taken at the
+end of the text (docs/explanation/deviations.md 41).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TextBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Reads whole texts in both directions.
+    """Reads complete texts in both directions.
 
     Weights: linear layers normal with deviation width ** -0.5, tokens and positions 0.02, norms
     one and zero.

@@ -1,6 +1,6 @@
 """SigLIP vision transformer (Zhai et al., 2023; paper 4.1), trained from scratch here.
 
-Legend: U images  C channels  S image side  N visual tokens  D width
+Legend: U images  C channels  S image size  N visual tokens  D width
 
     image --patches--> + positions --blocks (pre-norm)--> final norm --> tokens [U, N, D]
 
@@ -69,7 +69,7 @@ class VisionEncoder(nn.Module):
         expected = (self.config.channels, self.config.image_size, self.config.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(
-                f"images are {tuple(images.shape[1:])}, the encoder wants {expected}: prepare "
+                f"images are {tuple(images.shape[1:])}, the encoder expects {expected}: prepare "
                 "the store at the encoder's image_size"
             )
         x = self.patches(images).flatten(2).transpose(1, 2) + self.positions  # [U, N, D]
@@ -83,7 +83,7 @@ class VisionEncoder(nn.Module):
 
 
 def _stem(config: EncoderConfig) -> nn.Module:
-    """The layer that turns squares of pixels into tokens."""
+    """The layers that turn patches of pixels into tokens."""
     if config.stem != "patch":
         return ConvStem(
             config.channels,

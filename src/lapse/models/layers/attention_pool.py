@@ -39,7 +39,7 @@ class AttentionPool(nn.Module):
         query = F.linear(self.probe.to(tokens.dtype), weight[:width], bias[:width])
         key, value = F.linear(tokens, weight[width:], bias[width:]).chunk(2, dim=-1)
         heads = [split_heads(part, self.heads) for part in (query, key, value)]
-        seen = attend(heads[0].expand(len(tokens), -1, -1, -1), heads[1], heads[2])
-        x = self.out(join_heads(seen))
+        attended = attend(heads[0].expand(len(tokens), -1, -1, -1), heads[1], heads[2])
+        x = self.out(join_heads(attended))
         out: Tensor = x + self.mlp(self.norm(x))
         return out[:, 0]

@@ -1,11 +1,11 @@
-"""Convolutions in place of the patch layer: small encoders see lesions sooner.
+"""Convolutions in place of the patch layer, so that small encoders learn lesions sooner.
 
 Early convolutions (Xiao et al., 2021, "Early convolutions help transformers see better"): each
-stage halves the side, by a 3 x 3 convolution of stride 2 and one of stride 1, until a pixel is a
-visual token. An option for small models; the paper's encoder has the plain patch layer.
+stage halves the image size, by a 3 x 3 convolution of stride 2 and one of stride 1, until a pixel
+is a visual token. An option for small models; the paper's encoder has the plain patch layer.
 
-Radiographs of the chest are nearly alike. A norm within one image (group norm) leaves what all
-images share larger than what tells them apart; batch norm scales by the differences between
+Chest radiographs are very similar. With a norm within one image (group norm), the common part of
+all images remains larger than their differences; batch norm scales by the differences between
 images, and small encoders learn several times faster with it (docs/log.md). Its price: while
 training, an image's tokens depend on the batch.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 GROUPS = 8
-MOMENTUM = 0.02  # share of a batch in the running mean and variance, which evaluation uses
+MOMENTUM = 0.02  # weight of a batch in the running mean and variance, which evaluation uses
 
 
 class ConvStem(nn.Module):
@@ -30,7 +30,7 @@ class ConvStem(nn.Module):
         width: D, a multiple of 8.
         patch: a power of two from 2; the number of halvings is its logarithm.
         over_batch: batch norm and ReLU; otherwise group norm and GELU, so that an image's
-            tokens never depend on its neighbours in the batch.
+            tokens never depend on the other images of the batch.
     """
 
     def __init__(self, channels: int, width: int, patch: int, *, over_batch: bool = False) -> None:

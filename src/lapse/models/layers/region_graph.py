@@ -1,4 +1,4 @@
-"""How anatomical regions relate: where they lie, what they are to each other, and attention.
+"""Relations between anatomical regions: positions, anatomy, and attention along them.
 
 Legend: B graphs  R regions (nodes)  D width  H heads  L labels of a relation
 
@@ -7,7 +7,7 @@ Legend: B graphs  R regions (nodes)  D width  H heads  L labels of a relation
     semantic  from anatomy: part of, has part, mirrored on the other side (deviations.md, 82)
     implicit  every pair, weighted by a learned function of their relative geometry
 
-Label 0 means no edge. Every node sees itself.
+Label 0 means no edge. Every node attends to itself.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from lapse.models.layers.transformer import join_heads, split_heads
 INSIDE, COVERS, OVERLAPS, FIRST_DIRECTION = 1, 2, 3, 4
 NUM_SPATIAL = FIRST_DIRECTION + 8
 SELF = 1  # semantic labels
-PART, WHOLE, MIRROR = 2, 3, 4
+PART, HAS_PART, MIRROR = 2, 3, 4
 NUM_SEMANTIC = 5
 MUCH_OVERLAP = 0.5  # intersection over union
-NEAR = 0.5  # distance of the middles, as a share of the image's diagonal
-OWNERS = ("right lung", "left lung", "mediastinum")
-# What belongs to the mediastinum although its name does not say so.
+NEAR = 0.5  # distance of the centres, as a fraction of the image's diagonal
+CONTAINERS = ("right lung", "left lung", "mediastinum")
+# Regions of the mediastinum whose names do not contain the word.
 MEDIASTINAL = (
     *("trachea", "aortic arch", "upper mediastinum", "svc", "cardiac silhouette"),
     *("cavoatrial junction", "right atrium", "carina"),
@@ -37,62 +37,63 @@ MEDIASTINAL = (
 
 
 def spatial_labels(boxes: Tensor) -> Tensor:
-    """[B, R, 4] -> [B, R, R] int64: what the column's region is to the row's.
+    """Boxes [B, R, 4] -> [B, R, R] int64: the relation of the column's region to the row's.
 
-    1 the row lies inside the column, 2 it covers it, 3 they overlap by half, 4 to 11 the column
-    lies in one of eight directions (from "right of it" counter-clockwise) and is near, else 0.
+    1 the row is inside the column, 2 it covers it, 3 they overlap by half, 4 to 11 the column is
+    near in one of eight directions (counter-clockwise, starting at "right of it"), else 0.
     """
     low, high = boxes[..., :2], boxes[..., 2:]
-    one, two = boxes[:, :, None], boxes[:, None, :]
-    is_inside = ((one[..., :2] >= two[..., :2]) & (one[..., 2:] <= two[..., 2:])).all(-1)
-    shared = torch.minimum(one[..., 2:], two[..., 2:]) - torch.maximum(one[..., :2], two[..., :2])
+    low_row, low_column = low[:, :, None], low[:, None, :]
+    high_row, high_column = high[:, :, None], high[:, None, :]
+    is_inside = ((low_row >= low_column) & (high_row <= high_column)).all(-1)
+    shared = torch.minimum(high_row, high_column) - torch.maximum(low_row, low_column)
     shared = shared.clamp(min=0).prod(-1)
     area = (high - low).prod(-1)
     union = area[:, :, None] + area[:, None, :] - shared
-    middle = (low + high) / 2
-    apart = middle[:, None, :] - middle[:, :, None]  # [B, R, R, 2], from row to column
-    angle = torch.atan2(-apart[..., 1], apart[..., 0])  # y grows downwards
+    centre = (low + high) / 2
+    offset = centre[:, None, :] - centre[:, :, None]  # [B, R, R, 2], from row to column
+    angle = torch.atan2(-offset[..., 1], offset[..., 0])  # y grows downwards
     direction = ((angle + math.pi / 8) // (math.pi / 4)).long() % 8
-    is_near = apart.norm(dim=-1) <= NEAR * math.sqrt(2)
+    is_near = offset.norm(dim=-1) <= NEAR * math.sqrt(2)
     labels = torch.where(is_near, FIRST_DIRECTION + direction, 0)
     labels = torch.where(shared / union >= MUCH_OVERLAP, OVERLAPS, labels)
     labels = torch.where(is_inside.transpose(1, 2), COVERS, labels)
     labels = torch.where(is_inside, INSIDE, labels)
-    here = torch.arange(boxes.shape[1], device=boxes.device)
-    labels[:, here, here] = OVERLAPS
+    diagonal = torch.arange(boxes.shape[1], device=boxes.device)
+    labels[:, diagonal, diagonal] = OVERLAPS
     return labels
 
 
 def semantic_labels(names: Sequence[str]) -> Tensor:
     """Names of regions -> [R, R] int64: itself, part of, has part, mirrored; 0 for none."""
-    rows = [[_semantic(one, two) for two in names] for one in names]
-    return torch.tensor(rows)
+    return torch.tensor([[_semantic_label(row, column) for column in names] for row in names])
 
 
-def _semantic(one: str, two: str) -> int:
-    if one == two:
+def _semantic_label(row: str, column: str) -> int:
+    if row == column:
         return SELF
-    if _owner(one) == two:
+    if _container(row) == column:
         return PART
-    if _owner(two) == one:
-        return WHOLE
-    if _other_side(one) == two:
+    if _container(column) == row:
+        return HAS_PART
+    if _mirrored(row) == column:
         return MIRROR
     return 0
 
 
-def _owner(name: str) -> str:
+def _container(name: str) -> str:
     """The structure that a region is a part of, "" for none."""
-    if name in OWNERS:
+    if name in CONTAINERS:
         return ""
     if name in MEDIASTINAL:
         return "mediastinum"
-    side = name.split()[0]
-    is_lung = side in {"right", "left"} and "clavicle" not in name
-    return f"{side} lung" if is_lung else ""
+    laterality = name.split()[0]
+    is_lung = laterality in {"right", "left"} and "clavicle" not in name
+    return f"{laterality} lung" if is_lung else ""
 
 
-def _other_side(name: str) -> str:
+def _mirrored(name: str) -> str:
+    """The same region on the opposite side, "" for none."""
     if name.startswith("right "):
         return "left " + name.removeprefix("right ")
     if name.startswith("left "):
@@ -103,16 +104,16 @@ def _other_side(name: str) -> str:
 def relative_geometry(boxes: Tensor) -> Tensor:
     """[B, R, 4] -> [B, R, R, 4]: log distance in box sizes, log ratio of the sizes."""
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
-    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
-    apart = (middle[:, None, :] - middle[:, :, None]).abs() / size[:, :, None]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    offset = (centre[:, None, :] - centre[:, :, None]).abs() / size[:, :, None]
     ratio = size[:, None, :] / size[:, :, None]
-    return torch.cat([apart.clamp(min=1e-3), ratio], dim=-1).log()
+    return torch.cat([offset.clamp(min=1e-3), ratio], dim=-1).log()
 
 
 class RelationAttention(nn.Module):
-    """One round of attention along the edges of one relation (Li et al., 2019).
+    """Attention of each region to its neighbours in one relation (Li et al., 2019).
 
-    Each label has its own bias on the attention and on what is sent along the edge.
+    Each label has a bias for the attention scores and a vector that is added to the values.
 
     Weights: PyTorch's linear default; label biases zero.
 
@@ -129,11 +130,11 @@ class RelationAttention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        self.score_of = nn.Parameter(torch.zeros(num_labels, heads))
-        self.value_of = nn.Parameter(torch.zeros(num_labels, width))
+        self.label_scores = nn.Parameter(torch.zeros(num_labels, heads))
+        self.label_values = nn.Parameter(torch.zeros(num_labels, width))
 
     def forward(self, nodes: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
-        """What each node receives.
+        """Attend along the edges.
 
         Args:
             nodes: [B, R, D].
@@ -147,18 +148,20 @@ class RelationAttention(nn.Module):
         key = split_heads(self.key(nodes), self.heads)
         value = split_heads(self.value(nodes), self.heads)
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # [B, H, R, R]
-        scores = scores + self.score_of[labels].permute(0, 3, 1, 2)
+        scores = scores + self.label_scores[labels].permute(0, 3, 1, 2)
         if bias is not None:
             scores = scores + bias.permute(0, 3, 1, 2)
         scores = scores.masked_fill((labels == 0)[:, None], torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
-        sent = join_heads(weights @ value)
-        # The label's own message: the share of attention that goes along each label.
-        kinds = F.one_hot(labels, self.value_of.shape[0]).to(weights.dtype)  # [B, R, R, L]
-        share = torch.einsum("bhrs,brsl->bhrl", weights, kinds)
-        label_values = self.value_of.view(-1, self.heads, sent.shape[-1] // self.heads)
-        sent = sent + join_heads(torch.einsum("bhrl,lhd->bhrd", share, label_values))
-        return F.relu(self.out(sent))
+        attended = join_heads(weights @ value)
+        # Each label's vector counts by the sum of the attention weights with this label.
+        is_label = F.one_hot(labels, len(self.label_values)).to(weights.dtype)  # [B, R, R, L]
+        label_weights = torch.einsum("bhrs,brsl->bhrl", weights, is_label)
+        label_values = self.label_values.view(-1, self.heads, attended.shape[-1] // self.heads)
+        attended = attended + join_heads(
+            torch.einsum("bhrl,lhd->bhrd", label_weights, label_values)
+        )
+        return F.relu(self.out(attended))
 
 
 class GeometryBias(nn.Module):
@@ -174,5 +177,5 @@ class GeometryBias(nn.Module):
 
     def forward(self, boxes: Tensor) -> Tensor:
         """[B, R, 4] -> [B, R, R, H]."""
-        found = self.down(F.relu(self.up(relative_geometry(boxes))))
-        return F.softplus(found).clamp(min=1e-6).log()
+        weights = F.softplus(self.down(F.relu(self.up(relative_geometry(boxes)))))
+        return weights.clamp(min=1e-6).log()

@@ -4,16 +4,16 @@ Legend: b pairs of this rank  B pairs of all ranks  E width of the common space
 
     loss = 1/B sum over i, j of log(1 + exp(-z_ij (t x_i . y_j + c)))    z_ij = 1 if i = j else -1
 
-Every pair stands for itself, so the B x B table is never built. The texts
-travel around the ring of ranks together with their gradients; each rank adds the tiles of its
-own images and lets them go. After as many hops as there are ranks each block is home again:
+The B x B table is never stored. The texts travel around the ring of ranks together with their
+gradients; each rank adds the tiles of its own images and passes them on. After as many hops as
+there are ranks, each block is back at its rank:
 
     rank 0: images 0 x texts 0 | x texts 1 | x texts 2      memory: one tile of at most
     rank 1: images 1 x texts 1 | x texts 2 | x texts 0      TILE x TILE numbers, and b x E
     rank 2: images 2 x texts 2 | x texts 0 | x texts 1
 
 Gradients are computed with the loss, tile by tile, so that the backward pass needs neither the
-tiles nor a second trip around the ring.
+tiles nor a second round of communication.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ class SigmoidLoss(nn.Module):
     """Learned temperature t (kept as its logarithm) and bias c.
 
     Args:
-        temperature, bias: where t and c begin; 10 and -10 there, so that the many negatives
-            cost little at first.
-        ignores_identical: leave out pairs (i, j) whose texts have equal keys, but are not pairs.
+        temperature, bias: initial values of t and c. SigLIP starts at 10 and -10, where the many
+            negatives cost little.
+        ignores_identical: ignore combinations (i, j) that are not pairs but whose texts have
+            equal keys.
     """
 
     def __init__(self, temperature: float, bias: float, *, ignores_identical: bool) -> None:
@@ -46,7 +47,7 @@ class SigmoidLoss(nn.Module):
         self.ignores_identical = ignores_identical
 
     def log_values(self, rows: int) -> dict[str, Tensor]:
-        """Temperature, bias, and the least loss that vectors without information reach."""
+        """Temperature, bias, and the smallest loss of vectors without information."""
         negatives = max(1, rows - 1)
         chance = math.log(rows) + negatives * math.log1p(1.0 / negatives) if rows > 1 else 0.0
         return {
@@ -69,8 +70,8 @@ class SigmoidLoss(nn.Module):
             a scalar. Times b, summed over ranks and divided by B it is the loss above; so are
             the gradients.
         """
-        learns = torch.is_grad_enabled()
-        is_shared = self.training and learns and dist.is_initialized()
+        is_learning = torch.is_grad_enabled()
+        is_shared = self.training and is_learning and dist.is_initialized()
         if not self.ignores_identical:
             keys = torch.full_like(keys, -1)
         with torch.autocast(images.device.type, enabled=False):
@@ -80,39 +81,43 @@ class SigmoidLoss(nn.Module):
                 self.log_temperature.exp(),
                 self.bias,
                 keys,
-                _Mode(learns, is_shared, self.ignores_identical),
+                _Mode(is_learning, is_shared, self.ignores_identical),
             )
         return loss
 
 
 @dataclass(frozen=True, slots=True)
 class _Mode:
-    learns: bool
+    is_learning: bool
     is_shared: bool
     ignores_identical: bool
 
 
 @dataclass(slots=True)
 class _Block:
-    """Texts on their way around the ring: [n, E], who they are, and what they have gathered."""
+    """Texts that travel around the ring: [n, E], their indices and keys, and their gradients."""
 
     texts: Tensor
-    places: Tensor
+    indices: Tensor
     keys: Tensor
     gradient: Tensor
 
-    def pass_on(self, count: int) -> _Block:
-        """Give this block to the rank before and take that of the rank behind, `count` texts."""
+    def exchanged(self, count: int) -> _Block:
+        """Send this block to the previous rank and receive `count` texts from the next one."""
         rank, size = dist.get_rank(), dist.get_world_size()
-        before, behind = (rank - 1) % size, (rank + 1) % size
-        given = (self.texts, self.places, self.keys, self.gradient)
-        taken = [part.new_empty((count, *part.shape[1:])) for part in given]
-        jobs = [dist.P2POp(dist.isend, part.contiguous(), before, tag=tag)
-                for tag, part in enumerate(given)]  # fmt: skip
-        jobs += [dist.P2POp(dist.irecv, part, behind, tag=tag) for tag, part in enumerate(taken)]
-        for job in dist.batch_isend_irecv(jobs):
-            job.wait()
-        return _Block(*taken)
+        previous, following = (rank - 1) % size, (rank + 1) % size
+        sent = (self.texts, self.indices, self.keys, self.gradient)
+        received = [part.new_empty((count, *part.shape[1:])) for part in sent]
+        operations = [
+            dist.P2POp(dist.isend, part.contiguous(), previous, tag=tag)
+            for tag, part in enumerate(sent)
+        ]
+        operations += [
+            dist.P2POp(dist.irecv, part, following, tag=tag) for tag, part in enumerate(received)
+        ]
+        for request in dist.batch_isend_irecv(operations):
+            request.wait()
+        return _Block(*received)
 
 
 class _Tiles(torch.autograd.Function):
@@ -130,37 +135,39 @@ class _Tiles(torch.autograd.Function):
     ) -> Tensor:
         counts = _counts(len(images), images.device) if mode.is_shared else [len(images)]
         rank = dist.get_rank() if mode.is_shared else 0
-        places = torch.arange(len(images), device=images.device) + sum(counts[:rank])
-        block = _Block(texts, places, keys, torch.zeros_like(texts))
+        indices = torch.arange(len(images), device=images.device) + sum(counts[:rank])
+        block = _Block(texts, indices, keys, torch.zeros_like(texts))
         sums = torch.zeros(3, device=images.device)  # loss, d/dt, d/dc
         gradient = torch.zeros_like(images)
         for hop in range(len(counts)):
             for low in range(0, len(images), TILE):
-                mine = slice(low, low + TILE)
+                rows = slice(low, low + TILE)
                 for start in range(0, len(block.texts), TILE):
-                    theirs = slice(start, start + TILE)
-                    is_pair = places[mine, None] == block.places[None, theirs]
-                    left_out = None
+                    columns = slice(start, start + TILE)
+                    is_pair = indices[rows, None] == block.indices[None, columns]
+                    is_ignored = None
                     if mode.ignores_identical:
-                        left_out = (keys[mine, None] == block.keys[None, theirs]) & ~is_pair
-                    tile = _Tile.of(images[mine], block.texts[theirs], temperature, bias)
-                    slope = tile.add(sums, is_pair, left_out)  # d loss / d logit
-                    if mode.learns:
-                        gradient[mine].addmm_(slope, block.texts[theirs])
-                        block.gradient[theirs].addmm_(slope.t(), images[mine])
+                        is_ignored = (keys[rows, None] == block.keys[None, columns]) & ~is_pair
+                    tile = _Tile.of(images[rows], block.texts[columns], temperature, bias)
+                    slope = tile.add(sums, is_pair, is_ignored)  # d loss / d logit
+                    if mode.is_learning:
+                        gradient[rows].addmm_(slope, block.texts[columns])
+                        block.gradient[columns].addmm_(slope.t(), images[rows])
             if len(counts) > 1:
-                block = block.pass_on(counts[(rank + hop + 1) % len(counts)])
-        share = 1.0 / len(images)
-        if mode.learns:
-            scale = temperature * share
+                block = block.exchanged(counts[(rank + hop + 1) % len(counts)])
+        scale = 1.0 / len(images)
+        if mode.is_learning:
             ctx.save_for_backward(
-                gradient.mul_(scale), block.gradient.mul_(scale), sums[1] * share, sums[2] * share
+                gradient.mul_(temperature * scale),
+                block.gradient.mul_(temperature * scale),
+                sums[1] * scale,
+                sums[2] * scale,
             )
-        return sums[0] * share
+        return sums[0] * scale
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        """What `forward` found, times the gradient from above."""
+        """The gradients of `forward`, times the incoming gradient."""
         return (*(part * outer[0] for part in ctx.saved_tensors), None, None)
 
 
@@ -174,13 +181,13 @@ class _Tile:
         similarity = images @ texts.t()
         return cls(similarity, similarity * temperature + bias)
 
-    def add(self, sums: Tensor, is_pair: Tensor, left_out: Tensor | None) -> Tensor:
+    def add(self, sums: Tensor, is_pair: Tensor, is_ignored: Tensor | None) -> Tensor:
         """Add this tile's loss and its derivatives in t and c; returns d loss / d logit."""
         losses = F.softplus(torch.where(is_pair, -self.logits, self.logits))
         slope = self.logits.sigmoid() - is_pair.float()
-        if left_out is not None:
-            losses = losses.masked_fill(left_out, 0.0)
-            slope = slope.masked_fill(left_out, 0.0)
+        if is_ignored is not None:
+            losses = losses.masked_fill(is_ignored, 0.0)
+            slope = slope.masked_fill(is_ignored, 0.0)
         sums[0] += losses.sum()
         sums[1] += (slope * self.similarity).sum()
         sums[2] += slope.sum()
@@ -188,7 +195,7 @@ class _Tile:
 
 
 def _counts(count: int, device: torch.device) -> list[int]:
-    """How many pairs each rank has."""
-    found = [torch.zeros(1, dtype=torch.long, device=device) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, torch.tensor([count], device=device))
-    return [int(part) for part in found]
+    """The number of pairs of each rank."""
+    counts = [torch.zeros(1, dtype=torch.long, device=device) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, torch.tensor([count], device=device))
+    return [int(part) for part in counts]

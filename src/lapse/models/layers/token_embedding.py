@@ -1,7 +1,7 @@
 """Token embeddings with a tied output, for all of GPT-2's tokens or only those in use.
 
-A trimmed table keeps GPT-2's ids outside: `rows` and `ids` translate at its border. It exists
-for small CPU models, where 50,257 logits cost more than the network.
+Outside, tokens are GPT-2 ids; `rows` and `ids` convert them to rows of a trimmed table and back.
+Trimmed tables are for small CPU models, where 50,257 logits cost more than the network.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TokenEmbedding(nn.Module):
 
     @property
     def num_rows(self) -> int:
-        """V, the number of tokens that can be written."""
+        """V, the number of tokens that can be generated."""
         return self.weight.shape[0]
 
     def rows(self, ids: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class TokenEmbedding(nn.Module):
             missing = int(ids[rows < 0][0])
             raise ValueError(
                 f"token {missing} is not among the {self.num_rows} kept ones: encode the text "
-                "with the run's own tokenizer"
+                "with the tokenizer of the run"
             )
         return rows
 

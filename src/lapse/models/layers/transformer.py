@@ -1,4 +1,4 @@
-"""Attention and feed-forward pieces that encoder, captioner and GPT-2 share.
+"""Attention and feed-forward layers that encoder, captioner and GPT-2 share.
 
 Legend: B rows  H heads  Q queries  K keys  D width  d width of a head
 Source: Vaswani et al., 2017; pre-norm residual blocks as in SigLIP and GPT-2.
@@ -18,8 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
 # the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
 PLAIN_KEYS = 512
-# Who may look at whom: a bool tensor, True where allowed; "causal": backwards only, which fused
-# kernels know without a mask and at half the work; None: everybody at everything.
+# Which queries may attend to which keys: a bool tensor, True where allowed; "causal": backwards
+# only, which fused kernels compute without a mask at half the cost; None: all to all.
 Mask: TypeAlias = Tensor | Literal["causal"] | None
 
 

@@ -21,7 +21,7 @@ from lapse.config import GenerationConfig, PrefixLMConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.generative_model import GenerativeModel
-from lapse.models.backbones.gpt2 import GPT2, stretched
+from lapse.models.backbones.gpt2 import GPT2, resized_positions
 from lapse.models.backbones.gpt2_weights import load_gpt2
 from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
 from lapse.models.layers.adapter import Adapter
@@ -30,7 +30,7 @@ from lapse.models.layers.padding import PaddedTokens, prompts_of
 from lapse.models.layers.token_losses import TokenLosses
 
 SLOTS = {"both": (0, 1), "reference": (0,), "main": (1,), "none": ()}
-INTERPOLATED_TEXT = 256  # text positions after the visual ones when one table is stretched
+INTERPOLATED_TEXT = 256  # text positions after the visual ones when one table is interpolated
 
 
 class PrefixLM(GenerativeModel):
@@ -131,7 +131,7 @@ class PrefixLM(GenerativeModel):
         if self.visual_positions is not None:
             return self.visual_positions
         length = 2 * self.num_visual + self._num_text_positions
-        return stretched(self.language_model.positions, length)
+        return resized_positions(self.language_model.positions, length)
 
     @property
     def _num_text_positions(self) -> int:

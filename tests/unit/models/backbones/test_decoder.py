@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lapse.config import DecoderConfig
-from lapse.models.backbones.decoder import RowsByImage, TextDecoder
+from lapse.models.backbones.cross_attention import RowsByImage
+from lapse.models.backbones.decoder import TextDecoder
 
 TINY = DecoderConfig(width=24, layers=2, heads=3, mlp_width=48, max_tokens=20)
 KEPT = tuple(range(256))
@@ -24,11 +25,11 @@ def texts(rows: int = 4, length: int = 9) -> torch.Tensor:
     return torch.randint(0, 256, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-def run(decoder, rows, image_of, hidden_by=None, lengths=None):
+def run(decoder, rows, image_of, is_masked=None, lengths=None):
     memory = decoder.memory(visual(), image_of)
-    hidden_by = torch.zeros_like(rows, dtype=torch.bool) if hidden_by is None else hidden_by
+    is_masked = torch.zeros_like(rows, dtype=torch.bool) if is_masked is None else is_masked
     lengths = torch.full((len(rows),), rows.shape[1]) if lengths is None else lengths
-    return decoder(rows, memory, hidden_by, lengths)
+    return decoder(rows, memory, is_masked, lengths)
 
 
 def test_token_t_does_not_move_what_stands_before_t(decoder):
@@ -134,7 +135,7 @@ def test_a_full_row_is_told_and_leaves_its_neighbour_alone(decoder):
     rows = texts(2, 20)
     with torch.no_grad():
         memory = decoder.memory(visual(), torch.tensor([0, 1]))
-        _, cache = decoder.start(rows[:, :19], memory, torch.tensor([19, 3]), room=3)
+        _, cache = decoder.start(rows[:, :19], memory, torch.tensor([19, 3]), max_new_tokens=3)
         for step, full in enumerate([[False, False], [True, False], [True, False]]):
             assert decoder.is_full(cache).tolist() == full
             hidden = decoder.step(rows[:, step], cache)
@@ -148,7 +149,7 @@ def test_cached_writing_equals_reading_the_whole_text(decoder):
     prompts = torch.tensor([4, 2, 3])
     with torch.no_grad():
         memory = decoder.memory(visual(), image_of)
-        last, cache = decoder.start(rows[:, :4], memory, prompts, room=6)
+        last, cache = decoder.start(rows[:, :4], memory, prompts, max_new_tokens=6)
         for row, length in enumerate(prompts):
             whole = run(decoder, rows[row : row + 1, :length], image_of[row : row + 1])
             assert torch.allclose(last[row], whole[0, -1], atol=1e-5)

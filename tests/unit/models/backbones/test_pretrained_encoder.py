@@ -54,36 +54,36 @@ def opened(source, config):
     encoder = build_encoder(config).eval()
     found = read_encoder(str(source), config)
     encoder.load_state_dict(found.state)
-    return encoder, found.told
+    return encoder, found.messages
 
 
 @torch.no_grad()
 def test_a_whole_siglip_opens_with_equal_outputs(siglip):
-    encoder, told = opened(siglip, TINY)
+    encoder, messages = opened(siglip, TINY)
     theirs = SiglipVisionModel.from_pretrained(siglip).eval()
     expected = theirs(pictures()).last_hidden_state
     assert torch.allclose(encoder(pictures()), expected, atol=1e-5)
-    assert told == (f"encoder: from {siglip}",)
+    assert messages == (f"encoder: from {siglip}",)
     assert encoder_config_of(str(siglip), 28) == TINY
 
 
 @torch.no_grad()
-def test_grey_images_meet_the_sum_of_the_colours(siglip):
+def test_channels_are_summed_for_grey_images(siglip):
     grey = pictures(channels=1)
-    encoder, told = opened(siglip, TINY.model_copy(update={"channels": 1}))
+    encoder, messages = opened(siglip, TINY.model_copy(update={"channels": 1}))
     theirs = SiglipVisionModel.from_pretrained(siglip).eval()
     expected = theirs(grey.expand(-1, 3, -1, -1)).last_hidden_state
     assert torch.allclose(encoder(grey), expected, atol=1e-5)
-    assert told[1].startswith("encoder: its 3 colour planes are summed")
+    assert messages[1].startswith("encoder: its 3 colour channels are summed")
 
 
 @torch.no_grad()
-def test_positions_are_stretched_as_transformers_does_and_said(siglip):
-    encoder, told = opened(siglip, TINY.model_copy(update={"image_size": 42}))
+def test_positions_are_interpolated_as_in_transformers(siglip):
+    encoder, messages = opened(siglip, TINY.model_copy(update={"image_size": 42}))
     theirs = SiglipVisionModel.from_pretrained(siglip).eval()
     expected = theirs(pictures(42), interpolate_pos_encoding=True).last_hidden_state
     assert torch.allclose(encoder(pictures(42)), expected, atol=1e-5)
-    assert told[1] == "encoder: positions stretched from 4 x 4 to 6 x 6 (bicubic)"
+    assert messages[1] == "encoder: positions interpolated from 4 x 4 to 6 x 6 (bicubic)"
 
 
 def test_shards_are_read(siglip, tmp_path):
@@ -96,7 +96,7 @@ def test_shards_are_read(siglip, tmp_path):
     first = next(iter(index["weight_map"]))
     index["weight_map"][first] = "../elsewhere.safetensors"
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ValueError, match="names no shards of its own folder"):
+    with pytest.raises(ValueError, match="must name shards in its folder"):
         read_encoder(str(tmp_path), TINY)
 
 
@@ -138,7 +138,7 @@ def test_pickles_are_refused_unread(siglip, tmp_path):
         read_encoder(str(tmp_path), TINY)
     assert not canary.exists()
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps(Canary(canary)))
-    with pytest.raises(ValueError, match="no valid safetensors"):
+    with pytest.raises(ValueError, match="not a valid safetensors"):
         read_encoder(str(tmp_path), TINY)
     assert not canary.exists()
     pickle.loads((tmp_path / "pytorch_model.bin").read_bytes()).close()  # the canary does sing
@@ -181,7 +181,9 @@ def test_foreign_encoders_give_their_own_outputs(kind, tmp_path):
     model = foreign(kind, tmp_path)
     side = 28 if kind != "resnet" else 64
     config = encoder_config_of(str(tmp_path), side)
-    encoder, told = opened(tmp_path, EncoderConfig.model_validate(config.model_dump(mode="json")))
+    encoder, messages = opened(
+        tmp_path, EncoderConfig.model_validate(config.model_dump(mode="json"))
+    )
     theirs = ((pictures(side) + 1) / 2 - 0.53) / 0.25
     if kind == "resnet":
         expected = model.resnet(theirs).last_hidden_state.flatten(2).transpose(1, 2)
@@ -192,7 +194,7 @@ def test_foreign_encoders_give_their_own_outputs(kind, tmp_path):
     found = encoder(pictures(side))
     assert found.shape == (2, 16, 24)
     assert torch.allclose(found, expected, atol=1e-5)
-    assert told == (f"encoder: from {tmp_path} ({kind} of transformers)",)
+    assert messages == (f"encoder: from {tmp_path} ({kind} of transformers)",)
 
 
 def test_a_foreign_checkpoint_says_the_override_that_opens_it(tmp_path):

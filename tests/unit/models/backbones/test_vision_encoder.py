@@ -1,6 +1,4 @@
-"""Our encoder is SigLIP's vision tower, to the fifth digit and in both directions."""
-
-import json
+"""Our encoder equals SigLIP's vision model, and is exported in its format; convolutional stems."""
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.models.backbones.siglip_format import (
     export_encoder,
     from_siglip,
-    import_encoder,
     siglip_config,
     to_siglip,
 )
@@ -32,24 +29,23 @@ def images(seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("with_prefix", [True, False])
 def test_transformers_opens_our_export_with_equal_outputs(tmp_path, with_prefix):
     torch.manual_seed(1)
-    ours = VisionEncoder(TINY).eval()
-    export_encoder(ours, tmp_path, with_prefix=with_prefix)
-    theirs, info = SiglipVisionModel.from_pretrained(tmp_path, output_loading_info=True)
+    encoder = VisionEncoder(TINY).eval()
+    export_encoder(encoder, tmp_path, with_prefix=with_prefix)
+    siglip, info = SiglipVisionModel.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     with torch.no_grad():
-        expected = theirs.eval()(images()).last_hidden_state
-        assert torch.allclose(ours(images()), expected, atol=1e-5)
+        expected = siglip.eval()(images()).last_hidden_state
+        assert torch.allclose(encoder(images()), expected, atol=1e-5)
 
 
-def test_we_open_theirs_with_equal_outputs(tmp_path):
+def test_siglip_weights_with_a_pooling_head_give_equal_outputs():
     torch.manual_seed(2)
     config = {k: v for k, v in siglip_config(TINY).items() if k not in {"architectures"}}
-    config["vision_use_head"] = True
-    theirs = SiglipVisionModel(SiglipVisionConfig(**config)).eval()
-    theirs.save_pretrained(tmp_path)
-    ours = import_encoder(tmp_path).eval()
+    siglip = SiglipVisionModel(SiglipVisionConfig(**config | {"vision_use_head": True})).eval()
+    encoder = VisionEncoder(TINY).eval()
+    encoder.load_state_dict(from_siglip(siglip.state_dict(), TINY.layers))
     with torch.no_grad():
-        assert torch.allclose(ours(images()), theirs(images()).last_hidden_state, atol=1e-5)
+        assert torch.allclose(encoder(images()), siglip(images()).last_hidden_state, atol=1e-5)
 
 
 def test_a_missing_or_unknown_key_raises():
@@ -57,7 +53,7 @@ def test_a_missing_or_unknown_key_raises():
     lacking = {k: v for k, v in state.items() if "layers.1.mlp.fc1.bias" not in k}
     with pytest.raises(ValueError, match=r"lack 'encoder\.layers\.1\.mlp\.fc1\.bias'"):
         from_siglip(lacking, TINY.layers)
-    with pytest.raises(ValueError, match="too many"):
+    with pytest.raises(ValueError, match="unexpected tensors"):
         from_siglip(state, TINY.layers - 1)
 
 
@@ -76,14 +72,6 @@ def test_there_and_back_is_the_same_encoder(with_prefix):
     back = from_siglip(to_siglip(state, with_prefix=with_prefix), TINY.layers)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)
-
-
-def test_another_activation_is_refused(tmp_path):
-    export_encoder(VisionEncoder(TINY), tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
-    with pytest.raises(ValueError, match="hidden_act is 'relu'"):
-        import_encoder(tmp_path)
 
 
 def test_wrong_image_size_says_both():

@@ -8,12 +8,12 @@ from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.models.layers.region_graph import (
     COVERS,
     FIRST_DIRECTION,
+    HAS_PART,
     INSIDE,
     MIRROR,
     OVERLAPS,
     PART,
     SELF,
-    WHOLE,
     RelationAttention,
     relative_geometry,
     semantic_labels,
@@ -55,21 +55,21 @@ def test_semantic_labels_by_hand():
         return int(labels[place[one], place[two]])
 
     assert label("right apical zone", "right lung") == PART
-    assert label("right lung", "right apical zone") == WHOLE
+    assert label("right lung", "right apical zone") == HAS_PART
     assert label("carina", "mediastinum") == PART
     assert label("left hilar structures", "right hilar structures") == MIRROR
     assert label("left clavicle", "left lung") == label("right atrium", "right lung") == 0
     assert label("left apical zone", "right lung") == label("abdomen", "spine") == 0
     assert label("spine", "spine") == SELF
-    assert torch.equal(labels == PART, (labels == WHOLE).T)
+    assert torch.equal(labels == PART, (labels == HAS_PART).T)
 
 
 def test_relation_attention_equals_a_loop():
     torch.manual_seed(0)
     width, heads, nodes = 8, 2, 4
     layer = RelationAttention(width, heads, 3).double()
-    torch.nn.init.normal_(layer.score_of)
-    torch.nn.init.normal_(layer.value_of)
+    torch.nn.init.normal_(layer.label_scores)
+    torch.nn.init.normal_(layer.label_values)
     layer.requires_grad_(False)
     x = torch.randn(2, nodes, width, dtype=torch.float64)
     labels = torch.randint(0, 3, (2, nodes, nodes))
@@ -84,12 +84,12 @@ def test_relation_attention_equals_a_loop():
                 edges = [j for j in range(nodes) if labels[b, i, j] > 0]
                 scores = [
                     float(query[b, i, part] @ key[b, j, part]) / math.sqrt(4)
-                    + float(layer.score_of[labels[b, i, j], h] + bias[b, i, j, h])
+                    + float(layer.label_scores[labels[b, i, j], h] + bias[b, i, j, h])
                     for j in edges
                 ]
                 weights = torch.tensor(scores, dtype=torch.float64).softmax(0)
                 for weight, j in zip(weights, edges, strict=True):
-                    sent = value[b, j, part] + layer.value_of[labels[b, i, j], part]
+                    sent = value[b, j, part] + layer.label_values[labels[b, i, j], part]
                     wanted[b, i, part] += weight * sent
     wanted = torch.relu(layer.out(wanted))
     assert torch.allclose(layer(x, labels, bias), wanted, atol=1e-10)
