@@ -1,12 +1,14 @@
 """Configuration as data: frozen pydantic models, YAML presets, and a.b=value overrides.
 
-    base      an unknown key is an error; errors name the key and the nearest known name
-    models    options of the paper's models
-    run       data, optimizer, loop, decoding
-    reading   preset or file + overrides -> RunConfig
+    base          base class and error messages: an unknown key is an error
+    models        the paper's models
+    pretraining   the other stage-1 methods
+    vqa           the compared systems of stage 2
+    run           data, optimizer, training, generation
+    loading       preset or file + overrides -> RunConfig
 
-The resolved configuration is printed, saved in the run folder, and is the only input of
-`predict`. Layer 2: no torch here, so that a wrong name is reported at once.
+The resolved configuration is saved in the run folder and is the only input of `predict`. These
+modules do not import torch, so a wrong name is reported at once.
 """
 
 from lapse.config.base import Config, explain

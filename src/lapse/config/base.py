@@ -1,4 +1,4 @@
-"""The base of all configuration classes, and what is said of a wrong value."""
+"""The base of all configuration classes, and the error messages of wrong values."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Config(BaseModel):
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:
-    """pydantic's findings as "a.b: what, and the nearest known name", one line each."""
+    """The errors of pydantic as "a.b: problem, nearest known name", separated by semicolons."""
     lines = []
     for item in error.errors():
         path = prefix + ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             owner = _model_at(error.title, item["loc"][:-1])
-            known = list(owner.model_fields) if owner else []
-            lines.append(f"{path}: unknown key; {nearest(str(item['loc'][-1]), known)}")
+            names = list(owner.model_fields) if owner else []
+            lines.append(f"{path}: unknown key; {nearest(str(item['loc'][-1]), names)}")
         elif item["type"] == "missing":
-            lines.append(f"{path}: required, but not given")
+            lines.append(f"{path}: required, but missing")
         else:
             value = item.get("input")
             shown = "" if isinstance(value, dict) else f" (got {value!r})"
@@ -43,7 +43,7 @@ def _model_at(title: str, location: tuple[int | str, ...]) -> type[BaseModel] | 
 
 
 def _kinds(owner: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Every configuration class that has been imported."""
+    """Every imported configuration class."""
     for kind in owner.__subclasses__():
         yield kind
         yield from _kinds(kind)

@@ -1,4 +1,4 @@
-"""Options of the paper's models, both stages; other methods and systems keep theirs themselves."""
+"""Configuration of the paper's models, both stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes and choices of the stage-1 methods beside the captioner. No torch here."""
+"""Configuration of the stage-1 methods other than the captioner."""
 
 from __future__ import annotations
 

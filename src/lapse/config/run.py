@@ -1,4 +1,4 @@
-"""What decides a run besides its model: data, optimizer, loop, decoding, what it begins with."""
+"""Configuration of a run: data, optimizer, training, generation, initialization."""
 
 from __future__ import annotations
 
@@ -165,12 +165,12 @@ class RunConfig(Config):
         return "pretraining" if self.stage == "pretrain" else "vqa"
 
     @model_validator(mode="after")
-    def _one_beginning(self) -> RunConfig:
+    def _one_source(self) -> RunConfig:
         both = self.init_encoder is not None and self.init_model is not None
         if both and self.stage == "pretrain":
             raise ValueError(
                 f"init_encoder is {self.init_encoder!r} and init_model is {self.init_model!r}: "
-                "give at most one of them in stage 1 (a whole model holds an encoder)"
+                "give at most one of them in stage 1 (a model includes its encoder)"
             )
         return self
 

@@ -1,7 +1,6 @@
-"""Sizes and choices of the compared systems (stage 2): plain values, no torch.
+"""Configuration of the compared systems (stage 2).
 
-They stand beside the models they size, so that a wrong key is reported without importing torch.
-Which choice follows which publication is said in docs/explanation/baselines.md.
+docs/explanation/baselines.md lists which choice follows which publication.
 """
 
 from __future__ import annotations
@@ -76,12 +75,12 @@ class RealConfig(Config):
 
     @model_validator(mode="after")
     def _same_grid(self) -> RealConfig:
-        ours = (self.encoder.image_size, self.encoder.num_tokens)
-        theirs = (self.residual.image_size, self.residual.num_tokens)
-        if ours != theirs:
+        size, num_tokens = self.encoder.image_size, self.encoder.num_tokens
+        if (self.residual.image_size, self.residual.num_tokens) != (size, num_tokens):
             raise ValueError(
-                f"the residual branch reads {theirs[0]} px as {theirs[1]} tokens, the encoder "
-                f"{ours[0]} px as {ours[1]}: aligned token by token, they need the same grid"
+                f"the residual branch reads {self.residual.image_size} px as "
+                f"{self.residual.num_tokens} tokens, the encoder {size} px as {num_tokens}: they "
+                "are aligned token by token and need the same grid"
             )
         return self
 

@@ -27,7 +27,7 @@ def check_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
     Args:
         extra: name of the extra in pyproject.toml.
         modules: importable names, such as "pydicom".
-        purpose: what needs them; it begins the message.
+        purpose: what needs them, the subject of the message.
 
     Raises:
         ValueError: one of the modules is not installed.

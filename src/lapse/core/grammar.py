@@ -5,9 +5,9 @@
     added   := 'the main image has an additional finding of F than the reference image. '
     missing := 'the main image is missing the finding of F than the reference image. '
 
-The order within a list carries no information. "Missing" means not mentioned, not proven
-resolved. Nothing that the parser cannot read is dropped: it is returned as leftover.
-Source: the published templates of Medical-Diff-VQA (Hu et al., 2023). Layer 1, stdlib only.
+The order within a list carries no information. "Missing" means not mentioned, not resolved. Words
+that the parser cannot read are returned as leftover.
+Source: the published templates of Medical-Diff-VQA (Hu et al., 2023).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ _NAMES = {**{name: name for name in FINDINGS}, **ALIASES}
 
 
 def _alternatives(words: Iterable[str]) -> str:
-    """A pattern that prefers the longest word and stands between word edges."""
+    """A pattern of complete words that prefers the longest one."""
     ordered = sorted(words, key=lambda word: (-len(word), word))
     return r"(?<![\w-])(?:" + "|".join(re.escape(word) for word in ordered) + r")(?![\w-])"
 
@@ -145,7 +145,7 @@ _MISSING = re.compile(
     re.MULTILINE,
 )
 _NOTHING = re.compile(r"nothing has changed")
-_GAP = "\n"  # where something was read and taken out: no answer holds one once blanks are collapsed
+_GAP = "\n"  # replaces what was read; no answer contains one after its blanks are collapsed
 _GLUE = re.compile(r"[\s.,;]+|\band\b")
 
 
@@ -154,7 +154,7 @@ class Change:
     """One change of one finding: added, missing, or from one level to another.
 
     Raises:
-        ValueError: unknown finding or kind, or levels where none belong (or none where two do).
+        ValueError: unknown finding or kind, or levels that do not match the kind.
     """
 
     finding: str
@@ -182,12 +182,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What an answer says.
+    """A parsed answer.
 
     Attributes:
-        changes: the changes it names.
-        leftover: the words that could not be read; () for a fully understood answer.
-        is_unchanged: it says that nothing has changed.
+        changes: the changes that the answer names.
+        leftover: the words that cannot be read; () if all can.
+        is_unchanged: whether the answer contains "nothing has changed".
     """
 
     changes: frozenset[Change]
@@ -196,22 +196,22 @@ class Parsed:
 
     @property
     def is_parsed(self) -> bool:
-        """Whether every word was understood and something was said."""
+        """Whether every word was read and the answer is not empty."""
         return not self.leftover and (self.is_unchanged or bool(self.changes))
 
 
 def parse(answer: str) -> Parsed:
-    """Read a difference answer; tolerant of case, blanks and missing punctuation.
+    """Parse a difference answer; tolerant of case, blanks and missing punctuation.
 
-    An empty answer has the leftover ("",), so that it counts as not understood, and one of more
-    than MAX_ANSWER characters is all leftover. One text has two readings: "from mild to moderate
-    to severe" is read as mild -> moderate to severe.
+    An empty answer has the leftover ("",), so it is not parsed; an answer of more than MAX_ANSWER
+    characters is all leftover. "from mild to moderate to severe" is ambiguous and is read as
+    mild -> moderate to severe.
 
     >>> parse("the main image is missing the finding of edema than the reference image. ").changes
     frozenset({Change(finding='edema', kind='missing', before='', after='')})
     """
     text = " ".join(answer.lower().split())
-    if not text or len(text) > MAX_ANSWER:  # the time to read grows with the square
+    if not text or len(text) > MAX_ANSWER:  # parsing takes quadratic time
         return Parsed(frozenset(), (text,), False)
     changes: set[Change] = set()
     leftover: list[str] = []
@@ -223,8 +223,8 @@ def parse(answer: str) -> Parsed:
         pieces, last = [], 0
         for match in pattern.finditer(text):
             pieces.append(text[last : match.start()])
-            found, unread = read(match)
-            changes.update(found)
+            new_changes, unread = read(match)
+            changes.update(new_changes)
             leftover.extend(unread)
             last = match.end()
         text = _GAP.join([*pieces, text[last:]])
@@ -235,7 +235,7 @@ def parse(answer: str) -> Parsed:
     is_unchanged = _NOTHING.search(text) is not None
     text = _NOTHING.sub(_GAP, text)
     leftover.extend(_rest(text))
-    if not (changes or leftover or is_unchanged):  # nothing but separators
+    if not (changes or leftover or is_unchanged):  # separators only
         leftover.append(" ".join(answer.split()))
     return Parsed(frozenset(changes), tuple(leftover), is_unchanged)
 
@@ -257,7 +257,7 @@ def _read_level(match: re.Match[str]) -> tuple[list[Change], list[str]]:
 
 
 def _split_levels(text: str) -> tuple[str, str]:
-    """The two levels of "small to moderate to large": the first split whose sides are levels."""
+    """The two levels of "small to moderate to large": the first split into two levels."""
     words = [word.strip(" .,;") for word in re.split(r"\bto\b", text)]
     for cut in range(1, len(words)):
         before, after = " to ".join(words[:cut]), " to ".join(words[cut:])
@@ -271,7 +271,7 @@ def _is_level(text: str) -> bool:
 
 
 def _rest(text: str) -> list[str]:
-    """What remains of a text once separators are gone; [] when nothing does."""
+    """The words of a text without separators, one string per gap."""
     pieces = (_GLUE.sub(" ", piece) for piece in text.split(_GAP))
     return [words for words in (" ".join(piece.split()) for piece in pieces) if words]
 
@@ -279,7 +279,7 @@ def _rest(text: str) -> list[str]:
 def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     """The canonical answer: levels, added, missing, each in the order of finding ids.
 
-    Another `order` of all findings gives one of the other answers that say the same.
+    Another `order` of all findings gives an equivalent answer.
 
     >>> render([])
     'nothing has changed.'
@@ -312,7 +312,7 @@ def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """ "a", "a, and b", "a, b, and c": the data set writes the comma even for two."""
+    """ "a", "a, and b", "a, b, and c": the dataset has a comma even for two."""
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])}, and {names[-1]}"
@@ -330,13 +330,13 @@ def _inverse(change: Change) -> Change:
 
 
 def findings_in(text: str) -> tuple[str, ...]:
-    """The findings that any text names, aliases included, each once, in the order of their ids."""
+    """The findings that a text names, aliases included, each once, in the order of their ids."""
     named = {_NAMES[match] for match in _NAME.findall(" ".join(text.lower().split()))}
     return tuple(name for name in FINDINGS if name in named)
 
 
 def contradictions(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Findings that an answer gives more than one change: they cannot all be true."""
+    """Findings with more than one change, which contradict each other."""
     seen: dict[str, int] = {}
     for change in set(changes):
         seen[change.finding] = seen.get(change.finding, 0) + 1

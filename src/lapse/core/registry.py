@@ -206,14 +206,17 @@ def find(table: str, name: str, *, registered_only: bool = False) -> Plugin:
         ValueError: the name is not registered and not a path, or a path where only registered
             names are allowed.
     """
-    known = names(table)
-    if name in known:
+    registered = names(table)
+    if name in registered:
         return TABLES[table][name]
     if registered_only:
-        raise ValueError(f"{name!r} is not a registered name of {table}; {nearest(name, known)}")
+        raise ValueError(
+            f"{name!r} is not a registered name of {table}; {nearest(name, registered)}"
+        )
     if ":" not in name:
         raise ValueError(
-            f'no {table} plug-in named {name!r}; {nearest(name, known)} (or give "module:Class")'
+            f"no {table} plug-in named {name!r}; {nearest(name, registered)} "
+            '(or give "module:Class")'
         )
     return Plugin(name)
 

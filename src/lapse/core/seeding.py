@@ -1,8 +1,8 @@
-"""Randomness that is counted, not drawn.
+"""Stateless randomness: every random number is a hash of its purpose.
 
-Every random number is a function of what it is for: (run seed, stage, epoch, sample id,
-purpose). No state is carried from one draw to the next, so the number of workers, prefetching,
-the order of processing and a resume cannot change a result. Layer 1, standard library only.
+The parts of a purpose are, for example, (run seed, stage, epoch, sample id, use). No state passes
+from one number to the next, so the number of workers, prefetching, the order of processing and a
+resume do not change a result.
 """
 
 from __future__ import annotations

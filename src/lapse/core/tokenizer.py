@@ -1,8 +1,8 @@
-"""Words -> numbers: the GPT-2 tokenizer, boxes as plain integers, and prompt strings.
+"""The GPT-2 tokenizer, and boxes as plain integers in a text.
 
-The paper tokenises with GPT-2 (3.2.1) and writes boxes "as natural language integers, avoiding
-specialized location tokens" (4.1). The vocabulary ships with the package (assets/gpt2) and is
-rebuilt from the merges alone, so that nothing is downloaded.
+The paper tokenizes with GPT-2 (3.2.1) and writes boxes "as natural language integers, avoiding
+specialized location tokens" (4.1). The vocabulary is built from the merges in assets/gpt2, so
+nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BOX_PATTERN = re.compile(r"\[\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*
 class Tokenizer:
     """GPT-2's byte-level BPE, optionally restricted to the tokens in use.
 
-    With `kept`, a token outside it is spelled with the 256 byte tokens, which are always kept:
-    every text can still be written and read back, at the price of a few more tokens.
+    With `kept`, a token outside it is spelled with the 256 byte tokens, which are always kept, so
+    that every text can be encoded and decoded, with a few more tokens.
 
     Args:
         kept: sorted GPT-2 ids in use, or None for all 50,257.
@@ -69,7 +69,7 @@ class Tokenizer:
         return spelled
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of GPT-2 ids; the end token writes nothing."""
+        """The text of GPT-2 ids, without end tokens."""
         text: str = self._fast.decode([token for token in ids if token != END])
         return text
 
@@ -112,7 +112,7 @@ def _bytes_of(token: int) -> tuple[int, ...]:
 
 
 def trimmed_ids(texts: Iterable[str]) -> tuple[int, ...]:
-    """Sorted GPT-2 ids that these texts use, with all byte tokens and the end token."""
+    """Sorted GPT-2 ids of these texts, with all byte tokens and the end token."""
     fast = _gpt2()
     used = {*range(NUM_BYTES), END}
     for text in texts:
@@ -127,12 +127,12 @@ def box_bins(box: Box, num_bins: int) -> tuple[int, int, int, int]:
     (0, 112, 447, 224)
     """
     last = num_bins - 1
-    x_min, x_max = _spread(round(box.x_min * last), round(box.x_max * last), last)
-    y_min, y_max = _spread(round(box.y_min * last), round(box.y_max * last), last)
+    x_min, x_max = _widen(round(box.x_min * last), round(box.x_max * last), last)
+    y_min, y_max = _widen(round(box.y_min * last), round(box.y_max * last), last)
     return x_min, y_min, x_max, y_max
 
 
-def _spread(low: int, high: int, last: int) -> tuple[int, int]:
+def _widen(low: int, high: int, last: int) -> tuple[int, int]:
     if low < high:
         return low, high
     return (low, low + 1) if low < last else (last - 1, last)
@@ -156,7 +156,7 @@ def box_text(box: Box, num_bins: int) -> str:
 
 
 def find_box(text: str) -> tuple[int, int, int, int] | None:
-    """The last well-formed box in a text, or None: a malformed box is a miss, never a crash.
+    """The last well-formed box in a text, or None.
 
     >>> find_box("There is no edema. [61, 66, 95, 110]")
     (61, 66, 95, 110)
@@ -171,5 +171,5 @@ def find_box(text: str) -> tuple[int, int, int, int] | None:
 
 
 def without_box(text: str) -> str:
-    """A text with every box taken out: the phrase of a CAREF answer."""
+    """A text without its boxes: the phrase of a CAREF answer."""
     return BOX_PATTERN.sub("", text).strip()

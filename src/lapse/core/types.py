@@ -1,7 +1,6 @@
-"""The nouns of the package: frozen values that check themselves when they are built.
+"""The central types of the package: frozen values that are validated when they are built.
 
-Layer 1, standard library only. The path from disk to score (docs/explanation/architecture.md) is
-a path from one of these types to the next:
+The path from disk to score (docs/explanation/architecture.md) leads from one type to the next:
 
     Study | Pair  --tasks-->  Sample  --collate-->  Batch  --predict-->  Prediction  -->  Score
 """
@@ -21,12 +20,10 @@ SPLITS = ("train", "validate", "test")
 class Box:
     """A rectangle on an image, in fractions of its width and height, origin at the top left.
 
-    Never pixels and never bins: `lapse.core.tokenizer` turns fractions into bins, `lapse.data`
-    turns
-    pixels into fractions, each in one place.
+    `lapse.core.tokenizer` converts fractions to bins, `lapse.data` converts pixels to fractions.
 
     Raises:
-        ValueError: a coordinate is not finite, lies outside [0, 1], or the area is zero.
+        ValueError: a coordinate is not finite or outside [0, 1], or the area is zero.
     """
 
     x_min: float
@@ -38,7 +35,7 @@ class Box:
         values = (self.x_min, self.y_min, self.x_max, self.y_max)
         if not all(math.isfinite(v) and 0.0 <= v <= 1.0 for v in values):
             raise ValueError(
-                f"box {values} leaves the image: coordinates are fractions in [0, 1]; "
+                f"box {values} is outside the image: coordinates are fractions in [0, 1]; "
                 "clip the box to the image first"
             )
         if self.x_min >= self.x_max or self.y_min >= self.y_max:
@@ -46,7 +43,7 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Share of the image that the box covers, in (0, 1]."""
+        """The fraction of the image that the box covers, in (0, 1]."""
         return (self.x_max - self.x_min) * (self.y_max - self.y_min)
 
     def iou(self, other: Box) -> float:
@@ -55,15 +52,15 @@ class Box:
         height = min(self.y_max, other.y_max) - max(self.y_min, other.y_min)
         if width <= 0 or height <= 0:
             return 0.0
-        shared = width * height
-        return shared / (self.area + other.area - shared)
+        intersection = width * height
+        return intersection / (self.area + other.area - intersection)
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One named place of the chest in one image, what the report says of it, and where it is.
+    """One anatomical region in one image: its name, its phrases in the report, and its box.
 
-    `box` is None for the region names that Chest ImaGenome describes but never localises.
+    `box` is None for the region names that Chest ImaGenome describes but does not localize.
     """
 
     name: str
@@ -80,7 +77,7 @@ class Study:
     """One frontal chest radiograph with its report and its described regions.
 
     `id` is the image's `dicom_id` (unique), `study` the MIMIC `study_id` as a string, `image`
-    the key of its pixels in the store. `view` is "PA", "AP" or "" when the tables do not say.
+    the key of its pixels in the store. `view` is "PA", "AP", or "" if unknown.
     """
 
     id: str
@@ -121,19 +118,19 @@ class Pair:
         _check_split(self.split, self.id)
         if self.reference.patient != self.main.patient:
             raise ValueError(
-                f"pair {self.id} joins patients {self.reference.patient} and "
+                f"pair {self.id} has patients {self.reference.patient} and "
                 f"{self.main.patient}: both studies must be of one patient"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One text to write about one or two images: prefix | given | answer.
+    """One text about one or two images: prefix | given | answer.
 
-    Training teaches given + answer (a switch turns `given` off); evaluation prompts with
-    prefix + given and compares what follows with the answer. Only tasks that say so fill `boxes`
-    (per image, the named places with a box) and `reports` (per image, for training alone: a
-    system that reads them when it answers would read the truth).
+    The training loss covers given + answer (`data.loss_on_given` excludes `given`). Evaluation
+    prompts with prefix + given and compares the generated text with the answer. Only some tasks
+    fill `boxes` (per image, the regions with a box) and `reports` (per image, for training only:
+    they contain the answer).
 
     >>> Sample("caref/img/carina", "caref", ("img",), "p1", "caref:", "carina:",
     ...        " No edema. [1, 2, 3, 4]").prompt
@@ -158,26 +155,25 @@ class Sample:
             raise ValueError(f"sample {self.id} has an empty prefix: the loss starts after it")
         if not self.answer.strip():
             raise ValueError(f"sample {self.id} has an empty answer: there is nothing to learn")
-        for what, found in (("boxes", self.boxes), ("reports", self.reports)):
-            if found and len(found) != len(self.images):
+        for what, values in (("boxes", self.boxes), ("reports", self.reports)):
+            if values and len(values) != len(self.images):
                 raise ValueError(
-                    f"sample {self.id} has {what} of {len(found)} images and shows "
-                    f"{len(self.images)}: one entry per image, or none"
+                    f"sample {self.id} has {what} of {len(values)} images and "
+                    f"{len(self.images)} images: one entry per image, or none"
                 )
 
     @property
     def prompt(self) -> str:
-        """What an evaluation shows the model: prefix and given."""
+        """The input text at evaluation: prefix and given."""
         return f"{self.prefix} {self.given}" if self.given else self.prefix
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a system wrote for one sample, beside what it should have written.
+    """The text that a system generated for one sample, with its references.
 
     `patient` is the unit of every interval; `prompt` names the region or the question.
-    `confidence` is empty where the system did not say how sure it is; its keys are told in
-    `lapse.metrics.confidence`.
+    `confidence` is empty if the system gives none; `lapse.metrics.confidence` describes its keys.
     """
 
     id: str
@@ -190,7 +186,7 @@ class Prediction:
 
     def __post_init__(self) -> None:
         if not self.references:
-            raise ValueError(f"prediction {self.id} has no reference to be compared with")
+            raise ValueError(f"prediction {self.id} has no reference")
         for name, value in self.confidence.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(
@@ -198,14 +194,13 @@ class Prediction:
                 )
             if not math.isfinite(value):
                 raise ValueError(
-                    f"prediction {self.id}: confidence {name!r} is {value}: leave out what is not "
-                    "known"
+                    f"prediction {self.id}: confidence {name!r} is {value}: remove unknown values"
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One answer that a system weighed: its text and how likely it holds it.
+    """One hypothesis of beam search: its text and its probability.
 
     `log_probability` is the natural logarithm, summed over `num_tokens` tokens.
     """
@@ -217,13 +212,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Numbers of every sample whose sums give a score: all that a resample of patients needs.
+    """Numbers per sample whose sums give a score; resampling patients needs no more.
 
-    A mean has the rows (value, 1), BLEU those of its lengths and matches, a pooled F1 its counts.
+    A mean has the rows (value, 1), BLEU its lengths and matches, a pooled F1 its counts.
 
     Attributes:
         rows: [n, k] float64 array, one row a prediction. Scores that share rows share the array.
-        score: sums [..., k] -> scores [...]; nan where they leave the score undefined.
+        score: sums [..., k] -> scores [...]; nan where the score is undefined.
     """
 
     rows: Any
@@ -234,10 +229,10 @@ class Statistics:
 class Score:
     """One number of one metric, with its interval (None until computed) and its parts.
 
-    `per_sample` holds one value per prediction in their order, or () where the metric has no
-    meaning for a single sample. `details` names the backend: tokenizer, n, idf corpus.
-    `statistics` is what intervals and paired tests are computed from, None where there are none;
-    it is not written to scores.json.
+    `per_sample` holds one value per prediction in their order, or () where the metric is undefined
+    for a single sample. `details` names the backend: tokenizer, n, idf corpus. Intervals and
+    paired tests are computed from `statistics`, which is not written to scores.json; None where
+    there are none.
     """
 
     name: str
@@ -254,10 +249,10 @@ def _check_split(split: str, owner: str) -> None:
         raise ValueError(f"{owner} is in split {split!r}: one of {', '.join(SPLITS)}")
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A sentence part for errors on unknown names: the known ones and the nearest."""
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The end of an error about an unknown name: the known names and the nearest one."""
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"known: {', '.join(known) or 'none'}{hint}"
+    return f"known: {', '.join(names) or 'none'}{hint}"

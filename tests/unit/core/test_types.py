@@ -13,7 +13,7 @@ def study(patient: str = "p1", split: str = "train") -> Study:
 
 def test_box_refuses_what_leaves_the_image():
     for values in ((-0.1, 0, 1, 1), (0, 0, 1.2, 1), (0, float("nan"), 1, 1)):
-        with pytest.raises(ValueError, match="leaves the image"):
+        with pytest.raises(ValueError, match="is outside the image"):
             Box(*values)
 
 

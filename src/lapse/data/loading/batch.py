@@ -2,15 +2,15 @@
 
 Legend: B rows (texts)  U distinct images  I images per row  T text tokens  S image side
 
-An image that several rows speak about stands once in `images` and is encoded once: the four
-tasks of one radiograph share one encoder pass (docs/explanation/architecture.md).
+An image of several rows is stored once in `images` and encoded once: the four tasks of one
+radiograph share one encoder pass (docs/explanation/architecture.md).
 
     prefix    given        answer + end        pad
     . . . . | . . . . . . | . . . . . . . . E | 0 0 0
       never   `loss_on_given`      always          never   <- loss_mask
 
-`loss_mask[b, t]` says that token t of row b is a target; a causal row predicts it from the
-hidden state of t - 1, a parallel row (all targets replaced by the mask token) from t itself.
+`loss_mask[b, t]` is True if token t of row b is a target. A causal row predicts it from the hidden
+state of t - 1, a parallel row (all targets replaced by the mask token) from that of t.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Sample
 
-PAD = 0  # never attended to and never a target; lengths say where a row ends
+PAD = 0  # never attended to and never a target: `lengths` excludes padding
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's input. All tensors live on one device; `samples` keeps the words.
+    """The input of one step, with all tensors on one device.
 
     Attributes:
         images: [U, 1, S, S] uint8, each distinct image once.
-        image_index: [B, I] int64, the rows of `images` that each text speaks about
+        image_index: [B, I] int64, the rows of `images` that belong to each text
             (for a pair: reference first, then main).
         tokens: [B, T] int64 GPT-2 ids: prefix, given, answer, end, padding.
         lengths: [B] int64, tokens in use.
         prompt_lengths: [B] int64, tokens of prefix + given.
         prefix_lengths: [B] int64, tokens of the prefix.
         loss_mask: [B, T] bool.
-        parallel: [B] bool, rows to be predicted all at once (captions only).
+        parallel: [B] bool, rows whose targets are predicted in parallel (captions only).
         samples: the B samples.
-        features: [U, N, D] the frozen encoder's tokens of `images`, where they were cached.
+        features: [U, N, D] the cached tokens of `images` from a frozen encoder, or None.
     """
 
     images: Tensor
@@ -74,7 +74,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """Token ids of one sample and where its parts end."""
+    """Token ids of one sample: `ids[:prefix]` is the prefix, `ids[:prompt]` prefix and given."""
 
     ids: tuple[int, ...]
     prefix: int
@@ -82,11 +82,11 @@ class EncodedText:
 
 
 def encode_sample(sample: Sample, tokenizer: Tokenizer, max_tokens: int) -> EncodedText:
-    """Tokens of prefix | given | answer | end, each part encoded by itself.
+    """Tokens of prefix | given | answer | end, each part encoded separately.
 
-    Encoding the parts apart keeps the boundary between them at a token edge, so that a prompt
-    at evaluation has exactly the tokens that it had in training. An answer that does not fit
-    into `max_tokens` loses its end (and then carries no end token).
+    Encoding the parts separately keeps their boundaries at token edges, so a prompt at evaluation
+    has the same tokens as in training. An answer that does not fit into `max_tokens` is truncated
+    and has no end token.
 
     Raises:
         ValueError: the prompt alone fills `max_tokens`.
@@ -118,7 +118,7 @@ def collate(
         samples: B samples, all with the same number of images.
         texts: their tokens, from `encode_sample`.
         pixels: image key -> [S, S] uint8.
-        parallel: which rows to predict in parallel; () for none.
+        parallel: whether each row is predicted in parallel; () for none.
         loss_on_given: whether the loss covers `given` as well as the answer.
 
     Raises:
@@ -128,7 +128,9 @@ def collate(
         raise ValueError("a batch needs at least one sample, got none")
     counts = {len(sample.images) for sample in samples}
     if len(counts) > 1:
-        raise ValueError(f"one batch joins samples of {sorted(counts)} images: group them first")
+        raise ValueError(
+            f"a batch with samples of {sorted(counts)} images: group them by number first"
+        )
     keys = image_keys(samples)
     rows = {key: row for row, key in enumerate(keys)}
     width = max(len(text.ids) for text in texts)
@@ -152,7 +154,7 @@ def collate(
 
 
 def image_keys(samples: Sequence[Sample]) -> list[str]:
-    """The images that samples speak about, each once, in the order of `Batch.images`."""
+    """The distinct images of samples, in the order of `Batch.images`."""
     return list(dict.fromkeys(key for sample in samples for key in sample.images))
 
 
@@ -162,7 +164,7 @@ def with_features(batch: Batch, read: Callable[[str], Tensor]) -> Batch:
 
 
 def text_keys(batch: Batch) -> Tensor:
-    """One number per row, equal where two answers read the same (case and blanks aside): [B]."""
+    """One number per row, equal for equal answers (without case and repeated blanks): [B]."""
     words = [" ".join(sample.answer.lower().split()) for sample in batch.samples]
     return torch.tensor([derive_seed("text", text) >> 1 for text in words])
 
