@@ -99,7 +99,9 @@ JPEG = [
     ),
     _jpeg_kind("of no height", lambda rng: _resized(_jpeg(rng), 0, 64), ("damaged",)),
     _jpeg_kind(
-        "claiming 4 gigapixels", lambda rng: _resized(_jpeg(rng), 65500, 65500), ("too-large",)
+        "claiming 4 gigapixels",
+        lambda rng: _resized(_jpeg(rng), 65500, 65500),
+        ("too-many-pixels",),
     ),
     _jpeg_kind(
         "claiming 80 megapixels", lambda rng: _resized(_jpeg(rng), 9000, 9000), ("truncated",)
@@ -182,7 +184,7 @@ PNG = [
     _png_kind(
         "claiming gigapixels",
         lambda rng: _built(small.ihdr(int(rng.integers(20_000, 2**31)), 40_000), _pixels()),
-        ("too-large",),
+        ("too-many-pixels",),
     ),
     _png_kind(
         "claiming 50 megapixels",
@@ -192,7 +194,7 @@ PNG = [
     _png_kind(
         "of colours in too much memory",
         lambda rng: _built(small.ihdr(7000, 7000, 8, 2), (b"IDAT", bomb(rng, 142))),
-        ("too-large",),
+        ("too-many-pixels",),
     ),
     _png_kind(
         "of an impossible depth",
@@ -237,22 +239,24 @@ PNG = [
         ("multi-frame",),
     ),
     _png_kind(
-        "with a text bomb", lambda rng: _with((b"zTXt", b"a\0\0" + bomb(rng))), ("too-heavy",)
+        "with a text bomb", lambda rng: _with((b"zTXt", b"a\0\0" + bomb(rng))), ("too-many-bytes",)
     ),
     _png_kind(
         "with an international text bomb",
         lambda rng: _with((b"iTXt", b"a\0\1\0\0\0" + bomb(rng))),
-        ("too-heavy",),
+        ("too-many-bytes",),
     ),
     _png_kind(
-        "with a profile bomb", lambda rng: _with((b"iCCP", b"a\0\0" + bomb(rng))), ("too-heavy",)
+        "with a profile bomb",
+        lambda rng: _with((b"iCCP", b"a\0\0" + bomb(rng))),
+        ("too-many-bytes",),
     ),
     _png_kind(
         "with many small bombs",
         lambda rng: _with(*[(b"zTXt", b"a\0\0" + bomb(rng, 1))] * 40),
-        ("too-heavy",),
+        ("too-many-bytes",),
     ),
-    _png_kind("of many chunks", _many_chunks, ("too-heavy",)),
+    _png_kind("of many chunks", _many_chunks, ("too-many-bytes",)),
     _png_kind(
         "with an endless chunk",
         lambda rng: _at(_png(rng), 33, struct.pack(">I", int(rng.integers(2**20, 2**32)))),
@@ -274,13 +278,15 @@ PNG = [
 ]
 
 OTHER = [
-    Kind("empty file", "image", lambda rng: b"", codes=("unknown-kind",)),
+    Kind("empty file", "image", lambda rng: b"", codes=("unknown-format",)),
     Kind(
         "other format",
         "image",
         lambda rng: pick(rng, [b"GIF89a", b"BM", b"II*\0", b"%PDF-1.7", b"<svg>"]) + rng.bytes(500),
-        codes=("unknown-kind",),
+        codes=("unknown-format",),
     ),
-    Kind("noise", "image", lambda rng: b"\1" + rng.bytes(2000), codes=("unknown-kind",)),
-    Kind("zeros", "image", lambda rng: bytes(int(rng.integers(1, 9999))), codes=("unknown-kind",)),
+    Kind("noise", "image", lambda rng: b"\1" + rng.bytes(2000), codes=("unknown-format",)),
+    Kind(
+        "zeros", "image", lambda rng: bytes(int(rng.integers(1, 9999))), codes=("unknown-format",)
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Why an image file is not read: a closed list of codes, and the limits that come first."""
+"""ImageError: why an image file is not read. A closed list of codes, and the size limits."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Code = Literal[
-    "missing",  # no such file, or it may not be read
-    "too-heavy",  # more bytes than the limit, on disk or unpacked
-    "too-large",  # more pixels than the limit, or more memory than decoding may take
-    "unknown-kind",  # neither JPEG, PNG nor DICOM
-    "truncated",  # it ends early, or holds too little for what it claims
-    "damaged",  # it contradicts itself, or a decoder gives up
-    "unsupported",  # sound perhaps, but not read here
+    "missing",  # the file does not exist or cannot be opened
+    "too-many-bytes",  # more bytes than the limit, in the file or decompressed
+    "too-many-pixels",  # more pixels than the limit, or more memory than decoding may take
+    "unknown-format",  # not a JPEG, PNG or DICOM
+    "truncated",  # it ends early, or holds too few bytes for its size
+    "damaged",  # its parts contradict each other, or a decoder fails
+    "unsupported",  # possibly valid, but not supported
     "multi-frame",  # several images in one file
     "not-grey",  # a DICOM in colour
-    "blank",  # every pixel is the same
+    "blank",  # all pixels are equal
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 100_000_000
-MAX_DECODED = 500_000_000  # bytes of pixels held at once, all copies together
+MAX_DECODED = 500_000_000  # bytes of pixels in memory at once, of all copies together
 MAX_RATIO = 2000  # pixels per byte; even a blank JPEG stays below 600
 
 
 class ImageError(ValueError):
-    """A file that is not read, and why.
+    """An image file cannot be read.
 
     >>> str(ImageError("missing", "no image file a.png"))
     'missing: no image file a.png'
@@ -38,47 +38,47 @@ class ImageError(ValueError):
         self.message = message
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[Code, str]]:
-        """Worker processes hand refusals back."""
+        """Pickling, so that worker processes can return the error."""
         return ImageError, (self.code, self.message)
 
 
-def load_bytes(path: Path) -> bytes:
-    """The bytes of a file that is not too heavy.
+def read_file(path: Path) -> bytes:
+    """The bytes of a file within the size limit.
 
     Raises:
-        ImageError: missing, too-heavy.
+        ImageError: missing, too-many-bytes.
     """
     try:
         if not path.is_file():
             raise ImageError("missing", f"no image file {path}")
-        weight = path.stat().st_size
+        size = path.stat().st_size
         with path.open("rb") as stream:
-            # not the limit at once: as much memory as is asked for is taken first
-            data = stream.read(min(weight, MAX_BYTES) + 1)
-            if weight < len(data) <= MAX_BYTES:  # it has grown meanwhile
+            # `read` allocates as much as it is given, so it is not given the limit
+            data = stream.read(min(size, MAX_BYTES) + 1)
+            if size < len(data) <= MAX_BYTES:  # the file has grown in the meantime
                 data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
         raise ImageError("missing", f"{path} cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
         raise ImageError(
-            "too-heavy",
-            f"{path} weighs {weight} bytes and the limit is {MAX_BYTES}: export the image again "
+            "too-many-bytes",
+            f"{path} has {size} bytes and the limit is {MAX_BYTES}: export the image again "
             "as a JPEG or PNG of ordinary size",
         )
     return data
 
 
-def check_pixels(path: Path, height: int, width: int, bytes_per_pixel: int = 1) -> None:
+def check_size(path: Path, height: int, width: int, bytes_per_pixel: int = 1) -> None:
     """Refuse a size before anything of that size is allocated.
 
     Args:
-        path: named in the refusal.
-        height: rows that a header claims.
-        width: columns that a header claims.
-        bytes_per_pixel: what all copies of one pixel take while the file is decoded.
+        path: named in the error.
+        height: rows according to a header.
+        width: columns according to a header.
+        bytes_per_pixel: memory that all copies of one pixel take while the file is decoded.
 
     Raises:
-        ImageError: damaged (no rows or columns), too-large.
+        ImageError: damaged (no rows or columns), too-many-pixels.
     """
     if height < 1 or width < 1:
         raise ImageError(
@@ -87,31 +87,31 @@ def check_pixels(path: Path, height: int, width: int, bytes_per_pixel: int = 1) 
     limit = min(MAX_PIXELS, MAX_DECODED // bytes_per_pixel)
     if height * width > limit:
         raise ImageError(
-            "too-large",
+            "too-many-pixels",
             f"{path} claims {height} x {width} pixels and the limit is {limit} in all: "
             "export the image again at an ordinary size",
         )
 
 
-def check_ratio(path: Path, height: int, width: int, weight: int) -> None:
-    """Refuse compressed pixels that weigh less than any radiograph of that size.
+def check_compression(path: Path, height: int, width: int, num_bytes: int) -> None:
+    """Refuse compressed pixels in fewer bytes than any radiograph of that size needs.
 
     Raises:
         ImageError: truncated.
     """
-    if height * width > MAX_RATIO * weight:
+    if height * width > MAX_RATIO * num_bytes:
         raise ImageError(
             "truncated",
-            f"{path} claims {height} x {width} pixels in {weight} compressed bytes and the limit "
-            f"is {MAX_RATIO} pixels a byte: fetch the file again",
+            f"{path} claims {height} x {width} pixels in {num_bytes} compressed bytes and the "
+            f"limit is {MAX_RATIO} pixels per byte: fetch the file again",
         )
 
 
-def truncated(path: Path, what: str) -> ImageError:
-    """The refusal of a file that ends in the middle of `what`."""
-    return ImageError("truncated", f"{path} ends inside {what}: fetch the file again")
+def truncated(path: Path, part: str) -> ImageError:
+    """The error for a file that ends inside the named part."""
+    return ImageError("truncated", f"{path} ends inside {part}: fetch the file again")
 
 
-def damaged(path: Path, why: str) -> ImageError:
-    """The refusal of a file that contradicts itself."""
-    return ImageError("damaged", f"{path} is damaged ({why}): fetch the file again")
+def damaged(path: Path, reason: str) -> ImageError:
+    """The error for a file whose parts contradict each other."""
+    return ImageError("damaged", f"{path} is damaged ({reason}): fetch the file again")

@@ -1,10 +1,10 @@
-"""A process that decodes one frame with GDCM: it may die, and then only this image is lost.
+"""A process that decodes one frame with GDCM; a crash costs only this image.
 
-    python gdcm_child.py SYNTAX ROWS COLUMNS PRECISION SIGNED  < frame  > pixels
+    python gdcm_worker.py SYNTAX ROWS COLUMNS PRECISION SIGNED  < frame  > pixels
 
-GDCM 3.2.6 ends its process on damaged frames by segmentation faults and uncaught C++ exceptions
-(of 3,000 damaged JPEG, JPEG-LS and JPEG 2000 frames each, none of the five runs came further
-than the 164th), so it never runs beside anything else. Standard library and GDCM only.
+GDCM 3.2.6 crashes on damaged frames with segmentation faults and uncaught C++ exceptions (in five
+runs over 3,000 damaged JPEG, JPEG-LS and JPEG 2000 frames each, none got further than the
+164th), so it never runs inside another process. Standard library and GDCM only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CPU_SECONDS = 5
 
 def main() -> None:
     """Write the pixels as little-endian integers of 1 byte (up to 8 bits) or 2."""
-    limit()
+    set_limits()
     import gdcm
 
     syntax, *numbers = sys.argv[1:]
@@ -37,12 +37,12 @@ def main() -> None:
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
     allocated = 8 if precision <= 8 else 16
     image.SetPixelFormat(gdcm.PixelFormat(1, allocated, precision, precision - 1, is_signed))
-    # the wrapper hands bytes over as text
+    # the Python wrapper returns bytes as text
     sys.stdout.buffer.write(image.GetBuffer().encode("utf-8", "surrogateescape"))
 
 
-def limit() -> None:
-    """Memory, time and core files of this process, where the system has such limits."""
+def set_limits() -> None:
+    """Limit memory, time and core files of this process, where the system supports it."""
     if sys.platform != "win32":
         import resource
 
@@ -51,10 +51,10 @@ def limit() -> None:
             resource.RLIMIT_CPU: CPU_SECONDS,
             resource.RLIMIT_CORE: 0,
         }
-        for what, value in limits.items():
-            _, most = resource.getrlimit(what)
-            own = value if most == resource.RLIM_INFINITY else min(value, most)
-            resource.setrlimit(what, (own, own))
+        for name, value in limits.items():
+            _, hard = resource.getrlimit(name)
+            limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(name, (limit, limit))
 
 
 if __name__ == "__main__":

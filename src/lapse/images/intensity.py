@@ -1,8 +1,8 @@
-"""Grey values: min-max scaling, inversion and equalisation, and the grey of any Pillow image.
+"""Grey values: min-max scaling, inversion, histogram equalisation, and Pillow images to grey.
 
-The models are used to MIMIC-CXR-JPG, whose images went through min-max scaling, inversion of
+The models are trained on MIMIC-CXR-JPG, whose images went through min-max scaling, inversion of
 MONOCHROME1 and histogram equalisation to 8 bits (Johnson et al. 2019, arXiv:1901.07042).
-Large images pass in strips: numpy turns indices into 8 bytes each.
+Large images are processed in strips, because numpy converts indices to 8 bytes each.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
-Whole = npt.NDArray[np.integer[Any]]
+FloatImage = npt.NDArray[np.float32]
+ByteImage = npt.NDArray[np.uint8]
+IntegerImage = npt.NDArray[np.integer[Any]]
 
 LUMA = (0.299, 0.587, 0.114)
-STRIP = 1 << 20  # pixels handled at once
+STRIP = 1 << 20  # pixels processed at once
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -29,11 +29,11 @@ def strips(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(height, top + rows))
 
 
-def equalise(image: Bytes) -> Bytes:
+def equalise(image: ByteImage) -> ByteImage:
     """Spread the grey values evenly over 0 .. 255 (histogram equalisation).
 
-    The darkest value present becomes 0, the brightest 255; a constant image is returned as it
-    is.
+    The darkest value of the image becomes 0, the brightest 255; a constant image is returned
+    unchanged.
 
     Args:
         image: [H, W] uint8.
@@ -41,27 +41,27 @@ def equalise(image: Bytes) -> Bytes:
     Returns:
         [H, W] uint8.
     """
-    return lookup(equalising(histogram(image, 256)), image)
+    return apply_table(equalisation_table(histogram(image, 256)), image)
 
 
-def equalising(counts: npt.NDArray[np.int64]) -> Bytes:
+def equalisation_table(counts: npt.NDArray[np.int64]) -> ByteImage:
     """The table of grey values that equalises a histogram. # [256] -> [256]"""
     below = np.cumsum(counts)
     total = int(below[-1])
     if np.count_nonzero(counts) < 2:
         return np.arange(256, dtype=np.uint8)
     first = below[np.flatnonzero(counts)[0]]
-    table: Bytes = np.rint(np.clip((below - first) * 255.0 / (total - first), 0, 255)).astype(
+    table: ByteImage = np.rint(np.clip((below - first) * 255.0 / (total - first), 0, 255)).astype(
         np.uint8
     )
     return table
 
 
-def stretch(values: npt.NDArray[Any], *, is_inverted: bool) -> Bytes:
-    """Min-max scaling to 0 .. 255, the brightest first where the values are inverted.
+def min_max_scale(values: npt.NDArray[Any], *, is_inverted: bool) -> ByteImage:
+    """Scale values from their minimum and maximum to 0 .. 255.
 
     Args:
-        values: any shape, finite, at least two different ones.
+        values: any shape, finite, at least two different values.
         is_inverted: the smallest value is white (MONOCHROME1).
 
     Returns:
@@ -69,13 +69,15 @@ def stretch(values: npt.NDArray[Any], *, is_inverted: bool) -> Bytes:
     """
     exact = values.astype(np.float64)
     low, high = exact.min(), exact.max()
-    share = (exact - low) / (high - low)
-    scaled: Bytes = np.rint((1.0 - share if is_inverted else share) * 255).astype(np.uint8)
+    fraction = (exact - low) / (high - low)
+    scaled: ByteImage = np.rint((1.0 - fraction if is_inverted else fraction) * 255).astype(
+        np.uint8
+    )
     return scaled
 
 
-def histogram(image: Whole, size: int, lowest: int = 0) -> npt.NDArray[np.int64]:
-    """How often each value from `lowest` on stands in an image. # [H, W] -> [size]"""
+def histogram(image: IntegerImage, size: int, lowest: int = 0) -> npt.NDArray[np.int64]:
+    """How often each of `size` values from `lowest` on occurs. # [H, W] -> [size]"""
     counts = np.zeros(size, dtype=np.int64)
     for rows in strips(*image.shape):
         band = image[rows].astype(np.int64).reshape(-1) - lowest
@@ -83,19 +85,19 @@ def histogram(image: Whole, size: int, lowest: int = 0) -> npt.NDArray[np.int64]
     return counts
 
 
-def lookup(table: Bytes, image: Whole, lowest: int = 0) -> Bytes:
-    """Every value of an image replaced by its entry in a table. # [H, W]"""
-    found = np.empty(image.shape, dtype=np.uint8)
+def apply_table(table: ByteImage, image: IntegerImage, lowest: int = 0) -> ByteImage:
+    """Replace every value of an image by its entry in a table. # [H, W]"""
+    result = np.empty(image.shape, dtype=np.uint8)
     for rows in strips(*image.shape):
-        found[rows] = table[image[rows].astype(np.int64) - lowest]
-    return found
+        result[rows] = table[image[rows].astype(np.int64) - lowest]
+    return result
 
 
-def grey(decoded: Image.Image) -> Floats:
-    """[H, W] float32 in [0, 1] from any mode that JPEG and PNG have; transparent is black.
+def to_grey(decoded: Image.Image) -> FloatImage:
+    """[H, W] float32 in [0, 1] from any mode of JPEG and PNG; transparent pixels are black.
 
-    Sixteen-bit files often use only 10, 12 or 14 bits: white is the top of the smallest number
-    of bits that holds the brightest pixel.
+    Files of 16 bits often use only 10, 12 or 14 of them: white is the largest value of the
+    smallest number of bits that holds the brightest pixel.
     """
     white = 255
     if decoded.mode.startswith("I"):
@@ -105,13 +107,13 @@ def grey(decoded: Image.Image) -> Floats:
     for rows in strips(*image.shape):
         band = decoded.crop((0, rows.start, decoded.width, rows.stop))
         band.info = decoded.info
-        image[rows] = unit(_grey_values(band), white)
+        image[rows] = to_unit_range(_grey_values(band), white)
     return image
 
 
-def unit(values: npt.NDArray[Any], white: int) -> Floats:
+def to_unit_range(values: npt.NDArray[Any], white: int) -> FloatImage:
     """Values 0 .. `white` as float32 in [0, 1]."""
-    scaled: Floats = np.clip(values.astype(np.float32) / np.float32(white), 0.0, 1.0)
+    scaled: FloatImage = np.clip(values.astype(np.float32) / np.float32(white), 0.0, 1.0)
     return scaled
 
 

@@ -1,9 +1,9 @@
-"""What a JPEG 2000 codestream says about itself, read before OpenJPEG sees it.
+"""The header of a JPEG 2000 codestream, read before OpenJPEG decodes it.
 
     FF 4F | FF 51 length capabilities Xsiz Ysiz XOsiz YOsiz XT YT XTO YTO components (depth dx dy)
 
-A few changed bytes here make a decoder allocate gigabytes for a thumbnail, so the size must be
-the DICOM's own and the tiles few. Source: ITU-T T.800, annex A.5.1.
+A few changed bytes here make a decoder allocate gigabytes for a thumbnail, so the size must match
+the DICOM and the number of tiles is limited. Source: ITU-T T.800, annex A.5.1.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MAX_TILES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SizeMarker:
-    """Sizes in pixels, precision in bits."""
+class Jpeg2000Header:
+    """Size in pixels, precision in bits."""
 
     height: int
     width: int
@@ -29,8 +29,8 @@ class SizeMarker:
     is_signed: bool
 
 
-def codestream(path: Path, data: bytes) -> bytes:
-    """The codestream itself; some writers wrap it into a JP2 file.
+def find_codestream(path: Path, data: bytes) -> bytes:
+    """The codestream; some writers wrap it into a JP2 file.
 
     Raises:
         ImageError: damaged.
@@ -41,8 +41,8 @@ def codestream(path: Path, data: bytes) -> bytes:
     return data[start:]
 
 
-def size_marker(path: Path, stream: bytes) -> SizeMarker:
-    """The size that a codestream claims.
+def jpeg2000_header(path: Path, stream: bytes) -> Jpeg2000Header:
+    """The size marker of a codestream.
 
     Raises:
         ImageError: truncated, damaged, unsupported.
@@ -60,4 +60,4 @@ def size_marker(path: Path, stream: bytes) -> SizeMarker:
             f"{path} has {tiles} JPEG 2000 tiles, sampled {step_x} x {step_y}, and the limit is "
             f"{MAX_TILES}, sampled 1 x 1: store it uncompressed",
         )
-    return SizeMarker(y1 - y0, x1 - x0, count, (depth & 0x7F) + 1, bool(depth & 0x80))
+    return Jpeg2000Header(y1 - y0, x1 - x0, count, (depth & 0x7F) + 1, bool(depth & 0x80))

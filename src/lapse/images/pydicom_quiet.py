@@ -1,4 +1,4 @@
-"""pydicom without its warnings and log lines: they quote a file, which may name a patient."""
+"""pydicom without its warnings and log messages: they quote the file, which may name a patient."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ONE_AT_A_TIME = threading.Lock()  # warning filters belong to the whole process
+_LOCK = threading.Lock()  # warning filters are global to the process
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Drop warnings and log lines inside; what they tell of is checked by the caller."""
+def quiet_pydicom() -> Iterator[None]:
+    """Suppress warnings and log messages; the caller checks what they are about."""
     logger = logging.getLogger("pydicom")
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.addFilter(_drop)
         try:

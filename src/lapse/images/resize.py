@@ -1,32 +1,17 @@
-"""One grey image -> a square of `size` pixels, squashed or letterboxed. Bicubic, antialiased."""
+"""Resize a grey image to a square, squashed or letterboxed. Bicubic with antialiasing."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from lapse.images.intensity import Bytes, Floats, strips
+from lapse.images.intensity import ByteImage, FloatImage, strips
 
-Part = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-
-
-def resize_square(image: Floats | Bytes, size: int) -> Bytes:
-    """Squash an image to a square; fractions of its sides stay what they were.
-
-    Args:
-        image: [H, W] float32 in [0, 1], or uint8.
-        size: side of the square in pixels.
-
-    Returns:
-        [size, size] uint8.
-    """
-    return scaled(image, size, size)
+Crop = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
-def letterbox(image: Floats | Bytes, size: int) -> Bytes:
-    """Fit an image into a black square, its proportions kept, as Chest ImaGenome did.
-
-    Scale `size / max(H, W)`, sides rounded down, half of the free space left and above.
+def resize_square(image: FloatImage | ByteImage, size: int) -> ByteImage:
+    """Squash an image to a square; positions keep their fractions of width and height.
 
     Args:
         image: [H, W] float32 in [0, 1], or uint8.
@@ -35,22 +20,38 @@ def letterbox(image: Floats | Bytes, size: int) -> Bytes:
     Returns:
         [size, size] uint8.
     """
-    height, width = fitted(image.shape[0], image.shape[1], size)
-    return boxed(scaled(image, height, width), size)
+    return resize(image, size, size)
 
 
-def fitted(height: int, width: int, size: int) -> tuple[int, int]:
-    """The sides of an image inside its letterbox.
+def letterbox(image: FloatImage | ByteImage, size: int) -> ByteImage:
+    """Fit an image into a black square and keep its proportions, as Chest ImaGenome does.
 
-    >>> fitted(100, 200, 40)
+    The scale is `size / max(H, W)`, sizes are rounded down, and half of the free space is left
+    and above.
+
+    Args:
+        image: [H, W] float32 in [0, 1], or uint8.
+        size: side of the square in pixels.
+
+    Returns:
+        [size, size] uint8.
+    """
+    height, width = letterbox_size(image.shape[0], image.shape[1], size)
+    return pad_to_square(resize(image, height, width), size)
+
+
+def letterbox_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width of an image inside its letterbox.
+
+    >>> letterbox_size(100, 200, 40)
     (20, 40)
     """
     scale = size / max(height, width)
     return max(1, int(height * scale)), max(1, int(width * scale))
 
 
-def boxed(image: Bytes, size: int) -> Bytes:
-    """A fitted image in the middle of its black square. # [H, W] -> [size, size]"""
+def pad_to_square(image: ByteImage, size: int) -> ByteImage:
+    """An image in the centre of a black square. # [H, W] -> [size, size]"""
     height, width = image.shape
     square = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
@@ -58,24 +59,24 @@ def boxed(image: Bytes, size: int) -> Bytes:
     return square
 
 
-def scaled(
-    image: Floats | Bytes | Image.Image, height: int, width: int, part: Part | None = None
-) -> Bytes:
-    """An image of any size at another. # [H, W] -> [height, width] uint8
+def resize(
+    image: FloatImage | ByteImage | Image.Image, height: int, width: int, crop: Crop | None = None
+) -> ByteImage:
+    """Resize an image to any size. # [H, W] -> [height, width] uint8
 
     Args:
-        image: [H, W] float32 in [0, 1], or uint8, or a grey picture of 8 bits.
+        image: [H, W] float32 in [0, 1], or uint8, or a Pillow image of mode "L".
         height: of the result.
         width: of the result.
-        part: left, top, right, bottom of what is scaled, in pixels of the image; default: all.
+        crop: the part of the image that is resized, in pixels; default: all.
 
     Raises:
         ValueError: the image has colours, or the new size no pixels.
     """
     if height < 1 or width < 1:
-        raise ValueError(f"an image of {height} x {width} pixels was asked for: at least 1 x 1")
-    picture = image if isinstance(image, Image.Image) else _picture(image)
-    resized = np.array(picture.resize((width, height), Image.Resampling.BICUBIC, box=part))
+        raise ValueError(f"cannot resize an image to {height} x {width} pixels: at least 1 x 1")
+    source = image if isinstance(image, Image.Image) else _to_pillow(image)
+    resized = np.array(source.resize((width, height), Image.Resampling.BICUBIC, box=crop))
     if resized.dtype == np.uint8:
         return resized
     rounded = np.empty((height, width), dtype=np.uint8)
@@ -84,7 +85,7 @@ def scaled(
     return rounded
 
 
-def _picture(image: Floats | Bytes) -> Image.Image:
+def _to_pillow(image: FloatImage | ByteImage) -> Image.Image:
     if image.ndim != 2:
         raise ValueError(f"an image is [H, W], got shape {image.shape}: convert it to grey first")
     return Image.fromarray(np.ascontiguousarray(image))

@@ -179,7 +179,7 @@ def test_a_claimed_size_is_refused_before_decoding(tmp_path):
 def test_weight_limit_and_foreign_files(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", gradient().astype(np.uint8))
     monkeypatch.setattr(refusal, "MAX_BYTES", 10)
-    with pytest.raises(ValueError, match=r"weighs \d+ bytes and the limit is 10"):
+    with pytest.raises(ValueError, match=r"has \d+ bytes and the limit is 10"):
         read_image(path)
     monkeypatch.undo()
     other = tmp_path / "a.gif"
@@ -315,9 +315,9 @@ def test_read_at_tells_the_original_size_and_letterboxes_by_it(tmp_path):
     np.testing.assert_array_equal(
         read_at(png, 16, "letterbox").pixels, letterbox(read_image(png), 16)
     )
-    with pytest.raises(ValueError, match="no way to resize by 'crop'"):
+    with pytest.raises(ValueError, match="unknown way to resize 'crop'"):
         read_at(png, 16, "crop")
-    with pytest.raises(ValueError, match="0 x 0 pixels were asked for"):
+    with pytest.raises(ValueError, match="cannot read an image at 0 x 0"):
         read_at(png, 0)
 
 

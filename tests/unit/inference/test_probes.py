@@ -112,5 +112,5 @@ def test_retaking_moves_a_landmark_by_a_few_pixels():
 
 
 def test_only_squares_of_bytes_are_retaken():
-    with pytest.raises(ValueError, match=r"is \[S, S\] uint8, got \[4, 5\] uint8"):
+    with pytest.raises(ValueError, match=r"be \[S, S\] uint8, got \[4, 5\] uint8"):
         perturb_exposure(np.zeros((4, 5), np.uint8), 0)

@@ -36,7 +36,7 @@ from lapse.data.reports.prior_removal import RecordingRemover, prior_remover
 from lapse.data.store.letterbox import letterboxed
 from lapse.data.store.store import study_of
 from lapse.data.store.writer import STUDY_SCHEMA, study_row
-from lapse.images import Stored, read_at
+from lapse.images import StoredImage, read_at
 
 PIXELS, STUDIES, REMOVED, INFO = ".npy", ".parquet", ".removed.jsonl", ".json"
 HASHED = (PIXELS, STUDIES, REMOVED)
@@ -198,13 +198,13 @@ class _ShardBuilder:
             self.skipped.add(reason, str(error))
             return ()
 
-    def _note_size(self, item: ShardItem, image: Stored) -> None:
+    def _note_size(self, item: ShardItem, image: StoredImage) -> None:
         size = (image.height, image.width)
         if item.size is not None and size != item.size:
             example = f"{item.study.id} is {size}, metadata says {item.size}"
             self.noted.add("mimic_cxr: image size differs from the metadata", example)
 
-    def _letterboxed(self, region: Region, image: Stored) -> Region:
+    def _letterboxed(self, region: Region, image: StoredImage) -> Region:
         if region.box is None:
             return region
         box = letterboxed(region.box, image.height, image.width, self.job.options.size)

@@ -14,7 +14,7 @@ from lapse.core.tokenizer import bins_box, box_text, find_box
 from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import letterbox, read_at, resize_square
-from lapse.images.intensity import Bytes, Floats
+from lapse.images.intensity import ByteImage, FloatImage
 
 # A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
@@ -86,7 +86,7 @@ def load_model_image(source: Source, image_size: int, resize: str = "squash") ->
     return ModelImage(square, height, width, resize)
 
 
-def _check_grey(grey: np.ndarray) -> Bytes | Floats:
+def _check_grey(grey: np.ndarray) -> ByteImage | FloatImage:
     if grey.ndim != 2 or 0 in grey.shape:
         raise ValueError(f"an image is [H, W] grey values, got an array of shape {grey.shape}")
     if grey.dtype == np.uint8:

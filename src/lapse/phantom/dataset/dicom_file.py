@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lapse.core.extras import install_command
 from lapse.core.seeding import derive_index, derive_seed
 from lapse.images import equalise
-from lapse.images.intensity import stretch
+from lapse.images.intensity import min_max_scale
 from lapse.phantom.dataset.scene_graph import ImageRecord
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.rendering.detector import close_shutter
@@ -51,7 +51,7 @@ def stored_values(tone: Singles, acquisition: Acquisition) -> Values:
 
 def jpeg_image(values: Values) -> NDArray[np.uint8]:
     """The 8-bit image that the conversion of MIMIC-CXR-JPG gives for these values. # [H, W]"""
-    return equalise(stretch(values, is_inverted=False))
+    return equalise(min_max_scale(values, is_inverted=False))
 
 
 def is_monochrome1(seed: int, patient: int, visit: int) -> bool:
