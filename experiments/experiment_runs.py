@@ -37,7 +37,7 @@ from lapse.models.interface import ScoringModel
 from lapse.training.run_folder import LoadedRun, load_run
 from lapse.training.trainer import train
 from lapse.workflows.paper_tables.run import open_stores
-from lapse.workflows.paper_tables.spec import PlannedRow, plan, read_table, run_folder
+from lapse.workflows.paper_tables.spec import PlannedRow, TableOptions, plan, read_table, run_folder
 
 TABLE = Path(__file__).with_name("experiment.yaml")
 POLL_SECONDS = 4.0
@@ -61,7 +61,8 @@ def planned_rows(settings: Settings, arms: list[str], num_seeds: int) -> list[Pl
     """Every chain in the order in which it is run: arm by arm, seed by seed."""
     spec = read_table(settings.table)
     keys = arms or [row.key for row in spec.rows]
-    rows = plan(spec, settings.out, open_stores(settings.data), scale="small", seeds=num_seeds)
+    options = TableOptions(scale="small", seeds=num_seeds)
+    rows = plan(spec, settings.out, open_stores(settings.data), options)
     missing = [f"{row.row.key}: {row.missing}" for row in rows if row.missing]
     if missing:
         print("not run:", *missing, sep="\n  ", flush=True)

@@ -10,9 +10,9 @@ from lapse.config import load_config
 from lapse.workflows.paper_tables.run import run_tables
 from lapse.workflows.paper_tables.spec import read_table, table_names
 
-SIDES = {128: 32, 64: 16}  # of the tiny presets -> of the stores here
+IMAGE_SIZES = {128: 32, 64: 16}  # of the tiny presets -> of the stores here
 BLOCK = "width: 16, layers: 1, heads: 2"
-# Key of a model's options -> what makes it small, wherever a preset has that key.
+# Key of a model's options -> small value, for presets that have the key.
 SMALL = {
     "residual": f"{{image_size: 32, patch_size: 8, channels: 1, {BLOCK}, mlp_width: 32}}",
     "language_model": f"{{{BLOCK}, max_positions: 384, dropout: 0.0}}",
@@ -33,14 +33,14 @@ pytestmark = pytest.mark.slow
 
 
 def small(preset, changes=()):
-    """The same preset with the same changes, and then without size."""
+    """The same preset with the same changes and minimal sizes."""
     config = load_config(preset, changes)
     made = [*changes, *LOOP]
     if "encoder" in config.model:
-        side = SIDES[config.model["encoder"]["image_size"]]
-        encoder = f"image_size: {side}, patch_size: 8, channels: 1, {BLOCK}, mlp_width: 32"
+        image_size = IMAGE_SIZES[config.model["encoder"]["image_size"]]
+        encoder = f"image_size: {image_size}, patch_size: 8, channels: 1, {BLOCK}, mlp_width: 32"
         made.append(f"model.encoder={{{encoder}}}")
-    if config.data.tasks == ("cap",):  # contrast wants as many images as texts, and 16 are there
+    if config.data.tasks == ("cap",):  # contrastive methods need as many images as texts: 16
         made.append("train.batch_size=8")
     made += [f"model.{key}={value}" for key, value in SMALL.items() if key in config.model]
     return load_config(preset, made)
@@ -48,12 +48,11 @@ def small(preset, changes=()):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    folder, side = tmp_path_factory.mktemp("every-row"), tiny_store.SIDE
-    found = [tiny_store.write(folder / "s32")]
-    tiny_store.SIDE = 16
-    found.append(tiny_store.write(folder / "s16"))
-    tiny_store.SIDE = side
-    return found
+    folder = tmp_path_factory.mktemp("every-row")
+    large = tiny_store.write(folder / "s32")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_store, "SIDE", 16)
+        return [large, tiny_store.write(folder / "s16")]
 
 
 @pytest.mark.parametrize("name", table_names())

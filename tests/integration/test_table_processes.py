@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import tiny_store
-from lapse.workflows.paper_tables.jobs import TableOptions, plan_jobs
+from lapse.workflows.paper_tables.jobs import plan_jobs
 from lapse.workflows.paper_tables.run import open_stores, run_tables
 from lapse.workflows.paper_tables.scheduler import run_jobs
-from lapse.workflows.paper_tables.spec import plan
+from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -37,7 +37,7 @@ def log(caplog):
 
 def planned(data, out):
     table = spec(rows=ROWS[:2])
-    rows = plan(table, out, open_stores([data]), scale="tiny")
+    rows = plan(table, out, open_stores([data]), TableOptions())
     return plan_jobs([(table, rows)], out, TableOptions())
 
 
@@ -116,8 +116,8 @@ HARNESS = """
 import logging
 import sys
 from pathlib import Path
-from lapse.workflows.paper_tables.jobs import TableOptions
 from lapse.workflows.paper_tables.run import run_tables
+from lapse.workflows.paper_tables.spec import TableOptions
 from small_table import ROWS, SMALL, spec
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import tiny_store
 from lapse.cli.main import app
-from lapse.workflows.paper_tables.jobs import TableOptions
 from lapse.workflows.paper_tables.run import run_tables
+from lapse.workflows.paper_tables.spec import TableOptions
 from small_table import ROWS, spec
 
 OPTIONS = TableOptions(seeds=2)

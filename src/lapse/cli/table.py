@@ -11,7 +11,7 @@ import typer
 
 from lapse.cli.console import program_facts, progress_bar
 from lapse.cli.options import Split
-from lapse.workflows.paper_tables.spec import Scale, TableSpec, plan, read_table
+from lapse.workflows.paper_tables.spec import Scale, TableOptions, TableSpec, plan, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +76,9 @@ def table_command(
 
     Finished runs are reused, interrupted ones are resumed, and tables share their runs.
     """
-    from lapse.workflows.paper_tables.run import TableOptions, run_tables
+    from lapse.workflows.paper_tables.run import run_tables
 
     specs = {Path(name).stem: read_table(name) for name in tables}
-    if dry_run:
-        _print_plan(specs, data, out, rows)
-        return
     options = TableOptions(
         scale=rows.scale,
         only=tuple(rows.rows),
@@ -90,6 +87,9 @@ def table_command(
         processes=processes,
         provenance=program_facts(),
     )
+    if dry_run:
+        _print_plan(specs, data, out, options)
+        return
     results = run_tables(specs, data, out, options, progress_bar=progress_bar)
     for name, table_rows in results.items():
         num_done = sum(not row.reason for row in table_rows)
@@ -102,7 +102,9 @@ def table_command(
         )
 
 
-def _print_plan(specs: dict[str, TableSpec], data: list[Path], out: Path, rows: RowOptions) -> None:
+def _print_plan(
+    specs: dict[str, TableSpec], data: list[Path], out: Path, options: TableOptions
+) -> None:
     """Print the runs of each row, and what tables share."""
     from lapse.workflows.paper_tables.output import show_sizes
     from lapse.workflows.paper_tables.run import count_parameters, open_stores
@@ -111,7 +113,7 @@ def _print_plan(specs: dict[str, TableSpec], data: list[Path], out: Path, rows: 
     for name, spec in specs.items():
         logger.info(spec.title)
         stores = open_stores(data)
-        for item in plan(spec, out, stores, scale=rows.scale, seeds=rows.seeds, only=rows.rows):
+        for item in plan(spec, out, stores, options):
             chain = " -> ".join(
                 f"{run.key}{' (shared)' if run.key in planned else ''}" for run in item.runs
             )

@@ -128,7 +128,7 @@ def find_pairs(store: Store, cases: Sequence[Case]) -> dict[str, Pair]:
 
 def finding_boxes(study: Study, findings: Sequence[str]) -> list[FindingBox]:
     """The smallest boxes of the regions whose sentences state one of these findings."""
-    found: list[FindingBox] = []
+    chosen: list[FindingBox] = []
     for finding in findings:
         boxes = [
             FindingBox(finding, region.name, region.box)
@@ -136,8 +136,8 @@ def finding_boxes(study: Study, findings: Sequence[str]) -> list[FindingBox]:
             if region.box is not None and any(states(text, finding) for text in region.phrases)
         ]
         boxes.sort(key=lambda item: (item.box.area, item.region))
-        found += boxes[:MAX_BOXES]
-    return found
+        chosen += boxes[:MAX_BOXES]
+    return chosen
 
 
 def states(sentence: str, finding: str) -> bool:

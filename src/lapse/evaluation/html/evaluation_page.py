@@ -214,16 +214,16 @@ def finding_counts(answers: Sequence[Prediction]) -> dict[str, tuple[int, int, i
 
 def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
     rows = []
-    for name, found in events.items():
-        error, area = calibration_error(found), risk_area(found)
+    for name, items in events.items():
+        error, area = calibration_error(items), risk_area(items)
         cells = (_cell(error), error.details["floor"], _cell(area), area.details["error rate"])
-        rows.append((name, str(len(found)), *cells))
+        rows.append((name, str(len(items)), *cells))
     columns = ("confidence in", "n", "ECE", "ECE floor", "risk area", "error rate")
-    plotted = {name: found for name, found in events.items() if name not in NOT_PLOTTED}
+    plotted = {name: items for name, items in events.items() if name not in NOT_PLOTTED}
     return Confidence(
         plots=(
-            reliability_plot({name: calibration_diagram(found) for name, found in plotted.items()}),
-            risk_plot({name: risk_coverage(found) for name, found in plotted.items()}),
+            reliability_plot({name: calibration_diagram(items) for name, items in plotted.items()}),
+            risk_plot({name: risk_coverage(items) for name, items in plotted.items()}),
         ),
         table=Table("", columns, tuple(rows)),
     )

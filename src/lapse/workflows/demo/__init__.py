@@ -1,1 +1,1 @@
-"""The whole path on simulated patients: `lapse demo`."""
+"""The full pipeline on simulated patients: `lapse demo`."""

@@ -1,1 +1,1 @@
-"""The paper's tables: train what is missing, predict, score, beside the printed numbers."""
+"""The paper's tables: train what is missing, predict, score, compare with the printed numbers."""

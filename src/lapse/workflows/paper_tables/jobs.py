@@ -9,9 +9,9 @@ at a time work on it, so that two harnesses never write into the same folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.core.files import file_lock
@@ -19,33 +19,17 @@ from lapse.core.progress import Progress, ProgressBar, no_progress_bar
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.training.trainer import Callbacks, train
-from lapse.workflows.paper_tables.spec import PlannedRow, PlannedRun, Scale, TableSpec, run_folder
+from lapse.workflows.paper_tables.spec import (
+    PlannedRow,
+    PlannedRun,
+    TableOptions,
+    TableSpec,
+    run_folder,
+)
 
 logger = logging.getLogger(__name__)
 # Errors that fail a run without ending the harness: they are reported, and other runs continue.
 FAILURES = (ValueError, RuntimeError, OSError, MemoryError)
-
-
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """How tables are run.
-
-    Attributes:
-        scale: "tiny", "small" or "paper".
-        only: keys of rows, () for all. The row `ours` is always included.
-        seeds: number of seeds of each row.
-        split: the split that is answered and scored.
-        processes: number of runs at the same time, each in a process with one thread. 1 runs them
-            in this process, with the number of threads of torch.
-        provenance: further facts for the end of the HTML reports.
-    """
-
-    scale: Scale = "tiny"
-    only: tuple[str, ...] = ()
-    seeds: int = 1
-    split: str = "test"
-    processes: int = 1
-    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

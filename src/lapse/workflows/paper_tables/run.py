@@ -31,7 +31,7 @@ from lapse.evaluation.predictions.jsonl import check_same_samples, read_predicti
 from lapse.training.metrics_log import METRICS
 from lapse.training.run_folder import build_model, skip_pretrained_weights
 from lapse.workflows.paper_tables.examples import choose_examples
-from lapse.workflows.paper_tables.jobs import Job, TableOptions, plan_jobs, prediction_request
+from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
 from lapse.workflows.paper_tables.results import Curve, RowResult, Scores
 from lapse.workflows.paper_tables.scheduler import run_jobs
@@ -39,12 +39,12 @@ from lapse.workflows.paper_tables.spec import (
     PlannedRow,
     RowSpec,
     StoreRef,
+    TableOptions,
     TableSpec,
     plan,
     run_folder,
 )
 
-__all__ = ["TableOptions", "count_parameters", "open_stores", "run_tables"]
 logger = logging.getLogger(__name__)
 
 
@@ -176,15 +176,7 @@ class _TableRunner:
 
     def add(self, name: str, spec: TableSpec) -> None:
         """Plan the rows of a table."""
-        options = self.options
-        planned = plan(
-            spec,
-            self.out,
-            self.stores,
-            scale=options.scale,
-            seeds=options.seeds,
-            only=options.only,
-        )
+        planned = plan(spec, self.out, self.stores, self.options)
         self.tables[name] = _Table(spec, planned)
 
     def jobs(self) -> list[Job]:

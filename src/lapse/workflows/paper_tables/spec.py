@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -152,6 +152,28 @@ class StoreRef:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How tables are run.
+
+    Attributes:
+        scale: "tiny", "small" or "paper".
+        only: keys of rows, () for all. The row `ours` is always included.
+        seeds: number of seeds of each row.
+        split: the split that is answered and scored.
+        processes: number of runs at the same time, each in a process with one thread. 1 runs them
+            in this process, with the number of threads of torch.
+        provenance: further facts for the end of the HTML reports.
+    """
+
+    scale: Scale = "tiny"
+    only: tuple[str, ...] = ()
+    seeds: int = 1
+    split: str = "test"
+    processes: int = 1
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
 def table_names() -> list[str]:
     """Names of the tables that ship with the package."""
     return sorted(item.name.removesuffix(".yaml") for item in _SPECS.iterdir())
@@ -182,13 +204,7 @@ def read_table(source: str | Path) -> TableSpec:
 
 
 def plan(
-    spec: TableSpec,
-    out: Path,
-    stores: Mapping[int, StoreRef],
-    *,
-    scale: Scale,
-    seeds: int = 1,
-    only: Sequence[str] = (),
+    spec: TableSpec, out: Path, stores: Mapping[int, StoreRef], options: TableOptions
 ) -> list[PlannedRow]:
     """Every row at every seed, row by row.
 
@@ -196,62 +212,67 @@ def plan(
         spec: the table.
         out: parent folder of the run folders.
         stores: image size in pixels -> store.
-        scale: which presets.
-        seeds: number of seeds, from 0.
-        only: keys of rows, () for all. The row `ours` is always included.
+        options: scale, seeds and rows.
 
     Raises:
-        ValueError: `only` names an unknown row.
+        ValueError: `options.only` names an unknown row.
     """
     keys = [row.key for row in spec.rows]
-    for key in only:
+    for key in options.only:
         if key not in keys:
             raise ValueError(f"no row {key!r}; the rows are {', '.join(keys)}")
     rows = []
     for row in spec.rows:
-        if only and row.key not in {*only, spec.ours}:
+        if options.only and row.key not in {*options.only, spec.ours}:
             continue
-        for seed in range(seeds):
+        for seed in range(options.seeds):
             try:
-                runs = _runs(spec, row, out, stores, scale=scale, seed=seed)
+                runs = _chain(_configs(spec, row, options.scale, seed), out, stores)
                 rows.append(PlannedRow(row, seed, runs))
             except ValueError as error:
                 rows.append(PlannedRow(row, seed, (), str(error)))
     return rows
 
 
-def _runs(
-    spec: TableSpec,
-    row: RowSpec,
-    out: Path,
-    stores: Mapping[int, StoreRef],
-    *,
-    scale: Scale,
-    seed: int,
-) -> tuple[PlannedRun, ...]:
+def _configs(spec: TableSpec, row: RowSpec, scale: Scale, seed: int) -> list[RunConfig]:
+    """The configurations of a row's runs in order, not yet initialized from each other."""
     presets = row.presets(scale)
     if not presets:
         raise ValueError(f"row {row.key!r} has no presets at the {scale} scale")
-    runs: list[PlannedRun] = []
-    for index, preset in enumerate(presets):
+    configs: list[RunConfig] = []
+    for preset in presets:
         if preset not in preset_names():
             raise ValueError(f"this version of lapse has no preset {preset!r}")
-        is_last = index == len(presets) - 1
+        is_last = len(configs) == len(presets) - 1
         stage = load_config(preset).stage
         changes = [f"train.seed={seed if is_last or spec.seed_stages == 'all' else 0}"]
         if not (row.own_length and is_last):
             changes += _for_stage(spec.shared_changes(scale), stage)
         changes += _for_stage(row.changes, stage)
         changes += _for_stage(row.scale_changes(scale), stage)
-        config = load_config(preset, changes)
+        configs.append(load_config(preset, changes))
+    return configs
+
+
+def _for_stage(changes: Changes, stage: Stage) -> list[str]:
+    return [*changes.get("all", ()), *changes.get(stage, ())]
+
+
+def _chain(
+    configs: Sequence[RunConfig], out: Path, stores: Mapping[int, StoreRef]
+) -> tuple[PlannedRun, ...]:
+    """Runs that are each initialized from the one before."""
+    runs: list[PlannedRun] = []
+    for config in configs:
         parent = ""
         if runs:
             parent = runs[-1].key
-            key = "init_encoder" if runs[-1].config.stage != stage else "init_model"
-            values = {**config.model_dump(mode="json"), key: str(run_folder(out, parent))}
+            is_new_stage = runs[-1].config.stage != config.stage
+            source = "init_encoder" if is_new_stage else "init_model"
+            values = {**config.model_dump(mode="json"), source: str(run_folder(out, parent))}
             config = check_config(values)
-        data = _store(config, stores)
-        runs.append(PlannedRun(run_key(config, parent, data), config, data.path, parent))
+        store = _store(config, stores)
+        runs.append(PlannedRun(run_key(config, parent, store), config, store.path, parent))
     return tuple(runs)
 
 
@@ -269,10 +290,6 @@ def run_key(config: RunConfig, parent: str, data: StoreRef) -> str:
 def run_folder(out: Path, key: str) -> Path:
     """The folder of a run."""
     return out / "runs" / key
-
-
-def _for_stage(changes: Changes, stage: Stage) -> list[str]:
-    return [*changes.get("all", ()), *changes.get(stage, ())]
 
 
 def _store(config: RunConfig, stores: Mapping[int, StoreRef]) -> StoreRef:

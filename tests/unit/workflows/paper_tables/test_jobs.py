@@ -2,15 +2,15 @@
 
 import threading
 
-from lapse.workflows.paper_tables.jobs import FAILURES, TableOptions, plan_jobs, run_lock
+from lapse.workflows.paper_tables.jobs import FAILURES, plan_jobs, run_lock
 from lapse.workflows.paper_tables.run import open_stores
-from lapse.workflows.paper_tables.spec import plan
+from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 
 def test_equal_runs_are_one_job_after_the_run_that_they_start_from(data, tmp_path):
     table = spec(rows=ROWS[:2])
-    rows = plan(table, tmp_path, open_stores([data]), scale="tiny")
+    rows = plan(table, tmp_path, open_stores([data]), TableOptions())
     jobs = plan_jobs([(table, rows), (spec(rows=ROWS[:1]), rows[:1])], tmp_path, TableOptions())
     keys = [job.run.key for job in jobs]
     assert len(set(keys)) == len(keys) == 3

@@ -24,17 +24,17 @@ def row(key, *seeds, reason=""):
     return RowResult(spec, scores, {"diff_vqa": PATIENTS}, reason=reason)
 
 
-def all_exchanges(one, two, value) -> float:
-    """The exact p: the rows of whole patients exchanged in every way, the score computed anew."""
+def all_exchanges(first, second, value) -> float:
+    """The exact p: the score under every exchange of the rows of complete patients."""
     of = {name: [p == name for p in PATIENTS] for name in PATIENTS}
-    seen = abs(value(two) - value(one))
+    observed = abs(value(second) - value(first))
     as_large = []
     for swapped in product((False, True), repeat=len(of)):
-        ours, theirs = one.copy(), two.copy()
+        left, right = first.copy(), second.copy()
         for name, swap in zip(of, swapped, strict=True):
             if swap:
-                ours[of[name]], theirs[of[name]] = two[of[name]], one[of[name]]
-        as_large.append(abs(value(theirs) - value(ours)) >= seen - 1e-12)
+                left[of[name]], right[of[name]] = second[of[name]], first[of[name]]
+        as_large.append(abs(value(right) - value(left)) >= observed - 1e-12)
     return float(np.mean(as_large))
 
 
@@ -42,12 +42,12 @@ def test_p_of_a_mean_against_all_exchanges():
     ours = np.array([0.5, 0.4, 0.3, 0.6, 0.2, 0.5, 0.1, 0.4])
     other = ours + np.array([0.3, 0.1, 0.2, -0.1, 0.4, 0.05, 0.2, 0.3])
     exact = all_exchanges(ours, other, np.mean)
-    found = cells([row("ours", ours), row("other", other)], ["diff_vqa/x"], "ours")
-    assert found["other"]["diff_vqa/x"].p == pytest.approx(exact, abs=0.02)
+    table = cells([row("ours", ours), row("other", other)], ["diff_vqa/x"], "ours")
+    assert table["other"]["diff_vqa/x"].p == pytest.approx(exact, abs=0.02)
 
 
 def bleu_row(key, *seeds):
-    """A row whose score is corpus BLEU-4 with sentence values beside it."""
+    """A row whose score is corpus BLEU-4 with sentence values."""
     plain = row(key, *[[0.0] * 8] * len(seeds))
     scores = []
     for sums in seeds:
@@ -74,45 +74,47 @@ def test_a_corpus_score_is_tested_as_one():
     def sentences(sums):
         return float(np.mean(bleu_of(sums, 4)))
 
-    one, two = sentence_sums(3), sentence_sums(4)
-    found = cells([bleu_row("ours", one), bleu_row("b", two)], ["diff_vqa/x"], "ours")
-    p = found["b"]["diff_vqa/x"].p
-    assert p == pytest.approx(all_exchanges(one, two, corpus), abs=0.03)
-    # The defect: means of sentence values answer another question.
-    assert abs(p - all_exchanges(one, two, sentences)) > 0.1
+    first, second = sentence_sums(3), sentence_sums(4)
+    table = cells([bleu_row("ours", first), bleu_row("b", second)], ["diff_vqa/x"], "ours")
+    p = table["b"]["diff_vqa/x"].p
+    assert p == pytest.approx(all_exchanges(first, second, corpus), abs=0.03)
+    # Means of sentence values are another test.
+    assert abs(p - all_exchanges(first, second, sentences)) > 0.1
 
 
 def test_seeds_are_exchanged_together():
-    one, two = [sentence_sums(seed) for seed in (3, 5)], [sentence_sums(seed) for seed in (4, 6)]
-    found = cells([bleu_row("ours", *one), bleu_row("b", *two)], ["diff_vqa/x"], "ours")
-    both = [np.concatenate(part, axis=1) for part in (one, two)]
+    first, second = [[sentence_sums(seed) for seed in seeds] for seeds in ((3, 5), (4, 6))]
+    table = cells([bleu_row("ours", *first), bleu_row("b", *second)], ["diff_vqa/x"], "ours")
+    both = [np.concatenate(part, axis=1) for part in (first, second)]
 
     def mean(sums):
-        whole = sums.sum(axis=0)
-        return float(bleu_of(whole[:10], 4) + bleu_of(whole[10:], 4)) / 2
+        total = sums.sum(axis=0)
+        return float(bleu_of(total[:10], 4) + bleu_of(total[10:], 4)) / 2
 
-    assert found["b"]["diff_vqa/x"].p == pytest.approx(all_exchanges(*both, mean), abs=0.03)
-    score = over_seeds(["diff_vqa/x"], bleu_row("ours", *one).scores)["diff_vqa/x"]
+    assert table["b"]["diff_vqa/x"].p == pytest.approx(all_exchanges(*both, mean), abs=0.03)
+    score = over_seeds(["diff_vqa/x"], bleu_row("ours", *first).scores)["diff_vqa/x"]
     assert score.value == pytest.approx(mean(both[0]))
     assert float(score.statistics.score(both[0].sum(axis=0))) == pytest.approx(mean(both[0]))
 
 
-def test_what_cannot_be_tested_has_no_p():
+def test_rows_that_cannot_be_compared_have_no_p():
     ours = row("ours", [0.1] * 8, [0.2] * 8)
-    strangers = replace(row("s", [0.9] * 8, [0.9] * 8), patients={"diff_vqa": PATIENTS[::-1]})
+    other_patients = replace(row("s", [0.9] * 8, [0.9] * 8), patients={"diff_vqa": PATIENTS[::-1]})
     bare = Score("x", 0.9, per_sample=(0.9,) * 8)
-    without = replace(row("w"), scores=({"diff_vqa/x": bare},) * 2)
-    found = cells([ours, row("one", [0.9] * 8), strangers, without], ["diff_vqa/x"], "ours")
-    assert all(found[key]["diff_vqa/x"].p is None for key in ("one", "s", "w"))
+    no_statistics = replace(row("w"), scores=({"diff_vqa/x": bare},) * 2)
+    table = cells(
+        [ours, row("one", [0.9] * 8), other_patients, no_statistics], ["diff_vqa/x"], "ours"
+    )
+    assert all(table[key]["diff_vqa/x"].p is None for key in ("one", "s", "w"))
 
 
 def test_a_row_equal_to_ours_has_p_1_and_a_better_one_less():
     ours = row("ours", [0.1, 0.2, 0.3, 0.1, 0.2, 0.1, 0.0, 0.2])
     same, better = row("same", ours.scores[0]["diff_vqa/x"].per_sample), row("better", [0.9] * 8)
-    found = cells([ours, same, better], ["diff_vqa/x"], "ours")
-    assert found["ours"]["diff_vqa/x"].p is None
-    assert found["same"]["diff_vqa/x"].p == 1.0
-    assert found["better"]["diff_vqa/x"].p < 0.05
+    table = cells([ours, same, better], ["diff_vqa/x"], "ours")
+    assert table["ours"]["diff_vqa/x"].p is None
+    assert table["same"]["diff_vqa/x"].p == 1.0
+    assert table["better"]["diff_vqa/x"].p < 0.05
 
 
 def test_seeds_are_averaged_and_their_range_is_kept():
@@ -130,9 +132,9 @@ def test_one_seed_keeps_its_own_interval():
 
 
 def test_the_interval_over_seeds_draws_each_patient_for_all_seeds():
-    """Against plain draws; the mean of the ends of each seed's interval is the defect."""
+    """Compared with plain resampling. Averaging the intervals of seeds would be wrong."""
     first = [0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0]
-    other = [1 - value for value in first]  # what one seed loses the other wins
+    other = [1 - value for value in first]  # the errors of one seed are right in the other
     cell = cells([row("ours", first, other)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
     assert (cell.low, cell.high) == pytest.approx((0.5, 0.5))
     same = cells([row("ours", first, first)], ["diff_vqa/x"], "ours")["ours"]["diff_vqa/x"]
@@ -151,8 +153,8 @@ def test_the_interval_over_seeds_draws_each_patient_for_all_seeds():
 
 def test_runs_whose_loss_does_not_fall_are_named():
     curves = {"one": ((0, 2.0), (5, 2.5)), "two": ((0, 2.0), (5, 1.0)), "short": ((0, 1.0),)}
-    found = replace(row("ours", [0.5] * 8), curves=curves)
-    assert found.not_falling == ("one",) and found.curve == ((0, 1.0),)
+    result = replace(row("ours", [0.5] * 8), curves=curves)
+    assert result.not_falling == ("one",) and result.curve == ((0, 1.0),)
     assert row("ours").curve == ()
 
 
@@ -162,17 +164,17 @@ def test_rows_below_the_floor_are_named():
         title="T", section="0", tasks=("diff_vqa",), columns={"x": "diff_vqa/x"}, ours="ours",
         floor="random", rows=tuple(item.row for item in rows),
     )  # fmt: skip
-    found = cells(rows, ["diff_vqa/x"], "ours")
-    assert floor_notes(spec, rows, found) == [
+    table = cells(rows, ["diff_vqa/x"], "ours")
+    assert floor_notes(spec, rows, table) == [
         "Above RANDOM in x (main): 1 of 2 rows.",
         "LOW is not above RANDOM in x (0.100 against 0.200).",
     ]
-    assert floor_notes(spec.model_copy(update={"floor": ""}), rows, found) == []
+    assert floor_notes(spec.model_copy(update={"floor": ""}), rows, table) == []
 
 
 def test_rows_that_did_not_run_have_no_cell():
-    found = cells([row("ours", [0.5] * 8), row("gone", reason="no preset")], ["diff_vqa/x"], "ours")
-    assert found["gone"] == {}
+    table = cells([row("ours", [0.5] * 8), row("gone", reason="no preset")], ["diff_vqa/x"], "ours")
+    assert table["gone"] == {}
 
 
 def test_holm_by_hand():

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.workflows.paper_tables.jobs import TableOptions, plan_jobs
+from lapse.workflows.paper_tables.jobs import plan_jobs
 from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.scheduler import run_jobs
-from lapse.workflows.paper_tables.spec import plan
+from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 
 @pytest.fixture
 def jobs(data, tmp_path):
     table = spec(rows=ROWS[:2])
-    rows = plan(table, tmp_path, open_stores([data]), scale="tiny")
+    rows = plan(table, tmp_path, open_stores([data]), TableOptions())
     return plan_jobs([(table, rows)], tmp_path, TableOptions())
 
 

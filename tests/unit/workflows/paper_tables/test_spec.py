@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lapse.workflows.paper_tables.spec import StoreRef, TableSpec, plan, read_table, table_names
+from lapse.workflows.paper_tables.spec import (
+    StoreRef,
+    TableOptions,
+    TableSpec,
+    plan,
+    read_table,
+    table_names,
+)
 
 STORES = {128: StoreRef(Path("s128"), "f128"), 64: StoreRef(Path("s64"), "f64")}
 
@@ -30,7 +37,7 @@ def spec(**changes) -> TableSpec:
 
 
 def planned(**options):
-    rows = plan(spec(), Path("out"), STORES, scale="tiny", **options)
+    rows = plan(spec(), Path("out"), STORES, TableOptions(**options))
     return {(item.row.key, item.seed): item for item in rows}
 
 
@@ -55,7 +62,7 @@ def test_each_run_begins_with_the_one_before():
 
 def test_the_key_depends_on_configuration_data_and_parent_but_not_on_the_folder():
     def key(out="out", stores=STORES, **changes):
-        rows = plan(spec(**changes), Path(out), stores, scale="tiny", only=["ours"])
+        rows = plan(spec(**changes), Path(out), stores, TableOptions(only=("ours",)))
         return rows[0].runs[-1].key
 
     assert key() == key(out="elsewhere")
@@ -74,14 +81,14 @@ def test_a_row_may_keep_its_own_length():
 def test_what_is_missing_is_named():
     rows = planned()
     assert "no preset 'pretrain-other-tiny'" in rows["other", 0].missing
-    alone = plan(spec(), Path("out"), {64: STORES[64]}, scale="tiny", only=["ours"])
+    alone = plan(spec(), Path("out"), {64: STORES[64]}, TableOptions(only=("ours",)))
     assert "reads 128 px images and --data gives 64 px" in alone[0].missing
     with pytest.raises(ValueError, match="no row 'reel'; the rows are ours, real"):
-        planned(only=["reel"])
+        planned(only=("reel",))
 
 
 def test_only_keeps_ours_to_compare_with():
-    assert [key for key, _ in planned(only=["constant"])] == ["ours", "constant"]
+    assert [key for key, _ in planned(only=("constant",))] == ["ours", "constant"]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +128,8 @@ def test_the_package_has_the_six_tables_of_the_paper():
 @pytest.mark.parametrize("scale", ["tiny", "paper"])
 def test_every_row_of_the_paper_is_planned(name, scale):
     table = read_table(name)
-    stores = {side: StoreRef(Path("s"), "f") for side in (64, 128, 224, 448)}
-    rows = plan(table, Path("out"), stores, scale=scale)
+    stores = {size: StoreRef(Path("s"), "f") for size in (64, 128, 224, 448)}
+    rows = plan(table, Path("out"), stores, TableOptions(scale=scale))
     assert [item.missing for item in rows if item.missing] == []
 
 
@@ -159,7 +166,7 @@ def experiment(**changes):
 @pytest.mark.parametrize(("seed_stages", "num_encoders"), [("last", 1), ("all", 3)])
 def test_seeds_of_the_last_run_or_of_every_run(seed_stages, num_encoders, tmp_path):
     spec = experiment(seed_stages=seed_stages)
-    rows = plan(spec, tmp_path, STORES, scale="small", seeds=3)
+    rows = plan(spec, tmp_path, STORES, TableOptions(scale="small", seeds=3))
     assert [row.seed for row in rows] == [0, 1, 2]
     assert len({row.runs[0].key for row in rows}) == num_encoders
     assert len({row.runs[1].key for row in rows}) == 3
@@ -168,7 +175,7 @@ def test_seeds_of_the_last_run_or_of_every_run(seed_stages, num_encoders, tmp_pa
 
 
 def test_a_row_without_presets_at_a_scale_says_so(tmp_path):
-    (row,) = plan(experiment(), tmp_path, STORES, scale="tiny")
+    (row,) = plan(experiment(), tmp_path, STORES, TableOptions())
     assert row.runs == () and row.missing == "row 'one' has no presets at the tiny scale"
     with pytest.raises(ValueError, match="row 'one' has no presets: give paper, small or tiny"):
         experiment(rows=[{"key": "one", "name": "One"}])
