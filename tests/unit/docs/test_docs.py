@@ -12,7 +12,8 @@ from sitegen.pages import DOCS, ROOT, copy_pages, linked_files, sources
 
 from lapse.config import load_config, preset_names
 
-PAGES = [*sources(), ROOT / "README.md"]
+OUTSIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in OUTSIDE)]
 COMMANDS = dict(commands())
 # Placeholders in example commands, and options of other programs before `-m lapse`.
 PLACEHOLDER = re.compile(r"^[A-Z][A-Z_0-9]*$")
