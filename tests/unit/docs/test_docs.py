@@ -17,7 +17,8 @@ PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in OUTSIDE)]
 COMMANDS = dict(commands())
 # Placeholders in example commands, and options of other programs before `-m lapse`.
 PLACEHOLDER = re.compile(r"^[A-Z][A-Z_0-9]*$")
-RECORDS = {"CHANGELOG.md", "log.md"}  # they quote commands of earlier versions
+# They quote commands of earlier versions.
+RECORDS = {"CHANGELOG.md", "log.md", *(f"table{number}.md" for number in range(1, 7))}
 
 
 def name_of(page: Path) -> str:
