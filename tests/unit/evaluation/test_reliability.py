@@ -16,17 +16,24 @@ CAREF = Prediction("caref/i/spine", "caref", "?", ("[0, 0, 9, 9]",), "p1")
 def test_each_part_is_given_where_its_data_is_given():
     confident = [
         Prediction(
-            f"d{n}", "diff_vqa", EDEMA, (EDEMA if n % 2 else NOTHING,), f"p{n}", confidence=CONFIDENCE
+            f"d{n}",
+            "diff_vqa",
+            EDEMA,
+            (EDEMA if n % 2 else NOTHING,),
+            f"p{n}",
+            confidence=CONFIDENCE,
         )
         for n in range(20)
     ]
     assert reliability_scores([PLAIN, CAREF]) == {}
     assert list(reliability_scores(confident)) == ["confidence"]
-    assert reliability_scores(confident)["confidence"]["ECE, changes by beam"].value == pytest.approx(
-        0.25
-    )
+    assert reliability_scores(confident)["confidence"][
+        "ECE, changes by beam"
+    ].value == pytest.approx(0.25)
     probes = [Prediction(f"d{n}#identity", "diff_vqa", NOTHING, (NOTHING,), "p") for n in range(20)]
-    scores = reliability_scores([*confident, CAREF], probes, choose_threshold(confident, 0.6, "beam"))
+    scores = reliability_scores(
+        [*confident, CAREF], probes, choose_threshold(confident, 0.6, "beam")
+    )
     assert list(scores) == ["consistency", "confidence", "abstention"]
     assert scores["consistency"]["identity"].value == 1.0
     assert scores["abstention"]["false-change rate"].value == 0.5

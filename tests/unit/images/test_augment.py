@@ -31,7 +31,9 @@ def test_a_second_exposure_moves_a_landmark_by_a_few_pixels():
         again = perturb_exposure(image, seed, "x").astype(float)
         again[again < 120] = 0
         rows, columns = np.mgrid[0:100, 0:100]
-        positions.append(((again * rows).sum() / again.sum(), (again * columns).sum() / again.sum()))
+        positions.append(
+            ((again * rows).sum() / again.sum(), (again * columns).sum() / again.sum())
+        )
     moved = np.abs(np.array(positions) - 50).max(axis=1)
     assert moved.max() < 6 and np.mean(moved > 0.5) > 0.7
 

@@ -79,9 +79,7 @@ def test_coco_ids_of_four_kinds(tmp_path, questions, image_ids, meaning):
     assert [item.prediction for item in predictions] == ["c0", "c1"]
     assert note == f"image_id: {meaning}"
     with pytest.raises(ValueError, match="1 missing"):
-        read_external(
-            write(tmp_path, "s.json", json.dumps(rows[:1])), questions, image_ids=meaning
-        )
+        read_external(write(tmp_path, "s.json", json.dumps(rows[:1])), questions, image_ids=meaning)
 
 
 def test_coco_files_that_are_refused(tmp_path, questions):
