@@ -11,6 +11,7 @@ import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import ImageFormat, Split, Tier
+from lapse.core.extras import check_extra
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ def simulate_command(
         ood_fraction=cohort.ood_fraction,
         split=cohort.split or "",
     )
+    if files.images != "jpeg":
+        check_extra("dicom", ["pydicom"], f"--images {files.images}")
     check_defects(files.defect)
     if files.defect and not files.defect_rate:
         raise ValueError(f"--defect {files.defect[0]} needs a rate, such as --defect-rate 0.02")

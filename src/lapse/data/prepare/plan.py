@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from lapse.core.extras import check_extra
 from lapse.core.types import Pair, Study
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
@@ -112,6 +113,7 @@ class Plan:
         """The studies to store; checks that every image exists before the slow part starts."""
         studies: dict[str, Study] = {}
         missing = SkipLog()
+        has_dicom = False
         for study in self.mimic.images.studies:
             if self.options.boxes == "gold" and study.id not in self._gold_images:
                 continue
@@ -121,6 +123,7 @@ class Plan:
                     self.skipped.add("mimic_cxr: image file missing (subset)", study.id)
                     continue
                 missing.add("missing", str(path))
+            has_dicom = has_dicom or path.suffix == ".dcm"
             published = self.imagenome.split_of.get(study.id, study.split)
             is_published = self.options.protocol == "published"
             split = published if is_published else self.patients[study.patient]
@@ -134,6 +137,8 @@ class Plan:
                 f"{missing.total} of {len(studies)} images are missing, for example {examples}: "
                 "download them, or use --allow-missing-images to continue without them"
             )
+        if has_dicom:
+            check_extra("dicom", ["pydicom"], f"reading the DICOM images of {self.mimic.root}")
         if not studies:
             reasons = "; ".join([*self.skipped.lines(), *self.mimic.skipped.lines()])
             raise ValueError(f"no study of {self.mimic.root} can be stored: {reasons or 'empty'}")

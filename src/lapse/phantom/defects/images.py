@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from PIL import Image
 
 from lapse.phantom.defects.files import Injector
@@ -143,6 +142,8 @@ def image_size(tree: DefectTree) -> list[str]:
 
 def _widen_dicom(path: Path) -> None:
     """Append eight columns equal to the last one."""
+    import pydicom
+
     dicom = pydicom.dcmread(path)
     values = np.frombuffer(dicom.PixelData, np.uint16)[: dicom.Rows * dicom.Columns]
     wide = np.pad(values.reshape(dicom.Rows, dicom.Columns), ((0, 0), (0, 8)), "edge")

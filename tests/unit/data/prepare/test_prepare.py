@@ -163,6 +163,16 @@ def test_an_unreadable_image_is_listed_and_its_pairs_go(tmp_path):
     assert report.skipped.counts[reason] == 2
 
 
+def test_dicom_images_without_pydicom_are_an_error_before_any_image_is_read(tmp_path, monkeypatch):
+    tree = tiny_tree.write_tree(tmp_path / "tree")
+    image = tiny_tree.image_file(tree, 2, 1)
+    image.rename(image.with_suffix(".dcm"))
+    monkeypatch.setattr("lapse.core.extras.find_spec", lambda module: None)
+    with pytest.raises(ValueError, match=r"DICOM images of .* needs pydicom: pip install"):
+        prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
+    assert not list(tmp_path.glob("store*/*"))
+
+
 def test_missing_images_are_an_error_unless_a_subset_is_asked_for(tmp_path):
     tree = tiny_tree.write_tree(tmp_path / "tree")
     gone = tiny_tree.image_file(tree, 2, 1)
