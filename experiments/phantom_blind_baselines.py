@@ -6,7 +6,7 @@ States and words only, nothing is rendered. All that a blind row knows comes fro
 part. Prints a table in Markdown for docs/explanation/phantom.md; METEOR needs the extra `metrics`
 (Java).
 Rows of a text model that writes freely are those of a 4-gram model here; a GPT-2 decoder without
-images is in docs/log.md.
+images is in experiments/log.md.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Held-out losses and image gaps of one or more runs, drawn from their metrics.jsonl.
+"""Plot the validation losses and image gaps of runs from their metrics.jsonl.
 
     python experiments/plot_run.py out.png "3e-4=runs/a/metrics.jsonl" "1e-3=runs/b/metrics.jsonl"
 
-Left: loss per target token on held-out patients. Right: what another patient's image costs;
-zero means that the model does not look. Needs matplotlib (extra `track`).
+Left: loss per target token on validation patients. Right: the loss that the image of another
+patient adds; zero means that the model ignores its images. Needs matplotlib (extra `track`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ PLAIN = "#444444"
 
 def series(path: Path, prefix: str) -> dict[str, list[tuple[int, float]]]:
     """Task -> (step, value) of every "<prefix>/<task>" in the file."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    points: dict[str, list[tuple[int, float]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         values = json.loads(line)
         for key, value in values.items():
             group, _, task = key.partition("/")
             if group == prefix and task and task != "loss":
-                found.setdefault(task, []).append((values["step"], value))
-    return found
+                points.setdefault(task, []).append((values["step"], value))
+    return points
 
 
 def main(out: str, *runs: str) -> None:
     if len(runs) > len(DASHES):
-        raise ValueError(f"at most {len(DASHES)} runs fit in one picture, got {len(runs)}")
+        raise ValueError(f"got {len(runs)} runs, and one figure shows at most {len(DASHES)}")
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.6), constrained_layout=True)
     colours: dict[str, str] = {}
     dashes = dict(zip((run.rpartition("=")[0] for run in runs), DASHES, strict=False))
-    titles = ("held-out loss per token (nats)", "added by another patient's image (nats)")
+    titles = ("validation loss per token (nats)", "added by another patient's image (nats)")
     for axis, prefix, title in zip(axes, ("validate", "image_gap"), titles, strict=True):
         for run in runs:
             name, _, path = run.rpartition("=")

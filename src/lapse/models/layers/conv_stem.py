@@ -6,7 +6,7 @@ is a visual token. An option for small models; the paper's encoder has the plain
 
 Chest radiographs are very similar. With a norm within one image (group norm), the common part of
 all images remains larger than their differences; batch norm scales by the differences between
-images, and small encoders learn several times faster with it (docs/log.md). Its price: while
+images, and small encoders learn several times faster with it (experiments/log.md). Its price: while
 training, an image's tokens depend on the batch.
 """
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
-# the fused kernel (1.3 to 1.6 times per training step; docs/log.md).
+# the fused kernel (1.3 to 1.6 times per training step; experiments/log.md).
 PLAIN_KEYS = 512
 # Which queries may attend to which keys: a bool tensor, True where allowed; "causal": backwards
 # only, which fused kernels compute without a mask at half the cost; None: all to all.
