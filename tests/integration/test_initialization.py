@@ -125,7 +125,7 @@ def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
     runs = tiny_runs.write(tmp_path)
     digest, other = read_exported_model(DEFAULT).sha256, 32 * "0f"
     cases = [
-        ("packaged", {"init_model": digest}, f"the model in the package, SHA-256 {digest[:12]}..."),
+        ("packaged", {"init_model": digest}, f"the packaged model, SHA-256 {digest[:12]}..."),
         (
             "/home/me/mine",
             {"init_model": other},
@@ -138,7 +138,7 @@ def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
         (runs[0] / "config.yaml").write_text(json.dumps(config), "utf-8")
         write_init_report(runs[0], InitReport(("a sentence",), sha256))
         facts = from_runs(*runs).facts
-        assert facts["pretrain: began with"] == f"the weights of {name}"
+        assert facts["pretrain: initialized from"] == name
         assert "/home" not in str(facts)
 
 
@@ -146,9 +146,9 @@ def test_the_card_tells_the_model_where_both_keys_are_given(folder, tmp_path):
     runs = tiny_runs.write(tmp_path, seed=5)
     both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     train(both, write(tmp_path / "store"), tmp_path / "answers")
-    told = from_runs(runs[0], tmp_path / "answers").facts["diffvqa: began with"]
+    source = from_runs(runs[0], tmp_path / "answers").facts["diffvqa: initialized from"]
     digest = read_exported_model(folder / "model").sha256
-    assert told == f"the weights of model model, SHA-256 {digest[:12]}..."
+    assert source == f"model model, SHA-256 {digest[:12]}..."
 
 
 def test_what_cannot_be_begun_with_is_refused(folder, tmp_path):

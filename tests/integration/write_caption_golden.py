@@ -39,7 +39,7 @@ def original_tokenizer(folder: Path) -> Any:
 
 
 def main() -> None:
-    """Read texts and cases, write their tokens and scores beside them."""
+    """Read texts and cases, write their tokens and scores to the same file."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.meteor.meteor import Meteor
@@ -55,23 +55,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = original_tokenizer(Path(scratch) / "tokenizer")
         tokens = tokenizer.tokenize(rows([[text] for text in texts]))
-        said = tokenizer.tokenize(rows([row[:1] for row in cases]))
-        true = tokenizer.tokenize(rows([row[1:] for row in cases]))
-    found = {
-        "METEOR": Meteor().compute_score(true, said),
-        "ROUGE-L": Rouge().compute_score(true, said),
-        "CIDEr": Cider().compute_score(true, said),
+        answers = tokenizer.tokenize(rows([row[:1] for row in cases]))
+        references = tokenizer.tokenize(rows([row[1:] for row in cases]))
+    scores = {
+        "METEOR": Meteor().compute_score(references, answers),
+        "ROUGE-L": Rouge().compute_score(references, answers),
+        "CIDEr": Cider().compute_score(references, answers),
     }
-    bleu, each = Bleu(4).compute_score(true, said, verbose=0)
-    found |= {f"BLEU-{n + 1}": (bleu[n], each[n]) for n in range(4)}
+    bleu, each = Bleu(4).compute_score(references, answers, verbose=0)
+    scores |= {f"BLEU-{n + 1}": (bleu[n], each[n]) for n in range(4)}
     values = {
         "origin": ORIGIN,
         "texts": texts,
         "tokens": [tokens[index][0] for index in range(len(texts))],
         "cases": cases,
-        "scores": {name: float(score) for name, (score, _) in sorted(found.items())},
+        "scores": {name: float(score) for name, (score, _) in sorted(scores.items())},
         "per_sample": {
-            name: [float(value) for value in parts] for name, (_, parts) in sorted(found.items())
+            name: [float(value) for value in parts] for name, (_, parts) in sorted(scores.items())
         },
     }
     GOLDEN.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

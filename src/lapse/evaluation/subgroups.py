@@ -94,8 +94,10 @@ def subgroup_scores(
             of_group = names[mask].tolist()
             count = len(set(of_group))
             if "" in of_group or count < MIN_PATIENTS:
-                known = "unknown" if "" in of_group else str(count)
-                hidden.append(f"{dimension} {group!r}: {known} patients, {mask.sum()} samples")
+                num_patients = "unknown" if "" in of_group else str(count)
+                hidden.append(
+                    f"{dimension} {group!r}: {num_patients} patients, {mask.sum()} samples"
+                )
                 continue
             visible.setdefault(dimension, {})[group] = with_intervals(
                 _subset(scores, mask), of_group, resamples=resamples, seed=seed

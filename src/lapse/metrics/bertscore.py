@@ -157,12 +157,17 @@ class _Bert:
         vectors = self._embed(sorted({text.strip() for pair in pairs for text in pair}))
         scores = np.zeros((len(pairs), 3))
         for row, (text, reference) in enumerate(pairs):
-            one, two = vectors.get(text.strip()), vectors.get(reference.strip())
-            if one is None or two is None or not one.is_word.any() or not two.is_word.any():
+            answer, target = vectors.get(text.strip()), vectors.get(reference.strip())
+            if (
+                answer is None
+                or target is None
+                or not answer.is_word.any()
+                or not target.is_word.any()
+            ):
                 continue
-            similarity = one.vectors @ two.vectors.T  # [T, T]
-            precision = float(similarity.max(axis=1)[one.is_word].mean())
-            recall = float(similarity.max(axis=0)[two.is_word].mean())
+            similarity = answer.vectors @ target.vectors.T  # [T, T]
+            precision = float(similarity.max(axis=1)[answer.is_word].mean())
+            recall = float(similarity.max(axis=0)[target.is_word].mean())
             total = precision + recall
             scores[row] = precision, recall, 2 * precision * recall / total if total else 0.0
         return scores

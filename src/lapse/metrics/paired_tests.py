@@ -80,18 +80,25 @@ def compare(
             f"a paired test exchanges patients: {list(patients).count('')} samples have none and "
             f"{len(set(patients))} are known; give a file that names them"
         )
-    names = [name for name in first if name in second]
-    one = {name: s for name in names if (s := first[name].statistics) is not None}
-    two = {name: s for name in one if (s := second[name].statistics) is not None}
-    one = {name: one[name] for name in two}
-    if not two:
+    names = [
+        name
+        for name in first
+        if name in second and first[name].statistics and second[name].statistics
+    ]
+    if not names:
         return []
-    p_values = permutation_p(one, two, patients, resamples=resamples, seed=seed)
-    drawn_one = bootstrap_draws(one, patients, resamples=resamples, seed=seed)
-    drawn_two = bootstrap_draws(two, patients, resamples=resamples, seed=seed)
+    statistics, others = (
+        {name: s for name in names if (s := scores[name].statistics) is not None}
+        for scores in (first, second)
+    )
+    p_values = permutation_p(statistics, others, patients, resamples=resamples, seed=seed)
+    drawn_first, drawn_second = (
+        bootstrap_draws(part, patients, resamples=resamples, seed=seed)
+        for part in (statistics, others)
+    )
     differences = []
-    for name in two:
-        drawn = drawn_two[name] - drawn_one[name]
+    for name in names:
+        drawn = drawn_second[name] - drawn_first[name]
         drawn = drawn[~np.isnan(drawn)]
         if not len(drawn):
             continue
@@ -119,8 +126,8 @@ def permutation_p(
 
     The observed arrangement counts as one of the draws, so p is never 0.
     """
-    one, columns = patient_sums(first, patients)  # [P, K]
-    two, others = patient_sums(second, patients)
+    sums, columns = patient_sums(first, patients)  # [P, K]
+    other_sums, others = patient_sums(second, patients)
     _, count = patient_index(patients)
     generator = np.random.default_rng(seed)
 
@@ -132,17 +139,17 @@ def permutation_p(
         }
 
     same = _same_columns(first, columns, others)
-    total_one, total_two = one.sum(0), two.sum(0)
-    observed = {n: abs(v[0]) for n, v in differences(total_one[None], total_two[None]).items()}
+    total, other_total = sums.sum(0), other_sums.sum(0)
+    observed = {n: abs(v[0]) for n, v in differences(total[None], other_total[None]).items()}
     as_large = dict.fromkeys(first, 1)
-    change = two[:, same] - one  # [P, K]: the change of the sums when a patient is exchanged
+    change = other_sums[:, same] - sums  # [P, K], when a patient is exchanged
     for start in range(0, resamples, CHUNK):
         rows = min(CHUNK, resamples - start)
         exchanged = generator.integers(0, 2, size=(rows, count), dtype=np.int8).astype(np.float64)
         moved = exchanged @ change  # [d, K]
-        moved_back = np.zeros((rows, two.shape[1]))
+        moved_back = np.zeros((rows, other_sums.shape[1]))
         moved_back[:, same] = moved
-        for name, values in differences(total_one + moved, total_two - moved_back).items():
+        for name, values in differences(total + moved, other_total - moved_back).items():
             as_large[name] += int(np.sum(~(np.abs(values) < observed[name] - SLACK)))
     return {name: count / (resamples + 1) for name, count in as_large.items()}
 
@@ -153,12 +160,12 @@ def _same_columns(
     """For each column of the first system the corresponding column of the second."""
     same = np.zeros(max(part.stop for part in columns.values()), dtype=np.int64)
     for name in first:
-        one, two = columns[name], others[name]
-        if one.stop - one.start != two.stop - two.start:
+        columns_of, others_of = columns[name], others[name]
+        if columns_of.stop - columns_of.start != others_of.stop - others_of.start:
             raise ValueError(
                 f"{name} has different statistics in the two systems: score both again"
             )
-        same[one] = np.arange(two.start, two.stop)
+        same[columns_of] = np.arange(others_of.start, others_of.stop)
     return same
 
 

@@ -1,4 +1,4 @@
-"""BERTScore on a tiny BERT that the test writes; values equal bert-score 0.3.13's.
+"""BERTScore on a tiny BERT, compared with bert-score 0.3.13.
 
 tests/unit/metrics/write_bert_golden.py wrote bert_golden.json with that package.
 """
@@ -20,23 +20,23 @@ def folder(tmp_path_factory):
     return str(write_tiny_bert(tmp_path_factory.mktemp("bert")))
 
 
-def rows(pairs):
-    return [Prediction(str(i), "cap", said, (true,)) for i, (said, true) in enumerate(pairs)]
+def predictions(pairs):
+    return [Prediction(str(n), "cap", text, (true,)) for n, (text, true) in enumerate(pairs)]
 
 
 def test_golden(folder):
-    found = BertScore(BertChoice(folder, layer=GOLDEN["layer"], batch_size=2))(
-        rows(GOLDEN["pairs"])
-    )
+    metric = BertScore(BertChoice(folder, layer=GOLDEN["layer"], batch_size=2))
+    scores = metric(predictions(GOLDEN["pairs"]))
     for name, values in GOLDEN["scores"].items():
-        assert found[name].per_sample == pytest.approx(values, abs=1e-3), name
-    details = found["BERTScore F1"].details
+        assert scores[name].per_sample == pytest.approx(values, abs=1e-3), name
+    details = scores["BERTScore F1"].details
     assert details["layer"] == "2 of 3" and details["rescaled"] == "no"
 
 
 def test_another_layer_gives_other_values(folder):
-    found = BertScore(BertChoice(folder, layer=1))(rows(GOLDEN["pairs"]))["BERTScore F1"]
-    assert found.per_sample != pytest.approx(GOLDEN["scores"]["BERTScore F1"], abs=1e-3)
+    scores = BertScore(BertChoice(folder, layer=1))(predictions(GOLDEN["pairs"]))
+    expected = pytest.approx(GOLDEN["scores"]["BERTScore F1"], abs=1e-3)
+    assert scores["BERTScore F1"].per_sample != expected
 
 
 def test_empty_texts_several_references_and_rescaling(folder):
@@ -52,10 +52,10 @@ def test_empty_texts_several_references_and_rescaling(folder):
     assert scaled.details["rescaled"] == "with baseline 0.5"
 
 
-def test_what_is_refused(folder, tmp_path):
+def test_invalid_choices_and_models_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"'owner/name@main' is neither a folder nor a hub id"):
         BertChoice("owner/name@main")
     with pytest.raises(ValueError, match=r"layer 9: .* has 1 to 3"):
-        BertScore(BertChoice(folder, layer=9))(rows([["a", "b"]]))
+        BertScore(BertChoice(folder, layer=9))(predictions([["a", "b"]]))
     with pytest.raises(ValueError, match="cannot be read"):
-        BertScore(BertChoice(str(tmp_path)))(rows([["a", "b"]]))
+        BertScore(BertChoice(str(tmp_path)))(predictions([["a", "b"]]))

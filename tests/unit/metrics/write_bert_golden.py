@@ -1,4 +1,4 @@
-"""Write bert_golden.json: what the package bert-score says of tiny_bert's model.
+"""Write bert_golden.json: the scores of the package bert-score with tiny_bert's model.
 
     PYTHONPATH=tests/support python tests/unit/metrics/write_bert_golden.py
 
@@ -30,8 +30,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_tiny_bert(Path(scratch))
-        said, true = zip(*PAIRS, strict=True)
-        parts = score(list(said), list(true), model_type=str(folder), num_layers=LAYER)
+        answers, references = zip(*PAIRS, strict=True)
+        parts = score(list(answers), list(references), model_type=str(folder), num_layers=LAYER)
     names = ("precision", "recall", "F1")
     values = {
         "origin": f"bert-score {version('bert-score')}, transformers {version('transformers')}, "

@@ -1,8 +1,7 @@
-"""The folder of a trained model, of two runs and into models; its files:
-`lapse.training.exported_model`.
+"""Write the folder of a trained model from two runs, and read it (`lapse.training.exported_model`).
 
-The encoder of both stages is one and stands once. Weights are stored as float16 and computed
-with as float32. A trimmed vocabulary keeps GPT-2's ids, so that the full table can be restored.
+Both stages share one encoder, which is stored once. Weights are float16 on disk and float32 in
+use. A trimmed vocabulary keeps GPT-2's ids, so that the full table can be restored.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ from lapse.training.run_folder import (
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """What a model folder holds.
+    """The models of a folder and their configurations.
 
     Attributes:
         captioner: stage 1, in evaluation mode.
@@ -55,7 +54,7 @@ class ModelParts:
         pretrain: resolved configuration of stage 1.
         diffvqa: resolved configuration of stage 2.
         resize: how training images were made square.
-        facts: what it was trained on, in words; printed on the card.
+        facts: what the models were trained on; printed on the model card.
     """
 
     captioner: TrainableModel
@@ -76,52 +75,58 @@ class ModelParts:
 def from_runs(
     stage1: Path, stage2: Path, *, resize: str = "squash", facts: Mapping[str, str] | None = None
 ) -> ModelParts:
-    """Join the newest whole checkpoints of a stage-1 run and of a stage-2 run built on it.
+    """Join the newest valid checkpoints of a stage-1 run and of a stage-2 run built on it.
+
+    Args:
+        stage1: run folder of the captioner.
+        stage2: run folder of the answerer, with the encoder of `stage1`.
+        resize: how training images were made square.
+        facts: what the models were trained on; the facts of the runs are added.
 
     Raises:
-        ValueError: a folder is no such run, the stages are exchanged, the encoders differ, or
-            there is no such way to resize.
+        ValueError: a folder is not a run of its stage, the encoders differ, or an unknown
+            `resize`.
     """
     if resize not in RESIZES:
-        raise ValueError(f"no way to resize by {resize!r}; {nearest(resize, list(RESIZES))}")
-    told = dict(facts or {})
-    found = []
+        raise ValueError(f"no resize mode {resize!r}; {nearest(resize, list(RESIZES))}")
+    facts = dict(facts or {})
+    stages = []
     for stage, folder in (("pretrain", stage1), ("diffvqa", stage2)):
         config = read_config(folder)
         if config.stage != stage:
             raise ValueError(
-                f"run {folder} is of stage {config.stage!r}, wanted {stage!r}: give the stage-1 "
+                f"run {folder} is of stage {config.stage!r}, expected {stage!r}: give the stage-1 "
                 "run first, then the stage-2 run"
             )
         checkpoint = latest_valid_checkpoint(folder).checkpoint
         if checkpoint is None:
             raise ValueError(f"run {folder} has no valid checkpoint: train it first")
         run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        told[f"{stage}: configuration"] = config.name
-        told[f"{stage}: steps"] = str(checkpoint.step)
+        facts[f"{stage}: configuration"] = config.name
+        facts[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
             digest = read_init_report(folder).sha256.get("init_model")
-            told[f"{stage}: began with"] = f"the weights of {_named(config.init_model, digest)}"
-        told[f"{stage}: data"] = str(run_facts["data"])
+            facts[f"{stage}: initialized from"] = _describe_source(config.init_model, digest)
+        facts[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
-        found.append((config, read_tokenizer(folder), tensors))
-    (pretrain, words1, tensors1), (diffvqa, words2, tensors2) = found
-    _check_one_encoder(tensors1, tensors2)
-    captioner = _model(pretrain, words1, tensors1)
-    answerer = _model(diffvqa, words2, tensors2)
-    return _joined(ModelParts(captioner, answerer, pretrain, diffvqa, resize, told))
+        stages.append((config, read_tokenizer(folder), tensors))
+    (pretrain, tokenizer1, tensors1), (diffvqa, tokenizer2, tensors2) = stages
+    _check_same_encoder(tensors1, tensors2)
+    captioner = _load_model(pretrain, tokenizer1, tensors1)
+    answerer = _load_model(diffvqa, tokenizer2, tensors2)
+    return _share_encoder(ModelParts(captioner, answerer, pretrain, diffvqa, resize, facts))
 
 
 def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
-    """Write the three files; returns the bytes of the weights."""
+    """Write weights, configuration and model card; returns the bytes of the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for prefix, model in zip(PREFIXES.values(), (parts.captioner, parts.answerer), strict=True):
-        halved = {name for name, _ in model.named_parameters()}
+        parameters = {name for name, _ in model.named_parameters()}
         for name, value in model.state_dict().items():
             key = name if name.startswith(ENCODER) else prefix + name
-            kind = torch.float16 if name in halved else value.dtype  # counts and variances stay
-            tensors[key] = value.detach().to("cpu", kind).contiguous().clone()
+            dtype = torch.float16 if name in parameters else value.dtype  # buffers keep theirs
+            tensors[key] = value.detach().to("cpu", dtype).contiguous().clone()
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     values = {
         "library_name": LIBRARY,
@@ -143,21 +148,23 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
 
 
 def read_folder(folder: Path) -> ModelParts:
-    """Open a model folder on the CPU.
+    """Read a model folder; the models are on the CPU.
 
     Raises:
         ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
     """
-    saved = read_exported_model(folder)
+    exported = read_exported_model(folder)
     captioner, answerer = (
-        _model(config, Tokenizer(saved.kept[stage]), saved.tensors(stage))
-        for stage, config in saved.configs.items()
+        _load_model(config, Tokenizer(exported.kept[stage]), exported.tensors(stage))
+        for stage, config in exported.configs.items()
     )
-    pretrain, diffvqa = saved.configs.values()
-    return _joined(ModelParts(captioner, answerer, pretrain, diffvqa, saved.resize, saved.facts))
+    pretrain, diffvqa = exported.configs.values()
+    return _share_encoder(
+        ModelParts(captioner, answerer, pretrain, diffvqa, exported.resize, exported.facts)
+    )
 
 
-def _model(
+def _load_model(
     config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]
 ) -> TrainableModel:
     model = build_model(skip_pretrained_weights(config), tokenizer)
@@ -168,8 +175,8 @@ def _model(
     return model.eval()
 
 
-def _joined(parts: ModelParts) -> ModelParts:
-    """One encoder in the memory for both stages."""
+def _share_encoder(parts: ModelParts) -> ModelParts:
+    """Keep one encoder in memory for both stages; freeze both models."""
     if has_encoder(parts.answerer):
         parts.answerer.encoder = parts.encoder
     for model in (parts.captioner, parts.answerer):
@@ -177,18 +184,17 @@ def _joined(parts: ModelParts) -> ModelParts:
     return parts
 
 
-def _named(source: str, digest: str | None) -> str:
-    """What the card calls a beginning: no path of the machine that trained."""
+def _describe_source(source: str, digest: str | None) -> str:
+    """The source of initial weights, without paths of the training machine."""
     if digest is None:
         return f"run {Path(source).name}"
-    name = "the model in the package" if source == PACKAGED else f"model {Path(source).name}"
+    name = "the packaged model" if source == PACKAGED else f"model {Path(source).name}"
     return f"{name}, SHA-256 {digest[:12]}..."
 
 
-def _check_one_encoder(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
-    mine, theirs = ({n for n in side if n.startswith(ENCODER)} for side in (one, two))
-    same = mine == theirs and all(torch.equal(one[name], two[name]) for name in mine)
-    if not same:
+def _check_same_encoder(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
+    names, others = ({n for n in part if n.startswith(ENCODER)} for part in (first, second))
+    if names != others or not all(torch.equal(first[name], second[name]) for name in names):
         raise ValueError(
             "the two runs have different encoders: stage 2 must be trained with "
             "init_encoder=STAGE-1 RUN, frozen, from its newest checkpoint"

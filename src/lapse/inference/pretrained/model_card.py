@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was trained on, what it must not be used for."""
+"""The model card: architecture, training data, use and limits of a trained model."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ shows or mentions a finding, not that it has resolved.
 import lapse
 
 model = lapse.load("this folder")
-said = model.compare("reference.png", "main.png")
-print(said.text, said.boxes)
+comparison = model.compare("reference.png", "main.png")
+print(comparison.text, comparison.boxes)
 ```
 
 Weights are float16 on disk and float32 in use. {vocabulary}
@@ -39,7 +39,7 @@ Weights are float16 on disk and float32 in use. {vocabulary}
 
 
 def model_card(parts: ModelParts) -> str:
-    """The README.md of a model folder. Every value is computed from the model or its runs."""
+    """The README.md of a model folder; all values come from the model or its runs."""
     encoder = parts.pretrain.model_config_object().encoder
     size = f"{encoder.image_size} x {encoder.image_size}"
     rows = {
@@ -64,12 +64,12 @@ def model_card(parts: ModelParts) -> str:
 def _format(stem: str) -> str:
     if stem == "patch":
         return "opens as SiglipVisionModel of transformers after `export_encoder`"
-    return "lapse's own: convolutions stand before its blocks, which SigLIP's format cannot hold"
+    return "lapse's own: it has convolutions before its blocks, which SigLIP's format does not have"
 
 
 def _count(model: TrainableModel | nn.Module, without: nn.Module | None = None) -> str:
-    left_out = {id(p) for p in without.parameters()} if without is not None else set()
-    return f"{sum(p.numel() for p in model.parameters() if id(p) not in left_out):,}"
+    excluded = {id(p) for p in without.parameters()} if without is not None else set()
+    return f"{sum(p.numel() for p in model.parameters() if id(p) not in excluded):,}"
 
 
 def _vocabulary(parts: ModelParts) -> str:
@@ -79,5 +79,5 @@ def _vocabulary(parts: ModelParts) -> str:
     counts = " and ".join(f"{len(ids):,}" for ids in kept if ids is not None)
     return (
         f"The token tables are trimmed to the tokens in use ({counts} of GPT-2's 50,257, for "
-        "stage 1 and 2); ids stay GPT-2's, other words are spelled byte by byte."
+        "stage 1 and 2). The ids are those of GPT-2; other words are spelled byte by byte."
     )

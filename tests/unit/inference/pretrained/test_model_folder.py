@@ -178,7 +178,7 @@ def test_runs_with_different_encoders_or_exchanged_stages_are_refused(folders, t
     other = tiny_runs.write(tmp_path, same_encoder=False)
     with pytest.raises(ValueError, match="different encoders"):
         from_runs(*other)
-    with pytest.raises(ValueError, match="is of stage 'diffvqa', wanted 'pretrain'"):
+    with pytest.raises(ValueError, match="is of stage 'diffvqa', expected 'pretrain'"):
         from_runs(folders.runs[1], folders.runs[0])
     with pytest.raises(ValueError, match="did you mean 'squash'"):
         from_runs(*folders.runs, resize="squish")
