@@ -1,6 +1,6 @@
 """Every row of Tables 1 to 6 runs: the tables and presets of the package with minimal models.
 
-Only sizes and lengths differ from `lapse table table1 ... table6`. Minutes, so marked slow.
+Only sizes and lengths differ from `lapse table table1 ... table6`. About a minute, so marked slow.
 """
 
 import pytest

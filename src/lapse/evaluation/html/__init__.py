@@ -7,7 +7,7 @@ from lapse.evaluation.html.evaluation_page import (
     render_evaluation_report,
     write_evaluation_report,
 )
-from lapse.evaluation.html.line_chart import Chart, Curve, ticks
+from lapse.evaluation.html.line_chart import Chart, Curve
 from lapse.evaluation.html.run_page import (
     BoxExample,
     GroundingExample,
@@ -35,7 +35,6 @@ __all__ = [
     "render_evaluation_report",
     "render_run_report",
     "render_verify_page",
-    "ticks",
     "write_evaluation_report",
     "write_run_report",
     "write_verify_page",
