@@ -31,7 +31,7 @@ from PIL import Image
 
 from lapse.cli.console import commit
 from lapse.core.files import sha256_of
-from lapse.data.store.leakage import refuse_shared
+from lapse.data.store.leakage import check_no_shared_patients
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.inference.answer import answer_images
@@ -242,7 +242,7 @@ def _check_shared_patients(train_store: Path, store: Path) -> None:
     """Refuse a patient of the training store, before hours of predictions."""
     evaluated = open_store(store)
     patients = {study.patient for study in evaluated.studies}
-    refuse_shared(open_store(train_store), evaluated, patients)
+    check_no_shared_patients(open_store(train_store), evaluated, patients)
 
 
 def write_groups(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import wide_tree
 from lapse.data.datasets.release_counts import MIMIC_CXR, PUBLISHED
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+from lapse.data.store import writer as store_writer
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import StoreWriter
 
@@ -65,6 +66,7 @@ def python_bytes(tree, folder, monkeypatch):
 
 
 def test_memory_per_study(trees, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_writer, "ROW_GROUP", 64)  # rows waiting to be written are bounded
     python_bytes(trees[0], tmp_path, monkeypatch)  # late imports are done before the measurement
     small, large = (python_bytes(tree, tmp_path, monkeypatch) for tree in trees)
     per_study = (large - small) / (LARGE - SMALL)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.core.types import Prediction
-from lapse.data.store.leakage import refuse_shared
+from lapse.data.store.leakage import check_no_shared_patients
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselines, has_training
 from lapse.evaluation.predictions.external_formats import read_any
@@ -137,7 +137,7 @@ class ReferenceSource:
                 "some predictions do not name their patient, so --baseline-data cannot be checked "
                 "for shared patients: write the file with lapse predict, or add the key patient"
             )
-        refuse_shared(store, evaluated, patients)
+        check_no_shared_patients(store, evaluated, patients)
         logger.info("image-blind baselines from %s: no shared patient, study or image", store.path)
         return store
 

@@ -33,7 +33,7 @@ from lapse.data.prepare.shards import (
     read_shard_info,
 )
 from lapse.data.reports.prior_removal import prior_remover
-from lapse.data.store.leakage import refuse_leak
+from lapse.data.store.leakage import check_store_for_leaks
 from lapse.data.store.store import REMOVED, SPLIT_TABLE
 from lapse.data.store.writer import Origin, StoreWriter, check_free
 
@@ -101,7 +101,7 @@ class _PrepareRun:
             writer.add_file(SPLIT_TABLE, _split_lines(self.plan, stored))
             writer.add_file(REMOVED, (read_removed(self.folder, info) for info in shards))
             self._complete_report()
-            check = refuse_leak if self.options.protocol == "patient-safe" else None
+            check = check_store_for_leaks if self.options.protocol == "patient-safe" else None
             self.report.kept = writer.finish(self._origin(), check=check).counts
         _remove_shards(self.folder)
         return self.report

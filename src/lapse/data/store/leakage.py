@@ -1,10 +1,10 @@
-"""The last look before a store gets its name: is anything both trained and evaluated on?
+"""Check written stores for leaks: whatever is both trained and evaluated on.
 
-    pairs.parquet    which rows are trained or asked about in a pair
-    studies.parquet  names of these rows, and their own split
+    pairs.parquet    which studies are in a training or evaluation pair
+    studies.parquet  patient, study and image of each study, and its split
 
-The written tables are read in batches, column by column, so that nothing is taken on trust and
-nothing large is held.
+The written tables are read in batches, column by column, so that the check is independent of the
+writer and needs little memory.
 """
 
 from __future__ import annotations
@@ -23,55 +23,45 @@ from lapse.data.store.store import PAIRS, STUDIES, Store
 NAMES = ("patient", "study", "image", "split")
 
 
-def refuse_leak(store: Store) -> None:
-    """Refuse a store of which a patient, study or image is both trained and evaluated on.
+def check_store_for_leaks(store: Store) -> None:
+    """Refuse a store with a patient, study or image that is both trained and evaluated on.
 
     Raises:
         ValueError: with the number of leaks of each kind and a few of their ids.
     """
-    num_studies = pq.read_metadata(store.path / STUDIES).num_rows
-    asked = {word: np.zeros(num_studies, bool) for word in ("train", "test")}  # [n] each
-    for batch in _batches(store.path / PAIRS, ("reference", "main", "split")):
-        is_trained = np.array([word == "train" for word in batch["split"]], bool)
-        for side in ("reference", "main"):
-            rows = np.array(batch[side], np.int64)
-            asked["train"][rows[is_trained]] = True
-            asked["test"][rows[~is_trained]] = True
+    is_trained, is_evaluated = _studies_in_pairs(store)
     guard = LeakGuard()
-    start = 0
-    for batch in _batches(store.path / STUDIES, NAMES):
-        names = zip(*(batch[name] for name in NAMES), strict=True)
-        for row, (patient, study, image, split) in enumerate(names, start=start):
-            guard.add(patient, study, image, split)
-            for word, rows in asked.items():
-                if rows[row]:
-                    guard.add(patient, study, image, word)
-        start += len(batch["split"])
+    for row, (patient, study, image, split) in enumerate(_studies(store)):
+        guard.add(patient, study, image, split)
+        if is_trained[row]:
+            guard.add(patient, study, image, "train")
+        if is_evaluated[row]:
+            guard.add(patient, study, image, "test")
     guard.check()
 
 
-def refuse_shared(training: Store, evaluated: Store, patients: Collection[str]) -> None:
-    """Refuse a training part of one store that holds a patient evaluated on from another.
+def check_no_shared_patients(training: Store, evaluated: Store, patients: Collection[str]) -> None:
+    """Refuse a training store that holds a patient who is evaluated on from another store.
 
     Args:
-        training: its training part alone is looked at, of studies and of pairs.
+        training: only its training part is checked, of studies and of pairs.
         evaluated: the store of the patients that are evaluated on.
-        patients: who is evaluated on.
+        patients: the patients that are evaluated on.
 
     Raises:
-        ValueError: a patient, study or image stands in both, with the counts and a few ids.
+        ValueError: a patient, study or image is in both, with the counts and a few ids.
     """
     guard = LeakGuard()
-    asked = {plain_id(patient) for patient in patients}
-    for patient in asked:
+    evaluated_patients = {plain_id(patient) for patient in patients}
+    for patient in evaluated_patients:
         guard.add(patient, "", "", "test")
-    for names in _names(evaluated):
-        if plain_id(names[0]) in asked:
-            guard.add(*names[:3], "test")
-    rows = _trained_rows(training)
-    for row, names in enumerate(_names(training)):
-        if names[3] == "train" or rows[row]:
-            guard.add(*names[:3], "train")
+    for patient, study, image, _ in _studies(evaluated):
+        if plain_id(patient) in evaluated_patients:
+            guard.add(patient, study, image, "test")
+    is_trained, _ = _studies_in_pairs(training)
+    for row, (patient, study, image, split) in enumerate(_studies(training)):
+        if split == "train" or is_trained[row]:
+            guard.add(patient, study, image, "train")
     try:
         guard.check()
     except ValueError as error:
@@ -81,24 +71,27 @@ def refuse_shared(training: Store, evaluated: Store, patients: Collection[str]) 
         ) from None
 
 
-def _names(store: Store) -> Iterator[tuple[str, str, str, str]]:
-    """patient, study, image and split of each study, in order."""
-    for batch in _batches(store.path / STUDIES, NAMES):
+def _studies(store: Store) -> Iterator[tuple[str, str, str, str]]:
+    """Patient, study, image and split of each study, in order."""
+    for batch in _row_groups(store.path / STUDIES, NAMES):
         yield from zip(*(batch[name] for name in NAMES), strict=True)
 
 
-def _trained_rows(store: Store) -> np.ndarray:
-    """Which studies are one side of a training pair. # [n] bool"""
-    found = np.zeros(pq.read_metadata(store.path / STUDIES).num_rows, bool)
-    for batch in _batches(store.path / PAIRS, ("reference", "main", "split")):
-        is_trained = np.array([word == "train" for word in batch["split"]], bool)
-        for side in ("reference", "main"):
-            found[np.array(batch[side], np.int64)[is_trained]] = True
-    return found
+def _studies_in_pairs(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """Which studies are in a training pair, and in an evaluation pair. # [N] bool each"""
+    num_studies = pq.read_metadata(store.path / STUDIES).num_rows
+    is_trained, is_evaluated = np.zeros(num_studies, bool), np.zeros(num_studies, bool)
+    for batch in _row_groups(store.path / PAIRS, ("reference", "main", "split")):
+        is_training_pair = np.array([split == "train" for split in batch["split"]], bool)
+        for role in ("reference", "main"):
+            rows = np.array(batch[role], np.int64)
+            is_trained[rows[is_training_pair]] = True
+            is_evaluated[rows[~is_training_pair]] = True
+    return is_trained, is_evaluated
 
 
-def _batches(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    """One row group at a time; a reader of batches would hold all of them."""
+def _row_groups(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """One row group at a time; `iter_batches` would keep all of them in memory."""
     with pq.ParquetFile(path, pre_buffer=False) as opened:
         for group in range(opened.num_row_groups):
             values: dict[str, list[Any]] = opened.read_row_group(group, list(columns)).to_pydict()

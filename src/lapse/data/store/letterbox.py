@@ -1,7 +1,7 @@
-"""Boxes of an image <-> boxes of the same image fitted into a square.
+"""Convert boxes between an image and its letterboxed square.
 
-As `lapse.images.letterbox` does it: scale S / max(H, W), sides int(side * scale), half of the
-free space left and above. A squash leaves fractions as they are, a letterbox does not:
+The letterbox is that of `lapse.images.letterbox`: scale S / max(H, W), sizes int(length * scale),
+half of the free space left and above. A squash keeps fractions, a letterbox does not:
 
     x of the square = (left + x of the image * width in the square) / S
 """
@@ -15,7 +15,7 @@ from lapse.core.types import Box
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Where the image lies in the square, in pixels of the square."""
+    """Position and size of the image in the square, in pixels of the square."""
 
     left: int
     top: int
@@ -33,7 +33,7 @@ def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
         size: side of the square in pixels.
 
     Raises:
-        ValueError: a side is below 1.
+        ValueError: a length is below 1.
 
     >>> letterboxed(Box(0.0, 0.0, 1.0, 1.0), 100, 50, 448)
     Box(x_min=0.25, y_min=0.0, x_max=0.75, y_max=1.0)
@@ -50,26 +50,26 @@ def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
 def unletterboxed(box: Box, height: int, width: int, size: int) -> Box | None:
     """The box in fractions of the image, from fractions of the square.
 
-    What lies on the black border is cut off; None where nothing of the box is on the image.
+    The part on the black border is cut off; None if no part of the box is on the image.
     Arguments and errors are those of `letterboxed`.
     """
     fit = _fit(height, width, size)
-    x_min, x_max = (_inside((x * size - fit.left) / fit.width) for x in (box.x_min, box.x_max))
-    y_min, y_max = (_inside((y * size - fit.top) / fit.height) for y in (box.y_min, box.y_max))
+    x_min, x_max = (_clipped((x * size - fit.left) / fit.width) for x in (box.x_min, box.x_max))
+    y_min, y_max = (_clipped((y * size - fit.top) / fit.height) for y in (box.y_min, box.y_max))
     if x_min >= x_max or y_min >= y_max:
         return None
     return Box(x_min, y_min, x_max, y_max)
 
 
-def _inside(value: float) -> float:
+def _clipped(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
 def _fit(height: int, width: int, size: int) -> _Fit:
     if min(height, width, size) < 1:
         raise ValueError(
-            f"an image of {height} x {width} in a square of {size}: every side is at least 1 pixel"
+            f"an image of {height} x {width} in a square of {size}: lengths are at least 1 pixel"
         )
     scale = size / max(height, width)
-    tall, wide = (max(1, int(side * scale)) for side in (height, width))
-    return _Fit((size - wide) // 2, (size - tall) // 2, wide, tall)
+    height, width = (max(1, int(length * scale)) for length in (height, width))
+    return _Fit((size - width) // 2, (size - height) // 2, width, height)

@@ -1,8 +1,8 @@
-"""A Parquet table of a store in memory, kept as the row groups that it was written in.
+"""A Parquet table of a store in memory, as the row groups of the file.
 
-One group is decoded after another, straight into plain memory: what one needs while it is read
-is given back before the next. Arrow's own pool would keep it, and one piece for the whole table
-would need its size twice.
+The groups are decoded one after another into memory from malloc, which returns the temporary
+memory of one group before the next. Arrow's own pool would keep it, and a single chunk for the
+table would need its size twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class GroupedTable:
 
     Args:
         path: the file.
-        repeated: columns of few different words, kept as numbers.
+        repeated: columns with few different values, stored as a dictionary and indices.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -31,21 +31,21 @@ class GroupedTable:
 
     def __init__(self, path: Path, repeated: Sequence[str]) -> None:
         with reading(path), _plain_memory():
-            facts = pq.read_metadata(path)
-            held = [name for name in repeated if name in facts.schema.names]
+            metadata = pq.read_metadata(path)
+            present = [name for name in repeated if name in metadata.schema.names]
             with pq.ParquetFile(
-                path, metadata=facts, read_dictionary=held, pre_buffer=False
+                path, metadata=metadata, read_dictionary=present, pre_buffer=False
             ) as opened:
                 self._groups: list[pa.Table] = [
                     opened.read_row_group(number, use_threads=False)
                     for number in range(opened.num_row_groups)
                 ]
-        # the row after each group's last
+        # the first row after each group
         self._ends = np.array([*accumulate(group.num_rows for group in self._groups)], np.int64)
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def column(self, name: str) -> list[Any]:
@@ -53,25 +53,25 @@ class GroupedTable:
         return [value for group in self._groups for value in group.column(name).to_pylist()]
 
     def dicts(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Some rows, as one dict a row, in the order in which they are asked for."""
+        """Rows as dictionaries, in the given order."""
         if not rows:
             return []
-        wanted = np.asarray(rows, np.int64)
-        numbers = np.searchsorted(self._ends, wanted, side="right")
-        found: list[dict[str, Any]] = [{}] * len(rows)
-        for number in np.unique(numbers).tolist():
-            places = np.flatnonzero(numbers == number)
+        indices = np.asarray(rows, np.int64)
+        groups = np.searchsorted(self._ends, indices, side="right")
+        result: list[dict[str, Any]] = [{}] * len(rows)
+        for number in np.unique(groups).tolist():
+            positions = np.flatnonzero(groups == number)
             group = self._groups[number]
-            inside = wanted[places] - (self._ends[number] - group.num_rows)
-            is_run_folder = bool((np.diff(inside) == 1).all())
-            some = group.slice(int(inside[0]), len(inside)) if is_run_folder else group.take(inside)
-            for place, row in zip(places.tolist(), some.to_pylist(), strict=True):
-                found[place] = row
-        return found
+            local = indices[positions] - (self._ends[number] - group.num_rows)
+            is_slice = bool((np.diff(local) == 1).all())
+            part = group.slice(int(local[0]), len(local)) if is_slice else group.take(local)
+            for position, row in zip(positions.tolist(), part.to_pylist(), strict=True):
+                result[position] = row
+        return result
 
 
 def num_rows(path: Path) -> int:
-    """Rows of a table as its footer tells them; the table itself is not read.
+    """The number of rows in the footer of a table; the table itself is not read.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -82,7 +82,7 @@ def num_rows(path: Path) -> int:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What goes wrong here is told as damage of this file."""
+    """Report any reading error as damage of this file."""
     try:
         yield
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
@@ -91,10 +91,10 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _plain_memory() -> Iterator[None]:
-    """What Arrow allocates meanwhile comes from malloc, which gives back what is freed."""
-    before = pa.default_memory_pool()
+    """Let Arrow allocate from malloc, which returns freed memory."""
+    previous = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
         yield
     finally:
-        pa.set_memory_pool(before)
+        pa.set_memory_pool(previous)

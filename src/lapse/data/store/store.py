@@ -1,14 +1,14 @@
-"""The store: records as Parquet, pixels once at the training size, opened without loading them.
+"""The store: records as Parquet, and pixels at the training size, which are memory-mapped.
 
-    studies.parquet   one row a Study, in the order of the pixels
-    pairs.parquet     one row a Pair; its two studies as row numbers of studies.parquet
-    pixels.npy        [N, S, S] uint8, read through a memory map
+    studies.parquet   one row per Study, in the order of the pixels
+    pairs.parquet     one row per Pair; its two studies as row numbers of studies.parquet
+    pixels.npy        [N, S, S] uint8, memory-mapped
     store.json        StoreInfo, written last
-    splits.csv, removed.jsonl    for people and other tools: who is in which split, and what was
-                      taken out of the texts; lapse itself does not read them
+    splits.csv, removed.jsonl    for people and other tools: the split of each image, and the texts
+                      that were removed; lapse does not read them
 
-A store is written by `lapse.data.store.writer` and never changed. It can be sent to another
-process: only its path travels.
+A store is written by `lapse.data.store.writer` and never changed. Pickling a Store pickles its
+path.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy",
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
 SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
 EXTRAS = (SPLIT_TABLE, REMOVED)
-NUM_CACHED = 4096  # studies kept for the pairs that share them
-BLOCK = 512  # rows turned into records at once when a sequence is read from end to end
+NUM_CACHED = 4096  # studies cached for the pairs that share them
+BLOCK = 512  # rows converted to records at once when a sequence is iterated
 
 Record = TypeVar("Record", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store holds and under which rules it was made: the content of store.json.
+    """What a store holds and how it was made: the content of store.json.
 
     Attributes:
         schema: version of the layout on disk.
         size: side of the stored images in pixels.
         resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
-            square, so under "squash" fractions of the original image.
+            square, so with "squash" fractions of the original image.
         protocol: "patient-safe" or "published".
-        protocol_hash: who is in which split.
-        release: releases of the data sets.
+        protocol_hash: identifies the assignment of patients to splits.
+        release: releases of the datasets.
         priors: how references to earlier examinations were removed.
         source: the folders that were read, and whether they are simulated.
         boxes: "silver" or "gold" annotations of Chest ImaGenome.
-        regions: how many region names were asked for, 29 or 36.
+        regions: number of region names, 29 or 36.
         frontals: "first" frontal image of a study, or "all".
-        subset: whether images that are not there were passed over.
+        subset: whether missing images were skipped.
         counts: "studies/train" and so on, "pairs/train" and so on, "patients".
         fingerprint: SHA-256 of all records and pixels, in order.
         created_by: package and version.
@@ -79,10 +79,10 @@ class StoreInfo:
     created_by: str
 
     def provenance(self) -> dict[str, str]:
-        """What must stand beside every score computed from this store."""
+        """The facts that are reported with every score computed from this store."""
         images = f"{self.size} px {self.resize}, {self.frontals} frontal image of a study"
         if self.subset:
-            images += ", only those that were there"
+            images += ", without missing images"
         return {
             "data release": self.release,
             "data source": self.source,
@@ -95,11 +95,11 @@ class StoreInfo:
 
 
 class Rows(Sequence[Record], Generic[Record]):
-    """Records built when they are asked for, from some rows of a table.
+    """A sequence of records that are built on access, from some rows of a table.
 
     Args:
         rows: the row numbers, in order.
-        build: row numbers -> their records, in one go.
+        build: row numbers -> their records.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Rows(Sequence[Record], Generic[Record]):
 
 
 class Store:
-    """An opened store. Build it with `open_store`."""
+    """An opened store. Created by `open_store`."""
 
     def __init__(self, path: Path, info: StoreInfo) -> None:
         self.path = path
@@ -152,7 +152,7 @@ class Store:
         """The studies of one split.
 
         Raises:
-            ValueError: no such split.
+            ValueError: unknown split.
         """
         return Rows(_rows_of(self._studies, split), self._build_studies)
 
@@ -160,7 +160,7 @@ class Store:
         """The pairs of one split, of one category or of all.
 
         Raises:
-            ValueError: no such split.
+            ValueError: unknown split.
         """
         rows = _rows_of(self._pairs, split)
         if category is not None:
@@ -168,11 +168,11 @@ class Store:
             rows = rows[categories[rows] == category]
         return Rows(rows, self._build_pairs)
 
-    def pairs_named(self, ids: Collection[str]) -> Rows[Pair]:
-        """The pairs of these ids, in the order of the question table; unknown ids have none."""
-        wanted = set(ids)
-        known = self._pairs.column("id")
-        return Rows([row for row, name in enumerate(known) if name in wanted], self._build_pairs)
+    def pairs_by_id(self, ids: Collection[str]) -> Rows[Pair]:
+        """The pairs with these ids, in the order of the question table; others are ignored."""
+        selected = set(ids)
+        rows = [row for row, name in enumerate(self._pairs.column("id")) if name in selected]
+        return Rows(rows, self._build_pairs)
 
     def pixels(self, key: str) -> npt.NDArray[np.uint8]:
         """The pixels of one image, [S, S] uint8, a read-only view of the memory map.
@@ -184,7 +184,7 @@ class Store:
         return view
 
     def row_of(self, key: str) -> int:
-        """The place of an image among the pixels.
+        """The position of an image among the pixels.
 
         Raises:
             ValueError: the store has no such image.
@@ -195,36 +195,36 @@ class Store:
         return row
 
     def pixels_at(self, rows: slice) -> npt.NDArray[np.uint8]:
-        """The pixels of neighbouring images by their places, [n, S, S] uint8."""
+        """The pixels of consecutive images by their positions, [n, S, S] uint8."""
         view: npt.NDArray[np.uint8] = self._pixels[rows]
         return view
 
     def check(self) -> None:
-        """Compare the tables, the pixels and store.json with each other.
+        """Check that the tables, the pixels and store.json are consistent.
 
         Raises:
-            ValueError: they do not belong together.
+            ValueError: they are not.
         """
         num_studies, size = num_rows(self.path / STUDIES), self.info.size
-        needed = (num_studies, size, size)
-        if self._pixels.shape != needed or self._pixels.dtype != np.uint8:
+        expected = (num_studies, size, size)
+        if self._pixels.shape != expected or self._pixels.dtype != np.uint8:
             raise ValueError(
                 f"{self.path / PIXELS} is {self._pixels.shape} {self._pixels.dtype} and "
-                f"{num_studies} studies need {needed} uint8: run prepare again"
+                f"{num_studies} studies need {expected} uint8: run prepare again"
             )
-        found = {"studies": num_studies, "pairs": num_rows(self.path / PAIRS)}
-        for kind, count in found.items():
-            told = sum(self.info.counts.get(f"{kind}/{split}", 0) for split in SPLITS)
-            if told != count:
+        counts = {"studies": num_studies, "pairs": num_rows(self.path / PAIRS)}
+        for kind, count in counts.items():
+            listed = sum(self.info.counts.get(f"{kind}/{split}", 0) for split in SPLITS)
+            if listed != count:
                 raise ValueError(
-                    f"{self.path} holds {count} {kind} and its {INFO} says {told}: run prepare "
+                    f"{self.path} holds {count} {kind} and its {INFO} says {listed}: run prepare "
                     "again"
                 )
 
     @cached_property
     def _pixels(self) -> npt.NDArray[np.uint8]:
-        has_rows = num_rows(self.path / STUDIES) > 0  # the footer alone: `check` comes by here
-        mode: Any = "r" if has_rows else None  # nothing cannot be mapped
+        has_rows = num_rows(self.path / STUDIES) > 0  # reads the footer only
+        mode: Any = "r" if has_rows else None  # an empty file cannot be mapped
         with reading(self.path / PIXELS):
             loaded = np.load(self.path / PIXELS, mmap_mode=mode, allow_pickle=False)
         plain: npt.NDArray[np.uint8] = loaded.view(np.ndarray)
@@ -248,14 +248,14 @@ class Store:
 
     def _build_pairs(self, rows: Sequence[int]) -> list[Pair]:
         records = self._pairs.dicts(rows)
-        self._remember({row[side] for row in records for side in ("reference", "main")})
+        self._cache_studies({row[role] for row in records for role in ("reference", "main")})
         for row in records:
             row["reference"] = self._cache[row["reference"]]
             row["main"] = self._cache[row["main"]]
         return [Pair(**row) for row in records]
 
-    def _remember(self, rows: set[int]) -> None:
-        """Have these studies in the cache, and forget the oldest beyond its size."""
+    def _cache_studies(self, rows: set[int]) -> None:
+        """Load these studies into the cache; the least recently used ones are dropped."""
         missing = sorted(rows - self._cache.keys())
         for row in rows & self._cache.keys():
             self._cache.move_to_end(row)
@@ -266,10 +266,10 @@ class Store:
 
 
 def open_store(path: Path) -> Store:
-    """Open a store that `lapse prepare` wrote.
+    """Open a store written by `lapse prepare`.
 
     Raises:
-        ValueError: the folder is missing, no store, half-written, or of another schema.
+        ValueError: the folder is missing, incomplete, not a store, or of another schema.
     """
     path = Path(path)
     if not path.is_dir():
@@ -277,7 +277,7 @@ def open_store(path: Path) -> Store:
     missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
         raise ValueError(
-            f"{path} is no complete store, it lacks {', '.join(missing)}: give a folder made by "
+            f"{path} is not a complete store, it lacks {', '.join(missing)}: give a folder made by "
             "`lapse prepare`, or run that again (an interrupted run leaves no store)"
         )
     store = Store(path, _read_info(path / INFO))
@@ -295,25 +295,25 @@ def _read_info(path: Path) -> StoreInfo:
             f"{path} has schema {values.get('schema')} and this version reads {SCHEMA}: run "
             "prepare again"
         )
-    wanted = {field.name for field in fields(StoreInfo)}
-    if wanted != values.keys():
-        odd = ", ".join(sorted(wanted ^ values.keys()))
-        raise ValueError(f"{path} lacks or adds {odd}: run prepare again")
+    expected = {field.name for field in fields(StoreInfo)}
+    if expected != values.keys():
+        differing = ", ".join(sorted(expected ^ values.keys()))
+        raise ValueError(f"{path} lacks or adds {differing}: run prepare again")
     return StoreInfo(**values)
 
 
 def _rows_of(table: GroupedTable, split: str) -> npt.NDArray[np.int64]:
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
-    words = np.asarray(table.column("split"), dtype=object)
-    return np.flatnonzero(words == split)
+    splits = np.asarray(table.column("split"), dtype=object)
+    return np.flatnonzero(splits == split)
 
 
 def study_of(row: dict[str, Any]) -> Study:
-    """A row of studies.parquet as a Study; the row is used up."""
+    """A row of studies.parquet as a Study; the row is modified."""
     names, phrases, boxes = (row.pop(f"region_{part}") for part in ("names", "phrases", "boxes"))
     regions = tuple(
-        Region(name, tuple(said), Box(*box) if box else None)
-        for name, said, box in zip(names, phrases, boxes, strict=True)
+        Region(name, tuple(texts), Box(*box) if box else None)
+        for name, texts, box in zip(names, phrases, boxes, strict=True)
     )
     return Study(**row, regions=regions)

@@ -1,7 +1,7 @@
-"""Writing a store in constant memory: to a folder beside it, checked, synced, then renamed.
+"""Write a store to a temporary folder, which is checked, synced and renamed.
 
-A killed run leaves `.<name>.partial`, which the next run replaces; under the final name there
-is either nothing or a whole store.
+An interrupted run leaves `.<name>.partial`, which the next run replaces. A folder with the final
+name is always a complete store.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ from lapse.data.store.store import (
     open_store,
 )
 
-ROW_GROUP = 4096
-PACKED_ROWS = 256
+ROW_GROUP = 4096  # rows that are written together
 STUDY_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "study", "patient", "image", "view", "split")),
@@ -64,7 +63,7 @@ PAIR_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the records come from and under which rules; see StoreInfo."""
+    """Where the records come from and how they were selected; see StoreInfo."""
 
     protocol: str
     protocol_hash: str
@@ -79,16 +78,16 @@ class Origin:
 
 
 class StoreWriter:
-    """Takes studies with their pixels, then pairs, then `finish`; used as a context.
+    """Writes studies with their pixels, then pairs, then `finish`; use it as a context manager.
 
-    Leaving the context without `finish` removes what was written.
+    Without `finish` the context removes what was written.
 
     Args:
-        out: the future store; it must not exist, or be an empty folder.
+        out: the new store; it must not exist, or be an empty folder.
         size: side of the stored images in pixels.
 
     Raises:
-        ValueError: `out` is taken, or the folder beside it holds foreign files.
+        ValueError: `out` exists, or its temporary folder holds unknown files.
     """
 
     def __init__(self, out: Path, size: int) -> None:
@@ -122,10 +121,10 @@ class StoreWriter:
             self.abort()
 
     def add_study(self, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
-        """Store one study and its image.
+        """Add a study and its image.
 
         Raises:
-            ValueError: its image is stored already, or the pixels are not [size, size] uint8.
+            ValueError: the image is stored already, or the pixels are not [size, size] uint8.
         """
         if pixels.shape != (self.size, self.size) or pixels.dtype != np.uint8:
             raise ValueError(
@@ -144,16 +143,16 @@ class StoreWriter:
         self._studies.add(row)
 
     def add_pair(self, pair: Pair) -> None:
-        """Store one pair, whose two studies were added before.
+        """Add a pair, whose two studies were added before.
 
         Raises:
-            ValueError: one of them was not, or the id is taken.
+            ValueError: a study was not added, or the id is not unique.
         """
         row = {name: getattr(pair, name) for name in PAIR_SCHEMA.names}
-        for side in ("reference", "main"):
-            image = row[side].image
-            row[side] = self._rows.get(image)
-            if row[side] is None:
+        for role in ("reference", "main"):
+            image = row[role].image
+            row[role] = self._rows.get(image)
+            if row[role] is None:
                 raise ValueError(f"pair {pair.id} needs image {image}: add its study first")
         if pair.id in self._pair_ids:
             raise ValueError(f"pair {pair.id} is given twice: ids are unique")
@@ -163,18 +162,18 @@ class StoreWriter:
         self._pairs.add(row)
 
     def add_file(self, name: str, lines: Iterable[str]) -> None:
-        """Put a text file beside the tables; `name` is one of `store.EXTRAS`."""
+        """Add a text file; `name` is one of `store.EXTRAS`."""
         if name not in EXTRAS:
             raise ValueError(f"a store has no file {name!r}: one of {', '.join(EXTRAS)}")
         with (self._folder / name).open("w", encoding="utf-8", newline="") as stream:
             stream.writelines(lines)
 
     def finish(self, origin: Origin, check: Callable[[Store], None] | None = None) -> StoreInfo:
-        """Close the files, check what lies on the disk, and give the store its name.
+        """Close the files, check them, and give the store its name.
 
         Args:
             origin: the rest of store.json.
-            check: called with the written store; what it raises leaves no store.
+            check: called with the written store; if it raises an error, the store is removed.
         """
         self._studies.close()
         self._pairs.close()
@@ -210,7 +209,7 @@ class StoreWriter:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write_header(self, num_images: int) -> None:
-        """numpy leaves room in the header for the first side to grow, so its length stays."""
+        """The header has a constant length: numpy reserves space for a larger first dimension."""
         end = self._pixels.seek(0, os.SEEK_END)
         self._pixels.seek(0)
         shape = (num_images, self.size, self.size)
@@ -238,10 +237,10 @@ def write_store(
 
 
 def check_free(out: Path) -> None:
-    """Refuse a place that is taken, before any work is done.
+    """Refuse an output path that exists, before any work is done.
 
     Raises:
-        ValueError: `out` is a file or a folder with something in it.
+        ValueError: `out` is a file or a folder that is not empty.
     """
     if out.is_dir() and not any(out.iterdir()):
         return
@@ -250,36 +249,26 @@ def check_free(out: Path) -> None:
 
 
 class _Table:
-    """A Parquet file that grows by row groups; rows wait for theirs as Arrow, not as dicts."""
+    """A Parquet file that is written in row groups."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
-        self._packed: list[pa.Table] = []
-        self._length = 0
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
-        self._length += 1
-        if self._length >= ROW_GROUP:
+        if len(self._rows) >= ROW_GROUP:
             self._flush()
-        elif len(self._rows) >= PACKED_ROWS:
-            self._pack()
 
     def close(self) -> None:
-        if self._length:
+        if self._rows:
             self._flush()
         self._writer.close()
 
-    def _pack(self) -> None:
-        self._packed.append(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
-
     def _flush(self) -> None:
-        self._pack()
-        self._writer.write_table(pa.concat_tables(self._packed).combine_chunks())
-        self._packed, self._length = [], 0
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
 
 
 def study_row(study: Study) -> dict[str, Any]:
@@ -301,9 +290,11 @@ def _canonical(row: dict[str, Any]) -> bytes:
 def _fresh_folder(out: Path) -> Path:
     folder = out.with_name(f".{out.name}.partial")
     if folder.exists():
-        foreign = [item.name for item in folder.iterdir() if item.name not in {*FILES, *EXTRAS}]
-        if foreign:
-            raise ValueError(f"{folder} holds {foreign[0]!r}, which is not ours: move it away")
+        unknown = [item.name for item in folder.iterdir() if item.name not in {*FILES, *EXTRAS}]
+        if unknown:
+            raise ValueError(
+                f"{folder} holds {unknown[0]!r}, which no store contains: move it away"
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder

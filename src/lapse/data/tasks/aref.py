@@ -11,7 +11,7 @@ from lapse.core.types import Sample, Study
 class Aref:
     """ "aref: There is no edema." -> " [61, 66, 95, 110]".
 
-    Several regions may share a phrase; the paper excludes AREF from its evaluation for that.
+    Several regions may share a phrase; the paper excludes AREF from its evaluation for that reason.
     """
 
     name = "aref"

@@ -17,7 +17,7 @@ class Cap:
         self.num_bins = num_bins
 
     def samples(self, record: Study) -> Iterator[Sample]:
-        """One sample where the study has a report, none otherwise."""
+        """One sample if the study has a report, else none."""
         report = " ".join(record.report.split())
         if report:
             yield Sample(

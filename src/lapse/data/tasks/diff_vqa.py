@@ -1,14 +1,14 @@
 """Questions of Medical-Diff-VQA and MS-CXR-T: one or two images and a question -> an answer (3.4).
 
 diff_vqa      what has changed: reference and main image
-vqa           the six other categories: the main image alone; the reference id that the
-              files carry for them too is no input
-medical_vqa   all seven, each seeing what it may see
+vqa           the six other categories: the main image alone; the files give a reference for
+              them too, but it is not an input
+medical_vqa   all seven categories, each with its images
 diff_vqa_boxes, diff_vqa_reports
-              the samples of diff_vqa (same task, same ids), which also carry the boxes of the
-              anatomy (EKAID), or boxes and the training reports (RG-AG)
-progression   MS-CXR-T, for evaluation: the difference question again, whose true answer
-              is a list of progressions
+              the samples of diff_vqa (same task, same ids) with the boxes of the anatomy
+              (EKAID), or with boxes and the training reports (RG-AG)
+progression   MS-CXR-T, for evaluation: the difference question, answered by a list of
+              progressions
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from lapse.core.types import Box, Pair, Sample, Study
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
-PAIRED = ("difference", "progression")  # categories that see the reference
+PAIRED = ("difference", "progression")  # categories with the reference as an input
 
 
 class DiffVqa:
@@ -31,13 +31,13 @@ class DiffVqa:
     records = "pairs"
 
     categories: tuple[str, ...] = ("difference",)
-    carries: tuple[str, ...] = ()  # further fields of its samples
+    extra_fields: tuple[str, ...] = ()  # further fields of its samples
 
     def __init__(self, num_bins: int) -> None:
         self.num_bins = num_bins
 
     def samples(self, record: Pair) -> Iterator[Sample]:
-        """One sample where the pair's category is asked for, none otherwise."""
+        """One sample if the category of the pair belongs to this task, else none."""
         if record.category not in self.categories:
             return
         studies: tuple[Study, ...] = (record.main,)
@@ -45,7 +45,7 @@ class DiffVqa:
             studies = (record.reference, record.main)
         boxes, reports = self._boxes(studies), self._reports(studies)
         if record.split == "train" and boxes and not all(boxes):
-            return  # nothing to learn from; other splits keep it, so that all answer the same
+            return  # not trainable; other splits keep it, so that all systems are scored on it
         yield Sample(
             id=f"{self.name}/{record.id}",
             task=self.name,
@@ -59,32 +59,32 @@ class DiffVqa:
         )
 
     def _boxes(self, studies: tuple[Study, ...]) -> tuple[tuple[tuple[str, Box], ...], ...]:
-        if "boxes" not in self.carries:
+        if "boxes" not in self.extra_fields:
             return ()
         return tuple(
-            tuple((place.name, place.box) for place in study.regions if place.box is not None)
+            tuple((region.name, region.box) for region in study.regions if region.box is not None)
             for study in studies
         )
 
     def _reports(self, studies: tuple[Study, ...]) -> tuple[str, ...]:
-        if "reports" not in self.carries:
+        if "reports" not in self.extra_fields:
             return ()
         return tuple(" ".join(study.report.split()) for study in studies)
 
 
 class DiffVqaBoxes(DiffVqa):
-    """diff_vqa whose samples carry the boxes of both images' anatomy.
+    """diff_vqa with the anatomy boxes of both images.
 
-    A training pair with an image that has no box is left out, and counted as such.
+    Training pairs with an image that has no box are left out, and counted.
     """
 
-    carries = ("boxes",)
+    extra_fields = ("boxes",)
 
 
 class DiffVqaReports(DiffVqa):
-    """diff_vqa whose samples carry both images' boxes and reports; the reports only teach."""
+    """diff_vqa with the boxes and reports of both images; reports are used in training only."""
 
-    carries = ("boxes", "reports")
+    extra_fields = ("boxes", "reports")
 
 
 class Vqa(DiffVqa):
@@ -102,7 +102,7 @@ class MedicalVqa(DiffVqa):
 
 
 class Progression(DiffVqa):
-    """How five findings went, asked as a difference question; scored by `progression`."""
+    """The progression of five findings, as a difference question; scored by `progression`."""
 
     name = "progression"
     categories = ("progression",)

@@ -123,7 +123,7 @@ def find_pairs(store: Store, cases: Sequence[Case]) -> dict[str, Pair]:
     The id of a difference answer is "diff_vqa/" and the id of the pair.
     """
     case_ids = {case.item.id.removeprefix(f"{TASK}/"): case.item.id for case in cases}
-    return {case_ids[pair.id]: pair for pair in store.pairs_named(case_ids)}
+    return {case_ids[pair.id]: pair for pair in store.pairs_by_id(case_ids)}
 
 
 def finding_boxes(study: Study, findings: Sequence[str]) -> list[FindingBox]:

@@ -142,7 +142,7 @@ def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"leak .*patient: 1 \(for example 19000001\)"):
         prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
     assert [path.name for path in tmp_path.iterdir()] == ["store.shards"]
-    monkeypatch.setattr(prepare_module, "refuse_leak", lambda store: None)
+    monkeypatch.setattr(prepare_module, "check_store_for_leaks", lambda store: None)
     prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
     assert (tmp_path / "store").is_dir()
 
@@ -187,7 +187,7 @@ def test_missing_images_are_an_error_unless_a_subset_is_asked_for(tmp_path):
     store = open_store(tmp_path / "store")
     assert report.skipped.counts["mimic_cxr: image file missing (subset)"] == 1
     assert len(store.studies) == 11 and store.info.subset
-    assert "only those that were there" in store.info.provenance()["images"]
+    assert "without missing images" in store.info.provenance()["images"]
 
 
 def test_a_damaged_scene_graph_costs_its_regions_only(tmp_path):

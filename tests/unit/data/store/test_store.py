@@ -90,11 +90,11 @@ def test_splits_and_categories(tmp_path):
 def test_pairs_are_found_by_their_ids(tmp_path):
     _, pairs = write(tmp_path / "store")
     store = open_store(tmp_path / "store")
-    assert list(store.pairs_named([pairs[5].id, "no such pair", pairs[2].id])) == [
+    assert list(store.pairs_by_id([pairs[5].id, "no such pair", pairs[2].id])) == [
         pairs[2],
         pairs[5],
     ]
-    assert len(store.pairs_named([])) == 0
+    assert len(store.pairs_by_id([])) == 0
 
 
 def test_info_counts_and_provenance(tmp_path):
@@ -163,7 +163,7 @@ def test_an_empty_store_can_be_opened(tmp_path):
 def test_a_half_written_folder_is_refused(tmp_path, name):
     write(tmp_path / "store")
     (tmp_path / "store" / name).unlink()
-    with pytest.raises(ValueError, match=f"no complete store, it lacks {name}"):
+    with pytest.raises(ValueError, match=f"not a complete store, it lacks {name}"):
         open_store(tmp_path / "store")
 
 
@@ -232,7 +232,7 @@ def test_a_killed_writer_leaves_no_store_and_the_next_one_works(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == [".store.partial"]
     with pytest.raises(ValueError, match="no store"):
         open_store(tmp_path / "store")
-    with pytest.raises(ValueError, match="no complete store"):
+    with pytest.raises(ValueError, match="not a complete store"):
         open_store(tmp_path / ".store.partial")
     studies, _ = write(tmp_path / "store")
     assert list(open_store(tmp_path / "store").studies) == studies
@@ -242,7 +242,7 @@ def test_a_killed_writer_leaves_no_store_and_the_next_one_works(tmp_path):
 def test_foreign_files_beside_the_store_are_not_removed(tmp_path):
     (tmp_path / ".store.partial").mkdir()
     (tmp_path / ".store.partial" / "thesis.tex").write_text("x")
-    with pytest.raises(ValueError, match=r"holds 'thesis\.tex', which is not ours"):
+    with pytest.raises(ValueError, match=r"holds 'thesis\.tex', which no store contains"):
         StoreWriter(tmp_path / "store", SIZE)
     assert (tmp_path / ".store.partial" / "thesis.tex").is_file()
 
