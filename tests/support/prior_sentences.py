@@ -1,10 +1,14 @@
-"""Simulated report sentences, written by hand: which of them refer to an earlier examination.
+"""Handwritten report sentences, labelled by whether they refer to an earlier examination.
 
-`TUNED` was in sight while the rules were written; `HELD_OUT` was written at the same time and
-only looked at once the rules were done. `HARDER` was written afterwards against the finished
-rules: they scored precision .93 and recall .83 at first sight of it, and were then extended. So a
-set that its author has not seen costs about .15 of recall. No sentence is taken from a data set.
+`TUNED` was used while the rules were written. `HELD_OUT` was written at the same time and used
+after the rules were complete. `HARDER` was written afterwards against the complete rules, which
+scored precision .93 and recall .83 on it before they were extended. So unseen sentences cost about
+.15 of recall. No sentence is taken from a dataset.
 """
+
+from collections.abc import Iterable
+
+from lapse.data.reports.prior_removal import PriorRemover
 
 _REFERRING = """
 Compared to the prior study, the right effusion is smaller.
@@ -216,3 +220,20 @@ def _pairs(referring: str, innocent: str) -> tuple[tuple[str, bool], ...]:
 TUNED = _pairs(_REFERRING, _INNOCENT)
 HELD_OUT = _pairs(_HELD_OUT_REFERRING, _HELD_OUT_INNOCENT)
 HARDER = _pairs(_HARDER_REFERRING, _HARDER_INNOCENT)
+
+
+def measure_remover(
+    remover: PriorRemover, sentences: Iterable[tuple[str, bool]]
+) -> tuple[float, float]:
+    """Precision and recall of a remover on (sentence, whether it refers to an earlier study).
+
+    A sentence is detected if something is removed from it. Precision is 1 without detected
+    sentences, recall is 1 without referring ones.
+    """
+    results = [(bool(remover.remove(text)[1]), refers) for text, refers in sentences]
+    num_correct = sum(is_detected and refers for is_detected, refers in results)
+    num_detected = sum(is_detected for is_detected, _ in results)
+    num_referring = sum(refers for _, refers in results)
+    precision = num_correct / num_detected if num_detected else 1.0
+    recall = num_correct / num_referring if num_referring else 1.0
+    return precision, recall

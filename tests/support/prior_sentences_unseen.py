@@ -1,10 +1,9 @@
-"""Sentences written before anyone looked at the rules, and scored once at first sight.
+"""Sentences written without knowledge of the rules, whose first scores were recorded.
 
-`FIRST` was written and committed before its author had opened a rule. What the rules scored at
-first sight of it is in docs/how-to/prepare-data.md; afterwards it was in sight while they were
-extended, so its present score says nothing about unseen text. `LAST` was written against the
-extended rules, committed, and then scored for the first time; after one more extension so was
-`FINAL`. No sentence is taken from a data set.
+`FIRST` was written and committed before its author read the rules. Its first score is in
+docs/how-to/prepare-data.md; afterwards the rules were extended with it, so its present score does
+not apply to unseen text. `LAST` was written and committed after this extension and then scored;
+`FINAL` followed after one more extension. No sentence is taken from a dataset.
 """
 
 _FIRST_REFERRING = """

@@ -1,7 +1,7 @@
-"""A token classifier with known answers: a BERT whose embeddings say which words are removed.
+"""A token classifier with known labels: a BERT whose embeddings determine the removed words.
 
-Each embedding is (+1, -1, +1, -1) for a word to be removed and its negative for any other;
-attention and feed-forward parts are zero, so that the sign reaches the labels through every
+Each embedding is (+1, -1, +1, -1) for a removed word and its negative for any other. The weights
+of attention and feed-forward layers are zero, so the sign reaches the labels through every
 normalisation.
 """
 
@@ -10,12 +10,12 @@ import json
 WORDS = ("the", "heart", "is", "big", "effusion", "of", "cm", "no", "edema", "un", "##changed",
          "changed", "since", "new", "stable", "again", "2", "5", ".", ",", "_", "-", "re",
          "##seen", "comp", "##ared", "to", "prior", "##a", "a")  # fmt: skip
-OUT = ("un", "##changed", "since", "_", "new", "stable", "again", "comp", "to", "prior", "##a")
+REMOVED = ("un", "##changed", "since", "_", "new", "stable", "again", "comp", "to", "prior", "##a")
 LABELS = ("KEEP", "REMOVE")
 
 
 def write_classifier(folder, labels=LABELS, positions=64):
-    """Save the classifier; label 1 is the one that `OUT` words get."""
+    """Save the classifier; words in `REMOVED` have label 1."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
@@ -54,7 +54,7 @@ def write_classifier(folder, labels=LABELS, positions=64):
             if "LayerNorm.weight" not in name:
                 values.zero_()
         for name, index in vocabulary.items():
-            direction = signs if name in OUT else -signs
+            direction = signs if name in REMOVED else -signs
             model.bert.embeddings.word_embeddings.weight[index] = direction
         model.classifier.weight[1] = signs
     model.save_pretrained(folder)

@@ -1,8 +1,8 @@
-"""The words that betray an earlier examination: the lexicon of the rules.
+"""The lexicon of the rules: words that refer to an earlier examination.
 
-Words with an innocent use are tied to a context: "degenerative changes", "prior granulomatous
-disease", "larger than the left" and "follow-up to document resolution" say nothing of an earlier
-image. `is_dated` is the only question asked of this file.
+Words with other uses are tied to a context: "degenerative changes", "prior granulomatous
+disease", "larger than the left" and "follow-up to document resolution" do not refer to an earlier
+image. `is_dated` is the only public function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _STUDY = (
     r"(?:stud(?:y|ies)|exam(?:ination)?s?|radiographs?|films?|images?|imaging|x-?rays?|cxrs?|"
     r"cta?|mri|scans?|tomograph\w*|reports?|comparisons?|chest)"
 )
-# What a patient has been through: it is seen in the present image.
+# The medical history of a patient, which is visible in the present image.
 _PAST = (
     r"(?:sternotom\w+|thoracotom\w+|surger\w+|surgical|operati\w+|cabg|bypass|valve|resections?|"
     r"lobectom\w+|pneumonectom\w+|mastectom\w+|cholecystectom\w+|\w+ectom\w+|fractures?|trauma\w*|"
@@ -38,20 +38,20 @@ _MOVED = (
     r"coalesced|deteriorated|declined|accumulated|expanded|formed|occurred|faded|widened|"
     r"narrowed|filled|emptied|drained|collapsed|opened|lost|gained|reached|turned|cavitated)"
 )
-# "Has been" tells of something that happened in between, unless somebody was told or asked.
+# "Has been" refers to an event since the last image, except for verbs of communication.
 _TOLD = (
     r"(?:communicated|discussed|called|notified|informed|paged|obtained|performed|acquired|"
     r"reviewed|provided|included|excluded|requested|recommended|advised|suggested|marked|cropped|"
     r"known|diagnosed|treated|reported|made|given|sent|rotated|positioned|imaged|taught|asked)"
 )
-# "Has vanished" tells of a change; "has rounded margins" and "has undergone surgery" do not.
+# "Has vanished" refers to a change; "has rounded margins" and "has undergone surgery" do not.
 _HAPPENED = (
     r"(?:has|have|had)(?: \w+ly| almost| nearly| also| not| now| since| all but| in part| long)* "
     rf"(?!been\b|undergone|needed|required|complained|presented|suffered|{_TOLD}\b)"
     r"(?!\w+ed (?:\w+ )?(?:margins?|borders?|edges?|contours?|appearance|shape|density|walls?|"
     r"course|configuration|outlines?|lungs?|cent(?:er|re)|component)\b)\w+ed"
 )
-# Comparatives whose other side stands in the sentence compare within one image.
+# Comparatives with both terms in the sentence compare within one image.
 _WITHIN = (
     rf"(?! (?:than|on|in|at|over|within|toward|towards|along) {_SIDE}"
     r"| than (?:expected|normal|usual|typical|would|\d|one|two|half)"
@@ -166,7 +166,7 @@ _HARD = (
     r"(?:from|since|than|versus) (?:on |in )?___",
     r"(?:since|from|than on|than in)(?= ?[.,;]| ?$)",  # a date was here
 )
-# Innocent where the clause speaks of what should be done next.
+# Not a reference where the clause recommends what to do next.
 _SOFT = (
     r"(?<!short[- ])interval(?:ly)?(?! follow| imaging| radiograph| ct)",
     r"(?:complete|partial|near|continued)[- ]resolution|resolution of|clearing",
@@ -189,7 +189,7 @@ _PLAN = re.compile(
 )
 
 
-# What would be done or seen one day is not what was seen before.
+# Conditions refer to the future, not to an earlier image.
 _CONDITION = re.compile(r"\b(?:if(?! anything)|unless|in case)\b[^,;.]*", re.IGNORECASE)
 
 

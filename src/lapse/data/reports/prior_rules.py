@@ -2,10 +2,10 @@
 
     sentence --dated?--> (parenthesis) --> opening clause --> closing clauses --> first clauses
                               |                 |                   |                 |
-                          the rest stays    the rest stays    the front stays    the rest stays
-    and where none of these stands apart, the sentence goes as a whole
+                          keep the rest     keep the rest     keep the front     keep the rest
+    and where none of these is separate, the complete sentence is removed
 
-Only whole clauses go: no word is cut out of a clause, so what stays is what was written.
+Only complete clauses are removed, never words inside a clause: the rest is as it was written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _INDEPENDENT = re.compile(
     r"(?P<body>(?:no|there (?:is|are)|without evidence|the (?:[\w-]+ ){1,4}(?:is|are))\b.*)",
     re.IGNORECASE,
 )
-# A front that ends so was cut in the middle of a phrase.
+# A front with this ending was cut inside a phrase.
 _HANGING = re.compile(
     r"(?:(?<!is)(?<!are)\s|^)(?:bilateral|small|large|moderate|mild|severe|minimal|right|left|patchy|"
     r"focal)$|\s(?:and|or|with|an?|the|of|in|at|to|is|are|as|may|be)$",
@@ -52,7 +52,7 @@ class RuleRemover:
     name: str = "rules"
 
     def remove(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """The text that stays, and the sentences and clauses that went, in order.
+        """The remaining text, and the removed sentences and clauses in order.
 
         >>> RuleRemover().remove("Effusion of 2.5 cm, unchanged. No edema. Stable heart.")
         ('Effusion of 2.5 cm. No edema.', ('unchanged', 'Stable heart.'))
@@ -62,30 +62,30 @@ class RuleRemover:
         kept: list[str] = []
         removed: list[str] = []
         for sentence in split_sentences(text):
-            rest, gone = _prune(sentence)
+            rest, parts = _prune(sentence)
             kept += [rest] if rest else []
-            removed += gone
+            removed += parts
         return (" ".join(kept), tuple(removed)) if removed else (text, ())
 
 
 def _prune(sentence: str) -> tuple[str, list[str]]:
-    """What stays of one sentence ("" for nothing) and what went."""
+    """The rest of one sentence ("" for nothing) and the removed parts."""
     if not is_dated(sentence):
         return sentence, []
     for cut in (_without_parentheses, _without_opening, _without_closing, _without_front):
-        rest, gone = cut(sentence)
-        if gone and _is_sentence(rest):
+        rest, removed = cut(sentence)
+        if removed and _is_sentence(rest):
             rest, further = _prune(rest)
-            return (rest, gone + further) if rest else ("", [sentence])
+            return (rest, removed + further) if rest else ("", [sentence])
     return "", [sentence]
 
 
 def _without_parentheses(sentence: str) -> tuple[str, list[str]]:
-    found = [match for match in _PARENTHESIS.finditer(sentence) if is_dated(match.group())]
+    matches = [match for match in _PARENTHESIS.finditer(sentence) if is_dated(match.group())]
     rest = sentence
-    for match in reversed(found):
+    for match in reversed(matches):
         rest = rest[: match.start()] + rest[match.end() :]
-    return rest, [match.group().strip() for match in found]
+    return rest, [match.group().strip() for match in matches]
 
 
 def _without_opening(sentence: str) -> tuple[str, list[str]]:
@@ -106,7 +106,7 @@ def _without_closing(sentence: str) -> tuple[str, list[str]]:
     dated = [is_dated(sentence[start:end]) for start, end in clauses]
     first = dated.index(True) if True in dated else 0
     closing = [sentence[start:end] for start, end in clauses[first:]]
-    if not first or not all(dated[first:]) or not _stands_apart(closing[0]):
+    if not first or not all(dated[first:]) or not _is_separate(closing[0]):
         return sentence, []
     start = clauses[first][0]
     front = sentence[:start].rstrip(" ,;")
@@ -119,7 +119,7 @@ def _without_front(sentence: str) -> tuple[str, list[str]]:
     """ "Stable cardiomegaly, no edema." -> "No edema." """
     clauses = _clauses(sentence)
     dated = [is_dated(sentence[start:end]) for start, end in clauses]
-    last = max((index for index, is_so in enumerate(dated) if is_so), default=len(clauses))
+    last = max((index for index, is_true in enumerate(dated) if is_true), default=len(clauses))
     if last + 1 >= len(clauses):
         return sentence, []
     start = clauses[last + 1][0]
@@ -138,8 +138,8 @@ def _clauses(sentence: str) -> list[tuple[int, int]]:
     return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
-def _stands_apart(clause: str) -> bool:
-    """Whether a closing clause only dates what came before: its first words are temporal."""
+def _is_separate(clause: str) -> bool:
+    """Whether a closing clause only dates the text before it: its first words are temporal."""
     words = clause.split()
     if words[0].lower() in ("and", "or") or len(words) > MAX_CLOSING_WORDS:
         return False

@@ -1,10 +1,10 @@
 """Radiology reports: their sections and their text.
 
-Sections follow the layout of MIMIC-CXR's reports:
-a header is a newline, one blank, capitals with `()/,-`, a colon and white space. Names are
-mapped through aliases, then by substring. The last occurrence of a section that holds text
-wins. Without findings and impression, what follows the first blank line of the last section is
-the last paragraph. References to earlier examinations leave in `lapse.data.reports.prior_removal`.
+Sections follow the layout of the reports of MIMIC-CXR: a header is a newline, one blank, capitals
+with `()/,-`, a colon and white space. Names are mapped through aliases, then by substring. The
+last non-empty occurrence of a section is used. Without findings and impression, the text after
+the first blank line of the last section is the last paragraph. References to earlier examinations
+are removed in `lapse.data.reports.prior_removal`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def parse_sections(report: str) -> tuple[tuple[str, str], ...]:
 
 
 def report_sections(report: str) -> dict[str, str]:
-    """The sections by name: the last that holds text wins; `last_paragraph` where needed."""
+    """The sections by name, the last non-empty ones; `last_paragraph` where needed."""
     sections = parse_sections(report)
     named = {name: text for name, text in sections if text}
     if "findings" not in named and "impression" not in named:
@@ -80,7 +80,7 @@ def report_text(report: str) -> str:
 
 
 def join_sections(named: dict[str, str]) -> str:
-    """Findings, then impression; the last paragraph only where both are empty."""
+    """Findings, then impression; the last paragraph only if both are empty."""
     parts = [named.get("findings", ""), named.get("impression", "")]
     if not any(part.strip() for part in parts):
         parts = [named.get(LAST_PARAGRAPH, "")]

@@ -1,4 +1,4 @@
-"""A report's text as sentences."""
+"""Split the text of a report into sentences."""
 
 from __future__ import annotations
 

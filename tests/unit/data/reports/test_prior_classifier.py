@@ -7,7 +7,8 @@ import pytest
 
 from lapse.data.reports import prior_classifier
 from lapse.data.reports.prior_classifier import ClassifierRemover
-from lapse.data.reports.prior_removal import measure_remover, prior_remover, remove_priors
+from lapse.data.reports.prior_removal import prior_remover
+from prior_sentences import measure_remover
 from tiny_classifier import write_classifier
 
 
@@ -56,7 +57,6 @@ def test_a_long_sentence_is_read_in_windows(folder, tmp_path):
     )  # fmt: skip
     assert short.remove(text) == long.remove(text)
     assert short.remove(text)[1] == ("stable",)
-    assert (short.num_windowed, long.num_windowed) == (1, 0)
 
 
 def test_without_windows_the_same_sentence_cannot_be_read(folder, monkeypatch):
@@ -76,27 +76,18 @@ def test_each_sentence_is_read_once_and_memory_is_bounded(folder, monkeypatch):
     for _ in range(3):
         assert remover.remove("No edema. New edema. No edema.")[0] == "No edema. Edema. No edema."
     assert passes == [2]
-    monkeypatch.setattr(prior_classifier, "MAX_KNOWN", 2)
+    monkeypatch.setattr(prior_classifier, "MAX_CACHED", 2)
     assert remover.remove("Stable heart. No edema.") == ("Heart. No edema.", ("Stable",))
-    assert passes == [2, 2] and len(remover._known) == 2
+    assert passes == [2, 2] and len(remover._cache) == 2
 
 
 def test_many_sentences_make_several_passes(folder, monkeypatch):
-    monkeypatch.setattr(prior_classifier, "ROWS", 2)
+    monkeypatch.setattr(prior_classifier, "BATCH", 2)
     text = "New heart. Stable edema. No effusion. The cm. Again. Big effusion."
     few = ClassifierRemover(folder).remove(text)
     monkeypatch.undo()
     assert few == ClassifierRemover(folder).remove(text)
     assert few[0] == "Heart. Edema. No effusion. The cm. Big effusion."
-
-
-def test_it_is_opened_once_a_process(folder, monkeypatch):
-    opened = []
-    real = prior_classifier._load
-    monkeypatch.setattr(prior_classifier, "_load", lambda *a: (opened.append(a), real(*a))[1])
-    for text in ("New edema.", "Stable heart."):
-        assert remove_priors(text, f"classifier:{folder}")[1]
-    assert len(opened) == 1
 
 
 def test_its_name_is_that_of_its_weights(folder, remover):
@@ -146,7 +137,7 @@ def test_damage_is_named(tmp_path):
     weights.write_bytes(whole)
     for text in ("{", "[]", '{"id2label": {"x": "REMOVE"}}'):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(ValueError, match="is no configuration"):
+        with pytest.raises(ValueError, match="is not the configuration"):
             ClassifierRemover(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ValueError, match="has the labels none"):

@@ -6,18 +6,13 @@ from itertools import pairwise
 import pytest
 
 from lapse.data.reports.prior_lexicon import is_dated
-from lapse.data.reports.prior_removal import (
-    NoRemoval,
-    measure_remover,
-    prior_remover,
-    remove_priors,
-)
+from lapse.data.reports.prior_removal import NoRemoval, prior_remover
 from lapse.data.reports.sections import report_text
 from lapse.data.reports.sentences import split_sentences
 from lapse.phantom.patients.findings import draw_visits
 from lapse.phantom.text.comparisons import WORDINGS
 from lapse.phantom.text.report import extract_findings, write_report
-from prior_sentences import HARDER, HELD_OUT, TUNED
+from prior_sentences import HARDER, HELD_OUT, TUNED, measure_remover
 from prior_sentences_unseen import FINAL, FIRST, LAST
 
 
@@ -170,8 +165,7 @@ def test_precision_and_recall_of_known_cases():
 def test_the_ways_by_name():
     assert prior_remover("none").remove("Unchanged.") == ("Unchanged.", ())
     assert [prior_remover(how).name for how in ("rules", "none")] == ["rules", "none"]
-    assert remove_priors("Unchanged.", "none") == ("Unchanged.", ())
-    assert remove_priors("Unchanged.") == ("", ("Unchanged.",))
+    assert prior_remover("rules").remove("Unchanged.") == ("", ("Unchanged.",))
 
 
 @pytest.mark.parametrize("how", ["rule", "classifier", "classifier:", ""])
