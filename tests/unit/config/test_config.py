@@ -17,7 +17,7 @@ def test_preset_loads_and_is_short(name):
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_preset_may_write_texts_as_long_as_it_learned(name):
+def test_presets_generate_texts_as_long_as_the_training_texts(name):
     config = load_config(name)
     longest_question = 32
     assert config.generation.max_new_tokens >= config.data.max_tokens - longest_question
@@ -77,7 +77,7 @@ def test_a_configuration_without_tasks_trains_those_of_its_model(preset):
     assert load_config(preset, ["data.tasks=[]"]).data.tasks == load_config(preset).data.tasks
 
 
-def test_names_from_somebody_else_must_be_registered():
+def test_registered_only_refuses_class_paths():
     values = load_config("pretrain-tiny").model_dump(mode="json")
     assert check_config(values, registered_only=True) == check_config(values)
     values["data"]["tasks"] = ["lapse.data.tasks.cap:Cap"]
@@ -113,15 +113,15 @@ def test_every_row_of_tables_4_to_6_is_reached_by_overrides(preset, overrides):
 
 
 def test_every_way_to_pretrain_has_the_same_encoder_epochs_and_optimizer():
-    ours = load_config("pretrain-lapse")
+    paper = load_config("pretrain-lapse")
     for name in ("global", "regional", "blip2", "cappa", "locca"):
         other = load_config(f"pretrain-{name}")
-        assert other.model_config_object().encoder == ours.model_config_object().encoder
+        assert other.model_config_object().encoder == paper.model_config_object().encoder
         # Only temperature and bias of a contrastive loss have a learning rate of their own.
         optim = other.optim.model_copy(update={"scalar_learning_rate": None})
-        assert (optim, other.train.epochs) == (ours.optim, ours.train.epochs)
+        assert (optim, other.train.epochs) == (paper.optim, paper.train.epochs)
         needed = {*other.data.tasks, *other.data.require_tasks}
-        assert needed == set(ours.data.tasks), name
+        assert needed == set(paper.data.tasks), name
     assert load_config("pretrain-cappa").data.parallel_fraction == 0.75
     assert load_config("pretrain-locca").data.tasks == ("cap", "aref", "gcap")
     assert load_config("pretrain-blip2").model_config_object().qformer.queries == 32

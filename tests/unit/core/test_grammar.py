@@ -44,18 +44,18 @@ changes = st.one_of(
 
 @given(st.sets(changes, max_size=6))
 @settings(max_examples=500, deadline=None)
-def test_parse_reads_what_render_writes(found):
-    parsed = parse(render(found))
-    assert parsed.changes == found
+def test_parse_reads_what_render_writes(changes):
+    parsed = parse(render(changes))
+    assert parsed.changes == changes
     assert parsed.leftover == () and parsed.is_parsed
-    assert parsed.is_unchanged == (not found)
+    assert parsed.is_unchanged == (not changes)
 
 
 @given(st.sets(changes, max_size=6))
 @settings(max_examples=500, deadline=None)
-def test_inverting_twice_is_nothing(found):
-    assert invert(invert(found)) == found
-    assert parse(render(invert(found))).changes == invert(found)
+def test_inverting_twice_changes_nothing(changes):
+    assert invert(invert(changes)) == changes
+    assert parse(render(invert(changes))).changes == invert(changes)
 
 
 def test_all_single_changes_and_pairs_of_kinds():
@@ -128,9 +128,9 @@ def test_tolerant_reading(answer, expected):
 
 @given(st.sets(changes, max_size=6))
 @settings(max_examples=200, deadline=None)
-def test_punctuation_may_be_stripped(found):
-    bare = " ".join("".join(c for c in render(found) if c not in ".,").upper().split())
-    assert parse(bare).changes == found
+def test_punctuation_may_be_stripped(changes):
+    bare = " ".join("".join(c for c in render(changes) if c not in ".,").upper().split())
+    assert parse(bare).changes == changes
     assert parse(bare).is_parsed
 
 
@@ -187,7 +187,7 @@ def test_any_text_can_be_read(text):
     assert parsed.is_parsed != bool(parsed.leftover)
 
 
-def test_changes_check_themselves():
+def test_invalid_changes_are_refused():
     with pytest.raises(ValueError, match="unknown finding 'banana'"):
         Change("banana", "added")
     with pytest.raises(ValueError, match="two different levels"):
@@ -205,7 +205,7 @@ def test_contradictions():
     assert contradictions({Change("edema", "added")}) == ()
 
 
-def test_an_endless_answer_is_all_leftover():
+def test_a_very_long_answer_is_all_leftover():
     text = "the level of " * 2000
     parsed = parse(text)
     assert parsed.leftover == (text.strip(),) and not parsed.changes and not parsed.is_parsed

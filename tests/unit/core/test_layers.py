@@ -87,7 +87,7 @@ def source_files() -> dict[str, set[str]]:
     }
 
 
-def test_the_root_holds_no_module_of_its_own():
+def test_the_root_has_no_other_modules():
     assert sorted(path.name for path in SOURCE.glob("*.py")) == ["__init__.py", "__main__.py"]
 
 

@@ -61,7 +61,7 @@ def test_answers_are_one_string_per_row(table, name):
     assert len(answers) == len(batch) and all(isinstance(text, str) for text in answers)
 
 
-def test_unknown_names_say_the_nearest():
+def test_errors_of_unknown_names_have_the_nearest_one():
     with pytest.raises(ValueError, match="did you mean 'captioner'"):
         registry.load("pretraining", "captoner")
     with pytest.raises(ValueError, match="no plug-in table 'pretrain'"):

@@ -38,9 +38,9 @@ def test_equal_to_the_slow_tokenizer_of_transformers():
     fast = _gpt2()
     vocabulary = fast.get_vocab()
     merges = [tuple(pair) for pair in __import__("json").loads(fast.to_str())["model"]["merges"]]
-    theirs = GPT2Tokenizer(vocab=vocabulary, merges=merges)
+    reference = GPT2Tokenizer(vocab=vocabulary, merges=merges)
     for text in ("No pleural effusion.", " the level of edema  has\nchanged", "naïve 2.5 cm ___"):
-        assert Tokenizer().encode(text) == theirs.encode(text)
+        assert Tokenizer().encode(text) == reference.encode(text)
 
 
 def test_some_coordinates_are_two_tokens():
@@ -59,7 +59,7 @@ def test_round_trip_with_full_and_trimmed_vocabulary(text):
     assert set(trimmed.encode(text)) <= set(trimmed.kept)
 
 
-def test_trimmed_vocabulary_leaves_known_words_whole():
+def test_a_trimmed_vocabulary_keeps_its_words():
     trimmed = Tokenizer(trimmed_ids(["the main image"]))
     assert trimmed.encode("the main image") == Tokenizer().encode("the main image")
     with pytest.raises(ValueError, match="byte tokens"):
@@ -90,5 +90,5 @@ def test_find_box(text, box):
     assert find_box(text) == box
 
 
-def test_without_box_leaves_the_phrase():
+def test_without_box_returns_the_phrase():
     assert without_box(" No edema. [1, 2, 3, 4]") == "No edema."

@@ -11,13 +11,13 @@ def study(patient: str = "p1", split: str = "train") -> Study:
     return Study("d1", "s1", patient, "d1", "PA", split, datetime(2180, 5, 6), "Clear.", ())
 
 
-def test_box_refuses_what_leaves_the_image():
+def test_a_box_outside_the_image_is_refused():
     for values in ((-0.1, 0, 1, 1), (0, 0, 1.2, 1), (0, float("nan"), 1, 1)):
         with pytest.raises(ValueError, match="is outside the image"):
             Box(*values)
 
 
-def test_box_refuses_zero_area():
+def test_a_box_without_area_is_refused():
     with pytest.raises(ValueError, match="no area"):
         Box(0.5, 0.1, 0.5, 0.2)
 
@@ -34,12 +34,12 @@ def test_a_pair_is_of_one_patient():
         Pair("1", study("p1"), study("p2"), "q", "a", "difference", "train")
 
 
-def test_splits_are_three_words():
+def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match="'val'"):
         study(split="val")
 
 
-def test_sample_says_its_prompt():
+def test_the_prompt_of_a_sample():
     sample = Sample("i", "caref", ("img",), "p", "caref:", "carina:", " Clear. [1, 2, 3, 4]")
     assert sample.prompt == "caref: carina:"
     with pytest.raises(ValueError, match="empty answer"):

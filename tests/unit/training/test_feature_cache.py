@@ -1,4 +1,4 @@
-"""Cached features: the same training, resumable, and never another encoder's or a damaged row."""
+"""Cached features: equal training, resumable, one folder per encoder, damage is found."""
 
 import json
 import logging
@@ -25,23 +25,23 @@ def data(tmp_path):
     return tiny_store.write(tmp_path / "store", num_patients=42)  # 84 images, two blocks
 
 
-def opened(data, **changes):
-    made = config("diffvqa", data__cache_features="fp32", **changes)
+def open_run(data, **changes):
+    run_config = config("diffvqa", data__cache_features="fp32", **changes)
     store = open_store(data)
-    material = read_training_data(store, made)
-    model = build_model(made, material.tokenizer).eval()
-    return made, store, material, model
+    training_data = read_training_data(store, run_config)
+    model = build_model(run_config, training_data.tokenizer).eval()
+    return run_config, store, training_data, model
 
 
 def log(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_training_on_cached_features_is_training_on_the_encoder(data, tmp_path, caplog):
+def test_training_on_cached_features_equals_training_on_images(data, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     for name in ("none", "fp32", "bf16"):
-        made = config("diffvqa", data__cache_features=name)
-        train(made, data, tmp_path / name)
+        run_config = config("diffvqa", data__cache_features=name)
+        train(run_config, data, tmp_path / name)
     computed = [line for line in caplog.messages if "0 of 2 blocks existed, 2 computed" in line]
     assert len(computed) == 2
     for left, right in zip(log(tmp_path / "none"), log(tmp_path / "fp32"), strict=True):
@@ -57,13 +57,13 @@ def test_the_image_gap_uses_the_other_patients_features(data, tmp_path):
 
 def test_a_lost_block_is_computed_again(data, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
-    made, store, material, model = opened(data)
-    features = build_feature_cache(model, store, material, made, ALONE)
-    key = material.stream.dataset.records[0].main.image
+    run_config, store, training_data, model = open_run(data)
+    features = build_feature_cache(model, store, training_data, run_config, ALONE)
+    key = training_data.stream.dataset.records[0].main.image
     before = features.tokens(key)
     assert torch.allclose(before, model.encode(pixels(store, key))[0], atol=1e-5)
     (features.folder / "block-00001.json").unlink()  # as after a kill between the two files
-    again = build_feature_cache(model, store, material, made, ALONE)
+    again = build_feature_cache(model, store, training_data, run_config, ALONE)
     assert any("1 of 2 blocks existed, 1 computed" in line for line in caplog.messages)
     assert torch.equal(again.tokens(key), before)
 
@@ -74,39 +74,39 @@ def pixels(store, key):
 
 def test_another_encoder_or_store_or_precision_is_another_folder(data, tmp_path):
     folders = set()
-    made, store, material, model = opened(data)
-    folders.add(build_feature_cache(model, store, material, made, ALONE).folder)
+    run_config, store, training_data, model = open_run(data)
+    folders.add(build_feature_cache(model, store, training_data, run_config, ALONE).folder)
     with torch.no_grad():
         model.encoder.norm.bias[0] += 1e-3
-    folders.add(build_feature_cache(model, store, material, made, ALONE).folder)
+    folders.add(build_feature_cache(model, store, training_data, run_config, ALONE).folder)
     half = config("diffvqa", data__cache_features="bf16")
-    folders.add(build_feature_cache(model, store, material, half, ALONE).folder)
+    folders.add(build_feature_cache(model, store, training_data, half, ALONE).folder)
     fast = config("diffvqa", data__cache_features="fp32", train__precision="bf16")
-    folders.add(build_feature_cache(model, store, material, fast, ALONE).folder)
+    folders.add(build_feature_cache(model, store, training_data, fast, ALONE).folder)
     shutil.rmtree(data)
-    other = opened(tiny_store.write(data, num_patients=43))
-    folders.add(build_feature_cache(model, other[1], other[2], made, ALONE).folder)
+    other = open_run(tiny_store.write(data, num_patients=43))
+    folders.add(build_feature_cache(model, other[1], other[2], run_config, ALONE).folder)
     assert len(folders) == 5
 
 
 def test_a_flipped_bit_is_refused(data):
-    made, store, material, model = opened(data)
-    features = build_feature_cache(model, store, material, made, ALONE)
+    run_config, store, training_data, model = open_run(data)
+    features = build_feature_cache(model, store, training_data, run_config, ALONE)
     key = store.studies[3].image
-    whole = features.tokens(key)
+    intact = features.tokens(key)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
-    raw[-(BLOCK - 3) * whole.numel() * 4 + 5] ^= 1  # in image 3 of 64
+    raw[-(BLOCK - 3) * intact.numel() * 4 + 5] ^= 1  # in image 3 of 64
     path.write_bytes(raw)
-    fresh = build_feature_cache(model, store, material, made, ALONE)
+    fresh = build_feature_cache(model, store, training_data, run_config, ALONE)
     with pytest.raises(ValueError, match=r"image 'image-003' in .* are damaged"):
         fresh.tokens(key)
-    assert fresh.tokens(store.studies[4].image).shape == whole.shape
+    assert fresh.tokens(store.studies[4].image).shape == intact.shape
 
 
 def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
-    made, store, material, model = opened(data)
-    features = build_feature_cache(model, store, material, made, ALONE)
+    run_config, store, training_data, model = open_run(data)
+    features = build_feature_cache(model, store, training_data, run_config, ALONE)
     path = features.folder / "block-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
@@ -119,25 +119,25 @@ def test_without_the_checksum_a_flipped_bit_would_be_read(data, monkeypatch):
 
 
 def test_a_trained_encoder_and_a_method_without_one_are_refused(data):
-    made, store, material, model = opened(data, model__train_encoder=True)
+    run_config, store, training_data, model = open_run(data, model__train_encoder=True)
     with pytest.raises(ValueError, match="needs a frozen encoder, and this one is trained"):
-        build_feature_cache(model, store, material, made, ALONE)
+        build_feature_cache(model, store, training_data, run_config, ALONE)
     first = config("pretrain", data__cache_features="fp32")
     with pytest.raises(ValueError, match="'captioner' has no frozen encoder"):
-        build_feature_cache(torch.nn.Linear(1, 1), store, material, first, ALONE)
+        build_feature_cache(torch.nn.Linear(1, 1), store, training_data, first, ALONE)
 
 
-def test_the_type_of_the_computation_is_told():
+def test_compute_dtype_is_that_of_autocast():
     assert compute_dtype(ALONE.device, "bf16") == torch.bfloat16
     assert compute_dtype(ALONE.device, "auto") == torch.float32
 
 
 def test_a_system_that_reads_no_cached_tokens_is_refused(data):
     """Nothing is computed for a system that would never read it."""
-    made, store, material, model = opened(data)
+    run_config, store, training_data, model = open_run(data)
     model.reads_features = False
     with pytest.raises(ValueError, match="reads its images in every step and no cached tokens"):
-        build_feature_cache(model, store, material, made, ALONE)
+        build_feature_cache(model, store, training_data, run_config, ALONE)
 
 
 @pytest.mark.parametrize("name", sorted(set(names("vqa")) - {"blind"}))

@@ -1,4 +1,4 @@
-"""AdamW groups, the schedule as a function of the step, and state that survives a file."""
+"""AdamW groups, the schedule as a function of the step, and the restored state."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_matrices_decay_vectors_do_not_and_frozen_ones_are_absent():
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
 
 
-def test_scalars_have_a_rate_of_their_own_under_the_same_schedule():
+def test_scalars_have_a_separate_rate_under_the_same_schedule():
     model = small()
     model.temperature = nn.Parameter(torch.tensor(2.0))
     config = OptimConfig(learning_rate=1e-4, scalar_learning_rate=1e-3, warmup_steps=0)
@@ -106,7 +106,7 @@ def run_on(is_restored: bool) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_restored_state_continues_bit_identical_and_a_lost_one_does_not():
+def test_only_a_restored_state_continues_with_the_same_bits():
     model = small()
     optimizer = build_optimizer(model, OptimConfig(warmup_steps=0))
     for number in range(5):

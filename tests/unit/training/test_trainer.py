@@ -1,4 +1,4 @@
-"""The loop: it learns, it resumes to the last bit, and it stops rather than spoil a run."""
+"""The trainer: run folders, resuming, callbacks, and errors that stop a run."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_the_log_is_free_of_clocks_and_the_run_folder_complete(pretrained):
+def test_the_run_folder_has_all_files(pretrained):
     assert [line["step"] for line in lines(pretrained)] == [0, 3, 4, 6, 8, 8]
     names = {path.name for path in pretrained.iterdir()} - {"tensorboard"}
     assert names == {
@@ -48,39 +48,37 @@ def test_the_log_is_free_of_clocks_and_the_run_folder_complete(pretrained):
     assert load_run(pretrained).step == 8
 
 
-def test_two_equal_runs_are_equal_and_another_seed_is_not(data, pretrained, tmp_path):
-    train(tiny_model.config(train__num_workers=2), data, tmp_path / "again")
+def test_equal_runs_have_equal_weights_and_another_seed_has_others(data, pretrained, tmp_path):
+    train(tiny_model.config(train__num_workers=2), data, tmp_path / "same")
     train(tiny_model.config(train__seed=1), data, tmp_path / "other")
     weights = [(run / SAVED / "model.safetensors").read_bytes() for run in
-               (pretrained, tmp_path / "again", tmp_path / "other")]  # fmt: skip
+               (pretrained, tmp_path / "same", tmp_path / "other")]  # fmt: skip
     assert weights[0] == weights[1] != weights[2]
 
 
 def test_accumulation_gives_the_same_run(data, tmp_path):
-    for accumulate in (1, 2):
-        config = tiny_model.config(
-            model__dropout=0.0, train__gradient_accumulation_steps=accumulate
-        )
-        train(config, data, tmp_path / str(accumulate))
+    for steps in (1, 2):
+        config = tiny_model.config(model__dropout=0.0, train__gradient_accumulation_steps=steps)
+        train(config, data, tmp_path / str(steps))
     for left, right in zip(lines(tmp_path / "1"), lines(tmp_path / "2"), strict=True):
         assert left == pytest.approx(right, rel=1e-5, abs=1e-5)
 
 
-def test_a_damaged_checkpoint_is_skipped_aloud_and_made_again(data, tmp_path, caplog):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning_and_written_again(data, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     train(tiny_model.config(), data, tmp_path / "run")
     path = tmp_path / "run" / SAVED / "model.safetensors"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-3] + bytes([whole[-3] ^ 4]) + whole[-2:])
+    intact = path.read_bytes()
+    path.write_bytes(intact[:-3] + bytes([intact[-3] ^ 4]) + intact[-2:])
     report = train(tiny_model.config(), data, tmp_path / "run")
-    assert "skipped a damaged checkpoint: step-00000008: model.safetensors does not match " \
-           "its SHA-256" in caplog.messages  # fmt: skip
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "step-00000008: model.safetensors does not match its SHA-256" in warning.getMessage()
     assert f"resumed from step 6 of {tmp_path / 'run'}" in caplog.messages
     assert report.resumed_from == 6
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == intact
 
 
-def test_a_finished_run_is_left_alone(data, pretrained, caplog):
+def test_a_finished_run_does_not_change(data, pretrained, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     before = (pretrained / "metrics.jsonl").read_bytes()
     report = train(tiny_model.config(), data, pretrained)
@@ -91,9 +89,11 @@ def test_a_finished_run_is_left_alone(data, pretrained, caplog):
 
 def test_another_configuration_or_other_data_is_refused(data, pretrained, tmp_path):
     changed = tiny_model.config(optim__learning_rate=0.5, train__num_workers=1)
-    with pytest.raises(ValueError, match=r"optim\.learning_rate is 0\.5, was 0\.01\. Give") as why:
+    with pytest.raises(
+        ValueError, match=r"optim\.learning_rate is 0\.5, was 0\.01\. Give"
+    ) as error:
         train(changed, data, pretrained)
-    assert "workers" not in str(why.value)
+    assert "workers" not in str(error.value)
     other = tiny_store.write(tmp_path / "other", num_patients=18)
     with pytest.raises(ValueError, match="started differently: data is "):
         train(tiny_model.config(), other, pretrained)
@@ -103,19 +103,19 @@ def test_another_configuration_or_other_data_is_refused(data, pretrained, tmp_pa
         train(tiny_model.config(), data, data)
 
 
-def test_a_cut_log_is_noticed(data, tmp_path):
+def test_a_truncated_log_is_an_error(data, tmp_path):
     train(tiny_model.config(), data, tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("")
     with pytest.raises(ValueError, match="the log was cut"):
         train(tiny_model.config(), data, tmp_path / "run")
 
 
-def test_a_loss_that_is_no_number_stops_and_saves_nothing(data, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(data, tmp_path):
     config = tiny_model.config(model__poison="cap/image-000", train__save_every=1)
-    with pytest.raises(ValueError, match=r"step \d+: loss, loss/cap is not finite") as why:
+    with pytest.raises(ValueError, match=r"step \d+: loss, loss/cap is not finite") as error:
         train(config, data, tmp_path / "run")
-    assert "cap/image-000" in str(why.value)
-    step = int(str(why.value).split(":")[0].split()[1])
+    assert "cap/image-000" in str(error.value)
+    step = int(str(error.value).split(":")[0].split()[1])
     saved = sorted(path.name for path in (tmp_path / "run").glob("checkpoints/*"))
     assert saved == [f"step-{k:08d}" for k in (step - 2, step - 1) if k > 0]
     for name in saved:
@@ -126,23 +126,22 @@ def test_a_loss_that_is_no_number_stops_and_saves_nothing(data, tmp_path):
 def test_stage_two_takes_the_encoder_of_stage_one(data, pretrained, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     config = tiny_model.config("diffvqa", init_encoder=str(pretrained), train__steps=1)
-    seen = []
-    train(config, data, tmp_path / "run", callbacks=Callbacks(on_step=seen.append))
-    assert f"encoder: from {pretrained}, step 8" in caplog.messages and seen == [1]
+    train(config, data, tmp_path / "run")
+    assert f"encoder: from {pretrained}, step 8" in caplog.messages
     random = tiny_model.config("diffvqa", train__steps=1)
     train(random, data, tmp_path / "random")
     assert "encoder: random weights (init_encoder is not set)" in caplog.messages
-    first = [lines(tmp_path / name)[0]["validate/loss"] for name in ("run", "random")]
-    assert first[0] != first[1]
+    loaded, drawn = (lines(tmp_path / name)[0]["validate/loss"] for name in ("run", "random"))
+    assert loaded != drawn
 
 
 def test_an_encoder_of_another_size_is_refused(data, pretrained, tmp_path):
-    made = tiny_model.config("diffvqa", init_encoder=str(pretrained), train__steps=1)
+    config = tiny_model.config("diffvqa", init_encoder=str(pretrained), train__steps=1)
     source = tmp_path / "stage one"
     shutil.copytree(pretrained, source)
     text = (pretrained / "config.yaml").read_text("utf-8")
     (source / "config.yaml").write_text(text.replace("image_size: 32", "image_size: 64"))
-    changed = made.model_copy(update={"init_encoder": str(source)})
+    changed = config.model_copy(update={"init_encoder": str(source)})
     with pytest.raises(ValueError, match="other sizes: image_size is 32, there 64"):
         train(changed, data, tmp_path / "run")
 
