@@ -1,4 +1,4 @@
-"""A new run begins with a saved model: one of a folder, or the one in the package."""
+"""A new run is initialized from an exported model: a folder, or the packaged model."""
 
 import json
 import logging
@@ -27,57 +27,57 @@ MORE = Tokenizer(trimmed_ids([*tiny_runs.WORDS, "There is edema. zebra"]))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("begin")
-    runs = tiny_runs.write(made)
-    Lapse(from_runs(*runs)).save_pretrained(made / "model")
-    return made
+    out = tmp_path_factory.mktemp("initialization")
+    runs = tiny_runs.write(out)
+    Lapse(from_runs(*runs)).save_pretrained(out / "model")
+    return out
 
 
-def beginning(stage, **update):
-    """A tiny configuration that begins with something."""
+def config_with(stage, **update):
+    """A tiny configuration with changed keys."""
     return tiny_runs.config(stage).model_copy(update={k: str(v) for k, v in update.items()})
 
 
 @pytest.mark.parametrize(("stage", "run"), [("pretrain", "stage1"), ("diffvqa", "stage2")])
-def test_each_stage_takes_its_half_and_tokens_keep_their_rows(folder, stage, run):
-    config = beginning(stage, init_model=folder / "model")
+def test_each_stage_loads_its_part_and_tokens_keep_their_rows(folder, stage, run):
+    config = config_with(stage, init_model=folder / "model")
     model, source = build_model(config, MORE), load_run(folder / run, "cpu").model
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    (told,) = initialize_weights(model, config).messages
-    assert told.startswith(f"model: from {folder / 'model'}, weights ")
-    assert "images by squash" in told and told.endswith("tokens known to it")
-    theirs, taken = source.state_dict(), 0
+    (message,) = initialize_weights(model, config).messages
+    assert message.startswith(f"model: from {folder / 'model'}, weights ")
+    assert "images by squash" in message and message.endswith("tokens known to it")
+    expected, num_equal = source.state_dict(), 0
     for name, value in model.state_dict().items():
-        if value.shape == theirs[name].shape:
-            assert torch.equal(value, theirs[name].half().float()), name
-            taken += 1
-    assert taken > 20
-    (table,) = [n for n, v in theirs.items() if v.shape != fresh[n].shape]
+        if value.shape == expected[name].shape:
+            assert torch.equal(value, expected[name].half().float()), name
+            num_equal += 1
+    assert num_equal > 20
+    (table,) = [n for n, v in expected.items() if v.shape != fresh[n].shape]
     new = model.state_dict()[table]
     kept = torch.tensor(sorted(set(source.tokenizer.kept) & set(MORE.kept)))
     rows = torch.tensor([MORE.kept.index(int(i)) for i in kept])
     old = torch.tensor([source.tokenizer.kept.index(int(i)) for i in kept])
-    assert torch.equal(new[rows], theirs[table][old].half().float())
+    assert torch.equal(new[rows], expected[table][old].half().float())
     others = sorted(set(range(len(new))) - set(rows.tolist()))
     assert others and torch.equal(new[others], fresh[table][others])
 
 
-def test_stage_two_takes_the_encoder_alone(folder):
-    config = beginning("diffvqa", init_encoder=folder / "model")
+def test_stage_two_loads_only_the_encoder(folder):
+    config = config_with("diffvqa", init_encoder=folder / "model")
     model, source = build_model(config, MORE), load_run(folder / "stage1", "cpu").model
     before = model.language_model.state_dict()
     before = {name: value.clone() for name, value in before.items()}
-    told, *_ = initialize_weights(model, config).messages
-    assert told.startswith(f"encoder: from {folder / 'model'}, weights ")
+    message, *_ = initialize_weights(model, config).messages
+    assert message.startswith(f"encoder: from {folder / 'model'}, weights ")
     for name, value in source.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value.half().float()), name
     for name, value in model.language_model.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
-def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_path, caplog):
+def test_a_run_starts_from_an_exported_model_and_records_it(folder, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
-    config = beginning("diffvqa", init_model=folder / "model")
+    config = config_with("diffvqa", init_model=folder / "model")
     train(config, write(tmp_path / "store"), tmp_path / "run")
     report = read_init_report(tmp_path / "run")
     (message,) = report.messages
@@ -91,9 +91,9 @@ def test_a_real_run_goes_on_from_it_and_keeps_what_it_began_with(folder, tmp_pat
             assert not torch.equal(trained[name], value), name
 
 
-def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
+def test_init_encoder_replaces_the_encoder_of_init_model(folder, tmp_path):
     runs = tiny_runs.write(tmp_path, seed=5)
-    both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
+    both = config_with("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     model = build_model(both, MORE)
     report = initialize_weights(model, both)
     assert [line.split(":")[0] for line in report.messages] == ["encoder", "model"]
@@ -111,12 +111,12 @@ def test_stage_two_goes_on_with_an_encoder_that_went_on(folder, tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "diffvqa"])
-def test_the_packaged_model_fits_the_presets_that_made_it(stage):
+def test_the_packaged_model_fits_its_presets(stage):
     config = load_config(f"{stage}-small", ["init_model=packaged"])
     saved = read_exported_model(DEFAULT)
     model = build_model(config, Tokenizer(saved.kept[stage]))
-    (told,) = initialize_weights(model, config).messages
-    assert told.startswith(f"model: from packaged, weights {saved.sha256[:12]}")
+    (message,) = initialize_weights(model, config).messages
+    assert message.startswith(f"model: from packaged, weights {saved.sha256[:12]}")
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.tensors(stage)[name]), name
 
@@ -134,7 +134,7 @@ def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
         ("/home/me/first", {"init_encoder": other}, "run first"),
     ]
     for source, sha256, name in cases:
-        config = beginning("pretrain", init_model=source).model_dump(mode="json")
+        config = config_with("pretrain", init_model=source).model_dump(mode="json")
         (runs[0] / "config.yaml").write_text(json.dumps(config), "utf-8")
         write_init_report(runs[0], InitReport(("a sentence",), sha256))
         facts = from_runs(*runs).facts
@@ -142,21 +142,21 @@ def test_the_card_names_the_weights_and_no_path(folder, tmp_path):
         assert "/home" not in str(facts)
 
 
-def test_the_card_tells_the_model_where_both_keys_are_given(folder, tmp_path):
+def test_the_card_names_init_model_where_both_keys_are_given(folder, tmp_path):
     runs = tiny_runs.write(tmp_path, seed=5)
-    both = beginning("diffvqa", init_model=folder / "model", init_encoder=runs[0])
+    both = config_with("diffvqa", init_model=folder / "model", init_encoder=runs[0])
     train(both, write(tmp_path / "store"), tmp_path / "answers")
     source = from_runs(runs[0], tmp_path / "answers").facts["diffvqa: initialized from"]
     digest = read_exported_model(folder / "model").sha256
     assert source == f"model model, SHA-256 {digest[:12]}..."
 
 
-def test_what_cannot_be_begun_with_is_refused(folder, tmp_path):
+def test_a_source_that_cannot_be_used_is_refused(folder, tmp_path):
     damaged = tmp_path / "damaged"
     Lapse(from_runs(folder / "stage1", folder / "stage2")).save_pretrained(damaged)
-    whole = bytearray((damaged / WEIGHTS).read_bytes())
-    whole[-1] ^= 1
-    (damaged / WEIGHTS).write_bytes(bytes(whole))
+    weights = bytearray((damaged / WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (damaged / WEIGHTS).write_bytes(bytes(weights))
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "siglip_vision_model"}', "utf-8")
@@ -167,7 +167,7 @@ def test_what_cannot_be_begun_with_is_refused(folder, tmp_path):
         (tmp_path / "nowhere", "init_model", "neither a folder nor a hub id"),
     ]
     for source, key, sentence in cases:
-        config = beginning("diffvqa", **{key: source})
+        config = config_with("diffvqa", **{key: source})
         with pytest.raises(ValueError, match=sentence):
             initialize_weights(build_model(config, MORE), config)
     small = load_config("pretrain-tiny", ["init_model=packaged"])

@@ -1,8 +1,7 @@
-"""The tiny presets can learn: 64 images and 64 pairs by heart. Minutes long, so marked slow.
+"""The tiny presets overfit 64 images and 64 pairs. Minutes long, so marked slow.
 
-Nothing but the length of the run and the number of records differs from the presets; what is
-asked afterwards is what was trained on, so this says that every gradient arrives, and nothing
-about other patients.
+Only the number of steps and of records differs from the presets. The predictions are of training
+samples: the tests show that all gradients are used, not that a model generalizes.
 """
 
 import pytest
@@ -38,22 +37,22 @@ def pretrained(store):
     return out
 
 
-def test_pretraining_learns_64_images_by_heart(store, pretrained):
+def test_pretraining_overfits_64_images(store, pretrained):
     images = {study.image for study in open_store(store).studies_of("train")[:COUNT]}
     assert len(images) == COUNT
-    said = {"cap": [], "caref": []}
-    for item in predict(pretrained, store, "train", PredictOptions(tasks=tuple(said))):
+    predictions = {"cap": [], "caref": []}
+    for item in predict(pretrained, store, "train", PredictOptions(tasks=tuple(predictions))):
         if item.id.split("/")[1] in images:
-            said[item.task].append(item)
-    assert len(said["cap"]) == COUNT
-    wrong = [item for item in said["cap"] if item.prediction != item.references[0]]
-    scores = BoxAccuracy()(said["caref"])
-    print(f"captions exact {COUNT - len(wrong)}/{COUNT}; {len(said['caref'])} boxes", scores)
+            predictions[item.task].append(item)
+    assert len(predictions["cap"]) == COUNT
+    wrong = [item for item in predictions["cap"] if item.prediction != item.references[0]]
+    scores = BoxAccuracy()(predictions["caref"])
+    print(f"captions exact {COUNT - len(wrong)}/{COUNT}; {len(predictions['caref'])} boxes", scores)
     assert not wrong
     assert scores["Acc@0.5"].value > 0.95
 
 
-def test_fine_tuning_learns_64_pairs_by_heart(store, pretrained):
+def test_fine_tuning_overfits_64_pairs(store, pretrained):
     out = store.parent / "diffvqa"
     config = load_config(
         "diffvqa-tiny",
@@ -67,8 +66,8 @@ def test_fine_tuning_learns_64_pairs_by_heart(store, pretrained):
     train(config, store, out)
     pairs = [pair for pair in open_store(store).pairs_of("train") if pair.category == "difference"]
     learned = {f"diff_vqa/{pair.id}" for pair in pairs[:COUNT]}
-    said = [item for item in predict(out, store, "train") if item.id in learned]
-    assert len(said) == COUNT
-    wrong = [item for item in said if item.prediction != item.references[0]]
+    predictions = [item for item in predict(out, store, "train") if item.id in learned]
+    assert len(predictions) == COUNT
+    wrong = [item for item in predictions if item.prediction != item.references[0]]
     print(f"answers exact {COUNT - len(wrong)}/{COUNT}")
     assert not wrong

@@ -1,6 +1,6 @@
-"""The other ways to pretrain learn 32 phantom images by heart. Minutes long, so marked slow.
+"""The other pretraining methods overfit 32 phantom images. Minutes long, so marked slow.
 
-Only the length of the run, its rate and the number of records differ from the presets.
+Only the number of steps and of records and the learning rate differ from the presets.
 """
 
 import pytest
@@ -28,8 +28,8 @@ def store(tmp_path_factory):
 
 
 @torch.no_grad()
-def found_first(run, batch) -> float:
-    """Share of rows whose own text (or one that reads the same) is the likest of the batch."""
+def recall_at_1(run, batch) -> float:
+    """The fraction of rows with their text (or an equal one) as the most similar of the batch."""
     model, keys = run.model, text_keys(batch)
     if hasattr(model, "image_vectors"):
         similar = model.image_vectors(batch) @ model.text_vectors(batch).t()
@@ -39,7 +39,7 @@ def found_first(run, batch) -> float:
 
 
 @pytest.mark.parametrize("name", list(LENGTH))
-def test_each_image_finds_its_text_among_32(name, store, tmp_path):
+def test_each_image_is_most_similar_to_its_text(name, store, tmp_path):
     images = 8 if name == "regional" else 32
     steps = LENGTH[name]
     config = load_config(
@@ -50,6 +50,6 @@ def test_each_image_finds_its_text_among_32(name, store, tmp_path):
     train(config, store, tmp_path / "run")
     run = load_run(tmp_path / "run", "cpu")
     data = read_training_data(open_store(store), config, run.tokenizer)
-    shares = [found_first(run, data.stream.batches(step)[0]) for step in range(4)]
-    print(f"{name}: {shares} of 32 rows find their text first")
-    assert min(shares) > 0.9
+    recalls = [recall_at_1(run, data.stream.batches(step)[0]) for step in range(4)]
+    print(f"{name}: recall at 1 of four batches: {recalls}")
+    assert min(recalls) > 0.9

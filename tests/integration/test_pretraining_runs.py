@@ -107,8 +107,8 @@ def test_blip2_logs_its_three_parts(runs):
 
 
 def test_the_second_stage_of_blip2_starts_from_the_first(data, runs, tmp_path, caplog):
+    """Encoder and Q-Former are loaded, whatever tokens either vocabulary keeps."""
     caplog.set_level(logging.INFO, logger="lapse")
-    """Encoder and Q-Former are taken, whatever tokens either vocabulary keeps."""
     changes = [f"init_model={runs / 'pretrain-blip2-tiny'}", "data.max_records=3", "train.steps=1"]
     train(config("pretrain-blip2-writer-tiny", *changes), data, tmp_path / "run")
     assert f"encoder and qformer: from {runs / 'pretrain-blip2-tiny'}, step 4" in caplog.messages

@@ -1,4 +1,4 @@
-"""Training in stages: a run begins with another run's whole model, or with parts of one."""
+"""Training in stages: a run is initialized from another run, completely or in parts."""
 
 import logging
 
@@ -30,13 +30,13 @@ PLURAL = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("staged")
-    data = write(made / "store")
-    train(load_config("diffvqa-plural-report-tiny", PLURAL), data, made / "report")
-    return made
+    out = tmp_path_factory.mktemp("staged")
+    data = write(out / "store")
+    train(load_config("diffvqa-plural-report-tiny", PLURAL), data, out / "report")
+    return out
 
 
-def test_the_next_stage_begins_with_the_weights_of_the_one_before(folder, caplog):
+def test_the_next_stage_starts_with_the_weights_of_the_previous_one(folder, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     config = load_config("diffvqa-plural-tiny", [*PLURAL, f"init_model={folder / 'report'}"])
     train(config, folder / "store", folder / "answer")
@@ -54,12 +54,12 @@ def test_tokens_keep_their_rows_by_id_and_new_ones_stay_random(folder):
     model, source = build_model(config, new), load_run(folder / "report").model
     random = model.decoder.tokens.weight.detach().clone()
     initialize_weights(model, config)
-    table, theirs = model.decoder.tokens, source.decoder.tokens
+    table, expected = model.decoder.tokens, source.decoder.tokens
     shared = sorted(set(old.kept) & set(new.kept))
     added = sorted(set(new.kept) - set(old.kept))
     assert len(shared) > 256 and added
     ids = torch.tensor(shared)
-    assert torch.equal(table.weight[table.row_of[ids]], theirs.weight[theirs.row_of[ids]])
+    assert torch.equal(table.weight[table.row_of[ids]], expected.weight[expected.row_of[ids]])
     ids = torch.tensor(added)
     assert torch.equal(table.weight[table.row_of[ids]], random[table.row_of[ids]])
     assert torch.equal(model.positions, source.positions)
@@ -76,12 +76,12 @@ def test_another_system_or_another_size_is_refused(folder):
         initialize_weights(build_model(wider, Tokenizer()), wider)
 
 
-def test_two_beginnings_are_refused_in_stage_one():
+def test_two_sources_are_refused_in_stage_one():
     with pytest.raises(ValueError, match="give at most one of them in stage 1"):
         load_config("pretrain-tiny", ["init_model=a", "init_encoder=b"])
 
 
-def test_a_system_without_an_encoder_takes_none():
+def test_a_system_without_an_encoder_refuses_init_encoder():
     config = load_config("diffvqa-constant", ["init_encoder=somewhere"])
     with pytest.raises(ValueError, match="'blind' has no encoder: remove init_encoder"):
         initialize_weights(build_model(config, Tokenizer()), config)
@@ -98,7 +98,7 @@ def stage_one(name, model):
     )  # fmt: skip
 
 
-def test_parts_of_another_models_run_are_taken_by_name(folder):
+def test_inherited_parts_are_loaded_by_name(folder):
     first = stage_one("blip2", {"encoder": ENCODER, "qformer": QFORMER, "embedding_width": 8})
     train(first, folder / "store", folder / "blip2")
     source = load_run(folder / "blip2").model
@@ -114,7 +114,7 @@ def test_parts_of_another_models_run_are_taken_by_name(folder):
     assert torch.equal(model.project.weight, projection)
 
 
-def test_the_question_answerer_takes_encoder_and_q_former(folder):
+def test_the_blip2_system_loads_encoder_and_q_former(folder):
     config = load_config(
         "diffvqa-blip2-tiny",
         [*SHORT, f"model.qformer={QFORMER}", f"init_encoder={folder / 'blip2'}",

@@ -1,4 +1,4 @@
-"""The real models through the real loop: both stages, resumed, and opened again."""
+"""Both stages of the paper's models: trained, resumed, loaded, answered."""
 
 import json
 import logging
@@ -44,13 +44,13 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pretrained(data, tmp_path_factory):
-    run = tmp_path_factory.mktemp("stage one") / "run"
+    run = tmp_path_factory.mktemp("stage1") / "run"
     train(config("pretrain-tiny"), data, run)
     return run
 
 
 class CutError(Exception):
-    """Stands for anything that ends a run between two steps."""
+    """Ends a run between two steps."""
 
 
 def cut_at(step):
@@ -62,7 +62,7 @@ def cut_at(step):
 
 
 @pytest.mark.parametrize("preset", list(STAGES))
-def test_cut_and_resumed_equals_straight(preset, data, pretrained, tmp_path, caplog):
+def test_a_resumed_run_equals_an_uninterrupted_one(preset, data, pretrained, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     more = [f"init_encoder={pretrained}"] if preset == "diffvqa-tiny" else []
     run = config(preset, *more)
@@ -87,7 +87,7 @@ def test_stage_one_logs_each_task(pretrained):
         assert seen[-1][f"validate/{task}"] < seen[0][f"validate/{task}"]
 
 
-def test_the_encoder_of_stage_one_stands_unchanged_in_stage_two(data, pretrained, tmp_path, caplog):
+def test_stage_two_does_not_change_the_encoder_of_stage_one(data, pretrained, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="lapse")
     run = config("diffvqa-tiny", f"init_encoder={pretrained}")
     train(run, data, tmp_path / "run")
@@ -102,8 +102,8 @@ def test_the_encoder_of_stage_one_stands_unchanged_in_stage_two(data, pretrained
 def test_answers_of_both_stages(data, pretrained, tmp_path):
     shutil.copytree(pretrained, tmp_path / "one")
     options = PredictOptions(limit=8, num_beams=1, max_new_tokens=8)
-    found = list(predict(tmp_path / "one", data, "test", options))
-    assert [item.task for item in found] == [t for t in ("cap", "aref", "gcap", "caref")
+    predictions = list(predict(tmp_path / "one", data, "test", options))
+    assert [item.task for item in predictions] == [t for t in ("cap", "aref", "gcap", "caref")
                                              for _ in range(2)]  # fmt: skip
     train(config("diffvqa-tiny"), data, tmp_path / "two")
     options = PredictOptions(num_beams=2, max_new_tokens=8)

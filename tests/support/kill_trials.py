@@ -48,10 +48,10 @@ def forked(job: Callable[[], object]) -> int:
 def digest(run: Path) -> str:
     """One SHA-256 over weights, optimizer, state and loss log at the end of a run."""
     last = sorted((run / "checkpoints").iterdir())[-1]
-    whole = hashlib.sha256(last.name.encode())
+    total = hashlib.sha256(last.name.encode())
     for path in (*sorted(last.iterdir()), run / "metrics.jsonl"):
-        whole.update(path.read_bytes())
-    return whole.hexdigest()
+        total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def die(number: int = signal.SIGKILL) -> None:
@@ -63,7 +63,7 @@ def at_step(step: int, number: int = signal.SIGKILL) -> Callable[[int], None]:
 
 
 def in_call(owner: object, name: str, call: int) -> None:
-    """Be killed in call number `call` of a function, before it does anything."""
+    """Kill this process at the start of call number `call` of a function."""
     real, count = getattr(owner, name), [0]
 
     def killing(*arguments, **options):
@@ -75,11 +75,11 @@ def in_call(owner: object, name: str, call: int) -> None:
     setattr(owner, name, killing)
 
 
-def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
-    """Straight run, kills at named points, an asked stop, and two sabotage twins."""
+def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
+    """A complete run, kills at named points, stop signals, and two runs with a defect."""
     config = tiny_model.config(
         stage,
-        train__num_workers=workers,
+        train__num_workers=num_workers,
         train__gradient_accumulation_steps=2,
         data__parallel_fraction=0.5,
     )
@@ -92,15 +92,15 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
         in_call(owner, function, call)
         train.train(config, data, folder / name)
 
-    found: dict[str, object] = {"straight code": forked(go("straight"))}
-    found["straight"] = digest(folder / "straight")
+    results: dict[str, object] = {"straight code": forked(go("straight"))}
+    results["straight"] = digest(folder / "straight")
     kills: dict[str, Callable[[], object]] = {
         "before any checkpoint": go("before any checkpoint", on_step=at_step(1)),
         "step edge": go("step edge", on_step=at_step(5)),
         "last step": go("last step", on_step=at_step(8)),
         **{
-            name: (lambda name=name, place=place: killed(name, *place))
-            for name, place in {
+            name: (lambda name=name, call=call: killed(name, *call))
+            for name, call in {
                 "weights written": (checkpoint, "_write_tensors", 4),
                 "manifest": (checkpoint, "_manifest", 2),
                 "sync": (files, "sync", 17),  # of the second checkpoint
@@ -113,12 +113,12 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
     for name, job in kills.items():
         assert forked(job) == -signal.SIGKILL, name
         assert forked(go(name)) == 0, name
-        found[name] = digest(folder / name)
+        results[name] = digest(folder / name)
     for number in (signal.SIGTERM, signal.SIGINT):
-        name = f"asked {number}"
+        name = f"stopped by {number}"
         assert forked(go(name, on_step=at_step(3, number))) == train.STOPPED, name
         assert forked(go(name)) == 0, name
-        found[name] = digest(folder / name)
+        results[name] = digest(folder / name)
 
     forked(go("half", on_step=at_step(5)))
     for name in ("lost optimizer", "other dropout"):
@@ -133,8 +133,8 @@ def trials(folder: Path, stage: str, workers: int) -> dict[str, object]:
         go("other dropout")()
 
     assert forked(lose_optimizer) == forked(other_dropout) == 0
-    found["sabotage"] = [digest(folder / n) for n in ("lost optimizer", "other dropout")]
-    return found
+    results["sabotage"] = [digest(folder / n) for n in ("lost optimizer", "other dropout")]
+    return results
 
 
 def two_ranks(folder: Path, name: str, job: Callable[[int], object]) -> list[int]:
@@ -218,9 +218,9 @@ def rank_messages(folder: Path) -> list[dict[str, object]]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    mode, where = sys.argv[1], Path(sys.argv[2])
+    mode, folder = sys.argv[1], Path(sys.argv[2])
     warm = tiny_model.config(train__steps=1)  # torch imports some modules late: once, before forks
-    train.train(warm, tiny_store.write(where / "warm store"), where / "warm run")
+    train.train(warm, tiny_store.write(folder / "warm store"), folder / "warm run")
     modes = {"ranks": ranks, "messages": rank_messages}
-    result = modes[mode](where) if mode in modes else trials(where, mode, int(sys.argv[3]))
+    result = modes[mode](folder) if mode in modes else trials(folder, mode, int(sys.argv[3]))
     sys.stdout.write(json.dumps(result))

@@ -1,4 +1,4 @@
-"""Real ranks of real models over gloo; run by test_ranks.py as `python rank_trials.py MODE DIR`.
+"""Ranks of the paper's models over gloo: `python rank_trials.py MODE DIR` of test_ranks.py.
 
 Every rank is a fork of this process, so that torch is imported once. Prints one JSON object.
 """
@@ -94,30 +94,32 @@ def ended(*pids: int) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 
 
-def run(folder: Path, name: str, made: RunConfig, size: int, **options) -> list[int]:
+def run(folder: Path, name: str, run_config: RunConfig, size: int, **options) -> list[int]:
     """Train with `size` ranks into folder/name; the exit codes."""
     data, callbacks = folder / "store", Callbacks(**options)
     if size == 1:
-        return ended(forked(lambda: train.train(made, data, folder / name, callbacks=callbacks)))
-    meeting = folder / f"{name}.rendezvous"
-    meeting.unlink(missing_ok=True)
-
-    def rank(place: int) -> None:
-        dist.init_process_group(
-            "gloo", init_method=f"file://{meeting}", rank=place, world_size=size
+        return ended(
+            forked(lambda: train.train(run_config, data, folder / name, callbacks=callbacks))
         )
-        train.train(made, data, folder / name, callbacks=callbacks)
+    rendezvous = folder / f"{name}.rendezvous"
+    rendezvous.unlink(missing_ok=True)
+
+    def run_rank(rank: int) -> None:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=size
+        )
+        train.train(run_config, data, folder / name, callbacks=callbacks)
         dist.destroy_process_group()
 
-    return ended(*(forked(lambda place=place: rank(place)) for place in range(size)))
+    return ended(*(forked(lambda rank=rank: run_rank(rank)) for rank in range(size)))
 
 
 def result(folder: Path, name: str) -> dict[str, object]:
     """The log and the checkpoint of a run: names, shapes, and one flat list of weights."""
     lines = (folder / name / "metrics.jsonl").read_text("utf-8").splitlines()
-    found = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
-    tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
-    moments = found.optimizer()
+    newest = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
+    tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
+    moments = newest.optimizer()
     return {
         "log": [json.loads(line) for line in lines],
         "layout": {key: list(value.shape) for key, value in sorted(tensors.items())},
@@ -153,8 +155,8 @@ def equal(folder: Path, stage: str) -> dict[str, object]:
 
 
 def order(folder: Path) -> dict[str, object]:
-    """Which samples each step reads: two ranks straight, and 2 -> 1 -> 2 ranks, sharded."""
-    made = config("pretrain", train__parallel="fsdp", train__steps=6, train__eval_every=6)
+    """The samples of each step: two ranks without a stop, and 2 -> 1 -> 2 ranks, sharded."""
+    run_config = config("pretrain", train__parallel="fsdp", train__steps=6, train__eval_every=6)
 
     def reading(name: str, until: int | None, size: int) -> list[int]:
         real = BalancedBatchStream.batches
@@ -168,7 +170,7 @@ def order(folder: Path) -> dict[str, object]:
 
         BalancedBatchStream.batches = recorded
         stop = (lambda done: os._exit(9) if done == until else None) if until else lambda _: None
-        codes = run(folder, name, made, size, on_step=stop)
+        codes = run(folder, name, run_config, size, on_step=stop)
         BalancedBatchStream.batches = real
         return codes
 
@@ -183,7 +185,7 @@ def order(folder: Path) -> dict[str, object]:
         found = []
         for step in sorted(steps):
             worlds = [
-                [one for _, path in sorted(parts) for one in json.loads(path.read_text())]
+                [name for _, path in sorted(parts) for name in json.loads(path.read_text())]
                 for parts in steps[step].values()
             ]
             assert all(part == worlds[0] for part in worlds)
@@ -203,27 +205,27 @@ def order(folder: Path) -> dict[str, object]:
 
 
 def slurm(folder: Path) -> dict[str, object]:
-    """Two processes that srun would have started, told apart by its variables alone."""
+    """Two processes with the environment variables of two tasks of srun."""
 
-    def task(place: int) -> None:
+    def task(rank: int) -> None:
         os.environ |= {
             "SLURM_STEP_NUM_TASKS": "2",
-            "SLURM_PROCID": str(place),
-            "SLURM_LOCALID": str(place),
+            "SLURM_PROCID": str(rank),
+            "SLURM_LOCALID": str(rank),
             "SLURM_STEP_NODELIST": "localhost",
             "SLURM_JOB_ID": str(os.getppid()),
         }
         train.train(config("pretrain", train__steps=2), folder / "store", folder / "slurm")
 
-    codes = ended(*(forked(lambda place=place: task(place)) for place in range(2)))
+    codes = ended(*(forked(lambda rank=rank: task(rank)) for rank in range(2)))
     facts = json.loads((folder / "slurm" / "run.json").read_text("utf-8"))
     return {"codes": codes, "ranks": facts["ranks"]}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    mode, where = sys.argv[1], Path(sys.argv[2])
-    tiny_store.write(where / "store")
+    mode, folder = sys.argv[1], Path(sys.argv[2])
+    tiny_store.write(folder / "store")
     modes = {"order": order, "slurm": slurm}
-    found = modes[mode](where) if mode in modes else equal(where, mode)
+    found = modes[mode](folder) if mode in modes else equal(folder, mode)
     sys.stdout.write(json.dumps(found))

@@ -55,61 +55,61 @@ def numbers(model: Towers, loss: float) -> list[float]:
 
 
 def contrast(rank: int, size: int, ignores: bool) -> list[float]:
-    """Loss and gradients of the whole batch, as the loop weighs its ranks."""
+    """Loss and gradients of the whole batch, weighted as by the trainer."""
     x = torch.randn(COUNT, WIDTH, generator=torch.Generator().manual_seed(1))
     keys = torch.tensor([3, 4, 3, 5, 4, 6, 3])
-    mine = slice(COUNT * rank // size, COUNT * (rank + 1) // size)  # unequal parts
+    rows = slice(COUNT * rank // size, COUNT * (rank + 1) // size)  # unequal parts
     model = Towers(ignores)
     wrapped = DistributedDataParallel(model) if size > 1 else model
-    loss = wrapped(x[mine], keys[mine])
-    share = (mine.stop - mine.start) / COUNT
-    (loss * share * size).backward()
-    total = loss.detach() * share
+    loss = wrapped(x[rows], keys[rows])
+    fraction = (rows.stop - rows.start) / COUNT
+    (loss * fraction * size).backward()
+    total = loss.detach() * fraction
     if size > 1:
         dist.all_reduce(total)
     return numbers(model, float(total))
 
 
 def forked(jobs: list[Callable[[], object]], out: Path) -> list[object]:
-    """Run jobs side by side in children; what each returned."""
+    """Run jobs at the same time in child processes; their results."""
     pids = []
-    for place, job in enumerate(jobs):
+    for index, job in enumerate(jobs):
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                (out / f"{place}.json").write_text(json.dumps(job()))
+                (out / f"{index}.json").write_text(json.dumps(job()))
                 code = 0
             finally:
                 os._exit(code)
         pids.append(pid)
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     assert codes == [0] * len(jobs), codes
-    return [json.loads((out / f"{place}.json").read_text()) for place in range(len(jobs))]
+    return [json.loads((out / f"{index}.json").read_text()) for index in range(len(jobs))]
 
 
 def on_ranks(size: int, job: Callable[[int], object], out: Path, name: str) -> object:
-    def one(rank: int) -> object:
+    def run_rank(rank: int) -> object:
         if size > 1:
             dist.init_process_group(
                 "gloo", init_method=f"file://{out / name}.rendezvous", rank=rank, world_size=size
             )
         return job(rank)
 
-    return forked([lambda rank=rank: one(rank) for rank in range(size)], out)[0]
+    return forked([lambda rank=rank: run_rank(rank) for rank in range(size)], out)[0]
 
 
 def trained(data: Path, out: Path, name: str, size: int) -> list[float]:
     """The weights after three steps of the real loop."""
     config = load_config("pretrain-global-tiny", SMALL)
     on_ranks(size, lambda rank: train(config, data, out / name).step, out, name)
-    found = checkpoint.latest_valid_checkpoint(out / name).checkpoint
-    tensors = checkpoint.read_tensors(found.folder / checkpoint.MODEL)
+    newest = checkpoint.latest_valid_checkpoint(out / name).checkpoint
+    tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
     return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 
 
 def main(out: Path) -> dict[str, object]:
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     for name, size, ignores in (
         ("one", 1, False),
         ("two", 2, False),
@@ -118,17 +118,17 @@ def main(out: Path) -> dict[str, object]:
         ("two ignoring", 2, True),
     ):
         job = lambda rank, size=size, ignores=ignores: contrast(rank, size, ignores)  # noqa: E731
-        found[name] = on_ranks(size, job, out, name)
+        results[name] = on_ranks(size, job, out, name)
 
     def alone(rank: int) -> list[float]:
         sigmoid_loss._counts = lambda count, device: [count]
         sigmoid_loss.dist.get_rank = lambda: 0
         return contrast(rank, 2, False)
 
-    found["two alone"] = on_ranks(2, alone, out, "two alone")
+    results["two alone"] = on_ranks(2, alone, out, "two alone")
     data = tiny_store.write(out / "store")
-    found["trained"] = [trained(data, out, f"trained {size}", size) for size in (1, 2)]
-    return found
+    results["trained"] = [trained(data, out, f"trained {size}", size) for size in (1, 2)]
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The smallest module with the interface of a method and a system, for tests of the loop."""
+"""The smallest trainable model, for tests of the trainer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TinyEncoder(Config):
 
 
 class TinyConfig(Config):
-    """Sizes; `poison` names a sample id whose loss is not a number."""
+    """Sizes; `poison` is the id of a sample whose loss is nan."""
 
     width: int = 16
     dropout: float = 0.1
@@ -28,7 +28,7 @@ class TinyConfig(Config):
 
 
 class Tiny(nn.Module):
-    """Token t from token t - 1 and the mean image: a bigram model that sees."""
+    """Token t from token t - 1 and the mean image: a bigram model with images."""
 
     config_class = TinyConfig
 

@@ -1,4 +1,4 @@
-"""Two run folders of the real classes with random weights, as `train` would leave them."""
+"""Two run folders with random weights, as `train` writes them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def config(stage: str, seed: int = 0) -> RunConfig:
 
 
 def write(folder: Path, *, same_encoder: bool = True, seed: int = 0) -> tuple[Path, Path]:
-    """Run folders of stage 1 and 2; the second holds the first one's encoder, or its own."""
+    """Run folders of stage 1 and 2; the second has the encoder of the first, or another."""
     stage1, stage2 = folder / "stage1", folder / "stage2"
     tokenizer = Tokenizer(trimmed_ids(WORDS))
     captioner = build_model(config("pretrain", seed), tokenizer)

@@ -1,4 +1,4 @@
-"""A store of random pixels and invented records, small enough to train on in a second."""
+"""A store of random pixels and invented records, for training in less than a second."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def studies(num_patients: int = 12, visits: int = 2) -> list[Study]:
             regions = tuple(
                 Region(
                     name,
-                    (f"There is {FINDINGS[(number + place) % len(FINDINGS)]}.",),
-                    Box(0.1 * place, 0.05 * (number % 5), 0.1 * place + 0.4, 0.6),
+                    (f"There is {FINDINGS[(number + index) % len(FINDINGS)]}.",),
+                    Box(0.1 * index, 0.05 * (number % 5), 0.1 * index + 0.4, 0.6),
                 )
-                for place, name in enumerate(NAMES)
+                for index, name in enumerate(NAMES)
             )
             made.append(
                 Study(
@@ -49,11 +49,11 @@ def studies(num_patients: int = 12, visits: int = 2) -> list[Study]:
 
 def pairs(made: list[Study]) -> list[Pair]:
     """Both orders of every two studies of a patient."""
-    found = []
+    result = []
     for first in made:
         for second in made:
             if first.patient == second.patient and first.id != second.id:
-                found.append(
+                result.append(
                     Pair(
                         id=f"{second.study}-{first.study}",
                         reference=first,
@@ -64,12 +64,12 @@ def pairs(made: list[Study]) -> list[Pair]:
                         split=first.split,
                     )
                 )
-    return found
+    return result
 
 
 def pixels(key: str) -> np.ndarray:
     """[SIDE, SIDE] uint8, different for every key."""
-    seed = sum(ord(letter) * (place + 1) for place, letter in enumerate(key))
+    seed = sum(ord(letter) * (index + 1) for index, letter in enumerate(key))
     return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE), np.uint8)
 
 
