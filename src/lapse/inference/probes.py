@@ -15,7 +15,8 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +27,7 @@ from lapse.core.seeding import derive_index, derive_permutation
 from lapse.core.types import Sample, nearest
 from lapse.data.loading.batch_stream import Pixels
 from lapse.images.augment import perturb_exposure
-from lapse.metrics.consistency import MARK, PROBES
+from lapse.metrics.consistency import MARK
 
 BLANK = f"{MARK}blank"  # key of the grey square; keys of a store hold no mark
 SECOND_EXPOSURE = f"{MARK}again"  # suffix of the key of a re-exposed image
@@ -42,6 +43,56 @@ class ProbeSamples:
     skipped: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeContext:
+    """What a probe may use besides the sample.
+
+    Attributes:
+        references: (patient, image key) of the images that may replace a reference.
+        seed: of random choices.
+    """
+
+    references: Sequence[tuple[str, str]]
+    seed: int
+
+
+def _swap(sample: Sample, _: ProbeContext) -> Sample | str:
+    true = parse(sample.answer)
+    if not true.is_parsed:
+        return "truth that cannot be inverted"
+    reference, main = sample.images
+    answer = f" {render(invert(true.changes)).strip()}"
+    return replace(sample, images=(main, reference), answer=answer)
+
+
+def _identity(sample: Sample, _: ProbeContext) -> Sample:
+    return replace(sample, images=(sample.images[1],) * 2, answer=f" {UNCHANGED}")
+
+
+def _acquisition(sample: Sample, _: ProbeContext) -> Sample:
+    reference, main = sample.images
+    return replace(sample, images=(reference, main + SECOND_EXPOSURE))
+
+
+def _shuffled(sample: Sample, context: ProbeContext) -> Sample:
+    return replace(sample, images=(_other_patient(sample, context), sample.images[1]))
+
+
+def _blank(sample: Sample, _: ProbeContext) -> Sample:
+    return replace(sample, images=(BLANK, sample.images[1]))
+
+
+# probe -> its sample for a plain sample of two images, or the reason why there is none;
+# `lapse.metrics.consistency.RATES` scores the answers to the same probes
+PROBES: dict[str, Callable[[Sample, ProbeContext], Sample | str]] = {
+    "swap": _swap,
+    "identity": _identity,
+    "acquisition": _acquisition,
+    "shuffled": _shuffled,
+    "blank": _blank,
+}
+
+
 def check_probe(name: str) -> None:
     """Refuse an unknown probe.
 
@@ -49,7 +100,7 @@ def check_probe(name: str) -> None:
         ValueError: lists the known names and the nearest.
     """
     if name not in PROBES:
-        raise ValueError(f"no probe {name!r}; {nearest(name, PROBES)}")
+        raise ValueError(f"no probe {name!r}; {nearest(name, tuple(PROBES))}")
 
 
 def probe_samples(
@@ -67,35 +118,22 @@ def probe_samples(
         ValueError: unknown probe, or no reference of another patient.
     """
     check_probe(name)
-    probed, skipped = [], {"sample about one image": 0, "truth that cannot be inverted": 0}
+    context = ProbeContext(references, seed)
+    probed, skipped = [], Counter[str]()
     for sample in samples:
-        if len(sample.images) != 2:
-            skipped["sample about one image"] += 1
-            continue
-        reference, main = sample.images
-        images, answer = (reference, main), sample.answer
-        if name == "swap":
-            true = parse(sample.answer)
-            if not true.is_parsed:
-                skipped["truth that cannot be inverted"] += 1
-                continue
-            images, answer = (main, reference), f" {render(invert(true.changes)).strip()}"
-        elif name == "identity":
-            images, answer = (main, main), f" {UNCHANGED}"
-        elif name == "acquisition":
-            images = (reference, main + SECOND_EXPOSURE)
-        elif name == "shuffled":
-            images = (_other_patient(sample, references, seed), main)
+        is_pair = len(sample.images) == 2
+        result = PROBES[name](sample, context) if is_pair else "sample about one image"
+        if isinstance(result, str):
+            skipped[result] += 1
         else:
-            images = (BLANK, main)
-        probed.append(replace(sample, id=f"{sample.id}{MARK}{name}", images=images, answer=answer))
-    counts = {reason: count for reason, count in skipped.items() if count}
-    return ProbeSamples(tuple(probed), counts)
+            probed.append(replace(result, id=f"{sample.id}{MARK}{name}"))
+    return ProbeSamples(tuple(probed), dict(skipped))
 
 
-def _other_patient(sample: Sample, references: Sequence[tuple[str, str]], seed: int) -> str:
+def _other_patient(sample: Sample, context: ProbeContext) -> str:
     """The key of a reference of another patient; a function of the seed and the sample's id."""
-    count, key = len(references), (seed, "shuffled reference", sample.id)
+    references = context.references
+    count, key = len(references), (context.seed, "shuffled reference", sample.id)
     for attempt in range(MAX_TRIES if count else 0):
         patient, image = references[derive_index(count, *key, attempt)]
         if patient != sample.patient:

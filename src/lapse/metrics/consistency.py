@@ -25,7 +25,6 @@ from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.statistics import MEAN, Array, fraction_score, ratio
 
-PROBES = ("swap", "identity", "acquisition", "shuffled", "blank")
 MARK = "#"  # between the id of a sample and the name of its probe
 
 
@@ -44,11 +43,11 @@ def split_id(name: str) -> tuple[str, str]:
     ('diff_vqa/1/2/3', 'swap')
     """
     plain, mark, probe = name.rpartition(MARK)
-    return (plain, probe) if mark and probe in PROBES else (name, "")
+    return (plain, probe) if mark and probe in RATES else (name, "")
 
 
 def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
-    """Probe -> its predictions, in the order of `PROBES`; one file may hold several probes.
+    """Probe -> its predictions, in the order of `RATES`; one file may hold several probes.
 
     Raises:
         ValueError: an id that names no probe.
@@ -57,10 +56,10 @@ def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction
     for item in predictions:
         _, probe = split_id(item.id)
         if not probe:
-            names = nearest(item.id.rpartition(MARK)[2], PROBES)
+            names = nearest(item.id.rpartition(MARK)[2], tuple(RATES))
             raise ValueError(f"id {item.id!r} names no probe ('{MARK}swap' at its end); {names}")
         groups.setdefault(probe, []).append(item)
-    return {probe: groups[probe] for probe in PROBES if probe in groups}
+    return {probe: groups[probe] for probe in RATES if probe in groups}
 
 
 def pair_probes(plain: Sequence[Prediction], probed: Sequence[Prediction]) -> list[ProbePair]:
@@ -102,7 +101,7 @@ def consistency(
         pairs = pair_probes(plain, probed)
         details = {"n": str(len(pairs)), "of": str(len(plain))}
         rates: dict[str, Score] = {}
-        for name, values in _RATES[probe](pairs).items():
+        for name, values in RATES[probe](pairs).items():
             # A pair that does not count adds nothing to the sum, nor to the number of pairs.
             counts = [float(value is not None) for value in values]
             if any(counts):
@@ -166,7 +165,8 @@ def _replaced(name: str) -> Callable[[Sequence[ProbePair]], Rates]:
     return rates
 
 
-_RATES: dict[str, Callable[[Sequence[ProbePair]], Rates]] = {
+# probe -> its rates; `lapse.inference.probes.PROBES` makes the samples of the same probes
+RATES: dict[str, Callable[[Sequence[ProbePair]], Rates]] = {
     "swap": _swap,
     "identity": _identity,
     "acquisition": _acquisition,

@@ -21,7 +21,7 @@ from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.prepare.options import PrepareOptions
 from lapse.evaluation.predictions.external_formats import IMAGE_IDS
 from lapse.inference.answer_confidence import LEVELS
-from lapse.metrics.consistency import PROBES
+from lapse.metrics.consistency import RATES
 from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS
 from lapse.phantom.dataset.options import TIER_CHOICES
 
@@ -76,7 +76,7 @@ def test_the_choices_are_those_of_the_library():
     assert get_args(options.ImageIds) == ("auto", *IMAGE_IDS)
     assert get_args(options.ImageFormat) == IMAGE_FORMATS
     assert get_args(options.Tier) == TIER_CHOICES
-    assert tuple(options.Probe) == PROBES
+    assert tuple(options.Probe) == tuple(RATES)
     for name in ("boxes", "frontals", "resize"):
         for choice in get_args(getattr(options, name.title())):
             assert getattr(PrepareOptions(16, **{name: choice}), name) == choice

@@ -61,7 +61,7 @@ def test_a_shuffled_reference_is_never_of_the_same_patient():
 def test_an_unknown_probe_names_the_known():
     with pytest.raises(ValueError, match="no probe 'swpa'; known: swap, identity"):
         probe_samples("swpa", [sample()], REFERENCES)
-    assert PROBES == ("swap", "identity", "acquisition", "shuffled", "blank")
+    assert tuple(PROBES) == ("swap", "identity", "acquisition", "shuffled", "blank")
 
 
 def picture(key: str) -> np.ndarray:
