@@ -16,6 +16,7 @@ from lapse.evaluation.evaluate import EvaluateOptions, evaluate
 from lapse.metrics import java
 from lapse.metrics.captioning import Captioning
 from lapse.metrics.java import Meteor, java_command, shared_meteor, tokenize
+from lapse.metrics.meteor import meteor_of
 
 GOLDEN = json.loads((Path(__file__).parent / "caption_golden.json").read_text("utf-8"))
 JARS = (
@@ -70,10 +71,11 @@ def test_texts_that_shift_the_lines_of_the_original_tokenizer():
 def test_meteor_scores_texts_that_hang_the_original(jars):
     before = files(jars)
     texts = ["two\nlines here", "q ||| r", "", "|", "\ufffd", "two lines here"]
-    total, scores = shared_meteor().score([(text, ["two lines\nhere"]) for text in texts])
-    assert scores == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
-    assert 0.0 < total < 1.0
-    assert shared_meteor().score([("edema", [""]), ("", [""])]) == (0.0, [0.0, 0.0])
+    rows = shared_meteor().statistics([(text, ["two lines\nhere"]) for text in texts])
+    assert meteor_of(rows).tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    assert 0.0 < meteor_of(rows.sum(axis=0)) < 1.0
+    rows = shared_meteor().statistics([("edema", [""]), ("", [""])])
+    assert meteor_of(rows).tolist() == [0.0, 0.0]
     assert files(jars) == before
 
 
@@ -84,7 +86,7 @@ def test_a_dead_process_is_reported_and_replaced(monkeypatch):
     first._process.kill()
     first._process.wait()
     with pytest.raises(ValueError, match=r"METEOR ended early.*'no edema'.*2, 1 words"):
-        first.score([("no edema", ["edema"])])
+        first.statistics([("no edema", ["edema"])])
     with shared_meteor() as second:
         assert second is not first and second.is_alive and not first.is_alive
 
@@ -95,7 +97,7 @@ def test_a_time_limit_ends_the_process(monkeypatch):
         tokenize(["No edema."])
     with Meteor() as meteor:
         with pytest.raises(ValueError, match=r"METEOR gave no answer in 0\.01 s"):
-            meteor.score([("no edema", ["no edema"])])
+            meteor.statistics([("no edema", ["no edema"])])
         assert not meteor.is_alive  # a late answer could be read as that of another text
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from lapse.core.types import Prediction, Score, Statistics
 from lapse.metrics import java
@@ -75,7 +75,7 @@ class Captioning:
 
 
 def _corpus_score(
-    name: str, rows: Array, score: Callable[[Any], Any], details: Mapping[str, str]
+    name: str, rows: Array, score: Callable[[Array], Array], details: Mapping[str, str]
 ) -> Score:
     """A score of summed statistics; the value of a sample is the score of its row."""
     return Score(

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.extras import install_command
-from lapse.metrics.meteor import COLUMNS, meteor_of, without_perfect_chunks
+from lapse.metrics.meteor import COLUMNS, without_perfect_chunks
 
 TIME_LIMIT = 120.0  # seconds without any answer
 CACHE_SIZE = 500_000  # texts whose tokens, and pairs whose statistics, are kept in memory
@@ -149,7 +149,7 @@ class Meteor:
     """A Java process that matches pairs until it is closed.
 
     >>> with Meteor() as meteor:  # doctest: +SKIP
-    ...     total, each = meteor.score([("no edema", ["there is no edema"])])
+    ...     rows = meteor.statistics([("no edema", ["there is no edema"])])
     """
 
     def __init__(self) -> None:
@@ -196,15 +196,6 @@ class Meteor:
     def is_alive(self) -> bool:
         """Whether the process still runs; a failure ends it."""
         return self._process.poll() is None
-
-    def score(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> tuple[float, list[float]]:
-        """Corpus score and the score of each (hypothesis, references), tokenized.
-
-        Raises:
-            ValueError: as `statistics`.
-        """
-        rows = self.statistics(pairs)
-        return float(meteor_of(rows.sum(axis=0))), [float(value) for value in meteor_of(rows)]
 
     def statistics(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> NDArray[np.float64]:
         """[n, 23] the segment statistics of each (hypothesis, references), tokenized.

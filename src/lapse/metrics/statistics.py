@@ -7,7 +7,6 @@ without scoring any text again. Dimension legend: n samples, k columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +39,8 @@ def mean_score(name: str, values: Sequence[float], details: Mapping[str, str]) -
 
 def fraction_score(
     name: str,
-    hits: Sequence[float] | NDArray[Any],
-    counts: Sequence[float] | NDArray[Any],
+    hits: Sequence[float] | Array,
+    counts: Sequence[float] | Array,
     details: Mapping[str, str],
 ) -> Score:
     """Sum of hits over sum of counts: a mean over some of the samples, or a rate of findings.
@@ -105,7 +104,7 @@ def pooled_scores(
     return scores
 
 
-def _from_columns(part: str, first: int) -> Callable[[Any], Any]:
+def _from_columns(part: str, first: int) -> Callable[[Array], Array]:
     def score(sums: Array) -> Array:
         correct, predicted, true = (sums[..., first + column] for column in range(3))
         over = {"precision": predicted, "recall": true, "F1": (predicted + true) / 2}[part]

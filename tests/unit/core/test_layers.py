@@ -141,7 +141,7 @@ def test_help_configuration_and_scoring_do_not_load_torch():
     code = (
         "import sys\n"
         "from lapse.config import load_config\n"
-        "import lapse.cli.main, lapse.evaluation.evaluate\n"
+        "import lapse.cli.main, lapse.evaluation.compare_files, lapse.evaluation.evaluate_file\n"
         "load_config('pretrain-lapse')\n"
         "raise SystemExit('torch' in sys.modules)"
     )
