@@ -40,12 +40,11 @@ from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.mimics import FINE_FINDINGS
 from lapse.phantom.rendering.render import render
 from phantom_probe import (
-    Found,
     acquisition_inputs,
-    all_pairs,
+    consecutive_pairs,
     change_labels,
     device_inputs,
-    owners,
+    patients_of,
     probe,
 )
 
@@ -71,12 +70,12 @@ def words(patients: int, seed: int) -> None:
             counterfactual_fraction=0.0,
             ood_fraction=0.0,
         )
-        pairs = all_pairs(
+        pairs = consecutive_pairs(
             [draw_history(config, *item) for item in enumerate(assign_cohort(config))]
         )
         names, labels = change_labels(pairs, MOST_LABELS)
         for name, read in readers.items():
-            *each, mean = probe(read(pairs), labels, owners(pairs))
+            *each, mean = probe(read(pairs), labels, patients_of(pairs))
             best = max(range(len(each)), key=lambda index: each[index].auc)
             print(
                 f"| {name} | {tier} | {confound:g} | {len(names)} | {len(pairs)} | {mean} "
@@ -85,7 +84,7 @@ def words(patients: int, seed: int) -> None:
         if tier == "coarse" and confound == 0.0:
             noise = np.random.default_rng(seed).normal(0, 2.0, (len(pairs), 1))
             inputs = np.hstack([acquisition_inputs(pairs), labels[:, :1] + noise])
-            found = probe(inputs, labels[:, :1], owners(pairs))[0]
+            found = probe(inputs, labels[:, :1], patients_of(pairs))[0]
             print(f"| + a noisy copy of the label | {tier} | 0 | 1 | {len(pairs)} | | {found} | |")
 
 
@@ -130,7 +129,7 @@ def pixels(count: int, seed: int, size: int) -> None:
     print("| pixels | label | pairs | AUC |\n|---|---|---|---|")
 
     def row(name: str, what: str, inputs: list[Floats], truth: list[float], who: list[int]) -> None:
-        found: Found = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]
+        found: Auc = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]
         print(f"| {name} | {what} | {len(truth)} | {found} |")
 
     row("main image of a quad", "changed", main, label, owner)

@@ -1,4 +1,4 @@
-"""Patients, acquisitions and visits that the tests of the picture share."""
+"""Visits and exposures of patients for the tests of rendering."""
 
 from datetime import datetime
 
@@ -7,12 +7,13 @@ from lapse.phantom.patients.patient import draw_patient
 from lapse.phantom.patients.state import Visit
 
 
-def at_visit(*findings, devices=(), mimics=()):
+def visit_with(*findings, devices=(), mimics=()):
+    """A visit with these findings, devices and mimics."""
     return Visit(7, 0, datetime(2150, 1, 1), findings, devices, mimics)
 
 
 def exposures(seed, count, nuisance=1.0):
-    """Patient, visit without findings, acquisition: as different as the population is."""
+    """(patient, visit without findings, acquisition) of random patients."""
     for index in range(count):
-        taken = draw_acquisition(seed, index, 0, 0, nuisance=nuisance)
-        yield draw_patient(seed, index), at_visit(), taken
+        acquisition = draw_acquisition(seed, index, 0, 0, nuisance=nuisance)
+        yield draw_patient(seed, index), visit_with(), acquisition

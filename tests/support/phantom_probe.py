@@ -1,7 +1,7 @@
-"""A small probe for shortcuts: logistic regression, cross-validated and resampled by patient.
+"""Probe for shortcuts: logistic regression, cross-validated and bootstrapped by patient.
 
-A probe that reads acquisition parameters or device presence and finds the change labels has found
-a shortcut: neither is a finding. Used by test_shortcuts.py and experiments/phantom_probes.py.
+A probe that predicts changes from acquisition parameters or devices has detected a shortcut. Used
+by test_phantom_shortcuts.py and experiments/phantom_probes.py.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.state import Visit
 
 Floats = NDArray[np.float64]
+Pairs = list[tuple[Exposure, Exposure]]
 FOLDS = 5
-NUM_RESAMPLED = 300
-PENALTY = 1e-2  # of squared weights of standardised inputs, per sample
-MIN_EACH = 30  # a label needs so many pairs of either kind
+NUM_BOOTSTRAP = 300
+PENALTY = 1e-2  # L2, per sample, for standardised inputs
+MIN_COUNT = 30  # positive and negative pairs that a label needs
 
 
 @dataclass(frozen=True)
-class Found:
+class Auc:
     """Area under the ROC curve of one label, or the mean over labels; 95% interval by patient."""
 
-    auc: float
+    value: float
     low: float
     high: float
 
@@ -39,93 +40,93 @@ class Found:
         return self.low <= 0.5
 
     def __str__(self) -> str:
-        return f"{self.auc:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def probe(inputs: Floats, labels: Floats, patients: NDArray[np.int64]) -> list[Found]:
-    """The found AUC of each label, and of their mean last.
+def probe(inputs: Floats, labels: Floats, patients: NDArray[np.int64]) -> list[Auc]:
+    """The AUC of each label, and their mean as the last element.
 
     Args:
         inputs: [pairs, features]
         labels: [pairs, labels] of 0 and 1
-        patients: [pairs]; folds and resamples keep a patient whole
+        patients: [pairs]; folds and bootstrap samples do not divide a patient
     """
-    names, owner = np.unique(patients, return_inverse=True)
-    fold = np.random.default_rng(0).permutation(len(names))[owner] % FOLDS
+    names, patient_index = np.unique(patients, return_inverse=True)
+    fold = np.random.default_rng(0).permutation(len(names))[patient_index] % FOLDS
     scores = np.zeros_like(labels)
     for held_out in range(FOLDS):
         train, test = fold != held_out, fold == held_out
         scores[test] = _fit(inputs[train], labels[train], inputs[test])
-        # places within the fold, so that folds are comparable
+        # ranks within the fold, so that folds are comparable
         for column in range(labels.shape[1]):
             _, ranks = np.unique(scores[test, column], return_inverse=True)
             scores[test, column] = ranks / max(1, ranks.max())
-    draw = np.random.default_rng(1)
-    whole = np.array([_auc(scores, labels, np.ones(len(labels)))])
-    resampled = []
-    for _ in range(NUM_RESAMPLED):
-        times = np.bincount(draw.integers(0, len(names), len(names)), minlength=len(names))
-        resampled.append(_auc(scores, labels, times[owner].astype(float)))
-    table = np.array(resampled)
-    found = [(whole[0, i], table[:, i]) for i in range(labels.shape[1])]
-    found.append((whole[0].mean(), table.mean(axis=1)))
+    rng = np.random.default_rng(1)
+    values = _auc(scores, labels, np.ones(len(labels)))
+    bootstrap = []
+    for _ in range(NUM_BOOTSTRAP):
+        counts = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))
+        bootstrap.append(_auc(scores, labels, counts[patient_index].astype(float)))
+    table = np.array(bootstrap)
+    columns = [(values[i], table[:, i]) for i in range(labels.shape[1])]
+    columns.append((values.mean(), table.mean(axis=1)))
     return [
-        Found(float(value), *(float(q) for q in np.quantile(sample, (0.025, 0.975))))
-        for value, sample in found
+        Auc(float(value), *(float(q) for q in np.quantile(sample, (0.025, 0.975))))
+        for value, sample in columns
     ]
 
 
 def _fit(inputs: Floats, labels: Floats, others: Floats) -> Floats:
-    """Scores of `others` under one logistic regression a label."""
+    """Scores of `others` by one logistic regression per label."""
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
     x = torch.from_numpy((inputs - mean) / spread)
     y = torch.from_numpy(labels)
     weight = torch.zeros(x.shape[1], y.shape[1], dtype=torch.float64, requires_grad=True)
     offset = torch.zeros(y.shape[1], dtype=torch.float64, requires_grad=True)
-    steps = torch.optim.LBFGS([weight, offset], max_iter=60, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weight, offset], max_iter=60, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
-        steps.zero_grad()
-        fit = torch.nn.functional.binary_cross_entropy_with_logits(x @ weight + offset, y)
-        value = fit * y.shape[1] + PENALTY * (weight**2).sum()
+        optimizer.zero_grad()
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(x @ weight + offset, y)
+        value = entropy * y.shape[1] + PENALTY * (weight**2).sum()
         value.backward()
         return value
 
-    steps.step(loss)
+    optimizer.step(loss)
     scores = torch.from_numpy((others - mean) / spread) @ weight + offset
-    # equal inputs in another place of the matrix must tie exactly
+    # equal inputs in different rows must have exactly equal scores
     return np.round(scores.detach().numpy(), 9)
 
 
 def _auc(scores: Floats, labels: Floats, weights: Floats) -> Floats:
     """Weighted area under the ROC curve of each label, ties counted half. # [labels]"""
-    found = []
+    values = []
     for column in range(labels.shape[1]):
-        _, place = np.unique(scores[:, column], return_inverse=True)
-        positive = np.bincount(place, weights * labels[:, column])
-        negative = np.bincount(place, weights * (1 - labels[:, column]))
+        _, rank = np.unique(scores[:, column], return_inverse=True)
+        positive = np.bincount(rank, weights * labels[:, column])
+        negative = np.bincount(rank, weights * (1 - labels[:, column]))
         below = np.cumsum(negative) - 0.5 * negative
-        found.append(float(positive @ below / max(1e-9, positive.sum() * negative.sum())))
-    return np.array(found)
+        values.append(float(positive @ below / max(1e-9, positive.sum() * negative.sum())))
+    return np.array(values)
 
 
-def change_labels(pairs: list[tuple[Exposure, Exposure]], most: int) -> tuple[list[str], Floats]:
-    """Names and columns of the commonest change labels; "any change" first."""
-    found = [difference(reference.visit, main.visit) for reference, main in pairs]
-    words = [{f"{item.finding} {item.kind}" for item in changes} for changes in found]
+def change_labels(pairs: Pairs, max_labels: int) -> tuple[list[str], Floats]:
+    """Names and columns of the most frequent change labels; "any change" is the first."""
+    differences = [difference(reference.visit, main.visit) for reference, main in pairs]
+    words = [{f"{item.finding} {item.kind}" for item in changes} for changes in differences]
     counts = Counter(word for group in words for word in group)
     common = [
         word
-        for word, count in counts.most_common(most)
-        if MIN_EACH <= count <= len(pairs) - MIN_EACH
+        for word, count in counts.most_common(max_labels)
+        if MIN_COUNT <= count <= len(pairs) - MIN_COUNT
     ]
-    columns = [[float(bool(changes)) for changes in found]]
+    columns = [[float(bool(changes)) for changes in differences]]
     columns += [[float(word in group) for group in words] for word in common]
     return ["any change", *common], np.array(columns).T
 
 
-def all_pairs(histories: list[History]) -> list[tuple[Exposure, Exposure]]:
-    """Neighbouring visits of every patient: the pairs that share no image but one."""
+def consecutive_pairs(histories: list[History]) -> Pairs:
+    """The pairs of consecutive visits of every patient."""
     return [
         (history.exposures[index], history.exposures[index + 1])
         for history in histories
@@ -133,59 +134,60 @@ def all_pairs(histories: list[History]) -> list[tuple[Exposure, Exposure]]:
     ]
 
 
-def owners(pairs: list[tuple[Exposure, Exposure]]) -> NDArray[np.int64]:
+def patients_of(pairs: Pairs) -> NDArray[np.int64]:
+    """The patient of every pair."""
     return np.array([main.visit.patient for _, main in pairs])
 
 
-def acquisition_inputs(pairs: list[tuple[Exposure, Exposure]]) -> Floats:
-    """Every parameter of both exposures, their difference and its size. # [pairs, features]"""
-    rows = [_both(_shot(one.acquisition), _shot(two.acquisition)) for one, two in pairs]
-    return np.array(rows)
+def acquisition_inputs(pairs: Pairs) -> Floats:
+    """All acquisition parameters of both exposures and their differences. # [pairs, features]"""
+    return np.array(
+        [_combined(_parameters(a.acquisition), _parameters(b.acquisition)) for a, b in pairs]
+    )
 
 
-def device_inputs(pairs: list[tuple[Exposure, Exposure]]) -> Floats:
-    """Which devices are there on which side, came and went. # [pairs, features]"""
-    return np.array([_both(_carried(one.visit), _carried(two.visit)) for one, two in pairs])
+def device_inputs(pairs: Pairs) -> Floats:
+    """Presence and side of all devices at both visits and their changes. # [pairs, features]"""
+    return np.array([_combined(_devices(a.visit), _devices(b.visit)) for a, b in pairs])
 
 
-def _both(reference: Floats, main: Floats) -> Floats:
+def _combined(reference: Floats, main: Floats) -> Floats:
     return np.concatenate([reference, main, main - reference, np.abs(main - reference)])
 
 
-def _shot(shot: Acquisition) -> Floats:
-    words = [shot.marker == word for word in "LR"] + [
-        shot.label == word for word in ("AP", "SUPINE", "PORTABLE")
-    ]
+def _parameters(acquisition: Acquisition) -> Floats:
+    words = [acquisition.marker == word for word in "LR"]
+    words += [acquisition.label == word for word in ("AP", "SUPINE", "PORTABLE")]
     return np.array(
         [
-            shot.view == "AP",
-            shot.is_supine,
-            shot.source_distance,
-            shot.rotation,
-            abs(shot.rotation),
-            shot.tilt,
-            shot.roll,
-            *shot.shift,
-            shot.field,
-            shot.aspect,
-            shot.inspiration,
-            *shot.warp,
-            shot.kilovolts,
-            shot.dose,
-            shot.scatter,
-            shot.blur,
-            shot.gamma,
-            shot.equalisation,
-            shot.contrast,
+            acquisition.view == "AP",
+            acquisition.is_supine,
+            acquisition.source_distance,
+            acquisition.rotation,
+            abs(acquisition.rotation),
+            acquisition.tilt,
+            acquisition.roll,
+            *acquisition.shift,
+            acquisition.field,
+            acquisition.aspect,
+            acquisition.inspiration,
+            *acquisition.warp,
+            acquisition.kilovolts,
+            acquisition.dose,
+            acquisition.scatter,
+            acquisition.blur,
+            acquisition.gamma,
+            acquisition.equalisation,
+            acquisition.contrast,
             *words,
-            *shot.marker_at,
-            *shot.collimation,
+            *acquisition.marker_at,
+            *acquisition.collimation,
         ],
         dtype=float,
     )
 
 
-def _carried(visit: Visit) -> Floats:
-    there = {item.name: item.side for item in visit.devices}
-    columns = [float(spec.name in there) for spec in DEVICES]
-    return np.array([*columns, *(float(there.get(spec.name) == "left") for spec in DEVICES)])
+def _devices(visit: Visit) -> Floats:
+    side_of = {item.name: item.side for item in visit.devices}
+    is_present = [float(spec.name in side_of) for spec in DEVICES]
+    return np.array([*is_present, *(float(side_of.get(spec.name) == "left") for spec in DEVICES)])

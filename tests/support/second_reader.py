@@ -1,12 +1,12 @@
-"""A second reader of simulated reports, written from the sentences alone.
+"""A second extractor of findings from simulated reports, independent of lapse.phantom.
 
-It shares no table with lapse.phantom: it looks for stems, words of degree and words of side, and
-gives back name -> (level, side). A report that reads the same to both readers means what it says.
+It has its own tables of word stems, levels and sides and returns name -> (level, side). Agreement
+of both extractors shows that the text of a report is unambiguous.
 """
 
 import re
 
-STEMS = {  # a stem that stands for one finding, the more special first
+STEMS = {  # word stem -> finding, more specific stems first
     "blunt": "blunting of the costophrenic angle",
     "pleural thickening": "pleural thickening",
     "effusion": "pleural effusion",
@@ -51,36 +51,36 @@ NEGATIVE = re.compile(r"\b(no|neither|without|free|resolved|resolution)\b")
 POSITIVE = re.compile(r"no interval change|not seen previously")
 
 
-def read(text: str) -> dict[str, tuple[str, str]]:
-    """Finding -> (level, side) of everything that the report affirms; "" where nothing is said.
+def read_findings(text: str) -> dict[str, tuple[str, str]]:
+    """Finding -> (level, side) of all findings that a report affirms; "" if not stated.
 
-    A second, different level or side of one finding is joined with "/", so that it cannot hide.
+    Different levels or sides of one finding are joined with "/", so that they are detected.
     """
-    found: dict[str, tuple[set[str], set[str]]] = {}
+    findings: dict[str, tuple[set[str], set[str]]] = {}
     for sentence in re.split(r"(?<=[.?])\s+", _body(text)):
         if NEGATIVE.search(sentence) and not POSITIVE.search(sentence):
             continue
         for clause in re.split(",? and ", sentence):
             for name in {name for stem, name in STEMS.items() if stem in clause}:
-                levels, sides = found.setdefault(name, (set(), set()))
+                levels, sides = findings.setdefault(name, (set(), set()))
                 degree = next((word for stem, word in DEGREES.items() if stem in clause), None)
                 levels |= {degree} if degree else set()
                 sides |= {side for side, word in SIDES.items() if re.search(word, clause)}
     return {
         name: ("/".join(sorted(levels)), "/".join(sorted(sides)))
-        for name, (levels, sides) in found.items()
+        for name, (levels, sides) in findings.items()
     }
 
 
 def _body(text: str) -> str:
     """The sentences of the findings and the impression, on one line in lower case."""
     parts = re.split(r"\n ([A-Z][A-Z ,()/-]+):", "\n" + text)
-    wanted = ("FINDINGS", "IMPRESSION", "CONCLUSION", "TWO VIEWS")
+    headers = ("FINDINGS", "IMPRESSION", "CONCLUSION", "TWO VIEWS")
     bodies = [
         body
         for header, body in zip(parts[1::2], parts[2::2], strict=True)
-        if header.strip().startswith(wanted) or header.strip().endswith(wanted)
+        if header.strip().startswith(headers) or header.strip().endswith(headers)
     ]
-    if not bodies:  # everything after the blank line that ends the last section
+    if not bodies:  # the text after the blank line that ends the last section
         bodies = [parts[-1].rstrip().split("\n \n")[-1]]
     return " ".join(" ".join(bodies).lower().split())

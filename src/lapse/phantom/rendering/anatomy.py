@@ -1,9 +1,9 @@
-"""The shape of the chest at one exposure: patient x findings x breath -> solids.
+"""The geometry of the chest at one exposure, from the patient, the findings and the inspiration.
 
-A table of cross-sections over height, ellipsoids for heart and great vessels, two domes, gas
-and soft parts, ready for the kernel in volumes.py, and the few heights that other files need.
-Own formulas: the cavity is a superellipse whose width falls towards the apex as a power law; a
-shallow breath lifts the domes, narrows the chest and lays the heart flatter.
+It consists of a table of cross-sections over height, ellipsoids for the heart and great vessels,
+two domes, gas and soft tissue, as the kernel in volumes.py reads them, and of landmarks that other
+modules use. The cavity is a superellipse whose width decreases towards the apex as a power law. A
+shallow inspiration elevates the domes, narrows the chest and makes the heart more horizontal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lapse.phantom.rendering.kernels import Floats
 from lapse.phantom.rendering.volumes import Z_LOW, Z_ROWS
 
 GRID: Floats = Z_LOW + np.arange(Z_ROWS, dtype=np.float64)
-SIGNS = (-1.0, 1.0)  # X of the patient's right, left
+SIGNS = (-1.0, 1.0)  # sign of x on the patient's right, left
 NO_LEVEL = -1e9
 
 
@@ -32,31 +32,31 @@ class Anatomy:
     patient: Patient
     effects: Effects
     table: Floats  # [Z_ROWS, Column.END]
-    hearts: Floats  # [n, 8] ellipsoids that cut into the lung
+    hearts: Floats  # [n, 8] ellipsoids that displace lung
     domes: Floats  # [2, 8]
-    extras: Floats  # [n, 9]
+    extras: Floats  # [n, 9] arms, shoulders, breasts
     gases: Floats  # [n, 9]
-    apex: float  # height of the lung's top
+    apex: float  # height of the apex of the lung
     top: tuple[float, float]  # heights of the domes
     sulcus: tuple[float, float]  # heights of the costophrenic angles
     hila: tuple[tuple[float, float], tuple[float, float]]  # x, z
-    rise: tuple[float, float]  # mm that the lung's base stands above a full breath
-    breath: float  # 1 full
-    level: list[float]  # heights of fluid that stands in the pleural space; -1e9 none
+    rise: tuple[float, float]  # mm, elevation of the lung bases relative to full inspiration
+    breath: float  # inspiration, 1 is full
+    level: list[float]  # heights of fluid levels in the pleural space; NO_LEVEL for none
 
     def at(self, column: Column, z: float) -> float:
-        """A value of the table at a height."""
-        place = min(max(z - Z_LOW, 0.0), Z_ROWS - 1.001)
-        low = int(place)
+        """The value of a column at a height, by linear interpolation."""
+        position = min(max(z - Z_LOW, 0.0), Z_ROWS - 1.001)
+        low = int(position)
         first, second = self.table[low, column], self.table[low + 1, column]
-        return float(first + (place - low) * (second - first))
+        return float(first + (position - low) * (second - first))
 
     def half_width(self, side: int, z: float) -> float:
         """Inner half width of one side of the cavity at a height."""
         return self.at(Column(Column.CAVITY_R + side), z)
 
     def breathe(self, points: Floats) -> Floats:
-        """Move body points of the lung from a full breath to this one. # [n, 3]"""
+        """Move points of the lung from full inspiration to this inspiration. # [n, 3]"""
         moved = points.copy()
         lift = np.where(points[:, 0] < 0, self.rise[0], self.rise[1])
         moved[:, 2] += lift * np.clip((20.0 - points[:, 2]) / 130.0, 0.0, 1.0)
@@ -65,7 +65,7 @@ class Anatomy:
 
 
 def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) -> Anatomy:
-    """The anatomy of this patient with these effects at this exposure."""
+    """The anatomy of a patient with the effects of findings at one exposure."""
     breath = acquisition.inspiration
     expired = 1.0 - breath
     flat = effects.flat
@@ -73,8 +73,8 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
     rise = [30.0 * expired - 14.0 * flat + lift for lift in effects.lift]
     if acquisition.is_supine:
         rise = [value + 6.0 for value in rise]
-    full = (-patient.dome_right * patient.height,) * 2
-    top = (full[0] + rise[0], full[1] - patient.dome_left + rise[1])
+    full = -patient.dome_right * patient.height
+    top = (full + rise[0], full - patient.dome_left + rise[1])
     half = 139.0 * patient.width * (1.0 - 0.05 * expired + 0.03 * flat)
     depth = 88.0 * patient.depth * (1.0 - 0.08 * expired + 0.06 * flat)
     curve = patient.dome_curve * (1.0 + 0.25 * expired) * (1.0 - 0.55 * flat)
@@ -116,7 +116,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         breath=breath,
         level=[NO_LEVEL, NO_LEVEL],
     )
-    _gaps(anatomy, acquisition.is_supine)
+    _fill_pleural_space(anatomy, acquisition.is_supine)
     anatomy.gases = _gases(anatomy)
     return anatomy
 
@@ -149,10 +149,10 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     right = [20, 21, 22, 25, 30, 31, 29, 25, 27, 36]
     left = [22, 22, 22, 25, 27, 26, 26, 25, 29, 38]
     for column, widths in ((Column.MEDIASTINUM_R, right), (Column.MEDIASTINUM_L, left)):
-        own = (
+        waviness = (
             1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
         )
-        table[:, column] = _smooth(np.interp(GRID, heights, widths)) * wide * own
+        table[:, column] = _smooth(np.interp(GRID, heights, widths)) * wide * waviness
     table[:, Column.MEDIASTINUM_D] = np.interp(
         GRID, [-135, -110, -60, 0, 60, 110], [95, 64, 50, 54, 44, 40]
     )
@@ -162,8 +162,8 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     sway = patient.aorta_sway + effects.sway
     swing = sway * np.sin(np.clip((8.0 - GRID) / 120.0, 0.0, 1.0) * np.pi)
     taper = np.interp(GRID, [-200, -20, 15, 30], [11.0, 12.5, 12.5, 1.0])
-    course = np.interp(GRID, [-170, -110, -20, 20], [4.0, 14.0, 22.0, 24.0])
-    table[:, Column.AORTA_X] = table[:, Column.MIDDLE] + course + swing
+    offset = np.interp(GRID, [-170, -110, -20, 20], [4.0, 14.0, 22.0, 24.0])
+    table[:, Column.AORTA_X] = table[:, Column.MIDDLE] + offset + swing
     table[:, Column.AORTA_R] = taper * (0.75 + 0.015 * patient.aortic_knob) + 0.12 * effects.sway
 
 
@@ -205,13 +205,13 @@ def _hearts(
     patient: Patient, effects: Effects, tops: tuple[float, float], expired: float, middle: float
 ) -> Floats:
     size = patient.heart * effects.heart * (1.0 - 0.08 * effects.flat)
-    own = size * (0.96 + 0.06 * expired) * patient.width
+    wide = size * (0.96 + 0.06 * expired) * patient.width
     tall = size * (0.94 + 0.06 * patient.height)
     lift = 0.5 * (0.5 * (tops[0] + tops[1]) + 112.0)
     turn = radians(patient.heart_turn - 12.0 * expired - 10.0 * effects.globe + 8 * effects.flat)
-    low = -37.0 + lift  # the heart hangs from here and grows down and to the sides
+    low = -37.0 + lift  # fixed upper end: an enlarged heart extends down and to the sides
     knob = patient.aortic_knob + 0.8 * effects.knob
-    out = 1.0 + 0.25 * effects.globe
+    globular = 1.0 + 0.25 * effects.globe
     unfold = 1.0 + 0.02 * effects.sway
 
     def solid(
@@ -220,18 +220,20 @@ def _hearts(
         return [middle + x, y, z, a, b, c, cos(angle), sin(angle)]
 
     rows = [
-        solid(33 * own, 7, low - 40 * tall, 63 * own, 63 * own, 36 * tall * out, turn),
-        solid(-9 * own, 4, low - 34 * tall, 31 * own * out, 56 * own, 46 * tall, -0.12),
-        solid(12 * own, 26, low - 54 * tall, 52 * own, 42 * own, 31 * tall, 0.14),
-        solid(0, -20, low - 14 * tall, 40 * own, 34 * own, 38 * tall),
-        solid(34 * own, 12, low - 1, 46 * own, 34, 22, turn + 0.3),
+        # left ventricle, right atrium, right ventricle, left atrium, outflow tract
+        solid(33 * wide, 7, low - 40 * tall, 63 * wide, 63 * wide, 36 * tall * globular, turn),
+        solid(-9 * wide, 4, low - 34 * tall, 31 * wide * globular, 56 * wide, 46 * tall, -0.12),
+        solid(12 * wide, 26, low - 54 * tall, 52 * wide, 42 * wide, 31 * tall, 0.14),
+        solid(0, -20, low - 14 * tall, 40 * wide, 34 * wide, 38 * tall),
+        solid(34 * wide, 12, low - 1, 46 * wide, 34, 22, turn + 0.3),
+        # ascending aorta, aortic knob, arch, diaphragmatic surface, superior vena cava, fat pads
         solid(-15, 12, 4 + 0.5 * lift, 21 * unfold, 26, 44, -0.08),
         solid(41.5 - knob + 0.5 * (knob - 15), -12, 25, knob, 1.9 * knob, 1.3 * knob),
         solid(16, -4, 26, 26, 20, 0.9 * knob, 0.2),
-        solid(14 * own, 8, 0.5 * (tops[0] + tops[1]) - 17, 62 * own, 62, 31),
+        solid(14 * wide, 8, 0.5 * (tops[0] + tops[1]) - 17, 62 * wide, 62, 31),
         solid(-25, 4, 32, 10.5, 22, 54, 0.05),
-        solid(68 * own, 30, tops[1] - 1, 30, 26, 13, 0.25),
-        solid(-44 * own, 30, tops[0] - 2, 24, 24, 13, -0.2),
+        solid(68 * wide, 30, tops[1] - 1, 30, 26, 13, 0.25),
+        solid(-44 * wide, 30, tops[0] - 2, 24, 24, 13, -0.2),
     ]
     return np.array(rows, dtype=np.float64)
 
@@ -253,8 +255,8 @@ def _extras(patient: Patient, half: float, depth: float) -> Floats:
     return np.array(rows, dtype=np.float64)
 
 
-def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
-    """Fill the pleural space: standing or lying fluid, scar, air from the top."""
+def _fill_pleural_space(anatomy: Anatomy, is_supine: bool) -> None:
+    """Fill the pleural space: erect or supine fluid, scar, and air from the apex."""
     effects, table = anatomy.effects, anatomy.table
     for side in (0, 1):
         sulcus, reach = anatomy.sulcus[side], anatomy.apex - anatomy.sulcus[side]
@@ -281,13 +283,13 @@ def _gaps(anatomy: Anatomy, is_supine: bool) -> None:
         table[:, Column.FLUID_R + side] = fluid
         severity = effects.air[side]
         if severity:
-            fall = np.clip((anatomy.apex - GRID) / reach, 0.0, 1.0)
+            below_apex = np.clip((anatomy.apex - GRID) / reach, 0.0, 1.0)
             high = 11.0 + 66.0 * severity**1.15
             spread = 0.5 + 0.75 * severity
-            gap = high * np.exp(-((fall / spread) ** 1.7))
-            gap += 1.25 * high * np.exp(-((fall / 0.16) ** 1.3))
+            gap = high * np.exp(-((below_apex / spread) ** 1.7))
+            gap += 1.25 * high * np.exp(-((below_apex / 0.16) ** 1.3))
             if is_supine:
-                gap = 0.8 * gap + (4.0 + 16.0 * severity) * np.clip(fall, 0.0, 1.0) ** 2
+                gap = 0.8 * gap + (4.0 + 16.0 * severity) * np.clip(below_apex, 0.0, 1.0) ** 2
             table[:, Column.AIR_R + side] = gap
 
 
@@ -297,7 +299,7 @@ def _gases(anatomy: Anatomy) -> Floats:
     x = 0.42 * anatomy.half_width(1, -100.0)
     row = [x, 8.0, top - 9.0 - 0.62 * size, 1.15 * size, 0.9 * size, 0.62 * size]
     rows = [[*row, cos(0.25), sin(0.25), 0.0105]]
-    if patient.bone_seed % 3 == 0:  # gas in the bend of the colon
+    if patient.bone_seed % 3 == 0:  # gas in the splenic flexure
         rows.append([x + 46, 20.0, top - 62, 20, 15, 14, 1.0, 0.0, 0.008])
         rows.append([x + 18, 25.0, top - 92, 15, 13, 11, 1.0, 0.0, 0.007])
     return np.array(rows, dtype=np.float64)

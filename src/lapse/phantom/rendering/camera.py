@@ -1,12 +1,12 @@
-"""Where a point of the body falls on the image: a cone beam, a turned patient, a soft warp.
+"""Projection from the body to the image: cone beam, patient rotation and a smooth warp.
 
-    body (X to the patient's left, Y to the front, Z to the head, mm, origin at the carina)
-      --turn: rotation about Z, tilt about X, around the middle of the chest-->  world
+    body (X to the patient's left, Y anterior, Z cranial, mm, origin at the carina)
+      --rotation about Z and tilt about X, around the middle of the chest-->  world
       --cone beam from the source through the plane Y = 0-->  plane (x, z), mm
-      --shift, roll, warp-->  image fractions, x to the right, y down
+      --shift, roll, warp-->  image, x to the right, y down
 
-Every depth has its own magnification; lengths of the image are measured in the plane Y = 0.
-A camera is one flat array (see `Slot`), so that compiled kernels can read it.
+The magnification depends on depth; image lengths are measured in the plane Y = 0. A camera is one
+flat array (see `Slot`), which compiled kernels can read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from math import cos, radians, sin
 import numpy as np
 
 from lapse.phantom.patients.acquisition import Acquisition
-from lapse.phantom.rendering.kernels import Floats, compiled
+from lapse.phantom.rendering.kernels import Floats, Singles, compiled
 
 PIVOT_Z = -40.0
 DETECTOR_GAP = 150.0  # mm from the plane Y = 0 to the detector
@@ -25,11 +25,11 @@ WARP_LENGTH = 420.0  # mm of one cycle
 
 
 class Slot(IntEnum):
-    """Places in the camera's array."""
+    """Positions in the camera array."""
 
-    TURN = 0  # 9 numbers, rows of the matrix from body to world
+    TURN = 0  # 9 numbers, the matrix from body to world
     SOURCE = 9  # Y of the source
-    CENTRE = 10  # x and z of the middle of the image
+    CENTRE = 10  # x and z of the image centre
     ROLL = 12  # cosine, sine
     PIXEL = 14  # mm per pixel
     SIZE = 15  # height, width in pixels
@@ -38,25 +38,26 @@ class Slot(IntEnum):
 
 
 def image_shape(acquisition: Acquisition, size: int) -> tuple[int, int]:
-    """Height and width in pixels; the longer one is `size`."""
+    """Height and width in pixels; the longest side is `size`."""
     if acquisition.aspect >= 1.0:
         return max(1, round(size / acquisition.aspect)), size
     return size, max(1, round(size * acquisition.aspect))
 
 
 def make_camera(acquisition: Acquisition, size: int, *, middle: float, scale: float) -> Floats:
-    """The camera of this acquisition. # [37]
+    """The camera of an acquisition. # [37]
 
-    `middle` is the height in mm at which the beam is centred, `scale` adapts the field to the
-    size of the patient (1 for an average adult).
+    `middle` is the height in mm of the central beam; `scale` adapts the field to the size of the
+    patient (1 for an average adult).
     """
     camera = np.zeros(int(Slot.END))
-    rot, tilt = radians(acquisition.rotation), radians(acquisition.tilt)
-    about_z = np.array([[cos(rot), -sin(rot), 0], [sin(rot), cos(rot), 0], [0, 0, 1]])
+    rotation, tilt = radians(acquisition.rotation), radians(acquisition.tilt)
+    c, s = cos(rotation), sin(rotation)
+    about_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     about_x = np.array([[1, 0, 0], [0, cos(tilt), -sin(tilt)], [0, sin(tilt), cos(tilt)]])
-    camera[0:9] = (about_x @ about_z).ravel()
-    away = acquisition.source_distance - DETECTOR_GAP
-    camera[Slot.SOURCE] = away if acquisition.view == "AP" else -away
+    camera[Slot.TURN : Slot.SOURCE] = (about_x @ about_z).ravel()
+    distance = acquisition.source_distance - DETECTOR_GAP
+    camera[Slot.SOURCE] = distance if acquisition.view == "AP" else -distance
     camera[Slot.CENTRE] = acquisition.shift[0]
     camera[Slot.CENTRE + 1] = middle + acquisition.shift[1]
     camera[Slot.ROLL] = cos(radians(acquisition.roll))
@@ -69,23 +70,34 @@ def make_camera(acquisition: Acquisition, size: int, *, middle: float, scale: fl
     return camera
 
 
+def pixel_size(camera: Floats) -> float:
+    """Millimetres per pixel."""
+    return float(camera[Slot.PIXEL])
+
+
+def blank_image(camera: Floats) -> Singles:
+    """An image of zeros. # [H, W]"""
+    height, width = camera[Slot.SIZE : Slot.WARP]
+    return np.zeros((int(height), int(width)), dtype=np.float32)
+
+
 @compiled
 def project(points: Floats, camera: Floats) -> Floats:
-    """Columns, rows (pixels) and magnification of body points. # [n, 3] -> [n, 3]"""
+    """Column, row (pixels) and magnification of body points. # [n, 3] -> [n, 3]"""
     out = np.empty((points.shape[0], 3))
-    away, pixel = camera[9], camera[14]
+    source, pixel = camera[9], camera[14]
     for i in range(points.shape[0]):
         x, y, z = points[i, 0], points[i, 1], points[i, 2] - PIVOT_Z
         wx = camera[0] * x + camera[1] * y + camera[2] * z
         wy = camera[3] * x + camera[4] * y + camera[5] * z
         wz = camera[6] * x + camera[7] * y + camera[8] * z + PIVOT_Z
-        scale = away / (away - wy)
+        scale = source / (source - wy)
         px = wx * scale - camera[10]
         pz = camera[11] + (wz - camera[11]) * scale - camera[11]
         qx = camera[12] * px - camera[13] * pz
         qz = camera[13] * px + camera[12] * pz
         ux, uz = qx, qz
-        for _ in range(2):  # the warp is known from image to plane: undo it
+        for _ in range(2):  # the warp maps the image to the plane: invert it by iteration
             sx, sz = 0.0, 0.0
             for k in range(4):
                 w = 17 + 5 * k
@@ -104,12 +116,12 @@ def project(points: Floats, camera: Floats) -> Floats:
 
 @compiled
 def rays(camera: Floats) -> Floats:
-    """The ray of every pixel: X(y) = a + b y, Z(y) = c + d y in the body. # [H, W, 4]"""
+    """The ray of every pixel in the body: X(y) = a + b y, Z(y) = c + d y. # [H, W, 4]"""
     height, width = int(camera[15]), int(camera[16])
     out = np.empty((height, width, 4))
-    away, pixel = camera[9], camera[14]
-    # the source in the body: transpose of the turn
-    sy, sz = away, camera[11] - PIVOT_Z
+    pixel = camera[14]
+    # the source in body coordinates, by the transposed matrix
+    sy, sz = camera[9], camera[11] - PIVOT_Z
     s_x = camera[3] * sy + camera[6] * sz
     s_y = camera[4] * sy + camera[7] * sz
     s_z = camera[5] * sy + camera[8] * sz + PIVOT_Z

@@ -1,8 +1,8 @@
-"""From line integrals to a grey image: beam, scatter, blur, noise, film curve, equalisation.
+"""From line integrals L to a grey image: beam, scatter, blur, noise, film curve, equalisation.
 
-I = exp(-L); scatter: a wide blur (38 mm) of I, .22 (PA) or .55 (AP) of it added
-noise ~ sqrt(photons); processing: log, a scale set by percentiles, partial equalisation of
-the histogram (images of MIMIC-CXR-JPG are equalised), bones white.
+I = exp(-L); scatter is a wide blur (38 mm) of I, of which .22 (PA) or .42 (AP) is added on average;
+noise ~ sqrt(photons). Processing: logarithm, a window set by percentiles, partial histogram
+equalisation (the images of MIMIC-CXR-JPG are equalised); bones are white.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from lapse.phantom.rendering.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
 LATITUDE, LATITUDE_MM = 0.24, 40.0
-SCATTER_GAIN = 1.35  # a grid takes away part of it, a thick body adds more
-PHOTONS = 1.1e6  # per mm2, behind no patient
-STEEP, MIDDLE = 3.7, 0.36  # the film curve: a toe in the lung, a shoulder in the abdomen
-OWN_WINDOW = 0.25  # share of the window that follows the image itself
-SHUTTER = 2  # grey behind the collimator
+SCATTER_GAIN = 1.35  # net effect of the anti-scatter grid and of body thickness
+PHOTONS = 1.1e6  # per mm2, without a patient
+STEEP, MIDDLE = 3.7, 0.36  # film curve: its toe is in the lung, its shoulder in the abdomen
+IMAGE_WEIGHT = 0.25  # of the window of the image itself; the rest is the expected window
+SHUTTER = 2  # grey level outside the collimated field
 _BINS = 1024
 
 
 @compiled
 def _smooth_rows(image: Singles, taps: Floats) -> Singles:
-    """Each row filtered by symmetric taps (middle first), edges repeated; transposed."""
+    """Filter the rows with symmetric taps (centre first) and repeated edges; transposed result."""
     height, width = image.shape
     out = np.empty((width, height), dtype=np.float32)
     reach = taps.shape[0] - 1
@@ -44,7 +44,7 @@ def _smooth_rows(image: Singles, taps: Floats) -> Singles:
 
 
 def gaussian(image: Singles, sigma: float) -> Singles:
-    """A Gaussian blur of `sigma` pixels. # [H, W]"""
+    """Gaussian blur with a standard deviation of `sigma` pixels. # [H, W]"""
     reach = max(1, int(np.ceil(2.6 * sigma)))
     taps = np.exp(-0.5 * (np.arange(reach + 1) / max(sigma, 1e-3)) ** 2)
     taps /= taps[0] + 2 * taps[1:].sum()
@@ -52,7 +52,7 @@ def gaussian(image: Singles, sigma: float) -> Singles:
 
 
 def wide_blur(image: Singles, sigma: float) -> Singles:
-    """A Gaussian blur for a sigma of many pixels, made on a coarse grid. # [H, W]"""
+    """Gaussian blur for a large sigma, computed on a coarse grid. # [H, W]"""
     step = max(1, int(sigma / 3.0))
     if step == 1:
         return gaussian(image, sigma)
@@ -87,18 +87,18 @@ def _enlarge(small: Singles, height: int, width: int, step: int) -> Singles:
 def film_tone(
     integrals: Singles, acquisition: Acquisition, pixel: float, expected: tuple[float, float]
 ) -> Singles:
-    """The film of these line integrals before equalisation. # [H, W] -> [H, W] in [0, 1]
+    """The film of line integrals, before equalisation. # [H, W] -> [H, W] in [0, 1]
 
-    `pixel` is the size of a pixel in mm, `expected` the window of the patient without findings:
-    what is found moves the window by a quarter of what it would by itself.
+    `pixel` is the size of a pixel in mm, `expected` the window for the patient without findings, so
+    findings change the window by a quarter of the change that they would cause alone.
     """
-    draw = np.random.Generator(np.random.PCG64(acquisition.seed))
-    noise = draw.standard_normal(integrals.shape, dtype=np.float32)
+    rng = np.random.Generator(np.random.PCG64(acquisition.seed))
+    noise = rng.standard_normal(integrals.shape, dtype=np.float32)
     film = _film(integrals, acquisition, pixel, noise)
     window = _window(film)
     low, high = (
-        OWN_WINDOW * own + (1.0 - OWN_WINDOW) * usual
-        for own, usual in zip(window, expected, strict=True)
+        IMAGE_WEIGHT * value + (1.0 - IMAGE_WEIGHT) * expected_value
+        for value, expected_value in zip(window, expected, strict=True)
     )
     return _curve(film, acquisition, low, high)
 
@@ -106,33 +106,33 @@ def film_tone(
 def expected_window(
     integrals: Singles, acquisition: Acquisition, pixel: float
 ) -> tuple[float, float]:
-    """The window for a patient without findings, from a small image. # [H, W]"""
+    """The window for a patient without findings, from a small noise-free image. # [H, W]"""
     return _window(_film(integrals, acquisition, pixel, np.zeros_like(integrals)))
 
 
 def _film(integrals: Singles, acquisition: Acquisition, pixel: float, noise: Singles) -> Singles:
-    """Optical density: beam, blur, scatter, photons, latitude. # [H, W]"""
+    """Optical density: beam, blur, scatter, quantum noise, latitude. # [H, W]"""
     beam = np.exp(-integrals * (1.0 + 0.004 * (100.0 - acquisition.kilovolts)))
     beam = gaussian(beam, max(acquisition.blur / pixel, 0.3))
-    struck = beam * (1.0 - beam)  # open air scatters nothing
-    beam += SCATTER_GAIN * acquisition.scatter * wide_blur(struck, SCATTER_MM / pixel)
+    scattering = beam * (1.0 - beam)  # air does not scatter
+    beam += SCATTER_GAIN * acquisition.scatter * wide_blur(scattering, SCATTER_MM / pixel)
     photons = PHOTONS * acquisition.dose * min(pixel, 1.0) ** 2 * 0.08
     beam += noise * np.sqrt(beam / np.float32(photons))
     film = -np.log(np.maximum(beam, 1e-4))
-    # latitude: what is slow over the chest is weakened, what is fine stays
+    # latitude: attenuate low spatial frequencies
     film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
     return film
 
 
 def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
-    """The finished image, its histogram moved part of the way to a flat one. # [H, W] uint8"""
+    """The image with a partially equalised histogram. # [H, W] uint8"""
     image = _equalised(tone, acquisition)
     close_shutter(image, acquisition, SHUTTER)
     return image
 
 
 def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -> None:
-    """Fill what lies behind the collimator, in place. # [H, W]"""
+    """Fill the area outside the collimated field, in place. # [H, W]"""
     height, width = image.shape
     left, top, right, bottom = acquisition.collimation
     image[: round(top * height)] = value
@@ -142,14 +142,14 @@ def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -
 
 
 def _window(film: Singles) -> tuple[float, float]:
-    """Densities of dark lung and of the abdomen."""
+    """Densities of the darkest lung and of the abdomen."""
     inside = film[film > 0.45 * float(film.mean())]
     low, high = np.percentile(inside[:: max(1, inside.size // 20_000)], (4.0, 92.0))
     return float(low), float(high)
 
 
 def _curve(film: Singles, acquisition: Acquisition, low: float, high: float) -> Singles:
-    """The film curve: an S between the window's ends, then a power."""
+    """The film curve: a sigmoid between the limits of the window, then a power."""
     steep = STEEP / (high - low)
     tone = 1.0 / (1.0 + np.exp((low + MIDDLE * (high - low) - film) * np.float32(steep)))
     return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
@@ -157,11 +157,11 @@ def _curve(film: Singles, acquisition: Acquisition, low: float, high: float) -> 
 
 def _equalised(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
     counts, _ = np.histogram(tone, bins=_BINS, range=(0.0, 1.0))
-    counts = np.minimum(counts, 0.004 * tone.size)  # a limit on how far one grey is stretched
-    flat = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
-    share = acquisition.equalisation
+    counts = np.minimum(counts, 0.004 * tone.size)  # limits the contrast gain of a grey level
+    cumulative = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
+    fraction = acquisition.equalisation
     grid = np.linspace(0.0, 1.0, _BINS + 1)
-    curve = (1 - share) * grid + share * flat
+    curve = (1 - fraction) * grid + fraction * cumulative
     curve = 0.5 + (curve - 0.5) * acquisition.contrast
     levels = np.clip(np.rint(255.0 * np.clip(curve, 0.0, 1.0)), 0, 255).astype(np.uint8)
     return np.asarray(levels[np.rint(tone * _BINS).astype(np.int32)], dtype=np.uint8)

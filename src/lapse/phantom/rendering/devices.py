@@ -1,7 +1,7 @@
-"""Tubes, lines, implants and leads, as opaque tubes and blocks at their usual places.
+"""Tubes, lines, implants and leads, as radiopaque tubes and blocks in their usual position.
 
-The course of a device follows from its seed and its side, so the same line lies the same way at
-the next visit. Names that are not known draw nothing.
+The course of a device follows from its seed and side, so it is the same at every visit. Unknown
+devices are ignored.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ def device_parts(visit: Visit, anatomy: Anatomy) -> tuple[Floats, Floats]:
     tubes: list[Floats] = [np.zeros((0, 11))]
     blocks: list[list[float]] = []
     for device in visit.devices:
-        draw = np.random.Generator(np.random.PCG64([abs(device.seed), 77]))
+        rng = np.random.Generator(np.random.PCG64([abs(device.seed), 77]))
         side = 1 if device.side == "left" else 0
         if device.name == "endotracheal tube":
-            tubes += _endotracheal(anatomy, draw)
+            tubes += _endotracheal(anatomy, rng)
         elif device.name == "nasogastric tube":
-            tubes += _nasogastric(anatomy, draw)
+            tubes += _nasogastric(anatomy, rng)
         elif device.name == "picc line":
-            tubes += _picc(anatomy, draw, side)
+            tubes += _picc(anatomy, rng, side)
         elif device.name == "central line":
-            tubes += _central(anatomy, draw, side)
+            tubes += _central(anatomy, rng, side)
         elif device.name == "chest tube":
-            tubes += _chest_tube(anatomy, draw, side)
+            tubes += _chest_tube(anatomy, rng, side)
         elif device.name == "pacemaker":
             side = 0 if device.side == "right" else 1
-            tubes += _pacemaker(anatomy, draw, side, blocks)
+            tubes += _pacemaker(anatomy, rng, side, blocks)
         elif device.name == "sternal wires":
-            tubes += _sternal_wires(anatomy, draw)
+            tubes += _sternal_wires(anatomy, rng)
         elif device.name == "ecg leads":
-            tubes += _leads(anatomy, draw)
+            tubes += _leads(anatomy, rng)
     return np.vstack(tubes), np.array(blocks, dtype=np.float64).reshape(-1, 8)
 
 
@@ -52,9 +52,9 @@ def _middle(anatomy: Anatomy, z: float) -> float:
     return anatomy.at(Column.MIDDLE, z)
 
 
-def _endotracheal(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
-    tip = float(draw.uniform(24.0, 56.0))
-    lean = float(draw.uniform(-3, 3))
+def _endotracheal(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
+    tip = float(rng.uniform(24.0, 56.0))
+    lean = float(rng.uniform(-3, 3))
     knots = [
         (_middle(anatomy, 170) + lean, -16.0, 215.0),
         (_middle(anatomy, 120), -15.0, 120.0),
@@ -64,10 +64,10 @@ def _endotracheal(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
     return [_wire(knots, 5.0, 0.03, wall=1.1), _wire(line, 0.9, 0.16)]
 
 
-def _nasogastric(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
+def _nasogastric(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
     top = anatomy.top[1]
-    bend = float(draw.uniform(-4, 6))
-    far = float(draw.uniform(0.3, 0.55)) * anatomy.half_width(1, -100)
+    bend = float(rng.uniform(-4, 6))
+    far = float(rng.uniform(0.3, 0.55)) * anatomy.half_width(1, -100)
     knots = [
         (_middle(anatomy, 170) + 2, -26.0, 215.0),
         (_middle(anatomy, 90) + 3, -32.0, 90.0),
@@ -75,22 +75,22 @@ def _nasogastric(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
         (_middle(anatomy, -70) + 8 + bend, -40.0, -70.0),
         (_middle(anatomy, top) + 16.0, -30.0, top - 4.0),
         (far, -6.0, top - 42.0),
-        (far + float(draw.uniform(-14, 22)), 10.0, top - 84.0),
+        (far + float(rng.uniform(-14, 22)), 10.0, top - 84.0),
     ]
     return [_wire(knots, 2.3, 0.03, wall=0.8, count=90), _wire(knots, 0.9, 0.32, count=90)]
 
 
-def _vein_end(anatomy: Anatomy, draw: np.random.Generator) -> Knots:
-    """The superior vena cava, down to about the cavoatrial junction."""
-    low = float(draw.uniform(-44.0, -14.0))
+def _svc_end(anatomy: Anatomy, rng: np.random.Generator) -> Knots:
+    """The course in the superior vena cava, to about the cavoatrial junction."""
+    low = float(rng.uniform(-44.0, -14.0))
     x = _middle(anatomy, 10)
     return [(x - 20, 8.0, 52.0), (x - 24, 8.0, 18.0), (x - 25, 8.0, low)]
 
 
-def _picc(anatomy: Anatomy, draw: np.random.Generator, side: int) -> list[Floats]:
+def _picc(anatomy: Anatomy, rng: np.random.Generator, side: int) -> list[Floats]:
     sign, wide = SIGNS[side], anatomy.patient.width
     knots: Knots = [
-        (sign * 215 * wide, -10.0, -30.0 + float(draw.uniform(-15, 15))),
+        (sign * 215 * wide, -10.0, -30.0 + float(rng.uniform(-15, 15))),
         (sign * 178 * wide, -8.0, 42.0),
         (sign * 132 * wide, 10.0, 76.0),
         (sign * 80 * wide, 30.0, 74.0),
@@ -98,28 +98,28 @@ def _picc(anatomy: Anatomy, draw: np.random.Generator, side: int) -> list[Floats
     ]
     if side == 1:
         knots.append((_middle(anatomy, 55) + 8, 26.0, 52.0))
-    return [_wire(knots + _vein_end(anatomy, draw), 1.1, 0.22, count=110)]
+    return [_wire(knots + _svc_end(anatomy, rng), 1.1, 0.22, count=110)]
 
 
-def _central(anatomy: Anatomy, draw: np.random.Generator, side: int) -> list[Floats]:
+def _central(anatomy: Anatomy, rng: np.random.Generator, side: int) -> list[Floats]:
     sign = SIGNS[side]
     x = _middle(anatomy, 100)
     knots: Knots = [
-        (x + sign * (62 + float(draw.uniform(0, 18))), 26.0, 186.0),
+        (x + sign * (62 + float(rng.uniform(0, 18))), 26.0, 186.0),
         (x + sign * 46, 24.0, 140.0),
         (x + sign * 32, 18.0, 96.0),
     ]
     if side == 1:
         knots.append((x + 14, 20.0, 62.0))
-    return [_wire(knots + _vein_end(anatomy, draw), 1.5, 0.18, count=90)]
+    return [_wire(knots + _svc_end(anatomy, rng), 1.5, 0.18, count=90)]
 
 
-def _chest_tube(anatomy: Anatomy, draw: np.random.Generator, side: int) -> list[Floats]:
+def _chest_tube(anatomy: Anatomy, rng: np.random.Generator, side: int) -> list[Floats]:
     sign = SIGNS[side]
-    enter = float(draw.uniform(-78.0, -40.0))
+    enter = float(rng.uniform(-78.0, -40.0))
     wall = anatomy.half_width(side, enter)
     x = _middle(anatomy, enter)
-    high = anatomy.apex - float(draw.uniform(16, 40))
+    high = anatomy.apex - float(rng.uniform(16, 40))
     knots = [
         (x + sign * (wall + 68), 0.0, enter - 34.0),
         (x + sign * (wall + 6), -10.0, enter),
@@ -131,11 +131,11 @@ def _chest_tube(anatomy: Anatomy, draw: np.random.Generator, side: int) -> list[
 
 
 def _pacemaker(
-    anatomy: Anatomy, draw: np.random.Generator, side: int, blocks: list[list[float]]
+    anatomy: Anatomy, rng: np.random.Generator, side: int, blocks: list[list[float]]
 ) -> list[Floats]:
     sign, wide = SIGNS[side], anatomy.patient.width
-    x, z = sign * 108.0 * wide, 30.0 + float(draw.uniform(-10, 8))
-    blocks.append([x, 92.0, z, 24.0, 21.0, float(draw.uniform(-0.4, 0.4)), 1.5, 0.9])
+    x, z = sign * 108.0 * wide, 30.0 + float(rng.uniform(-10, 8))
+    blocks.append([x, 92.0, z, 24.0, 21.0, float(rng.uniform(-0.4, 0.4)), 1.5, 0.9])
     blocks.append([x + 2, 92.0, z - 5, 13.0, 9.0, 0.2, 0.7, 0.3])
     start: Knots = [
         (x, 92.0, z + 22),
@@ -163,15 +163,15 @@ def _pacemaker(
     ]
 
 
-def _sternal_wires(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
+def _sternal_wires(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
     wires = []
     front = anatomy.at(Column.CAVITY_D, -20.0) + anatomy.at(Column.CAVITY_Y, -20.0)
     for index in range(6):
-        z = 56.0 - 25.0 * index + float(draw.uniform(-2, 2))
-        x = _middle(anatomy, z) + float(draw.uniform(-2, 2))
-        wide, tall = float(draw.uniform(8, 11)), float(draw.uniform(5.5, 8))
+        z = 56.0 - 25.0 * index + float(rng.uniform(-2, 2))
+        x = _middle(anatomy, z) + float(rng.uniform(-2, 2))
+        wide, tall = float(rng.uniform(8, 11)), float(rng.uniform(5.5, 8))
         turn = np.linspace(0.35, 2 * np.pi + 0.2, 26)
-        twist = float(draw.uniform(-0.35, 0.35))
+        twist = float(rng.uniform(-0.35, 0.35))
         ring: Knots = [
             (x + wide * float(np.sin(t)), front, z + tall * float(np.cos(t + twist))) for t in turn
         ]
@@ -180,25 +180,25 @@ def _sternal_wires(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
     return wires
 
 
-def _leads(anatomy: Anatomy, draw: np.random.Generator) -> list[Floats]:
+def _leads(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
     rows = []
     wide = anatomy.patient.width
     front = anatomy.at(Column.BODY_D, -20.0) + anatomy.at(Column.BODY_Y, -20.0)
-    spots = [(-118.0, 58.0), (116.0, 56.0), (-122.0, -112.0), (124.0, -118.0), (34.0, -52.0)]
-    for x, z in spots[: 3 + int(draw.integers(0, 3))]:
-        x = wide * (x + float(draw.uniform(-14, 14)))
-        z = z + float(draw.uniform(-14, 14))
+    electrodes = [(-118.0, 58.0), (116.0, 56.0), (-122.0, -112.0), (124.0, -118.0), (34.0, -52.0)]
+    for x, z in electrodes[: 3 + int(rng.integers(0, 3))]:
+        x = wide * (x + float(rng.uniform(-14, 14)))
+        z = z + float(rng.uniform(-14, 14))
         y = 0.8 * front
         pad = np.array([(x, y - 0.8, z), (x, y + 0.8, z)])
         rows.append(tubes_of(pad, 5.5, 0.16, wall=0.0))
         rows.append(tubes_of(pad, 2.2, 0.4))
-        away = 40.0 * float(draw.uniform(-1, 1))
-        end_z = -300.0 if draw.random() < 0.4 else 190.0
+        offset = 40.0 * float(rng.uniform(-1, 1))
+        end_z = -300.0 if rng.random() < 0.4 else 190.0
         knots = [
             (x, y, z),
-            (x + 0.5 * away, y, z + 0.25 * (end_z - z) + float(draw.uniform(-16, 16))),
-            (0.5 * x + away, y, z + 0.6 * (end_z - z)),
-            (0.6 * x + away, y, end_z),
+            (x + 0.5 * offset, y, z + 0.25 * (end_z - z) + float(rng.uniform(-16, 16))),
+            (0.5 * x + offset, y, z + 0.6 * (end_z - z)),
+            (0.6 * x + offset, y, end_z),
         ]
         rows.append(_wire(knots, 0.62, 0.22, count=80))
     return rows

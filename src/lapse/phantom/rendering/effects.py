@@ -1,9 +1,9 @@
-"""What findings do to the anatomy as a whole: sizes, gaps, lifts, haze.
+"""Effects of findings on the anatomy: organ sizes, pleural spaces, diaphragm position, haze.
 
-Findings with a place of their own (consolidation, atelectasis, nodules, fractures) are drawn in
-lesions.py; here are those that change organs: a larger heart, a raised diaphragm, fluid or air
-in the pleural space, congested vessels, a curved spine. Sides are indexed 0 right, 1 left.
-Names that are not drawn leave everything as it is.
+This covers findings that change organs: an enlarged heart, a raised diaphragm, fluid or air in the
+pleural space, congested vessels, a curved spine. Localized findings (consolidation, atelectasis,
+nodules, fractures) are in lesions.py. Sides are indexed 0 right, 1 left. Unknown findings have no
+effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lapse.phantom.patients.state import Finding, Visit
 
 Sides = list[float]
-MAGNIFIED = "ap magnification"  # the mimic that is a whole heart
+MAGNIFIED = "ap magnification"  # the mimic that enlarges the heart
 
 
 def _zero() -> Sides:
@@ -26,39 +26,39 @@ def _one() -> Sides:
 
 @dataclass(slots=True)
 class Effects:
-    """Sums over all findings of a visit."""
+    """The effects of all findings of a visit."""
 
     heart: float = 1.0  # factor
-    globe: float = 0.0  # how round, 0 .. 1
-    lift: Sides = field(default_factory=_zero)  # mm, the domes go up
+    globe: float = 0.0  # globular shape of the heart, 0 .. 1
+    lift: Sides = field(default_factory=_zero)  # mm, elevation of the domes
     flat: float = 0.0  # emphysema, 0 .. 1
     density: Sides = field(default_factory=_one)  # factor of the lung's attenuation
     haze: Sides = field(default_factory=_zero)  # edema, 0 .. 1
     curve: float = 0.0  # mm, scoliosis
-    knob: float = 0.0  # mm
-    sway: float = 0.0  # mm, descending aorta
-    stomach: float = 0.0  # mm
+    knob: float = 0.0  # mm, radius of the aortic knob
+    sway: float = 0.0  # mm, deviation of the descending aorta
+    stomach: float = 0.0  # mm, radius of the gastric bubble
     shift: float = 0.0  # mm, mediastinum to the left
     vessels: float = 1.0  # factor of all vessel radii
-    upper: float = 0.0  # extra factor of upper vessels
-    hila: float = 0.0  # extra factor of vessels at the hila
+    upper: float = 0.0  # additional factor of upper vessels
+    hila: float = 0.0  # additional factor of vessels at the hila
     fluid: Sides = field(default_factory=_zero)  # severity of the effusion
-    blunt: Sides = field(default_factory=_zero)
+    blunt: Sides = field(default_factory=_zero)  # blunting of the costophrenic angle
     air: Sides = field(default_factory=_zero)  # severity of the pneumothorax
-    cap: Sides = field(default_factory=_zero)  # mm, pleural thickening of the apex
-    band: Sides = field(default_factory=_zero)  # mm, pleural thickening lower down
+    cap: Sides = field(default_factory=_zero)  # mm, apical pleural thickening
+    band: Sides = field(default_factory=_zero)  # mm, lower pleural thickening
 
 
-def sides_of(side: str) -> tuple[int, ...]:
-    """0 for the right, 1 for the left; a finding without a side is on both."""
+def side_indices(side: str) -> tuple[int, ...]:
+    """0 for right, 1 for left; both for a bilateral finding or one without a side."""
     return {"right": (0,), "left": (1,)}.get(side, (0, 1))
 
 
-def collect(visit: Visit) -> Effects:
+def collect_effects(visit: Visit) -> Effects:
     """The effects of all findings of a visit."""
     effects = Effects()
     for finding in visit.findings:
-        if not finding.is_fine:  # its cue is drawn in fine.py
+        if not finding.is_fine:  # fine_findings.py draws the cue
             _add(effects, finding)
     for mimic in visit.mimics:
         if mimic.name == MAGNIFIED:
@@ -69,7 +69,7 @@ def collect(visit: Visit) -> Effects:
 
 def _add(effects: Effects, finding: Finding) -> None:
     name, severity = finding.name, min(1.0, max(0.0, finding.severity))
-    sides = sides_of(finding.side)
+    sides = side_indices(finding.side)
     sign = 1.0 if finding.seed % 2 else -1.0
     if name == "cardiomegaly":
         effects.heart = max(effects.heart, 1.06 + 0.4 * severity)
@@ -101,23 +101,27 @@ def _add(effects: Effects, finding: Finding) -> None:
         effects.stomach = max(effects.stomach, 12.0 + 26.0 * severity)
         effects.lift[1] += 16.0 * severity
     elif name == "atelectasis":
-        _collapse(effects, finding, severity, sides)
+        _add_atelectasis(effects, finding, severity, sides)
     else:
-        _pleura(effects, finding, severity, sides)
+        _add_pleural(effects, finding, severity, sides)
 
 
-def _collapse(effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]) -> None:
-    """Loss of volume: the dome goes up, and a large loss draws the heart over."""
-    low = finding.zone in ("basilar", "lower", "")
-    thin = finding.type in ("linear", "plate-like")
+def _add_atelectasis(
+    effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]
+) -> None:
+    """Volume loss elevates the dome; a large loss shifts the mediastinum to the same side."""
+    is_low = finding.zone in ("basilar", "lower", "")
+    is_thin = finding.type in ("linear", "plate-like")
     for side in sides:
-        effects.lift[side] += (5.0 if thin else 18.0) * severity * (1.0 if low else 0.4)
-    if len(sides) == 1 and not thin and severity > 0.6:
+        effects.lift[side] += (5.0 if is_thin else 18.0) * severity * (1.0 if is_low else 0.4)
+    if len(sides) == 1 and not is_thin and severity > 0.6:
         effects.shift += (1.0 if sides[0] == 1 else -1.0) * 22.0 * (severity - 0.6)
 
 
-def _pleura(effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]) -> None:
-    """Fluid, air or scar between lung and wall."""
+def _add_pleural(
+    effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]
+) -> None:
+    """Fluid, air or scar in the pleural space."""
     for side in sides:
         if finding.name == "pleural effusion":
             effects.fluid[side] = max(effects.fluid[side], severity)
@@ -136,4 +140,4 @@ def _pleura(effects: Effects, finding: Finding, severity: float, sides: tuple[in
             continue
         else:
             continue
-        effects.shift += push if side == 0 else -push  # away from the full side
+        effects.shift += push if side == 0 else -push  # away from the affected side

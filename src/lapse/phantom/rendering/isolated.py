@@ -1,10 +1,10 @@
-"""One finding or one named region by itself, as line integrals: what its box has to hold.
+"""Line integrals of one isolated finding or region, as a reference for its box.
 
-finding   line integrals with it - line integrals without it, same anatomy, same camera
-lung      what is removed from the body where only these heights of one lung are air
-dome      what the diaphragm takes away from the lung
-solids    the way of each ray through the ellipsoids (heart, arch, atrium, ...)
-tubes     clavicles, airways, vessels at the hilum; blocks: vertebrae
+finding   line integrals with the finding - without it, with equal anatomy and camera
+lung      attenuation removed by the air in a range of heights of one lung
+dome      lung displaced by the diaphragm
+solids    path of each ray through ellipsoids (heart, arch, atrium, ...)
+tubes     clavicles, airways, hilar vessels; blocks: vertebrae
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.rendering.boxes import (
     SIDE_NAMES,
     arch_solids,
-    heart_meets_dome,
-    junction,
+    cardiophrenic_angle,
+    cavoatrial_junction,
     lung_heights,
     near_hilum,
 )
-from lapse.phantom.rendering.camera import rays
+from lapse.phantom.rendering.camera import blank_image, rays
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, Singles
-from lapse.phantom.rendering.render import expose, line_integrals, tissue_parameters
+from lapse.phantom.rendering.lesion_shapes import Lesions
+from lapse.phantom.rendering.render import expose, line_integrals, tissue_layers
 from lapse.phantom.rendering.skeleton import clavicle_line, spine_bones
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, tubes_of
-from lapse.phantom.rendering.textures import texture_tile
 from lapse.phantom.rendering.vessels import airway_tubes, vessel_tubes
-from lapse.phantom.rendering.volumes import soft_tissue
 
 _ALL = (np.full(3, -inf), np.full(3, inf))
 
@@ -43,18 +42,20 @@ _ALL = (np.full(3, -inf), np.full(3, inf))
 def isolated_finding(
     item: Finding | Mimic, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
 ) -> Singles:
-    """What a finding or a mimic adds to the line integrals of a visit. # [H, W]
+    """What a finding or mimic adds to the line integrals of a visit. # [H, W]
 
-    `item` need not be among the visit's own; it is added to them.
+    `item` need not be part of the visit.
     """
     if isinstance(item, Finding):
-        rest = tuple(known for known in visit.findings if known != item)
-        without, with_it = replace(visit, findings=rest), replace(visit, findings=(*rest, item))
+        findings = tuple(other for other in visit.findings if other != item)
+        without = replace(visit, findings=findings)
+        included = replace(visit, findings=(*findings, item))
     else:
-        others = tuple(known for known in visit.mimics if known != item)
-        without, with_it = replace(visit, mimics=others), replace(visit, mimics=(*others, item))
+        mimics = tuple(other for other in visit.mimics if other != item)
+        without = replace(visit, mimics=mimics)
+        included = replace(visit, mimics=(*mimics, item))
     images = []
-    for state in (with_it, without):
+    for state in (included, without):
         anatomy, camera = expose(patient, state, acquisition, size)
         images.append(line_integrals(anatomy, state, acquisition, camera))
     return np.asarray(images[0] - images[1], dtype=np.float32)
@@ -63,7 +64,7 @@ def isolated_finding(
 def isolated_region(
     name: str, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
 ) -> Singles:
-    """The structure that gives a named region its box, without everything else. # [H, W]
+    """The structure that determines the box of a named region. # [H, W]
 
     Raises:
         ValueError: not one of the 36 regions.
@@ -100,9 +101,9 @@ def _sided(
         low, high = heights[name]
         lung = _lung(anatomy, camera, side, low, high)
         beams, y = rays(camera), anatomy.at(Column.CAVITY_Y, low)
-        out = SIGNS[side] * (beams[..., 0] + beams[..., 1] * y - anatomy.at(Column.MIDDLE, low))
+        x = SIGNS[side] * (beams[..., 0] + beams[..., 1] * y - anatomy.at(Column.MIDDLE, low))
         wall = anatomy.half_width(side, low + 20.0)
-        return np.asarray(lung * (out > wall - 44.0), dtype=np.float32)
+        return np.asarray(lung * (x > wall - 44.0), dtype=np.float32)
     if name in heights:
         return _lung(anatomy, camera, side, *heights[name])
     if name == "hilar structures":
@@ -111,7 +112,7 @@ def _sided(
     if name == "clavicle":
         return _tubes(tubes_of(clavicle_line(anatomy, side, acquisition), 6.0, 0.02), camera)
     if name == "cardiophrenic angle":
-        return _ball(heart_meets_dome(anatomy, side), 8.0, camera)
+        return _ball(cardiophrenic_angle(anatomy, side), 8.0, camera)
     return _dome(anatomy, camera, side)  # hemidiaphragm, upper abdomen
 
 
@@ -119,55 +120,52 @@ def _central(name: str, anatomy: Anatomy, camera: Floats, acquisition: Acquisiti
     hearts, middle = anatomy.hearts, anatomy.at(Column.MIDDLE, 0.0)
     if name in ("trachea", "carina"):
         tubes = airway_tubes(anatomy, acquisition)
-        kept = (tubes[:, 2] < 128.0) & (tubes[:, 6] > -4.0) & (np.arange(len(tubes)) < 39)
+        is_part = (tubes[:, 2] < 128.0) & (tubes[:, 6] > -4.0) & (np.arange(len(tubes)) < 39)
         if name == "carina":
-            kept = (tubes[:, 2] < 14.0) & (tubes[:, 6] > -20.0) & (abs(tubes[:, 4] - middle) < 20)
+            is_part = (tubes[:, 2] < 14.0) & (tubes[:, 6] > -20.0)
+            is_part &= abs(tubes[:, 4] - middle) < 20
         tubes[:, 8] *= -1.0
-        return _tubes(tubes[kept], camera)
+        return _tubes(tubes[is_part], camera)
     if name == "spine":
-        image = _blank(camera)
-        paint_blocks(image, spine_bones(anatomy)[0][:-2:2], camera)  # not the breast bone
+        image = blank_image(camera)
+        paint_blocks(image, spine_bones(anatomy)[0][:-2:2], camera)  # without the sternum
         return image
     if name == "abdomen":
         return np.maximum(_dome(anatomy, camera, 0), _dome(anatomy, camera, 1))
     if name == "cavoatrial junction":
-        return _ball(junction(anatomy), 8.0, camera)
+        return _ball(cavoatrial_junction(anatomy), 8.0, camera)
     if name == "descending aorta":
         table = anatomy.table.copy()
         table[(anatomy.top[1] - 4.0 > GRID) | (GRID > 24.0), Column.AORTA_R] = 0.01
-        bare = table.copy()
-        bare[:, Column.AORTA_R] = 0.01
-        return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, bare)
+        without = table.copy()
+        without[:, Column.AORTA_R] = 0.01
+        return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, without)
     low, high = _ALL[0].copy(), _ALL[1].copy()
     solids = hearts[:5]
     if name == "aortic arch":
         solids = arch_solids(anatomy)
     elif name == "svc":
         solids = hearts[9:10]
-        low[2], high[2] = junction(anatomy)[2], 62.0 * anatomy.patient.height
+        low[2], high[2] = cavoatrial_junction(anatomy)[2], 62.0 * anatomy.patient.height
     elif name == "right atrium":
         solids = hearts[1:2]
         reach = float(np.hypot(solids[0, 6] * solids[0, 3], solids[0, 7] * solids[0, 5]))
         high[0] = solids[0, 0] + 0.2 * reach
-        high[2] = junction(anatomy)[2]
+        high[2] = cavoatrial_junction(anatomy)[2]
     elif name.endswith("cardiac silhouette") and name != "cardiac silhouette":
         low[0], high[0] = (middle + 4.0, inf) if name.startswith("left") else (-inf, middle + 4.0)
     elif name.endswith("mediastinum"):
         solids = arch_solids(anatomy)
         if name == "mediastinum":
             solids = np.vstack([solids, hearts[:5]])
-        column = _column(anatomy, camera)
-        ways = _chords(rays(camera), solids, low, high)
-        return np.asarray(np.maximum(column / 0.014, ways), dtype=np.float32)
+        column = _upper_mediastinum(anatomy, camera)
+        chords = _chords(rays(camera), solids, low, high)
+        return np.asarray(np.maximum(column / 0.014, chords), dtype=np.float32)
     return _chords(rays(camera), solids, low, high)
 
 
-def _blank(camera: Floats) -> Singles:
-    return np.zeros((int(camera[15]), int(camera[16])), dtype=np.float32)
-
-
 def _tubes(tubes: Floats, camera: Floats) -> Singles:
-    image = _blank(camera)
+    image = blank_image(camera)
     paint_tubes(image, tubes, camera)
     return image
 
@@ -178,9 +176,9 @@ def _ball(centre: tuple[float, float, float], radius: float, camera: Floats) -> 
 
 
 def _chords(beams: Floats, solids: Floats, low: Floats, high: Floats) -> Singles:
-    """The longest way of each ray through any of the ellipsoids, clipped to a block. # [H, W]
+    """The longest path of each ray through any of the ellipsoids, clipped to a block. # [H, W]
 
-    `low` and `high` are the corners (x, y, z) of the block; the middle of a way decides.
+    `low` and `high` are the corners (x, y, z) of the block; a path counts if its middle is inside.
     """
     x0, kx, z0, kz = np.moveaxis(beams, -1, 0)
     longest = np.zeros(beams.shape[:2])
@@ -191,60 +189,48 @@ def _chords(beams: Floats, solids: Floats, low: Floats, high: Floats) -> Singles
         a = p1**2 + q1**2 + 1.0 / deep**2
         b = p0 * p1 + q0 * q1
         half = np.sqrt(np.maximum(1.0 - p0**2 - q0**2 + b**2 / a, 0.0) / a)
-        at = y - b / a
-        across, up = x0 + kx * at, z0 + kz * at
-        seen = (across >= low[0]) & (across <= high[0]) & (up >= low[2]) & (up <= high[2])
-        longest = np.maximum(longest, np.where(seen, 2.0 * half, 0.0))
+        depth = y - b / a
+        across, up = x0 + kx * depth, z0 + kz * depth
+        is_inside = (across >= low[0]) & (across <= high[0]) & (up >= low[2]) & (up <= high[2])
+        longest = np.maximum(longest, np.where(is_inside, 2.0 * half, 0.0))
     return np.asarray(longest, dtype=np.float32)
 
 
 def _tissue(
     anatomy: Anatomy, camera: Floats, table: Floats, domes: Floats | None = None
 ) -> Singles:
-    """Soft tissue of a changed table, without texture, lesions and gas."""
-    difficulty = tissue_parameters(anatomy, float(camera[14]))
-    difficulty[11] = 0.0
-    difficulty[4:6] = 0.0
-    parts = soft_tissue(
-        rays(camera),
-        table,
-        anatomy.hearts,
-        anatomy.domes if domes is None else domes,
-        anatomy.extras,
-        np.zeros((0, 9)),
-        np.zeros((0, 21)),
-        np.zeros_like(texture_tile()),
-        difficulty,
-    )
-    return np.asarray(parts[0], dtype=np.float32)
+    """Soft tissue with another table and domes, without texture, lesions and gas. # [H, W]"""
+    domes = anatomy.domes if domes is None else domes
+    modified = replace(anatomy, table=table, domes=domes, gases=np.zeros((0, 9)))
+    layers = tissue_layers(modified, camera, Lesions(), is_homogeneous=True)
+    return np.asarray(layers[0], dtype=np.float32)
 
 
 def _lung(anatomy: Anatomy, camera: Floats, side: int, low: float, high: float) -> Singles:
-    """Air in place of soft tissue between two heights of one lung."""
+    """Attenuation that the air between two heights of one lung removes."""
     table = anatomy.table.copy()
-    filled = table.copy()
-    filled[:, (Column.CAVITY_R, Column.CAVITY_L)] = 0.0
+    airless = table.copy()
+    airless[:, (Column.CAVITY_R, Column.CAVITY_L)] = 0.0
     table[:, Column.CAVITY_R + 1 - side] = 0.0
     table[(low > GRID) | (high < GRID), Column.CAVITY_R + side] = 0.0
-    return _tissue(anatomy, camera, filled) - _tissue(anatomy, camera, table)
+    return _tissue(anatomy, camera, airless) - _tissue(anatomy, camera, table)
 
 
 def _dome(anatomy: Anatomy, camera: Floats, side: int) -> Singles:
-    """What the diaphragm of one side takes from the lung, down to the costophrenic angle."""
+    """Lung that a hemidiaphragm displaces, down to the costophrenic angle."""
     table = anatomy.table.copy()
     table[:, Column.CAVITY_R + 1 - side] = 0.0
     table[anatomy.sulcus[side] > GRID, Column.CAVITY_R + side] = 0.0
-    sunk = anatomy.domes.copy()
-    sunk[:, 2] = -1000.0
-    return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, table, sunk)
+    lowered = anatomy.domes.copy()
+    lowered[:, 2] = -1000.0
+    return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, table, lowered)
 
 
-def _column(anatomy: Anatomy, camera: Floats) -> Singles:
-    """The upright mediastinum above the carina, as far as it takes lung away."""
+def _upper_mediastinum(anatomy: Anatomy, camera: Floats) -> Singles:
+    """Lung that the mediastinum above the carina displaces."""
+    columns = slice(Column.MEDIASTINUM_R, Column.MEDIASTINUM_L + 1)
     table = anatomy.table.copy()
-    table[(GRID < 0.0) | (anatomy.apex < GRID), Column.MEDIASTINUM_R : Column.MEDIASTINUM_L + 1] = (
-        0.01
-    )
-    bare = table.copy()
-    bare[:, Column.MEDIASTINUM_R : Column.MEDIASTINUM_L + 1] = 0.01
-    return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, bare)
+    table[(GRID < 0.0) | (anatomy.apex < GRID), columns] = 0.01
+    without = table.copy()
+    without[:, columns] = 0.01
+    return _tissue(anatomy, camera, table) - _tissue(anatomy, camera, without)

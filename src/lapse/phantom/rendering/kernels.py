@@ -1,8 +1,7 @@
-"""Compiling the inner loops: one thread, cached on disk where the disk allows it.
+"""Compilation of inner loops with Numba: single-threaded, with a cache on disk if possible.
 
-Numba keeps no type information for callers; `compiled` keeps the annotations of the function
-it wraps. Kernels that call each other stand in one file, because Numba's disk cache looks only
-at the file of the outermost function.
+`compiled` keeps the type annotations of a function, which Numba drops. Kernels that call each other
+are in one file, because Numba's disk cache checks only the file of the outermost function.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
-_FAST = ("contract", "arcp", "nsz")  # what keeps nan, inf and the order of sums
+_FAST_MATH = {"contract", "arcp", "nsz"}  # these preserve nan, inf and the order of sums
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """The same function in machine code, on a single thread, safe after a fork."""
+    """Compile a function to machine code; single-threaded, so it is safe after a fork."""
     try:
-        kernel = numba.njit(cache=True, nogil=True, fastmath=set(_FAST))(function)
+        kernel = numba.njit(cache=True, nogil=True, fastmath=_FAST_MATH)(function)
     except RuntimeError:  # no writable cache folder: compile in every process
-        kernel = numba.njit(nogil=True, fastmath=set(_FAST))(function)
+        kernel = numba.njit(nogil=True, fastmath=_FAST_MATH)(function)
     return cast(Function, kernel)

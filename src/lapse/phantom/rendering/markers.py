@@ -1,7 +1,7 @@
-"""Lead letters and view labels: strokes on a 4 x 6 grid, drawn at any size.
+"""Lead markers and view labels: letters as strokes on a 4 x 6 grid, drawn at any size.
 
-A marker names a side ("L", "R") and lies on that side; a label ("PORTABLE", "AP") is set into
-the upper right corner. They follow the acquisition only, never the findings.
+A marker ("L", "R") is on the side that it names; a label ("PORTABLE", "AP", "SUPINE") is in the
+upper right corner. Both depend only on the acquisition, never on the findings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from lapse.phantom.rendering.splat import disc
 
 Stroke = tuple[tuple[float, float], ...]
 
-NEAR_WHITE = 236.0  # grey of a marker
+NEAR_WHITE = 236.0  # grey level of a marker
+OPACITY = 0.6  # of one disc of a stroke
 
 _ROUND: Stroke = ((0, 0), (2.6, 0), (3.7, 0.8), (3.7, 2.2), (2.6, 3), (0, 3))
 LETTERS: dict[str, tuple[Stroke, ...]] = {
@@ -51,8 +52,8 @@ LETTERS: dict[str, tuple[Stroke, ...]] = {
 }
 
 
-def write(image: Singles, text: str, left: float, top: float, height: float, value: float) -> None:
-    """Add letters to line integrals; `left`, `top` and `height` in pixels."""
+def _draw_text(image: Singles, text: str, left: float, top: float, height: float) -> None:
+    """Add letters to an image of opacities; `left`, `top` and `height` in pixels."""
     unit = height / 6.0
     pen = max(0.55, 0.42 * unit)
     for letter in text:
@@ -63,22 +64,22 @@ def write(image: Singles, text: str, left: float, top: float, height: float, val
                 for k in range(steps + 1):
                     t = k / steps
                     u, v = left + x0 + t * (x1 - x0), top + y0 + t * (y1 - y0)
-                    disc(image, float(u), float(v), float(pen), value)
+                    disc(image, float(u), float(v), float(pen), OPACITY)
         left += 5.6 * unit
 
 
 def overlay(image: NDArray[np.uint8], acquisition: Acquisition) -> NDArray[np.uint8]:
-    """The image with the acquisition's markers in near white. # [H, W]"""
+    """The image with the markers and the label of the acquisition. # [H, W]"""
     height, width = image.shape
     letters = np.zeros((height, width), dtype=np.float32)
     size = max(5.0, 0.034 * max(height, width))
     if acquisition.marker:
         column, row = acquisition.marker_at
         x = column if acquisition.marker == "R" else 1.0 - column
-        write(letters, acquisition.marker, x * width - 0.33 * size, row * height, size, 0.6)
+        _draw_text(letters, acquisition.marker, x * width - 0.33 * size, row * height, size)
     if acquisition.label:
         small = 0.6 * size
         left = width * 0.97 - len(acquisition.label) * 0.94 * small
-        write(letters, acquisition.label, left, 0.025 * height, small, 0.6)
-    share = np.minimum(letters, 1.0)
-    return np.asarray(np.rint(image + share * (NEAR_WHITE - image)), dtype=np.uint8)
+        _draw_text(letters, acquisition.label, left, 0.025 * height, small)
+    opacity = np.minimum(letters, 1.0)
+    return np.asarray(np.rint(image + opacity * (NEAR_WHITE - image)), dtype=np.uint8)

@@ -1,8 +1,8 @@
 """Bones: 24 ribs, clavicles, scapulae, arms, vertebrae and sternum, as tubes and blocks.
 
-Own formulas. A rib runs from its vertebra around the cavity's superellipse; its height falls
-with the distance to the front and to the side, so each rib lies in an inclined plane, and the
-cone beam makes the back and front parts cross as they do on radiographs.
+A rib follows the superellipse of the cavity from its vertebra. Its height decreases to anterior and
+lateral, so each rib is in an inclined plane, and the projections of the posterior and anterior
+parts cross as on radiographs.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats
 from lapse.phantom.rendering.splat import smooth_line, tubes_of
 
-CORTEX = 0.057  # per mm, over soft tissue
+CORTEX = 0.057  # per mm, in addition to soft tissue
 MARROW = 0.0055
-# where each rib ends, in degrees around the chest from the spine
+# anterior end of each rib, in degrees around the chest from the spine
 _ENDS = (142, 134, 131, 129, 127, 124, 120, 112, 104, 96, 72, 42)
 _STRETCH = (0.93, 0.99) + (1.0,) * 8 + (0.97, 0.9)
 
 
 def vertebra_height(anatomy: Anatomy, number: float) -> float:
-    """Height of the middle of thoracic vertebra `number` (1 .. 12; below 1 the neck)."""
+    """Height of the centre of thoracic vertebra `number` (1 .. 12; below 1 cervical)."""
     size = anatomy.patient.height
     return size * (84.0 - 20.0 * (number - 1) - 0.38 * max(number - 1, 0.0) ** 2)
 
 
 def rib_line(anatomy: Anatomy, side: int, number: int) -> Floats:
-    """Points on the axis of a rib, from the spine to its front end. # [n, 3]"""
+    """Points on the axis of a rib, from the spine to its anterior end. # [n, 3]"""
     patient, table = anatomy.patient, anatomy.table
     sign = SIGNS[side]
     expired = 1.0 - anatomy.breath
@@ -42,7 +42,7 @@ def rib_line(anatomy: Anatomy, side: int, number: int) -> Floats:
     across = np.abs(np.sin(angle)) ** 0.86
     along = -np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.86
     height = np.full_like(angle, head - 25.0)
-    for _ in range(3):  # the ring's size depends on the height, which depends on the ring
+    for _ in range(3):  # fixed point: the size of the ring depends on its height, and vice versa
         width = np.interp(height, GRID, table[:, Column.CAVITY_R]) + 3.5
         deep = np.interp(height, GRID, table[:, Column.CAVITY_D]) + 3.5
         least = (46.0, 70.0)[number - 1] if number <= 2 else 0.0
@@ -64,15 +64,15 @@ def rib_line(anatomy: Anatomy, side: int, number: int) -> Floats:
 
 
 def rib_tubes(points: Floats, anatomy: Anatomy, number: int) -> Floats:
-    """A rib around its axis: thick and round at the back, thinner at the side."""
-    share = np.linspace(0.0, 1.0, len(points))
-    radius = np.interp(share, [0, 0.1, 0.35, 0.6, 0.9, 1.0], [4.2, 5.3, 5.9, 5.6, 6.4, 6.8])
+    """The tubes of a rib along its axis; the density decreases towards anterior."""
+    fraction = np.linspace(0.0, 1.0, len(points))
+    radius = np.interp(fraction, [0, 0.1, 0.35, 0.6, 0.9, 1.0], [4.2, 5.3, 5.9, 5.6, 6.4, 6.8])
     size = anatomy.patient.rib_size * (1.0, 1.05)[number == 1] * (0.8 if number > 10 else 1.0)
-    dense = anatomy.patient.bone
+    density = anatomy.patient.bone
     tubes = tubes_of(
-        points, radius * size, CORTEX * dense, wall=0.75 * dense, inside=MARROW * dense
+        points, radius * size, CORTEX * density, wall=0.75 * density, inside=MARROW * density
     )
-    fade = np.interp(share[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.7, 0.35])
+    fade = np.interp(fraction[:-1], [0.0, 0.5, 0.85, 1.0], [1.0, 0.9, 0.7, 0.35])
     fade *= 0.6 if number > 9 else 1.0
     tubes[:, 8] *= fade
     tubes[:, 10] *= fade
@@ -80,7 +80,7 @@ def rib_tubes(points: Floats, anatomy: Anatomy, number: int) -> Floats:
 
 
 def clavicle_line(anatomy: Anatomy, side: int, acquisition: Acquisition) -> Floats:
-    """Points on the axis of a collar bone, from the breast bone outwards. # [n, 3]"""
+    """Points on the axis of a clavicle, from the sternum to lateral. # [n, 3]"""
     patient, sign = anatomy.patient, SIGNS[side]
     lift = patient.clavicle + (10.0 if acquisition.view == "AP" else 0.0)
     z = 58.0 * patient.height
@@ -98,45 +98,47 @@ def clavicle_line(anatomy: Anatomy, side: int, acquisition: Acquisition) -> Floa
 
 
 def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
-    """All long bones except the ribs."""
+    """Clavicles, scapulae and arms."""
     patient = anatomy.patient
-    dense = patient.bone
+    density = patient.bone
     rows: list[Floats] = []
-    out = -4.0 if acquisition.view == "AP" else 17.0  # arms forward turn the blades outwards
+    out = -4.0 if acquisition.view == "AP" else 17.0  # PA: arms forward rotate the scapulae out
     wide = patient.width
     for side in (0, 1):
         sign = SIGNS[side]
         line = clavicle_line(anatomy, side, acquisition)
         radius = np.interp(np.linspace(0, 1, 30), [0, 0.12, 0.5, 1], [8.2, 6.4, 5.2, 6.4])
-        rows.append(tubes_of(line, radius, CORTEX * dense, wall=1.3 * dense, inside=MARROW * dense))
-        # shoulder blade: inner border, outer border, spine, a pale plate between
-        inner = [(110 + out, -92, 86), (107 + out, -97, 30), (116 + out, -97, -42)]
-        outer = [(160 + out, -62, 56), (146 + out, -80, 8), (116 + out, -97, -42)]
+        rows.append(
+            tubes_of(line, radius, CORTEX * density, wall=1.3 * density, inside=MARROW * density)
+        )
+        # scapula: medial border, lateral border, spine, and a thin plate between them
+        medial = [(110 + out, -92, 86), (107 + out, -97, 30), (116 + out, -97, -42)]
+        lateral = [(160 + out, -62, 56), (146 + out, -80, 8), (116 + out, -97, -42)]
         spine = [(106 + out, -97, 56), (136 + out, -84, 74), (168 + 0.3 * out, -34, 98)]
         plate = [(136 + out, -78, 58), (127 + out, -90, 14), (117 + out, -96, -34)]
         for knots, size, mu, wall in (
-            (inner, 2.2, 0.019, 0.0),
-            (outer, 4.2, 0.022, 1.4),
+            (medial, 2.2, 0.019, 0.0),
+            (lateral, 4.2, 0.022, 1.4),
             (spine, 4.6, 0.018, 1.5),
         ):
             points = np.array([(sign * x * wide, y, z) for x, y, z in knots])
-            tubes = tubes_of(smooth_line(points, 24), size, mu * dense, wall=wall)
-            tubes[:, 10] = 0.003 * dense
+            tubes = tubes_of(smooth_line(points, 24), size, mu * density, wall=wall)
+            tubes[:, 10] = 0.003 * density
             rows.append(tubes)
         points = np.array([(sign * x * wide, y, z) for x, y, z in plate])
-        size_of = np.linspace(22.0, 5.0, 16)
-        rows.append(tubes_of(smooth_line(points, 16), size_of, 0.0011 * dense))
+        radii = np.linspace(22.0, 5.0, 16)
+        rows.append(tubes_of(smooth_line(points, 16), radii, 0.0011 * density))
         arm = [(177, -14, 84), (183, -14, 66), (196, -12, 20), (212, -10, -70)]
         points = np.array([(sign * x * wide, y, z) for x, y, z in arm])
-        size_of = np.interp(np.linspace(0, 1, 30), [0, 0.1, 0.25, 1], [19, 22, 12.5, 10.5])
+        radii = np.interp(np.linspace(0, 1, 30), [0, 0.1, 0.25, 1], [19, 22, 12.5, 10.5])
         rows.append(
-            tubes_of(smooth_line(points, 30), size_of, 0.03 * dense, wall=2.2, inside=0.004)
+            tubes_of(smooth_line(points, 30), radii, 0.03 * density, wall=2.2, inside=0.004)
         )
     return np.vstack(rows)
 
 
 def rib_cage(anatomy: Anatomy) -> dict[tuple[int, int], Floats]:
-    """The axis of every rib by (side, number)."""
+    """(side, number) -> the axis of every rib."""
     return {
         (side, number): rib_line(anatomy, side, number)
         for side in (0, 1)
@@ -145,9 +147,9 @@ def rib_cage(anatomy: Anatomy) -> dict[tuple[int, int], Floats]:
 
 
 def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
-    """Vertebrae and breast bone: blocks and tubes (pedicles, spinous processes, discs)."""
+    """Blocks of the vertebrae and the sternum, and tubes of the pedicles and processes."""
     patient = anatomy.patient
-    dense = patient.bone
+    density = patient.bone
     blocks: list[list[float]] = []
     tubes: list[Floats] = []
     for number in range(-4, 16):
@@ -159,9 +161,10 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
         )
         wide = (15.5 + 0.62 * max(number, 0)) * patient.width
         tall = 0.5 * gap - 2.1
-        part = dense * (1.0 if number > 0 else 0.55)  # the neck's are smaller and flatter
-        blocks.append([x, -56.0, z, wide, tall, float(lean), 0.05 * part, 0.06 * part**2])
-        blocks.append([x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * part**2])
+        mineral = density * (1.0 if number > 0 else 0.55)  # cervical vertebrae are smaller
+        body = [x, -56.0, z, wide, tall, float(lean), 0.05 * mineral, 0.06 * mineral**2]
+        inner = [x, -56.0, z, wide * 0.86, tall + 0.6, float(lean), 0.02, 0.03 * mineral**2]
+        blocks += [body, inner]
         if number < -2:
             continue
         for sign in SIGNS:  # transverse processes and pedicles
@@ -170,12 +173,12 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
             root = (x + sign * 0.66 * wide, -78.0, z + 3.5)
             tip = (x + sign * (1.0 * wide + 14.0), -88.0, z + 6.0)
             size = np.array([4.2, 3.4])
-            tubes.append(tubes_of(np.array([root, tip]), size, 0.006 * dense))
-            ring = np.array([(root[0], -70.0, root[2] - 2), (root[0], -78.0, root[2])])
-            tubes.append(tubes_of(ring, 4.6, 0.009 * dense, wall=1.6, inside=0.003 * dense))
-        process = np.array([(x, -88.0, z - 4), (x + 1, -104.0, z - 10), (x, -113.0, z - 17)])
+            tubes.append(tubes_of(np.array([root, tip]), size, 0.006 * density))
+            pedicle = np.array([(root[0], -70.0, root[2] - 2), (root[0], -78.0, root[2])])
+            tubes.append(tubes_of(pedicle, 4.6, 0.009 * density, wall=1.6, inside=0.003 * density))
+        spinous = np.array([(x, -88.0, z - 4), (x + 1, -104.0, z - 10), (x, -113.0, z - 17)])
         tubes.append(
-            tubes_of(process, np.array([2.4, 3.0, 3.4]), 0.013 * dense, wall=1.2, inside=0.006)
+            tubes_of(spinous, np.array([2.4, 3.0, 3.4]), 0.013 * density, wall=1.2, inside=0.006)
         )
     front = anatomy.at(Column.CAVITY_D, -20.0) + anatomy.at(Column.CAVITY_Y, -20.0)
     x = anatomy.at(Column.MIDDLE, 0.0)

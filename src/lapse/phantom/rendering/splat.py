@@ -1,31 +1,31 @@
 """Thin structures as chains of projected discs: ribs, vessels, airways, tubes and wires.
 
-A cylinder of radius r seen from the side is 2 sqrt(r^2 - s^2) thick at distance s from its
-axis. Discs of constant value, set along the axis at equal steps, add up to exactly that, and a
-tube that runs towards the source piles up as it should. A hollow tube is a disc minus a
-smaller one. Discs smaller than a pixel grow to one and pale accordingly.
+A cylinder of radius r seen from the side has thickness 2 sqrt(r^2 - s^2) at distance s from its
+axis. Discs of constant value at equal steps along the axis add up to this profile, also for a tube
+that runs towards the source. A hollow tube is a disc minus a smaller disc. Discs smaller than a
+pixel are enlarged to one pixel with the same mass.
 
-A tube is a row (x0, y0, z0, r0, x1, y1, z1, r1, mu, wall, mu_inside): body mm, radii at both
-ends, attenuation per mm of the wall, thickness of the wall (0: solid) and of the inside.
+A tube is a row (x0, y0, z0, r0, x1, y1, z1, r1, mu, wall, mu_inside): ends in body mm, radii at
+both ends, attenuation per mm of the wall, thickness of the wall (0: solid), attenuation inside.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from lapse.phantom.rendering.camera import project
+from lapse.phantom.rendering.camera import pixel_size, project
 from lapse.phantom.rendering.kernels import Floats, Singles, compiled
 
-TUBE = 11  # numbers of a row
-SMALLEST = 0.62  # px, radius
+NUM_TUBE_VALUES = 11
+MIN_RADIUS = 0.62  # px
 
 
 @compiled
 def disc(image: Singles, u: float, v: float, radius: float, value: float) -> None:
-    """Add a disc with a soft edge; a small one keeps its mass."""
-    if radius < SMALLEST:
-        value *= (radius / SMALLEST) ** 2
-        radius = SMALLEST
+    """Add a disc with a soft edge; a disc smaller than a pixel keeps its mass."""
+    if radius < MIN_RADIUS:
+        value *= (radius / MIN_RADIUS) ** 2
+        radius = MIN_RADIUS
     reach = radius + 0.5
     top, bottom = max(0, int(np.ceil(v - reach))), min(image.shape[0] - 1, int(v + reach))
     left, right = max(0, int(np.ceil(u - reach))), min(image.shape[1] - 1, int(u + reach))
@@ -42,9 +42,9 @@ def disc(image: Singles, u: float, v: float, radius: float, value: float) -> Non
 
 @compiled
 def draw_tubes(
-    image: Singles, tubes: Floats, ends: Floats, pixel: float, step_share: float
+    image: Singles, tubes: Floats, ends: Floats, pixel: float, step_fraction: float
 ) -> None:
-    """Add all tubes; `ends` are their projected ends [2 n, 3], firsts before lasts."""
+    """Add all tubes; `ends` are the projected first ends followed by the last ends. # [2 n, 3]"""
     count = tubes.shape[0]
     height, width = image.shape
     for i in range(count):
@@ -63,7 +63,7 @@ def draw_tubes(
             + (tubes[i, 6] - tubes[i, 2]) ** 2
         )
         mu, wall, inside = tubes[i, 8], tubes[i, 9], tubes[i, 10]
-        stride = step_share * min(r0, r1)
+        stride = step_fraction * min(r0, r1)
         if wall > 0.0:
             stride = min(stride, 1.9 * wall * m0, 2.0)
         steps = max(1, int(np.ceil(run / max(0.6, stride))))
@@ -81,10 +81,10 @@ def draw_tubes(
 
 @compiled
 def draw_blocks(image: Singles, blocks: Floats, ends: Floats, pixel: float) -> None:
-    """Add flat rounded rectangles with bright edges: vertebrae, sternum, pacemaker boxes.
+    """Add flat rounded rectangles with bright edges: vertebrae, sternum, pacemaker generators.
 
-    A block is (x, y, z, half width, half height, angle, value inside, value of the edge);
-    values are line integrals, the edge is 1.6 mm wide.
+    A block is (x, y, z, half width, half height, angle, value inside, additional value at the
+    edge). Values are line integrals; the edge is 1.6 mm wide.
     """
     height, width = image.shape
     for i in range(blocks.shape[0]):
@@ -116,8 +116,8 @@ def tubes_of(
     wall: float = 0.0,
     inside: float = 0.0,
 ) -> Floats:
-    """The tubes along a line of points. # [n, 3] -> [n - 1, 11]"""
-    rows = np.empty((len(points) - 1, TUBE))
+    """The tubes along a polyline. # [n, 3] -> [n - 1, 11]"""
+    rows = np.empty((len(points) - 1, NUM_TUBE_VALUES))
     radius = np.broadcast_to(np.asarray(radii, dtype=np.float64), (len(points),))
     rows[:, 0:3], rows[:, 3] = points[:-1], radius[:-1]
     rows[:, 4:7], rows[:, 7] = points[1:], radius[1:]
@@ -127,13 +127,13 @@ def tubes_of(
 
 @compiled
 def smooth_line(points: Floats, count: int) -> Floats:
-    """`count` points on a smooth curve through the given ones. # [n, 3] -> [count, 3]"""
+    """`count` points on a Catmull-Rom spline through the given points. # [n, 3] -> [count, 3]"""
     last = points.shape[0] - 1
     out = np.empty((count, 3))
     for i in range(count):
-        at = i / (count - 1) * last
-        k = min(int(at), last - 1)
-        t = at - k
+        position = i / (count - 1) * last
+        k = min(int(position), last - 1)
+        t = position - k
         for axis in range(3):
             p1, p2 = points[k, axis], points[k + 1, axis]
             p0 = points[k - 1, axis] if k > 0 else 2 * p1 - p2
@@ -148,18 +148,18 @@ def paint_tubes(image: Singles, tubes: Floats, camera: Floats, step: float = 0.4
     """Project tubes and add their line integrals to the image."""
     if len(tubes):
         ends = project(np.vstack([tubes[:, 0:3], tubes[:, 4:7]]), camera)
-        draw_tubes(image, tubes, ends, float(camera[14]), step)
+        draw_tubes(image, tubes, ends, pixel_size(camera), step)
 
 
 def paint_blocks(image: Singles, blocks: Floats, camera: Floats) -> None:
     """Project blocks and add their line integrals to the image."""
     if len(blocks):
-        draw_blocks(image, blocks, project(blocks[:, 0:3].copy(), camera), float(camera[14]))
+        draw_blocks(image, blocks, project(blocks[:, 0:3].copy(), camera), pixel_size(camera))
 
 
 @compiled
-def limited(image: Singles, limit: float) -> Singles:
-    """The same image with sums bent towards a limit: parts that cross do not make knots."""
+def saturated(image: Singles, limit: float) -> Singles:
+    """Compress values towards a limit, so that crossing structures do not form bright knots."""
     out = np.empty_like(image)
     for r in range(image.shape[0]):
         for c in range(image.shape[1]):

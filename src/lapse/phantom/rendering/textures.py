@@ -1,8 +1,8 @@
-"""One periodic tile of noise, the grain of every simulated tissue and lesion.
+"""One periodic tile of noise, the texture of every simulated tissue and lesion.
 
-Its power falls with the frequency to the power -4.4; read at several scales it gives the slope
-of chest radiographs (near -3.2 over 4 to 120 cycles per image). Patients and lesions read it
-from different places, so one tile, the same in every process, serves all.
+Its power decreases with frequency to the power -4.4; sampled at several scales it gives the slope
+of chest radiographs (near -3.2 over 4 to 120 cycles per image). Patients and lesions sample it at
+different offsets, so one tile, equal in every process, is sufficient.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ TILE_SIZE = 256
 
 @lru_cache(maxsize=1)
 def texture_tile() -> Singles:
-    """Noise of mean 0 and deviation 1, cut at 2.5, repeating in both directions. # [256, 256]"""
-    draw = np.random.Generator(np.random.PCG64(derive_seed("phantom/texture")))
-    white = np.fft.rfft2(draw.standard_normal((TILE_SIZE, TILE_SIZE)))
+    """Periodic noise with mean 0 and standard deviation 1, clipped at 2.5. # [256, 256]"""
+    rng = np.random.Generator(np.random.PCG64(derive_seed("phantom/texture")))
+    white = np.fft.rfft2(rng.standard_normal((TILE_SIZE, TILE_SIZE)))
     down = np.fft.fftfreq(TILE_SIZE)[:, None]
     across = np.fft.rfftfreq(TILE_SIZE)[None, :]
     frequency = np.hypot(down, across)

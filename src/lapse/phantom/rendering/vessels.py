@@ -1,10 +1,10 @@
-"""Vessel and airway trees: grown towards points spread over the lung.
+"""Vessel and airway trees that grow towards random points in the lung.
 
-From the hilum a trunk enters; end points are drawn in the lung and joined one after the other,
-nearest the hilum first, each to the node that makes both the new branch and the whole way from
-the hilum short (a balance between a minimal tree and straight ways). Radii follow Murray's law,
-r^2.55 adds up at every fork. Airways run beside the larger vessels. Grown once per patient, in a
-full breath; `anatomy.breathe` moves them.
+A trunk enters at the hilum. End points in the lung are connected in the order of their distance
+from the hilum, each to the node that minimizes the length of the new branch plus a fraction of the
+path from the hilum (a compromise between a minimal tree and straight paths). Radii follow Murray's
+law: r^2.55 is conserved at every bifurcation. Airways are parallel to the larger vessels. A tree is
+grown once per patient, at full inspiration; `Anatomy.breathe` moves it.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ import numpy as np
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
+from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, compiled
-from lapse.phantom.rendering.splat import TUBE, smooth_line, tubes_of
+from lapse.phantom.rendering.splat import NUM_TUBE_VALUES, smooth_line, tubes_of
 
-MU_VESSEL = 0.042  # per mm, blood over lung (the walls and the sheath included)
-MU_AIR = -0.0175  # per mm, air in place of soft tissue
+MU_VESSEL = 0.042  # per mm, blood instead of lung, including wall and sheath
+MU_AIR = -0.0175  # per mm, air instead of soft tissue
 END_RADIUS = 0.58  # mm
 MURRAY = 2.55
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Segments of both lungs in a full breath."""
+    """Segments of both lungs at full inspiration."""
 
     starts: Floats  # [n, 3]
     ends: Floats  # [n, 3]
     radii: Floats  # [n]
-    depth: Floats  # [n] mm of way from the hilum
+    depth: Floats  # [n] path length from the hilum in mm
 
 
 @compiled
 def _grow(
     nodes: Floats, parents: Floats, count: int, targets: Floats, wiggle: Floats, step: float
 ) -> int:
-    """Join the targets to the tree in place; the number of nodes."""
+    """Connect the targets to the tree in place; returns the number of nodes."""
     for i in range(targets.shape[0]):
         best, cost = 0, 1e18
         for j in range(count):
@@ -54,7 +55,7 @@ def _grow(
         dx, dy, dz = targets[i, 0] - x, targets[i, 1] - y, targets[i, 2] - z
         length = np.sqrt(dx * dx + dy * dy + dz * dz)
         pieces = min(8, max(1, int(length / step)))
-        at = best
+        parent = best
         for k in range(1, pieces + 1):
             if count >= nodes.shape[0]:
                 return count
@@ -64,15 +65,15 @@ def _grow(
             nodes[count, 1] = y + t * dy + bow * wiggle[i, 1]
             nodes[count, 2] = z + t * dz + bow * wiggle[i, 2]
             nodes[count, 3] = nodes[best, 3] + t * length
-            parents[count] = at
-            at = count
+            parents[count] = parent
+            parent = count
             count += 1
     return count
 
 
 @compiled
 def _radii(parents: Floats, count: int, end: float, power: float) -> Floats:
-    """Radius of the segment that leads to each node, from the ends inwards."""
+    """The radius of the segment that ends at each node, from the leaves to the root."""
     mass = np.zeros(count)
     for i in range(count - 1, -1, -1):
         if mass[i] == 0.0:
@@ -84,14 +85,14 @@ def _radii(parents: Floats, count: int, end: float, power: float) -> Floats:
 
 @lru_cache(maxsize=16)
 def grow_tree(patient: Patient) -> Tree:
-    """The vessel tree of a patient, both lungs."""
-    draw = np.random.Generator(np.random.PCG64(patient.vessel_seed))
-    parts = [_one_lung(patient, side, draw) for side in (0, 1)]
+    """The vessel tree of a patient."""
+    rng = np.random.Generator(np.random.PCG64(patient.vessel_seed))
+    parts = [_one_lung(patient, side, rng) for side in (0, 1)]
     return Tree(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _one_lung(
-    patient: Patient, side: int, draw: np.random.Generator
+    patient: Patient, side: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats, Floats]:
     sign = SIGNS[side]
     hilum_z = (-10.0, 2.0)[side] * patient.height
@@ -100,22 +101,21 @@ def _one_lung(
     count = patient.vessel_count
     targets = np.empty((0, 3))
     while len(targets) < count:
-        z = base - 25.0 + (top - base + 25.0) * draw.random(4 * count)
+        z = base - 25.0 + (top - base + 25.0) * rng.random(4 * count)
         up = np.clip((z + 88.0) / (185.0 * tall), 0.0, 0.995)
         half = 128.0 * wide * (1.0 - up**2.5) ** 0.49
         deep = 78.0 * patient.depth * (1.0 - up**2.3) ** 0.45
-        x = half * (0.12 + 0.88 * draw.random(4 * count))
-        y = deep * draw.uniform(-1, 1, 4 * count)
+        x = half * (0.12 + 0.88 * rng.random(4 * count))
+        y = deep * rng.uniform(-1, 1, 4 * count)
         inside = (x / half) ** 2.4 + (np.abs(y) / deep) ** 2.4 < 1.0
         below = z < base + np.where(y > 0, 0.2, -0.5) * np.abs(y) + 14.0
         in_heart = (side == 1) & (z < -20) & (y > 5) & (x < 62 * patient.heart)
-        kept = inside & ~below & ~in_heart
-        places = np.stack([sign * x, y - 4.0 - 0.24 * np.maximum(z + 40.0, 0.0), z], axis=1)
-        targets = np.vstack([targets, places[kept]])
+        points = np.stack([sign * x, y - 4.0 - 0.24 * np.maximum(z + 40.0, 0.0), z], axis=1)
+        targets = np.vstack([targets, points[inside & ~below & ~in_heart]])
     targets = targets[:count]
     root = np.array([sign * 27.0, -2.0, hilum_z])
-    order = np.argsort(np.linalg.norm(targets - root, axis=1) + 22 * draw.random(count))
-    # the lower lobe's artery runs down beside the heart, the upper one climbs
+    order = np.argsort(np.linalg.norm(targets - root, axis=1) + 22 * rng.random(count))
+    # trunks of the lower lobe, lateral to the heart, and of the upper lobe
     steps = (
         (0, 0, 0),
         (9, -4, -4),
@@ -131,23 +131,23 @@ def _one_lung(
     nodes[:8, :3] = trunk
     nodes[:8, 3] = (0, 5, 12, 18, 25, 6, 12, 20)
     parents[1:8] = (0, 1, 2, 3, 1, 5, 6)
-    wiggle = draw.uniform(-1, 1, (count, 3))
+    wiggle = rng.uniform(-1, 1, (count, 3))
     total = _grow(nodes, parents, 8, targets[order], wiggle, 6.0)
     radii = patient.vessel_size * _radii(parents, total, END_RADIUS, MURRAY)
-    radii *= 1.0 + 0.9 * np.exp(-((nodes[:total, 3] / 34.0) ** 2))  # the arteries at the hilum
+    radii *= 1.0 + 0.9 * np.exp(-((nodes[:total, 3] / 34.0) ** 2))  # hilar arteries
     links = parents[1:total].astype(int)
     return nodes[links, :3], nodes[1:total, :3], radii[1:], nodes[1:total, 3]
 
 
 def vessel_tubes(anatomy: Anatomy) -> Floats:
-    """The vessels of this exposure; congestion widens them. # [n, 11]"""
+    """The vessels at this exposure; congestion widens them. # [n, 11]"""
     tree, effects = grow_tree(anatomy.patient), anatomy.effects
     upper = np.clip((tree.ends[:, 2] + 10.0) / 40.0, 0.0, 1.0)
     hilar = np.exp(-((tree.depth / 34.0) ** 2))
     factor = effects.vessels * (1.0 + effects.upper * upper) * (1.0 + effects.hila * hilar)
     factor *= 1.0 - 0.25 * effects.flat
     radii = tree.radii * factor
-    rows = np.zeros((len(radii), TUBE))
+    rows = np.zeros((len(radii), NUM_TUBE_VALUES))
     rows[:, 0:3] = anatomy.breathe(tree.starts)
     rows[:, 4:7] = anatomy.breathe(tree.ends)
     rows[:, 3] = rows[:, 7] = radii
@@ -156,22 +156,21 @@ def vessel_tubes(anatomy: Anatomy) -> Floats:
 
 
 def bronchogram_tubes(anatomy: Anatomy) -> Floats:
-    """Airways beside the middle-sized vessels; only a solid lung makes them visible."""
+    """Airways parallel to medium-sized vessels, which only solid lung makes visible. # [n, 11]"""
     tree = grow_tree(anatomy.patient)
-    kept = (tree.radii > 0.75) & (tree.depth > 12.0)
-    rows = np.zeros((int(kept.sum()), TUBE))
-    aside = np.array([1.2, 0.0, 1.6])
-    offset = aside * tree.radii[kept, None] * 1.15
-    rows[:, 0:3] = anatomy.breathe(tree.starts[kept] + offset)
-    rows[:, 4:7] = anatomy.breathe(tree.ends[kept] + offset)
-    rows[:, 3] = rows[:, 7] = np.maximum(1.0 * tree.radii[kept], 1.1)
+    is_medium = (tree.radii > 0.75) & (tree.depth > 12.0)
+    rows = np.zeros((int(is_medium.sum()), NUM_TUBE_VALUES))
+    offset = np.array([1.2, 0.0, 1.6]) * tree.radii[is_medium, None] * 1.15
+    rows[:, 0:3] = anatomy.breathe(tree.starts[is_medium] + offset)
+    rows[:, 4:7] = anatomy.breathe(tree.ends[is_medium] + offset)
+    rows[:, 3] = rows[:, 7] = np.maximum(1.0 * tree.radii[is_medium], 1.1)
     rows[:, 8] = MU_AIR * 1.6
     return rows
 
 
 def airway_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
-    """The windpipe and the main bronchi, as missing soft tissue. # [n, 11]"""
-    middle = float(np.interp(0.0, GRID, anatomy.table[:, 7]))
+    """The trachea and the main bronchi, as missing soft tissue. # [n, 11]"""
+    middle = float(np.interp(0.0, GRID, anatomy.table[:, Column.MIDDLE]))
     push = 2.0 + 0.25 * anatomy.effects.knob
     wide = 8.2 if anatomy.patient.sex == "M" else 7.2
     lift = 0.0 if not acquisition.is_supine else 2.0

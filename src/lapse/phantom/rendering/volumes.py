@@ -1,14 +1,14 @@
-"""Soft tissue, lung and air along every ray, in closed form.
+"""Line integrals of soft tissue, lung and air along every ray, in closed form.
 
     body thickness                                    mu soft
       minus  lung  = inner cavity \\ (dome, mediastinum, spine, aorta, heart, ...)   mu lung
-      minus  pleural air, stomach gas                                              mu 0
+      minus  pleural air, gastric gas                                              mu 0
       plus   lesions inside the aerated lung, haze, breasts, arms
 
-A ray meets each solid in one interval of depth Y; what is left of the lung is the cavity minus
-the union of the intervals. Pleural space is the shell between cavity and lung, as wide as the
-table says: scar or lying fluid is soft tissue, air a pneumothorax; standing fluid fills the
-cavity up to a level. Cross-sections are superellipses, one row of the table per mm (columns.py).
+A ray intersects each solid in one interval of depth Y; the path in the lung is the cavity minus the
+union of these intervals. The pleural space is the shell between cavity and lung, with its width in
+the table: scar and supine fluid are soft tissue, air is a pneumothorax. Erect fluid fills the
+cavity up to a level. Cross-sections are superellipses, one table row per mm (columns.py).
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from lapse.phantom.rendering.kernels import Floats, Integers, Singles, compiled
 Z_LOW, Z_ROWS = -360.0, 640  # the table starts 360 mm below the carina
 MU_SOFT, MU_LUNG = 0.0185, 0.0046  # per mm, near 70 keV
 BODY_POWER, CAVITY_POWER = 2.5, 2.35
-RIM = 256  # steps of the superellipse's table
+RIM = 256  # steps of the lookup table of superellipses
 TILE_MM = 2.0  # mm per cell of the texture tile
-
-
 AORTA_Y, SPINE_Y = -48.0, -62.0
-TABLE_Y = -12.0  # the depth at which a ray's height is looked up
+TABLE_Y = -12.0  # the depth at which the height of a ray selects the row of the table
 
 
 @compiled
 def sample(tile: Singles, x: float, z: float) -> float:
-    """The periodic texture at a place in mm."""
+    """The periodic texture at a position in mm, by bilinear interpolation."""
     mask = tile.shape[0] - 1  # the size is a power of two
     u, v = x / TILE_MM, z / TILE_MM
     c, r = int(np.floor(u)), int(np.floor(v))
@@ -43,21 +41,21 @@ def sample(tile: Singles, x: float, z: float) -> float:
 
 
 @compiled
-def profile(rims: Floats, which: int, share: float) -> float:
-    """The half depth of a superellipse at a share of its half width, from a table."""
-    place = RIM * np.sqrt(1.0 - share)
-    low = int(place)
-    return float(rims[which, low] + (place - low) * (rims[which, low + 1] - rims[which, low]))
+def profile(rims: Floats, which: int, fraction: float) -> float:
+    """The half depth of a superellipse at a fraction of its half width, from the lookup table."""
+    position = RIM * np.sqrt(1.0 - fraction)
+    low = int(position)
+    return float(rims[which, low] + (position - low) * (rims[which, low + 1] - rims[which, low]))
 
 
 @compiled
 def ball(
     x0: float, kx: float, z0: float, kz: float, solids: Floats, i: int, reach: float
 ) -> tuple[float, float, float]:
-    """Where a ray meets ellipsoid `i`: first and last depth, squared least distance.
+    """Intersection of a ray with ellipsoid `i`: first and last depth, squared relative distance.
 
-    A row is (x, y, z, three half axes, cosine, sine of the turn in the frontal plane, ...).
-    Rays that pass farther from the middle than `reach` times its size are not looked at.
+    A row is (x, y, z, three half axes, cosine and sine of the rotation in the frontal plane, ...).
+    Rays at more than `reach` times the size from the centre are skipped.
     """
     y0 = solids[i, 1]
     x, z = x0 + kx * y0 - solids[i, 0], z0 + kz * y0 - solids[i, 2]
@@ -81,14 +79,14 @@ def ball(
 
 
 @compiled
-def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
-    """Which solids a row meets, into `found` with first and last column; how many. # [n, 3]"""
+def _solids_in_row(beams: Floats, r: int, solids: Floats, out: Integers) -> int:
+    """Write (index, first column, last column) of the solids in a row to `out`; their number."""
     last = beams.shape[1] - 1
     low, high = 1e9, -1e9
     for c in (0, last // 2, last):
         for y in (-150.0, 150.0):
             z = beams[r, c, 2] + y * beams[r, c, 3]
-            low, high = min(low, z - 12.0), max(high, z + 12.0)  # the warp bends rows
+            low, high = min(low, z - 12.0), max(high, z + 12.0)  # margin for the warp
     count = 0
     for k in range(solids.shape[0]):
         y, co, si = solids[k, 1], abs(solids[k, 6]), abs(solids[k, 7])
@@ -98,7 +96,7 @@ def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
             x0, x1 = beams[r, 0, 0] + y * beams[r, 0, 1], beams[r, last, 0] + y * beams[r, last, 1]
             a = (solids[k, 0] - wide - x0) / (x1 - x0) * last
             b = (solids[k, 0] + wide - x0) / (x1 - x0) * last
-            found[count, 0], found[count, 1], found[count, 2] = k, int(min(a, b)), int(max(a, b))
+            out[count, 0], out[count, 1], out[count, 2] = k, int(min(a, b)), int(max(a, b))
             count += 1
     return count
 
@@ -107,44 +105,44 @@ def _at_row(beams: Floats, r: int, solids: Floats, found: Integers) -> int:
 def _dome_end(
     x0: float, kx: float, z0: float, kz: float, domes: Floats, side: int, radius: float
 ) -> float:
-    """One end of the interval under a diaphragm; a negative radius is the back."""
-    at = domes[side, 1]
+    """One end of the interval below a dome: anterior, or posterior for a negative radius."""
+    depth = domes[side, 1]
     for _ in range(2):
-        x = x0 + kx * at - domes[side, 0]
-        outward = x * domes[side, 7] > 0
-        drop = x * x / (2 * (domes[side, 3] if outward else domes[side, 4]))
-        over = domes[side, 2] - drop - (z0 + kz * at)
-        if over <= 0.0:
+        x = x0 + kx * depth - domes[side, 0]
+        is_lateral = x * domes[side, 7] > 0
+        drop = x * x / (2 * (domes[side, 3] if is_lateral else domes[side, 4]))
+        below = domes[side, 2] - drop - (z0 + kz * depth)
+        if below <= 0.0:
             return float(domes[side, 1])
-        reach = np.sqrt(2 * over * abs(radius))
-        at = domes[side, 1] + (reach if radius > 0.0 else -reach)
-    return float(at)
+        reach = np.sqrt(2 * below * abs(radius))
+        depth = domes[side, 1] + (reach if radius > 0.0 else -reach)
+    return float(depth)
 
 
 @compiled
 def _lung_half(table: Floats, row: int, side: int) -> float:
-    """Half the width of the cavity less what the pleural space takes."""
+    """Half width of the lung: the cavity minus the pleural space."""
     return float(table[row, 3 + side] - table[row, 16 + side] - table[row, 18 + side])
 
 
 @compiled
 def left_over(first: float, last: float, cuts: Floats, count: int) -> float:
-    """The length of [first, last] outside the union of `count` intervals."""
-    for i in range(1, count):  # few: insertion sort by start
+    """The length of [first, last] outside of the union of `count` intervals."""
+    for i in range(1, count):  # insertion sort by start, for few intervals
         a, b = cuts[i, 0], cuts[i, 1]
         j = i - 1
         while j >= 0 and cuts[j, 0] > a:
             cuts[j + 1, 0], cuts[j + 1, 1] = cuts[j, 0], cuts[j, 1]
             j -= 1
         cuts[j + 1, 0], cuts[j + 1, 1] = a, b
-    free, at = 0.0, first
+    free, end = 0.0, first
     for i in range(count):
-        if cuts[i, 0] > at:
-            free += max(0.0, min(cuts[i, 0], last) - at)
-        at = max(at, cuts[i, 1])
-        if at >= last:
+        if cuts[i, 0] > end:
+            free += max(0.0, min(cuts[i, 0], last) - end)
+        end = max(end, cuts[i, 1])
+        if end >= last:
             return free
-    return free + max(0.0, last - at)
+    return free + max(0.0, last - end)
 
 
 @compiled
@@ -157,44 +155,44 @@ def soft_tissue(
     gases: Floats,
     lesions: Floats,
     tile: Singles,
-    difficulty: Floats,
+    params: Floats,
 ) -> Singles:
-    """Line integrals of soft tissue, share of aerated lung, share of solid lung. # [3, H, W]
+    """Line integrals of soft tissue, fraction of aerated lung, fraction of solid lung. # [3, H, W]
 
-    `extras` are ellipsoids with a value: above 0 added to the body, below 0 joined to it.
-    `lesions` are rows as made in lesions.py. `difficulty`: texture x, z; lung density right, left;
-    haze right, left; hila x, z right, left; mm per pixel; strength of the lung's texture;
-    basal density; level of the fluid right, left.
+    `extras` are ellipsoids with a value: above 0 added to the body, below 0 united with it.
+    `lesions` are rows of LesionBody values. `params` are: texture offset x, z; lung density right,
+    left; haze right, left; hilum x, z right, left; mm per pixel; strength of the lung texture;
+    basal density; fluid level right, left.
     """
     height, width = beams.shape[0], beams.shape[1]
     out = np.zeros((3, height, width), dtype=np.float32)
     cuts = np.empty((8 + hearts.shape[0], 2))
     rims = np.empty((2, RIM + 2))
     for k in range(RIM + 2):
-        share = max(0.0, 1.0 - (k / RIM) ** 2)
-        rims[0, k] = (1.0 - share**BODY_POWER) ** (1.0 / BODY_POWER)
-        rims[1, k] = (1.0 - share**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
+        fraction = max(0.0, 1.0 - (k / RIM) ** 2)
+        rims[0, k] = (1.0 - fraction**BODY_POWER) ** (1.0 / BODY_POWER)
+        rims[1, k] = (1.0 - fraction**CAVITY_POWER) ** (1.0 / CAVITY_POWER)
     t = np.empty(table.shape[1])
-    half_pixel = difficulty[10]
+    pixel = params[10]
     near_hearts = np.empty((hearts.shape[0], 3), dtype=np.int64)
     near_extras = np.empty((extras.shape[0], 3), dtype=np.int64)
     for r in range(height):
-        num_hearts = _at_row(beams, r, hearts, near_hearts)
-        num_extras = _at_row(beams, r, extras, near_extras)
+        num_hearts = _solids_in_row(beams, r, hearts, near_hearts)
+        num_extras = _solids_in_row(beams, r, extras, near_extras)
         for c in range(width):
             x0, kx, z0, kz = beams[r, c, 0], beams[r, c, 1], beams[r, c, 2], beams[r, c, 3]
             z = z0 + TABLE_Y * kz
-            place = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
-            low = int(place)
-            part = place - low
+            position = min(max(z - Z_LOW, 0.0), Z_ROWS - 2.0)
+            low = int(position)
+            part = position - low
             for k in range(3):
                 t[k] = table[low, k] + part * (table[low + 1, k] - table[low, k])
             # the body
             x = x0 + kx * t[2]
-            share = abs(x) / t[0]
+            fraction = abs(x) / t[0]
             thick = 0.0
-            if share < 1.0:
-                thick = 2 * t[1] * profile(rims, 0, share)
+            if fraction < 1.0:
+                thick = 2 * t[1] * profile(rims, 0, fraction)
             added = 0.0
             for i in range(num_extras):
                 k = near_extras[i, 0]
@@ -209,7 +207,7 @@ def soft_tissue(
             total = thick + added
             if total <= 0.0:
                 continue
-            streaks = sample(tile, x0 * 1.7 + difficulty[0], z0 * 1.1 + difficulty[1])
+            streaks = sample(tile, x0 * 1.7 + params[0], z0 * 1.1 + params[1])
             integral = MU_SOFT * total * (1.0 + 0.014 * streaks)
             # the chest cavity of one side
             for k in range(3, table.shape[1]):
@@ -232,12 +230,12 @@ def soft_tissue(
                     if b > a:
                         cuts[count, 0], cuts[count, 1] = a, b
                         count += 1
-                    # mediastinum, aorta and spine: upright cylinders
+                    # mediastinum, aorta and spine: vertical cylinders
                     span = 0.5 * (t[8] + t[9])
                     xm = x0 + kx * t[11] - middle - 0.5 * (t[9] - t[8])
-                    share = (xm / span) ** 2
-                    if share < 1.0:
-                        half = t[10] * (1.0 - share)
+                    fraction = (xm / span) ** 2
+                    if fraction < 1.0:
+                        half = t[10] * (1.0 - fraction)
                         cuts[count, 0], cuts[count, 1] = t[11] - half, t[11] + half
                         count += 1
                     xm = x0 + kx * AORTA_Y - t[12]
@@ -254,14 +252,14 @@ def soft_tissue(
                         if c < near_hearts[i, 1] or c > near_hearts[i, 2]:
                             continue
                         a, b, least = ball(x0, kx, z0, kz, hearts, near_hearts[i, 0], 1.1)
-                        if b > a:  # a beating heart has a soft edge
+                        if b > a:  # cardiac motion blurs the edge
                             inset = 0.5 * (b - a) * (1.0 - np.sqrt(np.sqrt(1.0 - least)))
                             cuts[count, 0], cuts[count, 1] = a + inset, b - inset
                             count += 1
                     free = left_over(first, last, cuts, count) if last > first else 0.0
-                    free *= min(1.0, (x + 3.0) / 36.0)  # the lungs thin out where they meet
-                    level = difficulty[13 + side]
-                    if level > -1e8:  # fluid stands, and climbs the walls in a meniscus
+                    free *= min(1.0, (x + 3.0) / 36.0)  # the lungs are thinner near the midline
+                    level = params[13 + side]
+                    if level > -1e8:  # fluid level with a meniscus at the walls
                         rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
                         above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
                         free *= above * above * (3.0 - 2.0 * above)
@@ -274,32 +272,32 @@ def soft_tissue(
                         if w2 > 0.5 and d2 > 0.5:
                             slope = _lung_half(table, low + 1, side) - _lung_half(table, low, side)
                             inward = (w2 - x) / np.sqrt(1.0 + slope * slope)
-                            width_of = max(0.8, half_pixel)
+                            thickness = max(0.8, pixel)
                             fade = min(1.0, air / 4.0)
-                            line = fade * 0.17 / width_of * np.exp(-((inward / width_of) ** 2))
+                            line = fade * 0.17 / thickness * np.exp(-((inward / thickness) ** 2))
                             if x < w2:
                                 half = d2 * profile(rims, 1, x / w2)
                                 lung = free * min(1.0, 2 * half / full)
-                                cover = min(1.0, max(0.0, inward / (2 * half_pixel)))
+                                cover = min(1.0, max(0.0, inward / (2 * pixel)))
                                 lung *= cover
-                    # what the lung holds
-                    fine = sample(tile, 2.7 * x0 + difficulty[1], 2.7 * z0 + difficulty[0])
-                    dust = sample(tile, 7.0 * z0 + difficulty[0], 7.0 * x0 + difficulty[1])
-                    grain = 1.0 + difficulty[11] * (0.07 * fine + 0.11 * dust)
-                    mu = MU_LUNG * difficulty[2 + side] * grain * (1.0 - difficulty[12] * z / 100.0)
-                    haze = difficulty[4 + side]
+                    # attenuation of the lung
+                    fine = sample(tile, 2.7 * x0 + params[1], 2.7 * z0 + params[0])
+                    dust = sample(tile, 7.0 * z0 + params[0], 7.0 * x0 + params[1])
+                    grain = 1.0 + params[11] * (0.07 * fine + 0.11 * dust)
+                    mu = MU_LUNG * params[2 + side] * grain * (1.0 - params[12] * z / 100.0)
+                    haze = params[4 + side]
                     if haze > 0.0:
-                        hx = (x0 - difficulty[6 + 2 * side]) / 62.0
-                        hz = (z0 + 12.0 - difficulty[7 + 2 * side]) / 78.0
+                        hx = (x0 - params[6 + 2 * side]) / 62.0
+                        hz = (z0 + 12.0 - params[7 + 2 * side]) / 78.0
                         spread = 0.25 + np.exp(-hx * hx - hz * hz)
-                        noise = sample(tile, x0 + difficulty[0], z0 + difficulty[1])
+                        noise = sample(tile, x0 + params[0], z0 + params[1])
                         patch = max(0.2, 1.0 + 0.2 * noise + 0.12 * fine)
                         mu += haze * 0.0062 * spread * patch
                     if air > 0.3 and lung > 0.0:
-                        mu *= 1.0 + min(1.2, air / 45.0)  # a retracted lung is denser
+                        mu *= 1.0 + min(1.2, air / 45.0)  # a collapsed lung is denser
                     integral -= MU_SOFT * free - min(mu, MU_SOFT) * lung
                     integral += line
-                    alive = 1.0
+                    aerated = 1.0
                     solid = 0.0
                     weight = min(1.0, lung / (0.7 * full))
                     for k in range(lesions.shape[0]):
@@ -326,8 +324,8 @@ def soft_tissue(
                         integral += amount
                         cover = min(1.0, bulk * patch * weight * lesions[k, 15])
                         solid = max(solid, cover)
-                        alive *= 1.0 - 0.75 * cover
-                    out[1, r, c] = min(1.0, lung / 75.0) * alive
+                        aerated *= 1.0 - 0.75 * cover
+                    out[1, r, c] = min(1.0, lung / 75.0) * aerated
                     out[2, r, c] = solid
             for k in range(gases.shape[0]):
                 near, far, least = ball(x0, kx, z0, kz, gases, k, 1.1)

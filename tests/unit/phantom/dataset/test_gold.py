@@ -1,4 +1,4 @@
-"""Gold annotations of the phantom: the two real files, read back by the loader."""
+"""Gold annotations of the phantom in the two files of Chest ImaGenome, read by the loader."""
 
 import csv
 import hashlib
@@ -35,22 +35,22 @@ def test_gold_has_the_test_patients_and_26_regions(tree, sizes):
     assert set(gold.patient_splits()) <= {(p, s) for p, s in silver.patient_splits() if s == "test"}
 
 
-def test_a_second_annotator_differs_a_little(tree, sizes):
+def test_gold_boxes_deviate_slightly(tree, sizes):
     silver = ChestImaGenome(tree / "chest-imagenome")
     gold = ChestImaGenomeGold(tree / "chest-imagenome")
     overlaps, num_phrases = [], 0
     for image in gold.images:
-        drawn = {region.name: region for region in silver.regions(image, sizes[image])}
+        silver_regions = {region.name: region for region in silver.regions(image, sizes[image])}
         for region in gold.regions(image, sizes[image]):
-            assert region.phrases == drawn[region.name].phrases
+            assert region.phrases == silver_regions[region.name].phrases
             num_phrases += len(region.phrases)
-            overlaps.append(region.box.iou(drawn[region.name].box))
+            overlaps.append(region.box.iou(silver_regions[region.name].box))
     assert min(overlaps) > 0.6 and 0.85 < sum(overlaps) / len(overlaps) < 0.999
     assert num_phrases > 10
-    # nothing is dropped and both frames agree
+    # no row is skipped and both frames agree
     assert gold.skipped.total == 0
-    odd = set(gold.noted.counts) - {"region without a box", "box without phrases"}
-    assert not odd, gold.noted.lines()
+    unexpected = set(gold.noted.counts) - {"region without a box", "box without phrases"}
+    assert not unexpected, gold.noted.lines()
 
 
 def test_the_layout_is_that_of_the_real_files(tree):
@@ -71,7 +71,7 @@ def test_the_layout_is_that_of_the_real_files(tree):
     assert text.startswith(b"patient_id\tstudy_id\timage_id\t")
 
 
-def test_the_same_graphs_give_the_same_files(tmp_path, tree, sizes):
+def test_equal_graphs_give_equal_files(tmp_path):
     graph = {
         "image_id": "a",
         "patient_id": 1,
@@ -89,14 +89,14 @@ def test_the_same_graphs_give_the_same_files(tmp_path, tree, sizes):
         ],
     }  # fmt: skip
     digests = set()
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         with ExitStack() as stack:
             GoldWriter(tmp_path / name / "gold_dataset", stack).write(graph, 100, 80)
         files = sorted((tmp_path / name).rglob("gold_*.*"))
         assert len(files) == 2
         digests.add(hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest())
     assert len(digests) == 1
-    gold = ChestImaGenomeGold(tmp_path / "one")
+    gold = ChestImaGenomeGold(tmp_path / "first")
     (region,) = gold.regions("a", (100, 80))
     assert (region.name, region.phrases) == ("svc", ('A "wide" line.',))
     assert region.box.x_max - region.box.x_min == pytest.approx(1 / 80)

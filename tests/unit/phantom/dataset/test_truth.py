@@ -1,4 +1,4 @@
-"""The truth folder: it gives back the state, draws the image again, and no loader reads it."""
+"""The ground truth: states that can be rendered again, in a folder that no loader reads."""
 
 import csv
 import io
@@ -49,64 +49,65 @@ def test_states_name_every_study_and_agree_with_its_report(tree):
     assert list(read_states(out / "phantom")) == states
 
 
-def test_pairs_say_what_was_asked_and_how_many_changes_there_are(tree):
+def test_pairs_list_the_questions_and_the_number_of_changes(tree):
     out, states = tree
     by_study = {state.study_id: state for state in states}
     with (out / "phantom" / "pairs.csv").open() as file:
         pairs = list(csv.DictReader(file))
     with (out / "medical-diff-vqa" / "mimic_pair_questions.csv").open() as file:
-        asked = {
+        answers = {
             (row["study_id"], row["ref_id"]): row["answer"]
             for row in csv.DictReader(file)
             if row["question"] == QUESTION_CHANGED
         }
-    assert [(row["study_id"], row["ref_id"]) for row in pairs] == list(asked)
+    assert [(row["study_id"], row["ref_id"]) for row in pairs] == list(answers)
     for row in pairs:
         main, reference = by_study[int(row["study_id"])], by_study[int(row["ref_id"])]
         changes = difference(reference.visit, main.visit)
-        assert changes == parse(asked[row["study_id"], row["ref_id"]]).changes
+        assert changes == parse(answers[row["study_id"], row["ref_id"]]).changes
         assert int(row["num_changes"]) == len(changes) >= int(row["num_fine_changes"])
         assert row["tier"] == main.tier and (row["quad"] == "") == (main.quad == "")
         assert row["split"] == main.split
     assert {row["quad"] for row in pairs} == {"", "nuisance", "state", "both"}
 
 
-def test_a_state_is_drawn_again_to_the_byte(tree):
+def test_rerender_gives_equal_bytes(tree):
     out, states = tree
     for state in states[:6]:
-        again = io.BytesIO()
-        Image.fromarray(rerender(state)).save(again, "JPEG", quality=JPEG_QUALITY)
+        stream = io.BytesIO()
+        Image.fromarray(rerender(state)).save(stream, "JPEG", quality=JPEG_QUALITY)
         folder = out / "mimic-cxr-jpg" / study_folder(state.subject_id, state.study_id)
-        assert again.getvalue() == (folder / f"{state.dicom_id}.jpg").read_bytes()
+        assert stream.getvalue() == (folder / f"{state.dicom_id}.jpg").read_bytes()
 
 
-def test_another_acquisition_is_another_image_of_any_size(tree):
+def test_another_acquisition_gives_another_image_of_any_size(tree):
     state = tree[1][0]
-    one, two = rerender(state, 1), rerender(state, 2)
-    assert one.shape != two.shape or np.abs(one.astype(int) - two).mean() > 3
-    assert np.array_equal(one, rerender(state, 1))
+    first, second = rerender(state, 1), rerender(state, 2)
+    assert first.shape != second.shape or np.abs(first.astype(int) - second).mean() > 3
+    assert np.array_equal(first, rerender(state, 1))
     assert max(rerender(state, 1, size=64).shape) == 64
 
 
-def test_the_states_of_a_quad_differ_where_the_finding_is_and_nowhere_else(tree):
-    by_place = {state.quad: state for state in tree[1] if state.quad}
-    one, two = by_place["A1"], by_place["B1"]
-    assert one.acquisition == two.acquisition and one.subject_id == two.subject_id
-    assert rerender(one).shape == rerender(two).shape
+def test_the_states_of_a_quadruplet_differ_in_the_image_of_one_acquisition(tree):
+    by_cell = {state.quad: state for state in tree[1] if state.quad}
+    first, second = by_cell["A1"], by_cell["B1"]
+    assert first.acquisition == second.acquisition and first.subject_id == second.subject_id
+    images = [rerender(state) for state in (first, second)]
+    assert images[0].shape == images[1].shape and (images[0] != images[1]).any()
 
 
-def test_verify_and_prepare_do_not_look_at_the_truth(tree, tmp_path):
+def test_verify_and_prepare_do_not_read_the_ground_truth(tree, tmp_path):
     out, _ = tree
-    blind = tmp_path / "blind"
-    shutil.copytree(out, blind)
-    shutil.rmtree(blind / "phantom")
-    reports = [verify(find_roots([root])) for root in (out, blind)]
+    without_truth = tmp_path / "raw"
+    shutil.copytree(out, without_truth)
+    shutil.rmtree(without_truth / "phantom")
+    reports = [verify(find_roots([root])) for root in (out, without_truth)]
     assert reports[0].exit_code == 0
     assert [line for line in reports[0].lines() if str(out) not in line] == [
-        line for line in reports[1].lines() if str(blind) not in line
+        line for line in reports[1].lines() if str(without_truth) not in line
     ]
     stores = []
-    for name, root in (("with", out), ("without", blind)):
+    for name, root in (("with", out), ("without", without_truth)):
         store = tmp_path / name
         prepare(find_roots([root]), store, PrepareOptions(size=32, workers=0))
         stores.append({p.name: p.read_bytes() for p in sorted(store.glob("*")) if p.is_file()})
@@ -116,7 +117,7 @@ def test_verify_and_prepare_do_not_look_at_the_truth(tree, tmp_path):
             assert data == stores[1][name], name
 
 
-def test_a_folder_without_truth_and_a_damaged_line_are_refused(tree, tmp_path):
+def test_a_folder_without_ground_truth_and_a_damaged_line_are_rejected(tree, tmp_path):
     with pytest.raises(ValueError, match="has no phantom"):
         read_states(tmp_path)
     (tmp_path / "states.jsonl").write_text('{"subject_id": 1}\n')

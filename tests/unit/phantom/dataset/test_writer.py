@@ -1,8 +1,7 @@
-"""The raw trees on disk: layouts, keys that join, splits, bytes that do not depend on processes."""
+"""Simulated files: layouts, keys that join, splits, and the description of the data."""
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 import zipfile
@@ -10,11 +9,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from lapse.cli.main import app
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.patients.identity import assign_splits
 from lapse.phantom.text.report import extract_findings
 
 CONFIG = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3))
@@ -33,13 +29,6 @@ def rows(path: Path) -> list[dict[str, str]]:
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     return list(csv.DictReader(io.StringIO(text)))
-
-
-def sha(root: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def test_images_reports_and_tables_join(tree):
@@ -82,27 +71,25 @@ def test_images_reports_and_tables_join(tree):
     assert {row["view"] for row in overview} <= {"postero-anterior", "antero-posterior"}
 
 
-def test_the_three_data_sets_share_one_partition_in_their_own_words(tree):
+def test_the_three_data_sets_have_the_same_splits(tree):
     out, _ = tree
     split = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-split.csv.gz")
     assert list(split[0]) == ["dicom_id", "study_id", "subject_id", "split"]
-    parts = {row["subject_id"]: row["split"] for row in split}
-    assert set(parts.values()) == {"train", "validate", "test"}
+    split_of = {row["subject_id"]: row["split"] for row in split}
+    assert set(split_of.values()) == {"train", "validate", "test"}
     silver = out / "chest-imagenome" / "silver_dataset" / "splits"
-    for name, part in (("train", "train"), ("valid", "validate"), ("test", "test")):
+    for name, expected in (("train", "train"), ("valid", "validate"), ("test", "test")):
         text = (silver / f"{name}.csv").read_text()
         assert text.startswith(",subject_id,study_id,dicom_id,path,ViewPosition\n0,")
-        found = rows(silver / f"{name}.csv")
-        assert {parts[row["subject_id"]] for row in found} == {part}
-        assert all(row["path"].endswith(f"{row['dicom_id']}.dcm") for row in found)
+        images = rows(silver / f"{name}.csv")
+        assert {split_of[row["subject_id"]] for row in images} == {expected}
+        assert all(row["path"].endswith(f"{row['dicom_id']}.dcm") for row in images)
     assert rows(silver / "images_to_avoid.csv") == []
     for row in rows(out / "medical-diff-vqa" / "mimic_pair_questions.csv"):
-        assert row["split"] == {"validate": "val"}.get(
-            parts[row["subject_id"]], parts[row["subject_id"]]
-        )
+        assert {"val": "validate"}.get(row["split"], row["split"]) == split_of[row["subject_id"]]
 
 
-def test_questions_point_from_the_later_to_the_earlier_study(tree):
+def test_the_main_study_of_a_question_is_later_than_the_reference(tree):
     out, report = tree
     metadata = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-metadata.csv.gz")
     taken = {row["study_id"]: (row["StudyDate"], float(row["StudyTime"])) for row in metadata}
@@ -115,7 +102,7 @@ def test_questions_point_from_the_later_to_the_earlier_study(tree):
         assert taken[row["ref_id"]] < taken[row["study_id"]]
 
 
-def test_scene_graphs_are_read_without_unpacking(tree):
+def test_the_archive_has_one_scene_graph_per_image(tree):
     out, report = tree
     split = rows(out / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-split.csv.gz")
     with zipfile.ZipFile(out / "chest-imagenome/silver_dataset/scene_graph.zip") as archive:
@@ -127,14 +114,7 @@ def test_scene_graphs_are_read_without_unpacking(tree):
     assert 6 < report.described_per_image < 12
 
 
-def test_bytes_do_not_depend_on_the_number_of_processes(tree, tmp_path):
-    out, _ = tree
-    config = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3), processes=2)
-    simulate(tmp_path / "raw", config)
-    assert sha(tmp_path / "raw") == sha(out)
-
-
-def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
+def test_a_folder_that_is_not_empty_is_rejected(tree, tmp_path):
     out, _ = tree
     with pytest.raises(ValueError, match="not empty"):
         simulate(out, CONFIG)
@@ -143,58 +123,6 @@ def test_a_folder_that_holds_something_is_refused(tree, tmp_path):
         simulate(tmp_path / "file", CONFIG)
 
 
-def test_the_command_has_every_knob(tmp_path):
-    difficulty = (
-        "--nuisance 0.5 --subtlety 0.5 --confound 1 --prevalence 2 --tier fine "
-        "--counterfactual-fraction 1 --ood-fraction 0 --split test"
-    )
-    words = [
-        "simulate",
-        str(tmp_path / "raw"),
-        "--patients",
-        "3",
-        "--size",
-        "64",
-        *difficulty.split(),
-    ]
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == 0, done.output
-    notice = (tmp_path / "raw" / "SIMULATED.txt").read_text()
-    for line in (
-        "subtlety: 0.5",
-        "confound: 1.0",
-        "prevalence: 2.0",
-        "tier: fine",
-        "counterfactual_fraction: 1.0",
-        "ood_fraction: 0.0",
-        "split: test",
-    ):
-        assert line in notice.splitlines()
-
-
-def test_the_notice_says_what_it_is(tree):
+def test_the_description_names_the_options(tree):
     text = (tree[0] / "SIMULATED.txt").read_text()
     assert "not patients" in text and "seed: 4" in text and "processes" not in text
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"visits": (3, 2)}, "visits 3-2"),
-        ({"size": 8}, "image size 8"),
-        ({"confound": 2.0}, "confound 2.0"),
-        ({"nuisance": -1.0}, "nuisance -1.0"),
-        ({"processes": 0}, "processes 0"),
-    ],
-)
-def test_wrong_options_name_the_limit(options, message):
-    with pytest.raises(ValueError, match=message):
-        SimulateConfig(**{"patients": 2, "seed": 0, "size": 96, **options})
-
-
-def test_the_partition_covers_every_patient():
-    parts = assign_splits(0, 100)
-    assert [parts.count(name) for name in ("train", "validate", "test")] == [70, 15, 15]
-    assert set(assign_splits(0, 3)) == {"train", "validate", "test"}
-    with pytest.raises(ValueError, match="got 0"):
-        assign_splits(0, 0)

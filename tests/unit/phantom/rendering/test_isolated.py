@@ -1,27 +1,28 @@
-"""Every region's box holds its structure, rendered by itself; the same check on broken boxes."""
+"""The box of every region contains its isolated structure; negative controls with wrong boxes."""
 
 import numpy as np
 import pytest
 
-from exposures import at_visit, exposures
+from exposures import exposures, visit_with
 from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering.isolated import isolated_finding, isolated_region
 from lapse.phantom.rendering.render import expose, line_integrals, render
 
 SIZE = 96
-EDGE = 0.12  # of the largest value: where a structure begins to be seen
-PEOPLE = 14
+THRESHOLD = 0.12  # of the maximum: where a structure is visible
+NUM_PATIENTS = 14
 NAMES = (*REGIONS, *OTHER_REGIONS)
 
 
-def beyond(name, box, person, visit, taken, size=SIZE):
-    """How many pixels the structure reaches beyond each side of its box."""
-    alone = isolated_region(name, person, visit, taken, size)
-    seen = alone > EDGE * alone.max()
-    assert seen.any(), f"{name} is drawn nowhere"
-    height, width = alone.shape
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+def excess(name, box, person, visit, acquisition):
+    """By how many pixels the structure exceeds each side of its box."""
+    image = isolated_region(name, person, visit, acquisition, SIZE)
+    is_visible = image > THRESHOLD * image.max()
+    assert is_visible.any(), f"{name} is empty"
+    height, width = image.shape
+    rows = np.flatnonzero(is_visible.any(axis=1))
+    columns = np.flatnonzero(is_visible.any(axis=0))
     return (
         box[0] * width - columns[0],
         box[1] * height - rows[0],
@@ -31,22 +32,19 @@ def beyond(name, box, person, visit, taken, size=SIZE):
 
 
 @pytest.fixture(scope="module")
-def shown():
-    return [(*state, render(*state, SIZE).boxes) for state in exposures(9, PEOPLE)]
+def rendered():
+    """(patient, visit, acquisition, boxes) of random patients."""
+    return [(*exposure, render(*exposure, SIZE).boxes) for exposure in exposures(9, NUM_PATIENTS)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_box_holds_its_structure(name, shown):
-    over = [
-        max(beyond(name, boxes[name], person, visit, taken))
-        for person, visit, taken, boxes in shown
-        if name in boxes
-    ]
-    assert len(over) >= PEOPLE - 3
-    assert max(over) <= 1.2, f"{name} reaches {max(over):.1f} px of {SIZE} beyond its box"
+def test_a_box_contains_its_structure(name, rendered):
+    values = [max(excess(name, boxes[name], *rest)) for *rest, boxes in rendered if name in boxes]
+    assert len(values) >= NUM_PATIENTS - 3
+    assert max(values) <= 1.2, f"{name} exceeds its box by {max(values):.1f} of {SIZE} px"
 
 
-SICK = (
+ANATOMY_CHANGES = (
     Finding("pleural effusion", "right", "basilar", 0.5, "", 3),
     Finding("cardiomegaly", "", "", 0.9, "", 4),
     Finding("scoliosis", "", "", 0.7, "", 5),
@@ -55,56 +53,54 @@ SICK = (
 )
 
 
-@pytest.mark.parametrize("finding", SICK, ids=[item.name for item in SICK])
-def test_boxes_follow_what_findings_do_to_the_anatomy(finding):
-    for person, _, taken in exposures(11, 3):
-        visit = at_visit(finding)
-        boxes = render(person, visit, taken, SIZE).boxes
+@pytest.mark.parametrize("finding", ANATOMY_CHANGES, ids=[item.name for item in ANATOMY_CHANGES])
+def test_boxes_follow_the_effects_of_findings_on_the_anatomy(finding):
+    for person, _, acquisition in exposures(11, 3):
+        visit = visit_with(finding)
+        boxes = render(person, visit, acquisition, SIZE).boxes
         for name in ("cardiac silhouette", "mediastinum", "aortic arch", "spine", "trachea"):
             if name in boxes:
-                assert max(beyond(name, boxes[name], person, visit, taken)) <= 1.5, name
+                assert max(excess(name, boxes[name], person, visit, acquisition)) <= 1.5, name
 
 
-def squeezed(box, share=0.06):
-    """The sabotage: a box a little too small on all sides."""
-    x, y = share * (box[2] - box[0]), share * (box[3] - box[1])
+def shrunk(box, fraction=0.06):
+    """A box that is slightly too small on all sides."""
+    x, y = fraction * (box[2] - box[0]), fraction * (box[3] - box[1])
     return box[0] + x, box[1] + y, box[2] - x, box[3] - y
 
 
 @pytest.mark.parametrize("name", ["cardiac silhouette", "right lung", "left clavicle", "spine"])
-def test_the_check_finds_boxes_that_are_too_small(name, shown):
-    over = [
-        max(beyond(name, squeezed(boxes[name]), person, visit, taken))
-        for person, visit, taken, boxes in shown
-        if name in boxes
-    ]
-    assert np.median(over) > 1.2
+def test_a_box_that_is_too_small_fails_the_check(name, rendered):
+    """Negative control."""
+    boxes_of = [(boxes[name], rest) for *rest, boxes in rendered if name in boxes]
+    values = [max(excess(name, shrunk(box), *rest)) for box, rest in boxes_of]
+    assert np.median(values) > 1.2
 
 
 @pytest.mark.parametrize("name", ["cardiac silhouette", "left lung", "svc", "aortic arch"])
-def test_boxes_are_tight(name, shown):
-    for person, visit, taken, boxes in shown:
+def test_boxes_are_tight(name, rendered):
+    for *rest, boxes in rendered:
         if name in boxes:
-            slack = [-value for value in beyond(name, boxes[name], person, visit, taken)]
-            assert max(slack) <= 0.16 * SIZE
+            assert min(excess(name, boxes[name], *rest)) >= -0.16 * SIZE
 
 
-def test_a_finding_alone_is_the_difference_of_two_exposures():
-    person, visit, taken = next(exposures(12, 1))
+def test_an_isolated_finding_is_the_difference_of_two_exposures():
+    person, visit, acquisition = next(exposures(12, 1))
     finding = Finding("consolidation", "left", "lower", 0.7, "", 5)
-    alone = isolated_finding(finding, person, visit, taken, SIZE)
+    image = isolated_finding(finding, person, visit, acquisition, SIZE)
     images = []
-    for state in (at_visit(finding), visit):
-        anatomy, camera = expose(person, state, taken, SIZE)
-        images.append(line_integrals(anatomy, state, taken, camera))
-    assert np.array_equal(alone, images[0] - images[1])
-    assert np.array_equal(alone, isolated_finding(finding, person, at_visit(finding), taken, SIZE))
-    assert alone.max() > 0.3
+    for state in (visit_with(finding), visit):
+        anatomy, camera = expose(person, state, acquisition, SIZE)
+        images.append(line_integrals(anatomy, state, acquisition, camera))
+    assert np.array_equal(image, images[0] - images[1])
+    included = isolated_finding(finding, person, visit_with(finding), acquisition, SIZE)
+    assert np.array_equal(image, included)
+    assert image.max() > 0.3
 
 
-def test_unknown_names_are_told_or_draw_nothing():
-    person, visit, taken = next(exposures(12, 1))
+def test_an_unknown_region_is_rejected_and_an_unknown_mimic_is_ignored():
+    person, visit, acquisition = next(exposures(12, 1))
     with pytest.raises(ValueError, match="'left knee' is not a region"):
-        isolated_region("left knee", person, visit, taken, SIZE)
-    nothing = Mimic("hat", "granuloma", "left", "mid", 1)
-    assert not isolated_finding(nothing, person, visit, taken, SIZE).any()
+        isolated_region("left knee", person, visit, acquisition, SIZE)
+    unknown = Mimic("hat", "granuloma", "left", "mid", 1)
+    assert not isolated_finding(unknown, person, visit, acquisition, SIZE).any()

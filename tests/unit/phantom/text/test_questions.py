@@ -37,36 +37,35 @@ TEMPLATES = {
 
 
 @pytest.fixture(scope="module")
-def asked():
+def pairs():
     """(reference, main, questions) of every pair of 250 patients."""
-    found = []
-    for patient in range(250):
-        for reference, main in visit_pairs(draw_visits(2, patient, 3)):
-            found.append((reference, main, pair_questions(reference, main, "AP", seed=2)))
-    return found
+    return [
+        (reference, main, pair_questions(reference, main, "AP", seed=2))
+        for patient in range(250)
+        for reference, main in visit_pairs(draw_visits(2, patient, 3))
+    ]
 
 
-def test_pairs_are_in_order_of_time_and_capped():
-    visits = draw_visits(2, 0, 8)
-    pairs = visit_pairs(visits)
-    assert len(pairs) == 6
-    assert all(reference.taken_at < main.taken_at for reference, main in pairs)
+def test_pairs_are_in_order_of_time_and_limited():
+    ordered = visit_pairs(draw_visits(2, 0, 8))
+    assert len(ordered) == 6
+    assert all(reference.taken_at < main.taken_at for reference, main in ordered)
 
 
-def test_every_question_follows_a_template_and_every_template_is_used(asked):
+def test_every_question_follows_a_template_and_every_template_is_used(pairs):
     used = Counter()
-    for _, _, questions in asked:
+    for _, _, questions in pairs:
         for item in questions:
             patterns = TEMPLATES[item.category]
-            matched = [text for text in patterns if re.fullmatch(text, item.question)]
-            assert matched, item
-            used[matched[0]] += 1
+            matches = [text for text in patterns if re.fullmatch(text, item.question)]
+            assert matches, item
+            used[matches[0]] += 1
     assert set(used) == {text for patterns in TEMPLATES.values() for text in patterns}
 
 
-def test_difference_answers_parse_back_to_the_state(asked):
+def test_difference_answers_parse_to_the_changes_of_the_state(pairs):
     num_unchanged = 0
-    for reference, main, questions in asked:
+    for reference, main, questions in pairs:
         (answer,) = [q.answer for q in questions if q.question == QUESTION_CHANGED]
         assert parse(answer).changes == difference(reference, main)
         assert answer == "nothing has changed." or answer.endswith(" ")
@@ -75,11 +74,11 @@ def test_difference_answers_parse_back_to_the_state(asked):
             if item.category == "difference" and item.question != QUESTION_CHANGED:
                 (change,) = parse(item.answer).changes
                 assert change.kind == "level" and change in difference(reference, main)
-    assert 0.1 < num_unchanged / len(asked) < 0.4
+    assert 0.1 < num_unchanged / len(pairs) < 0.4
 
 
-def test_answers_about_one_image_are_true(asked):
-    for _, main, questions in asked:
+def test_answers_about_one_image_follow_from_the_state(pairs):
+    for _, main, questions in pairs:
         state = {item.name: item for item in main.findings}
         for item in questions:
             name = re.search(NAMES, item.question)
@@ -101,30 +100,30 @@ def test_answers_about_one_image_are_true(asked):
             elif "left side or right side" in item.question:
                 assert item.answer == f"{finding.side} side"
             elif item.category == "location" and "area" in item.answer:
-                is_both = finding.side == "bilateral"
-                assert len(item.answer.split(" and ")) == (2 if is_both else 1)
+                is_bilateral = finding.side == "bilateral"
+                assert len(item.answer.split(" and ")) == (2 if is_bilateral else 1)
 
 
-def test_categories_are_as_frequent_as_in_the_data_set(asked):
-    counts = Counter(item.category for _, _, questions in asked for item in questions)
+def test_categories_are_as_frequent_as_in_the_data_set(pairs):
+    counts = Counter(item.category for _, _, questions in pairs for item in questions)
     total = sum(counts.values())
     published = dict(
         zip(CATEGORIES, (0.208, 0.222, 0.080, 0.120, 0.096, 0.039, 0.235), strict=True)
     )
-    for category, share in published.items():
-        assert abs(counts[category] / total - share) < 0.04, category
+    for category, fraction in published.items():
+        assert abs(counts[category] / total - fraction) < 0.04, category
 
 
 def test_entities_of_a_study():
-    visits = (one for patient in range(90) for one in draw_visits(2, patient, 2))
+    visits = (visit for patient in range(90) for visit in draw_visits(2, patient, 2))
     main = next(
-        one for one in visits if any(i.side == "bilateral" and i.zone for i in one.findings)
+        visit for visit in visits if any(i.side == "bilateral" and i.zone for i in visit.findings)
     )
     fields = entities(main, frozenset({"hernia"}))
     assert fields["no_entity"] == ["hernia"]
     assert list(fields["entity"]) == [item.name for item in main.findings]
-    both = next(item for item in main.findings if item.side == "bilateral" and item.zone)
-    entry = fields["entity"][both.name]
+    bilateral = next(i for i in main.findings if i.side == "bilateral" and i.zone)
+    entry = fields["entity"][bilateral.name]
     assert entry["location"].startswith("right ") and entry["location2"].startswith("left ")
     assert entry["post_location2"].startswith("the left lung")
     assert set(entry) == {

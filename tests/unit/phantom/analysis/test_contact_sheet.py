@@ -1,0 +1,18 @@
+"""Contact sheets: pages of simulated images."""
+
+import pytest
+
+from lapse.phantom.analysis import contact_sheet
+from lapse.phantom.analysis.contact_sheet import EXAMPLES, draw_contact_sheets, finding_tiles
+
+
+def test_small_tiles_are_rejected(tmp_path):
+    with pytest.raises(ValueError, match="tiles of 8 pixels"):
+        draw_contact_sheets(tmp_path, tile=8)
+
+
+def test_each_example_has_a_box(monkeypatch):
+    monkeypatch.setattr(contact_sheet, "SIZE", 64)
+    tiles = list(finding_tiles(0, EXAMPLES[::6]))
+    assert len(tiles) == 3 * len(EXAMPLES[::6])
+    assert all(tile.box for tile in tiles)

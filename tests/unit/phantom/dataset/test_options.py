@@ -1,0 +1,35 @@
+"""Options of a simulation: limits, and what the description of the files records."""
+
+import pytest
+
+from lapse.phantom.dataset.options import SimulateConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"visits": (3, 2)}, "visits 3-2"),
+        ({"size": 8}, "image size 8"),
+        ({"confound": 2.0}, "confound 2.0"),
+        ({"nuisance": -1.0}, "nuisance -1.0"),
+        ({"processes": 0}, "processes 0"),
+        ({"tier": "corse"}, "did you mean 'coarse'"),
+        ({"images": "tiff"}, "no images 'tiff'"),
+        ({"split": "tests"}, "no split 'tests'; .*'test'"),
+        ({"counterfactual_fraction": -0.1}, "counterfactual_fraction -0.1"),
+        ({"ood_fraction": 1.1}, "ood_fraction 1.1"),
+        (
+            {"counterfactual_fraction": 0.7, "ood_fraction": 0.7},
+            "counterfactual_fraction 0.7 and ood_fraction 0.7 add up to more than all",
+        ),
+    ],
+)
+def test_invalid_options_are_rejected(options, message):
+    with pytest.raises(ValueError, match=message):
+        SimulateConfig(**{"patients": 2, "seed": 0, "size": 96, **options})
+
+
+def test_the_number_of_processes_and_an_unset_split_are_not_recorded():
+    config = SimulateConfig(patients=2, seed=0, size=96, processes=2)
+    assert not {"processes", "split"} & set(config.recorded)
+    assert SimulateConfig(patients=2, seed=0, size=96, split="test").recorded["split"] == "test"
