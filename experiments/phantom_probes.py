@@ -41,8 +41,8 @@ from lapse.phantom.patients.mimics import FINE_FINDINGS
 from lapse.phantom.rendering.render import render
 from phantom_probe import (
     acquisition_inputs,
-    consecutive_pairs,
     change_labels,
+    consecutive_pairs,
     device_inputs,
     patients_of,
     probe,
@@ -129,7 +129,7 @@ def pixels(count: int, seed: int, size: int) -> None:
     print("| pixels | label | pairs | AUC |\n|---|---|---|---|")
 
     def row(name: str, what: str, inputs: list[Floats], truth: list[float], who: list[int]) -> None:
-        found: Auc = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]
+        found = probe(np.array(inputs), np.array(truth)[:, None], np.array(who))[0]
         print(f"| {name} | {what} | {len(truth)} | {found} |")
 
     row("main image of a quad", "changed", main, label, owner)
