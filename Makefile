@@ -1,46 +1,61 @@
-# Two commands matter: `make demo` and `make test`. Both set up everything on first use.
+# `make demo` and `make test` set up everything on first use.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := dev,dicom,metrics,track
 VENV_FLAGS := $(if $(SYSTEM_SITE),--system-site-packages,)
-# Two spinning OpenMP threads beside another busy process crawl; tests need one.
-ONE_THREAD := OMP_NUM_THREADS=1
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Two OpenMP threads on a busy machine are slower than one, and the tests need only one.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+SOURCES := src benchmarks tests experiments docs
 
-.PHONY: help demo test lint check docs clean
+.PHONY: help demo test integration test-all bench docs lint check clean
 
 help:
-	@echo "make demo   the whole path on simulated patients, then demo/report.html"
-	@echo "make test   the default tests"
-	@echo "make docs   the documentation as a site, in site/"
-	@echo "make check  what CI runs besides the demo: ruff, format, types, tests"
-	@echo "SYSTEM_SITE=1 uses the torch that is already installed on this machine"
+	@echo "make demo         the full pipeline on simulated patients, then demo/report.html"
+	@echo "make test         unit tests (minutes)"
+	@echo "make integration  tests of processes, training and complete commands"
+	@echo "make test-all     both"
+	@echo "make check        lint and unit tests, as CI"
+	@echo "make docs         the documentation as a site, in site/"
+	@echo "make bench        the table of docs/explanation/performance.md; ROWS=\"beam prepare\""
+	@echo "SYSTEM_SITE=1 uses the packages that are installed on this machine, such as torch"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
+	$(PIP) -e ".[$(EXTRAS)]"
 	touch $(STAMP)
+
+$(VENV)/.docs: $(STAMP)
+	$(PIP) -e ".[docs]"
+	touch $@
 
 demo: $(STAMP)
 	$(BIN)/lapse demo demo
 
 test: $(STAMP)
-	$(ONE_THREAD) $(BIN)/python -m pytest -q tests/unit
+	$(PYTEST) tests/unit
 
-lint: $(STAMP)
-	$(BIN)/ruff check src benchmarks tests experiments docs
-	$(BIN)/ruff format --check src benchmarks tests experiments docs
-	$(BIN)/mypy
+integration: $(STAMP)
+	$(PYTEST) tests/integration
 
-check: lint test
+test-all: $(STAMP)
+	$(PYTEST) tests
 
-$(VENV)/.docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
-	touch $@
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(or $(ROWS),all)
 
 docs: $(VENV)/.docs
 	PYTHONPATH=docs $(BIN)/python -m sitegen
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+check: lint test
 
 clean:
 	rm -rf $(VENV) demo build dist site

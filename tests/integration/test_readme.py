@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from transformers import GPT2Config, GPT2LMHeadModel
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from lapse.config import preset_names
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-# What makes the commands small enough for a test; nothing else in them is changed.
+# Overrides that make the commands small enough for a test.
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
     "mlp_width: 32}"
@@ -33,21 +34,21 @@ SMALL = {
         "generation={num_beams: 2, max_new_tokens: 4}",
     ],
 }
-LOOP = ["train.epochs=null", "train.steps=2", "train.num_workers=0", "train.eval_samples=8"]
+TRAIN = ["train.epochs=null", "train.steps=2", "train.num_workers=0", "train.eval_samples=8"]
 
 
-def blocks() -> list[str]:
+def shell_blocks() -> list[str]:
     return re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
 
 
 def commands(block: str) -> list[list[str]]:
-    joined = block.replace("\\\n", " ")
-    return [shlex.split(line, comments=True) for line in joined.splitlines() if line.strip()]
+    lines = block.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory) -> dict[str, str]:
-    """The README's paths -> files of this test."""
+def paths(tmp_path_factory) -> dict[str, str]:
+    """Path in README.md -> path of this test."""
     folder = tmp_path_factory.mktemp("readme")
     raw = folder / "raw"
     run(["simulate", str(raw), "--patients", "14", "--size", "96", "--visits", "2-2"])
@@ -64,49 +65,68 @@ def places(tmp_path_factory) -> dict[str, str]:
     }
 
 
-def run(arguments: list[str]) -> str:
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+def run(words: list[str]) -> str:
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 
 
-def placed(argument: str, places: dict[str, str]) -> str:
-    for theirs, ours in places.items():
-        argument = argument.replace(theirs, ours)
-    return "32" if argument == "448" else argument
+def replace_paths(word: str, paths: dict[str, str]) -> str:
+    for old, new in paths.items():
+        word = word.replace(old, new)
+    return "32" if word == "448" else word
 
 
-def test_commands_for_own_data_run(places):
-    (block,) = [block for block in blocks() if "lapse prepare" in block]
-    done = []
-    for name, *arguments in commands(block):
-        if name != "lapse":
-            assert name == "pip"
+def test_the_commands_for_own_data_run(paths):
+    (block,) = [block for block in shell_blocks() if "lapse prepare" in block]
+    names = []
+    for program, *words in commands(block):
+        if program != "lapse":
+            assert program == "pip"
             continue
-        arguments = [placed(argument, places) for argument in arguments]
-        if arguments[0] == "train":
-            arguments += [*SMALL[arguments[1]], *LOOP]
-        output = run(arguments)
-        done.append(arguments[0])
-        if arguments[0] == "train" and "diffvqa" in arguments[1]:
-            assert "gpt2" in output  # the run says where its weights come from
-    assert done == [
+        words = [replace_paths(word, paths) for word in words]
+        if words[0] == "train":
+            words += [*SMALL[words[1]], *TRAIN]
+        output = run(words)
+        names.append(words[0])
+        if words[0] == "train" and "diffvqa" in words[1]:
+            assert "gpt2" in output  # the source of the weights
+    assert names == [
         *("verify", "prepare", "train", "train", "train"),
         *("predict", "predict", "evaluate", "answer"),
     ]
 
 
-def test_the_two_commands_are_in_the_makefile():
+def test_the_two_make_commands_are_shown():
+    words = [words for block in shell_blocks() for words in commands(block)]
+    assert [target for program, target, *_ in words if program == "make"] == ["demo", "test"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("README.md", "CONTRIBUTING.md", ".ci/run"),
+        *(f".github/workflows/{name}.yml" for name in ("check", "test", "docs", "release")),
+    ],
+)
+def test_make_targets_exist(file):
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    found = [words for block in blocks() for words in commands(block) if words[0] == "make"]
-    assert [words[1] for words in found] == ["demo", "test"]
-    for _, target in found:
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    text = (ROOT / file).read_text("utf-8")
+    for line in re.findall(r"^(?:\s*- run: )?make ([a-z -]+)", text, flags=re.MULTILINE):
+        for target in line.split():
+            assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_workflows_and_issue_templates_are_yaml():
+    files = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml"]
+    assert len(files) == 8
+    for path in files:
+        assert isinstance(yaml.safe_load(path.read_text("utf-8")), dict), path
 
 
 def test_links_and_presets_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if "://" not in target:
-            assert (ROOT / target).exists(), f"README links to {target}"
-    named = re.findall(r"`((?:pretrain|diffvqa)-[a-z]+)`", README)
-    assert named and set(named) <= set(preset_names())
+            assert (ROOT / target).exists(), f"README.md links to {target}"
+    presets = re.findall(r"`((?:pretrain|diffvqa)-[a-z]+)`", README)
+    assert presets and set(presets) <= set(preset_names())
