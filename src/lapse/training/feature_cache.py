@@ -40,7 +40,7 @@ FORMAT = 1
 BLOCK = 64  # images in one file
 NUM_OPEN = 64  # memory maps kept open at once
 ABOUT = "features.json"
-TYPES: dict[str, Any] = {"bf16": torch.bfloat16, "fp32": torch.float32}
+TYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class FeatureCache:
