@@ -90,7 +90,7 @@ def test_probes_sureness_and_report(made):
     assert "Research use only" in text and "With abstention" in text and "swap law" in text
     assert "data:image/jpeg;base64," in text
     without = lapse("report", made / "sure" / "validate.jsonl", "--out", page, "--cases", 2)
-    assert "HTML page in" in without
+    assert "HTML report in" in without
 
 
 def test_regions_to_scores(made):
