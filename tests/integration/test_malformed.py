@@ -1,12 +1,12 @@
-"""Every malformed kind is refused or counted, and no mutation stops a reader.
+"""Malformed files are refused or counted, and no mutation stops a reader.
 
 The long run is `python experiments/fuzz.py`.
 """
 
 import pytest
 
-from malformed import Kind, kinds, mutation, sound
-from reader_worker import PLACES, Runner
+from malformed import Kind, kinds, mutation, valid_files
+from reader_worker import FILE_NAMES, Runner
 
 pytest.importorskip("gdcm")
 SEEDS, MUTATIONS = 2, 500
@@ -14,23 +14,23 @@ SEEDS, MUTATIONS = 2, 500
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory):
-    with Runner(tmp_path_factory.mktemp("cases")) as found:
-        yield found
+    with Runner(tmp_path_factory.mktemp("cases")) as outcome:
+        yield outcome
 
 
-def test_sound_files_are_read(runner):
-    words = {name: runner.read(reader, data) for name, (reader, data) in sound().items()}
-    assert {name: found for name, found in words.items() if found.word != "value"} == {}
+def test_valid_files_are_read(runner):
+    words = {name: runner.read(reader, data) for name, (reader, data) in valid_files().items()}
+    assert {name: outcome for name, outcome in words.items() if outcome.word != "value"} == {}
 
 
-def test_every_kind_meets_what_it_declares(runner):
+def test_every_kind_has_its_expected_outcome(runner):
     wrong, done = [], 0
     for kind in kinds():
         for seed in range(SEEDS):
-            found = runner.read(kind.reader, kind.case(seed))
+            outcome = runner.read(kind.reader, kind.case(seed))
             done += 1
-            if not kind.is_right(found.word):
-                wrong.append((kind.name, seed, found))
+            if not kind.is_right(outcome.word):
+                wrong.append((kind.name, seed, outcome))
     print(f"{len(kinds())} kinds, {done - len(wrong)}/{done}")
     assert len(kinds()) >= 45 and not wrong, wrong
 
@@ -38,25 +38,25 @@ def test_every_kind_meets_what_it_declares(runner):
 def test_no_mutation_stops_a_reader(runner):
     bad, words = [], set()
     for number in range(MUTATIONS):
-        name, reader, data = mutation(number, slow_share=0.1)
-        found = runner.read(reader, data)
-        words.add(found.word.partition(" ")[0])
-        if not found.is_allowed:
-            bad.append((number, name, found))
+        name, reader, data = mutation(number, slow_fraction=0.1)
+        outcome = runner.read(reader, data)
+        words.add(outcome.word.partition(" ")[0])
+        if not outcome.is_allowed:
+            bad.append((number, name, outcome))
     print(f"mutations {MUTATIONS - len(bad)}/{MUTATIONS}")
     assert not bad, bad
     assert words == {"value", "refused", "counted"}
 
 
-def test_cases_depend_on_their_seed_alone():
+def test_cases_depend_on_their_seed_only():
     for kind in kinds()[::9]:
         assert kind.case(3) == kind.case(3)
     assert mutation(7) == mutation(7)
     assert len({mutation(number)[2] for number in range(40)}) > 35
 
 
-def test_a_reader_without_guards_would_be_found(tmp_path):
-    """Deaths, hangs, escapes and memory are each told apart, and the next file is read."""
+def test_faults_of_a_reader_are_distinguished(tmp_path):
+    """Crashes, hangs, wrong exceptions and memory are distinguished, and the next file is read."""
     faults = {
         "fault: dies": "died -11",
         "fault: hangs": "hung",
@@ -66,17 +66,17 @@ def test_a_reader_without_guards_would_be_found(tmp_path):
     }
     with Runner(tmp_path, seconds=0.7) as runner:
         for reader, word in faults.items():
-            PLACES[reader] = "fault"
+            FILE_NAMES[reader] = "fault"
             try:
-                found = runner.read(reader, b"")
+                outcome = runner.read(reader, b"")
             finally:
-                del PLACES[reader]
-            assert found.word == word and not found.is_allowed
-            _, data = sound()["table"]
+                del FILE_NAMES[reader]
+            assert outcome.word == word and not outcome.is_allowed
+            _, data = valid_files()["table"]
             assert runner.read("table", data).word == "value"
 
 
-def test_a_silent_acceptance_is_found():
+def test_unexpected_outcomes_are_detected():
     kind = Kind("k", "image", lambda rng: b"", "refused", ("damaged",))
     assert kind.is_right("refused damaged")
     assert not kind.is_right("value") and not kind.is_right("refused truncated")

@@ -1,4 +1,4 @@
-"""Whatever a file holds, the doctor ends with a report: no mutation ends in a traceback."""
+"""`verify` returns a report for every mutated file, without a traceback."""
 
 import gzip
 import json
@@ -23,22 +23,22 @@ def raw(tmp_path_factory):
 
 
 def mutate(data, number):
-    """Bytes changed, cut out, repeated or put in at up to 20 places."""
+    """Change, remove, repeat or insert bytes at up to 20 positions."""
     changed = bytearray(data)
     for step in range(1 + derive_index(20, "steps", number)):
         if not changed:
             break
         key = (number, step)
-        place = derive_index(len(changed), "place", *key)
+        position = derive_index(len(changed), "place", *key)
         what = derive_index(4, "what", *key)
         if what == 0:
-            changed[place] = derive_index(256, "byte", *key)
+            changed[position] = derive_index(256, "byte", *key)
         elif what == 1:
-            del changed[place : place + derive_index(60, "length", *key)]
+            del changed[position : position + derive_index(60, "length", *key)]
         elif what == 2:
-            changed[place:place] = changed[max(0, place - 50) : place]
+            changed[position:position] = changed[max(0, position - 50) : position]
         else:
-            changed[place:place] = PIECES[derive_index(len(PIECES), "piece", *key)]
+            changed[position:position] = PIECES[derive_index(len(PIECES), "piece", *key)]
     return bytes(changed)
 
 
@@ -85,16 +85,20 @@ def check_graphs(raw, numbers):
 
 def test_mutated_files(raw):
     numbers = range(60)
-    found = check_files(raw, numbers)
-    print(f"{len(numbers)}/{len(numbers)} mutated files end in a report, {found} with a defect")
-    assert found > len(numbers) / 2
+    num_defects = check_files(raw, numbers)
+    print(
+        f"{len(numbers)}/{len(numbers)} mutated files end in a report, {num_defects} with a defect"
+    )
+    assert num_defects > len(numbers) / 2
 
 
 def test_mutated_scene_graphs(raw):
     numbers = range(40)
-    found = check_graphs(raw, numbers)
-    print(f"{len(numbers)}/{len(numbers)} mutated graphs end in a report, {found} with a defect")
-    assert found > len(numbers) / 3
+    num_defects = check_graphs(raw, numbers)
+    print(
+        f"{len(numbers)}/{len(numbers)} mutated graphs end in a report, {num_defects} with a defect"
+    )
+    assert num_defects > len(numbers) / 3
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """A plain encoder of grey JPEGs with 8 or 12 bits (ITU-T T.81), for tests of the readers.
 
-Pillow writes no 12-bit JPEG and GDCM writes one that calls itself 16-bit. Fixed code lengths keep
-it short: 5 bits for a DC category, 9 for an AC symbol.
+Pillow cannot write 12-bit JPEGs, and GDCM declares them as 16-bit. Fixed code lengths keep the
+encoder short: 5 bits for a DC category, 9 for an AC symbol.
 """
 
 from __future__ import annotations

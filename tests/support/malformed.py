@@ -1,8 +1,8 @@
-"""The corpus of malformed files, deterministic by seed, and the mutator of sound ones.
+"""Malformed files and random mutations of valid files, deterministic by seed.
 
-A kind declares what a reader must make of it: "refused" (and with which codes), "counted" in a
-ledger, "value" where the file can be read in spite of its oddity, "any" where the damage cannot
-be told from other pixels or words.
+Each kind declares the expected outcome of a reader: "refused" (with one of its codes), "counted"
+in a skip log, "value" if the file can be read, or "any" if the damage cannot be distinguished from
+other pixels or words.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Kind:
         return self.make(np.random.default_rng(derive_seed(self.name, seed)))
 
     def is_right(self, outcome: str) -> bool:
-        """Whether a reader did what this kind asks for; `outcome` as the child tells it."""
+        """Whether an outcome of a reader is the expected one."""
         word, _, code = outcome.partition(" ")
         if self.expected == "any":
             return word in {"value", "refused", "counted"}
@@ -51,14 +51,14 @@ def kinds() -> list[Kind]:
     from malformed_images import JPEG, OTHER, PNG
     from malformed_texts import ANSWERS, GRAPHS, REPORTS, TABLES
 
-    found = [*JPEG, *PNG, *OTHER, *DICOM, *TABLES, *GRAPHS, *REPORTS, *ANSWERS]
-    assert len({kind.name for kind in found}) == len(found)
-    return found
+    all_kinds = [*JPEG, *PNG, *OTHER, *DICOM, *TABLES, *GRAPHS, *REPORTS, *ANSWERS]
+    assert len({kind.name for kind in all_kinds}) == len(all_kinds)
+    return all_kinds
 
 
 @cache
-def sound() -> dict[str, tuple[Reader, bytes]]:
-    """A sound file of every kind that is read: what mutations start from."""
+def valid_files() -> dict[str, tuple[Reader, bytes]]:
+    """A valid file of every format; mutations start from these."""
     coloured = np.stack([small.picture(bits=8)] * 3, axis=-1)
     pictures = {
         "jpeg": small.jpeg(),
@@ -70,28 +70,28 @@ def sound() -> dict[str, tuple[Reader, bytes]]:
     }
     syntaxes = [*small.NATIVE, *small.COMPRESSED, "jpeg-extended"]
     pictures |= {f"dicom {name}": small.in_syntax(name) for name in syntaxes}
-    found: dict[str, tuple[Reader, bytes]] = {
+    files: dict[str, tuple[Reader, bytes]] = {
         name: ("image", data) for name, data in pictures.items()
     }
-    found["table"] = ("table", small.table())
-    found["packed table"] = ("packed table", small.table(is_packed=True))
-    found["graph"] = ("graph", small.graph_bytes())
-    found["archive"] = ("archive", small.archive())
-    found["report"] = ("report", small.report())
-    found["answer"] = ("answer", small.answer())
-    return found
+    files["table"] = ("table", small.table())
+    files["packed table"] = ("packed table", small.table(is_packed=True))
+    files["graph"] = ("graph", small.graph_bytes())
+    files["archive"] = ("archive", small.archive())
+    files["report"] = ("report", small.report())
+    files["answer"] = ("answer", small.answer())
+    return files
 
 
-# these need a process of GDCM each; in the quick run they come up less often
+# These need a GDCM process each; the quick run uses them less often.
 SLOW = ("dicom jpeg-lossless-57", "dicom jpeg-lossless-70", "dicom jpeg-ls", "dicom jpeg-extended")
 
 
-def mutation(number: int, slow_share: float = 1.0) -> tuple[str, Reader, bytes]:
-    """Mutation number so-and-so: the name of the sound file, its reader, the damaged bytes."""
+def mutation(number: int, slow_fraction: float = 1.0) -> tuple[str, Reader, bytes]:
+    """One mutation: the name of the valid file, its reader, and the damaged bytes."""
     rng = np.random.default_rng(derive_seed("mutation", number))
-    names = [name for name in sound() if name not in SLOW or rng.random() < slow_share]
+    names = [name for name in valid_files() if name not in SLOW or rng.random() < slow_fraction]
     name = names[int(rng.integers(len(names)))]
-    reader, data = sound()[name]
+    reader, data = valid_files()[name]
     for _ in range(int(rng.integers(1, 4))):
         data = _DAMAGES[int(rng.integers(len(_DAMAGES)))](data, rng)
     return name, reader, data
@@ -133,14 +133,14 @@ def _drop(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _edit_length(data: bytes, rng: np.random.Generator) -> bytes:
-    """Two or four bytes become a number that lengths and sizes fear."""
+    """Replace two or four bytes by a value that is critical for lengths and sizes."""
     size = (2, 4)[int(rng.integers(2))]
     top = 256**size - 1
-    known = (0, 1, top, top // 2, top // 2 + 1, 64, 65500, 20000)
-    value = min(top, known[int(rng.integers(len(known)))])
-    place = _place(data, rng)
+    values = (0, 1, top, top // 2, top // 2 + 1, 64, 65500, 20000)
+    value = min(top, values[int(rng.integers(len(values)))])
+    position = _place(data, rng)
     order: Literal["little", "big"] = "little" if rng.random() < 0.5 else "big"
-    return data[:place] + value.to_bytes(size, order) + data[place + size :]
+    return data[:position] + value.to_bytes(size, order) + data[position + size :]
 
 
 _DAMAGES = (_flip_bits, _splice, _cut, _duplicate, _drop, _edit_length)
@@ -152,7 +152,7 @@ def pick(rng: np.random.Generator, options: Sequence[Any]) -> Any:
 
 
 def bomb(rng: np.random.Generator, megabytes: int = 40) -> bytes:
-    """A zlib stream of a few kilobytes that unpacks to so many megabytes."""
+    """A zlib stream of a few kilobytes that decompresses to this number of megabytes."""
     packer = zlib.compressobj(9)
     block = bytes([int(rng.integers(65, 91))]) * (1 << 20)
     return b"".join(packer.compress(block) for _ in range(megabytes)) + packer.flush()

@@ -20,12 +20,12 @@ _DECODED = ("truncated", "damaged")
 
 
 def _numbered(data: bytes, tag: bytes, value: int) -> bytes:
-    place = data.index(tag) + len(tag)
-    return data[:place] + struct.pack("<H", value) + data[place + 2 :]
+    position = data.index(tag) + len(tag)
+    return data[:position] + struct.pack("<H", value) + data[position + 2 :]
 
 
 def _data_start(data: bytes) -> int:
-    """Where the data set begins, behind the file meta information."""
+    """The start of the data set, after the file meta information."""
     (length,) = struct.unpack_from("<I", data, _META_END + 8)
     return _META_END + 12 + length
 
@@ -37,7 +37,7 @@ def _inserted(piece: bytes) -> bytes:
 
 
 def _meta(syntax: bytes) -> bytes:
-    """The beginning of a file in any transfer syntax, well-known or not."""
+    """The start of a file in any transfer syntax, known or unknown."""
     syntax += b"\0" * (len(syntax) % 2)
     element = b"\x02\x00\x10\x00UI" + struct.pack("<H", len(syntax)) + syntax
     head = b"\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(element))
@@ -55,7 +55,7 @@ def _compressed(rng: Random) -> str:
 
 
 def _cut_frame(rng: Random) -> bytes:
-    """A frame without its second half, closed as if it were whole."""
+    """A frame without its second half, closed as if it were complete."""
     name = pick(rng, ["jpeg-lossless-70", "jpeg-ls", "jpeg-2000", "rle"])
     data = small.in_syntax(name)
     frame = data[_frame_at(data) : -8]
@@ -63,10 +63,10 @@ def _cut_frame(rng: Random) -> bytes:
 
 
 def _frame_at(data: bytes) -> int:
-    """Where the one compressed frame begins: behind the offset table and its item header."""
-    place = data.index(b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff") + 12
-    (table,) = struct.unpack_from("<I", data, place + 4)
-    return place + 8 + table + 8
+    """The start of the compressed frame, after the offset table and its item header."""
+    position = data.index(b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff") + 12
+    (table,) = struct.unpack_from("<I", data, position + 4)
+    return position + 8 + table + 8
 
 
 def _reframed(data: bytes, *frames: bytes) -> bytes:
@@ -79,16 +79,16 @@ def _reframed(data: bytes, *frames: bytes) -> bytes:
 
 def _other_frame(rng: Random) -> bytes:
     """The frame of another syntax."""
-    ours, theirs = rng.permutation(["jpeg-lossless-70", "jpeg-ls", "jpeg-2000", "rle"])[:2]
-    source = small.in_syntax(theirs)
-    return _reframed(small.in_syntax(ours), source[_frame_at(source) : -8])
+    syntax, other = rng.permutation(["jpeg-lossless-70", "jpeg-ls", "jpeg-2000", "rle"])[:2]
+    source = small.in_syntax(other)
+    return _reframed(small.in_syntax(syntax), source[_frame_at(source) : -8])
 
 
 def _rle_bomb(rng: Random) -> bytes:
     data = small.in_syntax("rle")
     frame = struct.pack("<16I", 2, 64, 66, *[0] * 13) + b"\x81\0\x81\0"
-    side = int(rng.integers(2000, 4900))
-    return _numbered(_numbered(_reframed(data, frame), ROWS, side), COLUMNS, side)
+    size = int(rng.integers(2000, 4900))
+    return _numbered(_numbered(_reframed(data, frame), ROWS, size), COLUMNS, size)
 
 
 def _bad_offsets(rng: Random) -> bytes:
@@ -106,8 +106,8 @@ def _segment_count(rng: Random) -> bytes:
 
 def _tiles(rng: Random) -> bytes:
     data = small.in_syntax("jpeg-2000")
-    place = data.index(b"\xff\x4f\xff\x51") + 2 + 22
-    return data[:place] + struct.pack(">II", 1, 1) + data[place + 8 :]
+    position = data.index(b"\xff\x4f\xff\x51") + 2 + 22
+    return data[:position] + struct.pack(">II", 1, 1) + data[position + 8 :]
 
 
 def _lut(count: int, entries: int, depth: int = 12) -> list[Dataset]:
@@ -127,26 +127,26 @@ def _tiny_elements(rng: Random) -> bytes:
 
 
 def _sized(rng: Random) -> bytes:
-    """Tags and stream that tell different sizes."""
+    """Tags and stream with different sizes."""
     name = pick(rng, ["jpeg-baseline", "jpeg-lossless-57", "jpeg-ls", "jpeg-2000"])
     return _numbered(small.in_syntax(name), pick(rng, [ROWS, COLUMNS]), int(rng.integers(1, 47)))
 
 
 def _huge(rng: Random) -> bytes:
-    side = int(rng.integers(11_000, 65_535))
+    size = int(rng.integers(11_000, 65_535))
     name = pick(rng, [*small.NATIVE, *small.COMPRESSED])
     data = small.in_syntax(name)
     if name == "big-endian":
-        return small.dicom(Rows=side, Columns=side)
+        return small.dicom(Rows=size, Columns=size)
     if name == "implicit":
         return data.replace(b"\x28\0\x10\0\2\0\0\0\x30\0", b"\x28\0\x10\0\2\0\0\0\xff\xff").replace(
             b"\x28\0\x11\0\2\0\0\0\x40\0", b"\x28\0\x11\0\2\0\0\0\xff\xff"
         )
-    return _numbered(_numbered(data, ROWS, side), COLUMNS, side)
+    return _numbered(_numbered(data, ROWS, size), COLUMNS, size)
 
 
 def _small(**tags: object):
-    """A native file with these tags; a list stands for several to pick from."""
+    """A native file with these tags; one value of a list is picked."""
 
     def make(rng: Random) -> bytes:
         chosen = {

@@ -1,4 +1,4 @@
-"""Malformed JPEG and PNG files, and files of no known kind."""
+"""Malformed JPEG and PNG files, and files of unknown formats."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def _jpeg(rng: Random) -> bytes:
 
 
 def _frame_at(data: bytes) -> int:
-    """Where the body of the frame header begins: precision, height, width, components."""
+    """The start of the frame header: precision, height, width, components."""
     return data.index(b"\xff\xc0") + 4
 
 
 def _resized(data: bytes, height: int, width: int) -> bytes:
-    place = _frame_at(data)
-    return data[: place + 1] + struct.pack(">HH", height, width) + data[place + 5 :]
+    position = _frame_at(data)
+    return data[: position + 1] + struct.pack(">HH", height, width) + data[position + 5 :]
 
 
-def _at(data: bytes, place: int, piece: bytes) -> bytes:
-    return data[:place] + piece + data[place + len(piece) :]
+def _at(data: bytes, position: int, piece: bytes) -> bytes:
+    return data[:position] + piece + data[position + len(piece) :]
 
 
 def _without_frame(rng: Random) -> bytes:
@@ -53,8 +53,8 @@ def _many_scans(rng: Random) -> bytes:
 
 def _flipped(data: bytes, start: int, rng: Random) -> bytes:
     damaged = bytearray(data)
-    place = int(rng.integers(start, len(data) - 12))
-    damaged[place] ^= 1 << int(rng.integers(8))
+    position = int(rng.integers(start, len(data) - 12))
+    damaged[position] ^= 1 << int(rng.integers(8))
     return bytes(damaged)
 
 
@@ -134,7 +134,7 @@ JPEG = [
         (),
         "value",
     ),
-    # libjpeg fills up or goes on; no reader can tell it from a real image
+    # libjpeg continues; no reader can distinguish it from a real image
     _jpeg_kind(
         "with flipped bits",
         lambda rng: _flipped(data := _jpeg(rng), data.index(b"\xff\xda") + 12, rng),
@@ -262,7 +262,7 @@ PNG = [
         lambda rng: _at(_png(rng), 33, struct.pack(">I", int(rng.integers(2**20, 2**32)))),
         ("truncated",),
     ),
-    # the rows behind the last are never unpacked
+    # the rows after the last one are never decompressed
     _png_kind(
         "with gigabytes behind its pixels",
         lambda rng: _built(small.ihdr(48, 64), (b"IDAT", bomb(rng, 200))),

@@ -31,15 +31,15 @@ def _ragged(rng: Random) -> bytes:
 
 
 def _field(rng: Random, text: str) -> bytes:
-    """A table one of whose fields is written as it is."""
+    """A table with one field that is written without quoting."""
     lines = small.table(_rows(rng)).decode().splitlines()
-    place = int(rng.integers(1, len(lines)))
-    lines[place] = f"{text},1,2"
+    position = int(rng.integers(1, len(lines)))
+    lines[position] = f"{text},1,2"
     return ("\n".join(lines) + "\n").encode()
 
 
 def _open_quote(rng: Random) -> bytes:
-    """A quote that nothing closes: without strictness the rest of the table is one field."""
+    """An unclosed quote: without the strict mode the rest of the table is one field."""
     lines = small.table(_rows(rng)).decode().splitlines()
     lines[-2] = 'image-5,1,"2'
     return ("\n".join(lines) + "\n").encode()
@@ -119,7 +119,7 @@ def _edited(edit: Edit) -> Callable[[Random], bytes]:
 
 
 def _set(key: str, *values: Any) -> Edit:
-    """One of the objects says something else under this key."""
+    """One of the objects has another value for this key."""
 
     def edit(graph: dict[str, Any], rng: Random) -> None:
         pick(rng, graph["objects"])[key] = pick(rng, values)
@@ -150,7 +150,7 @@ def _graph(name: str, make, reader="graph", expected="refused") -> Kind:
 
 
 def _patched(data: bytes, mark: bytes, offset: int, piece: bytes) -> bytes:
-    """An archive in which every header of this mark says something else."""
+    """An archive with a changed field in every header with this signature."""
     start = data.find(mark)
     while start >= 0:
         data = data[: start + offset] + piece + data[start + offset + len(piece) :]
@@ -179,7 +179,7 @@ def _huge_member(rng: Random) -> bytes:
 
 
 def _lying_member(rng: Random) -> bytes:
-    """The directory says a few bytes, and megabytes are packed."""
+    """The directory claims a few bytes for a member of megabytes."""
     size = struct.pack("<I", int(rng.integers(10, 999)))
     return _patched(_huge_member(rng), b"PK\1\2", 24, size)
 
@@ -250,7 +250,7 @@ def _report(name: str, make, expected="any") -> Kind:
     return Kind(f"report {name}", "report", make, expected)
 
 
-# a report is any text; what matters is that no text stops the reader
+# Any text is a report, so no text may stop the reader.
 REPORTS = [
     _report("empty", lambda rng: b""),
     _report("of other letters", lambda rng: small.report() + rng.bytes(200)),

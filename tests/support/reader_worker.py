@@ -1,9 +1,9 @@
-"""A process that reads one file after the other, and the runner that outlives it.
+"""A process that reads files one by one, and a runner that survives its crashes.
 
-    python reader_worker.py FOLDER      stdin: one reader a line      stdout: one JSON object a line
+    python reader_worker.py FOLDER      stdin: reader names, stdout: JSON objects, one per line
 
-The runner writes a file, names its reader and waits; a child that dies or takes longer than the
-limit is counted against the file that it was reading, and the next file gets a new child.
+The runner writes a file, names its reader and waits. A child that dies or exceeds the time limit
+is counted as the outcome of its file, and the next file gets a new child.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 SECONDS = 10.0
 MEMORY = 700_000_000  # bytes of address space
-PLACES = {
+FILE_NAMES = {
     "image": "image",
     "table": "table.csv",
     "packed table": "packed.csv.gz",
@@ -36,14 +36,14 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """The outcome of reading one file.
 
     Attributes:
         word: "value", "refused CODE", "counted"; or "escaped ERROR", "nonsense", "memory",
             "died CODE", "hung".
-        detail: the error, for people.
+        detail: the error message.
         seconds: how long reading took.
-        megabytes: the most memory that the process held meanwhile.
+        megabytes: the peak memory of the process.
     """
 
     word: str
@@ -53,19 +53,19 @@ class Outcome:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether any reader may do this with any file."""
+        """Whether the outcome is allowed for every reader and file."""
         return self.word.partition(" ")[0] in {"value", "refused", "counted"}
 
 
 class Runner:
-    """Reads files in a child; use as a context manager."""
+    """Reads files in a child process; use it as a context manager."""
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         self.folder = folder
         self.seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
-        for place in PLACES.values():
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        for name in FILE_NAMES.values():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Runner:
         return self
@@ -74,8 +74,8 @@ class Runner:
         self._stop()
 
     def read(self, reader: str, data: bytes) -> Outcome:
-        """What a reader makes of these bytes."""
-        (self.folder / PLACES[reader]).write_bytes(data)
+        """The outcome of a reader with these bytes."""
+        (self.folder / FILE_NAMES[reader]).write_bytes(data)
         child = self._child or self._start()
         assert child.stdin is not None and child.stdout is not None
         started = time.perf_counter()
@@ -115,27 +115,27 @@ class Runner:
 
 
 def serve(folder: Path) -> None:
-    """Read what stdin names until it ends."""
+    """Run the readers named on stdin until it ends."""
     readers = _readers(folder)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak memory
         started = time.perf_counter()
-        word, detail = _judged(readers[line.strip()])
-        told = {
+        word, detail = _outcome(readers[line.strip()])
+        outcome = {
             "word": word,
             "detail": detail[:300],
             "seconds": time.perf_counter() - started,
             "megabytes": _peak_megabytes(),
         }
-        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()
 
 
-def _judged(read: Callable[[], str]) -> tuple[str, str]:
+def _outcome(read: Callable[[], str]) -> tuple[str, str]:
     from lapse.images import ImageError
 
     try:
@@ -150,7 +150,7 @@ def _judged(read: Callable[[], str]) -> tuple[str, str]:
 
 
 def _is_memory(error: BaseException | None) -> bool:
-    """Whether an error comes of memory that ran out, however it is wrapped."""
+    """Whether an error was caused by a MemoryError."""
     while error is not None:
         if isinstance(error, MemoryError):
             return True
@@ -171,21 +171,28 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
     from lapse.data.io.skip_log import SkipLog
     from lapse.images import read_at, read_image
 
-    def place(reader: str) -> Path:
-        return folder / PLACES[reader]
+    def path(reader: str) -> Path:
+        return folder / FILE_NAMES[reader]
 
     def image() -> str:
-        whole = read_image(place("image"))
-        stored = read_at(place("image"), 32, "letterbox")
-        sound = whole.ndim == 2 and whole.size > 0 and 0 <= whole.min() <= whole.max() <= 1
-        same = whole.shape == (stored.height, stored.width) and stored.pixels.shape == (32, 32)
-        return "value" if sound and same else "nonsense"
+        image_values = read_image(path("image"))
+        stored = read_at(path("image"), 32, "letterbox")
+        is_valid = (
+            image_values.ndim == 2
+            and image_values.size > 0
+            and 0 <= image_values.min() <= image_values.max() <= 1
+        )
+        has_size = image_values.shape == (stored.height, stored.width) and stored.pixels.shape == (
+            32,
+            32,
+        )
+        return "value" if is_valid and has_size else "nonsense"
 
     def table(reader: str) -> Callable[[], str]:
         def read() -> str:
             skipped = SkipLog()
             columns = ("dicom_id", "subject_id", "study_id")
-            widths = {len(row) for row in read_rows(place(reader), columns, skipped)}
+            widths = {len(row) for row in read_rows(path(reader), columns, skipped)}
             if not widths <= {3}:
                 return "nonsense"
             return "counted" if skipped.total else "value"
@@ -195,11 +202,11 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
     def graph(root: str) -> Callable[[], str]:
         def read() -> str:
             names = ("right lung", "left lung", "cardiac silhouette")
-            found = ChestImaGenome(folder / root, names)
-            regions = found.regions("image", (448, 448))
+            data = ChestImaGenome(folder / root, names)
+            regions = data.regions("image", (448, 448))
             if any(region.box is not None and region.name not in names for region in regions):
                 return "nonsense"
-            return "counted" if found.skipped.total or found.noted.total else "value"
+            return "counted" if data.skipped.total or data.noted.total else "value"
 
         return read
 
@@ -208,7 +215,7 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
         return "value" if isinstance(text, str) else "nonsense"
 
     def answer() -> str:
-        parsed = parse(place("answer").read_bytes().decode("utf-8", "replace"))
+        parsed = parse(path("answer").read_bytes().decode("utf-8", "replace"))
         return "value" if parsed.is_parsed else "counted"
 
     return {
@@ -224,7 +231,7 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
 
 
 def _faults() -> dict[str, Callable[[], Any]]:
-    """Readers with every fault that the runner must tell apart."""
+    """Readers with every fault that the runner must distinguish."""
 
     def wrapped() -> str:
         try:

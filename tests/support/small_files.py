@@ -1,4 +1,4 @@
-"""Small sound files of every kind that is read, as bytes: what tests read, cut and damage."""
+"""Small valid files of every format, as bytes, for tests that read, cut and damage them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from jpeg_twelve import encode
 
 Syntax = gdcm.TransferSyntax
-# transfer syntax -> (GDCM's number, most bits that it holds here)
+# transfer syntax -> (its number in GDCM, maximum number of bits)
 COMPRESSED = {
     "jpeg-baseline": (Syntax.JPEGBaselineProcess1, 8),
     "jpeg-lossless-57": (Syntax.JPEGLosslessProcess14, 16),
@@ -44,7 +44,7 @@ REGIONS = ("right lung", "left lung", "cardiac silhouette")
 
 
 def picture(height: int = 48, width: int = 64, bits: int = 12, seed: int = 0) -> np.ndarray:
-    """[H, W] whole numbers from 0 to the top of so many bits: waves, a bright corner, noise."""
+    """[H, W] integers that use all values of this number of bits: waves, a bright corner, noise."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     shade = 0.45 + 0.3 * np.sin(columns / 9 + seed) + 0.15 * np.cos(rows / 5)
@@ -88,7 +88,7 @@ def dicom(
     frame: bytes | None = None,
     **tags: Any,
 ) -> bytes:
-    """A DICOM with one grey frame, native or with a compressed frame given as it is.
+    """A DICOM with one grey frame, native or with a given compressed frame.
 
     A tag given as None is left out.
     """
@@ -100,7 +100,7 @@ def dicom(
     meta.TransferSyntaxUID = syntax
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, "2.25.1"
-    # GDCM fills these up by the clock where they are missing
+    # otherwise GDCM sets them from the current time
     data.StudyDate, data.StudyTime = "21800506", "213014.531"
     data.StudyInstanceUID, data.SeriesInstanceUID = "2.25.2", "2.25.3"
     data.Rows, data.Columns = image.shape
@@ -125,7 +125,7 @@ def dicom(
 
 
 def rewritten(data: bytes, syntax: int, error: int = 0) -> bytes:
-    """A DICOM in another transfer syntax, written by GDCM; JPEG-LS may err by so many levels."""
+    """A DICOM in another transfer syntax, written by GDCM; `error` is the tolerance of JPEG-LS."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "a.dcm", Path(folder) / "b.dcm"
         source.write_bytes(data)
@@ -151,16 +151,18 @@ def rewritten(data: bytes, syntax: int, error: int = 0) -> bytes:
 
 
 def _with_fixed_numbers(written: bytes, source: bytes) -> bytes:
-    """GDCM numbers a derived image by the clock: the same bytes each time need the same UID."""
-    ours, theirs = (dcmread(io.BytesIO(data)).SOPInstanceUID for data in (source, written))
-    # of equal length, so that no other byte moves
-    fixed = (str(ours) + "." + "1" * len(theirs))[: len(theirs)]
-    return written.replace(str(theirs).encode(), fixed.encode())
+    """Replace the UID that GDCM derives from the time, so that the bytes are reproducible."""
+    source_uid, written_uid = (
+        dcmread(io.BytesIO(data)).SOPInstanceUID for data in (source, written)
+    )
+    # of equal length, so that no offset changes
+    fixed = (str(source_uid) + "." + "1" * len(written_uid))[: len(written_uid)]
+    return written.replace(str(written_uid).encode(), fixed.encode())
 
 
 @cache
 def in_syntax(name: str, bits: int = 12, **options: Any) -> bytes:
-    """A sound DICOM in the named transfer syntax."""
+    """A valid DICOM in the named transfer syntax."""
     if name == "jpeg-extended":
         frame = encode(picture(bits=12), 12)
         return dicom(syntax="1.2.840.10008.1.2.4.51", frame=frame, **options)

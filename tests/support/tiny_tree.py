@@ -1,4 +1,4 @@
-"""Six invented patients with two studies each, in the layouts of the four data sets.
+"""Six simulated patients with two studies each, in the layouts of the four datasets.
 
 The three splits disagree on purpose:
 

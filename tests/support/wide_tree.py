@@ -1,7 +1,8 @@
-"""Raw trees of very many studies with hardly any content, to measure what a study costs.
+"""Raw trees of many studies with little content, to measure the memory per study.
 
-Tables are real; images are hard links to a handful of tiny JPEGs; a few studies have a scene
-graph and a report. Three questions a study, four studies a patient, a lateral image a study.
+Tables have the real layout, images are hard links to a few tiny JPEGs, and a few studies have a
+scene graph and a report. Three questions per study, four studies per patient, and one lateral
+image per study.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def study(number: int, visit: int) -> int:
 
 
 def dicom(number: int, visit: int, kind: int = 0) -> str:
-    """As long as a real one."""
+    """An id of realistic length."""
     return "-".join(f"{(number * 9_176 + visit * 31 + kind * 7 + part) & 0xFFFFFFFF:08x}"
                     for part in (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Jobs for the tests of the crew, in a module of their own so that a child can import them."""
+"""Jobs for the tests of the worker pool, in a module that worker processes can import."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class DieAtOnce:
-    """Dies before it names an item."""
+    """Dies before it reports an item."""
 
     def __call__(self, task, rejected, on_item):
         os._exit(9)

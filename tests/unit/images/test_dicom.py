@@ -1,4 +1,4 @@
-"""DICOM: every transfer syntax, sign, depth, rescale, window and table; and every refusal."""
+"""DICOM: every transfer syntax, sign, depth, rescale, window and table, and every error code."""
 
 import io
 import sys
@@ -26,21 +26,21 @@ LOSSLESS = ["jpeg-lossless-57", "jpeg-lossless-70", "jpeg-ls", "jpeg-2000", "rle
 
 
 def reference(values, is_inverted=False):
-    """What MIMIC-CXR-JPG did, written out on the pixels: min-max, inversion, equalisation."""
-    share = (values - values.min()) / (values.max() - values.min())
-    eight = np.rint((1 - share if is_inverted else share) * 255).astype(int)
-    counts = np.bincount(eight.ravel(), minlength=256)
-    below, first = counts.cumsum(), counts[eight.min()]
-    table = np.clip(np.rint((below - first) * 255.0 / (eight.size - first)), 0, 255)
-    return table[eight].astype(np.uint8)
+    """The steps of MIMIC-CXR-JPG on the pixels: min-max, inversion, equalisation."""
+    fraction = (values - values.min()) / (values.max() - values.min())
+    scaled = np.rint((1 - fraction if is_inverted else fraction) * 255).astype(int)
+    counts = np.bincount(scaled.ravel(), minlength=256)
+    below, first = counts.cumsum(), counts[scaled.min()]
+    table = np.clip(np.rint((below - first) * 255.0 / (scaled.size - first)), 0, 255)
+    return table[scaled].astype(np.uint8)
 
 
-def finished(path, data):
+def processed(path, data):
     path.write_bytes(data)
     return read_dicom(path, data)
 
 
-def refused(path, data):
+def error_of(path, data):
     path.write_bytes(data)
     with pytest.raises(ImageError) as caught:
         read_image(path)
@@ -53,7 +53,7 @@ def refused(path, data):
 def test_lossless_syntaxes_give_the_identical_pixels(tmp_path, syntax, bits):
     path = tmp_path / "a.dcm"
     image = picture(bits=bits)
-    np.testing.assert_array_equal(finished(path, in_syntax(syntax, bits)), reference(image))
+    np.testing.assert_array_equal(processed(path, in_syntax(syntax, bits)), reference(image))
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -62,29 +62,29 @@ def test_signed_pixels(tmp_path, syntax, bits):
     image = picture(bits=bits) - 2 ** (bits - 1)
     data = dicom(image, bits=bits, is_signed=True)
     data = rewritten(data, NATIVE[syntax] if syntax in NATIVE else COMPRESSED[syntax][0])
-    np.testing.assert_array_equal(finished(tmp_path / "a.dcm", data), reference(image))
+    np.testing.assert_array_equal(processed(tmp_path / "a.dcm", data), reference(image))
 
 
 def test_lossy_syntaxes_stay_within_their_tolerance(tmp_path):
     for name, bits in (("jpeg-baseline", 8), ("jpeg-extended", 12)):
         tags = frames.PixelTags(UIDS[name], 48, 64, 8 if bits == 8 else 16, bits, bits - 1, False)
         values = frames.read_stored_values(tmp_path, tags, _parsed(in_syntax(name, bits)))
-        wrong = np.abs(values.astype(int) - picture(bits=bits))
-        assert 0 < wrong.max() <= 4, (name, wrong.max())
+        difference = np.abs(values.astype(int) - picture(bits=bits))
+        assert 0 < difference.max() <= 4, (name, difference.max())
 
 
 def test_a_12_bit_stream_that_calls_itself_16_is_refused(tmp_path):
     data = rewritten(dicom(), Syntax.JPEGExtendedProcess2_4)
-    assert "JPEG process 1 with 16 bits" in str(refused(tmp_path / "a.dcm", data))
+    assert "JPEG process 1 with 16 bits" in str(error_of(tmp_path / "a.dcm", data))
 
 
-def test_near_lossless_jpeg_ls_errs_by_what_was_asked(tmp_path):
+def test_near_lossless_jpeg_ls_within_its_tolerance(tmp_path):
     image = picture()
     data = rewritten(dicom(image), Syntax.JPEGLSNearLossless, error=3)
     tags = frames.PixelTags(UIDS["near-lossless"], *image.shape, 16, 12, 11, False)
-    found = frames.read_stored_values(tmp_path / "a.dcm", tags, _parsed(data))
-    wrong = np.abs(found.astype(int) - image)
-    assert 0 < wrong.max() <= 3
+    actual = frames.read_stored_values(tmp_path / "a.dcm", tags, _parsed(data))
+    difference = np.abs(actual.astype(int) - image)
+    assert 0 < difference.max() <= 3
 
 
 def test_lossy_jpeg_2000(tmp_path):
@@ -96,49 +96,49 @@ def test_lossy_jpeg_2000(tmp_path):
     )  # fmt: skip
     data = dicom(image, bits=8, syntax=UIDS["lossy-2000"], frame=stream.getvalue())
     tags = frames.PixelTags(UIDS["lossy-2000"], *image.shape, 8, 8, 7, False)
-    wrong = np.abs(
+    difference = np.abs(
         frames.read_stored_values(tmp_path / "a", tags, _parsed(data)).astype(int) - image
     )
-    assert 0 < wrong.max() <= 24 and wrong.mean() < 3
+    assert 0 < difference.max() <= 24 and difference.mean() < 3
 
 
-def test_bits_above_the_stored_ones_are_no_pixels(tmp_path):
+def test_bits_above_the_stored_bits_are_ignored(tmp_path):
     image = picture(bits=10)
     overlaid = image | (np.indices(image.shape).sum(0) % 2 << 12)
-    found = finished(tmp_path / "a.dcm", dicom(overlaid, BitsStored=10, HighBit=9))
-    np.testing.assert_array_equal(found, reference(image))
-    found = finished(tmp_path / "b.dcm", dicom(image << 4, BitsStored=10, HighBit=13))
-    np.testing.assert_array_equal(found, reference(image))
+    actual = processed(tmp_path / "a.dcm", dicom(overlaid, BitsStored=10, HighBit=9))
+    np.testing.assert_array_equal(actual, reference(image))
+    actual = processed(tmp_path / "b.dcm", dicom(image << 4, BitsStored=10, HighBit=13))
+    np.testing.assert_array_equal(actual, reference(image))
 
 
 def test_monochrome1_rescale_and_linear_window(tmp_path):
     image, path = picture(), tmp_path / "a.dcm"
-    found = finished(path, dicom(image, PhotometricInterpretation="MONOCHROME1"))
-    np.testing.assert_array_equal(found, reference(image, is_inverted=True))
+    actual = processed(path, dicom(image, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(actual, reference(image, is_inverted=True))
     tags = {"RescaleSlope": 2, "RescaleIntercept": -1000}
-    np.testing.assert_array_equal(finished(path, dicom(image, **tags)), reference(image))
+    np.testing.assert_array_equal(processed(path, dicom(image, **tags)), reference(image))
     window = {"WindowCenter": 3000, "WindowWidth": 2001}
     # from 1999.5 to 3999.5 of 2 x - 1000
     shown = np.clip(2.0 * image - 1000, 1999.5, 3999.5)
-    np.testing.assert_array_equal(finished(path, dicom(image, **tags, **window)), reference(shown))
+    np.testing.assert_array_equal(processed(path, dicom(image, **tags, **window)), reference(shown))
 
 
 def test_windows_exact_sigmoid_and_several(tmp_path):
     image, path = picture(), tmp_path / "a.dcm"
-    window = {"WindowCenter": 2000, "WindowWidth": 1021}  # no grey falls on a half
-    exact = finished(path, dicom(image, **window, VOILUTFunction="LINEAR_EXACT"))
+    window = {"WindowCenter": 2000, "WindowWidth": 1021}  # no grey value is rounded from a half
+    exact = processed(path, dicom(image, **window, VOILUTFunction="LINEAR_EXACT"))
     np.testing.assert_array_equal(exact, reference(np.clip(image, 1489.5, 2510.5)))
-    step = finished(path, dicom(image, WindowCenter=2000, WindowWidth=1))
+    step = processed(path, dicom(image, WindowCenter=2000, WindowWidth=1))
     np.testing.assert_array_equal(step > 0, image >= 2000)
     slope = {"RescaleSlope": -1, "RescaleIntercept": 4000}
-    turned = finished(path, dicom(image, **window, **slope, VOILUTFunction="LINEAR_EXACT"))
+    turned = processed(path, dicom(image, **window, **slope, VOILUTFunction="LINEAR_EXACT"))
     np.testing.assert_array_equal(turned, reference(-np.clip(image, 1489.5, 2510.5)))
-    soft = finished(path, dicom(image, **window, VOILUTFunction="SIGMOID"))
+    soft = processed(path, dicom(image, **window, VOILUTFunction="SIGMOID"))
     curve = reference(1 / (1 + np.exp(-4 * (image - 2000) / 1021)))
-    assert np.abs(soft.astype(int) - curve).max() <= 1  # halves round either way
+    assert np.abs(soft.astype(int) - curve).max() <= 1  # halves are rounded up or down
     several = {"WindowCenter": [2000.5, 700], "WindowWidth": [1022, 50]}
-    np.testing.assert_array_equal(finished(path, dicom(image, **several)), exact)
-    empty = finished(path, dicom(image, WindowCenter="", WindowWidth=""))
+    np.testing.assert_array_equal(processed(path, dicom(image, **several)), exact)
+    empty = processed(path, dicom(image, WindowCenter="", WindowWidth=""))
     np.testing.assert_array_equal(empty, reference(image))
 
 
@@ -158,48 +158,48 @@ def test_look_up_tables(tmp_path):
     curve = np.rint(255 * (np.arange(2048) / 2047) ** 2)
     shown = curve[np.clip(image - 1000, 0, 2047)]
     for bits in (8, 12):  # 8-bit entries packed, or in words
-        found = finished(path, dicom(image, VOILUTSequence=lut(curve, 1000, bits)))
-        np.testing.assert_array_equal(found, reference(shown))
+        actual = processed(path, dicom(image, VOILUTSequence=lut(curve, 1000, bits)))
+        np.testing.assert_array_equal(actual, reference(shown))
     window = {"WindowCenter": 700, "WindowWidth": 50}  # the table comes first
     np.testing.assert_array_equal(
-        finished(path, dicom(image, VOILUTSequence=lut(curve, 1000), **window)), found
+        processed(path, dicom(image, VOILUTSequence=lut(curve, 1000), **window)), actual
     )
     wide = np.arange(4096)[::-1] * 16
     data = dicom(image, ModalityLUTSequence=lut(wide, 0, 16))
-    np.testing.assert_array_equal(finished(path, data), reference(wide[image]))
+    np.testing.assert_array_equal(processed(path, data), reference(wide[image]))
     big = rewritten(data, NATIVE["big-endian"])
-    np.testing.assert_array_equal(finished(path, big), reference(wide[image]))
+    np.testing.assert_array_equal(processed(path, big), reference(wide[image]))
     short = lut(wide[:-1], 0, 16)
     short[0].LUTDescriptor = [4096, 0, 16]
-    assert refused(path, dicom(image, ModalityLUTSequence=short)).code == "damaged"
-    assert "4096 of 8 bits" in str(refused(path, dicom(VOILUTSequence=lut(wide, 0, 8))))
+    assert error_of(path, dicom(image, ModalityLUTSequence=short)).code == "damaged"
+    assert "4096 of 8 bits" in str(error_of(path, dicom(VOILUTSequence=lut(wide, 0, 8))))
 
 
 def test_padding_is_black_and_does_not_count(tmp_path):
     image, path = picture(bits=10), tmp_path / "a.dcm"
     padded = image.copy()
     padded[:, :12] = 4095
-    found = finished(path, dicom(padded, PixelPaddingValue=4095))
-    assert not found[:, :12].any()
-    np.testing.assert_array_equal(found[:, 12:], reference(image[:, 12:]))
-    assert len(np.unique(finished(path, dicom(padded)))) < len(np.unique(found)) / 2
-    ranged = finished(path, dicom(padded, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095))
-    np.testing.assert_array_equal(ranged, found)
+    actual = processed(path, dicom(padded, PixelPaddingValue=4095))
+    assert not actual[:, :12].any()
+    np.testing.assert_array_equal(actual[:, 12:], reference(image[:, 12:]))
+    assert len(np.unique(processed(path, dicom(padded)))) < len(np.unique(actual)) / 2
+    ranged = processed(path, dicom(padded, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095))
+    np.testing.assert_array_equal(ranged, actual)
     signed = dicom(padded - 2048, is_signed=True, PixelPaddingValue=2047)
-    np.testing.assert_array_equal(finished(path, signed), found)
+    np.testing.assert_array_equal(processed(path, signed), actual)
 
 
 def test_read_at_squashes_and_letterboxes(tmp_path):
     path = tmp_path / "a.dcm"
-    whole = finished(path, dicom())
+    full = processed(path, dicom())
     stored = read_at(path, 32)
     assert (stored.height, stored.width) == (48, 64)
-    np.testing.assert_array_equal(stored.pixels, resize_square(whole, 32))
-    np.testing.assert_array_equal(read_at(path, 32, "letterbox").pixels, letterbox(whole, 32))
-    np.testing.assert_array_equal(np.rint(read_image(path) * 255), whole)
+    np.testing.assert_array_equal(stored.pixels, resize_square(full, 32))
+    np.testing.assert_array_equal(read_at(path, 32, "letterbox").pixels, letterbox(full, 32))
+    np.testing.assert_array_equal(np.rint(read_image(path) * 255), full)
 
 
-REFUSED = {
+ERRORS = {
     "multi-frame": [{"NumberOfFrames": 3}],
     "not-grey": [{"PhotometricInterpretation": "RGB"}, {"SamplesPerPixel": 3}],
     "too-many-pixels": [{"Rows": 20000, "Columns": 20000}],
@@ -227,11 +227,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(
-    ("code", "tags"), [(code, tags) for code, cases in REFUSED.items() for tags in cases]
+    ("code", "tags"), [(code, tags) for code, cases in ERRORS.items() for tags in cases]
 )
-def test_refusals_carry_a_code(tmp_path, code, tags):
-    found = refused(tmp_path / "a.dcm", dicom(**tags))
-    assert found.code == code, found
+def test_errors_have_a_code(tmp_path, code, tags):
+    error = error_of(tmp_path / "a.dcm", dicom(**tags))
+    assert error.code == code, error
 
 
 @pytest.mark.parametrize("syntax", [*COMPRESSED, "jpeg-extended"])
@@ -239,30 +239,30 @@ def test_a_stream_of_another_size_is_refused_before_decoding(tmp_path, syntax):
     data = in_syntax(syntax)
     tags = b"\x28\x00\x10\x00US\x02\x00"
     assert data.count(tags) == 1
-    place = data.index(tags) + 8
-    larger = data[:place] + (49).to_bytes(2, "little") + data[place + 2 :]
-    found = refused(tmp_path / "a.dcm", larger)
-    assert found.code == "damaged"
+    position = data.index(tags) + 8
+    larger = data[:position] + (49).to_bytes(2, "little") + data[position + 2 :]
+    error = error_of(tmp_path / "a.dcm", larger)
+    assert error.code == "damaged"
     if syntax != "rle":
-        assert "holds 48 x 64 pixels" in str(found) and "say 49 x 64" in str(found)
+        assert "holds 48 x 64 pixels" in str(error) and "say 49 x 64" in str(error)
 
 
-def test_frames_too_small_for_their_claim(tmp_path):
+def test_frames_too_small_for_their_size(tmp_path):
     for syntax in COMPRESSED:
         data = in_syntax(syntax)
-        for place in (data.index(b"\x28\x00\x10\x00US"), data.index(b"\x28\x00\x11\x00US")):
-            data = data[: place + 8] + (4000).to_bytes(2, "little") + data[place + 10 :]
-        assert refused(tmp_path / "a.dcm", data).code == "truncated"
+        for position in (data.index(b"\x28\x00\x10\x00US"), data.index(b"\x28\x00\x11\x00US")):
+            data = data[: position + 8] + (4000).to_bytes(2, "little") + data[position + 10 :]
+        assert error_of(tmp_path / "a.dcm", data).code == "truncated"
 
 
-def test_a_decoder_that_dies_costs_one_image(tmp_path, monkeypatch):
-    """An impossible depth kills GDCM's process, once nothing refuses it before; nothing else."""
+def test_a_crashing_decoder_costs_one_image(tmp_path, monkeypatch):
+    """Without its check, an impossible depth crashes the GDCM process, and only that."""
     data = in_syntax("jpeg-lossless-70")
-    place = data.index(b"\xff\xc3\x00\x0b") + 4
-    damaged = data[:place] + b"\x59" + data[place + 1 :]
-    assert "89 bits per pixel" in str(refused(tmp_path / "a.dcm", damaged))
+    position = data.index(b"\xff\xc3\x00\x0b") + 4
+    damaged = data[:position] + b"\x59" + data[position + 1 :]
+    assert "89 bits per pixel" in str(error_of(tmp_path / "a.dcm", damaged))
     monkeypatch.setattr(frames, "_check_frame", lambda path, tags, header: None)
-    assert "its decoder failed with exit code -" in str(refused(tmp_path / "a.dcm", damaged))
+    assert "its decoder failed with exit code -" in str(error_of(tmp_path / "a.dcm", damaged))
     assert read_image_of(tmp_path, data).shape == (48, 64)
 
 
@@ -271,29 +271,29 @@ def read_image_of(folder, data):
     return read_image(folder / "sound.dcm")
 
 
-def test_a_decoder_that_hangs_is_ended(tmp_path, monkeypatch):
+def test_a_hanging_decoder_is_stopped(tmp_path, monkeypatch):
     script = tmp_path / "sleeper.py"
     script.write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setattr(frames, "_GDCM_WORKER", script)
     monkeypatch.setattr(frames, "GDCM_TIMEOUT", 0.2)
-    found = refused(tmp_path / "a.dcm", in_syntax("jpeg-ls"))
-    assert found.code == "damaged" and "took more than 0.2 s" in str(found)
+    error = error_of(tmp_path / "a.dcm", in_syntax("jpeg-ls"))
+    assert error.code == "damaged" and "took more than 0.2 s" in str(error)
 
 
-def test_without_gdcm_the_others_are_still_read(tmp_path, monkeypatch):
+def test_without_gdcm_other_syntaxes_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(frames.importlib.util, "find_spec", lambda name: None)
-    assert refused(tmp_path / "a.dcm", in_syntax("jpeg-ls")).code == "unsupported"
+    assert error_of(tmp_path / "a.dcm", in_syntax("jpeg-ls")).code == "unsupported"
     assert read_image_of(tmp_path, in_syntax("jpeg-2000")).shape == (48, 64)
 
 
 def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
     data = dicom()
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    found = refused(tmp_path / "a.dcm", data)
-    assert found.code == "unsupported" and "pydicom is not installed: pip install" in str(found)
+    error = error_of(tmp_path / "a.dcm", data)
+    assert error.code == "unsupported" and "pydicom is not installed: pip install" in str(error)
 
 
-def test_texts_of_the_file_stay_out_of_warnings_logs_and_refusals(tmp_path, caplog):
+def test_texts_of_the_file_are_not_in_warnings_logs_and_errors(tmp_path, caplog):
     canary = "CANARYxNAME"
     data = dicom(
         WindowCenter=[1, 2], WindowWidth=[30, 40], PatientName=canary, StudyDescription=canary,
@@ -302,32 +302,32 @@ def test_texts_of_the_file_stay_out_of_warnings_logs_and_refusals(tmp_path, capl
     data = data.replace(b"ISO_IR 100", b"CANARYxSET").replace(b"LINEAR_EXACT", b"CANARY_EXACT")
     with warnings.catch_warnings(record=True) as noticed:
         warnings.simplefilter("always")
-        found = refused(tmp_path / "a.dcm", data)
+        error = error_of(tmp_path / "a.dcm", data)
         quoted = [str(item.message) for item in noticed]
-    assert not any("CANARY" in text for text in [str(found), caplog.text, *quoted])
+    assert not any("CANARY" in text for text in [str(error), caplog.text, *quoted])
     assert canary.encode() in data and b"CANARYxSET" in data
 
 
-def test_threads_read_side_by_side(tmp_path):
+def test_threads_read_in_parallel(tmp_path):
     path = tmp_path / "a.dcm"
-    expected, found = finished(path, in_syntax("jpeg-2000")), []
+    expected, images = processed(path, in_syntax("jpeg-2000")), []
     threads = [
-        threading.Thread(target=lambda: found.append(read_dicom(path, path.read_bytes())))
+        threading.Thread(target=lambda: images.append(read_dicom(path, path.read_bytes())))
         for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    for image in found:
+    assert len(images) == 8
+    for image in images:
         np.testing.assert_array_equal(image, expected)
 
 
 def test_equalisation_by_table_equals_equalisation_of_pixels(tmp_path):
     image = picture()
-    eight = np.rint((image - image.min()) / (image.max() - image.min()) * 255).astype(np.uint8)
-    np.testing.assert_array_equal(finished(tmp_path / "a.dcm", dicom(image)), equalise(eight))
+    scaled = np.rint((image - image.min()) / (image.max() - image.min()) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(processed(tmp_path / "a.dcm", dicom(image)), equalise(scaled))
 
 
 def _parsed(data):

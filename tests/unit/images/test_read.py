@@ -18,7 +18,7 @@ from lapse.images import (
     read_image,
     resize_square,
 )
-from lapse.images import errors as refusal
+from lapse.images import errors as errors
 from lapse.images import png_header as png
 from small_files import png_chunks
 
@@ -64,21 +64,21 @@ def write_dicom(path, image, photometric="MONOCHROME2", **tags):
 
 def test_png_of_8_bits(tmp_path):
     image = gradient().astype(np.uint8)
-    found = read_image(save(tmp_path / "a.png", image))
-    assert found.dtype == np.float32 and found.shape == (48, 64)
-    np.testing.assert_allclose(found, image / 255, atol=1e-6)
+    actual = read_image(save(tmp_path / "a.png", image))
+    assert actual.dtype == np.float32 and actual.shape == (48, 64)
+    np.testing.assert_allclose(actual, image / 255, atol=1e-6)
 
 
 def test_png_of_16_bits_is_not_clipped(tmp_path):
     eight = gradient()
-    found = read_image(write_png16(tmp_path / "a.png", eight * 257))
-    np.testing.assert_allclose(found, eight / 255, atol=1e-4)
+    actual = read_image(write_png16(tmp_path / "a.png", eight * 257))
+    np.testing.assert_allclose(actual, eight / 255, atol=1e-4)
     twelve = gradient(top=4095)
-    found = read_image(write_png16(tmp_path / "b.png", twelve))
-    np.testing.assert_allclose(found, twelve / 4095, atol=1e-4)
-    # the trap: Pillow's own conversion clips everything above 255 to white
+    actual = read_image(write_png16(tmp_path / "b.png", twelve))
+    np.testing.assert_allclose(actual, twelve / 4095, atol=1e-4)
+    # Pillow's own conversion clips everything above 255 to white
     with Image.open(tmp_path / "b.png") as opened:
-        assert np.asarray(opened.convert("L")).mean() > 200 > found.mean() * 255
+        assert np.asarray(opened.convert("L")).mean() > 200 > actual.mean() * 255
 
 
 def test_colour_palette_alpha_and_one_bit(tmp_path):
@@ -95,7 +95,7 @@ def test_colour_palette_alpha_and_one_bit(tmp_path):
     assert set(np.unique(read_image(tmp_path / "1.png"))) == {0.0, 1.0}
 
 
-def test_the_kind_is_told_by_the_content(tmp_path):
+def test_the_format_is_recognised_by_the_content(tmp_path):
     path = save(tmp_path / "really.jpg", gradient().astype(np.uint8), format="PNG")
     assert read_image(path).shape == (48, 64)
     assert image_size(path) == (48, 64)
@@ -104,8 +104,8 @@ def test_the_kind_is_told_by_the_content(tmp_path):
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_every_truncation_is_refused_or_changes_nothing(tmp_path, suffix):
     noise = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)
-    whole = save(tmp_path / f"whole.{suffix}", noise)
-    data, expected = whole.read_bytes(), read_image(whole)
+    full = save(tmp_path / f"whole.{suffix}", noise)
+    data, expected = full.read_bytes(), read_image(full)
     refused = 0
     lengths = [*range(0, len(data), max(1, len(data) // 40)), len(data) - 3, len(data) - 1]
     for length in lengths:
@@ -113,14 +113,14 @@ def test_every_truncation_is_refused_or_changes_nothing(tmp_path, suffix):
         cut.write_bytes(data[:length])
         for read in (read_image, lambda path: read_at(path, 16).pixels):
             try:
-                found = read(cut)
+                actual = read(cut)
             except ValueError as error:
                 assert str(cut) in str(error)
                 refused += 1
             else:
                 assert length >= len(data) - 16, f"{length} of {len(data)} bytes were accepted"
-                if found.shape == expected.shape:
-                    np.testing.assert_array_equal(found, expected)
+                if actual.shape == expected.shape:
+                    np.testing.assert_array_equal(actual, expected)
     assert refused >= 2 * (len(lengths) - 2)
 
 
@@ -136,8 +136,8 @@ def test_random_damage_never_escapes_as_another_error(tmp_path):
         data = np.frombuffer(source.read_bytes(), np.uint8)
         for _ in range(60):
             damaged = data.copy()
-            places = rng.integers(0, min(len(data), 900), 4)
-            damaged[places] = rng.integers(0, 256, 4)
+            positions = rng.integers(0, min(len(data), 900), 4)
+            damaged[positions] = rng.integers(0, 256, 4)
             path = tmp_path / "damaged"
             path.write_bytes(damaged.tobytes())
             try:
@@ -145,7 +145,7 @@ def test_random_damage_never_escapes_as_another_error(tmp_path):
             except ValueError:
                 outcomes["refused"] += 1
             except Warning:
-                outcomes["refused"] += 1  # pydicom warns of odd values; here that is an error
+                outcomes["refused"] += 1  # warnings of pydicom are errors in tests
             else:
                 assert 0 <= image.min() <= image.max() <= 1
                 outcomes["read"] += 1
@@ -168,7 +168,7 @@ def test_a_claimed_size_is_refused_before_decoding(tmp_path):
     huge = write_dicom(tmp_path / "huge.dcm", gradient(), Rows=60000, Columns=60000)
     with pytest.raises(ValueError, match="claims 60000 x 60000"):
         read_image(huge)
-    # within the limit of pixels, and yet colours take too much memory
+    # within the limit of pixels, but colours take too much memory
     body = chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 8, 2, 0, 0, 0))
     body += chunk(b"IDAT", zlib.compress(b"\0" * 8000 * 24001)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
@@ -176,9 +176,9 @@ def test_a_claimed_size_is_refused_before_decoding(tmp_path):
         image_size(path)
 
 
-def test_weight_limit_and_foreign_files(tmp_path, monkeypatch):
+def test_size_limit_and_other_formats(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", gradient().astype(np.uint8))
-    monkeypatch.setattr(refusal, "MAX_BYTES", 10)
+    monkeypatch.setattr(errors, "MAX_BYTES", 10)
     with pytest.raises(ValueError, match=r"has \d+ bytes and the limit is 10"):
         read_image(path)
     monkeypatch.undo()
@@ -208,11 +208,11 @@ def test_dicom_rescale_and_window_come_before_equalisation(tmp_path):
         tmp_path / "a.dcm", image, RescaleSlope=2, RescaleIntercept=-1000,
         WindowCenter=3000, WindowWidth=2000,
     )  # fmt: skip
-    found = read_image(path)
+    actual = read_image(path)
     # window 2000 .. 4000 of 2 x - 1000, that is stored values 1500 .. 2500
-    assert found[20, np.flatnonzero(image[20] < 1480)].max() == found.min() == 0.0
-    assert found[20, np.flatnonzero(image[20] > 2520)].min() == found.max() == 1.0
-    inside = found[20, np.flatnonzero((image[20] > 1520) & (image[20] < 2480))]
+    assert actual[20, np.flatnonzero(image[20] < 1480)].max() == actual.min() == 0.0
+    assert actual[20, np.flatnonzero(image[20] > 2520)].min() == actual.max() == 1.0
+    inside = actual[20, np.flatnonzero((image[20] > 1520) & (image[20] < 2480))]
     assert (np.diff(inside) >= 0).all() and 0 < inside.mean() < 1
 
 
@@ -224,7 +224,7 @@ def test_dicom_rescale_and_window_come_before_equalisation(tmp_path):
         ({"PixelData": b"\0" * 100}, "ends inside its pixels: 100 of 6144"),
     ],
 )
-def test_dicoms_that_are_no_radiograph(tmp_path, tags, message):
+def test_dicoms_that_are_not_radiographs(tmp_path, tags, message):
     with pytest.raises(ValueError, match=message):
         read_image(write_dicom(tmp_path / "a.dcm", gradient(top=4095), **tags))
 
@@ -273,7 +273,7 @@ def test_resize_averages_what_it_shrinks():
         resize_square(np.zeros((4, 4, 3), np.uint8), 2)
 
 
-def test_the_fast_path_equals_the_full_one(tmp_path):
+def test_the_reduced_decode_equals_the_full_decode(tmp_path):
     rng = np.random.default_rng(1)
     coarse = Image.fromarray(rng.integers(0, 256, (10, 8), np.uint8))
     path = tmp_path / "a.jpg"
@@ -290,7 +290,7 @@ def test_the_fast_path_equals_the_full_one(tmp_path):
     assert np.abs(read_at(coloured, 64).pixels.astype(int) - full).mean() < 1
 
 
-def test_other_kinds_take_the_full_path(tmp_path):
+def test_other_formats_are_decoded_at_full_size(tmp_path):
     image = gradient().astype(np.uint8)
     path = save(tmp_path / "a.png", image)
     np.testing.assert_array_equal(read_at(path, 16).pixels, resize_square(read_image(path), 16))
@@ -298,15 +298,15 @@ def test_other_kinds_take_the_full_path(tmp_path):
     assert buffer.getvalue()[1:4] == b"PNG"
 
 
-def test_read_at_tells_the_original_size_and_letterboxes_by_it(tmp_path):
+def test_read_at_returns_the_original_size_and_letterboxes_by_it(tmp_path):
     rng = np.random.default_rng(1)
     coarse = Image.fromarray(rng.integers(0, 256, (10, 8), np.uint8))
     path = tmp_path / "a.jpg"
     coarse.resize((1021, 1283), Image.Resampling.BICUBIC).save(path, quality=95)
-    for way, whole in (("squash", resize_square), ("letterbox", letterbox)):
+    for way, full in (("squash", resize_square), ("letterbox", letterbox)):
         stored = read_at(path, 64, way)
         assert (stored.height, stored.width) == (1283, 1021)
-        expected = whole(read_image(path), 64)
+        expected = full(read_image(path), 64)
         assert np.abs(stored.pixels.astype(int) - expected).mean() < 0.5, way
     boxed = read_at(path, 64, "letterbox").pixels
     # 64 / 1283 * 1021 = 50.9 columns, 7 left of them
@@ -321,18 +321,18 @@ def test_read_at_tells_the_original_size_and_letterboxes_by_it(tmp_path):
         read_at(png, 0)
 
 
-def test_a_refusal_has_a_code_and_travels_between_processes(tmp_path):
+def test_errors_have_a_code_and_can_be_pickled(tmp_path):
     with pytest.raises(ImageError) as caught:
         read_image(tmp_path / "none.png")
     assert caught.value.code == "missing" and str(caught.value).startswith("missing: no image")
-    again = copy.copy(caught.value)  # by the same method as between processes
-    assert (again.code, str(again)) == (caught.value.code, str(caught.value))
-    assert set(refusal.CODES) >= {"missing", "damaged", "multi-frame"}
+    copied = copy.copy(caught.value)  # uses the same method as pickling
+    assert (copied.code, str(copied)) == (caught.value.code, str(caught.value))
+    assert set(errors.CODES) >= {"missing", "damaged", "multi-frame"}
     with pytest.raises(ImageError, match="missing"):
         read_image(tmp_path)
 
 
-def test_a_changed_pixel_of_a_png_is_found_by_its_checksum(tmp_path):
+def test_a_changed_pixel_of_a_png_is_detected_by_its_checksum(tmp_path):
     image = gradient().astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG", compress_level=0)
@@ -343,8 +343,8 @@ def test_a_changed_pixel_of_a_png_is_found_by_its_checksum(tmp_path):
         read_image(tmp_path / "a.png")
 
 
-def test_a_jpeg_filled_up_with_zeros_has_no_end(tmp_path):
-    """As an interrupted download leaves it. Pillow decodes the zeros as grey."""
+def test_a_jpeg_padded_with_zeros_is_truncated(tmp_path):
+    """Like an interrupted download. Pillow decodes the zeros as grey."""
     stream = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
     Image.fromarray(noise).save(stream, "JPEG", quality=95)
@@ -359,7 +359,7 @@ def test_a_jpeg_filled_up_with_zeros_has_no_end(tmp_path):
     assert read_image(tmp_path / "b.jpg").shape == (256, 256)
 
 
-def test_large_images_pass_in_strips_with_the_same_result(tmp_path, monkeypatch):
+def test_processing_in_strips_does_not_change_the_result(tmp_path, monkeypatch):
     layered = Image.merge("LA", [Image.fromarray(gradient().astype(np.uint8))] * 2)
     layered.save(tmp_path / "a.png")
     paths = [
@@ -367,23 +367,23 @@ def test_large_images_pass_in_strips_with_the_same_result(tmp_path, monkeypatch)
         write_png16(tmp_path / "b.png", gradient(top=4095)),
         write_dicom(tmp_path / "c.dcm", gradient(top=4095)),
     ]
-    whole = [read_image(path) for path in paths]
+    full = [read_image(path) for path in paths]
     monkeypatch.setattr("lapse.images.intensity.STRIP", 300)
-    for path, expected in zip(paths, whole, strict=True):
+    for path, expected in zip(paths, full, strict=True):
         np.testing.assert_array_equal(read_image(path), expected)
 
 
-@pytest.mark.parametrize("side", [1, 2, 3, 5, 8, 13, 64])
-def test_interlaced_png_rows_are_counted_as_the_writer_does(tmp_path, side):
-    """All seven passes, the empty ones of small images too: one byte less is refused."""
-    pixels = np.arange(side * (side + 1), dtype=np.uint8).reshape(side, side + 1)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 64])
+def test_interlaced_png_rows_are_counted_as_the_writer_does(tmp_path, size):
+    """All seven passes, including the empty ones of small images; one byte less is refused."""
+    pixels = np.arange(size * (size + 1), dtype=np.uint8).reshape(size, size + 1)
     rows = []
     for left, top, across, down in png._PASSES:
         part = pixels[top::down, left::across]
         rows += [b"\0" + row.tobytes() for row in part] if part.size else []
     for cut in (0, 1):
         data = b"".join(rows)
-        body = struct.pack(">IIBBBBB", side + 1, side, 8, 0, 0, 0, 1)
+        body = struct.pack(">IIBBBBB", size + 1, size, 8, 0, 0, 0, 1)
         data = zlib.compress(data[: len(data) - cut])
         path = tmp_path / f"{cut}.png"
         path.write_bytes(png_chunks((b"IHDR", body), (b"IDAT", data), (b"IEND", b"")))

@@ -112,7 +112,7 @@ def test_an_image_whose_frames_disagree_is_noted_once(tmp_path):
     data, regions = read(tmp_path, objects)
     assert len(regions) == 2
     assert data.noted.counts["image whose two box frames disagree"] == 1
-    # a squash where a letterbox was meant shifts boxes: seen as well
+    # a squash instead of a letterbox shifts boxes, which is detected too
     squashed = [box("carina", 9, 30, 18, 60) | {"x1": 9 * 224 // 90, "x2": 18 * 224 // 90}]
     data, _ = read(tmp_path, squashed)
     assert data.noted.counts["image whose two box frames disagree"] == 1
@@ -136,7 +136,7 @@ def test_an_image_whose_frames_disagree_is_noted_once(tmp_path):
         ("The line, ___, ends in the SVC.", "The line, ends in the SVC."),
         ("Edema since ___.", "Edema since."),
         ("Told to Dr. ___ (___) of 2.5 cm.", "Told to Dr. of 2.5 cm."),
-        ("One, two , three.", "One, two , three."),  # nothing is tidied where no mark was
+        ("One, two , three.", "One, two , three."),  # unchanged, because there is no mark
         ("FINDINGS:", ""),
     ],
 )
@@ -166,8 +166,8 @@ def test_phrases_are_kept_once_in_order(tmp_path):
     assert data.noted.counts["phrases of a region that is not requested"] == 1
 
 
-def test_described_and_silent_regions_are_counted(tmp_path):
-    """Phrases without a box, boxes without phrases, attributes without phrases: none is silent."""
+def test_described_and_undescribed_regions_are_counted(tmp_path):
+    """Phrases without a box, boxes without phrases and attributes without phrases are counted."""
     objects = [box(name, 45, 30, 54, 60) for name in ("carina", "svc", "spine")]
     attributes = [
         attribute("carina", "Tube above."),
@@ -187,7 +187,7 @@ def test_described_and_silent_regions_are_counted(tmp_path):
     }
     assert data.noted.examples["described region without a box"] == ["one trachea"]
     assert data.skipped.counts == {"phrase without words": 2}
-    # and without these defects, none of the counts
+    # without these defects there are no counts
     objects = [box(name, 45, 30, 54, 60) for name in REGIONS]
     data, _ = read(tmp_path, objects, [attribute(name, "Clear.") for name in REGIONS])
     assert data.noted.total == data.skipped.total == 0
@@ -206,7 +206,7 @@ def test_lists_that_are_not_parallel_are_counted(tmp_path):
 
 def test_an_original_size_of_zero_is_noted(tmp_path):
     data, regions = read(tmp_path, [box("svc", 45, 30, 54, 60, original_width=0)])
-    assert regions[0].box.x_min == 0.5  # the corners are what counts
+    assert regions[0].box.x_min == 0.5  # only the corners are used
     assert data.noted.counts["box with original size 0"] == 1
 
 
@@ -224,18 +224,18 @@ def test_odd_json_is_skipped_and_counted(tmp_path, odd):
         tiny_tree.write_graphs(tmp_path, {IMAGE: graph})
         data = ChestImaGenome(tmp_path / "chest-imagenome")
         data.regions(IMAGE, SIZE)
-        told = set(data.noted.counts) - {"region without a box", "described region without a box"}
+        noted = set(data.noted.counts) - {"region without a box", "described region without a box"}
         is_valid = odd in ([], None) or "sections" in str(graph) or odd == "text" or odd == ["x"]
-        assert data.skipped.total or told or is_valid
+        assert data.skipped.total or noted or is_valid
 
 
 @pytest.mark.parametrize("value", [10**400, -1e300, "12", float("inf")])
-def test_coordinates_that_are_no_numbers_of_pixels(tmp_path, value):
+def test_coordinates_that_are_not_numbers_of_pixels(tmp_path, value):
     data, regions = read(tmp_path, [box("svc", 45, 30, 54, 60, original_x2=value)])
     assert regions == () and data.skipped.counts == {"box without coordinates": 1}
 
 
-def test_a_remover_works_before_the_marks_go(tmp_path):
+def test_priors_are_removed_before_the_marks(tmp_path):
     attributes = [attribute("svc", "Line, larger than on ___.", "New since ___.", "Ends at ___.")]
     tiny_tree.write_graphs(tmp_path, {IMAGE: {"objects": [], "attributes": attributes}})
     root = tmp_path / "chest-imagenome"
@@ -319,9 +319,9 @@ def test_a_damaged_member_of_the_archive_is_an_error(tmp_path, packing):
     with zipfile.ZipFile(path, "w", packing) as archive:
         archive.writestr(f"scene_graph/{IMAGE}_SceneGraph.json", graph)
     assert ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
-    whole = path.read_bytes()
-    for place in range(80, len(whole) - 200, len(whole) // 20):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    intact = path.read_bytes()
+    for position in range(80, len(intact) - 200, len(intact) // 20):
+        path.write_bytes(intact[:position] + bytes([intact[position] ^ 4]) + intact[position + 1 :])
         with pytest.raises(ValueError, match="damaged"):
             ChestImaGenome(tmp_path).regions(IMAGE, SIZE)
 

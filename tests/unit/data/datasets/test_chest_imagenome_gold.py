@@ -1,4 +1,4 @@
-"""Gold boxes and sentences: layouts that the files may have, and what is counted."""
+"""Gold boxes and sentences: layouts of the files, and counted defects."""
 
 import csv
 
@@ -122,7 +122,7 @@ def test_a_rejected_relation_makes_no_phrase_and_is_counted(tmp_path):
     assert data.skipped.counts == {"row with a negative relation": 2, "row of unknown relation": 2}
     without = [{key: row[key] for key in row if key != "relation"} for row in phrases]
     header = [name for name in PHRASE_HEADER if name != "relation"]
-    data = gold(tmp_path, boxes, without, header)  # sabotage twin: nothing tells them apart
+    data = gold(tmp_path, boxes, without, header)  # without the column all rows are read
     assert sum(len(region.phrases) for region in data.regions("one", SIZES["one"])) == 5
     assert data.noted.counts["gold without a column of relations (all rows are read)"] == 1
 

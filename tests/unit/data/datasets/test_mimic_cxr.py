@@ -20,11 +20,11 @@ def metadata(root, rows, header=tiny_tree.METADATA, name="mimic-cxr-2.0.0-metada
     tiny_tree.write_csv(root / JPG / name, list(header), rows)
 
 
-def splits(root, rows, word="train"):
+def splits(root, rows, split="train"):
     header = ["dicom_id", "study_id", "subject_id", "split"]
     (root / JPG / "mimic-cxr-2.0.0-split.csv.gz").unlink(missing_ok=True)
-    found = [{**{key: row[key] for key in header[:3]}, "split": word} for row in rows]
-    tiny_tree.write_csv(root / JPG / "mimic-cxr-2.0.0-split.csv", header, found)
+    listed = [{**{key: row[key] for key in header[:3]}, "split": split} for row in rows]
+    tiny_tree.write_csv(root / JPG / "mimic-cxr-2.0.0-split.csv", header, listed)
 
 
 def test_one_study_per_frontal_image(root):
@@ -55,8 +55,8 @@ def test_views_come_from_position_then_from_the_code(root):
     metadata(root, rows)
     splits(root, rows)
     data = MimicCxr(root / JPG, root / "mimic-cxr")
-    found = [(study.id, study.view) for study in data.read()]
-    assert found == [
+    views = [(study.id, study.view) for study in data.read()]
+    assert views == [
         (tiny_tree.dicom(1, 1), "AP"),
         (tiny_tree.dicom(1, 2), "AP"),
         (tiny_tree.dicom(2, 1), "AP"),
@@ -107,7 +107,7 @@ def test_a_renamed_column_is_named_with_what_was_found(root):
         list(MimicCxr(root / JPG).read())
 
 
-def test_columns_may_stand_in_any_order(root):
+def test_columns_are_found_in_any_order(root):
     rows = [tiny_tree.metadata_row(1, 1)]
     metadata(root, rows, sorted(tiny_tree.METADATA), "mimic-cxr-2.1.0-metadata.csv")
     data = MimicCxr(root / JPG, root / "mimic-cxr")
@@ -141,7 +141,7 @@ def test_damaged_and_missing_tables(root):
         MimicCxr(root / JPG)
 
 
-def test_unknown_split_words_and_missing_rows(root):
+def test_unknown_splits_and_missing_rows(root):
     rows = [tiny_tree.metadata_row(1, 1), tiny_tree.metadata_row(1, 2)]
     metadata(root, rows)
     splits(root, rows[:1])

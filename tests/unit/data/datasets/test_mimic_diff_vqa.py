@@ -1,4 +1,4 @@
-"""Medical-Diff-VQA: rows, the join with studies, the release told by the dates."""
+"""Medical-Diff-VQA: rows, the join with studies, the release identified by the dates."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def load(root, rows=None):
     return MimicDiffVqa(root / "medical-diff-vqa")
 
 
-def test_rows_and_split_words(root):
+def test_rows_and_splits(root):
     data = load(root)
     rows = list(data.read())
     assert [row.number for row in rows] == list(range(1, 13))
@@ -57,7 +57,7 @@ def test_release_1_0_0_has_reversed_pairs(root, studies):
     assert data.noted.counts == {"difference question in reversed time order": 3}
 
 
-def test_a_few_reversed_pairs_are_no_known_release(root, studies):
+def test_a_few_reversed_pairs_match_no_release(root, studies):
     rows = tiny_tree.question_rows()[:1] * 9
     swapped = {**rows[0], "study_id": rows[0]["ref_id"], "ref_id": rows[0]["study_id"]}
     data = load(root, [*rows, swapped])

@@ -1,4 +1,4 @@
-"""Three splits become one without a leak; the guard finds every kind of leak."""
+"""Three splits are combined without a leak; the guard detects every kind of leak."""
 
 import random
 from dataclasses import replace
@@ -36,15 +36,15 @@ def cohort(num_patients=12):
 
 
 def test_precedence_is_test_validate_train():
-    words = [("a", "train"), ("b", "validate"), ("a", "validate"), ("b", "train"), ("c", "train"),
+    records = [("a", "train"), ("b", "validate"), ("a", "validate"), ("b", "train"), ("c", "train"),
              ("a", "test"), ("b", "train")]  # fmt: skip
-    assert assign_patients(words) == {"a": "test", "b": "validate", "c": "train"}
-    assert leaked_patients(words) == {"a", "b"}
-    random.Random(0).shuffle(words)
-    assert assign_patients(words) == {"a": "test", "b": "validate", "c": "train"}
+    assert assign_patients(records) == {"a": "test", "b": "validate", "c": "train"}
+    assert leaked_patients(records) == {"a", "b"}
+    random.Random(0).shuffle(records)
+    assert assign_patients(records) == {"a": "test", "b": "validate", "c": "train"}
 
 
-def test_the_hash_names_the_assignment_and_nothing_else():
+def test_the_hash_depends_on_the_assignment_only():
     first = protocol_hash({"a": "test", "b": "train"})
     assert first == protocol_hash({"b": "train", "a": "test"}) and len(first) == 16
     assert first != protocol_hash({"a": "train", "b": "test"})
@@ -59,41 +59,41 @@ def test_a_clean_cohort_passes(seed):
 
 
 def leak_patient(studies, pairs, rng):
-    index = rng.choice([i for i, one in enumerate(studies) if one.split == "train"])
+    index = rng.choice([i for i, item in enumerate(studies) if item.split == "train"])
     studies[index] = replace(studies[index], split=rng.choice(SPLITS[1:]))
 
 
 def leak_padded_patient(studies, pairs, rng):
-    victim = rng.choice([one for one in studies if one.split == "train"])
+    victim = rng.choice([item for item in studies if item.split == "train"])
     studies.append(
         replace(victim, id="x", image="x", study="777", patient=f"0{victim.patient}", split="test")
     )
 
 
 def leak_study(studies, pairs, rng):
-    victim = rng.choice([one for one in studies if one.split == "test"])
+    victim = rng.choice([item for item in studies if item.split == "test"])
     studies.append(replace(victim, id="x", image="x", patient="999", split="train"))
 
 
 def leak_prefixed_study(studies, pairs, rng):
-    victim = rng.choice([one for one in studies if one.split == "train"])
+    victim = rng.choice([item for item in studies if item.split == "train"])
     other = replace(victim, id="x", image="x", patient="9", study=f"s{victim.study}", split="test")
     studies.append(other)
 
 
 def leak_image(studies, pairs, rng):
-    victim = rng.choice([one for one in studies if one.split == "validate"])
+    victim = rng.choice([item for item in studies if item.split == "validate"])
     studies.append(replace(victim, id="x", patient="999", study="777", split="train"))
 
 
 def leak_between_stages(studies, pairs, rng):
-    """A patient of the pretraining part is asked about in the test part."""
-    index = rng.choice([i for i, one in enumerate(pairs) if one.split == "train"])
+    """A patient of the training part has a question in the test part."""
+    index = rng.choice([i for i, item in enumerate(pairs) if item.split == "train"])
     pairs[index] = replace(pairs[index], split="test")
 
 
 def leak_between_pairs(studies, pairs, rng):
-    victim = rng.choice([one for one in pairs if one.split == "test"])
+    victim = rng.choice([item for item in pairs if item.split == "test"])
     pairs.append(replace(victim, id="x", split="train"))
 
 

@@ -1,4 +1,4 @@
-"""CSV tables: columns by name, broken rows counted, damage refused before it costs memory."""
+"""CSV tables: columns by name, malformed rows counted, damage refused with little memory."""
 
 import csv
 import gzip
@@ -34,16 +34,16 @@ def test_a_ragged_row_is_an_error_or_counted(tmp_path):
     assert len(list(read_rows(path, COLUMNS, skipped))) == 6 and skipped.total == 1
 
 
-def test_a_column_that_stands_there_twice_is_refused(tmp_path):
+def test_a_repeated_column_is_refused(tmp_path):
     path = written(tmp_path / "a.csv", b"study_id,dicom_id,study_id\n1,a,2\n")
     with pytest.raises(ValueError, match="2 columns 'study_id'"):
         list(read_rows(path, COLUMNS))
     assert list(read_rows(path, ("dicom_id",))) == [("a",)]
 
 
-def test_an_open_quote_does_not_swallow_the_rows_behind_it(tmp_path):
+def test_an_open_quote_does_not_hide_the_following_rows(tmp_path):
     data = b'dicom_id,study_id\na,1\nb,"2\nc,3\nd,4\n'
-    # what the csv module does unless it is told to be strict
+    # the csv module without its strict mode
     assert len(list(csv.reader(io.StringIO(data.decode())))) == 3
     with pytest.raises(ValueError, match="damaged"):
         list(read_rows(written(tmp_path / "a.csv", data), COLUMNS))
@@ -56,12 +56,12 @@ def test_zeros_at_the_end_of_a_broken_download_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("line", [b"x", b"\n", b"a,1,2\n"])
-def test_a_small_file_does_not_unpack_for_ever(tmp_path, monkeypatch, line):
+def test_decompression_is_limited(tmp_path, monkeypatch, line):
     data = gzip.compress(table() + line * (4_000_000 // len(line)))
     path = written(tmp_path / "a.csv.gz", data)
     with pytest.raises(ValueError, match=r"unpacks to|damaged \(field larger"):
         list(read_rows(path, COLUMNS, SkipLog()))
-    if line != b"x":  # without the guard it is read to its end
+    if line != b"x":  # without the limit it is read to its end
         monkeypatch.setattr(tables, "MAX_RATIO", 10_000)
         assert len(list(read_rows(path, COLUMNS, SkipLog()))) >= 6
 

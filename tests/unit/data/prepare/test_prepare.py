@@ -1,4 +1,4 @@
-"""prepare: four raw trees -> one store without a leak, with everything counted."""
+"""prepare: four raw datasets -> one store without a leak; skipped records are counted."""
 
 import csv
 import json
@@ -25,13 +25,13 @@ def tree(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(tree, tmp_path_factory):
+def prepared(tree, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "store"
     report = prepare(find_roots([tree]), out, PrepareOptions(32))
     return report, open_store(out)
 
 
-def test_the_four_trees_are_found(tree):
+def test_the_four_datasets_are_found(tree):
     roots = find_roots([tree])
     assert roots.mimic_cxr_jpg == tree / "mimic-cxr-jpg"
     assert roots.reports == tree / "mimic-cxr"
@@ -41,7 +41,7 @@ def test_the_four_trees_are_found(tree):
                                                 "medical-diff-vqa")]) == roots  # fmt: skip
 
 
-def test_a_missing_tree_is_described(tree):
+def test_a_missing_dataset_is_described(tree):
     with pytest.raises(ValueError, match=r"mimic_pair_questions\.csv") as caught:
         find_roots([tree / "mimic-cxr", tree / "mimic-cxr-jpg"])
     assert "scene_graph.zip" in str(caught.value) and "metadata" not in str(caught.value)
@@ -49,14 +49,14 @@ def test_a_missing_tree_is_described(tree):
         find_roots([tree / "nowhere"])
 
 
-def test_a_tree_that_stands_there_twice_is_refused(tree, tmp_path):
+def test_two_copies_of_a_dataset_are_refused(tree, tmp_path):
     tiny_tree.write_questions(tmp_path, tiny_tree.question_rows())
     with pytest.raises(ValueError, match=r"several copies of Medical-Diff-VQA"):
         find_roots([tree, tmp_path])
 
 
-def test_each_patient_has_one_split(made):
-    _, store = made
+def test_each_patient_has_one_split(prepared):
+    _, store = prepared
     number = {str(tiny_tree.patient(n)): n for n in tiny_tree.PATIENTS}
     assert len(store.studies) == 12
     for study in store.studies:
@@ -64,13 +64,13 @@ def test_each_patient_has_one_split(made):
     for pair in store.pairs:
         assert pair.split == tiny_tree.SAFE[number[pair.main.patient]]
         assert pair.main.taken_at > pair.reference.taken_at
-    # patient 4 is evaluated by ImaGenome, so its two training questions go
+    # patient 4 is a test patient of ImaGenome, so its two training questions are skipped
     assert len(store.pairs) == 10
     assert number[store.pairs_of("validate")[0].main.patient] == 5
 
 
-def test_records_are_complete(made):
-    _, store = made
+def test_records_are_complete(prepared):
+    _, store = prepared
     study = store.studies[0]
     assert study.id == study.image == tiny_tree.dicom(1, 1)
     assert study.study == str(tiny_tree.study(1, 1)) and study.view == "PA"
@@ -84,8 +84,8 @@ def test_records_are_complete(made):
     assert study.region("carina").phrases == () and study.region("right arm").box is None
 
 
-def test_pixels_are_those_of_the_image(made, tree):
-    _, store = made
+def test_pixels_are_those_of_the_image(prepared, tree):
+    _, store = prepared
     for study in store.studies:
         path = next((tree / "mimic-cxr-jpg").rglob(f"{study.image}.jpg"))
         with Image.open(path) as opened:
@@ -95,8 +95,8 @@ def test_pixels_are_those_of_the_image(made, tree):
         assert np.abs(pixels.astype(int) - np.asarray(full).astype(int)).max() <= 8
 
 
-def test_the_report_counts_everything(made):
-    report, store = made
+def test_the_report_counts_everything(prepared):
+    report, store = prepared
     assert report.read == {"images": 24, "questions": 12}
     assert report.kept["studies/train"] == 4 and report.kept["studies/test"] == 6
     assert report.leaked_patients == 4
@@ -113,22 +113,22 @@ def test_the_report_counts_everything(made):
     assert images == report.read["images"]
 
 
-def test_published_keeps_the_words_and_counts_the_leak(tree, tmp_path):
+def test_published_keeps_the_splits_and_counts_the_leak(tree, tmp_path):
     report = prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, "published"))
     store = open_store(tmp_path / "store")
     assert report.leaked_patients == 4 and "LEAKED" in "\n".join(report.lines())
-    words = {int(study.patient) - 19000000: study.split for study in store.studies}
-    assert words == tiny_tree.IMAGENOME
+    splits = {int(study.patient) - 19000000: study.split for study in store.studies}
+    assert splits == tiny_tree.IMAGENOME
     assert len(store.pairs) == 12 and len(store.pairs_of("test")) == 4
 
 
-def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
-    """Sabotage twin: with an assignment that leaks, only the guard stands before the store."""
+def test_a_leak_in_the_written_store_is_refused(tree, tmp_path, monkeypatch):
+    """With an assignment that leaks, only the final check prevents the store."""
 
-    def careless(records):
+    def leaking(records):
         return dict.fromkeys(dict(records), "train")
 
-    monkeypatch.setattr(plan_module, "assign_patients", careless)
+    monkeypatch.setattr(plan_module, "assign_patients", leaking)
     real = Plan._item
 
     def padded(plan, study):
@@ -147,7 +147,7 @@ def test_a_leak_in_what_is_written_is_refused(tree, tmp_path, monkeypatch):
     assert (tmp_path / "store").is_dir()
 
 
-def test_an_unreadable_image_is_listed_and_its_pairs_go(tmp_path):
+def test_an_unreadable_image_is_listed_and_its_pairs_are_skipped(tmp_path):
     tree = tiny_tree.write_tree(tmp_path / "tree")
     broken = tiny_tree.image_file(tree, 1, 2)
     broken.write_bytes(broken.read_bytes()[:600])
@@ -173,15 +173,15 @@ def test_dicom_images_without_pydicom_are_an_error_before_any_image_is_read(tmp_
     assert not list(tmp_path.glob("store*/*"))
 
 
-def test_missing_images_are_an_error_unless_a_subset_is_asked_for(tmp_path):
+def test_missing_images_are_an_error_unless_they_are_allowed(tmp_path):
     tree = tiny_tree.write_tree(tmp_path / "tree")
-    gone = tiny_tree.image_file(tree, 2, 1)
-    gone.unlink()
+    missing = tiny_tree.image_file(tree, 2, 1)
+    missing.unlink()
     with pytest.raises(
         ValueError, match=r"1 of 12 images are missing.*--allow-missing-images"
     ) as caught:
         prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
-    assert gone.name in str(caught.value)
+    assert missing.name in str(caught.value)
     options = PrepareOptions(16, is_subset=True)
     report = prepare(find_roots([tree]), tmp_path / "store", options)
     store = open_store(tmp_path / "store")
@@ -227,15 +227,15 @@ def test_workers_and_shards_do_not_change_the_store(tree, tmp_path):
 
 
 def test_two_machines_make_the_store_of_one(tree, tmp_path):
-    """Two halves in two places, copied together, merged: byte for byte the single run."""
+    """Shards of two runs, copied together and merged, give the store of a single run."""
     roots = find_roots([tree])
     prepare(roots, tmp_path / "single", PrepareOptions(24, shard_size=5))
-    for place, shard in (("a", (1, 2)), ("b", (2, 2))):
+    for folder, shard in (("a", (1, 2)), ("b", (2, 2))):
         report = prepare(
-            roots, tmp_path / place / "store", PrepareOptions(24, shard=shard, shard_size=5)
+            roots, tmp_path / folder / "store", PrepareOptions(24, shard=shard, shard_size=5)
         )
-        assert not (tmp_path / place / "store").exists()
-        assert (report.num_made, report.num_shards) == ({"a": 2, "b": 1}[place], 3)
+        assert not (tmp_path / folder / "store").exists()
+        assert (report.num_made, report.num_shards) == ({"a": 2, "b": 1}[folder], 3)
     shards = tmp_path / "merged.shards"
     shutil.copytree(tmp_path / "a" / "store.shards", shards)
     shutil.copytree(tmp_path / "b" / "store.shards", shards, dirs_exist_ok=True)
@@ -244,16 +244,16 @@ def test_two_machines_make_the_store_of_one(tree, tmp_path):
     assert content(tmp_path / "merged") == content(tmp_path / "single")
 
 
-def test_a_killed_run_keeps_its_finished_shards(tree, tmp_path):
+def test_an_interrupted_run_keeps_its_complete_shards(tree, tmp_path):
     roots, out = find_roots([tree]), tmp_path / "store"
     options = PrepareOptions(24, shard_size=4)
 
-    def killed(done, total):
+    def interrupt(done, total):
         if done == 9:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(roots, out, options, progress=killed)
+        prepare(roots, out, options, progress=interrupt)
     before = content(tmp_path / "store.shards")
     assert sorted(name for name in before if name.endswith(".json")) == [
         "shard-00000.json", "shard-00001.json"]  # fmt: skip
@@ -280,8 +280,8 @@ def test_shards_of_other_options_or_damaged_ones_are_refused(tree, tmp_path):
     assert prepare(roots, out, PrepareOptions(24, shard_size=4)).num_made == 1
 
 
-def test_splits_and_removed_texts_are_written_for_other_tools(made):
-    _, store = made
+def test_splits_and_removed_texts_are_written_for_other_tools(prepared):
+    _, store = prepared
     with (store.path / "splits.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["dicom_id"] for row in rows] == [study.id for study in store.studies]
@@ -320,15 +320,15 @@ def test_all_frontal_images_can_be_kept(tmp_path):
         "second"
     }
     mains = {pair.reference.image for pair in both.pairs}
-    assert tiny_tree.dicom(1, 1) in mains and "second" not in mains  # questions mean the first
+    assert tiny_tree.dicom(1, 1) in mains and "second" not in mains  # questions refer to the first
 
 
-def test_letterbox_keeps_proportions_of_pixels_and_boxes(tree, tmp_path, made):
-    _, squashed = made
+def test_letterbox_keeps_proportions_of_pixels_and_boxes(tree, tmp_path, prepared):
+    _, squashed = prepared
     prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(32, resize="letterbox"))
     store = open_store(tmp_path / "store")
     assert store.info.resize == "letterbox" and "letterbox" in store.info.provenance()["images"]
-    # 120 x 90 at side 32: 24 columns of image, 4 of nothing on each side
+    # 120 x 90 at size 32: 24 columns of image, 4 black columns left and right
     pixels = store.pixels(store.studies[0].image)
     assert (pixels[:, :4] == 0).all() and (pixels[:, -4:] == 0).all() and pixels[:, 4:28].any()
     box = store.studies[0].region("right lung").box
@@ -338,11 +338,11 @@ def test_letterbox_keeps_proportions_of_pixels_and_boxes(tree, tmp_path, made):
     assert box.x_max == pytest.approx((4 + 24 * before.x_max) / 32)
 
 
-def test_all_36_regions_can_be_kept(tree, tmp_path, made):
-    _, usual = made
+def test_all_36_regions_can_be_kept(tree, tmp_path, prepared):
+    _, default = prepared
     prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, regions="36"))
     store = open_store(tmp_path / "store")
-    more = {r.name for r in store.studies[0].regions} - {r.name for r in usual.studies[0].regions}
+    more = {r.name for r in store.studies[0].regions} - {r.name for r in default.studies[0].regions}
     assert more == {"left cardiac silhouette"} and store.info.regions == 36
 
 
@@ -356,12 +356,12 @@ def test_gold_makes_a_store_to_evaluate_on(tmp_path):
     silver, gold = open_store(tmp_path / "silver"), open_store(tmp_path / "gold")
     assert gold.info.boxes == "gold" and len(gold.pairs) == 0
     assert {study.split for study in gold.studies} == {"test"} and len(gold.studies)
-    ours = {study.id: study for study in silver.studies}
+    silver_studies = {study.id: study for study in silver.studies}
     overlaps = []
     for study in gold.studies:
         assert study.region("spine") is None
         for region in study.regions:
-            other = ours[study.id].region(region.name)
+            other = silver_studies[study.id].region(region.name)
             if region.box and other and other.box:
                 overlaps.append(region.box.iou(other.box))
     assert min(overlaps) > 0.6 and sum(overlaps) / len(overlaps) < 0.999  # a second annotator
@@ -390,7 +390,7 @@ def test_an_unknown_choice_of_frontals_is_refused(tree, tmp_path):
         prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16, frontals="firts"))
 
 
-def test_a_taken_place_is_refused_before_any_work(tree, tmp_path):
+def test_an_existing_output_is_refused_before_any_work(tree, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ValueError, match="exists: give another folder"):
         prepare(find_roots([tree]), tmp_path, PrepareOptions(16))

@@ -1,4 +1,4 @@
-"""A local token classifier as the remover of priors: words, windows, and what is refused."""
+"""A local token classifier as the remover of priors: words, windows, and refused folders."""
 
 import json
 import sys
@@ -35,18 +35,18 @@ def remover(folder):
          ("stable", "new.")),
     ],
 )  # fmt: skip
-def test_words_go_and_characters_stay(remover, text, rest, removed):
+def test_words_are_removed_and_characters_kept(remover, text, rest, removed):
     assert remover.remove(text) == (rest, removed)
 
 
-def test_a_text_that_keeps_all_its_words_is_handed_back_as_it_is(remover):
+def test_a_text_without_removed_words_is_unchanged(remover):
     for text in ("Effusion  of 2.5 cm,\n no edema", "", "   "):
         assert remover.remove(text) == (text, ())
 
 
-def test_a_word_is_settled_by_the_majority_of_its_tokens(remover):
+def test_the_majority_of_tokens_decides_on_a_word(remover):
     assert remover.remove("re-seen edema again")[0] == "re-seen edema"
-    # comp ##ared: one of two says remove, and the first token settles a tie
+    # comp ##ared: one of two tokens is removed, and the first token breaks the tie
     assert remover.remove("compared edema")[1] == ("compared",)
 
 
@@ -60,7 +60,7 @@ def test_a_long_sentence_is_read_in_windows(folder, tmp_path):
 
 
 def test_without_windows_the_same_sentence_cannot_be_read(folder, monkeypatch):
-    """Sabotage twin of the windows: one window as long as the text."""
+    """A single window for the text exceeds the positions of the model."""
     monkeypatch.setattr(prior_classifier, "_limit", lambda tokenizer, model: 4096)
     with pytest.raises((RuntimeError, IndexError)):
         ClassifierRemover(folder).remove(f"The heart is {'of 2.5 cm ' * 40}stable.")
@@ -90,7 +90,7 @@ def test_many_sentences_make_several_passes(folder, monkeypatch):
     assert few[0] == "Heart. Edema. No effusion. The cm. Big effusion."
 
 
-def test_its_name_is_that_of_its_weights(folder, remover):
+def test_the_name_identifies_the_weights(folder, remover):
     assert remover.name.startswith(f"classifier:{folder.name}@") and len(remover.name[-12:]) == 12
     assert str(folder.parent) not in remover.name
 
@@ -130,11 +130,11 @@ def test_damage_is_named(tmp_path):
         ClassifierRemover(tmp_path)
     write_classifier(tmp_path)
     weights = tmp_path / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
+    data = weights.read_bytes()
+    weights.write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="cannot be opened as a token classifier"):
         ClassifierRemover(tmp_path)
-    weights.write_bytes(whole)
+    weights.write_bytes(data)
     for text in ("{", "[]", '{"id2label": {"x": "REMOVE"}}'):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match="is not the configuration"):

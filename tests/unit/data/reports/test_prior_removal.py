@@ -1,4 +1,4 @@
-"""References to earlier examinations: rules on clauses, and how many they find."""
+"""References to earlier examinations: rules on clauses, and their precision and recall."""
 
 import re
 from itertools import pairwise
@@ -17,7 +17,7 @@ from prior_sentences_unseen import FINAL, FIRST, LAST
 
 
 class Everything:
-    """Sabotage twin: a remover without a rule."""
+    """A remover without rules, whose precision must be low."""
 
     name = "everything"
 
@@ -26,7 +26,7 @@ class Everything:
 
 
 def later_reports(patients):
-    """(visit, report) of every later visit, with the comparisons printed."""
+    """(visit, report) of every later visit, with comparisons in the text."""
     for patient in range(patients):
         visits = draw_visits(5, patient, 3, age=40 + patient % 40)
         for earlier, visit in pairwise(visits):
@@ -85,18 +85,18 @@ def test_sentences_keep_decimals_numbers_and_titles():
          ("with interval removal of the tube, since ___",)),
     ],
 )  # fmt: skip
-def test_whole_clauses_go(text, rest, removed):
+def test_complete_clauses_are_removed(text, rest, removed):
     assert prior_remover("rules").remove(text) == (rest, removed)
 
 
-def test_what_stays_is_not_dated_and_removal_is_idempotent():
+def test_the_rest_is_not_dated_and_removal_is_idempotent():
     for text, _ in (pair for pairs in SETS.values() for pair in pairs):
         rest, _ = prior_remover("rules").remove(text)
         assert not is_dated(rest)
         assert prior_remover("rules").remove(rest) == (rest, ())
 
 
-def test_a_text_without_references_is_handed_back_as_it_is():
+def test_a_text_without_references_is_unchanged():
     text = "Lungs  are clear.\nDegenerative   changes."
     assert prior_remover("rules").remove(text) == (text, ())
 
@@ -112,7 +112,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("pairs", SETS.values(), ids=SETS)
-def test_rules_on_sentences_written_by_hand(pairs):
+def test_rules_on_handwritten_sentences(pairs):
     assert len({text for text, _ in pairs}) == len(pairs)
     measured = measure_remover(prior_remover("rules"), pairs)
     print(f"{len(pairs)} sentences: precision {measured[0]:.3f}, recall {measured[1]:.3f}")
@@ -121,19 +121,19 @@ def test_rules_on_sentences_written_by_hand(pairs):
     assert measure_remover(NoRemoval(), pairs) == (1.0, 0.0)
 
 
-def test_no_sentence_stands_in_two_sets():
+def test_no_sentence_is_in_two_sets():
     texts = [text for pairs in SETS.values() for text, _ in pairs]
     assert len(texts) == len(set(texts)) == 420
 
 
 def test_rules_on_the_comparisons_of_the_phantom():
-    """Every wording by itself, then the sentences of whole reports."""
+    """Every wording separately, then the sentences of complete reports."""
     texts = [text.format("Small left effusion", "small left effusion")
              for texts in WORDINGS.values() for text in texts]  # fmt: skip
     missed = [text for text in texts if not prior_remover("rules").remove(text)[1]]
     assert missed == []
-    said = [item for _, report in later_reports(40) for item in report.statements]
-    pairs = [(item.text, bool(item.comparison)) for item in said]
+    statements = [item for _, report in later_reports(40) for item in report.statements]
+    pairs = [(item.text, bool(item.comparison)) for item in statements]
     precision, recall = measure_remover(prior_remover("rules"), pairs)
     print(f"{len(pairs)} sentences: precision {precision:.3f}, recall {recall:.3f}")
     assert sum(refers for _, refers in pairs) > 50
@@ -141,7 +141,7 @@ def test_rules_on_the_comparisons_of_the_phantom():
     assert measure_remover(Everything(), pairs)[0] < 0.95
 
 
-def test_a_report_still_says_what_is_there_and_nothing_of_before():
+def test_reports_keep_present_findings_without_comparisons():
     seen = 0
     words = re.compile(r"\b(prior|previous|interval|unchanged|since|again|before|stable)\b", re.I)
     for visit, report in later_reports(40):
@@ -162,13 +162,13 @@ def test_precision_and_recall_of_known_cases():
     assert measure_remover(prior_remover("rules"), ()) == (1.0, 1.0)
 
 
-def test_the_ways_by_name():
+def test_removers_by_name():
     assert prior_remover("none").remove("Unchanged.") == ("Unchanged.", ())
-    assert [prior_remover(how).name for how in ("rules", "none")] == ["rules", "none"]
+    assert [prior_remover(method).name for method in ("rules", "none")] == ["rules", "none"]
     assert prior_remover("rules").remove("Unchanged.") == ("", ("Unchanged.",))
 
 
-@pytest.mark.parametrize("how", ["rule", "classifier", "classifier:", ""])
-def test_an_unknown_way_lists_the_known(how):
+@pytest.mark.parametrize("method", ["rule", "classifier", "classifier:", ""])
+def test_an_unknown_remover_lists_the_known(method):
     with pytest.raises(ValueError, match="known: rules, none, classifier:/folder"):
-        prior_remover(how)
+        prior_remover(method)

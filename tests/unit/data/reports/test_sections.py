@@ -1,4 +1,4 @@
-"""Sections of a report and its text: every sentence of the layout's description has a test."""
+"""Sections of a report and its text: one test for each rule of the layout."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_sections_in_order():
         ("COMPARISON", "comparison"),
         ("ADDENDUM BY DR", "addendum"),
         ("TECHNIQUE", "technique"),
-        ("FINAL IMPRESSION", "impression"),  # what follows is mapped by substring
+        ("FINAL IMPRESSION", "impression"),  # the following are mapped by substring
         ("LUNG FINDINGS", "findings"),
         ("MEDICAL HISTORY", "history"),
         ("COMPARISON STUDIES", "comparison"),
@@ -68,7 +68,7 @@ def test_header_names(header, name):
     assert parse_sections(f"x\n {header}: words")[1] == (name, "words")
 
 
-def test_the_last_section_with_text_wins():
+def test_the_last_section_with_text_is_used():
     report = "x\n IMPRESSION: first\n FINDINGS:\n IMPRESSION: second\n IMPRESSION:\n"
     assert report_sections(report)["impression"] == "second"
     assert report_text(report) == "second"
@@ -90,21 +90,24 @@ def test_last_paragraph_only_without_findings_and_impression():
     "text",
     [
         "x\nFINDINGS: words",  # no blank before
-        "x\n Findings: words",  # small letters
+        "x\n Findings: words",  # lower case
         "x\n FINDINGS words",  # no colon
         "x\n FINDINGS:words",  # no white space
         "x\n 2 FINDINGS: words",  # a digit
         "x FINDINGS: words",  # within a line
     ],
 )
-def test_what_is_no_header(text):
+def test_text_that_is_not_a_header(text):
     assert [name for name, _ in parse_sections(text)] == ["preamble"]
 
 
-def test_a_header_may_stand_in_the_first_line_and_end_its_line():
+def test_headers_in_the_first_line_and_at_the_end_of_a_line():
     assert parse_sections(" FINDINGS:\n words")[1:] == (("findings", "words"),)
     assert parse_sections(" FINDINGS: words")[0] == ("preamble", "")
-    assert parse_sections("x\n   FINDINGS: words")[1] == ("findings", "words")  # blanks are of it
+    assert parse_sections("x\n   FINDINGS: words")[1] == (
+        "findings",
+        "words",
+    )  # the blanks belong to the header
     assert parse_sections("x\n FINDINGS:\twords")[1] == ("findings", "words")
     assert parse_sections("x\n FINDINGS:")[1] == ("findings", "")
 
@@ -137,15 +140,15 @@ def test_the_last_paragraph_follows_the_first_blank_line_of_the_last_section():
     assert "last_paragraph" not in report_sections("x\n FINDINGS: c\n\n d")
 
 
-def test_an_empty_impression_leaves_the_last_paragraph():
+def test_an_empty_impression_is_followed_by_the_last_paragraph():
     assert report_text("x\n IMPRESSION:\n HISTORY: a\n\n Clear.") == "Clear."
 
 
-def test_sections_of_the_derived_table_are_joined_alike():
+def test_sections_of_the_derived_table_are_joined_the_same_way():
     row = {"impression": "No edema.", "findings": " Clear\n lungs. ", "last_paragraph": "Other."}
     assert join_sections(row) == "Clear lungs. No edema."
     assert join_sections(row | {"impression": " ", "findings": ""}) == "Other."
 
 
-def test_marks_of_removed_names_stay_in_a_report():
+def test_marks_of_removed_names_are_kept_in_a_report():
     assert report_text("x\n FINDINGS: Seen by Dr. ___.") == "Seen by Dr. ___."

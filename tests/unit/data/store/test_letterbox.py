@@ -1,4 +1,4 @@
-"""Boxes in a letterboxed square: they follow the pixels, come back, and keep their IoU."""
+"""Boxes in a letterboxed square: they match the pixels, are invertible, and keep their IoU."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import letterbox
 
-SIDES = st.integers(3, 4000)
+LENGTHS = st.integers(3, 4000)
 SIZES = st.sampled_from([32, 224, 448])
 
 
@@ -32,25 +32,25 @@ def test_the_box_follows_the_pixels(height, width):
     bright = np.argwhere(letterbox(image, 448) > 127)
     seen = np.array([*bright.min(axis=0)[::-1], *(bright.max(axis=0)[::-1] + 1)]) / 448
     assert np.abs(corners(letterboxed(box, height, width, 448)) - seen).max() <= 1.5 / 448
-    if height != width:  # sabotage twin: the box of a squash is elsewhere
+    if height != width:  # the box of a squash would be elsewhere
         assert np.abs(corners(box) - seen).max() > 5 / 448
 
 
-@given(boxes(), SIDES, SIDES, SIZES)
-def test_there_and_back(box, height, width, size):
+@given(boxes(), LENGTHS, LENGTHS, SIZES)
+def test_unletterboxed_inverts_letterboxed(box, height, width, size):
     back = unletterboxed(letterboxed(box, height, width, size), height, width, size)
     assert back is not None and np.abs(corners(back) - corners(box)).max() < 1e-9 * max(
         height, width
     )
 
 
-@given(boxes(), boxes(), SIDES, SIDES, SIZES)
-def test_iou_stays(one, other, height, width, size):
-    moved = [letterboxed(box, height, width, size) for box in (one, other)]
-    assert moved[0].iou(moved[1]) == pytest.approx(one.iou(other), abs=1e-6)
+@given(boxes(), boxes(), LENGTHS, LENGTHS, SIZES)
+def test_iou_is_preserved(first, second, height, width, size):
+    moved = [letterboxed(box, height, width, size) for box in (first, second)]
+    assert moved[0].iou(moved[1]) == pytest.approx(first.iou(second), abs=1e-6)
 
 
-def test_the_border_belongs_to_no_image():
+def test_boxes_on_the_border_are_cut_off():
     assert unletterboxed(Box(0.0, 0.2, 0.2, 0.4), 100, 50, 448) is None
     assert unletterboxed(Box(0.0, 0.25, 0.5, 0.5), 100, 50, 448) == Box(0.0, 0.25, 0.5, 0.5)
     assert unletterboxed(Box(0.25, 0.0, 0.5, 0.1), 50, 100, 448) is None
@@ -65,7 +65,7 @@ def test_it_is_the_convention_of_the_224_frame():
     assert np.abs(np.array(original) - [636, 764, 1272, 2292]).max() <= 1 / frame.scale
 
 
-def test_sides_below_one_are_refused():
-    for sides in ((0, 10, 10), (10, 0, 10), (10, 10, 0)):
+def test_lengths_below_one_are_refused():
+    for shape in ((0, 10, 10), (10, 0, 10), (10, 10, 0)):
         with pytest.raises(ValueError, match="at least 1 pixel"):
-            letterboxed(Box(0, 0, 1, 1), *sides)
+            letterboxed(Box(0, 0, 1, 1), *shape)

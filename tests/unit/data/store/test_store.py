@@ -1,4 +1,4 @@
-"""The store: what was written comes back; half, foreign and damaged folders are refused."""
+"""The store returns what was written; incomplete, other and damaged folders are refused."""
 
 import json
 import multiprocessing
@@ -67,8 +67,8 @@ def test_what_was_written_comes_back(tmp_path):
     assert list(store.studies) == studies and list(store.pairs) == pairs
     assert store.studies[3] == studies[3] and store.studies[-1] == studies[-1]
     assert list(store.studies[2:9:3]) == studies[2:9:3] and store.pairs[2] == pairs[2]
-    for number, one in enumerate(studies):
-        np.testing.assert_array_equal(store.pixels(one.image), pixels(number))
+    for number, item in enumerate(studies):
+        np.testing.assert_array_equal(store.pixels(item.image), pixels(number))
     with pytest.raises(IndexError):
         store.studies[16]
 
@@ -77,12 +77,14 @@ def test_splits_and_categories(tmp_path):
     studies, pairs = write(tmp_path / "store")
     store = open_store(tmp_path / "store")
     for split in ("train", "validate", "test"):
-        assert list(store.studies_of(split)) == [one for one in studies if one.split == split]
-        assert list(store.pairs_of(split)) == [one for one in pairs if one.split == split]
-    views = [one for one in pairs if one.split == "train" and one.category == "view"]
+        assert list(store.studies_of(split)) == [item for item in studies if item.split == split]
+        assert list(store.pairs_of(split)) == [item for item in pairs if item.split == split]
+    views = [item for item in pairs if item.split == "train" and item.category == "view"]
     assert views == [] or list(store.pairs_of("train", "view")) == views
-    asked = [one for one in pairs if one.split == "train" and one.category == "difference"]
-    assert asked and list(store.pairs_of("train", "difference")) == asked
+    differences = [
+        item for item in pairs if item.split == "train" and item.category == "difference"
+    ]
+    assert differences and list(store.pairs_of("train", "difference")) == differences
     with pytest.raises(ValueError, match="no split 'val'"):
         store.pairs_of("val")
 
@@ -137,15 +139,15 @@ def test_many_row_groups_and_a_small_cache(tmp_path, monkeypatch):
 
 def test_the_pixels_are_a_plain_numpy_file_mapped_read_only(tmp_path):
     write(tmp_path / "store")
-    whole = np.load(tmp_path / "store" / PIXELS, allow_pickle=False)
-    assert whole.shape == (16, SIZE, SIZE) and whole[5, 0, 0] == 5
+    array = np.load(tmp_path / "store" / PIXELS, allow_pickle=False)
+    assert array.shape == (16, SIZE, SIZE) and array[5, 0, 0] == 5
     view = open_store(tmp_path / "store").pixels("image-5")
     assert type(view) is np.ndarray and not view.flags.writeable and view.base is not None
     with pytest.raises(ValueError, match="no image 'image-99': it holds 16"):
         open_store(tmp_path / "store").pixels("image-99")
 
 
-def test_an_opened_store_travels_as_its_path(tmp_path):
+def test_a_store_is_pickled_as_its_path(tmp_path):
     studies, _ = write(tmp_path / "store")
     store = open_store(tmp_path / "store")
     list(store.pairs)
@@ -176,7 +178,7 @@ def test_truncated_files_are_refused(tmp_path, name):
         open_store(tmp_path / "store")
 
 
-def test_foreign_folders_are_refused(tmp_path):
+def test_other_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no store"):
         open_store(tmp_path / "nowhere")
     write(tmp_path / "store")
@@ -222,7 +224,7 @@ def _killed_writer(folder):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_writer_leaves_no_store_and_the_next_one_works(tmp_path):
+def test_a_killed_writer_leaves_no_store(tmp_path):
     child = multiprocessing.get_context("spawn").Process(
         target=_killed_writer, args=(tmp_path / "store",)
     )
@@ -239,7 +241,7 @@ def test_a_killed_writer_leaves_no_store_and_the_next_one_works(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["store"]
 
 
-def test_foreign_files_beside_the_store_are_not_removed(tmp_path):
+def test_unknown_files_in_the_temporary_folder_are_not_removed(tmp_path):
     (tmp_path / ".store.partial").mkdir()
     (tmp_path / ".store.partial" / "thesis.tex").write_text("x")
     with pytest.raises(ValueError, match=r"holds 'thesis\.tex', which no store contains"):
@@ -247,14 +249,14 @@ def test_foreign_files_beside_the_store_are_not_removed(tmp_path):
     assert (tmp_path / ".store.partial" / "thesis.tex").is_file()
 
 
-def test_records_over_several_row_groups_come_in_the_order_asked_for(tmp_path):
+def test_rows_of_several_row_groups_keep_the_requested_order(tmp_path):
     rows = [{"id": f"r{number}", "view": "PA" if number % 3 else "AP"} for number in range(50)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet", row_group_size=7)
     pool = pa.default_memory_pool().backend_name
     table = GroupedTable(tmp_path / "t.parquet", ["view", "not there"])
     assert table.num_rows == 50 and table.column("view") == [row["view"] for row in rows]
-    for asked in (range(50), range(5, 30), [49, 0, 8, 8, 7], [6, 7], [13], range(20, 3, -2), []):
-        assert table.dicts(list(asked)) == [rows[place] for place in asked]
+    for indices in (range(50), range(5, 30), [49, 0, 8, 8, 7], [6, 7], [13], range(20, 3, -2), []):
+        assert table.dicts(list(indices)) == [rows[index] for index in indices]
     assert pa.default_memory_pool().backend_name == pool
 
 

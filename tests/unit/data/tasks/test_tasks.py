@@ -60,7 +60,7 @@ def test_regions_without_phrase_or_box_give_no_sample():
     assert all("carina" not in s.id and "arm" not in s.id for s in samples("aref", STUDY))
 
 
-def test_a_difference_question_sees_reference_then_main():
+def test_a_difference_question_has_reference_then_main():
     main = replace(STUDY, id="d2", image="d2", study="s2")
     pair = Pair(
         "x", STUDY, main, "what has changed?", "nothing has changed.", "difference", "train"
@@ -76,7 +76,7 @@ def test_a_difference_question_sees_reference_then_main():
     "category", ["abnormality", "presence", "view", "location", "level", "type"]
 )
 @pytest.mark.parametrize("task", ["vqa", "medical_vqa"])
-def test_a_single_image_question_never_sees_the_reference(task, category):
+def test_a_single_image_question_has_no_reference(task, category):
     main = replace(STUDY, id="d2", image="d2", study="s2")
     pair = Pair("x", STUDY, main, "is there edema?", "yes", category, "train")
     (sample,) = samples(task, pair)
@@ -97,20 +97,20 @@ def test_the_two_kinds_of_question_are_kept_apart():
 
 
 @pytest.mark.parametrize("task", ["diff_vqa_boxes", "diff_vqa_reports"])
-def test_samples_that_carry_boxes_are_those_of_diff_vqa(task):
+def test_samples_with_boxes_are_those_of_diff_vqa(task):
     bare = replace(STUDY, id="bare", image="bare", regions=(), report="")
-    known = replace(STUDY, report="Line one.\n line two.")
-    pair = Pair("1-2", known, bare, "what?", "an answer.", "difference", "test")
+    with_report = replace(STUDY, report="Line one.\n line two.")
+    pair = Pair("1-2", with_report, bare, "what?", "an answer.", "difference", "test")
     (plain,) = registry.load("tasks", "diff_vqa")(448).samples(pair)
     (sample,) = registry.load("tasks", task)(448).samples(pair)
     assert replace(sample, boxes=(), reports=()) == plain
-    named = tuple((place.name, place.box) for place in known.regions if place.box)
+    named = tuple((region.name, region.box) for region in with_report.regions if region.box)
     assert sample.boxes == (named, ()) and named
-    wanted = ("Line one. line two.", "") if task == "diff_vqa_reports" else ()
-    assert sample.reports == wanted
+    expected = ("Line one. line two.", "") if task == "diff_vqa_reports" else ()
+    assert sample.reports == expected
 
 
-def test_a_training_pair_without_boxes_teaches_nothing_and_is_kept_elsewhere():
+def test_training_pairs_without_boxes_are_left_out():
     task = registry.load("tasks", "diff_vqa_boxes")(448)
     bare = replace(STUDY, regions=())
     for split, count in (("train", 0), ("validate", 1), ("test", 1)):

@@ -1,4 +1,4 @@
-"""Bad boxes 2,000 of 2,000 are found, good boxes 0 of 2,000 are flagged."""
+"""2,000 of 2,000 bad boxes are detected, 0 of 2,000 good boxes are flagged."""
 
 import math
 
@@ -21,7 +21,7 @@ def image_size(number):
 
 
 def good_box(number, size):
-    """Whole pixels inside the image, up to its very edges, and the letterbox that follows."""
+    """Integer pixels inside the image, up to its edges, and the corresponding letterbox."""
     height, width = size
     x1, y1 = derive_index(width, "x", number), derive_index(height, "y", number)
     x2 = x1 + 1 + derive_index(width - x1, "right", number)
@@ -29,23 +29,23 @@ def good_box(number, size):
     corners = (x1, y1, x2, y2)
     ratio = SIDE / max(size)
     pads = ((SIDE - int(width * ratio)) // 2, (SIDE - int(height * ratio)) // 2)
-    small = [round(value * ratio) + pads[place % 2] for place, value in enumerate(corners)]
+    small = [round(value * ratio) + pads[position % 2] for position, value in enumerate(corners)]
     names = ("x1", "y1", "x2", "y2")
     box = dict(zip(names, small, strict=True))
     return box | {f"original_{name}": v for name, v in zip(names, corners, strict=True)}
 
 
 def bad_box(number, size):
-    """A good box with one thing wrong, and the code of it."""
+    """A good box with one defect, and its code."""
     height, width = size
     box = good_box(number, size)
     axis = "xy"[derive_index(2, "axis", number)]
-    side = width if axis == "x" else height
+    length = width if axis == "x" else height
     what = ("negative", "outside", "no-area", "not-number", "frames")[number % 5]
     if what == "negative":
         box[f"original_{axis}1"] = -1 - derive_index(50, "by", number)
     elif what == "outside":
-        box[f"original_{axis}2"] = side + 1 + derive_index(50, "by", number)
+        box[f"original_{axis}2"] = length + 1 + derive_index(50, "by", number)
     elif what == "no-area":
         less = derive_index(2, "swapped", number)
         box[f"original_{axis}2"] = max(0, box[f"original_{axis}1"] - less)
@@ -61,18 +61,18 @@ def bad_box(number, size):
     return box, f"box-{what}"
 
 
-def test_bad_boxes_are_found_and_good_ones_are_not():
-    found = flagged = 0
+def test_bad_boxes_are_detected_and_good_boxes_are_not():
+    detected = flagged = 0
     for number in range(NUM):
         size = image_size(number)
         flagged += box_defect(good_box(number, size), size) is not None
         box, code = bad_box(number, size)
-        found += box_defect(box, size) == code
-    print(f"bad boxes {found}/{NUM} found, good boxes {flagged}/{NUM} flagged")
-    assert (found, flagged) == (NUM, 0)
+        detected += box_defect(box, size) == code
+    print(f"bad boxes {detected}/{NUM} found, good boxes {flagged}/{NUM} flagged")
+    assert (detected, flagged) == (NUM, 0)
 
 
-def test_without_the_size_only_numbers_signs_and_area_are_judged():
+def test_without_the_size_only_numbers_signs_and_area_are_checked():
     size = (100, 80)
     judged = {
         bad_box(number, size)[1]: box_defect(bad_box(number, size)[0], None) for number in range(5)
@@ -94,17 +94,17 @@ def whole_graph():
     return {"objects": objects, "attributes": [described]}, size
 
 
-def test_a_whole_graph_has_no_defect():
+def test_a_complete_graph_has_no_defect():
     graph, size = whole_graph()
     assert list(graph_defects(graph, size)) == []
 
 
 @pytest.mark.parametrize("graph", [None, [], 3, {}, {"objects": [], "attributes": {}}])
-def test_a_graph_of_another_shape(graph):
+def test_a_graph_without_lists(graph):
     assert list(graph_defects(graph, (10, 10))) == [("graph-shape", "")]
 
 
-def test_an_item_that_is_no_object():
+def test_an_item_that_is_not_an_object():
     graph, size = whole_graph()
     graph["objects"].append("right lung")
     assert list(graph_defects(graph, size)) == [("graph-shape", "")]
@@ -118,7 +118,7 @@ def test_parallel_lists_of_another_length(key, value):
     assert list(graph_defects(graph, size)) == [("parallel-lists", "svc")]
 
 
-def test_names_twice_unknown_and_absent():
+def test_repeated_unknown_and_absent_regions():
     graph, size = whole_graph()
     graph["objects"][1]["bbox_name"] = "right lung"
     graph["objects"][2]["bbox_name"] = "lingula"

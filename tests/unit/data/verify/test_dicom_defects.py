@@ -1,4 +1,4 @@
-"""Defects of image files in trees of DICOMs, and of DICOMs beside JPEGs: doctor and loader."""
+"""Defects of image files in trees of DICOMs, and of DICOMs and JPEGs: verify and prepare."""
 
 import shutil
 
@@ -11,8 +11,8 @@ from lapse.phantom.defects.images import IMAGES
 from lapse.phantom.defects.inject import inject
 
 RATE = 0.1
-DEFECT_TYPES = (*IMAGES, "empty-file")
-# What prepare says about the kinds that it meets; it stops at a missing image.
+CODES = (*IMAGES, "empty-file")
+# How prepare counts these defects; it stops at a missing image.
 SKIPPED = {"undecodable-image": "mimic_cxr: unreadable image"}
 NOTED = {
     "image-size": "mimic_cxr: image size differs from the metadata",
@@ -23,7 +23,7 @@ NOTED = {
 
 @pytest.fixture(scope="module", params=["dicom", "both"])
 def clean(request, tmp_path_factory):
-    """A tree, and the doctor's report on it."""
+    """A tree and its report."""
     out = tmp_path_factory.mktemp(request.param) / "raw"
     config = SimulateConfig(patients=4, seed=3, size=64, visits=(2, 2), images=request.param)
     simulate(out, config)
@@ -35,28 +35,28 @@ def test_clean_trees_have_no_defect(clean):
     assert any(clean[0].rglob("*.dcm"))
 
 
-@pytest.mark.parametrize("kind", DEFECT_TYPES)
-def test_every_kind_is_found_by_id_and_nothing_else(clean, tmp_path, kind):
+@pytest.mark.parametrize("code", CODES)
+def test_every_defect_type_is_detected_by_id_and_nothing_else(clean, tmp_path, code):
     out = shutil.copytree(clean[0], tmp_path / "raw")
-    truth = inject(out, RATE, 1, [kind])[kind]
+    truth = inject(out, RATE, 1, [code])[code]
     report = verify(find_roots([out]), pixels=True)
-    assert truth and sorted(report.ids(kind)) == sorted(truth)
-    assert {defect.type.code for defect in report.defects} == {kind}
+    assert truth and sorted(report.ids(code)) == sorted(truth)
+    assert {defect.type.code for defect in report.defects} == {code}
     shutil.rmtree(out)
 
 
-def test_prepare_meets_them_too(clean, tmp_path):
-    for kind in ("missing-image", *SKIPPED, *NOTED):
+def test_prepare_counts_them(clean, tmp_path):
+    for code in ("missing-image", *SKIPPED, *NOTED):
         out = shutil.copytree(clean[0], tmp_path / "raw")
-        truth = inject(out, RATE, 0, [kind])[kind]
-        store = tmp_path / f"store {kind}"
-        if kind == "missing-image":
+        truth = inject(out, RATE, 0, [code])[code]
+        store = tmp_path / f"store {code}"
+        if code == "missing-image":
             with pytest.raises(ValueError, match=f"{len(truth)} of 8 images are missing"):
                 prepare(find_roots([out]), store, PrepareOptions(16))
         else:
             report = prepare(find_roots([out]), store, PrepareOptions(16))
-            counts, reason = report.noted.counts, NOTED.get(kind)
+            counts, reason = report.noted.counts, NOTED.get(code)
             if reason is None:
-                counts, reason = report.skipped.counts, SKIPPED[kind]
+                counts, reason = report.skipped.counts, SKIPPED[code]
             assert counts[reason] == len(truth)
         shutil.rmtree(out)

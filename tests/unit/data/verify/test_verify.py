@@ -1,4 +1,4 @@
-"""The doctor finds every kind of defect, names exactly what has it, and invents nothing."""
+"""`verify` detects every defect type with exact ids, and nothing else."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lapse.cli.main import app
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.release_counts import PUBLISHED, UNCERTAIN, compare_with_published
-from lapse.data.verify import verify as doctor
+from lapse.data.verify import verify as verify_module
 from lapse.data.verify.defect_types import DEFECT_TYPES, defect_type
 from lapse.data.verify.results import Findings, VerifyReport, printable
 from lapse.data.verify.verify import verify
@@ -26,14 +26,14 @@ DOCS = Path(__file__).parents[4] / "docs" / "reference" / "defects.md"
 RATE = 0.1
 SEEDS = range(3)
 MANY_SEEDS = range(3, 28)
-# What may follow from a defect and is reported beside it.
+# Further defects that may follow from a defect.
 CONSEQUENCES = {
-    "missing-column": {"extra-column"},  # a renamed column is missing, and new
+    "missing-column": {"extra-column"},  # a renamed column is both
     "patient-two-splits": {"cross-stage-overlap"},
     "questions-two-splits": {"cross-stage-overlap"},
 }
 WRITES_FILES = {*IMAGES, *REPORTS, "empty-file", "further-views", "overview-other-image"}
-CHECK_OF = {  # one kind that each check alone can find
+TYPE_OF_CHECK = {  # a defect type that only this check detects
     "check_image_files": "missing-image",
     "check_label_tables": "missing-side-table",
     "check_mimic_splits": "image-without-split",
@@ -51,7 +51,7 @@ CHECK_OF = {  # one kind that each check alone can find
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A few simulated patients, and the report on them; no test may change them."""
+    """A tree of simulated patients and its report; tests must not change the tree."""
     out = tmp_path_factory.mktemp("clean") / "raw"
     simulate(out, SimulateConfig(patients=6, seed=3, size=64, visits=(2, 3)))
     before = digest(out)
@@ -65,7 +65,7 @@ def digest(root):
 
 
 def copy(clean, out, *, files):
-    """A copy to damage; without `files`, images and reports are only linked to."""
+    """A copy that may be changed; without `files`, images and reports are links."""
     if files:
         return shutil.copytree(clean, out)
     shutil.copytree(clean, out, ignore=lambda _, names: {"files"} & set(names))
@@ -76,99 +76,105 @@ def copy(clean, out, *, files):
 
 @pytest.fixture
 def tree(clean, tmp_path):
-    """A copy to damage."""
+    """A copy that may be changed."""
     return shutil.copytree(clean[0], tmp_path / "raw")
 
 
-def found(report: VerifyReport) -> dict[str, int]:
+def counts_of(report: VerifyReport) -> dict[str, int]:
     return {item.type.code: item.count for item in report.defects}
 
 
-def damaged(clean, folder, kind, seed):
-    """Truth and report of a copy of the clean tree with one kind of defect."""
-    out = copy(clean[0], folder / f"{kind}-{seed}", files=kind in WRITES_FILES)
-    truth = inject(out, RATE, seed, [kind])[kind]
-    with_pixels = kind in HARMLESS_DEFECTS or defect_type(kind).needs_pixels or kind == "empty-file"
+def damaged(clean, folder, code, seed):
+    """Truth and report of a copy of the clean tree with one defect type."""
+    out = copy(clean[0], folder / f"{code}-{seed}", files=code in WRITES_FILES)
+    truth = inject(out, RATE, seed, [code])[code]
+    with_pixels = code in HARMLESS_DEFECTS or defect_type(code).needs_pixels or code == "empty-file"
     report = verify(find_roots([out]), pixels=with_pixels)
     shutil.rmtree(out)
     return truth, report
 
 
-def check_kind(clean, folder, kind, seeds):
-    """Every seed: exactly the truth, nothing else."""
-    caught = 0
-    known = found(clean[1])
+def check_defect_type(clean, folder, code, seeds):
+    """With every seed, the report equals the truth."""
+    num_detected = 0
+    clean_counts = counts_of(clean[1])
     for seed in seeds:
-        truth, report = damaged(clean, folder, kind, seed)
+        truth, report = damaged(clean, folder, code, seed)
         assert truth, f"nothing was damaged with seed {seed}"
-        others = {code: count for code, count in found(report).items() if known.get(code) != count}
-        if kind in HARMLESS_DEFECTS:
-            assert not others, (kind, seed)
+        others = {
+            code: count
+            for code, count in counts_of(report).items()
+            if clean_counts.get(code) != count
+        }
+        if code in HARMLESS_DEFECTS:
+            assert not others, (code, seed)
             continue
-        count = others.pop(kind)
-        ids = [name for name in report.ids(kind) if name not in clean[1].ids(kind)]
-        if defect_type(kind).unit:
-            assert sorted(ids) == sorted(truth), (kind, seed)
-        assert count == len(truth) + known.get(kind, 0), (kind, seed)
-        assert set(others) <= CONSEQUENCES.get(kind, set()), (kind, seed, others)
-        caught += 1
-    if kind not in HARMLESS_DEFECTS:
-        print(f"{kind}: {caught}/{len(seeds)} seeds, every id")
-        assert caught == len(seeds)
+        count = others.pop(code)
+        ids = [name for name in report.ids(code) if name not in clean[1].ids(code)]
+        if defect_type(code).unit:
+            assert sorted(ids) == sorted(truth), (code, seed)
+        assert count == len(truth) + clean_counts.get(code, 0), (code, seed)
+        assert set(others) <= CONSEQUENCES.get(code, set()), (code, seed, others)
+        num_detected += 1
+    if code not in HARMLESS_DEFECTS:
+        print(f"{code}: {num_detected}/{len(seeds)} seeds, every id")
+        assert num_detected == len(seeds)
 
 
 def test_a_clean_tree_has_no_error(clean):
     report = clean[1]
     assert report.num_defects("error") == 0 and report.exit_code == 0
-    assert set(found(report)) <= {"byte-order-mark"}  # the gold text begins with one
+    assert set(counts_of(report)) <= {"byte-order-mark"}  # of the gold text
     assert all(row.num_rows > 0 for row in report.rows if row.table != "images_to_avoid")
 
 
-@pytest.mark.parametrize("kind", INJECTORS)
-def test_every_kind_is_found_by_id_and_nothing_else(clean, tmp_path, kind):
-    check_kind(clean, tmp_path, kind, SEEDS)
+@pytest.mark.parametrize("code", INJECTORS)
+def test_every_defect_type_is_detected_by_id_and_nothing_else(clean, tmp_path, code):
+    check_defect_type(clean, tmp_path, code, SEEDS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", INJECTORS)
-def test_every_kind_with_25_seeds(clean, tmp_path, kind):
-    check_kind(clean, tmp_path, kind, MANY_SEEDS)
+@pytest.mark.parametrize("code", INJECTORS)
+def test_every_defect_type_with_25_seeds(clean, tmp_path, code):
+    check_defect_type(clean, tmp_path, code, MANY_SEEDS)
 
 
-def test_every_kind_has_an_injector_except_the_row_counts():
-    codes = {kind.code for kind in DEFECT_TYPES}
+def test_every_defect_type_has_an_injector_except_row_counts():
+    codes = {code.code for code in DEFECT_TYPES}
     assert codes - set(INJECTORS) == {"row-count"}  # a simulated tree has nothing to compare with
     assert set(INJECTORS) - codes == set(HARMLESS_DEFECTS)
     assert len(codes) == len(DEFECT_TYPES)
 
 
-def test_the_documentation_lists_every_kind_with_its_severity():
+def test_the_documentation_lists_every_defect_type():
     text = DOCS.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z0-9.-]+)` \| (error|warning) \|", text, re.MULTILINE)
-    assert sorted(rows) == sorted((kind.code, kind.severity) for kind in DEFECT_TYPES)
-    assert all(f"`{kind}`" in text for kind in (*HARMLESS_DEFECTS, *EXCLUSIVE_DEFECTS))
+    assert sorted(rows) == sorted((code.code, code.severity) for code in DEFECT_TYPES)
+    assert all(f"`{code}`" in text for code in (*HARMLESS_DEFECTS, *EXCLUSIVE_DEFECTS))
 
 
-@pytest.mark.parametrize("name", CHECK_OF)
-def test_without_its_check_a_kind_is_not_found(clean, tmp_path, monkeypatch, name):
-    assert {check.__name__ for check in doctor.CHECKS} - set(CHECK_OF) == {"check_metadata"}
-    kind = CHECK_OF[name]
-    assert damaged(clean, tmp_path, kind, 0)[1].ids(kind)
-    kept = tuple(check for check in doctor.CHECKS if check.__name__ != name)
-    monkeypatch.setattr(doctor, "CHECKS", kept)
-    assert not damaged(clean, tmp_path, kind, 0)[1].ids(kind)
+@pytest.mark.parametrize("name", TYPE_OF_CHECK)
+def test_without_its_check_a_defect_is_not_detected(clean, tmp_path, monkeypatch, name):
+    assert {check.__name__ for check in verify_module.CHECKS} - set(TYPE_OF_CHECK) == {
+        "check_metadata"
+    }
+    code = TYPE_OF_CHECK[name]
+    assert damaged(clean, tmp_path, code, 0)[1].ids(code)
+    kept = tuple(check for check in verify_module.CHECKS if check.__name__ != name)
+    monkeypatch.setattr(verify_module, "CHECKS", kept)
+    assert not damaged(clean, tmp_path, code, 0)[1].ids(code)
 
 
-@pytest.mark.parametrize("kind", [kind.code for kind in DEFECT_TYPES if kind.needs_pixels])
-def test_without_pixels_three_kinds_are_not_looked_for(clean, tmp_path, kind):
+@pytest.mark.parametrize("code", [code.code for code in DEFECT_TYPES if code.needs_pixels])
+def test_without_pixels_three_types_are_not_detected(clean, tmp_path, code):
     out = shutil.copytree(clean[0], tmp_path / "raw")
-    inject(out, RATE, 0, [kind])
+    inject(out, RATE, 0, [code])
     report = verify(find_roots([out]))
-    assert not report.ids(kind)
+    assert not report.ids(code)
     assert any("--check-pixels" in line for line in report.notes)
 
 
-def test_all_kinds_at_once_are_all_found(tmp_path):
+def test_all_defect_types_at_once_are_detected(tmp_path):
     config = SimulateConfig(patients=24, seed=3, size=64, visits=(2, 3))
     simulate(tmp_path / "clean", config)
     for seed in SEEDS:
@@ -177,9 +183,9 @@ def test_all_kinds_at_once_are_all_found(tmp_path):
         assert set(truth) == set(INJECTORS) - set(EXCLUSIVE_DEFECTS)
         report = verify(find_roots([out]), pixels=True)
         missed = {
-            kind: set(ids) - set(report.ids(kind))
-            for kind, ids in truth.items()
-            if kind not in HARMLESS_DEFECTS and defect_type(kind).unit
+            code: set(ids) - set(report.ids(code))
+            for code, ids in truth.items()
+            if code not in HARMLESS_DEFECTS and defect_type(code).unit
         }
         assert not any(missed.values()), (seed, missed)
         total = sum(len(ids) for ids in truth.values())
@@ -188,7 +194,7 @@ def test_all_kinds_at_once_are_all_found(tmp_path):
 
 
 def tables_of(out):
-    unread = ("gold", "phantom")  # verify reads neither the gold tables here nor the truth
+    unread = ("gold", "phantom")  # not checked: the gold tables and the truth
     return sorted(
         path
         for path in out.rglob("*.csv*")
@@ -196,8 +202,8 @@ def tables_of(out):
     )
 
 
-def test_a_damaged_table_is_named_and_its_absent_rows_are_not_held_against_others(clean, tmp_path):
-    known = set(found(clean[1]))
+def test_rows_absent_from_a_damaged_table_are_not_reported(clean, tmp_path):
+    clean_counts = set(counts_of(clean[1]))
     for table in tables_of(clean[0]):
         out = copy(clean[0], tmp_path / "raw", files=False)
         path = out / table.relative_to(clean[0])
@@ -208,7 +214,7 @@ def test_a_damaged_table_is_named_and_its_absent_rows_are_not_held_against_other
         target.write_bytes(packed[:-8])
         report = verify(find_roots([out]), pixels=True)
         assert report.ids("damaged-table") == (target.name,)
-        assert set(found(report)) - known == {"damaged-table"}, table.name
+        assert set(counts_of(report)) - clean_counts == {"damaged-table"}, table.name
         shutil.rmtree(out)
 
 
@@ -221,7 +227,10 @@ def test_a_table_without_a_needed_column_is_not_read_further(tree, clean):
         report = verify(find_roots([tree]))
         assert report.ids("missing-column") == (f"{table.name}: subject_id",)
         assert report.ids("extra-column") == (f"{table.name}: patient",)
-        assert set(found(report)) - set(found(clean[1])) == {"missing-column", "extra-column"}
+        assert set(counts_of(report)) - set(counts_of(clean[1])) == {
+            "missing-column",
+            "extra-column",
+        }
         table.write_bytes(data)
 
 
@@ -236,7 +245,7 @@ def test_row_counts_are_compared_only_with_real_trees(tree):
     assert not subset.ids("row-count") and subset.exit_code == 0
 
 
-def test_published_counts_are_no_defect():
+def test_published_counts_are_not_a_defect():
     rows = compare_with_published(PUBLISHED, has_published=True)
     assert [row.verdict for row in rows] == ["as published"] * len(PUBLISHED)
     one_less = {key: count - 1 for key, count in PUBLISHED.items()}
@@ -246,7 +255,7 @@ def test_published_counts_are_no_defect():
     assert sum(categories) == PUBLISHED["Medical-Diff-VQA", "questions"]
 
 
-def test_image_files_are_summed_only_with_pixels(tree):
+def test_checksums_of_image_files_need_pixels(tree):
     root = tree / "mimic-cxr-jpg"
     name = next(root.rglob("*.jpg")).relative_to(root).as_posix()
     (root / "SHA256SUMS.txt").write_text(f"{'0' * 64} {name}\nnot a sum\n{'0' * 64} absent.txt\n")
@@ -277,18 +286,18 @@ def test_scene_graphs_in_a_folder(tree, clean):
     shutil.unpack_archive(silver / "scene_graph.zip", silver)
     (silver / "scene_graph.zip").unlink()
     report = verify(find_roots([tree]))
-    assert found(report) == found(clean[1])
-    one = sorted((silver / "scene_graph").iterdir())[0]
-    one.write_text("{")
+    assert counts_of(report) == counts_of(clean[1])
+    path = sorted((silver / "scene_graph").iterdir())[0]
+    path.write_text("{")
     ids = verify(find_roots([tree])).ids("graph-damaged")
-    assert ids == (one.name.removesuffix("_SceneGraph.json"),)
+    assert ids == (path.name.removesuffix("_SceneGraph.json"),)
 
 
 def test_repeated_questions_are_found(tree):
     path = tree / "medical-diff-vqa" / "mimic_pair_questions.csv"
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, *rows, *rows, *rows]) + "\n")
-    assert found(verify(find_roots([tree])))["duplicate-question"] == 2 * len(rows)
+    assert counts_of(verify(find_roots([tree])))["duplicate-question"] == 2 * len(rows)
 
 
 def test_ids_are_listed_up_to_a_limit_and_counted_beyond():
@@ -301,7 +310,7 @@ def test_ids_are_listed_up_to_a_limit_and_counted_beyond():
         findings.add("mising-image", "a")
 
 
-def test_what_a_file_says_reaches_terminal_and_page_harmless(clean):
+def test_texts_of_files_are_escaped(clean):
     assert printable("a\x1b[2J\udce9\nb") == "a\\x1b[2J\\udce9\\nb"
     assert len(printable("x" * 1000)) == 200
     findings = Findings()
@@ -341,7 +350,7 @@ def test_the_command_line(tree, tmp_path):
     assert isinstance(run(app, ["verify", str(tree / "no")]).exception, ValueError)  # exit code 2
 
 
-def test_a_tree_of_dicoms_is_as_good_as_one_of_jpegs(tmp_path):
+def test_a_tree_of_dicoms_has_the_same_defects(tmp_path):
     raw = tmp_path / "raw"
     simulate(raw, SimulateConfig(patients=4, seed=5, size=64, visits=(2, 2), images="dicom"))
     roots = find_roots([raw])
