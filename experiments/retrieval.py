@@ -28,7 +28,7 @@ def similarity(model: TrainableModel, batch: Batch) -> Tensor:
     """The similarity of each image and each text of the batch, [rows, texts]."""
     if hasattr(model, "image_vectors"):
         return model.image_vectors(batch) @ model.text_vectors(batch).t()
-    return model.similarity(model._seen(batch), model._texts(batch))
+    return model.similarity(model.image_memory(batch), model.texts(batch))
 
 
 def build_pools(dataset: TokenizedDataset, size: int, count: int) -> list[list[int]]:

@@ -34,7 +34,7 @@ def recall_at_1(run, batch) -> float:
     if hasattr(model, "image_vectors"):
         similar = model.image_vectors(batch) @ model.text_vectors(batch).t()
     else:
-        similar = model.similarity(model._seen(batch), model._texts(batch))
+        similar = model.similarity(model.image_memory(batch), model.texts(batch))
     return (keys[similar.argmax(1)] == keys).float().mean().item()
 
 

@@ -1,4 +1,4 @@
-"""Four small images and what stands beside them, for the tests of the contrastive methods."""
+"""Four small images with reports and regions, for the tests of the pretraining methods."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def reports() -> list[Sample]:
 
 def regions() -> list[Sample]:
     """Two regions of each image; the phrases repeat."""
-    found = []
+    samples = []
     for image, key in enumerate("abcd"):
-        for place, box in enumerate(BOXES):
-            text = PHRASES[(image + place) % 2] if image < 3 else f"Image {image} place {place}."
-            found.append(
+        for index, box in enumerate(BOXES):
+            text = PHRASES[(image + index) % 2] if image < 3 else f"Image {image} place {index}."
+            samples.append(
                 Sample(
-                    f"gcap/{key}/{place}",
+                    f"gcap/{key}/{index}",
                     "gcap",
                     (key,),
                     f"p{key}",
@@ -44,7 +44,7 @@ def regions() -> list[Sample]:
                     box,
                 )
             )
-    return found
+    return samples
 
 
 TOKENIZER = Tokenizer(

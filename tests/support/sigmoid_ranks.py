@@ -1,4 +1,4 @@
-"""Real gloo ranks for test_sigmoid_loss.py, run as `python sigmoid_ranks.py DIR`; prints JSON.
+"""Gloo ranks for test_sigmoid_loss_ranks.py: `python sigmoid_ranks.py DIR` prints JSON.
 
 Every rank is a fork of this process, so that torch is imported once.
 """

@@ -39,15 +39,12 @@ class TrainableModel(Protocol):
 
     def loss(self, batch: Batch, /) -> dict[str, Tensor]:
         """Losses by name. "loss" carries the gradient; the others are detached parts of it."""
-        ...
 
     def weight(self, batch: Batch, /) -> float:
         """What the mean in "loss" is over, such as the number of target tokens."""
-        ...
 
     def answer(self, batch: Batch, generation: GenerationConfig, /) -> list[str]:
         """One generated text per row."""
-        ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
 
@@ -90,7 +87,6 @@ class HasEncoder(TrainableModel, Protocol):
 
     def load_encoder(self, state: Mapping[str, Tensor], /) -> None:
         """Load the weights of a pretrained encoder; all must be present and fit."""
-        ...
 
 
 def has_encoder(model: object) -> TypeGuard[HasEncoder]:
@@ -108,11 +104,9 @@ class FeatureModel(Protocol):
     @property
     def reads_features(self) -> bool:
         """False where the images are needed in every step."""
-        ...
 
     def encode(self, images: Tensor, /) -> Tensor:
         """The encoder's tokens: uint8 [U, 1, S, S] -> [U, N, D]."""
-        ...
 
 
 @runtime_checkable
@@ -121,7 +115,6 @@ class CandidateModel(Protocol):
 
     def candidates(self, batch: Batch, generation: GenerationConfig, /) -> list[list[Candidate]]:
         """The hypotheses of each row, best first; the text of the first is the answer."""
-        ...
 
 
 @runtime_checkable
@@ -130,7 +123,6 @@ class ScoringModel(Protocol):
 
     def log_probability(self, batch: Batch, /) -> Tensor:
         """Log-probability of each row's answer after its prompt, end token included: [B], nats."""
-        ...
 
 
 @runtime_checkable
@@ -140,7 +132,6 @@ class HasOrigin(Protocol):
     @property
     def origin(self) -> str:
         """One sentence that says where the weights of that part come from."""
-        ...
 
 
 @runtime_checkable
@@ -150,7 +141,6 @@ class HasLossParts(Protocol):
     @property
     def loss_parts(self) -> tuple[str, ...]:
         """The names of the parts."""
-        ...
 
 
 @runtime_checkable
@@ -160,11 +150,9 @@ class LoadsParts(Protocol):
     @property
     def further_parts(self) -> tuple[str, ...]:
         """The names of these submodules."""
-        ...
 
     def load_part(self, part: str, state: Mapping[str, Tensor], /) -> str:
         """Load the weights of one part; returns one sentence for the log."""
-        ...
 
 
 @runtime_checkable
@@ -174,7 +162,6 @@ class InheritsWeights(Protocol):
     @property
     def inherits(self) -> tuple[str, tuple[str, ...]]:
         """The name of that model, and the prefixes of the tensors that are taken."""
-        ...
 
 
 @runtime_checkable
@@ -184,4 +171,3 @@ class HasShardedParts(Protocol):
     @property
     def sharded_parts(self) -> tuple[str, ...]:
         """Submodules with `blocks` that run exactly once in each `loss`, on every rank."""
-        ...

@@ -71,7 +71,7 @@ class HFEncoder(nn.Module):
         """[U, 3, S, S] in [-1, 1] -> [U, N, D].
 
         Raises:
-            ValueError: another image size, or other tokens than the configuration says.
+            ValueError: another image size, or other tokens than configured.
         """
         expected = (3, self.config.image_size, self.config.image_size)
         if tuple(images.shape[1:]) != expected:

@@ -115,10 +115,9 @@ def search_tokens(
     end: int,
 ) -> list[list[Hypothesis]]:
     """`beam_search` with GPT-2 ids outside: `end` and the hypotheses are ids, not table rows."""
-    found = beam_search(step, first_logits, generation, table.row(end))
     return [
         [replace(hypothesis, tokens=table.ids(hypothesis.tokens)) for hypothesis in hypotheses]
-        for hypotheses in found
+        for hypotheses in beam_search(step, first_logits, generation, table.row(end))
     ]
 
 

@@ -80,14 +80,14 @@ class SigmoidLoss(nn.Module):
                 texts.float(),
                 self.log_temperature.exp(),
                 self.bias,
-                keys,
-                _Mode(is_learning, is_shared, self.ignores_identical),
+                _Mode(keys, is_learning, is_shared, self.ignores_identical),
             )
         return loss
 
 
 @dataclass(frozen=True, slots=True)
 class _Mode:
+    keys: Tensor
     is_learning: bool
     is_shared: bool
     ignores_identical: bool
@@ -130,9 +130,9 @@ class _Tiles(torch.autograd.Function):
         texts: Tensor,
         temperature: Tensor,
         bias: Tensor,
-        keys: Tensor,
         mode: _Mode,
     ) -> Tensor:
+        keys = mode.keys
         counts = _counts(len(images), images.device) if mode.is_shared else [len(images)]
         rank = dist.get_rank() if mode.is_shared else 0
         indices = torch.arange(len(images), device=images.device) + sum(counts[:rank])
@@ -168,7 +168,7 @@ class _Tiles(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of `forward`, times the incoming gradient."""
-        return (*(part * outer[0] for part in ctx.saved_tensors), None, None)
+        return (*(part * outer[0] for part in ctx.saved_tensors), None)
 
 
 @dataclass(slots=True)

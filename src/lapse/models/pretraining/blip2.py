@@ -76,7 +76,7 @@ class Blip2(GenerativeModel):
         # A batch that spans two epochs may contain a few images twice.
         if 4 * len(batch.images) < 3 * len(batch):
             raise ValueError(
-                f"{len(batch)} texts speak of {len(batch.images)} images: BLIP-2 wants one report "
+                f"{len(batch)} texts describe {len(batch.images)} images: BLIP-2 needs one report "
                 "per image (data.tasks=[cap], data.regions_per_image=1)"
             )
         texts, memory = self.texts(batch), self.image_memory(batch)

@@ -41,7 +41,7 @@ class GlobalContrastive(ContrastiveModel):
         # A batch that spans two epochs may contain a few images twice.
         if 4 * len(batch.images) < 3 * len(batch):
             raise ValueError(
-                f"{len(batch)} texts speak of {len(batch.images)} images: global contrast wants "
+                f"{len(batch)} texts describe {len(batch.images)} images: global contrast needs "
                 "one report per image (data.tasks=[cap], data.regions_per_image=1)"
             )
         return super().loss(batch)

@@ -8,7 +8,7 @@ Legend: B rows  U images  R = 29 regions  D width
 
 Its abstract names the three relations and the difference of graphs. Their form follows
 relation-aware graph attention (Li et al., 2019), and the decoder follows the dynamic speaker of
-Park et al. (2019). Boxes come from the scene graph, not from a detector of its own.
+Park et al. (2019). Boxes come from the scene graph, not from a detector.
 docs/explanation/baselines.md lists what differs, docs/explanation/deviations.md what was open.
 """
 
@@ -42,7 +42,7 @@ from lapse.models.layers.token_losses import TokenLosses
 class Ekaid(GenerativeModel):
     """Answers from the region graphs of both images and their difference, by an LSTM.
 
-    Weights: as the parts say; region embeddings normal with deviation 0.02.
+    Weights: as the submodules describe; region embeddings normal with deviation 0.02.
 
     Args:
         config: sizes.

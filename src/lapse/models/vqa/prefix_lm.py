@@ -89,7 +89,7 @@ class PrefixLM(GenerativeModel):
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the visual tokens of each row.
 
-        With `visual_positions` "extend", the visual tokens have a table of their own and the text
+        With `visual_positions` "extend", the visual tokens have a separate table and the text
         has GPT-2's. With "interpolate" and "learned", one table holds the visual positions, then
         those of the text.
         """

@@ -42,7 +42,7 @@ Tokens = list[int]
 class RGAG(GenerativeModel):
     """Answers from anatomical tokens and the generated reports of both images.
 
-    Weights: `load_encoder` replaces the encoder; GPT-2's as `load_gpt2` says; the vectors of
+    Weights: `load_encoder` replaces the encoder; GPT-2's as `load_gpt2` describes; the vectors of
     missing regions, the embeddings of regions and visual positions normal with deviation 0.02.
 
     Args:
@@ -123,7 +123,7 @@ class RGAG(GenerativeModel):
         prompts = pad_tokens([prompt] * len(anatomy), end, anatomy.device)
         greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
         decoder = self._decoder(self._single(anatomy))
-        return [found[0].tokens for found in decoder.hypotheses(prompts, greedy, end)]
+        return [texts[0].tokens for texts in decoder.hypotheses(prompts, greedy, end)]
 
     def _answer_losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Tokens]

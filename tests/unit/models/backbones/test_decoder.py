@@ -34,12 +34,12 @@ def run(decoder, rows, image_of, is_masked=None, lengths=None):
 
 def test_token_t_does_not_move_what_stands_before_t(decoder):
     rows, image_of = texts(), torch.tensor([0, 0, 1, 1])
-    for place in range(1, rows.shape[1]):
+    for position in range(1, rows.shape[1]):
         changed = rows.clone()
-        changed[:, place] = (changed[:, place] + 1) % 256
+        changed[:, position] = (changed[:, position] + 1) % 256
         one, two = run(decoder, rows, image_of), run(decoder, changed, image_of)
-        assert torch.allclose(one[:, :place], two[:, :place], atol=1e-6)
-        assert not torch.allclose(one[:, place:], two[:, place:], atol=1e-3)
+        assert torch.allclose(one[:, :position], two[:, :position], atol=1e-6)
+        assert not torch.allclose(one[:, position:], two[:, position:], atol=1e-3)
 
 
 def test_parallel_rows_ignore_their_hidden_tokens_and_see_their_prefix(decoder):
@@ -140,8 +140,8 @@ def test_a_full_row_is_told_and_leaves_its_neighbour_alone(decoder):
             assert decoder.is_full(cache).tolist() == full
             hidden = decoder.step(rows[:, step], cache)
         text = torch.cat([rows[1, :3], rows[1, :3]])
-        whole = run(decoder, text[None], torch.tensor([1]))
-    assert torch.allclose(hidden[1], whole[0, -1], atol=1e-5)
+        full = run(decoder, text[None], torch.tensor([1]))
+    assert torch.allclose(hidden[1], full[0, -1], atol=1e-5)
 
 
 def test_cached_writing_equals_reading_the_whole_text(decoder):
@@ -151,16 +151,16 @@ def test_cached_writing_equals_reading_the_whole_text(decoder):
         memory = decoder.memory(visual(), image_of)
         last, cache = decoder.start(rows[:, :4], memory, prompts, max_new_tokens=6)
         for row, length in enumerate(prompts):
-            whole = run(decoder, rows[row : row + 1, :length], image_of[row : row + 1])
-            assert torch.allclose(last[row], whole[0, -1], atol=1e-5)
+            full = run(decoder, rows[row : row + 1, :length], image_of[row : row + 1])
+            assert torch.allclose(last[row], full[0, -1], atol=1e-5)
         cache.reorder(torch.tensor([2, 0, 1]))
         order, written = [2, 0, 1], rows[:, 5:8]
         for step in range(3):
             hidden = decoder.step(written[order, step], cache)
-        for place, row in enumerate(order):
+        for position, row in enumerate(order):
             text = torch.cat([rows[row, : prompts[row]], written[row]])
-            whole = run(decoder, text[None], image_of[row : row + 1])
-            assert torch.allclose(hidden[place], whole[0, -1], atol=1e-5)
+            full = run(decoder, text[None], image_of[row : row + 1])
+            assert torch.allclose(hidden[position], full[0, -1], atol=1e-5)
 
 
 def test_too_long_a_text_says_the_limit(decoder):

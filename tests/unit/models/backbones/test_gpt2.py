@@ -1,4 +1,4 @@
-"""Our GPT-2 is transformers' GPT-2, and its beams share the prefix without changing a token."""
+"""Our GPT-2 equals transformers' GPT-2, also with a prefix that its beams share."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from lapse.models.layers.transformer import attend
 TINY = LanguageModelConfig(width=24, layers=2, heads=3, max_positions=40, dropout=0.0)
 
 
-def theirs(seed: int = 0, vocabulary: int = 50257) -> GPT2LMHeadModel:
+def hf_gpt2(seed: int = 0, vocabulary: int = 50257) -> GPT2LMHeadModel:
     torch.manual_seed(seed)
     config = GPT2Config(n_embd=24, n_layer=2, n_head=3, n_positions=40, vocab_size=vocabulary)
     return GPT2LMHeadModel(config).eval()
@@ -23,39 +23,39 @@ def logits(model: GPT2, ids: torch.Tensor) -> torch.Tensor:
     return model.tokens.logits(model(x))
 
 
-def test_their_folder_opens_here_with_equal_logits(tmp_path):
-    other = theirs()
+def test_a_folder_of_transformers_gives_equal_logits(tmp_path):
+    other = hf_gpt2()
     other.save_pretrained(tmp_path)
-    ours = GPT2(TINY).eval()
-    assert str(tmp_path) in load_gpt2(ours, str(tmp_path))
+    model = GPT2(TINY).eval()
+    assert str(tmp_path) in load_gpt2(model, str(tmp_path))
     ids = torch.randint(0, 50257, (2, 17))
     with torch.no_grad():
-        assert torch.allclose(logits(ours, ids), other(ids).logits, atol=1e-5)
+        assert torch.allclose(logits(model, ids), other(ids).logits, atol=1e-5)
 
 
-def test_our_folder_opens_there_with_equal_logits(tmp_path):
+def test_transformers_opens_our_folder_with_equal_logits(tmp_path):
     torch.manual_seed(1)
-    ours = GPT2(TINY).eval()
-    export_gpt2(ours, tmp_path)
+    model = GPT2(TINY).eval()
+    export_gpt2(model, tmp_path)
     other, info = GPT2LMHeadModel.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["unexpected_keys"]
     ids = torch.randint(0, 50257, (2, 9))
     with torch.no_grad():
-        assert torch.allclose(logits(ours, ids), other.eval()(ids).logits, atol=1e-5)
+        assert torch.allclose(logits(model, ids), other.eval()(ids).logits, atol=1e-5)
 
 
 def test_a_trimmed_table_takes_its_rows(tmp_path):
-    other = theirs()
+    other = hf_gpt2()
     other.save_pretrained(tmp_path)
     kept = (*range(256), 1388, 2939, 50256)
-    ours = GPT2(TINY, kept).eval()
-    load_gpt2(ours, str(tmp_path))
+    model = GPT2(TINY, kept).eval()
+    load_gpt2(model, str(tmp_path))
     ids = torch.tensor([[5, 1388, 2939, 7]])
     with torch.no_grad():
-        found = logits(ours, ours.tokens.rows(ids))
-        assert torch.allclose(found, other(ids).logits[..., list(kept)], atol=1e-5)
+        trimmed = logits(model, model.tokens.rows(ids))
+        assert torch.allclose(trimmed, other(ids).logits[..., list(kept)], atol=1e-5)
     with pytest.raises(ValueError, match="token 999 is not among the 259 kept"):
-        ours.tokens.rows(torch.tensor([999]))
+        model.tokens.rows(torch.tensor([999]))
 
 
 def test_keys_round_trip_with_and_without_prefix():
@@ -87,7 +87,7 @@ def test_pickled_and_misfitting_weights_are_refused(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(ValueError, match="pickled weights"):
         load_gpt2(GPT2(TINY, tuple(range(256))), str(tmp_path))
-    theirs().save_pretrained(tmp_path)
+    hf_gpt2().save_pretrained(tmp_path)
     deeper = TINY.model_copy(update={"layers": 3})
     with pytest.raises(ValueError, match=r"does not fit .* in 12 tensors"):
         load_gpt2(GPT2(deeper), str(tmp_path))
@@ -115,20 +115,20 @@ def test_shared_prefix_cache_equals_no_cache():
         is_prefix = torch.arange(width) < lengths[:, None]
         hidden, cache = model.start(x, is_prefix)
         for row, length in enumerate(lengths):
-            whole = model.tokens.embed(ids[row : row + 1, :length]) + model.positions[:length]
-            assert torch.allclose(hidden[row], model(whole)[0, -1], atol=1e-5)
+            prompt = model.tokens.embed(ids[row : row + 1, :length]) + model.positions[:length]
+            assert torch.allclose(hidden[row], model(prompt)[0, -1], atol=1e-5)
         written = ids[:, width : width + 3].repeat_interleave(beams, 0)
         for step in range(3):
-            places = lengths.repeat_interleave(beams) + step
-            token = model.tokens.embed(written[:, step]) + model.positions[places]
+            positions = lengths.repeat_interleave(beams) + step
+            token = model.tokens.embed(written[:, step]) + model.positions[positions]
             if step:
                 cache.reorder(torch.arange(3 * beams))
             hidden = model.step(token, cache)
         for row, length in enumerate(lengths):
             text = torch.cat([ids[row, :length], ids[row, width : width + 3]])
-            whole = model.tokens.embed(text[None]) + model.positions[: len(text)]
+            x = model.tokens.embed(text[None]) + model.positions[: len(text)]
             for beam in range(beams):
-                expected = model(whole)[0, -1]
+                expected = model(x)[0, -1]
                 assert torch.allclose(hidden[row * beams + beam], expected, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Warm starts: published encoders open here with equal outputs, and what does not fit is said."""
+"""Published encoders give equal outputs here; weights that do not fit are refused."""
 
 import json
 import pickle
@@ -29,14 +29,14 @@ TINY = EncoderConfig(
 PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 
 
-def pictures(side=28, channels=3):
+def images(size=28, channels=3):
     generator = torch.Generator().manual_seed(5)
-    return torch.rand(2, channels, side, side, generator=generator) * 2 - 1
+    return torch.rand(2, channels, size, size, generator=generator) * 2 - 1
 
 
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory):
-    """A whole SigLIP with its text tower, as published ones are."""
+    """A complete SigLIP with its text model, as published ones are."""
     torch.manual_seed(0)
     vision = {k: v for k, v in siglip_config(TINY).items() if k != "architectures"}
     vision["vision_use_head"] = True
@@ -52,27 +52,27 @@ def siglip(tmp_path_factory):
 
 def opened(source, config):
     encoder = build_encoder(config).eval()
-    found = read_encoder(str(source), config)
-    encoder.load_state_dict(found.state)
-    return encoder, found.messages
+    weights = read_encoder(str(source), config)
+    encoder.load_state_dict(weights.state)
+    return encoder, weights.messages
 
 
 @torch.no_grad()
-def test_a_whole_siglip_opens_with_equal_outputs(siglip):
+def test_a_complete_siglip_gives_equal_outputs(siglip):
     encoder, messages = opened(siglip, TINY)
-    theirs = SiglipVisionModel.from_pretrained(siglip).eval()
-    expected = theirs(pictures()).last_hidden_state
-    assert torch.allclose(encoder(pictures()), expected, atol=1e-5)
+    model = SiglipVisionModel.from_pretrained(siglip).eval()
+    expected = model(images()).last_hidden_state
+    assert torch.allclose(encoder(images()), expected, atol=1e-5)
     assert messages == (f"encoder: from {siglip}",)
     assert encoder_config_of(str(siglip), 28) == TINY
 
 
 @torch.no_grad()
 def test_channels_are_summed_for_grey_images(siglip):
-    grey = pictures(channels=1)
+    grey = images(channels=1)
     encoder, messages = opened(siglip, TINY.model_copy(update={"channels": 1}))
-    theirs = SiglipVisionModel.from_pretrained(siglip).eval()
-    expected = theirs(grey.expand(-1, 3, -1, -1)).last_hidden_state
+    model = SiglipVisionModel.from_pretrained(siglip).eval()
+    expected = model(grey.expand(-1, 3, -1, -1)).last_hidden_state
     assert torch.allclose(encoder(grey), expected, atol=1e-5)
     assert messages[1].startswith("encoder: its 3 colour channels are summed")
 
@@ -80,9 +80,9 @@ def test_channels_are_summed_for_grey_images(siglip):
 @torch.no_grad()
 def test_positions_are_interpolated_as_in_transformers(siglip):
     encoder, messages = opened(siglip, TINY.model_copy(update={"image_size": 42}))
-    theirs = SiglipVisionModel.from_pretrained(siglip).eval()
-    expected = theirs(pictures(42), interpolate_pos_encoding=True).last_hidden_state
-    assert torch.allclose(encoder(pictures(42)), expected, atol=1e-5)
+    model = SiglipVisionModel.from_pretrained(siglip).eval()
+    expected = model(images(42), interpolate_pos_encoding=True).last_hidden_state
+    assert torch.allclose(encoder(images(42)), expected, atol=1e-5)
     assert messages[1] == "encoder: positions interpolated from 4 x 4 to 6 x 6 (bicubic)"
 
 
@@ -179,21 +179,21 @@ def foreign(kind, folder):
 @pytest.mark.parametrize("kind", ["dinov2", "vit", "resnet"])
 def test_foreign_encoders_give_their_own_outputs(kind, tmp_path):
     model = foreign(kind, tmp_path)
-    side = 28 if kind != "resnet" else 64
-    config = encoder_config_of(str(tmp_path), side)
+    size = 28 if kind != "resnet" else 64
+    config = encoder_config_of(str(tmp_path), size)
     encoder, messages = opened(
         tmp_path, EncoderConfig.model_validate(config.model_dump(mode="json"))
     )
-    theirs = ((pictures(side) + 1) / 2 - 0.53) / 0.25
+    pixels = ((images(size) + 1) / 2 - 0.53) / 0.25
     if kind == "resnet":
-        expected = model.resnet(theirs).last_hidden_state.flatten(2).transpose(1, 2)
+        expected = model.resnet(pixels).last_hidden_state.flatten(2).transpose(1, 2)
     elif kind == "vit":
-        expected = model(theirs, interpolate_pos_encoding=True).last_hidden_state[:, 1:]
+        expected = model(pixels, interpolate_pos_encoding=True).last_hidden_state[:, 1:]
     else:
-        expected = model(theirs).last_hidden_state[:, 1:]
-    found = encoder(pictures(side))
-    assert found.shape == (2, 16, 24)
-    assert torch.allclose(found, expected, atol=1e-5)
+        expected = model(pixels).last_hidden_state[:, 1:]
+    tokens = encoder(images(size))
+    assert tokens.shape == (2, 16, 24)
+    assert torch.allclose(tokens, expected, atol=1e-5)
     assert messages == (f"encoder: from {tmp_path} ({kind} of transformers)",)
 
 
@@ -203,7 +203,7 @@ def test_a_foreign_checkpoint_says_the_override_that_opens_it(tmp_path):
         read_encoder(str(tmp_path), TINY)
     text = str(why.value).partition("model.encoder=")[2]
     config = EncoderConfig.model_validate(yaml.safe_load(text))
-    assert opened(tmp_path, config)[0](pictures()).shape == (2, 16, 24)
+    assert opened(tmp_path, config)[0](images()).shape == (2, 16, 24)
 
 
 def test_a_foreign_encoder_of_another_size_says_so(tmp_path):
@@ -213,6 +213,6 @@ def test_a_foreign_encoder_of_another_size_says_so(tmp_path):
     with pytest.raises(
         ValueError, match=r"gives \(16, 24\) tokens, the configuration says \(16, 4"
     ):
-        encoder(pictures())
+        encoder(images())
     with pytest.raises(ValueError, match=r"images are \(3, 42, 42\)"):
-        encoder(pictures(42))
+        encoder(images(42))

@@ -14,7 +14,7 @@ TEXT = 5
 LENGTHS = torch.tensor([5, 3])
 
 
-def ours() -> QFormer:
+def our_model() -> QFormer:
     torch.manual_seed(0)
     model = QFormer(TINY, 16, has_text=True).eval()
     with torch.no_grad():
@@ -82,7 +82,7 @@ def additive(mask):
 
 @torch.no_grad()
 def test_queries_alone_equal_transformers():
-    model, (image, _) = ours(), inputs()
+    model, (image, _) = our_model(), inputs()
     expected = theirs(model)(
         query_embeds=model.queries.expand(2, -1, -1), encoder_hidden_states=image
     )
@@ -92,7 +92,7 @@ def test_queries_alone_equal_transformers():
 @torch.no_grad()
 @pytest.mark.parametrize("make", [matching_mask, generation_mask])
 def test_queries_and_text_equal_transformers(make):
-    model, (image, text) = ours(), inputs()
+    model, (image, text) = our_model(), inputs()
     mask = make(LENGTHS, TEXT, TINY.queries)
     found = model.run(text, model.image_memory(image), 2, mask)
     expected = theirs(model)(
@@ -108,7 +108,7 @@ def test_queries_and_text_equal_transformers(make):
 
 @torch.no_grad()
 def test_text_alone_equals_transformers():
-    model, (_, text) = ours(), inputs()
+    model, (_, text) = our_model(), inputs()
     mask = alone_mask(LENGTHS, TEXT)
     found = model.run(text, None, 2, mask)
     expected = theirs(model)(query_embeds=text, query_length=0, attention_mask=additive(mask))
@@ -118,15 +118,15 @@ def test_text_alone_equals_transformers():
     assert found.hidden.shape == (2, 0, 24)
 
 
-def changed_by(make, place, what):
-    """Which outputs move when text place `place` (or the image) is another: [L] bool of row 0."""
-    model, (image, text) = ours(), inputs()
+def changed_by(make, position, what):
+    """Which outputs change with the text at `position` (or the image): [L] bool of row 0."""
+    model, (image, text) = our_model(), inputs()
     mask = make(LENGTHS, TEXT, TINY.queries)
     with torch.no_grad():
         before = model.run(text, model.image_memory(image), 2, mask)
         other_text, other_image = text.clone(), image.clone()
         if what == "text":
-            other_text[:, place] = text[:, place].flip(-1)  # a norm would undo a shift
+            other_text[:, position] = text[:, position].flip(-1)  # a norm would undo a shift
         else:
             other_image += 1.0
         after = model.run(other_text, model.image_memory(other_image), 2, mask)
@@ -136,18 +136,18 @@ def changed_by(make, place, what):
 
 
 def test_generation_queries_never_see_text_and_text_never_its_future():
-    for place in range(TEXT):
-        moved = changed_by(generation_mask, place, "text")[0]
-        assert moved == [False] * (3 + place) + [True] * (TEXT - place)
+    for position in range(TEXT):
+        moved = changed_by(generation_mask, position, "text")[0]
+        assert moved == [False] * (3 + position) + [True] * (TEXT - position)
     assert all(changed_by(generation_mask, 0, "image")[0])
 
 
 def test_matching_sees_everything_but_padding():
-    for place in range(TEXT):
-        moved = changed_by(matching_mask, place, "text")
+    for position in range(TEXT):
+        moved = changed_by(matching_mask, position, "text")
         assert all(moved[0])
-        if place >= 3:  # padding of row 1 is read by nobody but itself
-            assert [at for at, is_moved in enumerate(moved[1]) if is_moved] == [3 + place]
+        if position >= 3:  # only padding attends to padding of row 1
+            assert [at for at, is_moved in enumerate(moved[1]) if is_moved] == [3 + position]
 
 
 def test_without_the_guard_generation_leaks():
@@ -158,14 +158,14 @@ def test_without_the_guard_generation_leaks():
 
 @torch.no_grad()
 def test_word_by_word_equals_all_at_once():
-    model, (image, text) = ours(), inputs()
-    seen = model.image_memory(image)
+    model, (image, text) = our_model(), inputs()
+    memory = model.image_memory(image)
     full = torch.full((2,), TEXT)
-    whole = model.run(text, seen, 2, generation_mask(full, TEXT, TINY.queries)).text
-    past = model.run(None, seen, 2, None).pairs
-    for place in range(TEXT):
-        hidden, past = model.step(text[:, place], past)
-        assert torch.allclose(hidden, whole[:, place], atol=1e-5)
+    together = model.run(text, memory, 2, generation_mask(full, TEXT, TINY.queries)).text
+    past = model.run(None, memory, 2, None).pairs
+    for position in range(TEXT):
+        hidden, past = model.step(text[:, position], past)
+        assert torch.allclose(hidden, together[:, position], atol=1e-5)
 
 
 def test_without_a_text_side_it_reads_no_text():

@@ -16,7 +16,7 @@ TINY = TextEncoderConfig(width=24, layers=2, heads=3, mlp_width=40, max_tokens=1
 KEPT = tuple(range(50))
 
 
-def ours() -> TextEncoder:
+def our_model() -> TextEncoder:
     torch.manual_seed(0)
     model = TextEncoder(TINY, 16, KEPT).eval()
     with torch.no_grad():
@@ -25,23 +25,23 @@ def ours() -> TextEncoder:
     return model
 
 
-def theirs(model: TextEncoder) -> SiglipTextModel:
+def siglip_model(model: TextEncoder) -> SiglipTextModel:
     config = SiglipTextConfig(
         vocab_size=len(KEPT), hidden_size=24, intermediate_size=40, num_hidden_layers=2,
         num_attention_heads=3, max_position_embeddings=10, projection_size=16,
         pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    found = SiglipTextModel(config)
-    missing, unexpected = found.load_state_dict(text_state(model.state_dict()), strict=False)
+    siglip = SiglipTextModel(config)
+    missing, unexpected = siglip.load_state_dict(text_state(model.state_dict()), strict=False)
     assert not unexpected and all("position_ids" in key for key in missing)
-    return found.eval()
+    return siglip.eval()
 
 
 @torch.no_grad()
 def test_texts_of_full_length_equal_transformers():
-    model = ours()
+    model = our_model()
     rows = torch.randint(0, 50, (3, 10), generator=torch.Generator().manual_seed(1))
-    expected = theirs(model)(input_ids=rows)
+    expected = siglip_model(model)(input_ids=rows)
     lengths = torch.full((3,), 10)
     assert torch.allclose(model.hidden(rows, lengths), expected.last_hidden_state, atol=1e-5)
     assert torch.allclose(model(rows, lengths), expected.pooler_output, atol=1e-5)
@@ -49,8 +49,8 @@ def test_texts_of_full_length_equal_transformers():
 
 @torch.no_grad()
 def test_a_short_text_equals_itself_without_padding_and_transformers_alone():
-    model, other = ours(), None
-    other = theirs(model)
+    model, other = our_model(), None
+    other = siglip_model(model)
     rows = torch.randint(0, 50, (3, 10), generator=torch.Generator().manual_seed(2))
     lengths = torch.tensor([4, 10, 7])
     together = model(rows, lengths)
@@ -87,4 +87,4 @@ def test_the_attention_pool_is_siglips_head():
 
 def test_a_text_beyond_the_positions_is_one_sentence():
     with pytest.raises(ValueError, match=r"11 tokens exceeds the text encoder's 10: raise model"):
-        ours()(torch.zeros(1, 11, dtype=torch.long), torch.tensor([11]))
+        our_model()(torch.zeros(1, 11, dtype=torch.long), torch.tensor([11]))

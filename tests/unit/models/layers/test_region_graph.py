@@ -49,10 +49,10 @@ def test_spatial_labels_by_hand():
 
 def test_semantic_labels_by_hand():
     labels = semantic_labels(REGIONS)
-    place = {name: index for index, name in enumerate(REGIONS)}
+    index_of = {name: index for index, name in enumerate(REGIONS)}
 
     def label(one, two):
-        return int(labels[place[one], place[two]])
+        return int(labels[index_of[one], index_of[two]])
 
     assert label("right apical zone", "right lung") == PART
     assert label("right lung", "right apical zone") == HAS_PART
@@ -76,7 +76,7 @@ def test_relation_attention_equals_a_loop():
     labels[:, range(nodes), range(nodes)] = 1
     bias = torch.randn(2, nodes, nodes, heads, dtype=torch.float64)
     query, key, value = layer.query(x), layer.key(x), layer.value(x)
-    wanted = torch.zeros(2, nodes, width, dtype=torch.float64)
+    expected = torch.zeros(2, nodes, width, dtype=torch.float64)
     for b in range(2):
         for i in range(nodes):
             for h in range(heads):
@@ -90,9 +90,9 @@ def test_relation_attention_equals_a_loop():
                 weights = torch.tensor(scores, dtype=torch.float64).softmax(0)
                 for weight, j in zip(weights, edges, strict=True):
                     sent = value[b, j, part] + layer.label_values[labels[b, i, j], part]
-                    wanted[b, i, part] += weight * sent
-    wanted = torch.relu(layer.out(wanted))
-    assert torch.allclose(layer(x, labels, bias), wanted, atol=1e-10)
+                    expected[b, i, part] += weight * sent
+    expected = torch.relu(layer.out(expected))
+    assert torch.allclose(layer(x, labels, bias), expected, atol=1e-10)
 
 
 def test_relative_geometry_is_zero_for_two_equal_boxes_one_width_apart():

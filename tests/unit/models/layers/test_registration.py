@@ -1,4 +1,4 @@
-"""Registration: a known shift is found and undone; what enters at a border is no change."""
+"""Registration: a known shift is estimated and undone; new pixels at a border are not a change."""
 
 import pytest
 import torch
@@ -56,18 +56,18 @@ def test_an_unknown_way_names_the_known_ones():
 
 
 def test_the_same_shift_as_scikit_image():
-    found = pytest.importorskip("skimage.registration")
+    skimage = pytest.importorskip("skimage.registration")
     reference = pictures()
     main, _ = shifted(reference, SHIFTS)
     window = torch.hann_window(SIDE, periodic=False)
-    window = window[:, None] * window[None]  # theirs has none, and sees the borders
+    window = window[:, None] * window[None]  # scikit-image has none, and reads the borders
     for one, two, shift in zip(reference, main, SHIFTS, strict=True):
-        theirs, _, _ = found.phase_cross_correlation(
+        expected, _, _ = skimage.phase_cross_correlation(
             ((two - two.mean()) * window).numpy(),
             ((one - one.mean()) * window).numpy(),
             normalization="phase",
         )
-        assert theirs.tolist() == shift.tolist()
+        assert expected.tolist() == shift.tolist()
 
 
 def test_a_shift_that_makes_matters_worse_is_not_believed(monkeypatch):

@@ -1,4 +1,4 @@
-"""RoIAlign against a slow reference with explicit loops, written from the paper's words."""
+"""RoIAlign against a slow reference with explicit loops, from the description in the paper."""
 
 import math
 
@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from lapse.models.layers.roi_align import roi_align
 
-SIDE, WIDTH = 5, 3
+SIZE, WIDTH = 5, 3
 
 
 def grid(images=2):
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(images, SIDE * SIDE, WIDTH, generator=generator, dtype=torch.float64)
+    return torch.randn(images, SIZE * SIZE, WIDTH, generator=generator, dtype=torch.float64)
 
 
 def value_at(plane, x, y):
-    """Linear interpolation of plane[row][column] at a point, tokens at integer places."""
-    x, y = min(max(x, 0.0), SIDE - 1), min(max(y, 0.0), SIDE - 1)
-    left, top = min(math.floor(x), SIDE - 2), min(math.floor(y), SIDE - 2)
+    """Linear interpolation of plane[row][column] at a point, tokens at integer positions."""
+    x, y = min(max(x, 0.0), SIZE - 1), min(max(y, 0.0), SIZE - 1)
+    left, top = min(math.floor(x), SIZE - 2), min(math.floor(y), SIZE - 2)
     right, below = x - left, y - top
     return (
         plane[top][left] * (1 - right) * (1 - below)
@@ -31,20 +31,20 @@ def value_at(plane, x, y):
 
 
 def slow(tokens, boxes, image_of, bins, samples):
-    found = torch.zeros(len(boxes), bins * bins, WIDTH, dtype=torch.float64)
+    features = torch.zeros(len(boxes), bins * bins, WIDTH, dtype=torch.float64)
     for region, (x_min, y_min, x_max, y_max) in enumerate(boxes.tolist()):
-        plane = tokens[image_of[region]].view(SIDE, SIDE, WIDTH)
-        wide, high = (x_max - x_min) * SIDE / bins, (y_max - y_min) * SIDE / bins
+        plane = tokens[image_of[region]].view(SIZE, SIZE, WIDTH)
+        wide, high = (x_max - x_min) * SIZE / bins, (y_max - y_min) * SIZE / bins
         for row in range(bins):
             for column in range(bins):
                 total = torch.zeros(WIDTH, dtype=torch.float64)
                 for down in range(samples):
                     for across in range(samples):
-                        x = x_min * SIDE + (column + (across + 0.5) / samples) * wide - 0.5
-                        y = y_min * SIDE + (row + (down + 0.5) / samples) * high - 0.5
+                        x = x_min * SIZE + (column + (across + 0.5) / samples) * wide - 0.5
+                        y = y_min * SIZE + (row + (down + 0.5) / samples) * high - 0.5
                         total += value_at(plane, x, y)
-                found[region, row * bins + column] = total / samples**2
-    return found
+                features[region, row * bins + column] = total / samples**2
+    return features
 
 
 corner = st.tuples(st.floats(0.0, 0.8), st.floats(0.0, 0.8), st.floats(0.01, 1.0),
@@ -58,23 +58,23 @@ def test_equal_to_the_slow_reference(corners, bins, samples):
         [(x, y, min(1.0, x + w), min(1.0, y + h)) for x, y, w, h in corners], dtype=torch.float64
     )
     image_of = torch.arange(len(boxes)) % 2
-    ours = roi_align(grid(), boxes, image_of, bins=bins, samples=samples)
-    torch.testing.assert_close(ours, slow(grid(), boxes, image_of, bins, samples))
+    features = roi_align(grid(), boxes, image_of, bins=bins, samples=samples)
+    torch.testing.assert_close(features, slow(grid(), boxes, image_of, bins, samples))
 
 
 def test_the_box_of_one_patch_is_its_token():
     tokens = grid(1)
-    box = torch.tensor([[2 / SIDE, 1 / SIDE, 3 / SIDE, 2 / SIDE]], dtype=torch.float64)
-    ours = roi_align(tokens, box, torch.tensor([0]), bins=1, samples=1)
-    torch.testing.assert_close(ours[0, 0], tokens[0, 1 * SIDE + 2])
+    box = torch.tensor([[2 / SIZE, 1 / SIZE, 3 / SIZE, 2 / SIZE]], dtype=torch.float64)
+    features = roi_align(tokens, box, torch.tensor([0]), bins=1, samples=1)
+    torch.testing.assert_close(features[0, 0], tokens[0, 1 * SIZE + 2])
 
 
 def test_left_and_right_top_and_bottom_are_not_swapped():
-    tokens = torch.zeros(1, SIDE * SIDE, 1)
-    tokens[0, SIDE - 1] = 1.0  # the token at the top right
+    tokens = torch.zeros(1, SIZE * SIZE, 1)
+    tokens[0, SIZE - 1] = 1.0  # the token at the top right
     corners = torch.tensor([[0.8, 0.0, 1.0, 0.2], [0.0, 0.8, 0.2, 1.0], [0.0, 0.0, 0.2, 0.2]])
-    ours = roi_align(tokens, corners, torch.zeros(3, dtype=torch.long), bins=1, samples=1)
-    assert ours[:, 0, 0].tolist() == pytest.approx([1.0, 0.0, 0.0])
+    features = roi_align(tokens, corners, torch.zeros(3, dtype=torch.long), bins=1, samples=1)
+    assert features[:, 0, 0].tolist() == pytest.approx([1.0, 0.0, 0.0])
 
 
 def test_gradients_reach_the_tokens():

@@ -31,17 +31,17 @@ def sample(task: str, image: str, given: str, answer: str) -> Sample:
 
 
 def samples() -> list[Sample]:
-    found = []
+    rows = []
     for index, image in enumerate("ab"):
-        side = ("left", "right")[index]
+        laterality = ("left", "right")[index]
         box = f"[{index}, 2, {index + 9}, 20]"
-        found += [
-            sample("cap", image, "", f"Small {side} effusion."),
-            sample("aref", image, f"Effusion on the {side}.", box),
-            sample("gcap", image, box, f"Effusion on the {side}."),
-            sample("caref", image, f"{side} lung:", f"Effusion on the {side}. {box}"),
+        rows += [
+            sample("cap", image, "", f"Small {laterality} effusion."),
+            sample("aref", image, f"Effusion on the {laterality}.", box),
+            sample("gcap", image, box, f"Effusion on the {laterality}."),
+            sample("caref", image, f"{laterality} lung:", f"Effusion on the {laterality}. {box}"),
         ]
-    return found
+    return rows
 
 
 def pixels() -> dict[str, torch.Tensor]:
@@ -66,61 +66,61 @@ def model() -> Captioner:
 
 
 def test_loss_starts_after_the_prefix():
-    found = batch()
-    for row, one in enumerate(found.samples):
+    inputs = batch()
+    for row, one in enumerate(inputs.samples):
         prefix = len(TOKENIZER.encode(one.prefix))
-        assert not found.loss_mask[row, :prefix].any()
-        assert found.loss_mask[row, prefix : found.lengths[row]].all()
-        assert not found.loss_mask[row, found.lengths[row] :].any()
-        assert found.tokens[row, found.lengths[row] - 1] == TOKENIZER.end
+        assert not inputs.loss_mask[row, :prefix].any()
+        assert inputs.loss_mask[row, prefix : inputs.lengths[row]].all()
+        assert not inputs.loss_mask[row, inputs.lengths[row] :].any()
+        assert inputs.tokens[row, inputs.lengths[row] - 1] == TOKENIZER.end
     without_given = batch(loss_on_given=False)
-    assert without_given.loss_mask.sum() < found.loss_mask.sum()
+    assert without_given.loss_mask.sum() < inputs.loss_mask.sum()
 
 
 def test_loss_is_the_plain_cross_entropy_of_all_positions():
-    captioner, found = model().eval(), batch()
-    memory = captioner.cross_attention_decoder(found).memory
-    rows = captioner.decoder.tokens.rows(found.tokens)
-    none = torch.zeros_like(found.loss_mask)
-    hidden = captioner.decoder(rows, memory, none, found.lengths)
+    captioner, inputs = model().eval(), batch()
+    memory = captioner.cross_attention_decoder(inputs).memory
+    rows = captioner.decoder.tokens.rows(inputs.tokens)
+    none = torch.zeros_like(inputs.loss_mask)
+    hidden = captioner.decoder(rows, memory, none, inputs.lengths)
     logits = captioner.decoder.tokens.logits(hidden).log_softmax(-1)
     total, count = 0.0, 0
-    for row in range(len(found)):
-        for place in range(int(found.prefix_lengths[row]), int(found.lengths[row])):
-            total -= logits[row, place - 1, rows[row, place]].item()
+    for row in range(len(inputs)):
+        for position in range(int(inputs.prefix_lengths[row]), int(inputs.lengths[row])):
+            total -= logits[row, position - 1, rows[row, position]].item()
             count += 1
-    losses = captioner.loss(found)
+    losses = captioner.loss(inputs)
     assert losses["loss"].item() == pytest.approx(total / count, rel=1e-5)
-    assert captioner.weight(found) == count
+    assert captioner.weight(inputs) == count
     assert set(losses) == {"loss", "nll", "loss/cap", "loss/aref", "loss/gcap", "loss/caref"}
 
 
-def hidden_states(captioner, found):
-    is_masked = found.loss_mask & found.parallel[:, None]
-    rows = captioner.decoder.tokens.rows(found.tokens)
-    memory = captioner.cross_attention_decoder(found).memory
-    return captioner.decoder(rows, memory, is_masked, found.lengths)
+def hidden_states(captioner, inputs):
+    is_masked = inputs.loss_mask & inputs.parallel[:, None]
+    rows = captioner.decoder.tokens.rows(inputs.tokens)
+    memory = captioner.cross_attention_decoder(inputs).memory
+    return captioner.decoder(rows, memory, is_masked, inputs.lengths)
 
 
 def test_parallel_captions_do_not_read_themselves():
     captioner = model().eval()
-    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, False])
-    place = int(found.prefix_lengths[0])
-    changed = found.tokens.clone()
-    changed[:, place] = TOKENIZER.encode("x")[0]
-    other = replace(found, tokens=changed)
-    one, two = hidden_states(captioner, found), hidden_states(captioner, other)
+    inputs = batch([s for s in samples() if s.task == "cap"], parallel=[True, False])
+    position = int(inputs.prefix_lengths[0])
+    changed = inputs.tokens.clone()
+    changed[:, position] = TOKENIZER.encode("x")[0]
+    other = replace(inputs, tokens=changed)
+    one, two = hidden_states(captioner, inputs), hidden_states(captioner, other)
     assert torch.equal(one[0], two[0])  # parallel: what was changed is hidden
     assert not torch.equal(one[1], two[1])  # causal: it is read
 
 
 def test_a_parallel_row_predicts_each_token_from_its_own_place():
     captioner = model().eval()
-    found = batch([s for s in samples() if s.task == "cap"], parallel=[True, True])
-    logits = captioner.decoder.tokens.logits(hidden_states(captioner, found)).log_softmax(-1)
-    targets = captioner.decoder.tokens.rows(found.tokens)
-    chosen = logits.gather(2, targets[:, :, None])[:, :, 0][found.loss_mask]
-    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+    inputs = batch([s for s in samples() if s.task == "cap"], parallel=[True, True])
+    logits = captioner.decoder.tokens.logits(hidden_states(captioner, inputs)).log_softmax(-1)
+    targets = captioner.decoder.tokens.rows(inputs.tokens)
+    chosen = logits.gather(2, targets[:, :, None])[:, :, 0][inputs.loss_mask]
+    assert captioner.loss(inputs)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
 
 
 def test_the_loss_does_not_depend_on_the_order_of_the_rows():
@@ -140,23 +140,23 @@ def test_a_trimmed_vocabulary_has_the_loss_of_the_full_one_restricted_to_it():
     weight = full.decoder.tokens.weight.detach().clone()
     state["decoder.tokens.weight"] = weight.index_copy(0, kept, state["decoder.tokens.weight"])
     full.load_state_dict(state)
-    found = batch()
-    logits = full.decoder.tokens.logits(hidden_states(full, found))
+    inputs = batch()
+    logits = full.decoder.tokens.logits(hidden_states(full, inputs))
     others = torch.ones(Tokenizer.size, dtype=torch.bool).index_fill(0, kept, False)
     log = logits.masked_fill(others, -torch.inf).log_softmax(-1)[:, :-1]
-    chosen = log.gather(2, found.tokens[:, 1:, None])[:, :, 0][found.loss_mask[:, 1:]]
-    assert captioner.loss(found)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+    chosen = log.gather(2, inputs.tokens[:, 1:, None])[:, :, 0][inputs.loss_mask[:, 1:]]
+    assert captioner.loss(inputs)["loss"].item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
 
 
 def test_under_bf16_the_loss_is_fp32_and_close():
-    captioner, found = model().eval(), batch()
-    exact = captioner.loss(found)["loss"]
+    captioner, inputs = model().eval(), batch()
+    exact = captioner.loss(inputs)["loss"]
     with torch.autocast("cpu", torch.bfloat16):
-        loss = captioner.loss(found)["loss"]
-        answers = captioner.answer(found, GenerationConfig(num_beams=2, max_new_tokens=3))
+        loss = captioner.loss(inputs)["loss"]
+        answers = captioner.answer(inputs, GenerationConfig(num_beams=2, max_new_tokens=3))
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(exact.item(), rel=0.01)
-    assert len(answers) == len(found)
+    assert len(answers) == len(inputs)
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -178,13 +178,13 @@ def test_a_text_ends_where_the_positions_end():
 
     for row in samples():
         # The last token needs no position: it is written, and never read.
-        room = 48 - int(batch([row]).prompt_lengths) + 1
-        assert written(row, 60) == written(row, room) != written(row, room - 1)
+        limit = 48 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, limit) != written(row, limit - 1)
 
 
 def test_two_images_per_text_are_refused():
-    found = batch()
-    pair = replace(found, image_index=found.image_index.expand(-1, 2))
+    inputs = batch()
+    pair = replace(inputs, image_index=inputs.image_index.expand(-1, 2))
     with pytest.raises(ValueError, match="one image per text, got 2"):
         model().loss(pair)
 
@@ -194,25 +194,6 @@ def test_the_adapter_has_the_width_of_the_config():
     assert wide.adapter.first.weight.shape == (20, 48)
     assert wide.adapter.second.weight.shape == (48, 20)
     assert wide.loss(batch())["loss"].isfinite()
-
-
-@pytest.mark.parametrize("fraction", [0.0, 1.0])
-def test_it_overfits_two_images(fraction):
-    captioner = model()
-    found = batch(parallel=[s.task == "cap" and fraction == 1.0 for s in samples()])
-    optimizer = torch.optim.AdamW(captioner.parameters(), lr=3e-3)
-    for _ in range(120):
-        optimizer.zero_grad()
-        loss = captioner.loss(found)["loss"]
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.1
-    if fraction == 0.0:
-        with torch.no_grad():
-            answers = captioner.eval().answer(
-                batch(), GenerationConfig(num_beams=2, max_new_tokens=40)
-            )
-        assert answers == [s.answer for s in samples()]
 
 
 def test_the_paper_size_on_the_meta_device():

@@ -1,4 +1,4 @@
-"""Regional contrast: against the whole matrix, its boxes, identical phrases, and that it learns."""
+"""Regional contrast: the loss against the full matrix, boxes, identical phrases."""
 
 import pytest
 import torch
@@ -19,41 +19,41 @@ def model(**changes) -> RegionalContrastive:
 
 
 def test_the_loss_is_the_plain_one_over_all_regions():
-    method, found = model(), batch(regions())
-    x, y = method.image_vectors(found), method.text_vectors(found)
+    method, inputs = model(), batch(regions())
+    x, y = method.image_vectors(inputs), method.text_vectors(inputs)
     total = torch.zeros(())
-    for i, one in enumerate(found.samples):
-        for j, other in enumerate(found.samples):
+    for i, one in enumerate(inputs.samples):
+        for j, other in enumerate(inputs.samples):
             if i != j and one.answer == other.answer:
                 continue
             logit = 10.0 * (x[i] @ y[j]) - 2.0
             total = total - F.logsigmoid(logit if i == j else -logit)
-    assert method.loss(found)["loss"].item() == pytest.approx(total.item() / 8, rel=1e-5)
-    assert method.weight(found) == 8
+    assert method.loss(inputs)["loss"].item() == pytest.approx(total.item() / 8, rel=1e-5)
+    assert method.weight(inputs) == 8
 
 
-def test_identical_phrases_are_no_negatives_and_without_the_guard_they_are():
-    found = batch(regions())
-    keys = text_keys(found).tolist()
+def test_identical_phrases_are_negatives_only_if_asked():
+    inputs = batch(regions())
+    keys = text_keys(inputs).tolist()
     assert len(set(keys)) == 4 and len(keys) == 8
-    guarded, open_ = model().loss(found), model(identical_texts="negative").loss(found)
+    guarded, open_ = model().loss(inputs), model(identical_texts="negative").loss(inputs)
     assert open_["loss"] > guarded["loss"] + 0.5
 
 
 def test_each_image_is_encoded_once():
-    method, found = model(), batch(regions())
-    seen = []
-    method.encoder.register_forward_hook(lambda module, given, out: seen.append(len(given[0])))
-    method.loss(found)
-    assert seen == [4]
+    method, inputs = model(), batch(regions())
+    sizes = []
+    method.encoder.register_forward_hook(lambda module, given, out: sizes.append(len(given[0])))
+    method.loss(inputs)
+    assert sizes == [4]
 
 
-def test_a_region_is_read_from_its_own_box_and_image():
-    method, found = model().eval(), batch(regions())
-    vectors = method.image_vectors(found)
+def test_a_region_is_read_from_its_box_and_image():
+    method, inputs = model().eval(), batch(regions())
+    vectors = method.image_vectors(inputs)
     assert len({tuple(row) for row in vectors.detach().round(decimals=5).tolist()}) == 8
     alone = batch(regions()[3:4])  # a batch of one row draws its pixels anew: the same key
-    assert alone.samples[0].id == found.samples[3].id
+    assert alone.samples[0].id == inputs.samples[3].id
     torch.testing.assert_close(method.image_vectors(alone)[0], vectors[3], rtol=1e-4, atol=1e-5)
 
 
@@ -67,25 +67,10 @@ def test_it_has_no_decoder_and_names_the_alternative():
         model().answer(batch(regions()), GenerationConfig())
 
 
-def test_it_finds_the_phrase_of_each_region():
-    method, found = model(), batch(regions())
-    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
-    for _ in range(80):
-        optimizer.zero_grad()
-        loss = method.loss(found)["loss"]
-        loss.backward()
-        optimizer.step()
-    keys = text_keys(found)
-    with torch.no_grad():
-        best = (method.image_vectors(found) @ method.text_vectors(found).t()).argmax(1)
-    assert loss < 0.2
-    assert torch.equal(keys[best], keys)
-
-
 def test_under_bf16_the_loss_is_fp32_and_close():
-    method, found = model().eval(), batch(regions())
-    exact = method.loss(found)["loss"]
+    method, inputs = model().eval(), batch(regions())
+    exact = method.loss(inputs)["loss"]
     with torch.autocast("cpu", torch.bfloat16):
-        loss = method.loss(found)["loss"]
+        loss = method.loss(inputs)["loss"]
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(exact.item(), rel=0.05)

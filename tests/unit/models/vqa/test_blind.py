@@ -1,4 +1,4 @@
-"""Blind rows as a system: what they say comes from training answers, and from nothing seen."""
+"""Image-blind baselines as a system: answers come from training answers, not from images."""
 
 import pytest
 import torch
@@ -45,10 +45,10 @@ def test_it_keeps_training_answers_only():
 def test_a_random_answer_belongs_to_its_sample():
     system = BlindBaseline(BlindConfig(strategy="random"), TOKENIZER)
     system.loss(batch(["edema", "fracture", "edema", "hernia"]))
-    said = system.answer(batch(["edema"] * 40), None)
-    assert said == system.answer(batch(["hernia"] * 40), None)
-    assert set(said) == {"edema.", "fracture.", "hernia."}
-    assert said[3:5] == system.answer(batch(["edema"] * 2, number=3), None)
+    answers = system.answer(batch(["edema"] * 40), None)
+    assert answers == system.answer(batch(["hernia"] * 40), None)
+    assert set(answers) == {"edema.", "fracture.", "hernia."}
+    assert answers[3:5] == system.answer(batch(["edema"] * 2, number=3), None)
 
 
 @pytest.mark.parametrize("strategy", ["random", "constant"])
@@ -74,23 +74,23 @@ def test_beyond_its_limit_it_keeps_a_fair_sample():
 
 def test_the_loss_is_the_entropy_of_the_tokens():
     system = BlindBaseline(BlindConfig(strategy="constant"), TOKENIZER)
-    found = batch(["edema", "hernia"])
+    inputs = batch(["edema", "hernia"])
     logits = system.frequencies.weight[:, 0].log_softmax(0)
     plain, count = 0.0, 0
     for row in range(2):
-        for place in range(int(found.prompt_lengths[row]), int(found.lengths[row])):
-            plain -= logits[system.frequencies.rows(found.tokens[row, place])].item()
+        for position in range(int(inputs.prompt_lengths[row]), int(inputs.lengths[row])):
+            plain -= logits[system.frequencies.rows(inputs.tokens[row, position])].item()
             count += 1
-    assert system.weight(found) == count
-    assert system.loss(found)["loss"].item() == pytest.approx(plain / count, rel=1e-5)
+    assert system.weight(inputs) == count
+    assert system.loss(inputs)["loss"].item() == pytest.approx(plain / count, rel=1e-5)
 
 
-def test_the_trained_constant_is_the_constant_of_the_blind_rows(tmp_path):
+def test_the_trained_constant_equals_the_constant_baseline(tmp_path):
     data = write(tmp_path / "store")
     config = load_config("diffvqa-constant", ["train.batch_size=4", "train.eval_every=100"])
     train(config, data, tmp_path / "run")
-    said = list(predict(tmp_path / "run", data, "test"))
-    rows = blind_baselines(open_store(data), said)
-    assert [item.prediction for item in said] == [item.prediction for item in rows[CONSTANT]]
+    answers = list(predict(tmp_path / "run", data, "test"))
+    rows = blind_baselines(open_store(data), answers)
+    assert [item.prediction for item in answers] == [item.prediction for item in rows[CONSTANT]]
     with pytest.raises(ValueError, match="'blind', which reads no image"):
         answer_pair(load_run(tmp_path / "run"), tmp_path / "a.png", tmp_path / "b.png")

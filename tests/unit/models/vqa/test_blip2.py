@@ -1,4 +1,4 @@
-"""BLIP-2: queries for each image, a Q-Former from stage 1, and a language model that may freeze."""
+"""BLIP-2: queries of each image, the Q-Former of stage 1, a frozen language model."""
 
 import pytest
 import torch
@@ -7,16 +7,17 @@ from lapse.models.backbones.qformer import QFormer
 from vqa_systems import ENCODER, QFORMER, batch, build
 
 
-def test_the_language_model_sees_the_queries_and_nothing_else_of_the_images():
+def test_the_language_model_reads_only_the_queries():
     system = build("blip2").eval()
     with torch.no_grad():
         assert system.prefix_decoder(batch()).visual.shape == (4, 2 * QFORMER.queries, 32)
 
 
-def test_it_takes_stage_ones_q_former_without_its_text_side():
+def test_it_loads_the_q_former_of_stage_one_without_its_text_part():
     donor, system = QFormer(QFORMER, ENCODER.width, has_text=True), build("blip2")
-    said = system.load_part("qformer", donor.state_dict())
-    assert torch.equal(system.qformer.queries, donor.queries) and "tensors of the same run" in said
+    message = system.load_part("qformer", donor.state_dict())
+    assert "tensors of the same run" in message
+    assert torch.equal(system.qformer.queries, donor.queries)
     assert "random weights" in system.load_part("qformer", {})
     other = QFormer(QFORMER.model_copy(update={"queries": 7}), ENCODER.width, has_text=True)
     with pytest.raises(ValueError, match="does not fit in 1 tensors, the first is queries"):

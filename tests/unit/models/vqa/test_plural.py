@@ -1,4 +1,4 @@
-"""PLURAL: empty slots, the past report as a choice, and training in stages."""
+"""PLURAL: unused slots, the optional past report, limits of the question."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from lapse.core.types import Sample
 from vqa_systems import batch, build, samples
 
 
-def test_a_single_study_leaves_the_slot_of_the_past_empty():
+def test_a_single_study_has_an_unused_slot_for_the_past():
     row = Sample("cap/1", "cap", ("a",), "p", "cap:", "", " edema.")
     system = build("plural").eval()
     one = batch([row])
@@ -25,14 +25,14 @@ def test_a_single_study_leaves_the_slot_of_the_past_empty():
 
 
 def test_the_past_report_is_read_only_when_asked_for():
-    found = batch()
+    inputs = batch()
     other = batch([replace(row, reports=("hernia", row.reports[1])) for row in samples()])
     later = batch([replace(row, reports=(row.reports[0], "hernia")) for row in samples()])
-    for asked in (False, True):
-        system = build("plural", past_report=asked).eval()
+    for is_read in (False, True):
+        system = build("plural", past_report=is_read).eval()
         with torch.no_grad():
-            before = system.loss(found)["nll"]
-            assert (system.loss(other)["nll"] != before) == asked
+            before = system.loss(inputs)["nll"]
+            assert (system.loss(other)["nll"] != before) == is_read
             assert system.loss(later)["nll"] == before  # never the main study's
     with pytest.raises(ValueError, match="past_report asks for the reference's"):
         system.loss(batch([replace(row, reports=()) for row in samples()]))

@@ -53,11 +53,11 @@ def model(**options) -> PrefixLM:
     return PrefixLM(SMALL.model_copy(update=options), TOKENIZER)
 
 
-def hidden_answers(system: PrefixLM, found: Batch) -> torch.Tensor:
+def hidden_answers(system: PrefixLM, inputs: Batch) -> torch.Tensor:
     """Hidden states of the text, by the parts of the decoder."""
-    decoder, table = system.prefix_decoder(found), system.language_model.tokens
-    length = found.tokens.shape[1]
-    text = table.embed(table.rows(found.tokens)) + decoder.text_positions[:length]
+    decoder, table = system.prefix_decoder(inputs), system.language_model.tokens
+    length = inputs.tokens.shape[1]
+    text = table.embed(table.rows(inputs.tokens)) + decoder.text_positions[:length]
     x = torch.cat([decoder.visual, text], dim=1)
     return system.language_model(x)[:, -length:]
 
@@ -74,48 +74,48 @@ def test_swapping_reference_and_main_changes_the_logits(temporal, visual_positio
 
 
 def test_loss_is_on_the_answer_only_and_smoothed():
-    system, found = model().eval(), batch()
-    logits = system.language_model.tokens.logits(hidden_answers(system, found)).log_softmax(-1)
-    rows = system.language_model.tokens.rows(found.tokens)
+    system, inputs = model().eval(), batch()
+    logits = system.language_model.tokens.logits(hidden_answers(system, inputs)).log_softmax(-1)
+    rows = system.language_model.tokens.rows(inputs.tokens)
     plain, smooth, count = 0.0, 0.0, 0
-    for row in range(len(found)):
-        for place in range(int(found.prompt_lengths[row]), int(found.lengths[row])):
-            scores = logits[row, place - 1]
-            plain -= scores[rows[row, place]].item()
-            smooth -= (0.89 * scores[rows[row, place]] + 0.11 * scores.mean()).item()
+    for row in range(len(inputs)):
+        for position in range(int(inputs.prompt_lengths[row]), int(inputs.lengths[row])):
+            scores = logits[row, position - 1]
+            plain -= scores[rows[row, position]].item()
+            smooth -= (0.89 * scores[rows[row, position]] + 0.11 * scores.mean()).item()
             count += 1
-    losses = system.loss(found)
-    assert system.weight(found) == count
+    losses = system.loss(inputs)
+    assert system.weight(inputs) == count
     assert losses["nll"].item() == pytest.approx(plain / count, rel=1e-5)
     assert losses["loss"].item() == pytest.approx(smooth / count, rel=1e-5)
     assert losses["loss/diff_vqa"].item() == losses["nll"].item()
 
 
-def test_causality_behind_the_images():
-    system, found = model().eval(), batch()
-    place = 6
-    changed = found.tokens.clone()
-    changed[:, place] = TOKENIZER.encode("x")[0]
+def test_text_is_causal_after_the_images():
+    system, inputs = model().eval(), batch()
+    position = 6
+    changed = inputs.tokens.clone()
+    changed[:, position] = TOKENIZER.encode("x")[0]
     with torch.no_grad():
-        one = hidden_answers(system, found)
-        two = hidden_answers(system, replace(found, tokens=changed))
-    assert torch.allclose(one[:, :place], two[:, :place], atol=1e-6)
-    assert not torch.allclose(one[:, place:], two[:, place:], atol=1e-3)
+        one = hidden_answers(system, inputs)
+        two = hidden_answers(system, replace(inputs, tokens=changed))
+    assert torch.allclose(one[:, :position], two[:, :position], atol=1e-6)
+    assert not torch.allclose(one[:, position:], two[:, position:], atol=1e-3)
 
 
-def test_the_blind_rows_do_not_see_what_they_must_not_see():
-    found = batch([samples()[0]])
-    for images, blind_to in (("none", (0, 1)), ("main", (0,)), ("reference", (1,))):
+def test_image_blind_baselines_ignore_the_hidden_images():
+    inputs = batch([samples()[0]])
+    for images, hidden in (("none", (0, 1)), ("main", (0,)), ("reference", (1,))):
         system = model(images=images).eval()
         for column in (0, 1):
-            other = found.images.clone()
-            other[found.image_index[0, column]] = 255 - other[found.image_index[0, column]]
+            other = inputs.images.clone()
+            other[inputs.image_index[0, column]] = 255 - other[inputs.image_index[0, column]]
             with torch.no_grad():
                 same = torch.equal(
-                    hidden_answers(system, found),
-                    hidden_answers(system, replace(found, images=other)),
+                    hidden_answers(system, inputs),
+                    hidden_answers(system, replace(inputs, images=other)),
                 )
-            assert same == (column in blind_to), (images, column)
+            assert same == (column in hidden), (images, column)
 
 
 @pytest.mark.parametrize("visual_positions", ["extend", "interpolate", "learned"])
@@ -140,8 +140,8 @@ def test_an_answer_ends_where_the_text_positions_end():
 
     for row in samples():
         # The last token needs no position: it is written, and never read.
-        room = 40 - int(batch([row]).prompt_lengths) + 1
-        assert written(row, 60) == written(row, room) != written(row, room - 1)
+        limit = 40 - int(batch([row]).prompt_lengths) + 1
+        assert written(row, 60) == written(row, limit) != written(row, limit - 1)
 
 
 def test_a_single_image_question_is_about_the_main_image():
@@ -156,19 +156,6 @@ def test_pooling_and_its_limit():
     assert torch.isfinite(model(pool=2).loss(batch())["loss"])
     with pytest.raises(ValueError, match="pool 3 does not divide the 4 x 4"):
         model(pool=3)
-
-
-def test_it_overfits_four_pairs():
-    system = model(label_smoothing=0.0)
-    trained = [p for p in system.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=3e-3)
-    for _ in range(150):
-        optimizer.zero_grad()
-        system.loss(batch())["loss"].backward()
-        optimizer.step()
-    with torch.no_grad():
-        answers = system.eval().answer(batch(), GenerationConfig(num_beams=4, max_new_tokens=8))
-    assert answers == [s.answer for s in samples()]
 
 
 def test_gpt2_medium_on_the_meta_device():

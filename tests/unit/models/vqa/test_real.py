@@ -1,4 +1,4 @@
-"""ReAL: the alignment losses against a plain computation; the branch takes what it can."""
+"""ReAL: alignment losses against a plain computation; weights of the residual branch."""
 
 from dataclasses import replace
 
@@ -35,9 +35,9 @@ def test_no_gradient_flows_into_the_aim():
 
 
 def test_the_loss_is_the_answer_loss_and_the_weighted_alignment():
-    found = batch()
-    whole, alone = build("real"), build("real", align_tokens=0.0, align_image=0.0)
-    one, two = whole.loss(found), alone.loss(found)
+    inputs = batch()
+    full, alone = build("real"), build("real", align_tokens=0.0, align_image=0.0)
+    one, two = full.loss(inputs), alone.loss(inputs)
     assert two["loss"].item() < one["loss"].item()
     expected = two["loss"] + 0.5 * one["align_tokens"] + 0.5 * one["align_image"]
     assert one["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
@@ -54,8 +54,8 @@ def test_the_residual_branch_takes_the_encoder_only_where_it_fits():
 
 
 def test_two_equal_images_leave_no_residual():
-    found = batch()
-    same = replace(found, images=found.images[:1].expand(len(found.images), -1, -1, -1))
+    inputs = batch()
+    same = replace(inputs, images=inputs.images[:1].expand(len(inputs.images), -1, -1, -1))
     system = build("real").eval()
     with torch.no_grad():
         features, left = system.features(same)
