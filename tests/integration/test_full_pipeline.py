@@ -1,4 +1,4 @@
-"""The whole path on files: simulate, prepare, train both stages, predict, evaluate, answer."""
+"""The full pipeline by commands: simulate, prepare, train, predict, evaluate, answer."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
     "mlp_width: 32}"
 )
-LOOP = ["train.batch_size=8", "train.eval_samples=8", "train.eval_every=2"]
+TRAIN = ["train.batch_size=8", "train.eval_samples=8", "train.eval_every=2"]
 
 
 def lapse(*arguments: object) -> str:
@@ -23,101 +23,110 @@ def lapse(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with raw trees, a store and one run of each stage, made by the commands."""
-    folder = tmp_path_factory.mktemp("path")
+def folder(tmp_path_factory):
+    """A folder with raw data, a store and one run of each stage, written by the commands."""
+    folder = tmp_path_factory.mktemp("pipeline")
     lapse("simulate", folder / "raw", "--patients", 14, "--size", 96, "--visits", "2-2")
     lapse("prepare", folder / "raw", folder / "store", "--size", 32)
     lapse(
         "train", "pretrain-tiny", ENCODER, "model.adapter_width=16",
         "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}",
-        "train.steps=3", *LOOP, "--data", folder / "store", "--out", folder / "pretrain",
+        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", folder / "pretrain",
     )  # fmt: skip
     lapse(
         "train", "diffvqa-tiny", ENCODER, f"init_encoder={folder / 'pretrain'}",
         "model.language_model={width: 16, layers: 1, heads: 2, max_positions: 96, dropout: 0.1}",
-        "train.steps=3", *LOOP, "--data", folder / "store", "--out", folder / "diffvqa",
+        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", folder / "diffvqa",
     )  # fmt: skip
     return folder
 
 
-def test_disk_to_scores(made):
+def test_raw_data_to_scores(folder):
     lapse(
-        "predict", made / "diffvqa", "--data", made / "store", "--split", "test", "--num-beams", 2
+        "predict",
+        folder / "diffvqa",
+        "--data",
+        folder / "store",
+        "--split",
+        "test",
+        "--num-beams",
+        2,
     )
-    predictions = made / "diffvqa" / "predictions-test.jsonl"
-    twin = made / "diffvqa" / "twin.jsonl"
-    shutil.copy(predictions, twin)
-    said = lapse("evaluate", predictions, "--data", made / "store", "--compare-with", twin)
-    assert "| constant answer | nothing has changed | random training answer |" in said
-    scores = json.loads((made / "diffvqa" / "scores.json").read_text("utf-8"))
+    predictions = folder / "diffvqa" / "predictions-test.jsonl"
+    copy = folder / "diffvqa" / "copy.jsonl"
+    shutil.copy(predictions, copy)
+    output = lapse("evaluate", predictions, "--data", folder / "store", "--compare-with", copy)
+    assert "| constant answer | nothing has changed | random training answer |" in output
+    scores = json.loads((folder / "diffvqa" / "scores.json").read_text("utf-8"))
     text = json.dumps(scores)
-    for needed in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
-        assert needed in text
-    beside = scores["comparisons"]
-    assert list(beside) == [
-        str(twin),
+    for word in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
+        assert word in text
+    comparisons = scores["comparisons"]
+    assert list(comparisons) == [
+        str(copy),
         "constant answer",
         "nothing has changed",
         "random training answer",
     ]
-    assert beside[str(twin)] == scores["scores"]
+    assert comparisons[str(copy)] == scores["scores"]
     lines = predictions.read_text("utf-8").splitlines()
-    twin.write_text("\n".join(lines[1:]), "utf-8")
+    copy.write_text("\n".join(lines[1:]), "utf-8")
     with pytest.raises(ValueError, match=f"{len(lines) - 1} shared with the {len(lines)}"):
-        lapse("evaluate", predictions, "--compare-with", twin)
+        lapse("evaluate", predictions, "--compare-with", copy)
     assert lines and all(json.loads(line)["task"] == "diff_vqa" for line in lines)
 
 
-def test_probes_sureness_and_report(made):
-    store, run = made / "store", made / "diffvqa"
+def test_probes_confidence_and_report(folder):
+    store, run = folder / "store", folder / "diffvqa"
     common = [run, "--data", store, "--num-beams", 2]
-    plain, page = made / "sure" / "test.jsonl", made / "sure" / "page.html"
+    plain, page = folder / "confidence" / "test.jsonl", folder / "confidence" / "page.html"
     lapse("predict", *common, "--confidence", "clauses", "--out", plain)
     lapse("predict", *common, "--probe", "swap", "--probe", "identity", "--out", plain)
-    validation = made / "sure" / "validate.jsonl"
+    validation = folder / "confidence" / "validate.jsonl"
     lapse("predict", *common, "--split", "validate", "--confidence", "beam", "--out", validation)
-    said = lapse("calibrate", validation, "--alpha", 0.5, "--num-resplits", 3)
-    assert "limit 0.5" in said and "3 resplits by patient: mean " in said
-    threshold = made / "sure" / "threshold.json"
-    probes = ["--probe", made / "sure" / "test.swap.jsonl"]
-    probes += ["--probe", made / "sure" / "test.identity.jsonl"]
-    said = lapse("evaluate", plain, "--data", store, *probes, "--threshold", threshold)
-    assert "| swap law |" in said and "| identity |" in said and "| false-change rate |" in said
-    said = lapse("report", plain, "--data", store, "--threshold", threshold, "--out", page)
-    assert "no scores" not in said
+    output = lapse("calibrate", validation, "--alpha", 0.5, "--num-resplits", 3)
+    assert "limit 0.5" in output and "3 resplits by patient: mean " in output
+    threshold = folder / "confidence" / "threshold.json"
+    probes = ["--probe", folder / "confidence" / "test.swap.jsonl"]
+    probes += ["--probe", folder / "confidence" / "test.identity.jsonl"]
+    output = lapse("evaluate", plain, "--data", store, *probes, "--threshold", threshold)
+    assert (
+        "| swap law |" in output and "| identity |" in output and "| false-change rate |" in output
+    )
+    output = lapse("report", plain, "--data", store, "--threshold", threshold, "--out", page)
+    assert "no scores" not in output
     text = page.read_text("utf-8")
     assert "Research use only" in text and "With abstention" in text and "swap law" in text
     assert "data:image/jpeg;base64," in text
-    without = lapse("report", made / "sure" / "validate.jsonl", "--out", page, "--cases", 2)
-    assert "HTML report in" in without
+    output = lapse("report", folder / "confidence" / "validate.jsonl", "--out", page, "--cases", 2)
+    assert "HTML report in" in output
 
 
-def test_regions_to_scores(made):
-    out = made / "regions.jsonl"
-    lapse("predict", made / "pretrain", "--data", made / "store", "--tasks", "caref,gcap",
+def test_regions_to_scores(folder):
+    out = folder / "regions.jsonl"
+    lapse("predict", folder / "pretrain", "--data", folder / "store", "--tasks", "caref,gcap",
           "--limit", 8, "--out", out)  # fmt: skip
-    said = lapse("evaluate", out, "--out", made / "regions.json", "--data", made / "store")
-    assert "mean box |" in said
-    assert "no image-blind baselines" in lapse("evaluate", out, "--out", made / "regions.json")
-    assert "Acc@0.5" in (made / "regions.json").read_text("utf-8")
+    output = lapse("evaluate", out, "--out", folder / "regions.json", "--data", folder / "store")
+    assert "mean box |" in output
+    assert "no image-blind baselines" in lapse("evaluate", out, "--out", folder / "regions.json")
+    assert "Acc@0.5" in (folder / "regions.json").read_text("utf-8")
 
 
-def test_answer_names_the_safety_sentence(made):
-    first, second = sorted((made / "raw").rglob("*.jpg"))[:2]
-    output = lapse("answer", made / "diffvqa", "--reference", first, "--main", second)
+def test_answer_prints_the_safety_sentence(folder):
+    first, second = sorted((folder / "raw").rglob("*.jpg"))[:2]
+    output = lapse("answer", folder / "diffvqa", "--reference", first, "--main", second)
     assert output.startswith("answer: ")
     assert "Research use only" in output
 
 
-def test_the_same_command_again_says_that_it_is_done(made):
-    before = (made / "pretrain" / "metrics.jsonl").read_bytes()
-    copy = made / "again"
-    shutil.copytree(made / "pretrain", copy)
+def test_training_a_finished_run_again_changes_nothing(folder):
+    before = (folder / "pretrain" / "metrics.jsonl").read_bytes()
+    copy = folder / "again"
+    shutil.copytree(folder / "pretrain", copy)
     lapse(
         "train", "pretrain-tiny", ENCODER, "model.adapter_width=16",
         "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}",
-        "train.steps=3", *LOOP, "--data", made / "store", "--out", copy,
+        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", copy,
     )  # fmt: skip
     assert (copy / "metrics.jsonl").read_bytes() == before
 
@@ -147,22 +156,3 @@ def test_wrong_input_is_one_sentence_and_exit_2(arguments, message, monkeypatch,
     error = " ".join(capsys.readouterr().err.split())
     assert "error" in error.lower() and message in error
     assert "Traceback" not in error
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "simulate",
-        "prepare",
-        "train",
-        "predict",
-        "evaluate",
-        "calibrate",
-        "report",
-        "answer",
-        "demo",
-    ],
-)
-def test_every_command_has_help(command):
-    assert command in lapse("--help")
-    assert "--help" in lapse(command, "--help")

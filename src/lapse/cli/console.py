@@ -1,6 +1,6 @@
-"""What the commands share: lines, bars, and where a number comes from.
+"""Logging, progress bars and provenance of the commands.
 
-Results go to stdout; everything for the person at the terminal goes to stderr.
+Results are printed to stdout; log lines, progress bars and errors to stderr.
 """
 
 from __future__ import annotations
@@ -29,22 +29,16 @@ from lapse.core.version import __version__
 console = Console(stderr=True, highlight=False)
 
 
-def say(line: str) -> None:
-    """Print one line for the person at the terminal (to stderr: stdout is for results)."""
-    console.print(escape(line), soft_wrap=True)
-
-
 class _ConsoleHandler(logging.Handler):
     """Prints log records as plain lines on stderr; warnings and errors name their level."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_plain = record.levelno <= logging.INFO
-        text = self.format(record)
-        say(text if is_plain else f"{record.levelname.lower()}: {text}")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        console.print(escape(level + self.format(record)), soft_wrap=True)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
-    """Print what the library logs ("lapse" and below) on stderr. Safe to call more than once."""
+    """Print the records of the logger "lapse" on stderr. May be called more than once."""
     logger = logging.getLogger("lapse")
     logger.setLevel(level)
     if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
@@ -53,7 +47,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar as the callback (done, total) that library functions take."""
+    """A progress bar as the callback (done, total) of library functions."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,16 +61,16 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def program_facts() -> dict[str, str]:
-    """Version, commit and command line: what produced a number."""
+    """Version, commit and command line, for the provenance of results."""
     command = " ".join(["lapse", *(shlex.quote(part) for part in sys.argv[1:])])
     return {"version": __version__, "commit": commit(), "command": command}
 
 
 def commit() -> str:
-    """The commit of the source tree that runs, or "installed package"."""
-    here = Path(__file__).resolve().parent
+    """The commit of the running source tree, or "installed package"."""
+    folder = Path(__file__).resolve().parent
     done = subprocess.run(
-        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        ["git", "-C", str(folder), "describe", "--always", "--dirty"],
         capture_output=True,
         text=True,
         check=False,

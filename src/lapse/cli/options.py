@@ -20,10 +20,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
-
-import typer
+from typing import Any, Literal, get_type_hints
 
 Split = Literal["train", "validate", "test"]
 ImageIds = Literal["auto", "study_ref", "row", "position", "doubled"]
@@ -46,9 +43,6 @@ class Probe(StrEnum):
     ACQUISITION = "acquisition"
     SHUFFLED = "shuffled"
     BLANK = "blank"
-
-
-SplitOption = Annotated[Split, typer.Option(help="Split to use.")]
 
 
 def expand_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -111,8 +105,3 @@ def split_names(text: str) -> tuple[str, ...]:
     ('caref', 'gcap')
     """
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def optional_file(path: Path | None, default: Path) -> Path:
-    """The path that was given, or the default."""
-    return default if path is None else path
