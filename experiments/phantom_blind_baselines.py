@@ -1,12 +1,10 @@
-"""What a score means on simulated pairs: rows that never compare two images, and perfect ones.
+"""Scores of image-blind baselines and of perfect answers on simulated pairs.
 
     python experiments/phantom_blind_baselines.py --patients 9400 --seed 11 --pairs 3000
 
-States and words only, nothing is rendered. All that a blind row knows comes from the training
-part. Prints a table in Markdown for docs/explanation/phantom.md; METEOR needs the extra `metrics`
-(Java).
-Rows of a text model that writes freely are those of a 4-gram model here; a GPT-2 decoder without
-images is in experiments/log.md.
+No image is rendered. The baselines are fitted on the training split; the text-only model is a
+4-gram model. Prints a Markdown table for docs/explanation/phantom.md. METEOR needs the extra
+`metrics` (Java).
 """
 
 from __future__ import annotations
@@ -32,12 +30,12 @@ from lapse.phantom.patients.identity import subject_number
 from lapse.phantom.text.questions import QUESTION_CHANGED, pair_questions
 
 GRAM = 4
-EXAMPLES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")
+METRICS = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "change F1", "exact match")
 
 
 @dataclass(frozen=True)
-class PredictionRequest:
-    """One pair as words: what is on each image, and the answer as written."""
+class DifferencePair:
+    """The findings of both images of a pair, and its difference answer."""
 
     id: str
     patient: str
@@ -46,54 +44,56 @@ class PredictionRequest:
     answer: str
 
 
-def asked_pairs(config: SimulateConfig, part: str, limit: int) -> list[PredictionRequest]:
-    """Pairs of one part, as many patients as give `limit` pairs, in the order of patients."""
-    found: list[PredictionRequest] = []
+def difference_pairs(config: SimulateConfig, split: str, limit: int) -> list[DifferencePair]:
+    """The first `limit` pairs of a split, in the order of patients."""
+    pairs: list[DifferencePair] = []
     for patient, role in enumerate(assign_cohort(config)):
-        if role.split != part or len(found) >= limit:
+        if role.split != split or len(pairs) >= limit:
             continue
         history = draw_history(config, patient, role)
+        subject = str(subject_number(config.seed, patient))
         for reference, main in history.pairs:
-            one, two = reference.visit, main.visit
-            questions = pair_questions(one, two, main.acquisition.view, seed=config.seed)
+            before, after = reference.visit, main.visit
+            questions = pair_questions(before, after, main.acquisition.view, seed=config.seed)
             (answer,) = [item.answer for item in questions if item.question == QUESTION_CHANGED]
-            assert parse(answer).changes == difference(one, two)
-            name = f"{subject_number(config.seed, patient)}/{one.index}/{two.index}"
-            found.append(
-                PredictionRequest(name, name.split("/")[0], levels(one), levels(two), answer)
-            )
-    return found[:limit]
+            assert parse(answer).changes == difference(before, after)
+            pair_id = f"{subject}/{before.index}/{after.index}"
+            pairs.append(DifferencePair(pair_id, subject, levels(before), levels(after), answer))
+    return pairs[:limit]
 
 
-class MainReader:
-    """Sees the main image perfectly and the reference not at all.
+class MainImageBaseline:
+    """Knows the findings of the main image, but not those of the reference.
 
-    Says "additional" of every finding of the main image that was new in more than a share of the
-    training pairs where it was present, the share that gave the best change F1 in training.
+    It calls a finding additional if the finding was new in a sufficient fraction of the training
+    pairs in which it was present. The threshold maximizes the change F1 on the training pairs.
     """
 
-    def __init__(self, pairs: Sequence[PredictionRequest]) -> None:
-        there, new = Counter[str](), Counter[str]()
+    def __init__(self, pairs: Sequence[DifferencePair]) -> None:
+        present, new = Counter[str](), Counter[str]()
         for pair in pairs:
-            there.update(pair.after.keys())
+            present.update(pair.after.keys())
             new.update(pair.after.keys() - pair.before.keys())
-        self._share = {name: new[name] / there[name] for name in there}
-        self._least = max(sorted({0.0, *self._share.values()}), key=lambda s: self._f1(pairs, s))
+        self._rate = {name: new[name] / present[name] for name in present}
+        thresholds = sorted({0.0, *self._rate.values()})
+        self._threshold = max(thresholds, key=lambda threshold: self._f1(pairs, threshold))
 
-    def changes(self, after: Iterable[str], least: float | None = None) -> set[Change]:
-        least = self._least if least is None else least
-        return {Change(name, "added") for name in after if self._share.get(name, 0.0) >= least}
+    def changes(self, after: Iterable[str], threshold: float | None = None) -> set[Change]:
+        threshold = self._threshold if threshold is None else threshold
+        return {Change(name, "added") for name in after if self._rate.get(name, 0.0) >= threshold}
 
-    def _f1(self, pairs: Sequence[PredictionRequest], least: float) -> float:
-        right = said = true = 0
+    def _f1(self, pairs: Sequence[DifferencePair], threshold: float) -> float:
+        num_correct = num_predicted = num_true = 0
         for pair in pairs:
-            ours, theirs = self.changes(pair.after, least), parse(pair.answer).changes
-            right, said, true = right + len(ours & theirs), said + len(ours), true + len(theirs)
-        return 2 * right / max(1, said + true)
+            predicted, true = self.changes(pair.after, threshold), parse(pair.answer).changes
+            num_correct += len(predicted & true)
+            num_predicted += len(predicted)
+            num_true += len(true)
+        return 2 * num_correct / max(1, num_predicted + num_true)
 
 
-class Grams:
-    """A 4-gram model of the training answers, read back by counted draws."""
+class GramModel:
+    """A 4-gram model of the training answers, sampled with stateless randomness."""
 
     def __init__(self, answers: Iterable[str]) -> None:
         self._next: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
@@ -107,16 +107,16 @@ class Grams:
         while len(words) < 200:
             choices = self._next[tuple(words[1 - GRAM :])]
             sums = list(accumulate(choices.values()))
-            mark = derive_uniform("4-gram", name, len(words)) * sums[-1]
-            word = list(choices)[bisect(sums, mark)]
+            quantile = derive_uniform("4-gram", name, len(words)) * sums[-1]
+            word = list(choices)[bisect(sums, quantile)]
             if word == "\n":
                 break
             words.append(word)
         return " ".join(words[GRAM - 1 :])
 
 
-def reordered(pair: PredictionRequest) -> str:
-    """The same facts, in an order that has nothing to do with that of the reference."""
+def reordered(pair: DifferencePair) -> str:
+    """The true changes in a random order."""
     order = [FINDINGS[index] for index in derive_permutation(len(FINDINGS), "reordered", pair.id)]
     return render(parse(pair.answer).changes, order)
 
@@ -128,37 +128,37 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3000)
     options = parser.parse_args()
     config = SimulateConfig(patients=options.patients, seed=options.seed, size=64)
-    train = asked_pairs(config, "train", 20_000)
-    test = asked_pairs(config, "test", options.pairs)
+    train = difference_pairs(config, "train", 20_000)
+    test = difference_pairs(config, "test", options.pairs)
     if len(test) < options.pairs:
-        raise SystemExit(f"only {len(test)} test pairs: more --patients are needed")
+        raise SystemExit(f"only {len(test)} test pairs: increase --patients")
     texts = [pair.answer for pair in train]
-    constant, reader, grams = best_constant(texts), MainReader(train), Grams(texts)
+    constant, main_image, grams = best_constant(texts), MainImageBaseline(train), GramModel(texts)
     rows = {
         "nothing has changed": [UNCHANGED for _ in test],
         "constant": [constant for _ in test],
         "random training answer": [random_answer(texts, pair.id, options.seed) for pair in test],
         "text only, 4-gram": [grams.write(pair.id) for pair in test],
-        "main image alone": [render(reader.changes(pair.after)) for pair in test],
+        "main image only": [render(main_image.changes(pair.after)) for pair in test],
         "true, inverted": [render(invert(parse(pair.answer).changes)) for pair in test],
         "true, other order": [reordered(pair) for pair in test],
         "true": [pair.answer for pair in test],
     }
-    scores = {}
-    for name, said in rows.items():
+    table = {}
+    for name, answers in rows.items():
         predictions = [
-            Prediction(pair.id, "diff_vqa", text, (pair.answer,), pair.patient)
-            for pair, text in zip(test, said, strict=True)
+            Prediction(pair.id, "diff_vqa", answer, (pair.answer,), pair.patient)
+            for pair, answer in zip(test, answers, strict=True)
         ]
-        found = evaluate(predictions, EvaluateOptions(seed=options.seed))["diff_vqa"]
-        scores[name] = {key: found[key] for key in EXAMPLES if key in found}
+        scores = evaluate(predictions, EvaluateOptions(seed=options.seed))["diff_vqa"]
+        table[name] = {metric: scores[metric] for metric in METRICS if metric in scores}
     num_patients = len({pair.patient for pair in test})
     unchanged = sum(pair.answer == UNCHANGED for pair in test) / len(test)
     print(f"{len(train)} training pairs, {len(test)} test pairs of {num_patients} patients")
     print(f"seed {options.seed}; unchanged {unchanged:.3f}; constant: {constant!r}")
-    table = scores_table(scores)
-    print(format_markdown([list(column) for column in zip(*table, strict=True)]))
-    print("mean ROUGE-L and the like carry 95% intervals by patient; corpus scores have none")
+    columns = zip(*scores_table(table), strict=True)
+    print(format_markdown([list(column) for column in columns]))
+    print("means over samples have 95% intervals by patient; corpus scores have none")
 
 
 if __name__ == "__main__":

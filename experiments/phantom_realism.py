@@ -1,9 +1,9 @@
-"""Simulated chest films beside a real one: slopes of the power spectrum, grey levels.
+"""Power spectrum and grey levels of simulated radiographs compared with a real one.
 
     python experiments/phantom_realism.py path/to/radiograph.dcm [images]
 
-The radiograph (DICOM, JPEG or PNG, frontal) is read, measured and never copied. Grey levels are
-spread between its .5 and 99.5 percentiles, the MONOCHROME1 of a DICOM is inverted by the reader.
+The radiograph is a frontal DICOM, JPEG or PNG file, which is measured and not copied. Its grey
+levels are scaled between the .5 and 99.5 percentiles; the reader inverts MONOCHROME1.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.render import render
 
 
-def spread(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+def scaled(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     low, high = np.percentile(image, (0.5, 99.5))
-    share = np.clip((image - low) / max(high - low, 1e-6), 0.0, 1.0)
-    return np.asarray(np.rint(255 * share), dtype=np.uint8)
+    tone = np.clip((image - low) / max(high - low, 1e-6), 0.0, 1.0)
+    return np.asarray(np.rint(255 * tone), dtype=np.uint8)
 
 
 def simulated(index: int) -> tuple[str, ImageStatistics]:
-    taken = draw_acquisition(0, index, 0, 0)
+    acquisition = draw_acquisition(0, index, 0, 0)
     visit = Visit(index, 0, datetime(2150, 1, 1), (), ())
-    image = render(draw_patient(0, index), visit, taken, 448).image
-    return taken.view, measure(image)
+    image = render(draw_patient(0, index), visit, acquisition, 448).image
+    return acquisition.view, measure(image)
 
 
-def line(name: str, found: ImageStatistics, real: ImageStatistics) -> str:
+def line(name: str, statistics: ImageStatistics, real: ImageStatistics) -> str:
     slopes = " ".join(
         f"{slope:6.2f} ({slope - other:+.2f})"
-        for slope, other in zip(found.slopes, real.slopes, strict=True)
+        for slope, other in zip(statistics.slopes, real.slopes, strict=True)
     )
-    return f"{name:20s} {slopes}   overlap {found.overlap(real):.2f}"
+    return f"{name:20s} {slopes}   overlap {statistics.overlap(real):.2f}"
 
 
 def main(path: str, images: int = 48) -> None:
-    real = measure(spread(read_image(Path(path))))
-    made = [simulated(index) for index in range(images)]
+    real = measure(scaled(read_image(Path(path))))
+    statistics = [simulated(index) for index in range(images)]
     bands = "   ".join(f"{low}-{high} cycles" for low, high in BANDS)
     print(f"{'slopes':20s} {bands}")
     print(line("the radiograph", real, real))
-    print(line(f"simulated, {images}", average([item for _, item in made]), real))
+    print(line(f"simulated, {images}", average([item for _, item in statistics]), real))
     for view in ("PA", "AP"):
-        kept = [item for name, item in made if name == view]
+        kept = [item for name, item in statistics if name == view]
         print(line(f"  {view}, {len(kept)}", average(kept), real))
-    best = max(item.overlap(real) for _, item in made)
+    best = max(item.overlap(real) for _, item in statistics)
     print(f"best overlap of a single simulated image {best:.2f}")
 
 

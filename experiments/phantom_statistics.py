@@ -1,12 +1,11 @@
-"""A simulated tree beside the published counts of the real data sets, in Markdown.
+"""Statistics of simulated data compared with published counts of the real data sets, in Markdown.
 
     lapse simulate raw --patients 400 --seed 41 --size 64
     python experiments/phantom_statistics.py raw
 
-Everything is counted on the files of the tree. "Published" are the row counts of the public
-documentation of MIMIC-CXR-JPG, Chest ImaGenome 1.0.0 and Medical-Diff-VQA 1.0.0 and the targets
-that the phantom's design takes from them; "-" where none is known to us: no credentialed row was
-ever counted for this project.
+All counts are from the simulated files. The published values are counts in the public documentation
+of MIMIC-CXR-JPG, Chest ImaGenome 1.0.0 and Medical-Diff-VQA 1.0.0, and design targets derived from
+them; "-" if there is none. No credentialed data were used.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ def regions_table(root: Path) -> None:
     table(
         "regions (29 names)",
         [
-            ("boxes an image", f"{num_boxes / num_images:.1f}", "up to 29"),
+            ("boxes per image", f"{num_boxes / num_images:.1f}", "up to 29"),
             ("boxes with a phrase", f"{num_described / num_boxes:.1%}", "31%"),
-            ("described regions an image", f"{num_described / num_images:.1f}", "9"),
-            ("boxes called abnormal", f"{num_abnormal / num_boxes:.1%}", "14%"),
-            ("phrases a described region", f"{num_phrases / num_described:.2f}", "-"),
+            ("described regions per image", f"{num_described / num_images:.1f}", "9"),
+            ("abnormal boxes", f"{num_abnormal / num_boxes:.1%}", "14%"),
+            ("phrases per described region", f"{num_phrases / num_described:.2f}", "-"),
         ],
     )
 
@@ -85,23 +84,31 @@ def questions_table(root: Path, num_patients: int) -> None:
             for name in CATEGORIES
         ],
     )
-    asked = [row for row in rows if row["question"] == QUESTION_CHANGED]
-    answers = [row["answer"] for row in asked]
+    differences = [row for row in rows if row["question"] == QUESTION_CHANGED]
+    answers = [row["answer"] for row in differences]
     changes = [len(parse(answer).changes) for answer in answers]
     lengths = [len(answer.split()) for answer in answers]
-    patients = Counter(row["subject_id"] for row in asked)
+    patients = Counter(row["subject_id"] for row in differences)
     low, *_, high = quantiles(lengths, n=10)
     table(
         "difference questions",
         [
-            ("pairs a patient", f"{len(asked) / num_patients:.2f}", f"{PAIRS / PATIENTS:.2f}"),
-            ("pairs a patient that has one", f"{mean(patients.values()):.2f}", "-"),
-            ("nothing has changed", f"{answers.count(UNCHANGED) / len(answers):.1%}", "-"),
-            ("changes an answer, mean", f"{mean(changes):.2f}", "-"),
-            ("words an answer: median (10%, 90%)", f"{median(lengths):g} ({low:g}, {high:g})", "-"),
             (
-                "rows a pair, all categories",
-                f"{total / len(asked):.2f}",
+                "pairs per patient",
+                f"{len(differences) / num_patients:.2f}",
+                f"{PAIRS / PATIENTS:.2f}",
+            ),
+            ("pairs per patient with a pair", f"{mean(patients.values()):.2f}", "-"),
+            ("nothing has changed", f"{answers.count(UNCHANGED) / len(answers):.1%}", "-"),
+            ("changes per answer, mean", f"{mean(changes):.2f}", "-"),
+            (
+                "words per answer: median (10%, 90%)",
+                f"{median(lengths):g} ({low:g}, {high:g})",
+                "-",
+            ),
+            (
+                "rows per pair, all categories",
+                f"{total / len(differences):.2f}",
                 f"{QUESTIONS / PAIRS:.2f}",
             ),
         ],
@@ -116,7 +123,7 @@ def questions_table(root: Path, num_patients: int) -> None:
 
 
 def findings_table(root: Path) -> int:
-    """Print what is on the images; returns the number of patients."""
+    """Print the frequencies of findings, devices and mimics; returns the number of patients."""
     names, levels, devices, mimics = Counter(), Counter(), Counter(), Counter()
     patients = set()
     num_studies = 0
@@ -130,15 +137,15 @@ def findings_table(root: Path) -> int:
         devices.update(item.name for item in state.visit.devices)
         mimics.update(item.name for item in state.visit.mimics)
     rows = [
-        ("studies a patient", f"{num_studies / len(patients):.2f}", f"{STUDIES / PATIENTS:.2f}")
+        ("studies per patient", f"{num_studies / len(patients):.2f}", f"{STUDIES / PATIENTS:.2f}")
     ]
     rows += [(name, f"{count / num_studies:.1%}", "-") for name, count in names.most_common()]
-    table("share of studies with", rows)
+    table("fraction of studies with", rows)
     graded = sum(levels.values())
     for title, counts, total in (
         ("level of a graded finding", levels, graded),
-        ("device, share of studies", devices, num_studies),
-        ("mimic, share of studies", mimics, num_studies),
+        ("device, fraction of studies", devices, num_studies),
+        ("mimic, fraction of studies", mimics, num_studies),
     ):
         counts.pop("", None)
         table(title, [(n, f"{c / total:.1%}", "-") for n, c in counts.most_common()])
