@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from lapse.core.types import SPLITS, Pair, Study
+from lapse.core.types import SPLITS
 from lapse.data.io.csv_tables import plain_id
 
 PROTOCOLS = ("patient-safe", "published")
@@ -59,26 +59,11 @@ def protocol_hash(assignment: Mapping[str, str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_no_leak(studies: Iterable[Study], pairs: Iterable[Pair]) -> None:
-    """Refuse records that share a patient, study or image between training and evaluation.
-
-    Ids are compared without padding and prefix letters. A pair adds the patients, studies and
-    images of both its studies.
-
-    Raises:
-        ValueError: with the number of leaks of each kind and a few of their ids.
-    """
-    guard = LeakGuard()
-    for study in studies:
-        guard.add(study.patient, study.study, study.image, study.split)
-    for pair in pairs:
-        for study in (pair.main, pair.reference):
-            guard.add(study.patient, study.study, study.image, pair.split)
-    guard.check()
-
-
 class LeakGuard:
-    """Collects the patients, studies and images of training and of evaluation."""
+    """Collects the patients, studies and images of training and of evaluation.
+
+    Ids are compared without padding and prefix letters.
+    """
 
     def __init__(self) -> None:
         kinds = ("patient", "study", "image")

@@ -8,8 +8,8 @@ import pytest
 
 from lapse.core.types import Pair, Study
 from lapse.data.datasets.splits import (
+    LeakGuard,
     assign_patients,
-    check_no_leak,
     leaked_patients,
     protocol_hash,
 )
@@ -33,6 +33,17 @@ def cohort(num_patients=12):
     studies = [study(p, v, SPLITS[p % 3]) for p in range(num_patients) for v in (1, 2)]
     pairs = [pair(a, b, a.split) for a, b in zip(studies[::2], studies[1::2], strict=True)]
     return studies, pairs
+
+
+def check_no_leak(studies, pairs):
+    """Refuse leaks in the studies and in both studies of each pair."""
+    guard = LeakGuard()
+    for study in studies:
+        guard.add(study.patient, study.study, study.image, study.split)
+    for pair in pairs:
+        for study in (pair.main, pair.reference):
+            guard.add(study.patient, study.study, study.image, pair.split)
+    guard.check()
 
 
 def test_precedence_is_test_validate_train():
