@@ -1,4 +1,4 @@
-"""The analytic counts: against torch's counter at small sizes, and the paper's sizes on paper."""
+"""Analytic counts against the counter of torch at small sizes, and at the sizes of the paper."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ VOCABULARY = 300
 KEPT = inputs.small_tokenizer(VOCABULARY)
 
 
-def counted(job) -> int:
-    """Operations by torch's counter, which does not know the CPU's fused attention."""
+def measure_flops(job) -> int:
+    """Operations by the counter of torch, which does not count fused attention on CPUs."""
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         job()
     return counter.get_total_flops()
@@ -45,7 +45,7 @@ def test_a_pretraining_step(shares_image):
     model = Captioner(sizes, KEPT)
     batch = inputs.captions(64, 2, [24, 24, 24], KEPT.kept)
     batch = batch if shares_image else separate_images(batch)
-    found = counted(lambda: model.loss(batch)["loss"].backward())
+    measured = measure_flops(lambda: model.loss(batch)["loss"].backward())
     expected = flops.pretraining_step(
         sizes,
         [[24] * 3] * 2,
@@ -53,7 +53,7 @@ def test_a_pretraining_step(shares_image):
         vocabulary=VOCABULARY,
         shares_image=shares_image,
     )
-    assert found == pytest.approx(expected, rel=0.02)
+    assert measured == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
@@ -74,43 +74,43 @@ def test_a_fine_tuning_step(is_cached):
             zip((f"image-{n}" for n in range(6)), model.encode(batch.images), strict=True)
         )
         batch = with_features(batch, tokens.__getitem__)
-    found = counted(lambda: model.loss(batch)["loss"].backward())
+    measured = measure_flops(lambda: model.loss(batch)["loss"].backward())
     expected = flops.finetuning_step(
         sizes, [28] * 3, 60, vocabulary=VOCABULARY, is_cached=is_cached, is_skipping=False
     )
-    assert found == pytest.approx(expected, rel=0.02)
+    assert measured == pytest.approx(expected, rel=0.02)
 
 
 def test_the_encoder_at_full_size_on_the_meta_device():
     sizes = load_config("pretrain-lapse").model_config_object().encoder
     with torch.device("meta"), torch.no_grad():
         model, images = VisionEncoder(sizes), torch.empty(1, 3, 448, 448)
-        found = counted(lambda: model(images))
-    assert found == pytest.approx(flops.encoder(sizes), rel=0.001)
+        measured = measure_flops(lambda: model(images))
+    assert measured == pytest.approx(flops.encoder(sizes), rel=0.001)
     assert flops.encoder(sizes) / TERA == pytest.approx(0.974, abs=0.002)
 
 
-def test_the_figures_of_the_paper_s_sizes():
+def test_pretraining_at_the_sizes_of_the_paper():
     sizes = load_config("pretrain-lapse").model_config_object()
     text, visual = sizes.decoder, 1024
     assert flops.cross_memory(text, visual) / GIGA == pytest.approx(51.5, abs=0.1)
-    for tokens, wanted in ((24, 64), (128, 117)):
-        whole = flops.cross_memory(text, visual) + flops.decoder(text, tokens, visual)
-        whole += flops.logits(tokens, text.width)
-        assert whole / GIGA == pytest.approx(wanted, abs=1)
-    one = flops.pretraining_step(sizes, [[50]], 50)
-    assert one / TERA == pytest.approx(3.16, abs=0.02)
+    for tokens, expected in ((24, 64), (128, 117)):
+        total = flops.cross_memory(text, visual) + flops.decoder(text, tokens, visual)
+        total += flops.logits(tokens, text.width)
+        assert total / GIGA == pytest.approx(expected, abs=1)
+    single = flops.pretraining_step(sizes, [[50]], 50)
+    assert single / TERA == pytest.approx(3.16, abs=0.02)
     four = flops.pretraining_step(sizes, [[50] * 4], 4 * 50)
     assert four / TERA == pytest.approx(3.38, abs=0.02)
-    assert 4 * one / four == pytest.approx(3.74, abs=0.02)
+    assert 4 * single / four == pytest.approx(3.74, abs=0.02)
 
 
-def test_the_figures_of_fine_tuning_at_the_paper_s_sizes():
+def test_fine_tuning_at_the_sizes_of_the_paper():
     sizes = load_config("diffvqa-lapse").model_config_object()
     cached = flops.finetuning_step(sizes, [56], 40, is_cached=True)
     live = flops.finetuning_step(sizes, [56], 40)
     assert cached / TERA == pytest.approx(4.48, rel=0.02)
     assert (live - cached) / TERA == pytest.approx(1.95, abs=0.01)
-    once = flops.language_model(sizes.language_model, 2048)
-    assert once / TERA == pytest.approx(1.46, rel=0.02)
-    assert flops.beam_answer(sizes, 8, 40, 10) < 1.5 * once
+    prefix = flops.language_model(sizes.language_model, 2048)
+    assert prefix / TERA == pytest.approx(1.46, rel=0.02)
+    assert flops.beam_answer(sizes, 8, 40, 10) < 1.5 * prefix
