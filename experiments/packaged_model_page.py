@@ -24,6 +24,7 @@ from lapse.evaluation.score_tables import (
     scores_table,
     table_note,
 )
+from lapse.evaluation.scores_file import read_scores
 from lapse.inference.answer import RESEARCH_USE
 
 ABLATIONS = ("text-only", "main-only", "reference-only")  # runs that see less than both images
@@ -68,7 +69,10 @@ def read_tier(folder: Path) -> Tier:
     hidden: dict[str, Sequence[str]] = {}
     provenance: dict[str, str] = {}
     for name in ("regions", "diffvqa"):
-        values = json.loads((folder / f"{name}.scores.json").read_text(encoding="utf-8"))
+        predictions = folder / f"{name}.jsonl"
+        values = read_scores(
+            folder / f"{name}.scores.json", predictions if predictions.is_file() else None
+        )
         systems = {MODEL: values["scores"]}
         systems |= {Path(system).stem: scores for system, scores in values["comparisons"].items()}
         for system, scores_of_tasks in systems.items():

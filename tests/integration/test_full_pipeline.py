@@ -57,7 +57,7 @@ def test_raw_data_to_scores(folder):
     shutil.copy(predictions, copy)
     output = lapse("evaluate", predictions, "--data", folder / "store", "--compare-with", copy)
     assert "| constant answer | nothing has changed | random training answer |" in output
-    scores = json.loads((folder / "diffvqa" / "scores.json").read_text("utf-8"))
+    scores = json.loads((folder / "diffvqa" / "predictions-test.scores.json").read_text("utf-8"))
     text = json.dumps(scores)
     for word in ("diff_vqa", "BLEU-4", "METEOR", "CIDEr", "unparsed rate", "patient-safe"):
         assert word in text

@@ -106,7 +106,7 @@ def evaluate_command(
         Path | None,
         typer.Option(
             help="Scores file to write.",
-            show_default="scores.json in the folder of the predictions",
+            show_default="STEM.scores.json in the folder of the predictions",
         ),
     ] = None,
 ) -> None:

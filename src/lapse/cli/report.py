@@ -23,7 +23,7 @@ def report_command(
         Path | None,
         typer.Option(
             help="Scores file written by lapse evaluate or lapse compare.",
-            show_default="scores.json in the folder of the predictions",
+            show_default="STEM.scores.json in the folder of the predictions",
         ),
     ] = None,
     threshold: Annotated[
@@ -43,12 +43,13 @@ def report_command(
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.data.store.store import open_store
-    from lapse.evaluation.html import EvaluationReport, read_scores, write_evaluation_report
+    from lapse.evaluation.html import EvaluationReport, write_evaluation_report
     from lapse.evaluation.predictions.jsonl import read_predictions
+    from lapse.evaluation.scores_file import default_path, read_scores
     from lapse.metrics.abstention import read_threshold
 
     answers = read_predictions(predictions)
-    scores_path = scores or predictions.with_name("scores.json")
+    scores_path = scores or default_path(predictions)
     has_scores = scores is not None or scores_path.is_file()
     if not has_scores:
         logger.warning("no scores on the page: run lapse evaluate first, or give --scores")
@@ -56,7 +57,7 @@ def report_command(
     page = EvaluationReport(
         title=f"lapse evaluation: {predictions.name}",
         predictions=answers,
-        scores=read_scores(scores_path) if has_scores else {},
+        scores=read_scores(scores_path, predictions) if has_scores else {},
         store=None if data is None else open_store(data),
         threshold=None if threshold is None else read_threshold(threshold),
         facts=facts,

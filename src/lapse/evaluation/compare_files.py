@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of
 from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.scores_file import difference_values, write_scores
+from lapse.evaluation.scores_file import difference_values, predictions_facts, write_scores
 from lapse.metrics.paired_tests import Difference, compare, corrected
 
 
@@ -62,8 +63,8 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
     """Score the systems, test each against the first, and write the scores file.
 
     Raises:
-        ValueError: fewer than two systems, systems that answer other samples, or samples
-            without a known patient.
+        ValueError: fewer than two systems, a file given twice, systems with identical answers or
+            that answer other samples, or samples without a known patient.
     """
     if len(options.systems) < 2:
         raise ValueError(f"compare needs two predictions files or more, got {len(options.systems)}")
@@ -74,9 +75,9 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
     predictions = {first_path.stem: first}
     for path in other_paths:
         name = path.stem if path.stem not in predictions else str(path)
-        if name in predictions:
-            raise ValueError(f"{path} is given twice")
-        predictions[name] = in_order_of(first, source.read_predictions(path), str(path))
+        others = in_order_of(first, source.read_predictions(path), str(path))
+        _check_different(predictions, others, path)
+        predictions[name] = others
     evaluator = Evaluator(options.scoring)
     scores = {name: evaluator(items) for name, items in predictions.items()}
     patients = {
@@ -92,6 +93,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "seed": str(seed),
             **options.provenance,
             **source.provenance(),
+            **predictions_facts(first_path),
             "system": first_path.stem,
         },
     )
@@ -108,6 +110,19 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         extra={"differences": differences},
     )
     return result
+
+
+def _check_different(
+    predictions: Mapping[str, Sequence[Prediction]], others: Sequence[Prediction], path: Path
+) -> None:
+    """Refuse a system whose answers are those of a system that is compared already."""
+    texts = [item.prediction for item in others]
+    for name, items in predictions.items():
+        if texts == [item.prediction for item in items]:
+            raise ValueError(
+                f"{path} has the same {len(texts)} answers as {name}: compare needs files of "
+                "different systems"
+            )
 
 
 def compare_systems(

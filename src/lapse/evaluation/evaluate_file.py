@@ -21,7 +21,7 @@ from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
 from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.scores_file import score_values, write_scores
+from lapse.evaluation.scores_file import default_path, predictions_facts, score_values, write_scores
 from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
 from lapse.metrics.abstention import read_threshold
 
@@ -34,7 +34,7 @@ class EvaluateFileOptions:
 
     Attributes:
         predictions: predictions file: jsonl, CSV or COCO results.
-        out: scores file; None for scores.json in the folder of the predictions.
+        out: scores file; None for STEM.scores.json in the folder of the predictions.
         references: where references and baselines come from.
         scoring: metrics, seed and resamples.
         compare_with: predictions of other systems on the same samples.
@@ -123,8 +123,9 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
             "seed": str(seed),
             **options.provenance,
             **source.provenance(),
+            **predictions_facts(options.predictions),
         },
-        path=options.out or options.predictions.with_name("scores.json"),
+        path=options.out or default_path(options.predictions),
     )
     _write(result)
     return result

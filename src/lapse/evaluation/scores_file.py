@@ -1,6 +1,6 @@
-"""scores.json: provenance, every score with its details, and the scores of other systems.
+"""STEM.scores.json: provenance, every score with its details, and the scores of other systems.
 
-provenance         release, split protocol, n, seed, command, version, commit
+provenance         SHA-256 of the predictions, release, split protocol, n, seed, command, version
 scores             task -> name -> value, low, high, per_sample, details
 comparisons        system or baseline -> its scores, in the same form
 subgroups          task -> dimension -> group -> scores         (lapse evaluate)
@@ -11,15 +11,72 @@ differences        task -> pair of systems -> paired tests      (lapse compare)
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lapse.core.files import write_text
+from lapse.core.files import sha256_of, write_text
 from lapse.core.types import Score
 from lapse.evaluation.evaluate import Scores
 from lapse.metrics.paired_tests import Difference
+
+logger = logging.getLogger(__name__)
+
+PREDICTIONS = "predictions"  # keys of the provenance: name and hash of the scored file
+SHA256 = "predictions SHA-256"
+
+
+def default_path(predictions: Path) -> Path:
+    """The scores file of a predictions file: STEM.scores.json in its folder."""
+    return predictions.with_name(f"{predictions.stem}.scores.json")
+
+
+def predictions_facts(predictions: Path) -> dict[str, str]:
+    """Provenance that binds scores to the predictions file that they were computed from."""
+    return {PREDICTIONS: predictions.name, SHA256: sha256_of(predictions)}
+
+
+def read_scores(path: Path, predictions: Path | None = None) -> dict[str, Any]:
+    """The content of a scores file.
+
+    Args:
+        path: the scores file.
+        predictions: the file that the scores must belong to; None accepts any.
+
+    Raises:
+        ValueError: no such file, not a JSON object, or scores of other predictions. Scores that
+            do not state their predictions, such as those of another program, give a warning.
+    """
+    if not path.is_file():
+        raise ValueError(f"no scores file {path}: create it with `lapse evaluate`")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON in UTF-8: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a scores file: it holds {type(values).__name__}")
+    if predictions is not None:
+        _check_predictions(path, values.get("provenance"), predictions)
+    return values
+
+
+def _check_predictions(path: Path, provenance: object, predictions: Path) -> None:
+    facts = provenance if isinstance(provenance, Mapping) else {}
+    if SHA256 not in facts:
+        logger.warning(
+            "%s does not state which predictions it scores: it may belong to other predictions "
+            "than %s",
+            path,
+            predictions.name,
+        )
+    elif facts[SHA256] != (expected := sha256_of(predictions)):
+        raise ValueError(
+            f"{path} holds the scores of {facts.get(PREDICTIONS, 'another file')} (SHA-256 "
+            f"{str(facts[SHA256])[:12]}), not of {predictions} ({expected[:12]}): run "
+            f"`lapse evaluate {predictions}`"
+        )
 
 
 def write_scores(

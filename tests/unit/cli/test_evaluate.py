@@ -39,7 +39,7 @@ def test_evaluate_prints_tables_and_writes_scores(folder):
     output = lapse(*files, "--compare-with", folder / "b.jsonl", *FAST)
     assert "\ndiff_vqa\n\n| score | a | " in output and "constant answer" in output
     assert "hidden, fewer than 50 patients: " in output and "diff_vqa by view" not in output
-    values = json.loads((folder / "scores.json").read_text("utf-8"))
+    values = json.loads((folder / "a.scores.json").read_text("utf-8"))
     assert str(folder / "b.jsonl") in values["comparisons"]
     assert values["provenance"]["command"].startswith("lapse ")
     assert not {"BLEU-4", "METEOR"} & values["scores"]["diff_vqa"].keys()
@@ -81,3 +81,12 @@ def test_the_page_shows_subgroups_and_differences(folder, monkeypatch):
     assert "<caption>Difference questions: b against a</caption>" in text
     difference = f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
     assert f"<td>{difference}</td><td>{row['p_holm']:.3f}</td>" in text
+
+
+def test_each_predictions_file_has_its_own_scores(folder):
+    for name in ("a", "b"):
+        lapse("evaluate", folder / f"{name}.jsonl", "--data", folder / "store", *FAST)
+    lapse("report", folder / "a.jsonl", "--out", folder / "own.html", "--cases", 2)
+    assert "1.000 [1.000, 1.000]" in (folder / "own.html").read_text("utf-8")
+    with pytest.raises(ValueError, match=r"b\.scores\.json holds the scores of b\.jsonl"):
+        lapse("report", folder / "a.jsonl", "--scores", folder / "b.scores.json")

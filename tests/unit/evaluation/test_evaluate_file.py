@@ -227,9 +227,11 @@ def test_systems_are_tested_against_the_first(folder, source):
 def test_systems_that_cannot_be_compared_are_refused(folder, tmp_path):
     items = read_predictions(folder / "c.jsonl")
     write_predictions(tmp_path / "d.jsonl", items[1:])
+    write_predictions(tmp_path / "copy.jsonl", items[::-1])
     for systems, message in (
         (["c.jsonl"], "needs two predictions files or more, got 1"),
-        (["c.jsonl", "c.jsonl", "c.jsonl"], "is given twice"),
+        (["c.jsonl", "c.jsonl"], "has the same .* answers as c: "),
+        (["a.jsonl", "c.jsonl", tmp_path / "copy.jsonl"], "has the same .* answers as c: "),
         (["c.jsonl", tmp_path / "d.jsonl"], "shared with the"),
     ):
         with pytest.raises(ValueError, match=message):

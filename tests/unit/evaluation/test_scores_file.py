@@ -1,12 +1,14 @@
 """scores.json holds provenance, scores with details, and comparisons; it is written atomically."""
 
 import json
+import logging
 import math
 
 import pytest
 
+from evaluation_pages import SCORES
 from lapse.core.types import Score
-from lapse.evaluation.scores_file import write_scores
+from lapse.evaluation.scores_file import predictions_facts, read_scores, write_scores
 from lapse.metrics.statistics import mean_score
 
 
@@ -33,3 +35,32 @@ def test_a_score_that_is_not_a_number_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_scores(path, {"cap": {"s": Score("s", math.nan)}}, {})
     assert path.read_bytes() == before
+
+
+def test_scores_file_is_checked(tmp_path):
+    with pytest.raises(ValueError, match="no scores file"):
+        read_scores(tmp_path / "s.json")
+    for text, message in (("{", "is not JSON"), ("[1]", "is not a scores file: it holds list")):
+        (tmp_path / "s.json").write_text(text, "utf-8")
+        with pytest.raises(ValueError, match=message):
+            read_scores(tmp_path / "s.json")
+    (tmp_path / "s.json").write_text(json.dumps(SCORES), "utf-8")
+    assert read_scores(tmp_path / "s.json") == SCORES
+
+
+def test_scores_of_other_predictions_are_refused(tmp_path, caplog):
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_text("good", "utf-8")
+    bad.write_text("bad", "utf-8")
+    path = tmp_path / "scores.json"
+    write_scores(path, {}, predictions_facts(bad))
+    assert read_scores(path, bad)["provenance"]["predictions"] == "bad.jsonl"
+    with pytest.raises(ValueError, match=r"holds the scores of bad\.jsonl .*not of .*good\.jsonl"):
+        read_scores(path, good)
+    bad.write_text("changed", "utf-8")
+    with pytest.raises(ValueError, match="holds the scores of"):
+        read_scores(path, bad)
+    write_scores(path, {}, {})
+    caplog.set_level(logging.WARNING, logger="lapse")
+    read_scores(path, good)
+    assert "does not state which predictions it scores" in caplog.messages[0]

@@ -17,7 +17,6 @@ from lapse.evaluation.html.run_page import (
     render_run_report,
     write_run_report,
 )
-from lapse.evaluation.html.tables import read_scores
 from lapse.evaluation.html.verify_page import render_verify_page, write_verify_page
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "Pixels",
     "RunReport",
     "Table",
-    "read_scores",
     "render_evaluation_report",
     "render_run_report",
     "render_verify_page",

@@ -6,9 +6,7 @@ Values are read by key and checked, so that a scores file of another version or 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lapse.core.grammar import FINDINGS
@@ -56,23 +54,6 @@ TITLES = {
 }
 SEPARATE_SECTIONS = ("confidence", "abstention")
 Scores = Mapping[str, Mapping[str, Any]]  # name -> {"value": ..., "low": ..., "high": ...}
-
-
-def read_scores(path: Path) -> dict[str, Any]:
-    """The content of a scores file.
-
-    Raises:
-        ValueError: no such file, or not a JSON object.
-    """
-    if not path.is_file():
-        raise ValueError(f"no scores file {path}: create it with `lapse evaluate`")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON in UTF-8: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a scores file: it holds {type(values).__name__}")
-    return values
 
 
 def score_tables(scores: Mapping[str, Any], system: str) -> list[Table]:

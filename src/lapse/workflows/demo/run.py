@@ -27,13 +27,12 @@ from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html import (
     EvaluationReport,
-    read_scores,
     write_evaluation_report,
     write_run_report,
 )
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.reliability import reliability_scores
-from lapse.evaluation.scores_file import write_scores
+from lapse.evaluation.scores_file import predictions_facts, read_scores, write_scores
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse
 from lapse.phantom.dataset.writer import MARK, SimulateConfig, simulate
@@ -115,7 +114,7 @@ class _Demo:
         answers = EvaluationReport(
             title="lapse demo: the answers, case by case",
             predictions=predictions[MODEL],
-            scores=read_scores(self._scores_path(MODEL)),
+            scores=read_scores(self._scores_path(MODEL), self._predictions_path(MODEL)),
             store=store,
             system=MODEL,
         )
@@ -216,7 +215,7 @@ class _Demo:
         evaluator = Evaluator(EvaluateOptions(use_java=self.config.use_java))
         scores: dict[str, dict[str, dict[str, Score]]] = {}
         for system, items in predictions.items():
-            write_predictions(self.out / "predictions" / f"{_slug(system)}.jsonl", items)
+            write_predictions(self._predictions_path(system), items)
             logger.info("evaluate: %s (%d predictions)", system, len(items))
             scores[system] = evaluator(items)
         scores[MODEL] |= reliability_scores(predictions[MODEL], self._probes())
@@ -224,6 +223,7 @@ class _Demo:
         del others[MODEL]
         for system, values in scores.items():
             facts = {**self.facts, "n": str(len(predictions[system]))}
+            facts |= predictions_facts(self._predictions_path(system))
             comparisons = others if system == MODEL else None
             write_scores(self._scores_path(system), values, facts, comparisons=comparisons)
         return scores
@@ -237,6 +237,9 @@ class _Demo:
             write_predictions(self.out / "predictions" / f"{_slug(MODEL)}.{probe}.jsonl", items)
             answers += items
         return answers
+
+    def _predictions_path(self, system: str) -> Path:
+        return self.out / "predictions" / f"{_slug(system)}.jsonl"
 
     def _scores_path(self, system: str) -> Path:
         return self.out / "scores" / f"{_slug(system)}.json"

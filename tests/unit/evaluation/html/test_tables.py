@@ -1,22 +1,7 @@
 """Scores files as tables."""
 
-import json
-
-import pytest
-
 from evaluation_pages import SCORES
-from lapse.evaluation.html.tables import difference_tables, read_scores, subgroup_tables
-
-
-def test_scores_file_is_checked(tmp_path):
-    with pytest.raises(ValueError, match="no scores file"):
-        read_scores(tmp_path / "s.json")
-    for text, message in (("{", "is not JSON"), ("[1]", "is not a scores file: it holds list")):
-        (tmp_path / "s.json").write_text(text, "utf-8")
-        with pytest.raises(ValueError, match=message):
-            read_scores(tmp_path / "s.json")
-    (tmp_path / "s.json").write_text(json.dumps(SCORES), "utf-8")
-    assert read_scores(tmp_path / "s.json") == SCORES
+from lapse.evaluation.html.tables import difference_tables, subgroup_tables
 
 
 def test_hidden_subgroups_are_listed_in_the_note():
