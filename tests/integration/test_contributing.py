@@ -143,7 +143,9 @@ def test_a_metric(workspace, store):
     write_predictions(workspace / "predictions.jsonl", rows)
     output = follow("Add a metric", workspace, store)
     assert "| length ratio | 0.500 [0.500, 0.500] |" in output
-    scores = json.loads((workspace / "predictions.scores.json").read_text("utf-8"))["scores"]["diff_vqa"]
+    scores = json.loads((workspace / "predictions.scores.json").read_text("utf-8"))["scores"][
+        "diff_vqa"
+    ]
     assert scores["length ratio"]["details"]["words"] == "split at blanks"
 
 
