@@ -97,7 +97,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "system": first_path.stem,
         },
     )
-    (_, first_scores), *others = scores.items()
+    (_, first_scores), *other_scores = scores.items()
     differences = {
         task: {pair: difference_values(part) for pair, part in by_pair.items()}
         for task, by_pair in result.differences.items()
@@ -106,7 +106,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         options.out,
         first_scores,
         result.provenance,
-        comparisons=dict(others) | result.baselines,
+        comparisons=dict(other_scores) | result.baselines,
         extra={"differences": differences},
     )
     return result
