@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import Boxes, Frontals, Protocol, RegionSet, Resize
+
+if TYPE_CHECKING:
+    from lapse.data.prepare.prepare import DatasetRoots, TableRoots
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +69,16 @@ def prepare_command(
     roots: Annotated[
         list[Path],
         typer.Argument(
-            metavar="ROOTS... OUT", help="Folders with the raw data, then the store to write."
+            metavar="ROOTS... OUT",
+            help="Folders with the raw data, or the CSV of your own films, then the new store.",
         ),
     ],
     content: ContentOptions,
     *,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images that the CSV of your own films lists."),
+    ] = None,
     shard: Annotated[
         str,
         typer.Option(metavar="I/N", help="Make only every N-th shard from the I-th, and no store."),
@@ -81,12 +89,14 @@ def prepare_command(
 ) -> None:
     """Convert raw data into one store: records as Parquet, pixels decoded once.
 
+    With your own films: lapse prepare my_table.csv --images FOLDER OUT.
+
     The same command continues an interrupted run. To share the work between machines, run each
     with --shard I/N, copy the folders OUT.shards into one, and run without --shard to merge them.
     """
     if len(roots) < 2:
         raise ValueError("prepare needs at least one raw folder and the output folder, in order")
-    from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
+    from lapse.data.prepare.prepare import PrepareOptions, prepare
 
     *sources, out = roots
     options = PrepareOptions(
@@ -102,7 +112,7 @@ def prepare_command(
         shard=_parse_shard(shard),
     )
     with progress_bar("prepare") as progress:
-        report = prepare(find_roots(sources), out, options, progress=progress)
+        report = prepare(_find(sources, images), out, options, progress=progress)
     if options.shard is not None:
         logger.info(
             "%d shards in %s.shards, %.1f images/s", report.num_made, out, report.images_per_second
@@ -110,6 +120,22 @@ def prepare_command(
         return
     for line in report.lines():
         logger.info(line)
+
+
+def _find(sources: list[Path], images: Path | None) -> DatasetRoots | TableRoots:
+    """The public datasets in folders, or a table of own films."""
+    from lapse.data.prepare.prepare import find_roots, find_table_roots
+
+    is_table = len(sources) == 1 and (images is not None or sources[0].is_file())
+    if images is not None and not is_table:
+        raise ValueError(
+            "--images goes with one table: lapse prepare TABLE.csv --images FOLDER OUT"
+        )
+    if not is_table:
+        return find_roots(sources)
+    if images is None:
+        raise ValueError(f"{sources[0]} is a table: give the folder of its images with --images")
+    return find_table_roots(sources[0], images)
 
 
 def _parse_shard(text: str) -> tuple[int, int] | None:

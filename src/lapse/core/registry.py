@@ -151,6 +151,9 @@ TABLES: dict[str, dict[str, Plugin]] = {
             "lapse.data.datasets.mimic_diff_vqa:MimicDiffVqa", "Medical-Diff-VQA"
         ),
         "ms_cxr_t": Plugin("lapse.data.datasets.ms_cxr_t:MsCxrT", "MS-CXR-T"),
+        "plain_table": Plugin(
+            "lapse.data.datasets.plain_table:PlainTable", "your own films: one CSV and a folder"
+        ),
     },
     "metrics": {
         "changes": Plugin(

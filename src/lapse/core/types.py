@@ -77,7 +77,8 @@ class Study:
     """One frontal chest radiograph with its report and its described regions.
 
     `id` is the image's `dicom_id` (unique), `study` the MIMIC `study_id` as a string, `image`
-    the key of its pixels in the store. `view` is "PA", "AP", or "" if unknown.
+    the key of its pixels in the store. `view` is "PA", "AP", or "" if unknown. `taken_at` is
+    None if only the order of the studies is known.
     """
 
     id: str
@@ -86,7 +87,7 @@ class Study:
     image: str
     view: str
     split: str
-    taken_at: datetime
+    taken_at: datetime | None
     report: str
     regions: tuple[Region, ...]
 
@@ -121,6 +122,18 @@ class Pair:
                 f"pair {self.id} has patients {self.reference.patient} and "
                 f"{self.main.patient}: both studies must be of one patient"
             )
+
+    @property
+    def days(self) -> float | None:
+        """Days from the reference to the main study; None if one of the dates is unknown."""
+        return days_between(self.reference, self.main)
+
+
+def days_between(first: Study, second: Study) -> float | None:
+    """Days from one study to another, negative if the second is earlier; None if unknown."""
+    if first.taken_at is None or second.taken_at is None:
+        return None
+    return (second.taken_at - first.taken_at).total_seconds() / 86400
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,11 +177,12 @@ def store_labels(store: Store, predictions: Sequence[Prediction]) -> Labels:
         pair, study = pairs.get(_key(item)), studies.get(_key(item))
         if pair is not None:
             study = pair.main
-            days = abs((pair.main.taken_at - pair.reference.taken_at).total_seconds()) / 86400
+            days = pair.days
+            interval = UNKNOWN if days is None else _band(abs(days), INTERVALS, "over 90 days")
             views = f"{pair.reference.view or '?'} then {pair.main.view or '?'}"
         labels["view"].append(study.view or UNKNOWN if study else UNKNOWN)
         labels["views of the pair"].append(views if pair else UNKNOWN)
-        labels["interval"].append(_band(days, INTERVALS, "over 90 days") if pair else UNKNOWN)
+        labels["interval"].append(interval if pair else UNKNOWN)
     return {name: groups for name, groups in labels.items() if set(groups) != {UNKNOWN}}
 
 
@@ -213,7 +214,7 @@ def patient_labels(
         pair, study = pairs.get(_key(item)), studies.get(_key(item))
         study = pair.main if pair else study
         row = rows.get(plain_id(item.patient))
-        if study is None or row is None:
+        if study is None or study.taken_at is None or row is None:
             ages.append(UNKNOWN)
             continue
         try:

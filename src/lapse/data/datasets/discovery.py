@@ -12,6 +12,7 @@ from lapse.data.io.csv_tables import find_table
 
 MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
 SIMULATED = "SIMULATED.txt"  # written by `lapse simulate` next to its trees
+BOX_TABLE = "boxes.csv"  # next to the table of own films
 _PATIENT_GROUP = re.compile(r"p\d\d+")
 
 
@@ -31,6 +32,38 @@ class DatasetRoots:
         names = dict.fromkeys(folder.name for folder in folders if folder is not None)
         is_simulated = (self.mimic_cxr_jpg.parent / SIMULATED).is_file()
         return ("simulated: " if is_simulated else "") + ", ".join(names)
+
+
+@dataclass(frozen=True, slots=True)
+class TableRoots:
+    """A table of the user's own films, the folder of its images, and its boxes if there are any.
+
+    `reports` is None: the reports are in the table.
+    """
+
+    table: Path
+    images: Path
+    boxes: Path | None = None
+    reports: Path | None = None
+
+    def describe(self) -> str:
+        """The name of the table, and whether the images are simulated."""
+        is_simulated = (self.table.parent / SIMULATED).is_file()
+        return ("simulated: " if is_simulated else "") + self.table.name
+
+
+def find_table_roots(table: Path, images: Path) -> TableRoots:
+    """The files of a table of own films; `boxes.csv` next to the table is used if it exists.
+
+    Raises:
+        ValueError: the table or the folder of images does not exist.
+    """
+    if not table.is_file():
+        raise ValueError(f"no table {table}: give the CSV that lists the films")
+    if not images.is_dir():
+        raise ValueError(f"no folder {images}: give the folder of the images with --images")
+    boxes = table.with_name(BOX_TABLE)
+    return TableRoots(table, images, boxes if boxes.is_file() else None)
 
 
 DESCRIPTIONS: dict[str, str] = {

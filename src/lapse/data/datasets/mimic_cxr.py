@@ -241,7 +241,7 @@ class MimicCxr:
         return self.selection.frontals == "all" or study.id in self.selection.extra
 
     def _note_ties(self, studies: Iterable[Study]) -> None:
-        first: dict[tuple[str, datetime], str] = {}
+        first: dict[tuple[str, datetime | None], str] = {}
         for study in studies:
             earlier = first.setdefault((study.patient, study.taken_at), study.study)
             if earlier != study.study:

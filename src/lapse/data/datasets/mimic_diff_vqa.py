@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.types import SPLITS, Pair, Study
+from lapse.core.types import SPLITS, Pair, Study, days_between
 from lapse.data.io.csv_tables import find_table, parse_split, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
@@ -161,7 +161,7 @@ class MimicDiffVqa:
     def _note_order(self, row: QuestionRow, main: Study, reference: Study) -> None:
         if row.category != "difference":
             return
-        if reference.taken_at > main.taken_at:
+        if (days_between(reference, main) or 0) < 0:
             self._num_reversed += 1
             self.noted.add("difference question in reversed time order", row.id)
         else:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lapse.core.grammar import QUESTION_CHANGED
-from lapse.core.types import Pair, Study
+from lapse.core.types import Pair, Study, days_between
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
@@ -86,7 +86,7 @@ class MsCxrT:
                 self.skipped.add(f"row whose {role} image is not stored", row)
             elif {main.patient, reference.patient} != {patient}:
                 self.skipped.add("row that joins images of different patients", row)
-            elif main.taken_at < reference.taken_at:
+            elif (days_between(reference, main) or 0) < 0:
                 self.skipped.add("row whose image is earlier than the previous one", row)
             elif (main_id, reference_id) in seen:
                 self.skipped.add("row with the two images of an earlier row", row)

@@ -1,20 +1,10 @@
-"""The studies of a store, selected before any image is opened.
-
-    tables --> images to read --> the split of each --> shards of a thousand studies
-                    |
-                    '--> the key: identifies raw files, options and plan; equal keys, equal shards
-
-The same raw files and options give the same plan on every machine.
-"""
+"""The plan of the public datasets: MIMIC-CXR, Chest ImaGenome, Medical-Diff-VQA, MS-CXR-T."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from lapse.core.extras import check_extra
 from lapse.core.types import Pair, Study
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
@@ -23,14 +13,12 @@ from lapse.data.datasets.mimic_cxr import ImageSelection, MimicCxr
 from lapse.data.datasets.mimic_diff_vqa import MimicDiffVqa
 from lapse.data.datasets.ms_cxr_t import MsCxrT
 from lapse.data.datasets.splits import assign_patients, leaked_patients
-from lapse.data.io.skip_log import SkipLog
-from lapse.data.prepare.options import PrepareOptions
-from lapse.data.prepare.shards import Shard, ShardItem
-
-PLAN_VERSION = 2  # shards of another version are not reused
+from lapse.data.prepare.options import PrepareOptions, PrepareReport
+from lapse.data.prepare.shards import ShardItem
+from lapse.data.prepare.study_plan import StudyPlan
 
 
-class Plan:
+class Plan(StudyPlan):
     """The opened datasets and the studies to store.
 
     Args:
@@ -49,9 +37,12 @@ class Plan:
             no study remains.
     """
 
+    split_columns = ("mimic_cxr", "chest_imagenome")
+    roots: DatasetRoots
+
     def __init__(self, roots: DatasetRoots, options: PrepareOptions) -> None:
-        self.roots, self.options = roots, options
-        self.skipped, self.noted = SkipLog(), SkipLog()
+        super().__init__(roots, options)
+        self.root = roots.mimic_cxr_jpg
         self.questions = MimicDiffVqa(roots.medical_diff_vqa)
         self.progressions = MsCxrT(roots.ms_cxr_t) if roots.ms_cxr_t is not None else None
         self.gold = _open_gold(roots, options)
@@ -75,32 +66,46 @@ class Plan:
             self.skipped.add(reason, pair.id)
         return pair.split == split
 
-    def key(self, priors: str) -> str:
-        """Sixteen hex digits that identify raw files, options and plan.
+    def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
+        """The questions of Medical-Diff-VQA, then those of MS-CXR-T; none with gold boxes."""
+        if self.options.boxes == "gold":
+            return
+        by_study = {
+            number: stored[study.id]
+            for number, study in self.mimic.images.by_study.items()
+            if study.id in stored
+        }
+        for pair in self.questions.pairs(by_study):
+            if self.is_allowed(pair):
+                yield pair
+        if self.progressions is not None:
+            yield from self.progressions.pairs(stored)
 
-        Args:
-            priors: the name of the remover of references to priors.
-        """
-        options = asdict(replace(self.options, workers=0, shard=None))
-        digest = hashlib.sha256(f"{PLAN_VERSION} {options} {priors}".encode())
-        for path in self._raw_tables():
-            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        for study in self.studies.values():
-            line = f"{study.id} {study.study} {study.patient} {study.split}\n"
-            digest.update(line.encode())
-        return digest.hexdigest()[:16]
+    def split_rows(self) -> Iterator[tuple[Study, tuple[str, ...]]]:
+        """Every image with its published splits."""
+        for study in self.mimic.images.studies:
+            yield study, (study.split, self.imagenome.split_of.get(study.id, ""))
+
+    def complete(self, report: PrepareReport) -> None:
+        """Add the counts, the releases and the logs of the datasets."""
+        report.read = {"images": self.mimic.num_images, "questions": self.questions.num_rows}
+        report.release = (
+            f"mimic-cxr-jpg {self.mimic.release}, chest-imagenome 1.0.0, "
+            f"medical-diff-vqa {self.questions.release}"
+        )
+        if self.progressions is not None:
+            report.release += ", ms-cxr-t 1.0.0"
+        report.skipped.merge(self.skipped)
+        report.noted.merge(self.noted)
+        for dataset in (self.mimic, self.questions, self.progressions):
+            if dataset is not None:
+                report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
+                report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
     @property
-    def num_shards(self) -> int:
-        """The number of shards of the store."""
-        return -(-len(self.studies) // self.options.shard_size)
-
-    def shards(self, indices: Iterable[int]) -> Iterator[Shard]:
-        """The shards of these indices, built one by one."""
-        studies, size = list(self.studies.values()), self.options.shard_size
-        for index in indices:
-            selected = studies[index * size : (index + 1) * size]
-            yield Shard(index, tuple(map(self._item, selected)))
+    def box_source(self) -> tuple[str, int]:
+        """Silver or gold, 29 or 36."""
+        return self.options.boxes, int(self.options.regions)
 
     def _item(self, study: Study) -> ShardItem:
         report = None
@@ -111,37 +116,23 @@ class Plan:
 
     def _select_studies(self) -> dict[str, Study]:
         """The studies to store; checks that every image exists before the slow part starts."""
-        studies: dict[str, Study] = {}
-        missing = SkipLog()
-        has_dicom = False
-        for study in self.mimic.images.studies:
-            if self.options.boxes == "gold" and study.id not in self._gold_images:
-                continue
-            path = self.mimic.image_path(study)
-            if not path.is_file():
-                if self.options.is_subset:
-                    self.skipped.add("mimic_cxr: image file missing (subset)", study.id)
-                    continue
-                missing.add("missing", str(path))
-            has_dicom = has_dicom or path.suffix == ".dcm"
+        requested = (
+            (study, self.mimic.image_path(study))
+            for study in self.mimic.images.studies
+            if self.options.boxes != "gold" or study.id in self._gold_images
+        )
+        studies = self._with_images(requested, self.mimic.name)
+        for name, study in studies.items():
             published = self.imagenome.split_of.get(study.id, study.split)
             is_published = self.options.protocol == "published"
             split = published if is_published else self.patients[study.patient]
             if split != published:
                 reason = f"splits: study moved from {published} to {split} with its patient"
                 self.noted.add(reason, study.id)
-            studies[study.id] = replace(study, split=split)
-        if missing.total:
-            examples = ", ".join(missing.examples["missing"])
-            raise ValueError(
-                f"{missing.total} of {len(studies)} images are missing, for example {examples}: "
-                "download them, or use --allow-missing-images to continue without them"
-            )
-        if has_dicom:
-            check_extra("dicom", ["pydicom"], f"reading the DICOM images of {self.mimic.root}")
+            studies[name] = replace(study, split=split)
         if not studies:
             reasons = "; ".join([*self.skipped.lines(), *self.mimic.skipped.lines()])
-            raise ValueError(f"no study of {self.mimic.root} can be stored: {reasons or 'empty'}")
+            raise ValueError(f"no study of {self.root} can be stored: {reasons or 'empty'}")
         return studies
 
     def _patient_splits(self) -> Iterator[tuple[str, str]]:
@@ -155,7 +146,7 @@ class Plan:
             if dataset is not None:
                 yield from dataset.patient_splits()
 
-    def _raw_tables(self) -> list[Path]:
+    def _raw_lines(self) -> Iterator[str]:
         roots = self.roots
         silver = roots.chest_imagenome / "silver_dataset"
         folders = [roots.mimic_cxr_jpg, roots.medical_diff_vqa, silver / "splits", silver]
@@ -164,7 +155,8 @@ class Plan:
         paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
         if roots.ms_cxr_t is not None:
             paths += sorted(roots.ms_cxr_t.glob("*.csv"))
-        return paths
+        for path in paths:
+            yield f"{path.name} {path.stat().st_size}\n"
 
 
 def _open_gold(roots: DatasetRoots, options: PrepareOptions) -> ChestImaGenomeGold | None:

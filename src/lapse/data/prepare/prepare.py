@@ -19,12 +19,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lapse.core.progress import Progress, no_progress
-from lapse.core.types import Pair, Study
-from lapse.data.datasets.discovery import DatasetRoots, find_roots
+from lapse.core.types import Study
+from lapse.data.datasets.discovery import (
+    DatasetRoots,
+    TableRoots,
+    find_roots,
+    find_table_roots,
+)
 from lapse.data.datasets.splits import protocol_hash
 from lapse.data.io.worker_pool import run_inline, run_isolated
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
-from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import (
     ShardInfo,
     ShardJob,
@@ -32,19 +36,29 @@ from lapse.data.prepare.shards import (
     read_shard,
     read_shard_info,
 )
+from lapse.data.prepare.study_plan import StudyPlan
+from lapse.data.prepare.table_plan import make_plan
 from lapse.data.reports.prior_removal import prior_remover
 from lapse.data.store.leakage import check_store_for_leaks
 from lapse.data.store.store import REMOVED, SPLIT_TABLE
 from lapse.data.store.writer import Origin, StoreWriter, check_free
 
-__all__ = ["DatasetRoots", "PrepareOptions", "PrepareReport", "find_roots", "prepare"]
+__all__ = [
+    "DatasetRoots",
+    "PrepareOptions",
+    "PrepareReport",
+    "TableRoots",
+    "find_roots",
+    "find_table_roots",
+    "prepare",
+]
 
-SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split", "mimic_cxr", "chest_imagenome")
+SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split")
 logger = logging.getLogger(__name__)
 
 
 def prepare(
-    roots: DatasetRoots,
+    roots: DatasetRoots | TableRoots,
     out: Path,
     options: PrepareOptions,
     *,
@@ -56,7 +70,7 @@ def prepare(
     folder is removed when the store is complete.
 
     Args:
-        roots: the raw datasets, from `find_roots`.
+        roots: the raw datasets, from `find_roots`, or own films, from `find_table_roots`.
         out: the new store; it must not exist.
         options: how the store is made.
         progress: called with (images done, images in all shards of this run).
@@ -74,10 +88,14 @@ class _PrepareRun:
     """One run of `prepare`: the plan, the shards, and the report."""
 
     def __init__(
-        self, roots: DatasetRoots, out: Path, options: PrepareOptions, progress: Progress
+        self,
+        roots: DatasetRoots | TableRoots,
+        out: Path,
+        options: PrepareOptions,
+        progress: Progress,
     ) -> None:
         self.out, self.options, self.progress = out, options, progress
-        self.plan = Plan(roots, options)
+        self.plan = make_plan(roots, options)
         self.priors = prior_remover(options.priors).name
         self.source = roots.describe()
         self.folder = out.with_name(f"{out.name}.shards")
@@ -100,7 +118,7 @@ class _PrepareRun:
             self._write_pairs(writer, stored)
             writer.add_file(SPLIT_TABLE, _split_lines(self.plan, stored))
             writer.add_file(REMOVED, (read_removed(self.folder, info) for info in shards))
-            self._complete_report()
+            self.plan.complete(self.report)
             check = check_store_for_leaks if self.options.protocol == "patient-safe" else None
             self.report.kept = writer.finish(self._origin(), check=check).counts
         _remove_shards(self.folder)
@@ -145,7 +163,7 @@ class _PrepareRun:
             shards.append(info)
         if not any(info.num_studies for info in shards):
             reasons = "; ".join(line for info in shards for line in info.skipped.lines())
-            raise ValueError(f"no study of {self.plan.mimic.root} can be stored: {reasons}")
+            raise ValueError(f"no study of {self.plan.root} can be stored: {reasons}")
         return shards
 
     def _merge(self, writer: StoreWriter, shards: Iterable[ShardInfo]) -> dict[str, Study]:
@@ -163,46 +181,15 @@ class _PrepareRun:
         """Join the questions with the stored studies and store what the protocol allows."""
         is_safe = self.options.protocol == "patient-safe"
         published = {} if is_safe else {study.id: study.split for study in stored.values()}
-        for pair in self._pairs(stored):
+        for pair in self.plan.pairs(stored):
             writer.add_pair(pair)
             if not is_safe:
                 published[pair.id] = pair.split
         self.report.protocol_hash = protocol_hash(self.plan.patients if is_safe else published)
 
-    def _pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
-        plan = self.plan
-        if self.options.boxes == "gold":
-            return
-        by_study = {
-            number: stored[study.id]
-            for number, study in plan.mimic.images.by_study.items()
-            if study.id in stored
-        }
-        for pair in plan.questions.pairs(by_study):
-            if plan.is_allowed(pair):
-                yield pair
-        if plan.progressions is not None:
-            yield from plan.progressions.pairs(stored)
-
-    def _complete_report(self) -> None:
-        """Add the counts and the releases of the datasets."""
-        report, plan = self.report, self.plan
-        report.read = {"images": plan.mimic.num_images, "questions": plan.questions.num_rows}
-        report.release = (
-            f"mimic-cxr-jpg {plan.mimic.release}, chest-imagenome 1.0.0, "
-            f"medical-diff-vqa {plan.questions.release}"
-        )
-        if plan.progressions is not None:
-            report.release += ", ms-cxr-t 1.0.0"
-        report.skipped.merge(plan.skipped)
-        report.noted.merge(plan.noted)
-        for dataset in (plan.mimic, plan.questions, plan.progressions):
-            if dataset is not None:
-                report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
-                report.noted.merge(dataset.noted, f"{dataset.name}: ")
-
     def _origin(self) -> Origin:
         options = self.options
+        boxes, num_regions = self.plan.box_source
         return Origin(
             protocol=options.protocol,
             protocol_hash=self.report.protocol_hash,
@@ -210,25 +197,20 @@ class _PrepareRun:
             priors=self.priors,
             source=self.source,
             resize=options.resize,
-            boxes=options.boxes,
-            regions=int(options.regions),
+            boxes=boxes,
+            regions=num_regions,
             frontals=options.frontals,
             subset=options.is_subset,
         )
 
 
-def _split_lines(plan: Plan, stored: Mapping[str, Study]) -> Iterator[str]:
-    """The lines of splits.csv: the split of every stored image, and its published splits."""
-    yield ",".join(SPLIT_HEADER) + "\n"
-    for study in plan.mimic.images.studies:
+def _split_lines(plan: StudyPlan, stored: Mapping[str, Study]) -> Iterator[str]:
+    """The lines of splits.csv: the split of every stored image, and what the raw data says."""
+    yield ",".join((*SPLIT_HEADER, *plan.split_columns)) + "\n"
+    for study, values in plan.split_rows():
         if study.id in stored:
             line = io.StringIO()
-            splits = (
-                stored[study.id].split,
-                study.split,
-                plan.imagenome.split_of.get(study.id, ""),
-            )
-            row = (study.patient, study.study, study.id, *splits)
+            row = (study.patient, study.study, study.id, stored[study.id].split, *values)
             csv.writer(line, lineterminator="\n").writerow(row)
             yield line.getvalue()
 

@@ -26,8 +26,9 @@ from lapse.core.files import atomic_write, sha256_of, write_text
 from lapse.core.types import Region, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
-from lapse.data.datasets.discovery import DatasetRoots
-from lapse.data.datasets.mimic_cxr import note_report
+from lapse.data.datasets.discovery import DatasetRoots, TableRoots
+from lapse.data.datasets.mimic_cxr import MimicCxr, note_report
+from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.report_files import ReportFiles
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import ItemCallback
@@ -89,7 +90,7 @@ class ShardJob:
 
     folder: Path
     key: str
-    roots: DatasetRoots
+    roots: DatasetRoots | TableRoots
     options: PrepareOptions
 
     def __call__(self, task: Shard, rejected: dict[str, str], on_item: ItemCallback) -> ShardInfo:
@@ -103,6 +104,11 @@ class ShardJob:
             builder.add(item, rejected.get(item.study.id))
         return builder.finish()
 
+    @property
+    def source(self) -> str:
+        """The dataset of the images and reports, for the reasons in the logs."""
+        return PlainTable.name if isinstance(self.roots, TableRoots) else MimicCxr.name
+
     @cached_property
     def report_files(self) -> ReportFiles:
         """The reports, opened once per process."""
@@ -114,8 +120,10 @@ class ShardJob:
         return RecordingRemover(prior_remover(self.options.priors))
 
     @cached_property
-    def annotations(self) -> ChestImaGenome | ChestImaGenomeGold:
+    def annotations(self) -> ChestImaGenome | ChestImaGenomeGold | PlainTable:
         """The annotated regions, opened once per process."""
+        if isinstance(self.roots, TableRoots):
+            return PlainTable(self.roots, self.remover, frontals=self.options.frontals)
         root, names = self.roots.chest_imagenome, REGION_SETS[self.options.regions]
         if self.options.boxes == "gold":
             names = tuple(name for name in names if name not in NOT_IN_GOLD)
@@ -143,12 +151,12 @@ class _ShardBuilder:
                 raise ValueError(f"{item.path}: {rejection}")
             image = read_at(item.path, options.size, options.resize)
         except ValueError as error:
-            self.skipped.add("mimic_cxr: unreadable image", str(error))
+            self.skipped.add(f"{self.job.source}: unreadable image", str(error))
             return
         self._note_size(item, image)
         report, _ = self.job.remover.remove(self._report(item))
         self._note_removed(study, "report")
-        regions = self._regions(item)
+        regions = self._regions(item, image)
         self._note_removed(study, "regions")
         if options.resize == "letterbox":
             regions = tuple(self._letterboxed(region, image) for region in regions)
@@ -158,7 +166,7 @@ class _ShardBuilder:
     def finish(self) -> ShardInfo:
         """Write the files, the .json last."""
         annotations = self.job.annotations
-        self.noted.merge(self.reports_noted, "mimic_cxr: ")
+        self.noted.merge(self.reports_noted, f"{self.job.source}: ")
         for log, more in zip((self.skipped, self.noted), annotations.take_logs(), strict=True):
             log.merge(more, f"{annotations.name}: ")
         num_studies = len(self.studies)
@@ -184,13 +192,16 @@ class _ShardBuilder:
             if text is None:
                 text = self.job.report_files.text(study.patient, study.study)
         except ValueError as error:
-            self.skipped.add("mimic_cxr: unreadable report (study kept without text)", str(error))
+            reason = f"{self.job.source}: unreadable report (study kept without text)"
+            self.skipped.add(reason, str(error))
             return ""
         note_report(text, study.study, self.reports_noted)
         return text or ""
 
-    def _regions(self, item: ShardItem) -> tuple[Region, ...]:
+    def _regions(self, item: ShardItem, image: StoredImage) -> tuple[Region, ...]:
         annotations = self.job.annotations
+        if isinstance(annotations, PlainTable):  # its boxes are in pixels of the file itself
+            return annotations.regions(item.study.id, (image.height, image.width))
         try:
             return annotations.regions(item.study.id, item.size)
         except ValueError as error:
@@ -202,7 +213,7 @@ class _ShardBuilder:
         size = (image.height, image.width)
         if item.size is not None and size != item.size:
             example = f"{item.study.id} is {size}, metadata says {item.size}"
-            self.noted.add("mimic_cxr: image size differs from the metadata", example)
+            self.noted.add(f"{self.job.source}: image size differs from the metadata", example)
 
     def _letterboxed(self, region: Region, image: StoredImage) -> Region:
         if region.box is None:

@@ -110,7 +110,8 @@ def _probabilities(item: Prediction, threshold: Threshold | None) -> dict[Change
 
 def _image(study: Study, title: str, colors: Mapping[str, int], store: Store) -> CaseImage:
     boxes = finding_boxes(study, tuple(colors))
-    caption = f"{study.taken_at:%Y-%m-%d}" + (f", {study.view}" if study.view else "")
+    date = f"{study.taken_at:%Y-%m-%d}" if study.taken_at else "date unknown"
+    caption = date + (f", {study.view}" if study.view else "")
     drawn = outlines([(item.box, colors[item.finding]) for item in boxes])
     return CaseImage(title, caption, store.pixels(study.image), drawn, _regions(boxes))
 

@@ -1,0 +1,306 @@
+"""A table of own films -> studies, regions, and difference questions from labelled findings.
+
+    my_table.csv    one row per image (lapse.data.datasets.plain_rows)
+    boxes.csv       optional, next to it: image, region, phrase, corners in pixels
+    IMAGES/...      JPEG, PNG or DICOM
+
+The first PA or AP image of a study represents it. A difference question joins each labelled study
+(main) with the one before it (reference), or with the study that `prior` names; its answer is the
+difference of their findings in the grammar of Medical-Diff-VQA (lapse.core.grammar).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, Change, render
+from lapse.core.types import Box, Pair, Region, Study
+from lapse.data.datasets.chest_imagenome import REGION_SETS
+from lapse.data.datasets.discovery import TableRoots
+from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
+from lapse.data.datasets.plain_rows import BoxRow, read_boxes, read_films
+from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient_splits
+from lapse.data.datasets.region_reader import RegionReader
+from lapse.data.datasets.scene_graph import Frame, original_box
+from lapse.data.io.skip_log import SkipLog
+from lapse.data.reports.prior_removal import PriorRemover
+from lapse.images import ImageError, image_size
+
+MIN_PATIENTS = 20  # from which on one patient with many pairs is unusual
+MAX_PATIENT_FRACTION = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+class PlainTable:
+    """The films of one table.
+
+    Args:
+        roots: the table, the folder of images and the table of boxes.
+        remover: removes references to earlier examinations from the phrases.
+        frontals: "first" (one image per study) or "all" (every PA and AP image).
+
+    Attributes:
+        images: the images to read without their reports, in the order of the table.
+        splits: patient -> split.
+        num_rows: rows of the table, of any view.
+        skipped: rows and pairs that are not used, by reason.
+        noted: anomalies of what is used.
+
+    Raises:
+        ValueError: a table is missing or has an error; the message names row, column, value and
+            what to write instead.
+    """
+
+    name = "plain_table"
+
+    def __init__(
+        self, roots: TableRoots, remover: PriorRemover | None = None, *, frontals: str = "first"
+    ) -> None:
+        self.roots, self.frontals = roots, frontals
+        self.skipped, self.noted = SkipLog(), SkipLog()
+        rows = read_films(roots.table)
+        boxes = read_boxes(roots.boxes) if roots.boxes is not None else []
+        self.num_rows, self.num_boxes = len(rows), len(boxes)
+        self.splits = patient_splits(rows)
+        self._studies = group_studies(rows)
+        self._paths: dict[str, str] = {}  # image id -> path below the folder of images
+        self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
+        self.images = [image for images in self._images_of.values() for image in images]
+        self._boxes_of = self._group_boxes(boxes, {row.image for row in rows})
+        self.region_names = tuple(dict.fromkeys(box.region for box in boxes))
+        self._reader = RegionReader(self.region_names, self.region_names, remover)
+
+    def image_path(self, study: Study) -> Path:
+        """The file of an image."""
+        return self.roots.images / self._paths[study.id]
+
+    def image_name(self, study: Study) -> str:
+        """The path of an image below the folder of images, as in the table."""
+        return self._paths[study.id]
+
+    def report(self, study: Study) -> str | None:
+        """Findings and impression, "" where the cell is empty, None without such a column."""
+        return self._studies[study.study].report
+
+    def check_box_sizes(self) -> None:
+        """Check the boxes of JPEG and PNG images against the size of the image.
+
+        Raises:
+            ValueError: a box extends beyond its image.
+        """
+        for image in self.images:
+            boxes = self._boxes_of.get(self._paths[image.id], [])
+            path = self.image_path(image)
+            if not boxes or not path.is_file():
+                continue
+            try:
+                height, width = image_size(path)
+            except ImageError:
+                continue  # a DICOM or unreadable: its boxes are clipped or counted at decoding
+            for box in boxes:
+                for column, value, limit in (
+                    ("x_max", box.corners[2], width),
+                    ("y_max", box.corners[3], height),
+                ):
+                    if value > limit:
+                        raise box.cells.error(
+                            column,
+                            f"is beyond the image of {width} x {height} pixels: give the corners "
+                            "in pixels of this file",
+                        )
+
+    def regions(self, image: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
+        """The boxes of one image with their phrases; a second box of a region is numbered.
+
+        Args:
+            image: its id.
+            size: its height and width in pixels.
+        """
+        boxes = self._boxes_of.get(self._paths[image], [])
+        if not boxes or size is None:
+            return ()
+        phrases: dict[tuple[str, Box], list[str]] = {}
+        for row in boxes:
+            example = f"{row.cells.table} row {row.cells.row}"
+            box, is_clipped = original_box(row.corners, Frame(*size))
+            if box is None:
+                self._reader.skipped.add("box outside its image", example)
+                continue
+            if is_clipped:
+                self._reader.noted.add("box clipped to its image", example)
+            phrases.setdefault((row.region, box), []).append(row.phrase)
+        counts: Counter[str] = Counter()
+        regions = []
+        for (name, box), texts in phrases.items():
+            counts[name] += 1
+            described = [(name, [text for text in texts if text])] if any(texts) else []
+            cleaned = self._reader.phrases(image, described).get(name, ())
+            number = f" {counts[name]}" if counts[name] > 1 else ""
+            regions.append(Region(f"{name}{number}", cleaned, box))
+        return tuple(regions)
+
+    def take_logs(self) -> tuple[SkipLog, SkipLog]:
+        """The logs of `regions` since the last call; both start again empty."""
+        return self._reader.take_logs()
+
+    def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
+        """One difference question per labelled study with a labelled reference.
+
+        Args:
+            stored: image id -> its Study, of the images that could be read.
+        """
+        if all(study.findings is None for study in self._studies.values()):
+            logger.warning(
+                "%s has no labelled study, so the store has no difference questions: fill in the "
+                "column 'findings' to train stage 2",
+                self.roots.table.name,
+            )
+        counts: Counter[str] = Counter()
+        num_unchanged = 0
+        for main in self._studies.values():
+            reference = self._reference(main)
+            if reference is None or not self._is_usable(reference, main, stored):
+                continue
+            answer = render(changes_between(reference.findings or {}, main.findings or {}))
+            counts[main.patient] += 1
+            num_unchanged += answer == UNCHANGED
+            images = [stored[self._images_of[study.id][0].id] for study in (reference, main)]
+            yield Pair(
+                id=f"{main.id}/{reference.id}/difference",
+                reference=images[0],
+                main=images[1],
+                question=QUESTION_CHANGED,
+                answer=answer,
+                category="difference",
+                split=images[1].split,
+            )
+        _warn_about_answers(counts, num_unchanged)
+
+    def _reference(self, main: PlainStudy) -> PlainStudy | None:
+        """The study that `prior` names, else the one before; None for the first of a patient."""
+        if main.prior:
+            return self._studies[main.prior]
+        sequence = self._sequences[main.patient]
+        earlier = [study for study in sequence if study.time < main.time]
+        if not earlier:
+            return None
+        times = (earlier[-1].time, main.time)
+        if sum(study.time in times for study in sequence if study is not main) > 1:
+            reason = "no pair: two studies of the patient at one time (give 'order' or 'prior')"
+            self.skipped.add(reason, main.id)
+            return None
+        return earlier[-1]
+
+    @cached_property
+    def _sequences(self) -> dict[str, list[PlainStudy]]:
+        """Patient -> the studies with an image, in order of time."""
+        sequences: dict[str, list[PlainStudy]] = {}
+        for study in sorted(self._studies.values(), key=lambda study: study.time):
+            sequence = sequences.setdefault(study.patient, [])
+            if self._images_of[study.id]:
+                sequence.append(study)
+        return sequences
+
+    def _is_usable(
+        self, reference: PlainStudy, main: PlainStudy, stored: Mapping[str, Study]
+    ) -> bool:
+        """Whether both studies have findings and a stored image; other pairs are counted."""
+        example = f"{reference.id} -> {main.id}"
+        for study, role in ((main, "main"), (reference, "reference")):
+            images = self._images_of[study.id]
+            if study.findings is None:
+                hint = "" if role == "main" else " (name a labelled earlier study in 'prior')"
+                self.skipped.add(f"no pair: the {role} study is not labelled{hint}", example)
+                return False
+            if not images or images[0].id not in stored:
+                self.skipped.add(f"no pair: the {role} study has no stored image", example)
+                return False
+        return True
+
+    def _frontals(self, study: PlainStudy) -> list[Study]:
+        """The images of a study to read; others are counted."""
+        images: list[Study] = []
+        for row in study.rows:
+            view = FRONTAL_VIEWS.get(row.view.lower()) if row.view else ""
+            if view is None:
+                self.skipped.add("image that is neither PA nor AP", f"{row.image} {row.view!r}")
+                continue
+            if images and self.frontals == "first":
+                self.skipped.add("further frontal image of a study", row.image)
+                continue
+            if not view:
+                self.noted.add("image without a view (taken as frontal)", row.image)
+            name = f"{study.id}-{len(images) + 1}" if images else study.id
+            if name in self._paths or (images and name in self._studies):
+                raise row.cells.error(
+                    "study", f"needs the image name {name!r}, which is a study: rename that study"
+                )
+            self._paths[name] = row.image
+            images.append(
+                Study(
+                    id=name,
+                    study=study.id,
+                    patient=study.patient,
+                    image=name,
+                    view=view,
+                    split=self.splits[study.patient],
+                    taken_at=study.date,
+                    report="",
+                    regions=(),
+                )
+            )
+        if not images:
+            self.noted.add("study without a frontal image", study.id)
+        return images
+
+    def _group_boxes(self, boxes: list[BoxRow], paths: set[str]) -> dict[str, list[BoxRow]]:
+        """Path of an image -> its boxes."""
+        used = set(self._paths.values())
+        boxes_of: dict[str, list[BoxRow]] = {}
+        for row in boxes:
+            if row.image not in paths:
+                raise row.cells.error(
+                    "image",
+                    f"is not in {self.roots.table.name}: write the path as in its column 'image'",
+                )
+            if row.image not in used:
+                self.skipped.add("box of an image that is not used", row.image)
+            if row.region not in REGION_SETS["36"]:
+                self.noted.add("box with a name outside the 36 regions (kept)", row.region)
+            boxes_of.setdefault(row.image, []).append(row)
+        return boxes_of
+
+
+def changes_between(reference: Mapping[str, str], main: Mapping[str, str]) -> frozenset[Change]:
+    """The changes from the findings of one study to those of a later one.
+
+    Args:
+        reference: finding -> level, or "" where no level is given.
+        main: the same of the later study. A level changes where both studies give one.
+
+    >>> changes_between({"edema": "mild"}, {"edema": "severe"})
+    frozenset({Change(finding='edema', kind='level', before='mild', after='severe')})
+    """
+    changes = [Change(name, "added") for name in main if name not in reference]
+    changes += [Change(name, "missing") for name in reference if name not in main]
+    for name in main:
+        before, after = reference.get(name, ""), main[name]
+        if before and after and before != after:
+            changes.append(Change(name, "level", before, after))
+    return frozenset(changes)
+
+
+def _warn_about_answers(counts: Counter[str], num_unchanged: int) -> None:
+    """Warn if the questions teach little."""
+    total = counts.total()
+    if total and num_unchanged == total:
+        logger.warning("all %d answers are %r: there is no change to learn", total, UNCHANGED)
+    if len(counts) >= MIN_PATIENTS:
+        patient, largest = counts.most_common(1)[0]
+        if largest > MAX_PATIENT_FRACTION * total:
+            logger.warning("patient %s has %d of %d difference questions", patient, largest, total)
