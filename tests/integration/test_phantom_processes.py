@@ -12,7 +12,6 @@ import pytest
 
 import lapse
 from file_hashes import file_hashes
-from lapse.phantom.analysis.throughput import measure_speed
 from lapse.phantom.dataset.resume_blocks import FOLDER
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
@@ -99,10 +98,3 @@ np.save(sys.argv[1], render(person, visit, acquisition, 40).image)
         images.append(np.load(target).astype(int))
     assert images[0].std() > 30
     assert np.abs(images[0] - images[1]).max() <= 1
-
-
-def test_the_speed_of_one_and_two_processes_is_measured():
-    speed = measure_speed(size=64, rounds=1, count=3)
-    assert speed.per_core_second > 0 and speed.scaling > 0
-    with pytest.raises(ValueError, match="0 rounds of 3 images"):
-        measure_speed(rounds=0, count=3)

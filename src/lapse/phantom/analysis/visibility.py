@@ -21,9 +21,8 @@ from lapse.phantom.patients.catalogue import EITHER, MIDLINE, SPEC_BY_NAME
 from lapse.phantom.patients.patient import Patient, draw_patient
 from lapse.phantom.patients.state import Finding, Mimic, Visit
 from lapse.phantom.rendering.fine_findings import CUES, MIMICKED, mimic_severity
-from lapse.phantom.rendering.isolated import isolated_finding
 from lapse.phantom.rendering.kernels import Floats, Singles
-from lapse.phantom.rendering.render import render
+from lapse.phantom.rendering.render import expose, line_integrals, render
 
 NATIVE = 1024  # px at which a cue is rendered before downsampling
 _DAY = datetime(2150, 1, 1)
@@ -138,6 +137,28 @@ def energy_lost(
     low, high = (float(v) for v in np.percentile(lost, (10, 90)))
     correlation = float(np.median(correlations)) if correlations else 0.0
     return Loss(name, is_fine, float(np.median(lost)), low, high, correlation)
+
+
+def isolated_finding(
+    item: Finding | Mimic, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
+) -> Singles:
+    """What a finding or mimic adds to the line integrals of a visit. # [H, W]
+
+    `item` need not be part of the visit.
+    """
+    if isinstance(item, Finding):
+        findings = tuple(other for other in visit.findings if other != item)
+        without = replace(visit, findings=findings)
+        included = replace(visit, findings=(*findings, item))
+    else:
+        mimics = tuple(other for other in visit.mimics if other != item)
+        without = replace(visit, mimics=mimics)
+        included = replace(visit, mimics=(*mimics, item))
+    images = []
+    for state in (included, without):
+        anatomy, camera = expose(patient, state, acquisition, size)
+        images.append(line_integrals(anatomy, state, acquisition, camera))
+    return np.asarray(images[0] - images[1], dtype=np.float32)
 
 
 def example(name: str, severity: float, index: int, *, is_fine: bool = False) -> Finding:

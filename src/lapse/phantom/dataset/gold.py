@@ -27,39 +27,14 @@ NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
 GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
 JITTER = 0.03  # largest deviation of an edge, as a fraction of the side
 BOX_COLUMNS = (
-    "image_id",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "width",
-    "height",
-    "bbox_name",
-    "annot_id",
-    "original_x1",
-    "original_x2",
-    "original_y1",
-    "original_y2",
-    "original_width",
-    "original_height",
-    "annotator",
-    "coord224",
-    "coord_original",
-)
+    "image_id", "x1", "y1", "x2", "y2", "width", "height", "bbox_name", "annot_id", "original_x1",
+    "original_x2", "original_y1", "original_y2", "original_width", "original_height", "annotator",
+    "coord224", "coord_original",
+)  # fmt: skip
 PHRASE_COLUMNS = (
-    "patient_id",
-    "study_id",
-    "image_id",
-    "row_id",
-    "sentence",
-    "bbox",
-    "relation",
-    "label_name",
-    "context",
-    "categoryID",
-    "coord224",
-    "coord_original",
-)
+    "patient_id", "study_id", "image_id", "row_id", "sentence", "bbox", "relation", "label_name",
+    "context", "categoryID", "coord224", "coord_original",
+)  # fmt: skip
 Graph = Mapping[str, Any]
 Row = tuple[str | int, ...]
 

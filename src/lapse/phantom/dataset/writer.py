@@ -45,32 +45,16 @@ __all__ = ["SimulateConfig", "SimulateReport", "simulate"]
 logger = logging.getLogger(__name__)
 
 METADATA = (
-    "dicom_id",
-    "subject_id",
-    "study_id",
-    "PerformedProcedureStepDescription",
-    "ViewPosition",
-    "Rows",
-    "Columns",
-    "StudyDate",
-    "StudyTime",
-    "ProcedureCodeSequence_CodeMeaning",
-    "ViewCodeSequence_CodeMeaning",
-    "PatientOrientationCodeSequence_CodeMeaning",
-)
+    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition",
+    "Rows", "Columns", "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning",
+    "ViewCodeSequence_CodeMeaning", "PatientOrientationCodeSequence_CodeMeaning",
+)  # fmt: skip
 SPLIT = ("dicom_id", "study_id", "subject_id", "split")
 IMAGENOME = ("", "subject_id", "study_id", "dicom_id", "path", "ViewPosition")
 QUESTIONS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
 OVERVIEW = (
-    "subject_id",
-    "study_id",
-    *LABELS,
-    "dicom_id",
-    "view",
-    "split",
-    "study_date",
-    "study_order",
-)
+    "subject_id", "study_id", *LABELS, "dicom_id", "view", "split", "study_date", "study_order",
+)  # fmt: skip
 MARK = "SIMULATED.txt"
 
 

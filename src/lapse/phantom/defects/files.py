@@ -7,36 +7,46 @@ import hashlib
 from collections.abc import Callable
 
 from lapse.phantom.dataset.scene_graph import GRAPH_SUFFIX
-from lapse.phantom.defects.tree import DefectTree, Table
+from lapse.phantom.defects.tree import TABLE_FILES, DefectTree, Table
+
+Injector = Callable[[DefectTree], list[str]]
 
 _OPTIONAL_TABLES = ("chexpert", "negbio", "mimic_all")
+_ALL_TABLES: tuple[str, ...] = tuple(TABLE_FILES)
 
 
-def plain_csv(tree: DefectTree) -> list[str]:
+def _on_table(*names: str, exclusive: bool = False) -> Callable[..., Injector]:
+    """Make an injector from a function that edits one of the named tables, if one is left."""
+
+    def decorate(edit: Callable[[DefectTree, Table], list[str]]) -> Injector:
+        def inject(tree: DefectTree) -> list[str]:
+            table = tree.pick_table(*names, exclusive=exclusive)
+            return [] if table is None else edit(tree, table)
+
+        return inject
+
+    return decorate
+
+
+@_on_table("metadata", "split", "chexpert", "negbio")
+def plain_csv(_tree: DefectTree, table: Table) -> list[str]:
     """A decompressed table."""
-    table = tree.pick_table("metadata", "split", "chexpert", "negbio")
-    if table is None:
-        return []
     table.path.unlink()
     table.path = table.path.with_suffix("")
     return [table.path.name]
 
 
-def column_order(tree: DefectTree) -> list[str]:
+@_on_table("metadata", "split", "chexpert", "questions", "mimic_all", "train")
+def column_order(_tree: DefectTree, table: Table) -> list[str]:
     """The same columns in another order."""
-    table = tree.pick_table("metadata", "split", "chexpert", "questions", "mimic_all", "train")
-    if table is None:
-        return []
     table.header = table.header[::-1]
     table.rows = [row[::-1] for row in table.rows]
     return [table.path.name]
 
 
-def line_endings(tree: DefectTree) -> list[str]:
+@_on_table(*_ALL_TABLES)
+def line_endings(_tree: DefectTree, table: Table) -> list[str]:
     """Windows line endings."""
-    table = tree.pick_table(*tree.tables)
-    if table is None:
-        return []
     table.line_ending = "\r\n"
     return [table.path.name]
 
@@ -52,19 +62,15 @@ def padded_ids(tree: DefectTree) -> list[str]:
     return [table.cell(row, "dicom_id") for row in rows]
 
 
-def byte_order_mark(tree: DefectTree) -> list[str]:
-    table = tree.pick_table(*tree.tables)
-    if table is None:
-        return []
+@_on_table(*_ALL_TABLES)
+def byte_order_mark(_tree: DefectTree, table: Table) -> list[str]:
     table.byte_order_mark = b"\xef\xbb\xbf"
     return [table.path.name]
 
 
-def damaged_table(tree: DefectTree) -> list[str]:
+@_on_table("chexpert", "negbio", exclusive=True)
+def damaged_table(tree: DefectTree, table: Table) -> list[str]:
     """A truncated gzip file."""
-    table = tree.pick_table("chexpert", "negbio", exclusive=True)
-    if table is None:
-        return []
     table.write()
     data = table.path.read_bytes()
     if table.path.suffix != ".gz":
@@ -76,87 +82,58 @@ def damaged_table(tree: DefectTree) -> list[str]:
     return [table.path.name]
 
 
-def missing_side_table(tree: DefectTree) -> list[str]:
-    table = tree.pick_table("negbio", "chexpert", exclusive=True)
-    if table is None:
-        return []
+def _delete(tree: DefectTree, table: Table) -> list[str]:
     table.path.unlink(missing_ok=True)
     tree.drop(table)
     return [table.path.name.split(".csv")[0]]
 
 
-def missing_table(tree: DefectTree) -> list[str]:
-    table = tree.pick_table("valid", "test", exclusive=True)
-    if table is None:
-        return []
-    table.path.unlink()
-    tree.drop(table)
-    return [table.path.stem]
-
-
-def avoid_list_missing(tree: DefectTree) -> list[str]:
-    table = tree.pick_table("images_to_avoid", exclusive=True)
-    if table is None:
-        return []
-    table.path.unlink()
-    tree.drop(table)
-    return [table.path.stem]
-
-
-def missing_column(tree: DefectTree) -> list[str]:
+@_on_table(*_OPTIONAL_TABLES)
+def missing_column(_tree: DefectTree, table: Table) -> list[str]:
     """A renamed label column: the expected name is missing, the new name is unknown."""
-    table = tree.pick_table(*_OPTIONAL_TABLES)
-    if table is None:
-        return []
     table.header[table.header.index("Edema")] = "edema_label"
     return [f"{table.path.name}: Edema"]
 
 
-def extra_column(tree: DefectTree) -> list[str]:
-    table = tree.pick_table("metadata", "split", "questions", *_OPTIONAL_TABLES)
-    if table is None:
-        return []
+@_on_table("metadata", "split", "questions", *_OPTIONAL_TABLES)
+def extra_column(_tree: DefectTree, table: Table) -> list[str]:
     table.header.append("notes")
     for row in table.rows:
         row.append("")
     return [f"{table.path.name}: notes"]
 
 
-def field_count(tree: DefectTree) -> list[str]:
-    table = tree.pick_table(*_OPTIONAL_TABLES)
-    if table is None:
-        return []
-    indices = _pick_rows(tree, table)
-    for index in indices:
-        table.rows[index].append("surplus")
-    return [table.line(index) for index in indices]
+def _on_table_rows(*names: str) -> Callable[..., Injector]:
+    """Make an injector from a function that edits single rows of one of the named tables."""
+
+    def decorate(edit: Callable[[Table, list[str]], None]) -> Injector:
+        @_on_table(*names)
+        def inject(tree: DefectTree, table: Table) -> list[str]:
+            indices = tree.pick(range(len(table.rows)), lambda index: [f"row {table.line(index)}"])
+            for index in indices:
+                edit(table, table.rows[index])
+            return [table.line(index) for index in indices]
+
+        return inject
+
+    return decorate
 
 
-def not_utf8(tree: DefectTree) -> list[str]:
+@_on_table_rows(*_OPTIONAL_TABLES)
+def field_count(_table: Table, row: list[str]) -> None:
+    row.append("surplus")
+
+
+@_on_table_rows("mimic_all", "train")
+def not_utf8(table: Table, row: list[str]) -> None:
     """A Latin-1 letter in a text column."""
-    table = tree.pick_table("mimic_all", "train")
-    if table is None:
-        return []
     column = "view" if "view" in table.header else "path"
-    indices = _pick_rows(tree, table)
-    for index in indices:
-        row = table.rows[index]
-        table.set(row, column, table.cell(row, column) + "\udce9")
-    return [table.line(index) for index in indices]
+    table.set(row, column, table.cell(row, column) + "\udce9")
 
 
-def unreadable_id(tree: DefectTree) -> list[str]:
-    table = tree.pick_table(*_OPTIONAL_TABLES)
-    if table is None:
-        return []
-    indices = _pick_rows(tree, table)
-    for index in indices:
-        table.set(table.rows[index], "subject_id", "unknown")
-    return [table.line(index) for index in indices]
-
-
-def _pick_rows(tree: DefectTree, table: Table) -> list[int]:
-    return tree.pick(range(len(table.rows)), lambda index: [f"row {table.line(index)}"])
+@_on_table_rows(*_OPTIONAL_TABLES)
+def unreadable_id(table: Table, row: list[str]) -> None:
+    table.set(row, "subject_id", "unknown")
 
 
 def _pick_split_rows(tree: DefectTree) -> list[list[str]]:
@@ -253,7 +230,6 @@ def checksum(tree: DefectTree) -> list[str]:
     return sorted(path.name for path in changed)
 
 
-Injector = Callable[[DefectTree], list[str]]
 HARMLESS: dict[str, Injector] = {
     "plain-csv": plain_csv,
     "column-order": column_order,
@@ -263,9 +239,9 @@ HARMLESS: dict[str, Injector] = {
 TABLES: dict[str, Injector] = {
     "byte-order-mark": byte_order_mark,
     "damaged-table": damaged_table,
-    "missing-side-table": missing_side_table,
-    "missing-table": missing_table,
-    "avoid-list-missing": avoid_list_missing,
+    "missing-side-table": _on_table("negbio", "chexpert", exclusive=True)(_delete),
+    "missing-table": _on_table("valid", "test", exclusive=True)(_delete),
+    "avoid-list-missing": _on_table("images_to_avoid", exclusive=True)(_delete),
     "missing-column": missing_column,
     "extra-column": extra_column,
     "field-count": field_count,

@@ -28,7 +28,7 @@ from lapse.phantom.patients.identity import study_folder
 
 T = TypeVar("T")
 
-_TABLE_FILES = {
+TABLE_FILES = {
     "metadata": "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz",
     "split": "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz",
     "chexpert": "mimic-cxr-jpg/mimic-cxr-2.0.0-chexpert.csv.gz",
@@ -105,7 +105,7 @@ class DefectTree:
         self.rate = rate
         self.seed = seed
         self.defect = ""
-        self.tables = {name: _read_table(out / path) for name, path in _TABLE_FILES.items()}
+        self.tables = {name: _read_table(out / path) for name, path in TABLE_FILES.items()}
         self.sizes = _image_sizes(self.tables["metadata"])
         self._claimed: set[str] = set()
 

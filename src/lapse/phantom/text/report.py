@@ -180,19 +180,17 @@ def _sections(
     intro.append(("COMPARISON", comparison))
     if style == "history":
         intro = [("HISTORY", history), ("COMPARISONS", comparison)]
-    if style == "impression only":
-        return [*intro, ("IMPRESSION", findings)]
-    if style == "findings only":
-        return [*intro, ("FINDINGS", findings)]
-    if style == "findings and impression":
-        return [*intro, ("FINDINGS AND IMPRESSION", findings)]
-    if style == "conclusion":
-        return [*intro, ("FINDINGS", findings), ("CONCLUSION", impression)]
-    if style == "views":
-        return [("INDICATION", history), ("CHEST, TWO VIEWS", findings), ("IMPRESSION", impression)]
-    if style == "last paragraph":
-        return [*intro, ("", findings)]
-    return [*intro, ("FINDINGS", findings), ("IMPRESSION", impression)]
+    elif style == "views":
+        intro = [("INDICATION", history)]
+    bodies = {
+        "impression only": [("IMPRESSION", findings)],
+        "findings only": [("FINDINGS", findings)],
+        "findings and impression": [("FINDINGS AND IMPRESSION", findings)],
+        "conclusion": [("FINDINGS", findings), ("CONCLUSION", impression)],
+        "views": [("CHEST, TWO VIEWS", findings), ("IMPRESSION", impression)],
+        "last paragraph": [("", findings)],
+    }
+    return intro + bodies.get(style, [("FINDINGS", findings), ("IMPRESSION", impression)])
 
 
 def _style(view: str, quantile: float) -> str:

@@ -1,8 +1,19 @@
 """Visibility of findings: signal relative to the nuisance, and energy lost in small images."""
 
+import numpy as np
 import pytest
 
-from lapse.phantom.analysis.visibility import energy_lost, example, finding_rms
+from exposures import exposures, visit_with
+from lapse.phantom.analysis.visibility import (
+    energy_lost,
+    example,
+    finding_rms,
+    isolated_finding,
+)
+from lapse.phantom.patients.state import Finding, Mimic
+from lapse.phantom.rendering.render import expose, line_integrals
+
+SIZE = 96
 
 
 def test_fine_cues_lose_energy_in_small_images():
@@ -28,6 +39,25 @@ def test_the_signal_of_a_finding_grows_with_severity():
 
 def test_examples_are_reproducible():
     assert example("edema", 0.5, 3) == example("edema", 0.5, 3) != example("edema", 0.5, 4)
+
+
+def test_an_isolated_finding_is_the_difference_of_two_exposures():
+    person, visit, acquisition = next(exposures(12, 1))
+    finding = Finding("consolidation", "left", "lower", 0.7, "", 5)
+    image = isolated_finding(finding, person, visit, acquisition, SIZE)
+    images = []
+    for state in (visit_with(finding), visit):
+        anatomy, camera = expose(person, state, acquisition, SIZE)
+        images.append(line_integrals(anatomy, state, acquisition, camera))
+    assert np.array_equal(image, images[0] - images[1])
+    included = isolated_finding(finding, person, visit_with(finding), acquisition, SIZE)
+    assert np.array_equal(image, included)
+    assert image.max() > 0.3
+
+
+def test_an_unknown_mimic_is_ignored():
+    mimic = Mimic("hat", "granuloma", "left", "mid", 1)
+    assert not isolated_finding(mimic, *next(exposures(12, 1)), SIZE).any()
 
 
 def test_invalid_arguments_are_rejected():

@@ -5,12 +5,11 @@ import pytest
 from PIL import Image
 
 from exposures import exposures, visit_with
-from lapse.phantom.analysis.visibility import example
+from lapse.phantom.analysis.visibility import example, isolated_finding
 from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering import fine_findings
 from lapse.phantom.rendering.effects import MAGNIFIED, collect_effects
 from lapse.phantom.rendering.fine_findings import CUES, MIMICKED, WIDENING, mimic_severity
-from lapse.phantom.rendering.isolated import isolated_finding
 from lapse.phantom.rendering.lesions import collect_lesions
 from lapse.phantom.rendering.render import expose, render
 

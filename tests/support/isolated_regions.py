@@ -1,6 +1,5 @@
-"""Line integrals of one isolated finding or region, as a reference for its box.
+"""Line integrals of one isolated anatomical region, as a reference for its box.
 
-finding   line integrals with the finding - without it, with equal anatomy and camera
 lung      attenuation removed by the air in a range of heights of one lung
 dome      lung displaced by the diaphragm
 solids    path of each ray through ellipsoids (heart, arch, atrium, ...)
@@ -17,7 +16,7 @@ import numpy as np
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.patients.patient import Patient
 from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
-from lapse.phantom.patients.state import Finding, Mimic, Visit
+from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.rendering.boxes import (
     SIDE_NAMES,
@@ -31,34 +30,12 @@ from lapse.phantom.rendering.camera import blank_image, rays
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, Singles
 from lapse.phantom.rendering.lesion_shapes import Lesions
-from lapse.phantom.rendering.render import expose, line_integrals, tissue_layers
+from lapse.phantom.rendering.render import expose, tissue_layers
 from lapse.phantom.rendering.skeleton import clavicle_line, spine_bones
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, tubes_of
 from lapse.phantom.rendering.vessels import airway_tubes, vessel_tubes
 
 _ALL = (np.full(3, -inf), np.full(3, inf))
-
-
-def isolated_finding(
-    item: Finding | Mimic, patient: Patient, visit: Visit, acquisition: Acquisition, size: int
-) -> Singles:
-    """What a finding or mimic adds to the line integrals of a visit. # [H, W]
-
-    `item` need not be part of the visit.
-    """
-    if isinstance(item, Finding):
-        findings = tuple(other for other in visit.findings if other != item)
-        without = replace(visit, findings=findings)
-        included = replace(visit, findings=(*findings, item))
-    else:
-        mimics = tuple(other for other in visit.mimics if other != item)
-        without = replace(visit, mimics=mimics)
-        included = replace(visit, mimics=(*mimics, item))
-    images = []
-    for state in (included, without):
-        anatomy, camera = expose(patient, state, acquisition, size)
-        images.append(line_integrals(anatomy, state, acquisition, camera))
-    return np.asarray(images[0] - images[1], dtype=np.float32)
 
 
 def isolated_region(
