@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,dicom,metrics,track
+EXTRAS := dev,dicom,metrics,track,docs
 VENV_FLAGS := $(if $(SYSTEM_SITE),--system-site-packages,)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two OpenMP threads on a busy machine are slower than one, and the tests need only one.
@@ -27,10 +27,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) -e ".[$(EXTRAS)]"
 	touch $(STAMP)
 
-$(VENV)/.docs: $(STAMP)
-	$(PIP) -e ".[docs]"
-	touch $@
-
 demo: $(STAMP)
 	$(BIN)/lapse demo demo
 
@@ -46,7 +42,7 @@ test-all: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ROWS),all)
 
-docs: $(VENV)/.docs
+docs: $(STAMP)
 	PYTHONPATH=docs $(BIN)/python -m sitegen
 
 lint: $(STAMP)

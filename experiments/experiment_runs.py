@@ -39,7 +39,7 @@ from lapse.training.trainer import train
 from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.spec import PlannedRow, TableOptions, plan, read_table, run_folder
 
-TABLE = Path(__file__).with_name("experiment.yaml")
+TABLE = "experiment"
 POLL_SECONDS = 4.0
 GRACE_SECONDS = 20.0  # from SIGTERM to the checkpoint
 MEASURED_SECONDS = 15.0  # of training, before the end of a chain is estimated
@@ -53,7 +53,7 @@ class Settings:
     data: list[Path]
     out: Path
     results: Path
-    table: Path
+    table: str
     keep_weights: bool
 
 
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--table", default=TABLE, help="name of a table or its YAML file")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--arms", default="", help="keys of rows, separated by commas; default all")
     parser.add_argument("--seeds", type=int, default=3)

@@ -9,8 +9,8 @@
 set -uo pipefail
 OUT=$1; LIMIT=${2:-540}; START=$(date +%s)
 PYTHON=${PYTHON:-python3}; PATIENTS=${PATIENTS:-6000}; CORES=${CORES:-$(getconf _NPROCESSORS_ONLN)}
-PROCESSES=${PROCESSES:-$CORES}; ARMS=${ARMS:-ours,cap,global,random,parallel-0,64px}
-TABLE=${TABLE:-experiments/experiment.yaml}
+PROCESSES=${PROCESSES:-$CORES}; ARMS=${ARMS:-ours,cap,global,random-encoder,parallel-0,64px}
+TABLE=${TABLE:-experiment}
 export OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 PYTHONPATH="$PWD/src:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 elapsed() { echo $(($(date +%s) - START)); }
 note() { echo "[$(elapsed) s] $*"; }
