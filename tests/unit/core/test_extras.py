@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import lapse
+from lapse.config import load_config
+from lapse.core import registry
 from lapse.core.extras import check_extra, install_command
+from lapse.core.tokenizer import Tokenizer
 
 REQUIRES = [
     "numpy>=2.0",
@@ -86,3 +89,10 @@ def test_no_module_needs_an_extra_to_be_imported():
                 names = [alias.name for alias in node.names]
                 module = node.module if isinstance(node, ast.ImportFrom) else names[0]
                 assert (module or "").split(".")[0] not in optional, f"{path} imports {module}"
+
+
+def test_a_run_that_needs_scikit_image_is_refused_before_training(monkeypatch):
+    config = load_config("diffvqa-real-tiny", ["model.registration=flow"]).model_config_object()
+    monkeypatch.setattr("lapse.core.extras.find_spec", lambda module: None)
+    with pytest.raises(ValueError, match=r"model\.registration=flow needs skimage: pip install"):
+        registry.load("vqa", "real")(config, Tokenizer())

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from lapse.config import GenerationConfig
 from lapse.config.vqa import RealConfig
+from lapse.core.extras import check_extra
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
 from lapse.models.backbones.generative_model import GenerativeModel
@@ -58,6 +59,8 @@ class ReAL(GenerativeModel):
     sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: RealConfig, tokenizer: Tokenizer) -> None:
+        if config.registration == "flow":
+            check_extra("registration", ["skimage"], "model.registration=flow")
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
         width, language = config.encoder.width, config.language_model
