@@ -245,7 +245,8 @@ class Score:
     `per_sample` holds one value per prediction in their order, or () where the metric is undefined
     for a single sample. `details` names the backend: tokenizer, n, idf corpus. Intervals and
     paired tests are computed from `statistics`, which is not written to scores.json; None where
-    there are none.
+    there are none. `higher_is_better` and `value_range` tell how to read the value; the range is
+    None where the metric states none.
     """
 
     name: str
@@ -255,6 +256,17 @@ class Score:
     per_sample: tuple[float, ...] = ()
     details: dict[str, str] = field(default_factory=dict)
     statistics: Statistics | None = field(default=None, repr=False, compare=False)
+    higher_is_better: bool = True
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def direction(self) -> str:
+        """The better direction and the range, for tables: "lower, 0 to 1"."""
+        word = "higher" if self.higher_is_better else "lower"
+        if self.value_range is None:
+            return word
+        low, high = self.value_range
+        return f"{word}, {low:g} to {high:g}"
 
 
 def _check_split(split: str, owner: str) -> None:

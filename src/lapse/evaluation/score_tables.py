@@ -30,7 +30,7 @@ UNKNOWN = "not known"
 
 
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
-    """A header and one line per row: value and interval of every score.
+    """A header and one line per row: value and interval of every score; last, what is better.
 
     Scores of one finding or region (`details["kind"]`) are in `parts_table`.
     """
@@ -45,7 +45,13 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
     table = [["", *names]]
     for row, scores in rows.items():
         table.append([row, *(format_score(scores.get(name)) for name in names)])
-    return table
+    return [*table, _directions(rows, names)]
+
+
+def _directions(rows: Mapping[str, Mapping[str, Score]], names: Sequence[str]) -> list[str]:
+    """The line that gives the better direction and the range of each score."""
+    scores = [next(s[name] for s in rows.values() if name in s) for name in names]
+    return ["better", *(score.direction for score in scores)]
 
 
 def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list[str]]:
@@ -61,7 +67,11 @@ def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list
     if not names:
         return []
     cells = [[row, *(format_score(s.get(name)) for name in names)] for row, s in rows.items()]
-    return [["", *(f"{name} (n {_counts(rows, name)})" for name in names)], *cells]
+    return [
+        ["", *(f"{name} (n {_counts(rows, name)})" for name in names)],
+        *cells,
+        _directions(rows, names),
+    ]
 
 
 def _counts(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
@@ -73,6 +83,7 @@ def _counts(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     """One line per score: both systems, second minus first, p and effect."""
     table = [["score", "first", "second", "second - first", "p", "p (Holm)", "effect"]]
+    table[0].append("better")
     for row in differences:
         table.append(
             [
@@ -83,6 +94,7 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
                 f"{row.p:.4f}",
                 "-" if row.p_holm is None else f"{row.p_holm:.4f}",
                 "-" if row.effect is None else f"{row.effect:+.2f}",
+                "higher" if row.higher_is_better else "lower",
             ]
         )
     return table

@@ -1,7 +1,8 @@
 """STEM.scores.json: provenance, every score with its details, and the scores of other systems.
 
 provenance         SHA-256 of the predictions, release, split protocol, n, seed, command, version
-scores             task -> name -> value, low, high, per_sample, details
+scores             task -> name -> value, low, high, per_sample, details, higher_is_better,
+                   range
 comparisons        system or baseline -> its scores, in the same form
 subgroups          task -> dimension -> group -> scores         (lapse evaluate)
 hidden_subgroups   task -> groups of too few patients           (lapse evaluate)
@@ -115,7 +116,11 @@ def score_values(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[st
 
 def _score_value(score: Score) -> dict[str, Any]:
     names = ("name", "value", "low", "high", "per_sample", "details")
-    return {name: getattr(score, name) for name in names}
+    direction = {
+        "higher_is_better": score.higher_is_better,
+        "range": None if score.value_range is None else list(score.value_range),
+    }
+    return {name: getattr(score, name) for name in names} | direction
 
 
 def difference_values(differences: Sequence[Difference]) -> list[dict[str, Any]]:

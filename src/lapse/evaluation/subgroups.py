@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -120,7 +120,9 @@ def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, S
         details = {key: text for key, text in score.details.items() if key not in COUNTS}
         details["n"] = str(len(rows))
         statistics = Statistics(rows, score.statistics.score)
-        subset[name] = Score(name, value, details=details, statistics=statistics)
+        subset[name] = replace(
+            score, value=value, per_sample=(), details=details, statistics=statistics
+        )
     return subset
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction, Score
 from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
 from lapse.metrics.confidence import METHODS, stated_changes
+from lapse.metrics.statistics import FRACTION
 
 FORMAT = "lapse-threshold"
 
@@ -182,19 +183,25 @@ def abstention_scores(
         "complete answers kept": (sum(complete), len(complete)),
     }
     return {name: _rate(name, by_patient, details, seed) for name, by_patient in rates.items()} | {
-        name: Score(name, part / of if of else 0.0, details={"part": str(part), "of": str(of)})
+        name: Score(
+            name,
+            part / of if of else 0.0,
+            details={"part": str(part), "of": str(of)},
+            value_range=FRACTION,
+        )
         for name, (part, of) in fractions.items()
     }
 
 
 def _rate(name: str, by_patient: NDArray[np.float64], details: dict[str, str], seed: int) -> Score:
     count = len(by_patient)
+    score = Score(name, float(by_patient.mean()), higher_is_better=False, value_range=FRACTION)
     if count < 2:
-        return Score(name, float(by_patient.mean()), details=details)
+        return replace(score, details=details)
     patients = [str(number) for number in range(count)]
     low, high = bootstrap_interval(by_patient.tolist(), patients, seed=seed)
     details = {**details, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
-    return Score(name, float(by_patient.mean()), low, high, details=details)
+    return replace(score, low=low, high=high, details=details)
 
 
 def resplit_rates(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import SIDES
-from lapse.metrics.statistics import fraction_score, mean_score
+from lapse.metrics.statistics import FRACTION, fraction_score, mean_score
 
 CLOSED = frozenset({"yes", "no"})
 
@@ -37,7 +37,7 @@ class AnswerAccuracy:
             "open accuracy": [1.0 - value for value in closed],
             "laterality accuracy": [float(names_side(item)) for item in predictions],
         }
-        scores = {"accuracy": mean_score("accuracy", hits, {})}
+        scores = {"accuracy": mean_score("accuracy", hits, {}, value_range=FRACTION)}
         for name, counts in groups.items():
             if any(counts):
                 counted = [hit * count for hit, count in zip(hits, counts, strict=True)]

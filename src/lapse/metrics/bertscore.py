@@ -91,7 +91,11 @@ class BertScore:
         details["rescaled"] = "no" if base is None else f"with baseline {base}"
         if base is not None:
             values = (values - base) / (1 - base)
-        scores = [mean_score(n, values[:, i].tolist(), details) for i, n in enumerate(self.names)]
+        value_range = (-1.0, 1.0) if base is None else None
+        scores = [
+            mean_score(name, values[:, part].tolist(), details, value_range=value_range)
+            for part, name in enumerate(self.names)
+        ]
         return {score.name: score for score in scores}
 
 

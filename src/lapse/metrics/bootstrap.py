@@ -10,6 +10,7 @@ Dimension legend: n samples, P patients, K columns, D draws.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +85,7 @@ def with_intervals(
         if name not in statistics:
             note = "none: no statistics of single samples"
         details = {**score.details, "interval": note}
-        result[name] = Score(
-            name, score.value, low, high, score.per_sample, details, score.statistics
-        )
+        result[name] = replace(score, low=low, high=high, details=details)
     return result
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lapse.core.tokenizer import find_box
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import fraction_score, macro_score, mean_score
+from lapse.metrics.statistics import FRACTION, fraction_score, macro_score, mean_score
 
 THRESHOLD = 0.5
 Bins = tuple[int, int, int, int]
@@ -56,7 +56,9 @@ class BoxAccuracy:
             helped = sum(high > overlap for high, overlap in zip(best, overlaps, strict=True))
             phrase_details = {**details, "helped by another region": str(helped)}
             scores |= _accuracy(best, ", best region of the phrase", phrase_details)
-        scores["malformed rate"] = mean_score("malformed rate", malformed, details)
+        scores["malformed rate"] = mean_score(
+            "malformed rate", malformed, details, higher_is_better=False, value_range=FRACTION
+        )
         return scores | _per_region(predictions, overlaps)
 
 
@@ -65,8 +67,8 @@ def _accuracy(
 ) -> dict[str, Score]:
     hits = [float(value >= THRESHOLD) for value in overlaps]
     scores = [
-        mean_score(f"Acc@0.5{suffix}", hits, details),
-        mean_score(f"mean IoU{suffix}", overlaps, details),
+        mean_score(f"Acc@0.5{suffix}", hits, details, value_range=FRACTION),
+        mean_score(f"mean IoU{suffix}", overlaps, details, value_range=FRACTION),
     ]
     return {score.name: score for score in scores}
 

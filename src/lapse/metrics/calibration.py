@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from lapse.core.types import Score
 from lapse.metrics.bootstrap import draw_weights, interval_of, patient_index
 from lapse.metrics.confidence import Event
+from lapse.metrics.statistics import FRACTION
 
 NUM_BINS = 10
 RESAMPLES = 1000
@@ -217,7 +218,9 @@ def risk_area(events: Sequence[Event], *, resamples: int = RESAMPLES, seed: int 
 
 def _score(name: str, value: float, drawn: Array | None, details: dict[str, str]) -> Score:
     if drawn is None:
-        return Score(name, value, details=details)
+        return Score(name, value, details=details, higher_is_better=False, value_range=FRACTION)
     low, high = interval_of(drawn)
     details = {**details, "interval": f"95%, {len(drawn)} resamples by patient"}
-    return Score(name, value, low, high, details=details)
+    return Score(
+        name, value, low, high, details=details, higher_is_better=False, value_range=FRACTION
+    )

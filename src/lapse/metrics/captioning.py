@@ -17,7 +17,7 @@ from lapse.metrics import java
 from lapse.metrics.meteor import meteor_of
 from lapse.metrics.ngrams import ORDERS, bleu_of, score_ngrams
 from lapse.metrics.rouge import rouge_each
-from lapse.metrics.statistics import Array, mean_score
+from lapse.metrics.statistics import FRACTION, Array, mean_score
 
 
 class Captioning:
@@ -66,9 +66,17 @@ class Captioning:
                 for order in range(1, ORDERS + 1)
             ),
             _corpus_score("METEOR", rows, meteor_of, {**details, "backend": java.METEOR}),
-            mean_score("ROUGE-L", rouge_each(answers, references), {**details, "beta": "1.2"}),
             mean_score(
-                "CIDEr", ngrams.cider.tolist(), {**details, "idf corpus": idf_corpus, "sigma": "6"}
+                "ROUGE-L",
+                rouge_each(answers, references),
+                {**details, "beta": "1.2"},
+                value_range=FRACTION,
+            ),
+            mean_score(
+                "CIDEr",
+                ngrams.cider.tolist(),
+                {**details, "idf corpus": idf_corpus, "sigma": "6"},
+                value_range=(0.0, 10.0),
             ),
         ]
         return {score.name: score for score in scores}
@@ -84,4 +92,5 @@ def _corpus_score(
         per_sample=tuple(score(rows).tolist()),
         details={"n": str(len(rows)), **details},
         statistics=Statistics(rows, score),
+        value_range=FRACTION,
     )

@@ -25,7 +25,7 @@ import numpy as np
 from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import laterality_scores
-from lapse.metrics.statistics import Array, fraction_score, mean_score, pooled_scores
+from lapse.metrics.statistics import FRACTION, Array, fraction_score, mean_score, pooled_scores
 
 SCOPES = ("change", *KINDS)
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: correct, predicted, true of each scope
@@ -68,7 +68,16 @@ class Changes:
             "contradiction rate": [float(_contradicts_itself(item)) for item in answers],
             "unparsed rate": [float(not item.is_parsed) for item in answers],
         }
-        means = {name: mean_score(name, column, details) for name, column in values.items()}
+        means = {
+            name: mean_score(
+                name,
+                column,
+                details,
+                higher_is_better=not name.endswith("rate"),
+                value_range=FRACTION,
+            )
+            for name, column in values.items()
+        }
         scores["exact match"] = means.pop("exact match")
         scores |= _finding_rates(answers, references) | means
         scores |= laterality_scores(predictions, answers, references, rows[:, :3])
@@ -123,7 +132,13 @@ def _finding_rates(answers: Sequence[Parsed], references: Sequence[Parsed]) -> d
     for index, name in enumerate(names):
         hits, over = counts[:, 2 * index], counts[:, 2 * index + 1]
         if over.sum():
-            scores[name] = fraction_score(name, hits, over, {"counted": "findings"})
+            scores[name] = fraction_score(
+                name,
+                hits,
+                over,
+                {"counted": "findings"},
+                higher_is_better=name == "level accuracy",
+            )
     return scores
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from lapse.core.grammar import Change, Parsed, invert, parse
 from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
-from lapse.metrics.statistics import MEAN, Array, fraction_score, ratio
+from lapse.metrics.statistics import FRACTION, MEAN, Array, fraction_score, ratio
 
 MARK = "#"  # between the id of a sample and the name of its probe
 
@@ -109,7 +109,10 @@ def consistency(
         for name, rows, score in _pooled(probe, pairs):
             statistics = Statistics(rows, score)
             value = float(score(rows.sum(axis=0)))
-            rates[name] = Score(name, value, details=details, statistics=statistics)
+            value_range = (-1.0, 1.0) if name.endswith("lost") else FRACTION
+            rates[name] = Score(
+                name, value, details=details, statistics=statistics, value_range=value_range
+            )
         scores |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
     return scores
 
@@ -119,9 +122,11 @@ def _rate(
 ) -> Score:
     """The mean over the pairs that count, with their values per sample."""
     details = {**details, "n": f"{sum(counts):.0f}", "aggregate": MEAN}
-    score = fraction_score(name, values, counts, details)
+    is_better = not name.endswith("same answer")  # of another reference: it should matter
+    score = fraction_score(name, values, counts, details, higher_is_better=is_better)
     counted = tuple(value for value, count in zip(values, counts, strict=True) if count)
-    return replace(score, per_sample=counted)
+    value_range = (-1.0, 1.0) if name.endswith("lost") else FRACTION
+    return replace(score, per_sample=counted, value_range=value_range)
 
 
 # name -> one value per pair; None where the pair does not count

@@ -69,7 +69,9 @@ def laterality_scores(
             errors[row] = answers[row].is_parsed and answers[row].changes == other.changes
     if counted.any():
         details = {"counted": "questions whose mirrored question has another answer"}
-        scores["side errors"] = fraction_score("side errors", errors, counted, details)
+        scores["side errors"] = fraction_score(
+            "side errors", errors, counted, details, higher_is_better=False
+        )
     return scores
 
 

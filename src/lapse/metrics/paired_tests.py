@@ -48,6 +48,7 @@ class Difference:
     p: float
     effect: float | None
     p_holm: float | None = None
+    higher_is_better: bool = True
 
     @property
     def value(self) -> float:
@@ -108,7 +109,14 @@ def compare(
         effect = value / unit if unit > SLACK else None
         differences.append(
             Difference(
-                name, first[name].value, second[name].value, low, high, p_values[name], effect
+                name,
+                first[name].value,
+                second[name].value,
+                low,
+                high,
+                p_values[name],
+                effect,
+                higher_is_better=first[name].higher_is_better,
             )
         )
     return differences

@@ -15,7 +15,7 @@ import numpy as np
 
 from lapse.core.grammar import Change, parse
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import Array, macro_score, mean_score
+from lapse.metrics.statistics import FRACTION, Array, macro_score, mean_score
 
 # Levels of Medical-Diff-VQA in order of severity; "increasing" and "decreasing" are directions.
 RANKS = {
@@ -55,8 +55,10 @@ class ProgressionAccuracy:
             accuracies.append(sum(hits) / len(hits))
         return {
             **_macro_scores(rows),
-            "accuracy": mean_score("accuracy", accuracies, {}),
-            "unparsed rate": mean_score("unparsed rate", unparsed, {}),
+            "accuracy": mean_score("accuracy", accuracies, {}, value_range=FRACTION),
+            "unparsed rate": mean_score(
+                "unparsed rate", unparsed, {}, higher_is_better=False, value_range=FRACTION
+            ),
         }
 
 

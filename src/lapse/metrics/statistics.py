@@ -15,10 +15,18 @@ from lapse.core.types import Score, Statistics
 
 Array = NDArray[np.float64]
 MEAN = "mean"  # details["aggregate"] of a score that is the mean of its per-sample values
+FRACTION = (0.0, 1.0)  # range of a fraction
 PARTS = ("precision", "recall", "F1")
 
 
-def mean_score(name: str, values: Sequence[float], details: Mapping[str, str]) -> Score:
+def mean_score(
+    name: str,
+    values: Sequence[float],
+    details: Mapping[str, str],
+    *,
+    higher_is_better: bool = True,
+    value_range: tuple[float, float] | None = None,
+) -> Score:
     """The mean of one value per sample.
 
     Raises:
@@ -34,6 +42,8 @@ def mean_score(name: str, values: Sequence[float], details: Mapping[str, str]) -
         per_sample=tuple(column.tolist()),
         details={"n": str(len(column)), **details, "aggregate": MEAN},
         statistics=Statistics(rows, ratio),
+        higher_is_better=higher_is_better,
+        value_range=value_range,
     )
 
 
@@ -42,6 +52,8 @@ def fraction_score(
     hits: Sequence[float] | Array,
     counts: Sequence[float] | Array,
     details: Mapping[str, str],
+    *,
+    higher_is_better: bool = True,
 ) -> Score:
     """Sum of hits over sum of counts: a mean over some of the samples, or a rate of findings.
 
@@ -50,6 +62,7 @@ def fraction_score(
         hits: [n], 0 for a sample that does not count.
         counts: [n], the weight of each sample.
         details: `n` is set to the sum of the counts, `hits` to that of the hits.
+        higher_is_better: False for a rate of errors.
 
     Raises:
         ValueError: the counts sum to zero: omit the score instead.
@@ -63,6 +76,8 @@ def fraction_score(
         float(total[0] / total[1]),
         details={"n": f"{total[1]:.0f}", "hits": f"{total[0]:g}", **details},
         statistics=Statistics(rows, ratio),
+        higher_is_better=higher_is_better,
+        value_range=FRACTION,
     )
 
 
@@ -100,6 +115,7 @@ def pooled_scores(
             per_sample=tuple(score(rows).tolist()) if has_samples else (),
             details=dict(counts),
             statistics=Statistics(rows, score),
+            value_range=FRACTION,
         )
     return scores
 
@@ -136,7 +152,13 @@ def macro_score(
         return _mean_of_defined(np.stack(means, axis=-1))
 
     value = float(score(rows.sum(axis=0)))
-    return Score(name, value, details=dict(details), statistics=Statistics(rows, score))
+    return Score(
+        name,
+        value,
+        details=dict(details),
+        statistics=Statistics(rows, score),
+        value_range=FRACTION,
+    )
 
 
 def _mean_of_defined(values: Array) -> Array:

@@ -5,8 +5,9 @@ from lapse.evaluation.score_tables import format_markdown, parts_table, scores_t
 
 
 def test_table_and_markdown():
+    error = Score("Acc", 0.25, 0.2, 0.3, higher_is_better=False, value_range=(0.0, 1.0))
     rows = {
-        "lapse": {"F1": Score("F1", 0.5), "Acc": Score("Acc", 0.25, 0.2, 0.3)},
+        "lapse": {"F1": Score("F1", 0.5), "Acc": error},
         "blind": {"F1": Score("F1", 0.125)},
     }
     table = scores_table(rows)
@@ -14,12 +15,13 @@ def test_table_and_markdown():
         ["", "F1", "Acc"],
         ["lapse", "0.500", "0.250 [0.200, 0.300]"],
         ["blind", "0.125", "-"],
+        ["better", "higher", "lower, 0 to 1"],
     ]
     assert format_markdown(table).splitlines() == [
-        "| score | lapse | blind |",
-        "|---|---|---|",
-        "| F1 | 0.500 | 0.125 |",
-        "| Acc | 0.250 [0.200, 0.300] | - |",
+        "| score | lapse | blind | better |",
+        "|---|---|---|---|",
+        "| F1 | 0.500 | 0.125 | higher |",
+        "| Acc | 0.250 [0.200, 0.300] | - | lower, 0 to 1 |",
     ]
 
 

@@ -64,3 +64,11 @@ def test_scores_of_other_predictions_are_refused(tmp_path, caplog):
     caplog.set_level(logging.WARNING, logger="lapse")
     read_scores(path, good)
     assert "does not state which predictions it scores" in caplog.messages[0]
+
+
+def test_each_score_states_its_direction_and_range(tmp_path):
+    lower = Score("error rate", 0.5, higher_is_better=False, value_range=(0.0, 1.0))
+    write_scores(tmp_path / "s.json", {"t": {"a": lower, "b": Score("b", 2.0)}}, {})
+    scores = read_scores(tmp_path / "s.json")["scores"]["t"]
+    assert (scores["a"]["higher_is_better"], scores["a"]["range"]) == (False, [0.0, 1.0])
+    assert (scores["b"]["higher_is_better"], scores["b"]["range"]) == (True, None)

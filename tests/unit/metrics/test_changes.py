@@ -159,3 +159,13 @@ def test_hallucinations_omissions_directions_levels_and_sides():
         )
     ]
     assert Changes()(mirrored)["side errors"].value == 1.0
+
+
+def test_errors_are_better_low_and_change_scores_high():
+    item = Prediction("1", "diff_vqa", ADDED, (ADDED.replace("edema", "hernia"),))
+    scores = Changes()([item])
+    lower = {name for name, score in scores.items() if not score.higher_is_better}
+    assert lower == {
+        "hallucination rate", "omission rate", "contradiction rate", "unparsed rate",
+    }  # fmt: skip
+    assert all(score.value_range == (0.0, 1.0) for score in scores.values())

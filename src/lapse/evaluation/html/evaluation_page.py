@@ -219,22 +219,23 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
         cells = (_cell(error), error.details["floor"], _cell(area), area.details["error rate"])
         rows.append((name, str(len(items)), *cells))
     columns = ("confidence in", "n", "ECE", "ECE floor", "risk area", "error rate")
+    note = "ECE, risk area and error rate: lower is better, 0 to 1."
     plotted = {name: items for name, items in events.items() if name not in NOT_PLOTTED}
     return Confidence(
         plots=(
             reliability_plot({name: calibration_diagram(items) for name, items in plotted.items()}),
             risk_plot({name: risk_coverage(items) for name, items in plotted.items()}),
         ),
-        table=Table("", columns, tuple(rows)),
+        table=Table("", columns, tuple(rows), note),
     )
 
 
 def _abstention(answers: Sequence[Prediction], threshold: Threshold) -> Table:
     rows = tuple(
-        (name, ABSTENTION_DESCRIPTIONS.get(name, ""), _cell(score))
+        (name, ABSTENTION_DESCRIPTIONS.get(name, ""), _cell(score), score.direction)
         for name, score in abstention_scores(answers, threshold).items()
     )
-    return Table("With abstention", ("score", "meaning", "value"), rows)
+    return Table("With abstention", ("score", "meaning", "value", "better"), rows)
 
 
 def _cell(score: Score) -> str:

@@ -121,8 +121,15 @@ def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
         note = f"Not shown, fewer than 50 patients: {note}." if note else ""
         if (cells and names) or note:
             name = TITLES.get(title, str(title))
-            tables.append(Table(name, ("group", "n", *names), cells, note))
+            labels = (_column_label(column, rows) for column in names)
+            tables.append(Table(name, ("group", "n", *labels), cells, note))
     return tables
+
+
+def _column_label(name: str, rows: Sequence[tuple[str, Scores]]) -> str:
+    """The name of a score, with a remark where lower values are better."""
+    is_lower = any(_mapping(row.get(name)).get("higher_is_better") is False for _, row in rows)
+    return f"{name} (lower is better)" if is_lower else name
 
 
 def _count(scores: Scores) -> str:
@@ -146,11 +153,13 @@ def difference_tables(scores: Mapping[str, Any]) -> list[Table]:
                     f"[{_digits(row, 'low', '+')}, {_digits(row, 'high', '+')}]",
                     _digits(row, "p_holm"),
                     _digits(row, "effect", "+"),
+                    _direction(row) or "-",
                 )
                 for row in rows
                 if "name" in row
             )
-            columns = ("score", "meaning", "first", "second", "second - first", "p", "effect")
+            names = ("score", "meaning", "first", "second", "second - first", "p", "effect")
+            columns = (*names, "better")
             title = f"{TITLES.get(task, task)}: {pair}"
             if cells:
                 tables.append(Table(title, columns, cells))
@@ -177,10 +186,23 @@ def _table(title: str, names: Sequence[str], columns: Mapping[str, Scores]) -> T
             name,
             DESCRIPTIONS.get(name, ""),
             *(format_cell(column.get(name)) for column in columns.values()),
+            next((text for c in columns.values() if (text := _direction(c.get(name)))), "-"),
         )
         for name in names
     )
-    return Table(title, ("score", "meaning", *columns), rows)
+    return Table(title, ("score", "meaning", *columns, "better"), rows)
+
+
+def _direction(score: object) -> str:
+    """ "lower, 0 to 1", as `Score.direction`; "" where the file does not give it."""
+    values = _mapping(score)
+    is_higher, limits = values.get("higher_is_better"), values.get("range")
+    if not isinstance(is_higher, bool):
+        return ""
+    word = "higher" if is_higher else "lower"
+    if not isinstance(limits, list) or len(limits) != 2 or not all(map(_is_number, limits)):
+        return word
+    return f"{word}, {limits[0]:g} to {limits[1]:g}"
 
 
 def format_cell(score: object) -> str:

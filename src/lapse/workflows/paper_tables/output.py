@@ -16,7 +16,7 @@ from lapse.workflows.paper_tables.results import Cell, Cells, RowResult, cells
 from lapse.workflows.paper_tables.spec import TableSpec
 
 FIELDS = (
-    *("table", "row", "name", "score", "value", "seeds", "lowest_seed", "highest_seed"),
+    *("table", "row", "name", "score", "better", "value", "seeds", "lowest_seed", "highest_seed"),
     "deviation_over_seeds",
     *("patients_low", "patients_high", "p_against_ours_holm", "printed", "parameters", "trained"),
     "not_run_because",
@@ -98,6 +98,7 @@ def as_csv(name: str, spec: TableSpec, rows: Sequence[RowResult], table: Cells) 
             }
             if cell is not None:
                 values |= {
+                    "better": cell.direction,
                     "value": cell.value,
                     "lowest_seed": cell.low_seed,
                     "highest_seed": cell.high_seed,

@@ -39,6 +39,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     p: float | None = None
+    direction: str = ""  # "higher, 0 to 1"
 
 
 Cells = Mapping[str, Mapping[str, Cell]]  # row key -> column ("task/score") -> cell
@@ -105,11 +106,15 @@ def _cell(row: RowResult, column: str) -> Cell:
     values = [score.value for score in scores]
     mean = sum(values) / len(values)
     if len(scores) == 1:
-        return Cell(mean, mean, mean, None, scores[0].low, scores[0].high)
+        return Cell(
+            mean, mean, mean, None, scores[0].low, scores[0].high, direction=scores[0].direction
+        )
     patients = (row.patients or {}).get(column.split("/")[0], ())
     combined = with_intervals(over_seeds([column], row.scores), patients).get(column)
     low, high = (combined.low, combined.high) if combined else (None, None)
-    return Cell(mean, min(values), max(values), float(np.std(values, ddof=1)), low, high)
+    deviation = float(np.std(values, ddof=1))
+    direction = scores[0].direction
+    return Cell(mean, min(values), max(values), deviation, low, high, direction=direction)
 
 
 def _p_values(our_row: RowResult, row: RowResult, columns: Sequence[str]) -> dict[str, float]:
@@ -148,7 +153,11 @@ def over_seeds(columns: Sequence[str], seeds: Sequence[Scores]) -> dict[str, Sco
                 joined[key] = np.concatenate([part.rows for part in parts], axis=1)  # [n, S k]
             value = sum(score.value for score in scores) / len(scores)
             combined[column] = Score(
-                column, value, statistics=Statistics(joined[key], _mean_of(parts))
+                column,
+                value,
+                statistics=Statistics(joined[key], _mean_of(parts)),
+                higher_is_better=scores[0].higher_is_better,
+                value_range=scores[0].value_range,
             )
     return combined
 

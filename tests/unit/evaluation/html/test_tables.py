@@ -1,7 +1,7 @@
 """Scores files as tables."""
 
 from evaluation_pages import SCORES
-from lapse.evaluation.html.tables import difference_tables, subgroup_tables
+from lapse.evaluation.html.tables import difference_tables, score_tables, subgroup_tables
 
 
 def test_hidden_subgroups_are_listed_in_the_note():
@@ -14,4 +14,12 @@ def test_differences_without_numbers_are_dashes():
     row = {"name": "change F1", "first": 0.5, "second": 0.6, "value": 0.1, "low": None}
     (table,) = difference_tables({"differences": {"diff_vqa": {"a against b": [row, 3]}}})
     assert table.title == "Difference questions: a against b"
-    assert table.rows[0][2:] == ("0.500", "0.600", "+0.100 [-, -]", "-", "-")
+    assert table.rows[0][2:] == ("0.500", "0.600", "+0.100 [-, -]", "-", "-", "-")
+
+
+def test_a_table_states_the_better_direction():
+    rate = {"value": 0.25, "higher_is_better": False, "range": [0.0, 1.0]}
+    scores = {"scores": {"diff_vqa": {"omission rate": rate, "exact match": {"value": 0.5}}}}
+    (table,) = score_tables(scores, "a")
+    assert table.columns == ("score", "meaning", "a", "better")
+    assert [row[-1] for row in table.rows] == ["-", "lower, 0 to 1"]

@@ -192,4 +192,4 @@ def test_the_csv_has_one_line_per_row_and_score():
     )  # fmt: skip
     lines = as_csv("t", spec, rows, cells(rows, ["diff_vqa/x"], "ours")).splitlines()
     assert len(lines) == 3
-    assert lines[1].startswith("t,ours,OURS,x,0.5,1,") and lines[2].endswith("no preset")
+    assert lines[1].startswith("t,ours,OURS,x,higher,0.5,1,") and lines[2].endswith("no preset")
