@@ -15,6 +15,8 @@ from lapse.cli.console import console, set_up_logging
 from lapse.cli.demo import demo_command
 from lapse.cli.evaluate import evaluate_command
 from lapse.cli.export import export_command
+from lapse.cli.index import index_command
+from lapse.cli.init_data import init_data_command
 from lapse.cli.list import list_command
 from lapse.cli.options import expand_options
 from lapse.cli.predict import predict_command
@@ -29,6 +31,8 @@ from lapse.core.version import __version__
 COMMANDS: dict[str, Callable[..., None]] = {
     "simulate": simulate_command,
     "verify": verify_command,
+    "init-data": init_data_command,
+    "index": index_command,
     "prepare": prepare_command,
     "train": train_command,
     "predict": predict_command,

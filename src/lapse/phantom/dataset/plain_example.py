@@ -1,0 +1,139 @@
+"""A filled example of a table of own films, with images rendered by the phantom.
+
+FOLDER/template.csv, template-boxes.csv    the headers, to fill in
+FOLDER/example/films.csv, boxes.csv        simulated patients with findings, reports and boxes
+FOLDER/example/images/<patient>/<n>.png    their images
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from lapse.core.files import write_text
+from lapse.core.progress import Progress, no_progress
+from lapse.phantom.dataset.cohort import CohortRole
+from lapse.phantom.dataset.history import Exposure, History, draw_history
+from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.patient_files import study_report
+from lapse.phantom.dataset.writer import MARK
+from lapse.phantom.patients.findings import levels
+from lapse.phantom.patients.identity import SPLITS
+from lapse.phantom.rendering.render import Rendered, render
+
+FILM_COLUMNS = (
+    "image",
+    "patient",
+    "study",
+    "date",
+    "order",
+    "view",
+    "split",
+    "findings",
+    "prior",
+    "report",
+)
+BOX_COLUMNS = ("image", "region", "phrase", "x_min", "y_min", "x_max", "y_max")
+# validation and test follow, so that four patients have every split
+SPLIT_CYCLE = (SPLITS[0], SPLITS[0], SPLITS[1], SPLITS[2])
+
+Row = tuple[str | int, ...]
+
+
+def write_example(
+    out: Path,
+    *,
+    patients: int = 4,
+    seed: int = 0,
+    size: int = 256,
+    progress: Progress = no_progress,
+) -> int:
+    """Write the template and the example; returns the number of images.
+
+    Args:
+        out: a new or empty folder.
+        patients: number of simulated patients, with two or three studies each.
+        seed: the same seed gives the same files.
+        size: longest side of the images in pixels.
+        progress: called with (patients done, all patients).
+
+    Raises:
+        ValueError: the folder has files in it, or an option is out of range.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not empty: give a new folder")
+    if patients < len(SPLIT_CYCLE):
+        raise ValueError(f"{patients} patients: at least {len(SPLIT_CYCLE)}, one for each split")
+    config = SimulateConfig(patients=patients, seed=seed, size=size, visits=(2, 3))
+    example = out / "example"
+    films: list[Row] = []
+    boxes: list[Row] = []
+    for patient in range(patients):
+        split = SPLIT_CYCLE[patient % len(SPLIT_CYCLE)]
+        history = draw_history(config, patient, CohortRole(split, "coarse"))
+        for exposure in history.exposures:
+            visit = exposure.visit
+            rendered = render(history.person, visit, exposure.acquisition, size)
+            name = f"P{patient + 1:03d}/{visit.index + 1}.png"
+            path = example / "images" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rendered.image).save(path)
+            report = study_report(config, history, visit, None)
+            films.append(_film(name, history, exposure, report.text.strip()))
+            phrases = {
+                region: [item.text for item in items] for region, items in report.phrases.items()
+            }
+            boxes += _boxes(name, rendered, phrases)
+        progress(patient + 1, patients)
+    _write(out / "template.csv", FILM_COLUMNS, [])
+    _write(out / "template-boxes.csv", BOX_COLUMNS, [])
+    _write(example / "films.csv", FILM_COLUMNS, films)
+    _write(example / "boxes.csv", BOX_COLUMNS, boxes)
+    write_text(example / MARK, "Simulated images and reports. No patient is behind them.\n")
+    return len(films)
+
+
+def _film(name: str, history: History, exposure: Exposure, report: str) -> Row:
+    visit = exposure.visit
+    patient = f"P{history.patient + 1:03d}"
+    findings = "|".join(
+        f"{finding}={level}" if level else finding for finding, level in levels(visit).items()
+    )
+    return (
+        name,
+        patient,
+        f"{patient}S{visit.index + 1}",
+        f"{visit.taken_at:%Y-%m-%d}",
+        visit.index + 1,
+        exposure.acquisition.view,
+        history.role.split,
+        findings or "none",
+        "",
+        report,
+    )
+
+
+def _boxes(name: str, rendered: Rendered, phrases: dict[str, list[str]]) -> Iterator[Row]:
+    """The boxes of the described regions in pixels, one row per phrase."""
+    height, width = rendered.image.shape
+    for region, (x_min, y_min, x_max, y_max) in rendered.boxes.items():
+        corners = (
+            int(x_min * width),
+            int(y_min * height),
+            min(width, int(x_max * width) + 1),
+            min(height, int(y_max * height) + 1),
+        )
+        for phrase in phrases.get(region, ()):
+            yield (name, region, phrase, *corners)
+
+
+def _write(path: Path, columns: Iterable[str], rows: Iterable[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
