@@ -136,7 +136,7 @@ def siglip_config(config: EncoderConfig) -> dict[str, object]:
     }
 
 
-def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = True) -> None:
+def export_encoder(encoder: VisionEncoder, folder: Path) -> None:
     """Write a folder that `SiglipVisionModel.from_pretrained` opens with equal outputs.
 
     Raises:
@@ -148,7 +148,6 @@ def export_encoder(encoder: VisionEncoder, folder: Path, *, with_prefix: bool = 
             "encoder.stem=patch to export it"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    weights = to_siglip(encoder.state_dict(), with_prefix=with_prefix)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    save_file(to_siglip(encoder.state_dict()), folder / "model.safetensors", {"format": "pt"})
     text = json.dumps(siglip_config(encoder.config), indent=1)
     (folder / "config.json").write_text(text, encoding="utf-8")

@@ -105,6 +105,15 @@ def test_other_sizes_name_both(siglip):
         read_encoder(str(siglip), TINY.model_copy(update={"width": 48}))
 
 
+def test_another_activation_is_refused(siglip, tmp_path):
+    SiglipModel.from_pretrained(siglip).save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    values["vision_config"]["hidden_act"] = "relu"
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="hidden_act is gelu_pytorch_tanh, there relu"):
+        read_encoder(str(tmp_path), TINY)
+
+
 def test_a_stem_of_convolutions_cannot_take_patches(siglip):
     config = TINY.model_copy(update={"stem": "conv"})
     with pytest.raises(ValueError, match=r"stem is 'conv': set it to patch"):
