@@ -92,6 +92,7 @@ def _scores(values: Mapping[str, Any]) -> dict[str, Score]:
     return {
         name: Score(name, item["value"], item["low"], item["high"], details=item["details"])
         for name, item in values.items()
+        if item["value"] is not None  # undefined
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lapse.core.types import Score
 from lapse.metrics.paired_tests import Difference
@@ -27,6 +29,7 @@ HEADLINES = (
     "macro accuracy",
 )
 UNKNOWN = "not known"
+MIN_EVENTS = 20  # a score that rests on fewer is marked
 
 
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
@@ -136,12 +139,24 @@ def headlines(scores: Mapping[str, Score]) -> dict[str, Score]:
 
 
 def format_score(score: Score | None) -> str:
-    """ "0.412 [0.380, 0.441]", or "-" where there is none."""
-    if score is None:
+    """ "0.412 [0.380, 0.441]", or "-" where there is none or it is undefined (0 / 0).
+
+    "(7 events)" follows a score that rests on fewer than 20.
+    """
+    if score is None or math.isnan(score.value):
         return "-"
+    remark = few_events(score.details)
     if score.low is None or score.high is None:
-        return f"{score.value:.3f}"
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+        return f"{score.value:.3f}{remark}"
+    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]{remark}"
+
+
+def few_events(details: Mapping[str, Any]) -> str:
+    """The remark on a score that rests on fewer than MIN_EVENTS; "" for others."""
+    events = str(details.get("events", ""))
+    if not events.isdigit() or int(events) >= MIN_EVENTS:
+        return ""
+    return f" ({events} event{'' if events == '1' else 's'})"
 
 
 def format_markdown(table: Sequence[Sequence[str]]) -> str:

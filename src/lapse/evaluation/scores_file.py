@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -120,7 +121,15 @@ def _score_value(score: Score) -> dict[str, Any]:
         "higher_is_better": score.higher_is_better,
         "range": None if score.value_range is None else list(score.value_range),
     }
-    return {name: getattr(score, name) for name in names} | direction
+    values = {name: getattr(score, name) for name in names}
+    values["value"] = _defined(score.value)
+    values["per_sample"] = [_defined(value) for value in score.per_sample]
+    return values | direction
+
+
+def _defined(value: float) -> float | None:
+    """None for an undefined value (nan): JSON has no such number."""
+    return None if math.isnan(value) else value
 
 
 def difference_values(differences: Sequence[Difference]) -> list[dict[str, Any]]:

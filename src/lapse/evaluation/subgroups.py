@@ -41,6 +41,7 @@ RARITY = ((0.01, "rarest finding under 1%"), (0.05, "rarest finding 1 to 5%"))
 
 # Counts of all samples among a score's details: the scores of a subgroup do not repeat them.
 COUNTS = (
+    "events",
     "correct",
     "predicted",
     "true",

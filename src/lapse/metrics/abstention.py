@@ -18,6 +18,7 @@ Omitting a change is not a statement that nothing has changed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -185,7 +186,7 @@ def abstention_scores(
     return {name: _rate(name, by_patient, details, seed) for name, by_patient in rates.items()} | {
         name: Score(
             name,
-            part / of if of else 0.0,
+            part / of if of else math.nan,
             details={"part": str(part), "of": str(of)},
             value_range=FRACTION,
         )

@@ -60,7 +60,8 @@ def with_intervals(
     """The scores with their 95% intervals by patient, in their order.
 
     A score has no interval where it has no statistics, where the patient of a sample is unknown,
-    or where there is only one patient; `details["interval"]` gives the reason.
+    or where there is only one patient; `details["interval"]` gives the reason. Resamples that do
+    not define a score (0 / 0) are left out and counted in `details["undefined resamples"]`.
 
     Args:
         scores: of the same samples, in the order of `patients`.
@@ -85,6 +86,8 @@ def with_intervals(
         if name not in statistics:
             note = "none: no statistics of single samples"
         details = {**score.details, "interval": note}
+        if name in drawn and (undefined := int(np.isnan(drawn[name]).sum())):
+            details["undefined resamples"] = f"{undefined} of {resamples}, left out"
         result[name] = replace(score, low=low, high=high, details=details)
     return result
 

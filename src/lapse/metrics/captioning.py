@@ -8,7 +8,9 @@ keeps those frequencies fixed. The tokenizer and METEOR are Java programs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -79,6 +81,9 @@ class Captioning:
                 value_range=(0.0, 10.0),
             ),
         ]
+        if len({tuple(row) for row in references}) == 1 and len(references) > 1:
+            # Every word is in every reference: all weights are 0, and the cosine is 0 / 0.
+            scores[-1] = replace(scores[-1], value=math.nan, per_sample=(), statistics=None)
         return {score.name: score for score in scores}
 
 

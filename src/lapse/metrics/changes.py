@@ -12,7 +12,7 @@ An answer is a set of changes (`lapse.core.grammar`): (finding, added), (finding
     exact match          the sets are equal; an unparsed answer or reference never matches
     contradiction rate   one finding with two changes, or "nothing has changed" with a change
 
-A ratio of 0 / 0 is 0, and `details` gives the counts.
+A ratio of 0 / 0 is undefined (nan), and `details` gives the counts.
 """
 
 from __future__ import annotations

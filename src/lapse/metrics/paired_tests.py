@@ -64,7 +64,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Difference]:
-    """The differences of all scores that have statistics in both systems, uncorrected.
+    """The differences of all scores that are defined with statistics in both, uncorrected.
 
     Args:
         first: name -> Score of one system.
@@ -84,7 +84,10 @@ def compare(
     names = [
         name
         for name in first
-        if name in second and first[name].statistics and second[name].statistics
+        if name in second
+        and first[name].statistics
+        and second[name].statistics
+        and not np.isnan([first[name].value, second[name].value]).any()
     ]
     if not names:
         return []

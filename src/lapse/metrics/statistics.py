@@ -74,7 +74,12 @@ def fraction_score(
     return Score(
         name,
         float(total[0] / total[1]),
-        details={"n": f"{total[1]:.0f}", "hits": f"{total[0]:g}", **details},
+        details={
+            "n": f"{total[1]:.0f}",
+            "hits": f"{total[0]:g}",
+            "events": f"{total[1]:.0f}",
+            **details,
+        },
         statistics=Statistics(rows, ratio),
         higher_is_better=higher_is_better,
         value_range=FRACTION,
@@ -93,7 +98,8 @@ def pooled_scores(
 ) -> dict[str, Score]:
     """Micro precision, recall and F1 from the columns (correct, predicted, true).
 
-    0 / 0 is 0; `details` gives the counts.
+    0 / 0 is undefined (nan). `details` gives the counts; "events" is the number of changes that
+    the score rests on: predicted, true, or either of them for F1.
 
     Args:
         name: prefix of the scores: "<name> precision" and so on.
@@ -107,13 +113,14 @@ def pooled_scores(
     scores = {}
     for part in PARTS:
         label = f"{name} {part}"
+        events = {"precision": predicted, "recall": true, "F1": predicted + true - correct}[part]
         score = _from_columns(part, first)
         has_samples = part == "F1" and "of" not in details
         scores[label] = Score(
             label,
             float(score(rows.sum(axis=0))),
             per_sample=tuple(score(rows).tolist()) if has_samples else (),
-            details=dict(counts),
+            details={**counts, "events": f"{events:.0f}"},
             statistics=Statistics(rows, score),
             value_range=FRACTION,
         )
@@ -124,7 +131,9 @@ def _from_columns(part: str, first: int) -> Callable[[Array], Array]:
     def score(sums: Array) -> Array:
         correct, predicted, true = (sums[..., first + column] for column in range(3))
         over = {"precision": predicted, "recall": true, "F1": (predicted + true) / 2}[part]
-        values: Array = np.divide(correct, over, out=np.zeros(correct.shape), where=over != 0)
+        values: Array = np.divide(
+            correct, over, out=np.full(correct.shape, np.nan), where=over != 0
+        )
         return values
 
     return score

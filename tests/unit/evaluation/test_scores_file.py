@@ -33,7 +33,7 @@ def test_a_score_that_is_not_a_number_leaves_the_old_file(tmp_path):
     write_scores(path, {}, {"n": "2"})
     before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        write_scores(path, {"cap": {"s": Score("s", math.nan)}}, {})
+        write_scores(path, {"cap": {"s": Score("s", math.inf)}}, {})
     assert path.read_bytes() == before
 
 

@@ -1,11 +1,14 @@
 """Change scores against a brute-force count, whatever the order of words."""
 
+import math
 import random
 
 import pytest
 
 from lapse.core.grammar import FINDINGS, Change, invert, render
 from lapse.core.types import Prediction
+from lapse.evaluation.score_tables import format_score
+from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.changes import Changes
 
 ADDED = "the main image has an additional finding of edema than the reference image. "
@@ -169,3 +172,24 @@ def test_errors_are_better_low_and_change_scores_high():
         "hallucination rate", "omission rate", "contradiction rate", "unparsed rate",
     }  # fmt: skip
     assert all(score.value_range == (0.0, 1.0) for score in scores.values())
+
+
+def test_perfect_answers_about_a_rare_finding_have_no_interval_down_to_zero():
+    texts = [ADDED.replace("edema", "pneumothorax"), *[ADDED] * 30]
+    items = [Prediction(str(i), "diff_vqa", t, (t,), f"p{i}") for i, t in enumerate(texts)]
+    scores = with_intervals(Changes()(items), [item.patient for item in items], resamples=400)
+    score = scores["pneumothorax F1"]
+    assert (score.value, score.low, score.high) == (1.0, 1.0, 1.0)
+    num_undefined = int(score.details["undefined resamples"].split()[0])
+    assert 100 < num_undefined < 200  # (30 / 31) ** 31 of 400
+    assert format_score(score) == "1.000 [1.000, 1.000] (1 event)"
+    assert format_score(scores["edema F1"]) == "1.000 [1.000, 1.000]"
+    assert "undefined resamples" not in scores["change F1"].details
+
+
+def test_scores_without_events_are_undefined():
+    items = [Prediction(str(i), "diff_vqa", "nothing has changed.", ("nothing has changed.",))
+             for i in range(3)]  # fmt: skip
+    scores = Changes()(items)
+    assert math.isnan(scores["change F1"].value) and format_score(scores["change F1"]) == "-"
+    assert scores["exact match"].value == 1.0

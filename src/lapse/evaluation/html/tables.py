@@ -11,6 +11,7 @@ from typing import Any
 
 from lapse.core.grammar import FINDINGS
 from lapse.evaluation.html.elements import Table
+from lapse.evaluation.score_tables import few_events
 
 # The headline scores with their meaning for readers who do not know n-gram metrics.
 DESCRIPTIONS = {
@@ -211,9 +212,10 @@ def format_cell(score: object) -> str:
     if not _has_value(values):
         return "-"
     low, high = values.get("low"), values.get("high")
+    remark = few_events(_mapping(values.get("details")))
     if isinstance(low, int | float) and isinstance(high, int | float):
-        return f"{values['value']:.3f} [{low:.3f}, {high:.3f}]"
-    return f"{values['value']:.3f}"
+        return f"{values['value']:.3f} [{low:.3f}, {high:.3f}]{remark}"
+    return f"{values['value']:.3f}{remark}"
 
 
 def _has_value(score: object) -> bool:
@@ -221,7 +223,8 @@ def _has_value(score: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and value == value  # nan is undefined
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

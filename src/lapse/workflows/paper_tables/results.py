@@ -88,7 +88,7 @@ def cells(
         row.row.key: {
             column: _cell(row, column)
             for column in columns
-            if row.scores and all(column in scores for scores in row.scores)
+            if row.scores and all(_is_defined(scores, column) for scores in row.scores)
         }
         for row in rows
     }
@@ -99,6 +99,10 @@ def cells(
         for key, p in holm(p_values).items():
             table[key][column] = replace(table[key][column], p=p)
     return table
+
+
+def _is_defined(scores: Scores, column: str) -> bool:
+    return column in scores and not np.isnan(scores[column].value)
 
 
 def _cell(row: RowResult, column: str) -> Cell:
