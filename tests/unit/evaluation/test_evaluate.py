@@ -1,6 +1,7 @@
 """Scoring of predictions: metrics of each task, intervals, and scores that need Java."""
 
 import logging
+import math
 
 import pytest
 
@@ -70,10 +71,13 @@ def test_no_predictions_and_repeated_ids_are_refused():
         evaluate([diff(1, EDEMA), diff(1, NOTHING)])
 
 
-def test_every_score_has_an_interval():
+def test_every_defined_score_has_an_interval():
     items = [diff(index, EDEMA if index % 3 else NOTHING) for index in range(30)]
     scores = evaluate(items, NO_JAVA)["diff_vqa"]
-    assert [name for name, score in scores.items() if score.low is None] == []
+    undefined = {name for name, score in scores.items() if math.isnan(score.value)}
+    assert undefined == {f"{kind} {part}" for kind in ("level", "missing")
+                         for part in ("precision", "recall", "F1")}  # fmt: skip
+    assert {name for name, score in scores.items() if score.low is None} == undefined
     exact = scores["exact match"]
     assert 0.0 < exact.low < exact.value < exact.high < 1.0
     assert exact.details["interval"] == "95%, 2000 resamples of 15 patients"
