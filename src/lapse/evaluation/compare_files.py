@@ -5,6 +5,7 @@ Every system is tested against the first one, on the same samples.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,10 @@ from lapse.evaluation.predictions.jsonl import in_order_of
 from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import difference_values, predictions_facts, write_scores
+from lapse.evaluation.unread import unread_warning
 from lapse.metrics.paired_tests import Difference, compare, corrected
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         others = in_order_of(first, source.read_predictions(path), str(path))
         _check_different(predictions, others, path)
         predictions[name] = others
+    for name, items in predictions.items():
+        if warning := unread_warning(items):
+            logger.warning("%s: %s", name, warning)
     evaluator = Evaluator(options.scoring)
     scores = {name: evaluator(items) for name, items in predictions.items()}
     patients = {

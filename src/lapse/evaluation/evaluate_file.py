@@ -23,6 +23,7 @@ from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import default_path, predictions_facts, score_values, write_scores
 from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
+from lapse.evaluation.unread import unread_warning
 from lapse.metrics.abstention import read_threshold
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     seed = options.scoring.seed
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
+    if warning := unread_warning(predictions):
+        logger.warning("%s: %s", options.predictions.name, warning)
     evaluator = Evaluator(options.scoring)
     scores = evaluator(predictions)
     comparisons = {

@@ -121,7 +121,8 @@ def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]
     ):
         values = dict.fromkeys(s.details[key] for s in scores.values() if key in s.details)
         if values:
-            note[label] = next(iter(values))
+            texts = (text for text in values if not text.startswith("none"))
+            note[label] = next(texts, next(iter(values)))
     n = _num_samples(scores)
     counts = {row: _num_samples(row_scores) for row, row_scores in rows.items()}
     others = [f"{row}: {count}" for row, count in counts.items() if count != n]

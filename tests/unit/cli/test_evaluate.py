@@ -90,3 +90,10 @@ def test_each_predictions_file_has_its_own_scores(folder):
     assert "1.000 [1.000, 1.000]" in (folder / "own.html").read_text("utf-8")
     with pytest.raises(ValueError, match=r"b\.scores\.json holds the scores of b\.jsonl"):
         lapse("report", folder / "a.jsonl", "--scores", folder / "b.scores.json")
+
+
+def test_unread_answers_are_stated_on_terminal_and_page(folder, caplog):
+    lapse("evaluate", folder / "b.jsonl", "--data", folder / "store", *FAST)
+    assert any(line.startswith("b.jsonl: UNREAD") for line in caplog.messages)
+    lapse("report", folder / "b.jsonl", "--out", folder / "b.html", "--cases", 2)
+    assert "<strong>UNREAD: " in (folder / "b.html").read_text("utf-8")

@@ -29,6 +29,7 @@ from lapse.evaluation.html.tables import (
     score_tables,
     subgroup_tables,
 )
+from lapse.evaluation.unread import unread_warning
 from lapse.metrics.abstention import Threshold, abstention_scores
 from lapse.metrics.calibration import (
     calibration_diagram,
@@ -134,6 +135,7 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         subgroups=subgroup_tables(report.scores),
         differences=difference_tables(report.scores),
         facts={**(provenance if isinstance(provenance, Mapping) else {}), **report.facts},
+        unread=unread_warning(answers),
         answers=_count_answers(answers) if answers else None,
         charts=[_error_chart(answers), _finding_chart(answers, report.scores)] if answers else [],
         confidence=_confidence(events) if events else None,
