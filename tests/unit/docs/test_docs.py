@@ -169,3 +169,10 @@ def test_modules_named_in_pages_exist():
             inside = module.parent.with_suffix(".py")
             is_member = inside.is_file() and module.name in inside.read_text("utf-8")
             assert exists or is_member or name in {"lapse.load"}, f"{name_of(page)}: {name}"
+
+
+def test_every_page_of_the_four_sections_is_in_the_navigation():
+    config = (ROOT / "zensical.toml").read_text("utf-8")
+    for section in ("tutorial", "how-to", "reference", "explanation"):
+        for page in (DOCS / section).glob("*.md"):
+            assert f'"{section}/{page.name}"' in config, name_of(page)
