@@ -81,10 +81,10 @@ def test_padding_changes_nothing(decoder):
 @pytest.mark.parametrize(
     ("image_of", "images", "per_image"),
     [
-        ([0, 0, 1, 1], 2, 2),  # as they stand
+        ([0, 0, 1, 1], 2, 2),  # in order
         ([1, 0, 1, 0], 2, 2),  # in another order
-        ([0, 0, 0, 1], 2, 3),  # with empty places
-        ([0, 0, 0, 2], 4, 0),  # too many empty places: keys and values are copied
+        ([0, 0, 0, 1], 2, 3),  # with unused slots
+        ([0, 0, 0, 2], 4, 0),  # too many unused slots: keys and values are copied
     ],
 )
 def test_sharing_an_image_equals_one_pass_per_row(image_of, images, per_image):
@@ -131,7 +131,7 @@ def test_a_row_of_no_image_is_refused(decoder):
         run(decoder, texts(2), torch.tensor([0, 2]))
 
 
-def test_a_full_row_is_told_and_leaves_its_neighbour_alone(decoder):
+def test_a_full_row_is_reported_and_does_not_affect_others(decoder):
     rows = texts(2, 20)
     with torch.no_grad():
         memory = decoder.memory(visual(), torch.tensor([0, 1]))
