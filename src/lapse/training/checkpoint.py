@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lapse.core.files import TEMPORARY, rename_folder, sha256_of
-from lapse.training.optim import Module
+from lapse.training.optim import Module, trained_parameters
 
 MODEL, OPTIMIZER, STATE, MANIFEST = (
     "model.safetensors",
@@ -33,6 +33,7 @@ MODEL, OPTIMIZER, STATE, MANIFEST = (
     "MANIFEST.json",
 )
 FORMAT = 1
+MARGIN = 1 << 20  # bytes of a checkpoint besides its tensors
 NAME = re.compile(r"step-(\d{8,})")
 
 
@@ -129,7 +130,7 @@ def save_checkpoint(
     final = parent / f"step-{step:08d}"
     temporary = final.with_name(final.name + TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
-    needed = _num_bytes(_untied(model)) + _num_bytes(optimizer) + (1 << 20)
+    needed = _num_bytes(_untied(model)) + _num_bytes(optimizer) + MARGIN
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise ValueError(_disk_message(step, needed, f"{free} are free", parent))
@@ -146,6 +147,26 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         raise ValueError(_disk_message(step, needed, str(error), parent)) from error
     return final
+
+
+def check_disk(run: Path, model: Module) -> None:
+    """Refuse a run whose first checkpoint does not fit on the disk.
+
+    The optimizer of a checkpoint holds two tensors per trained parameter. The folder may not
+    exist yet.
+
+    Raises:
+        ValueError: says how many bytes are needed and how many are free.
+    """
+    trained = dict(trained_parameters(model))
+    needed = _num_bytes(_untied(model)) + 2 * _num_bytes(trained) + MARGIN
+    existing = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise ValueError(
+            f"a checkpoint of this run needs {needed} bytes in {run} and {free} are free: free "
+            "some space or choose another folder"
+        )
 
 
 def latest_valid_checkpoint(run: Path) -> CheckpointSearch:

@@ -131,25 +131,11 @@ def build_feature_cache(
             tokens, or the disk is too small.
     """
     precision = config.data.cache_features
-    if not has_encoder(model):
-        raise ValueError(
-            f"data.cache_features is {precision!r}, but {config.model_type!r} has no frozen "
-            "encoder: set it to none"
-        )
-    if not isinstance(model, FeatureModel) or not model.reads_features:
-        raise ValueError(
-            f"data.cache_features is {precision!r}, but {config.model_type!r} reads its images in "
-            "every step and no cached tokens: set it to none"
-        )
-    if any(parameter.requires_grad for parameter in model.encoder.parameters()):
-        raise ValueError(
-            "data.cache_features needs a frozen encoder, and this one is trained: set "
-            "model.train_encoder=false or data.cache_features=none"
-        )
+    encoder, encode = cacheable_encoder(model, config)
     key = {
         "format": FORMAT,
         "store": store.info.fingerprint,
-        "encoder": weights_hash(model.encoder),
+        "encoder": weights_hash(encoder),
         "precision": precision,
         "computed in": str(compute_dtype(distributed.device, config.train.precision)),
     }
@@ -167,7 +153,7 @@ def build_feature_cache(
         pixels = np.array(store.pixels_at(slice(index * BLOCK, (index + 1) * BLOCK)))
         images = torch.from_numpy(pixels).unsqueeze(1).to(distributed.device)
         with torch.no_grad(), autocast(distributed.device, config.train.precision):
-            cache.write_block(index, model.encode(images))
+            cache.write_block(index, encode(images))
     distributed.barrier()
     logger.info(
         "features: %d of %d blocks existed, %d computed, in %s",
@@ -177,6 +163,33 @@ def build_feature_cache(
         folder,
     )
     return cache
+
+
+def cacheable_encoder(
+    model: TrainableModel, config: RunConfig
+) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The frozen encoder of a model, and the function that computes its tokens.
+
+    Raises:
+        ValueError: its encoder is trained or there is none, or it does not read cached tokens.
+    """
+    precision = config.data.cache_features
+    if not has_encoder(model):
+        raise ValueError(
+            f"data.cache_features is {precision!r}, but {config.model_type!r} has no frozen "
+            "encoder: set it to none"
+        )
+    if not isinstance(model, FeatureModel) or not model.reads_features:
+        raise ValueError(
+            f"data.cache_features is {precision!r}, but {config.model_type!r} reads its images in "
+            "every step and no cached tokens: set it to none"
+        )
+    if any(parameter.requires_grad for parameter in model.encoder.parameters()):
+        raise ValueError(
+            "data.cache_features needs a frozen encoder, and this one is trained: set "
+            "model.train_encoder=false or data.cache_features=none"
+        )
+    return model.encoder, model.encode
 
 
 def image_keys(data: TrainingData) -> set[str]:

@@ -34,14 +34,26 @@ from lapse.models.interface import (
     has_encoder,
 )
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, read_tensors
+from lapse.training.checkpoint import (
+    MODEL,
+    Checkpoint,
+    latest_valid_checkpoint,
+    load_weights,
+    read_tensors,
+)
 from lapse.training.exported_model import (
     DEFAULT,
     PACKAGED,
     is_exported_model,
     read_exported_model,
 )
-from lapse.training.run_folder import CONFIG, read_config, read_tokenizer
+from lapse.training.run_folder import (
+    CONFIG,
+    build_model,
+    read_config,
+    read_tokenizer,
+    skip_pretrained_weights,
+)
 
 INITIALIZATION = "initialization.json"
 
@@ -123,6 +135,34 @@ def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | Non
     name = f"{source}, weights {model.sha256[:12]}, images by {model.resize}"
     return InitSource(
         model.configs[stage], model.kept[stage], model.tensors(stage), name, model.sha256
+    )
+
+
+def build_run_model(
+    config: RunConfig, tokenizer: Tokenizer, checkpoint: Checkpoint | None
+) -> tuple[TrainableModel, InitReport | None]:
+    """The model of a run with the weights of a checkpoint, or with its first weights.
+
+    Returns:
+        The model on the CPU, and the source of its first weights (None with a checkpoint).
+
+    Raises:
+        ValueError: as `initialize_weights`, or the checkpoint does not fit.
+    """
+    if checkpoint is not None:
+        model = build_model(skip_pretrained_weights(config), tokenizer)
+        load_weights(checkpoint.folder / MODEL, model)
+        return model, None
+    model = build_model(config, tokenizer)
+    return model, initialize_weights(model, config)
+
+
+def reads_weights(config: RunConfig) -> bool:
+    """Whether the first weights of a run come from files."""
+    return (
+        config.init_encoder is not None
+        or config.init_model is not None
+        or skip_pretrained_weights(config) is not config
     )
 
 

@@ -95,8 +95,10 @@ def is_run_folder(folder: Path) -> bool:
     """Whether a folder holds a run. A new or empty one does not.
 
     Raises:
-        ValueError: the folder holds other files.
+        ValueError: the folder holds other files, or is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, not a run folder: choose another")
     if (folder / CONFIG).is_file():
         return True
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -28,15 +28,13 @@ from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_stream import iterate_batches
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
-from lapse.models.interface import HasLossParts, TrainableModel
+from lapse.models.interface import HasLossParts
 from lapse.training.checkpoint import (
-    MODEL,
-    Checkpoint,
     latest_valid_checkpoint,
-    load_weights,
     prune_checkpoints,
     save_checkpoint,
 )
+from lapse.training.checks import check_run
 from lapse.training.distributed import (
     DistributedContext,
     autocast,
@@ -45,7 +43,7 @@ from lapse.training.distributed import (
     stop_signal,
 )
 from lapse.training.feature_cache import build_feature_cache
-from lapse.training.initialization import initialize_weights, write_init_report
+from lapse.training.initialization import build_run_model, write_init_report
 from lapse.training.metrics_log import MetricsLog
 from lapse.training.optim import (
     build_optimizer,
@@ -57,12 +55,10 @@ from lapse.training.optim import (
 )
 from lapse.training.parallel import ParallelModel
 from lapse.training.run_folder import (
-    build_model,
     check_same_run,
     is_run_folder,
     read_tokenizer,
     run_facts,
-    skip_pretrained_weights,
     write_run,
 )
 from lapse.training.validation import Validator
@@ -170,19 +166,23 @@ class Trainer:
         tokenizer = read_tokenizer(out) if is_existing else None
         self.data = read_training_data(data, config, tokenizer)
         self.total_steps = self.data.stream.total_steps
-        self.distributed.barrier()  # every rank checks the folder before rank 0 writes to it
-        if not is_existing and self.is_first_rank:
-            write_run(out, config, self.data.tokenizer, facts)
-
         search = latest_valid_checkpoint(out)
         for line in search.skipped:
             logger.warning("skipped a damaged checkpoint: %s", line)
         checkpoint = search.checkpoint
-        self.model = self._build_model(checkpoint)
+        self.model, report = build_run_model(config, self.data.tokenizer, checkpoint)
+        for line in report.messages if report is not None else ():
+            logger.info(line)
+        check_run(config, self.data, self.model, out, world_size=self.distributed.world_size)
+        self.distributed.barrier()  # every rank checks its input before rank 0 writes anything
         self.model.to(self.distributed.device).train()
         if config.data.cache_features != "none":
             cache = build_feature_cache(self.model, data, self.data, config, self.distributed)
             self.data.stream.features = cache.tokens
+        if not is_existing and self.is_first_rank:
+            write_run(out, config, self.data.tokenizer, facts)
+        if report is not None and self.is_first_rank:
+            write_init_report(out, report)
         self.validator = Validator(self.data, config)
         self.parallel = ParallelModel(self.model, self.distributed, config.train.parallel)
         self.optimizer = build_optimizer(self.model, config.optim)
@@ -202,21 +202,6 @@ class Trainer:
         self.loss_parts = tuple(f"loss/{part}" for part in parts)
         self.loss_names = ("loss", *tasks, *self.loss_parts)
         self.log = MetricsLog(out, log_size, self.step, is_writing=self.is_first_rank)
-
-    def _build_model(self, checkpoint: Checkpoint | None) -> TrainableModel:
-        """The model with the weights of a checkpoint, or with its first weights."""
-        tokenizer = self.data.tokenizer
-        if checkpoint is not None:
-            model = build_model(skip_pretrained_weights(self.config), tokenizer)
-            load_weights(checkpoint.folder / MODEL, model)
-            return model
-        model = build_model(self.config, tokenizer)
-        report = initialize_weights(model, self.config)
-        for line in report.messages:
-            logger.info(line)
-        if self.is_first_rank:
-            write_init_report(self.folder, report)
-        return model
 
     def train(self) -> TrainReport:
         """Run all remaining steps.

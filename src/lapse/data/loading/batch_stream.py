@@ -83,6 +83,16 @@ class BalancedBatchStream:
         Raises:
             ValueError: a rank or an accumulation step would get no record.
         """
+        self.check_num_ranks(world_size)
+        accumulation = self.train.gradient_accumulation_steps
+        return tuple(
+            batch
+            for index in range(accumulation)
+            for batch in self._slice(step, rank * accumulation + index, world_size * accumulation)
+        )
+
+    def check_num_ranks(self, world_size: int) -> None:
+        """Refuse more ranks and accumulation steps than a step has records."""
         accumulation = self.train.gradient_accumulation_steps
         if self.records_per_step < world_size * accumulation:
             raise ValueError(
@@ -90,11 +100,6 @@ class BalancedBatchStream:
                 f"{accumulation} accumulation steps: raise train.batch_size or lower "
                 "train.gradient_accumulation_steps"
             )
-        return tuple(
-            batch
-            for index in range(accumulation)
-            for batch in self._slice(step, rank * accumulation + index, world_size * accumulation)
-        )
 
     def _slice(self, step: int, index: int, num_slices: int) -> Iterator[Batch]:
         count = self.records_per_step

@@ -111,7 +111,7 @@ class TokenizedDataset:
         return len(self._offsets) - 1
 
     def summary(self, split: str) -> list[str]:
-        """One sentence per fact: records and samples in use, records left out, long samples."""
+        """One sentence per fact: records and samples in use, records left out."""
         lines = [
             f"{split}: {len(self)} of {len(self.records)} records in use, {self.num_rows} samples"
         ]
@@ -120,11 +120,6 @@ class TokenizedDataset:
             for name, count in self.missing.items()
             if count
         ]
-        if self.num_truncated:
-            lines.append(
-                f"{split}: {self.num_truncated} samples are longer than data.max_tokens and were "
-                "truncated"
-            )
         return lines
 
     def rows(self, number: int, task: int) -> range:

@@ -70,14 +70,28 @@ def read_training_data(
     dataset = TokenizedDataset(records, tasks, tokenizer, options)
     for line in dataset.summary("train"):
         logger.info(line)
+    _warn_of_truncation("train", dataset, max_tokens)
     validation = {}
     for task in tasks:
         samples = TokenizedDataset(
             split_records(store, task, "validate"), (task,), tokenizer, DatasetOptions(max_tokens)
         )
+        _warn_of_truncation(f"validate, {task.name}", samples, max_tokens)
         rows = select_indices(samples.num_rows, max(1, config.train.eval_samples // len(tasks)))
         if rows:
             validation[task.name] = (samples, sort_by_prompt_length(samples, rows))
         else:
             logger.warning("validate: the split has no %s sample, so no loss of it", task.name)
     return TrainingData(tokenizer, BalancedBatchStream(dataset, store.pixels, config), validation)
+
+
+def _warn_of_truncation(split: str, dataset: TokenizedDataset, max_tokens: int) -> None:
+    if dataset.num_truncated:
+        logger.warning(
+            "%s: %d of %d samples are longer than data.max_tokens %d and are truncated: raise it "
+            "to train on complete texts",
+            split,
+            dataset.num_truncated,
+            dataset.num_rows,
+            max_tokens,
+        )
