@@ -89,7 +89,7 @@ class KillTrainingChild(logging.Handler):
         line = record.getMessage()
         if self.killed or not line.startswith(f"{self.job.run.key}: step"):
             return
-        lock = str(self.job.folder.with_name(f"{self.job.folder.name}.lock"))
+        lock = str(self.job.folder / "run.lock")
         for child in multiprocessing.active_children():
             open_files = Path(f"/proc/{child.pid}/fd").iterdir()
             if any(os.path.realpath(path) == lock for path in open_files):

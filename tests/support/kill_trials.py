@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -62,6 +63,26 @@ def at_step(step: int, number: int = signal.SIGKILL) -> Callable[[int], None]:
     return lambda done: die(number) if done == step else None
 
 
+def group_stop(go: Callable[..., Callable[[], object]], name: str, number: int):
+    """A run in a process group of its own that gets a stop signal after step 3: all processes of
+    the group get it, and SIGTERM twice, as from `timeout`."""
+
+    def on_step(done: int) -> None:
+        if done == 3:
+            os.killpg(0, number)
+            if number == signal.SIGTERM:
+                os.killpg(0, number)
+
+    def job() -> None:
+        os.setpgid(0, 0)
+        try:
+            go(name, on_step=on_step)()
+        finally:
+            assert multiprocessing.active_children() == [], "a worker outlives the run"
+
+    return job
+
+
 def in_call(owner: object, name: str, call: int) -> None:
     """Kill this process at the start of call number `call` of a function."""
     real, count = getattr(owner, name), [0]
@@ -114,9 +135,9 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         assert forked(job) == -signal.SIGKILL, name
         assert forked(go(name)) == 0, name
         results[name] = digest(folder / name)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         name = f"stopped by {number}"
-        assert forked(go(name, on_step=at_step(3, number))) == train.STOPPED, name
+        assert forked(group_stop(go, name, number)) == train.STOPPED, name
         assert forked(go(name)) == 0, name
         results[name] = digest(folder / name)
 

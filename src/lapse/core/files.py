@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 CHUNK = 1 << 22  # bytes
 TEMPORARY = ".tmp"  # suffix of an unfinished file or folder
@@ -69,22 +70,55 @@ def sha256_of(*paths: Path) -> str:
 
 
 @contextmanager
-def file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def file_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold an exclusive advisory lock (flock) on a file, which is created if needed.
 
-    The operating system releases the lock when the process ends, however it ends.
+    The operating system releases the lock when the process ends, however it ends. Forked children
+    do not hold it.
 
     Args:
-        path: the lock file; it stays on the disk.
-        on_wait: called once if another process holds the lock, before waiting for it.
+        path: the lock file; it holds the id of the process and stays on the disk.
+        on_wait: called with the id of the process that holds the lock, before waiting for it. An
+            exception that it raises ends the attempt.
     """
     import fcntl  # POSIX only, and only this function needs it
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait(path.read_text(encoding="utf-8").strip() or "unknown")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_open_at(file, path):  # the holder deleted it
+                continue
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            _locked.add(file)
+            yield
+            return
+        finally:
+            _locked.discard(file)
+            file.close()
+
+
+def _is_open_at(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _close_locked() -> None:
+    """In a forked child: close the inherited lock files, so that only the parent holds them."""
+    for file in _locked:
+        file.close()
+    _locked.clear()
+
+
+_locked: set[TextIO] = set()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_locked)

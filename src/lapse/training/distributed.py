@@ -21,7 +21,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = tuple(  # SIGHUP and SIGUSR1 are POSIX only
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
+)
 FIRST_PORT, NUM_PORTS = 20_000, 20_000  # of the rendezvous of a Slurm job
 
 
@@ -163,16 +167,23 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 @contextmanager
 def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM, SIGINT or SIGUSR1 sets; a second signal acts as before."""
+    """An event that SIGTERM, SIGINT, SIGHUP or SIGUSR1 sets.
+
+    A second SIGINT (Ctrl-C) acts as before. The others do not: `timeout` and torchrun send SIGTERM
+    twice. A signal that is ignored at the start, as SIGHUP under nohup, stays ignored.
+    """
     event = threading.Event()
     handlers: dict[signal.Signals, Any] = {}
 
     def stop(number: int, _frame: FrameType | None) -> None:
         event.set()
-        signal.signal(number, handlers[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, handlers[signal.SIGINT])
 
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue
             handlers[number] = signal.signal(number, stop)
     try:
         yield event

@@ -6,6 +6,7 @@ RUN/run.json              what else changes the result: data hash, threads, rank
 RUN/initialization.json   the source of the first weights, see `lapse.training.initialization`
 RUN/metrics.jsonl         one line per logged step, without times: equal runs, equal bytes
 RUN/timing.jsonl          the duration of the logged steps
+RUN/run.lock              the id of the process that writes to the folder
 RUN/checkpoints/          see `lapse.training.checkpoint`
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import yaml
 
 from lapse.config import RunConfig, check_config, load_config
 from lapse.core import registry
-from lapse.core.files import TEMPORARY, write_text
+from lapse.core.files import TEMPORARY, file_lock, write_text
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
@@ -34,7 +36,7 @@ from lapse.training.distributed import DistributedContext, pick_device
 
 logger = logging.getLogger(__name__)
 
-CONFIG, VOCABULARY, FACTS = "config.yaml", "vocabulary.json", "run.json"
+CONFIG, VOCABULARY, FACTS, LOCK = "config.yaml", "vocabulary.json", "run.json", "run.lock"
 # Keys that may differ when a run is resumed, because they do not change its result.
 FREE_KEYS = frozenset(("train.num_workers", "train.save_every", "train.keep_checkpoints"))
 
@@ -103,12 +105,43 @@ def is_run_folder(folder: Path) -> bool:
         return True
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     unfinished = {name for name in names if name.endswith(TEMPORARY)}
-    foreign = sorted(names - {VOCABULARY, FACTS} - unfinished)
+    foreign = sorted(names - {VOCABULARY, FACTS, LOCK} - unfinished)
     if foreign:
         raise ValueError(
             f"{folder} is not a run folder and not empty (it holds {foreign[0]}): choose another"
         )
     return False
+
+
+@contextmanager
+def run_lock(folder: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a run folder, so that one process at a time writes to it.
+
+    A new folder in which no run was started is deleted again.
+
+    Args:
+        folder: the run folder.
+        on_wait: called with the id of the process that holds the lock, before waiting for it. None
+            refuses to wait.
+
+    Raises:
+        ValueError: another process holds the lock, or the folder holds other files.
+    """
+
+    def refuse(holder: str) -> None:
+        raise ValueError(
+            f"process {holder} writes to run {folder}: wait until it ends, or choose another folder"
+        )
+
+    is_run_folder(folder)
+    is_new = not folder.exists()
+    with file_lock(folder / LOCK, on_wait or refuse):
+        try:
+            yield
+        finally:
+            if is_new and [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
 
 
 def read_config(folder: Path) -> RunConfig:

@@ -15,6 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,7 @@ from lapse.training.run_folder import (
     is_run_folder,
     read_tokenizer,
     run_facts,
+    run_lock,
     write_run,
 )
 from lapse.training.validation import Validator
@@ -105,6 +107,7 @@ def train(
     *,
     resume: bool = True,
     callbacks: Callbacks | None = None,
+    is_locked: bool = False,
 ) -> TrainReport:
     """Train a run to its end; the same call resumes a run that was stopped.
 
@@ -114,16 +117,40 @@ def train(
         out: the run folder; a folder with another run is refused.
         resume: False refuses a folder that already holds a run.
         callbacks: progress and step callbacks.
+        is_locked: the caller holds `run_lock(out)`. False: hold it here.
 
     Raises:
-        ValueError: wrong input, another run in `out`, a full disk, or a loss that is not finite.
-        SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint of the last step.
+        ValueError: wrong input, another run in `out`, another process that writes to it, a full
+            disk, or a loss that is not finite.
+        SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a checkpoint
+            of the last step.
     """
     with init_distributed() as distributed:
         if is_run_folder(out) and not resume:
             raise ValueError(f"{out} already holds a run: resume it or choose another folder")
         store = open_store(data)
-        return Trainer(config, store, out, callbacks=callbacks, distributed=distributed).train()
+        lock = nullcontext() if is_locked else _lock(out, distributed)
+        with lock:
+            trainer = Trainer(config, store, out, callbacks=callbacks, distributed=distributed)
+            return trainer.train()
+
+
+@contextmanager
+def _lock(out: Path, distributed: DistributedContext) -> Iterator[None]:
+    """Rank 0 holds the lock of the run folder; every rank fails if it cannot."""
+    with ExitStack() as stack:
+        error: Exception | None = None
+        if distributed.rank == 0:
+            try:
+                stack.enter_context(run_lock(out))
+            except (ValueError, OSError) as raised:
+                error = raised
+        (num_errors,) = distributed.sum([float(error is not None)])
+        if error is not None:
+            raise error
+        if num_errors:
+            raise ValueError(f"rank 0 cannot write to {out}")
+        yield
 
 
 class Trainer:
@@ -208,7 +235,8 @@ class Trainer:
 
         Raises:
             ValueError: a full disk, or a loss that is not finite.
-            SystemExit: 143 after SIGTERM, SIGINT or SIGUSR1, with a checkpoint of the last step.
+            SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a checkpoint
+            of the last step.
         """
         try:
             with stop_signal() as stop:
@@ -231,29 +259,30 @@ class Trainer:
             world_size=self.distributed.world_size,
         )
         last_time, last_step = time.perf_counter(), self.step
-        for step_batches in batches:
-            is_stopping = self._train_step(step_batches, stop)
-            is_last = self.step == self.total_steps
-            if self.step % settings.log_every == 0 or is_last:
-                self._write_log()
-                now = time.perf_counter()
-                num_rows = (self.step - last_step) * settings.batch_size
-                self.log.write_time(self.step, now - last_time, num_rows)
-                last_time, last_step = now, self.step
-            if self.step % settings.eval_every == 0 or is_last:
-                self._validate()
-            if self.step % settings.save_every == 0 or is_last or is_stopping:
-                self._save_checkpoint()
-            if self.is_first_rank:
-                self.callbacks.progress(self.step, self.total_steps)
-            self.callbacks.on_step(self.step)
-            if is_stopping and not is_last:
-                logger.info(
-                    "stopped at step %d of %d; the same command resumes",
-                    self.step,
-                    self.total_steps,
-                )
-                raise SystemExit(STOPPED)
+        with closing(batches):  # ends the worker processes
+            for step_batches in batches:
+                is_stopping = self._train_step(step_batches, stop)
+                is_last = self.step == self.total_steps
+                if self.step % settings.log_every == 0 or is_last:
+                    self._write_log()
+                    now = time.perf_counter()
+                    num_rows = (self.step - last_step) * settings.batch_size
+                    self.log.write_time(self.step, now - last_time, num_rows)
+                    last_time, last_step = now, self.step
+                if self.step % settings.eval_every == 0 or is_last:
+                    self._validate()
+                if self.step % settings.save_every == 0 or is_last or is_stopping:
+                    self._save_checkpoint()
+                if self.is_first_rank:
+                    self.callbacks.progress(self.step, self.total_steps)
+                self.callbacks.on_step(self.step)
+                if is_stopping and not is_last:
+                    logger.info(
+                        "stopped at step %d of %d; the same command resumes",
+                        self.step,
+                        self.total_steps,
+                    )
+                    raise SystemExit(STOPPED)
 
     def _train_step(self, batches: tuple[Batch, ...], stop: threading.Event) -> bool:
         """One optimizer step; returns whether any rank got a stop signal."""

@@ -50,10 +50,10 @@ def test_a_second_holder_of_a_lock_waits_for_the_first(tmp_path: Path) -> None:
     path, events = tmp_path / "locks" / "a.lock", queue.Queue[str]()
 
     def second() -> None:
-        with file_lock(path, lambda: events.put("waits")):
+        with file_lock(path, lambda _: events.put("waits")):
             events.put("holds")
 
-    with file_lock(path, lambda: events.put("the first waits")):
+    with file_lock(path, lambda _: events.put("the first waits")):
         thread = threading.Thread(target=second, daemon=True)
         thread.start()
         assert events.get(timeout=30) == "waits"

@@ -15,9 +15,10 @@ step k; workers, prefetching and the number of ranks do not change which rows a 
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import lru_cache
+from multiprocessing.context import ForkContext, ForkProcess
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from lapse.core.types import Sample
 from lapse.data.loading.batch import Batch, EncodedText, collate, image_keys, with_features
 from lapse.data.loading.tokenized_dataset import TokenizedDataset
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
 Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
 FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
@@ -147,8 +149,12 @@ def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:
 
 def iterate_batches(
     stream: BalancedBatchStream, start: int, stop: int, *, rank: int = 0, world_size: int = 1
-) -> Iterator[tuple[Batch, ...]]:
-    """The batches of steps start .. stop - 1 in order, made by `train.num_workers` processes."""
+) -> Generator[tuple[Batch, ...], None, None]:
+    """The batches of steps start .. stop - 1 in order, made by `train.num_workers` processes.
+
+    The worker processes block stop signals, which a scheduler sends to all processes of a job: the
+    step in work needs their batches. They end when the iterator is closed.
+    """
     steps = _Steps(stream, rank, world_size)
     num_workers = stream.train.num_workers
     if num_workers == 0:
@@ -161,9 +167,14 @@ def iterate_batches(
         num_workers=num_workers,
         collate_fn=_identity,
         generator=torch.Generator(),
-        multiprocessing_context=multiprocessing.get_context("fork"),
+        multiprocessing_context=_WorkerContext(),
     )
-    yield from loader
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # workers inherit the mask
+    try:
+        iterator = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    yield from iterator
 
 
 def fixed_batches(
@@ -199,6 +210,17 @@ def _collate_rows(
     texts = [dataset.text(row) for row in rows]
     batch = collate(samples, texts, read_pixels(pixels, samples), loss_on_given=loss_on_given)
     return rows, batch
+
+
+class _Worker(ForkProcess):
+    """A process that blocks SIGTERM and is ended with SIGKILL."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _WorkerContext(ForkContext):
+    Process = _Worker
 
 
 class _Steps(Dataset[tuple[Batch, ...]]):

@@ -2,7 +2,7 @@
 
     run --> Job: train if OUT/runs/<key>.done is missing, then write the predictions of all rows
 
-Rows and tables that share a run share its job. A lock file next to the run folder lets one process
+Rows and tables that share a run share its job. The lock of the run folder lets one process
 at a time work on it, so that two harnesses never write into the same folder.
 """
 
@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.core.files import file_lock
 from lapse.core.progress import Progress, ProgressBar, no_progress_bar
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.inference.predict import PredictOptions, predict
+from lapse.training.run_folder import run_lock
 from lapse.training.trainer import Callbacks, train
 from lapse.workflows.paper_tables.spec import (
     PlannedRow,
@@ -107,11 +106,13 @@ def run_job(
         ValueError: as `train` and `predict`.
         SystemExit: 143 after a signal, with a checkpoint of the last step.
     """
-    with run_lock(job.folder):
+    with run_lock(job.folder, _on_wait(job.folder)):
         if not job.done_mark.exists():
             with progress_bar(f"train {job.run.key}") as progress:
                 callbacks = Callbacks(progress, lambda _: on_step())
-                report = train(job.run.config, job.run.data, job.folder, callbacks=callbacks)
+                report = train(
+                    job.run.config, job.run.data, job.folder, callbacks=callbacks, is_locked=True
+                )
             job.done_mark.write_text(f"{report.step} steps\n", encoding="utf-8")
         for request in job.requests:
             if not request.path.exists():
@@ -131,13 +132,8 @@ def _predict(
     write_predictions(request.path, predictions)
 
 
-def run_lock(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a run folder; waits while another process holds it."""
-
-    def report() -> None:
-        logger.info("waiting for another process that works on %s", folder)
-
-    return file_lock(folder.with_name(f"{folder.name}.lock"), report)
+def _on_wait(folder: Path) -> Callable[[str], None]:
+    return lambda holder: logger.info("waiting for process %s, which works on %s", holder, folder)
 
 
 def failure_message(error: BaseException) -> str:

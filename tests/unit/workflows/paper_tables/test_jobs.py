@@ -1,8 +1,6 @@
 """Jobs: equal runs once, and one process at a time."""
 
-import threading
-
-from lapse.workflows.paper_tables.jobs import FAILURES, plan_jobs, run_lock
+from lapse.workflows.paper_tables.jobs import FAILURES, plan_jobs
 from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
@@ -21,22 +19,3 @@ def test_equal_runs_are_one_job_after_the_run_that_they_start_from(data, tmp_pat
 
 def test_errors_of_a_run_are_failures_and_defects_are_not():
     assert issubclass(UnicodeDecodeError, FAILURES) and not issubclass(KeyError, FAILURES)
-
-
-def test_a_run_folder_is_locked_for_one_process(tmp_path, caplog):
-    caplog.set_level("INFO", logger="lapse")
-    order = []
-    with run_lock(tmp_path / "run"):
-
-        def other():
-            with run_lock(tmp_path / "run"):
-                order.append("second")
-
-        thread = threading.Thread(target=other)
-        thread.start()
-        while not caplog.messages:
-            assert thread.is_alive()
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-    assert caplog.messages == [f"waiting for another process that works on {tmp_path / 'run'}"]

@@ -1,0 +1,81 @@
+"""One process at a time writes to a run folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tiny_model
+import tiny_store
+from lapse.training.run_folder import LOCK, run_lock
+from lapse.training.trainer import Callbacks, train
+
+COMMAND = [sys.executable, "-m", "lapse", "train"]
+
+
+def test_a_second_train_exits_with_the_id_of_the_first(tmp_path):
+    data, out = tiny_store.write(tmp_path / "store"), tmp_path / "run"
+    second = []
+
+    def start_second(step: int) -> None:
+        if step == 3:
+            done = subprocess.run(
+                [*COMMAND, str(out / "config.yaml"), "--data", str(data), "--out", str(out)],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            second.append(done)
+
+    train(tiny_model.config(), data, out, callbacks=Callbacks(on_step=start_second))
+    (done,) = second
+    assert done.returncode == 2, done.stderr
+    assert (
+        done.stderr.strip().count("\n") == 0
+        and f"process {os.getpid()} writes to run" in done.stderr
+    )
+    assert train(tiny_model.config(), data, out).resumed_from == 8  # free again
+
+
+def test_forked_children_do_not_hold_the_lock(tmp_path):
+    folder = tmp_path / "run"
+    (tmp_path / "run").mkdir()
+    reader, writer = os.pipe()
+    with run_lock(folder):
+        child = os.fork()
+        if child == 0:
+            os.read(reader, 1)
+            os._exit(0)
+    with run_lock(folder):  # the child lives
+        assert (folder / LOCK).read_text("utf-8") == f"{os.getpid()}\n"
+    os.write(writer, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_failed_start_leaves_no_folder(tmp_path):
+    with pytest.raises(KeyError), run_lock(tmp_path / "run"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file", "file/run", "taken"])
+def test_an_unusable_output_folder_is_one_sentence(name, tmp_path):
+    data = tiny_store.write(tmp_path / "store")
+    (tmp_path / "file").write_text("text", "utf-8")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "photo.jpg").touch()
+    done = subprocess.run(
+        [*COMMAND, "pretrain-tiny", "--data", str(data), "--out", str(Path(tmp_path / name))],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip().startswith("error: ") and done.stderr.strip().count("\n") == 0
+    assert str(tmp_path) in done.stderr
