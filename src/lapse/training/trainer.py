@@ -235,8 +235,8 @@ class Trainer:
 
         Raises:
             ValueError: a full disk, or a loss that is not finite.
-            SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a checkpoint
-            of the last step.
+            SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a
+                checkpoint of the last step.
         """
         try:
             with stop_signal() as stop:
