@@ -1,6 +1,7 @@
 """One process at a time writes to a run folder."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,19 +42,28 @@ def test_a_second_train_exits_with_the_id_of_the_first(tmp_path):
     assert train(tiny_model.config(), data, out).resumed_from == 8  # free again
 
 
-def test_forked_children_do_not_hold_the_lock(tmp_path):
-    folder = tmp_path / "run"
-    (tmp_path / "run").mkdir()
-    reader, writer = os.pipe()
-    with run_lock(folder):
-        child = os.fork()
-        if child == 0:
-            os.read(reader, 1)
-            os._exit(0)
-    with run_lock(folder):  # the child lives
-        assert (folder / LOCK).read_text("utf-8") == f"{os.getpid()}\n"
-    os.write(writer, b"x")
-    assert os.waitpid(child, 0)[1] == 0
+def test_a_child_of_a_killed_holder_does_not_hold_the_lock(tmp_path):
+    ready, is_ready = os.pipe()
+    end, is_over = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        with run_lock(tmp_path / "run"):
+            if os.fork() == 0:
+                os.close(is_over)
+                os.write(is_ready, b"x")
+                os.read(end, 1)  # returns when the test closes the other end, or ends
+                os._exit(0)
+            os.read(end, 1)
+        os._exit(1)
+    assert os.read(ready, 1) == b"x"
+    refused = pytest.raises(ValueError, match=f"process {holder} writes to run")
+    with refused, run_lock(tmp_path / "run"):
+        raise AssertionError
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    with run_lock(tmp_path / "run"):  # the child of the holder lives
+        assert (tmp_path / "run" / LOCK).read_text("utf-8") == f"{os.getpid()}\n"
+    os.close(is_over)
 
 
 def test_a_failed_start_leaves_no_folder(tmp_path):

@@ -98,7 +98,10 @@ def file_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
             file.write(f"{os.getpid()}\n")
             file.flush()
             _locked.add(file)
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # also for a child that is just being forked
             return
         finally:
             _locked.discard(file)

@@ -42,6 +42,7 @@ def test_the_run_folder_has_all_files(pretrained):
         "config.yaml",
         "metrics.jsonl",
         "run.json",
+        "run.lock",
         "timing.jsonl",
         "vocabulary.json",
     }
