@@ -15,7 +15,7 @@ from lapse.core import registry
 from lapse.data.prepare.options import PrepareOptions
 from lapse.data.prepare.prepare import find_roots, prepare
 from lapse.data.store.store import open_store
-from lapse.inference.predict import predict
+from lapse.inference.predict import PredictOptions, predict
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.run_folder import load_run
 from lapse.training.trainer import train
@@ -91,7 +91,7 @@ def test_runs_train_resume_and_answer(preset, store, tmp_path):
     run = load_run(tmp_path / "run")
     assert run.device.type == "cuda"
     if config.stage == "diffvqa":
-        assert len(list(predict(run, store, "test", limit=8))) == 8
+        assert len(list(predict(run, store, "test", PredictOptions(limit=8)))) == 8
 
 
 def test_cached_features_train(store, tmp_path):

@@ -1,3 +1,3 @@
 """The version of the package; hatch and `lapse --version` read it here."""
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

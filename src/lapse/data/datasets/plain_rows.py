@@ -170,7 +170,7 @@ def _read(
     """The columns and the rows; blank rows are left out."""
     if path.suffix.lower() in {".xlsx", ".xls", ".ods"}:
         raise ValueError(f"{path.name} is a spreadsheet: save it as 'CSV UTF-8' and give that file")
-    csv.field_size_limit(MAX_CELL)
+    process_limit = csv.field_size_limit(MAX_CELL)  # the limit is shared by all readers
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = stream.readline()
@@ -181,6 +181,8 @@ def _read(
         raise ValueError(f"{path.name} is not UTF-8 ({error}): save it as 'CSV UTF-8'") from error
     except csv.Error as error:
         raise ValueError(f"{path.name} is not a valid CSV ({error}): save it again") from error
+    finally:
+        csv.field_size_limit(process_limit)
     columns = [name.strip() for name in rows[0]] if rows else []
     _check_columns(path.name, columns, required, optional)
     return columns, list(_cells(path.name, columns, rows))

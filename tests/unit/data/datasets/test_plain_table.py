@@ -1,5 +1,6 @@
 """Own films: the cells, the studies, the questions; every error names row, column and fix."""
 
+import csv
 import logging
 from collections import Counter
 
@@ -9,6 +10,7 @@ from lapse.core.grammar import FINDINGS, LEVELS, UNCHANGED, Change, parse, rende
 from lapse.core.registry import load
 from lapse.core.seeding import derive_index
 from lapse.data.datasets.discovery import find_table_roots
+from lapse.data.datasets.plain_rows import read_films
 from lapse.data.datasets.plain_studies import split_of
 from lapse.data.datasets.plain_table import PlainTable, changes_between
 from lapse.data.reports.prior_removal import prior_remover
@@ -301,3 +303,12 @@ def test_missing_files_are_named(tmp_path):
     (tmp_path / "films.csv").write_text(SIX_ROWS, "utf-8")
     with pytest.raises(ValueError, match="--images"):
         find_table_roots(tmp_path / "films.csv", tmp_path / "nowhere")
+
+
+def test_reading_a_table_does_not_change_the_cell_limit_of_other_readers(tmp_path):
+    before = csv.field_size_limit()
+    table = tmp_path / "films.csv"
+    table.write_text("image,patient,study\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="date"):
+        read_films(table)
+    assert csv.field_size_limit() == before
