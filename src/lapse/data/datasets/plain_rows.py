@@ -286,7 +286,7 @@ def _findings(cells: Cells) -> dict[str, str] | None:
         raise cells.error(
             "findings",
             f"is not a finding: write {NO_FINDING!r} for a study without findings, or leave the "
-            "cell empty if nobody labelled the study",
+            "cell empty if the study was not labelled",
         )
     findings: dict[str, str] = {}
     for part in text.split("|"):
