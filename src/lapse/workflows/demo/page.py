@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,8 +149,10 @@ def packaged_model_sentence(result: DemoResult) -> tuple[str, ...]:
     )
 
 
-def _cell(scores: Mapping[str, Score], name: str) -> str:
-    return f"{scores[name].value:.3f}" if name in scores else "-"
+def format_score(scores: Mapping[str, Score], name: str) -> str:
+    """A score as a table shows it: "-" where it is missing or undefined."""
+    is_defined = name in scores and not math.isnan(scores[name].value)
+    return f"{scores[name].value:.3f}" if is_defined else "-"
 
 
 def _task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -158,7 +161,7 @@ def _task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tup
         (
             system,
             str(sum(item.task == task for item in result.predictions[system])),
-            *(_cell(scores[task], name) for name in names),
+            *(format_score(scores[task], name) for name in names),
         )
         for system, scores in result.scores.items()
         if task in scores
