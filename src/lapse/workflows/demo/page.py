@@ -149,7 +149,7 @@ def packaged_model_sentence(result: DemoResult) -> tuple[str, ...]:
     )
 
 
-def format_score(scores: Mapping[str, Score], name: str) -> str:
+def plain_value(scores: Mapping[str, Score], name: str) -> str:
     """A score as a table shows it: "-" where it is missing or undefined."""
     is_defined = name in scores and not math.isnan(scores[name].value)
     return f"{scores[name].value:.3f}" if is_defined else "-"
@@ -161,7 +161,7 @@ def _task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tup
         (
             system,
             str(sum(item.task == task for item in result.predictions[system])),
-            *(format_score(scores[task], name) for name in names),
+            *(plain_value(scores[task], name) for name in names),
         )
         for system, scores in result.scores.items()
         if task in scores
