@@ -28,8 +28,10 @@ class EncoderConfig(Config):
     """Width of the token vectors."""
     layers: int = Field(27, ge=1)
     """Number of transformer blocks."""
-    heads: int = Field(16, ge=1)
-    """Number of attention heads; must divide the width."""
+    heads: int = Field(12, ge=1)
+    """Number of attention heads; must divide the width. 12 as in the paper; the weights of SigLIP
+    So400m have 16.
+    """
     mlp_width: int = Field(4304, ge=8)
     """Width of the hidden layer of each MLP."""
     stem: Literal["patch", "conv", "conv_batch"] = "patch"

@@ -212,12 +212,16 @@ def _load_encoder(
         return pretrained.messages
     given = source.config.model["encoder"]
     different = [
-        f"{key} is {expected.get(key)!r}, there {given.get(key)!r}"
+        key
         for key in sorted(given.keys() | expected.keys())
         if given.get(key) != expected.get(key) and key != "activation_checkpointing"
     ]
     if different:
-        raise ValueError(f"the encoder of {name} has other sizes: {'; '.join(different)}")
+        sizes = [f"{key} is {expected.get(key)!r}, there {given.get(key)!r}" for key in different]
+        overrides = " ".join(f"model.encoder.{key}={given.get(key)}" for key in different)
+        raise ValueError(
+            f"the encoder of {name} has other sizes: {'; '.join(sizes)}; give {overrides}"
+        )
     _load_encoder_tensors(model, source.part("encoder."), name)
     messages = [f"encoder: from {source.name}"]
     if isinstance(model, LoadsParts):

@@ -119,16 +119,18 @@ def _vision_config(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_sizes(source: str, vision: Mapping[str, Any], config: EncoderConfig) -> None:
-    different = [
-        f"{name} is {getattr(config, name)}, there {vision.get(hf_name, default)}"
-        for name, (hf_name, default) in SIZES.items()
-        if vision.get(hf_name, default) != getattr(config, name)
-    ]
+    sizes = {name: vision.get(hf_name, default) for name, (hf_name, default) in SIZES.items()}
+    other = {name: size for name, size in sizes.items() if size != getattr(config, name)}
+    different = [f"{name} is {getattr(config, name)}, there {size}" for name, size in other.items()]
     for hf_name, expected in (("hidden_act", "gelu_pytorch_tanh"), ("layer_norm_eps", EPSILON)):
         if vision.get(hf_name, expected) != expected:
             different.append(f"{hf_name} is {expected}, there {vision[hf_name]}")
     if different:
-        raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}")
+        overrides = " ".join(f"model.encoder.{name}={size}" for name, size in other.items())
+        advice = f"; give {overrides}" if overrides else ""
+        raise ValueError(
+            f"the encoder of {source} has other sizes: {'; '.join(different)}{advice}"
+        )
 
 
 def _check_pixels(folder: Path) -> None:

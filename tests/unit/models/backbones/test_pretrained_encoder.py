@@ -105,6 +105,13 @@ def test_other_sizes_name_both(siglip):
         read_encoder(str(siglip), TINY.model_copy(update={"width": 48}))
 
 
+def test_another_number_of_heads_names_the_override(siglip):
+    other = TINY.model_copy(update={"heads": TINY.heads * 2})
+    message = f"heads is {other.heads}, there {TINY.heads}; give model.encoder.heads={TINY.heads}$"
+    with pytest.raises(ValueError, match=message):
+        read_encoder(str(siglip), other)
+
+
 def test_another_activation_is_refused(siglip, tmp_path):
     SiglipModel.from_pretrained(siglip).save_pretrained(tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
