@@ -128,9 +128,7 @@ def _check_sizes(source: str, vision: Mapping[str, Any], config: EncoderConfig) 
     if different:
         overrides = " ".join(f"model.encoder.{name}={size}" for name, size in other.items())
         advice = f"; give {overrides}" if overrides else ""
-        raise ValueError(
-            f"the encoder of {source} has other sizes: {'; '.join(different)}{advice}"
-        )
+        raise ValueError(f"the encoder of {source} has other sizes: {'; '.join(different)}{advice}")
 
 
 def _check_pixels(folder: Path) -> None:
