@@ -9,9 +9,9 @@ import torch
 from benchmarks import inputs
 from benchmarks.row import Check, Row, alternate, logger
 from lapse.config import GenerationConfig, load_config
-from lapse.core.tokenizer import Tokenizer
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.data.loading.batch_stream import fixed_batches
-from lapse.data.loading.records import load_tasks, split_records, trimmed_vocabulary
+from lapse.data.loading.records import load_tasks, sample_texts, split_records
 from lapse.data.loading.tokenized_dataset import (
     DatasetOptions,
     TokenizedDataset,
@@ -37,7 +37,7 @@ def run() -> Row:
     config = load_config("diffvqa-tiny", SIZES)
     tasks = load_tasks(config.data.tasks, store.info.size)
     records = split_records(store, tasks[0], "train")
-    tokenizer = Tokenizer(trimmed_vocabulary(records, tasks, store.info.size))
+    tokenizer = Tokenizer(trimmed_ids(sample_texts(records, tasks)))
     dataset = TokenizedDataset(
         records, tasks, tokenizer, DatasetOptions(config.data.max_tokens, PAIRS)
     )

@@ -30,10 +30,19 @@ class DataConfig(Config):
     """Whether the loss includes the given part of a sample, not only the answer."""
     max_tokens: int = Field(256, ge=8)
     """Maximum tokens of a sample; longer texts are truncated and counted."""
-    vocabulary: Literal["full", "trimmed"] = "full"
-    """GPT-2's full vocabulary, or only the tokens of the training texts ("trimmed", for small
-    models).
+    second_tasks: tuple[str, ...] = ()
+    """Tasks of a second batch in every step, of `train.batch_size` texts too; they may read
+    another kind of record. Each batch is averaged over its targets, and the two losses are added.
     """
+    strip_punctuation: bool = False
+    """Train on questions and answers without punctuation, of at most 100 words each."""
+    vocabulary: Literal["full", "trimmed", "words", "bert"] = "full"
+    """GPT-2's full vocabulary; only the tokens of the training texts ("trimmed", for small
+    models); the words of the training texts; or BERT's word pieces (`vocabulary_file`). A model
+    with GPT-2 needs one of the first two.
+    """
+    vocabulary_file: str | None = None
+    """The `vocab.txt` of a BERT model, or its folder, for `vocabulary: bert`."""
     max_records: int | None = Field(None, ge=1)
     """Use at most this many training records. Null: all."""
     cache_features: Literal["none", "bf16", "fp32"] = "none"
@@ -41,8 +50,21 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _known_tasks(self, info: ValidationInfo) -> DataConfig:
-        for task in (*self.tasks, *self.require_tasks):
+        for task in (*self.tasks, *self.second_tasks, *self.require_tasks):
             registry.find("tasks", task, registered_only=_is_registered_only(info))
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        if (self.vocabulary == "bert") != (self.vocabulary_file is not None):
+            raise ValueError(
+                f"vocabulary is {self.vocabulary!r} and vocabulary_file is "
+                f"{self.vocabulary_file!r}: 'bert' needs the file, the others do not read it"
+            )
+        if self.second_tasks and self.cache_features != "none":
+            raise ValueError(
+                "second_tasks and cache_features cannot be combined: set cache_features to 'none'"
+            )
         return self
 
 
@@ -59,8 +81,13 @@ class OptimConfig(Config):
     """Steps of linear warm-up."""
     warmup_fraction: float | None = Field(None, ge=0.0, le=1.0)
     """Linear warm-up as a fraction of all steps."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """Learning-rate schedule after the warm-up."""
+    warmup_start_learning_rate: float = Field(0.0, ge=0.0)
+    """Learning rate from which the warm-up rises."""
+    schedule: Literal["cosine", "constant", "polynomial"] = "cosine"
+    """Learning-rate schedule after the warm-up: half a cosine, no change, or a straight line
+    (polynomial of degree one)."""
+    end_learning_rate: float = Field(0.0, ge=0.0)
+    """Learning rate at the end of a cosine or polynomial schedule."""
     scalar_learning_rate: float | None = Field(None, gt=0.0)
     """Learning rate of single numbers (temperature and bias of a contrastive loss), under the
     same schedule. Null: `learning_rate`."""
@@ -74,6 +101,16 @@ class OptimConfig(Config):
                 f"warmup_steps is {self.warmup_steps} and warmup_fraction is "
                 f"{self.warmup_fraction}: give exactly one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _peak_is_highest(self) -> OptimConfig:
+        for name in ("warmup_start_learning_rate", "end_learning_rate"):
+            if getattr(self, name) > self.learning_rate:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)} and learning_rate, the peak, is "
+                    f"{self.learning_rate}: give at most the peak"
+                )
         return self
 
 
@@ -96,6 +133,10 @@ class TrainConfig(Config):
     """Steps between two checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
     """Number of newest checkpoints that are kept."""
+    keep: Literal["last", "best"] = "last"
+    """Weights that the finished run stands for: those of the last step, or those with the lowest
+    validation loss. Prediction, export and later runs read them.
+    """
     log_every: int = Field(10, ge=1)
     """Steps between two lines of `metrics.jsonl`."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

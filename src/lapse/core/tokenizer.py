@@ -38,11 +38,12 @@ class Tokenizer:
         ValueError: `kept` lacks the end token or a byte token.
     """
 
-    end = END
-    size = SIZE
+    end: int = END
+    size: int = SIZE
+    kept: tuple[int, ...] | None
 
     def __init__(self, kept: Sequence[int] | None = None) -> None:
-        self.kept: tuple[int, ...] | None = None if kept is None else tuple(sorted(set(kept)))
+        self.kept = None if kept is None else tuple(sorted(set(kept)))
         self._fast = _gpt2()
         self._kept_set: frozenset[int] | None = None
         if self.kept is not None:
@@ -53,6 +54,11 @@ class Tokenizer:
                     f"a trimmed vocabulary needs the 256 byte tokens and the end token {END}; "
                     f"{len(missing)} are missing, the first is {missing[0]}"
                 )
+
+    @property
+    def spec(self) -> list[int] | dict[str, list[str]] | None:
+        """What a run folder keeps of the vocabulary, as JSON; null for all of GPT-2's tokens."""
+        return None if self.kept is None else list(self.kept)
 
     def encode(self, text: str) -> list[int]:
         """GPT-2 ids of a text, without an end token.

@@ -4,6 +4,9 @@
         model.safetensors  optimizer.safetensors  state.json  MANIFEST.json (SHA-256 of each)
     RUN/checkpoints/step-00000040/       the same folder, renamed when all files are on the disk
 
+    RUN/best/checkpoints/step-00000040/  with `train.keep: best`, the weights with the lowest
+                                         validation loss so far, without the optimizer
+
 A kill can only create a `.tmp` folder, which is never read; a flipped bit does not match the
 manifest. Weights are safetensors and everything else is JSON: reading them runs no code.
 """
@@ -16,7 +19,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,6 +35,7 @@ MODEL, OPTIMIZER, STATE, MANIFEST = (
     "state.json",
     "MANIFEST.json",
 )
+BEST = "best"
 FORMAT = 1
 MARGIN = 1 << 20  # bytes of a checkpoint besides its tensors
 NAME = re.compile(r"step-(\d{8,})")
@@ -179,6 +183,21 @@ def latest_valid_checkpoint(run: Path) -> CheckpointSearch:
             return CheckpointSearch(Checkpoint(folder, int(state["step"]), state), tuple(skipped))
         skipped.append(f"{folder.name}: {problem}")
     return CheckpointSearch(None, tuple(skipped))
+
+
+def result_checkpoint(run: Path, keep: Literal["last", "best"]) -> CheckpointSearch:
+    """The checkpoint whose weights a run stands for (`train.keep`).
+
+    A run that keeps its best weights and was not evaluated yet has only its newest ones.
+    """
+    if keep == "last":
+        return latest_valid_checkpoint(run)
+    best = latest_valid_checkpoint(run / BEST)
+    if best.checkpoint is not None:
+        return best
+    newest = latest_valid_checkpoint(run)
+    skipped = tuple(f"{BEST}/{line}" for line in best.skipped)
+    return CheckpointSearch(newest.checkpoint, (*skipped, *newest.skipped))
 
 
 def verify(folder: Path) -> str | None:

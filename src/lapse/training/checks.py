@@ -33,6 +33,11 @@ def check_run(
     data.stream.check_num_ranks(world_size)
     if config.data.cache_features != "none":
         cacheable_encoder(model, config)
+    if config.train.keep == "best" and not data.validation:
+        raise ValueError(
+            "train.keep is 'best' and the store has no validation sample of these tasks: set "
+            "train.keep=last, or prepare data with a validation split"
+        )
     check_disk(out, model)
     total = data.stream.total_steps
     warm = warmup_steps(config.optim, total)

@@ -37,9 +37,9 @@ from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.training.checkpoint import (
     MODEL,
     Checkpoint,
-    latest_valid_checkpoint,
     load_weights,
     read_tensors,
+    result_checkpoint,
 )
 from lapse.training.exported_model import (
     DEFAULT,
@@ -122,7 +122,7 @@ def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | Non
     if source != PACKAGED and (Path(source) / CONFIG).is_file():
         folder = Path(source)
         config = read_config(folder)
-        checkpoint = latest_valid_checkpoint(folder).checkpoint
+        checkpoint = result_checkpoint(folder, config.train.keep).checkpoint
         if checkpoint is None:
             raise ValueError(f"{key} {source} has no valid checkpoint: train it first")
         tensors = read_tensors(checkpoint.folder / MODEL)

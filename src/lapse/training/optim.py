@@ -1,6 +1,7 @@
 """AdamW, its learning rate schedule, and its state, which makes an exact resume possible.
 
-Paper 4.3 and 4.4: AdamW, linear warm-up, then cosine to zero. The learning rate is a pure
+Paper 4.3 and 4.4: AdamW, linear warm-up, then cosine to zero; other schedules serve the compared
+systems. The learning rate is a pure
 function of the step, so no scheduler state is saved. Weight decay acts on every
 parameter of two or more dimensions (matrices, convolutions and the embedding tables, which are
 also the output matrix when tied); gains, biases and other vectors do not.
@@ -75,7 +76,7 @@ def warmup_steps(config: OptimConfig, total: int) -> int:
 
 
 def learning_rate(config: OptimConfig, step: int, total: int) -> float:
-    """The rate of step 0 .. total - 1: linear warm-up, then cosine to zero or constant.
+    """The rate of step 0 .. total - 1: linear warm-up, then the schedule.
 
     >>> config = OptimConfig(learning_rate=1.0, warmup_steps=2)
     >>> [round(learning_rate(config, step, 6), 3) for step in range(6)]
@@ -83,11 +84,15 @@ def learning_rate(config: OptimConfig, step: int, total: int) -> float:
     """
     warm = warmup_steps(config, total)
     if step < warm:
-        return config.learning_rate * (step + 1) / warm
+        start = config.warmup_start_learning_rate
+        return start + (config.learning_rate - start) * (step + 1) / warm
     if config.schedule == "constant":
         return config.learning_rate
-    fraction = (step - warm) / max(1, total - warm)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, fraction)))
+    fraction = min(1.0, (step - warm) / max(1, total - warm))
+    span, end = config.learning_rate - config.end_learning_rate, config.end_learning_rate
+    if config.schedule == "polynomial":
+        return end + span * (1.0 - fraction)
+    return end + span * 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -1,13 +1,14 @@
 """The run folder: everything that defines a run, its log, and its checkpoints.
 
 RUN/config.yaml           the resolved configuration, the only input of `predict`
-RUN/vocabulary.json       the GPT-2 ids that a trimmed vocabulary keeps, or null
+RUN/vocabulary.json       the GPT-2 ids that a trimmed vocabulary keeps, or null; or other words
 RUN/run.json              what else changes the result: data hash, threads, ranks, device
 RUN/initialization.json   the source of the first weights, see `lapse.training.initialization`
 RUN/metrics.jsonl         one line per logged step, without times: equal runs, equal bytes
 RUN/timing.jsonl          the duration of the logged steps
 RUN/run.lock              the id of the process that writes to the folder
 RUN/checkpoints/          see `lapse.training.checkpoint`
+RUN/best/                 the weights with the lowest validation loss, with `train.keep: best`
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from lapse.core.files import TEMPORARY, file_lock, write_text
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
+from lapse.core.word_tokenizer import tokenizer_of
 from lapse.data.store.store import Store
 from lapse.models.interface import TrainableModel
-from lapse.training.checkpoint import MODEL, latest_valid_checkpoint, load_weights
+from lapse.training.checkpoint import MODEL, load_weights, result_checkpoint
 from lapse.training.distributed import DistributedContext, pick_device
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ def build_model(config: RunConfig, tokenizer: Tokenizer) -> TrainableModel:
 
 
 def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRun:
-    """Load a run with the weights of its newest valid checkpoint.
+    """Load a run with its newest weights, or with its best ones (`train.keep`).
 
     Args:
         folder: the run folder.
@@ -81,7 +83,7 @@ def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRu
     """
     device = torch.device(device) if device is not None else pick_device()
     config, tokenizer = read_config(folder), read_tokenizer(folder)
-    search = latest_valid_checkpoint(folder)
+    search = result_checkpoint(folder, config.train.keep)
     if search.checkpoint is None:
         raise ValueError(
             f"run {folder} has no valid checkpoint "
@@ -164,16 +166,14 @@ def read_config(folder: Path) -> RunConfig:
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer that a run was trained with."""
-    kept = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
-    return Tokenizer(kept)
+    return tokenizer_of(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
 
 
 def write_run(
     folder: Path, config: RunConfig, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> None:
     """Write the files that define a run; config.yaml is last and makes the folder a run."""
-    kept = None if tokenizer.kept is None else list(tokenizer.kept)
-    write_text(folder / VOCABULARY, json.dumps(kept) + "\n")
+    write_text(folder / VOCABULARY, json.dumps(tokenizer.spec) + "\n")
     write_text(folder / FACTS, json.dumps(dict(facts), indent=1) + "\n")
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_text(folder / CONFIG, text)

@@ -31,6 +31,7 @@ from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
 from lapse.models.interface import HasLossParts
 from lapse.training.checkpoint import (
+    BEST,
     latest_valid_checkpoint,
     prune_checkpoints,
     save_checkpoint,
@@ -217,14 +218,16 @@ class Trainer:
         self.step, log_size = 0, 0
         self.window: dict[str, list[float]] = {}  # sums of the steps since the last log line
         self.validation: dict[str, float] = {}
+        self.best_loss: float | None = None  # lowest validation loss, with `train.keep: best`
         if checkpoint is not None:
             load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer())
             self.step, log_size = checkpoint.step, int(checkpoint.state["metrics_bytes"])
             self.window = checkpoint.state["window"]
             self.validation = checkpoint.state["validation"]
+            self.best_loss = checkpoint.state.get("best_loss")
             logger.info("resumed from step %d of %s", self.step, out)
         self.start = self.step
-        tasks = tuple(f"loss/{task.name}" for task in self.data.stream.dataset.tasks)
+        tasks = tuple(f"loss/{name}" for name in dict.fromkeys(self.data.stream.task_names))
         parts = self.model.loss_parts if isinstance(self.model, HasLossParts) else ()
         self.loss_parts = tuple(f"loss/{part}" for part in parts)
         self.loss_names = ("loss", *tasks, *self.loss_parts)
@@ -310,9 +313,15 @@ class Trainer:
         return num_stopped > 0
 
     def _backward(self, batches: tuple[Batch, ...]) -> list[WeightedLoss]:
-        """Add up the gradients of the mean loss of the step; returns the losses of this rank."""
+        """Add up the gradients of the mean loss of the step; returns the losses of this rank.
+
+        With `data.second_tasks` it is the sum of the means of both batches.
+        """
         weights = [float(self.model.weight(batch)) for batch in batches]
-        (total_weight,) = self.distributed.sum([sum(weights)])
+        sums = [0.0, 0.0]  # of the first and the second batch of the step
+        for batch, weight in zip(batches, weights, strict=True):
+            sums[batch.part] += weight
+        total_weights = self.distributed.sum(sums)
         self.parallel.check_num_batches(len(batches))
         device, world_size = self.distributed.device, self.distributed.world_size
         weighted_losses: list[WeightedLoss] = []
@@ -321,7 +330,8 @@ class Trainer:
                 with autocast(device, self.config.train.precision):
                     losses = self.parallel.losses(batch.to(device))
                 # DDP and FSDP average over the ranks, hence the factor world_size.
-                (losses["loss"] * (weight / total_weight * world_size)).backward()
+                scale = weight / total_weights[batch.part] * world_size
+                (losses["loss"] * scale).backward()
             weighted_losses += _losses_by_task(batch, losses, weight)
             weighted_losses += [
                 (part, losses[part].detach().float(), weight) for part in self.loss_parts
@@ -351,6 +361,20 @@ class Trainer:
             for name, value in self.validation.items()
         )
         logger.info("step %d of %d: validation loss %s", self.step, self.total_steps, losses)
+        if self.config.train.keep == "best" and self.step > 0:
+            self._keep_best(self.validation["validate/loss"])
+
+    def _keep_best(self, loss: float) -> None:
+        """Save the weights if they have the lowest validation loss so far."""
+        if self.best_loss is not None and loss >= self.best_loss:
+            return
+        self.best_loss = loss
+        with self.parallel.full_state() as model:
+            if self.is_first_rank:
+                best = self.folder / BEST
+                save_checkpoint(best, self.step, model, {}, {"validation": self.validation})
+                prune_checkpoints(best, self.step, keep=1)
+        self.distributed.barrier()
 
     def _save_checkpoint(self) -> None:
         tensors = optimizer_tensors(self.model, self.optimizer, is_kept=self.is_first_rank)
@@ -360,6 +384,7 @@ class Trainer:
                     "metrics_bytes": self.log.size(),
                     "window": self.window,
                     "validation": self.validation,
+                    "best_loss": self.best_loss,
                     "ranks": self.distributed.world_size,
                 }
                 save_checkpoint(self.folder, self.step, model, tensors, state)

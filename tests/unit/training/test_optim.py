@@ -69,6 +69,14 @@ def test_fused_where_the_device_can():
     [
         ({"warmup_steps": 2}, [0.5, 1.0, 1.0, 0.8536, 0.5, 0.1464]),
         ({"warmup_fraction": 0.5, "schedule": "constant"}, [1 / 3, 2 / 3, 1.0, 1.0, 1.0, 1.0]),
+        (
+            {"warmup_steps": 2, "schedule": "polynomial", "end_learning_rate": 0.2},
+            [0.5, 1.0, 1.0, 0.8, 0.6, 0.4],
+        ),
+        (
+            {"warmup_steps": 2, "warmup_start_learning_rate": 0.4, "end_learning_rate": 0.2},
+            [0.7, 1.0, 1.0, 0.8828, 0.6, 0.3172],
+        ),
         ({"warmup_steps": 0}, [1.0, 0.933, 0.75, 0.5, 0.25, 0.067]),
     ],
 )
@@ -123,3 +131,9 @@ def test_state_of_another_model_is_refused():
         load_optimizer_tensors(model, optimizer, {"exp_avg/9.weight": torch.zeros(3)})
     with pytest.raises(ValueError, match="shape"):
         load_optimizer_tensors(model, optimizer, {"exp_avg/2.weight": torch.zeros(9, 9)})
+
+
+@pytest.mark.parametrize("key", ["end_learning_rate", "warmup_start_learning_rate"])
+def test_a_schedule_above_its_peak_is_refused(key):
+    with pytest.raises(ValueError, match=rf"{key} is 0\.2 and learning_rate, the peak, is 0\.1"):
+        OptimConfig(learning_rate=0.1, warmup_steps=0, **{key: 0.2})

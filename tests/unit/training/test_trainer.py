@@ -5,10 +5,12 @@ import logging
 import shutil
 
 import pytest
+import torch
 
 import tiny_model
 import tiny_store
 from lapse.data.store.store import open_store
+from lapse.training.initialization import resolve_init_source
 from lapse.training.optim import learning_rate
 from lapse.training.run_folder import load_run
 from lapse.training.trainer import Callbacks, Trainer, train
@@ -169,3 +171,68 @@ def test_a_class_that_is_not_a_model_is_refused(data, tmp_path):
     config = tiny_model.config(model_type="tiny_model:Untrainable")
     with pytest.raises(ValueError, match="not a trainable model: it needs the methods loss"):
         train(config, data, tmp_path / "run")
+
+
+def test_the_best_weights_are_kept_and_read(data, tmp_path):
+    """The rate rises in every step, so that the loss is lowest before the end."""
+    changes = {"optim": {"learning_rate": 3.0, "warmup_steps": 8}, "train__eval_every": 1}
+    train(tiny_model.config(train__keep="best", **changes), data, tmp_path / "run")
+    losses = {
+        line["step"]: line["validate/loss"]
+        for line in lines(tmp_path / "run")
+        if "validate/loss" in line and line["step"] > 0
+    }
+    best = min(losses, key=losses.__getitem__)
+    assert best < 8
+    assert load_run(tmp_path / "run").step == best
+    (folder,) = (tmp_path / "run/best/checkpoints").iterdir()
+    assert folder.name == f"step-{best:08d}"
+    source = resolve_init_source(str(tmp_path / "run"), "init_model", "pretrain")
+    assert source.name.endswith(f"step {best}")
+
+
+def test_a_resumed_run_keeps_the_same_best_weights(data, tmp_path):
+    def stop_at_5(step):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    changes = {"optim": {"learning_rate": 3.0, "warmup_steps": 8}, "train__eval_every": 1}
+    config = tiny_model.config(train__keep="best", **changes)
+    train(config, data, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, data, tmp_path / "resumed", callbacks=Callbacks(on_step=stop_at_5))
+    train(config, data, tmp_path / "resumed")
+    whole, resumed = (
+        next((tmp_path / name / "best/checkpoints").glob("*/model.safetensors"))
+        for name in ("whole", "resumed")
+    )
+    assert whole.parent.name == resumed.parent.name
+    assert whole.read_bytes() == resumed.read_bytes()
+
+
+def test_the_best_weights_need_a_validation_split(tmp_path):
+    train_only = tiny_store.write(tmp_path / "store", num_patients=4)
+    with pytest.raises(ValueError, match="no validation sample of these tasks"):
+        train(tiny_model.config(train__keep="best"), train_only, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_second_tasks_add_the_mean_loss_of_another_kind_of_record(data, tmp_path):
+    config = tiny_model.config(
+        "diffvqa",
+        data={"tasks": ["diff_vqa"], "second_tasks": ["cap"], "max_tokens": 96},
+        model={"dropout": 0.0},
+        optim={"learning_rate": 1e-9, "warmup_steps": 0, "weight_decay": 0.0},
+    )
+    trainer = Trainer(config, open_store(data), tmp_path / "run")
+    batches = trainer.data.stream.batches(0)
+    assert [batch.part for batch in batches] == [0, 1]
+    assert [batch.image_index.shape for batch in batches] == [(6, 2), (6, 1)]
+    assert set(trainer.data.validation) == {"diff_vqa", "cap"}
+    trainer.train()
+    trainer.optimizer.zero_grad()
+    trainer._backward(batches)
+    gradient = trainer.model.project.weight.grad.clone()
+    trainer.optimizer.zero_grad()
+    sum(trainer.model.loss(batch)["loss"] for batch in batches).backward()
+    assert torch.allclose(gradient, trainer.model.project.weight.grad, atol=1e-6)

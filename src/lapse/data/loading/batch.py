@@ -44,6 +44,7 @@ class Batch:
         loss_mask: [B, T] bool.
         parallel: [B] bool, rows whose targets are predicted in parallel (captions only).
         samples: the B samples.
+        part: 1 for the second batch of a step (`data.second_tasks`), else 0.
         features: [U, N, D] the cached tokens of `images` from a frozen encoder, or None.
     """
 
@@ -57,6 +58,7 @@ class Batch:
     parallel: Tensor
     samples: tuple[Sample, ...]
     features: Tensor | None = None
+    part: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""

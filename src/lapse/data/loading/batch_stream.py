@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.context import ForkContext, ForkProcess
 
@@ -48,6 +49,7 @@ class BalancedBatchStream:
 
     Attributes:
         features: if set, adds an encoder's cached tokens to every batch.
+        second: a stream whose batches follow in every step (`data.second_tasks`), or None.
 
     Raises:
         ValueError: no record is usable, or the tasks cannot have equal parts of a batch.
@@ -56,6 +58,7 @@ class BalancedBatchStream:
     def __init__(self, dataset: TokenizedDataset, pixels: Pixels, config: RunConfig) -> None:
         self.dataset, self.pixels = dataset, pixels
         self.features: FeatureReader | None = None
+        self.second: BalancedBatchStream | None = None
         self.data, self.train, self.stage = config.data, config.train, config.stage
         rows = len(dataset.tasks) * self.data.regions_per_image
         size = self.train.batch_size
@@ -87,11 +90,21 @@ class BalancedBatchStream:
         """
         self.check_num_ranks(world_size)
         accumulation = self.train.gradient_accumulation_steps
-        return tuple(
+        batches = tuple(
             batch
             for index in range(accumulation)
             for batch in self._slice(step, rank * accumulation + index, world_size * accumulation)
         )
+        if self.second is None:
+            return batches
+        further = self.second.batches(step, rank, world_size)
+        return (*batches, *(replace(batch, part=1) for batch in further))
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all tasks of a step."""
+        names = tuple(task.name for task in self.dataset.tasks)
+        return names if self.second is None else (*names, *self.second.task_names)
 
     def check_num_ranks(self, world_size: int) -> None:
         """Refuse more ranks and accumulation steps than a step has records."""
@@ -102,6 +115,8 @@ class BalancedBatchStream:
                 f"{accumulation} accumulation steps: raise train.batch_size or lower "
                 "train.gradient_accumulation_steps"
             )
+        if self.second is not None:
+            self.second.check_num_ranks(world_size)
 
     def _slice(self, step: int, index: int, num_slices: int) -> Iterator[Batch]:
         count = self.records_per_step

@@ -1,4 +1,4 @@
-"""The records of a split, the tasks that turn them into samples, and the vocabulary in use."""
+"""The records of a split, the tasks that turn them into samples, and the texts of these."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Protocol, TypeAlias
 
 from lapse.config import RunConfig
 from lapse.core import registry
-from lapse.core.tokenizer import trimmed_ids
 from lapse.core.types import Pair, Sample, Study
 from lapse.data.store.store import Store
 
@@ -59,21 +58,19 @@ def check_image_size(store: Store, config: RunConfig) -> int:
     return size
 
 
-def trimmed_vocabulary(
-    records: Sequence[Record], tasks: Sequence[Task], num_bins: int
-) -> tuple[int, ...]:
-    """GPT-2 ids in use in the samples of these records, and those of every box number."""
+def box_texts(num_bins: int) -> Iterator[str]:
+    """Texts with every number of a box, at the start and within a text."""
+    for value in range(num_bins):
+        yield f"[{value}, {value}, {value}, {value}]"
+        yield f" [{value}, {value}, {value}, {value}]"
 
-    def texts() -> Iterator[str]:
-        for value in range(num_bins):
-            yield f"[{value}, {value}, {value}, {value}]"
-            yield f" [{value}, {value}, {value}, {value}]"
-        for record in records:
-            for task in tasks:
-                for sample in task.samples(record):
-                    yield sample.prefix
-                    yield f" {sample.given}"
-                    yield sample.answer
-                    yield from (f" {report}" for report in sample.reports)
 
-    return trimmed_ids(dict.fromkeys(texts()))
+def sample_texts(records: Sequence[Record], tasks: Sequence[Task]) -> Iterator[str]:
+    """Every text of the samples of these records, with repetitions."""
+    for record in records:
+        for task in tasks:
+            for sample in task.samples(record):
+                yield sample.prefix
+                yield f" {sample.given}"
+                yield sample.answer
+                yield from (f" {report}" for report in sample.reports)

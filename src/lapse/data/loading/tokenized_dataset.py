@@ -73,7 +73,7 @@ class TokenizedDataset:
         names = [task.name for task in (*tasks, *options.required_tasks)]
         self.missing = dict.fromkeys(names, 0)
         self.num_truncated = 0
-        memo = _MemoTokenizer(tokenizer.kept)
+        memo = _MemoTokenizer(tokenizer)
         ids, used = array("H"), array("q")
         offsets, first = array("q", [0]), array("q", [0])
         parts = array("H")
@@ -175,9 +175,9 @@ def select_indices(total: int, count: int) -> list[int]:
 class _MemoTokenizer(Tokenizer):
     """A tokenizer with a cache: prefixes, region names and template answers repeat."""
 
-    def __init__(self, kept: Sequence[int] | None) -> None:
-        super().__init__(kept)
-        self._cached_encode = lru_cache(maxsize=1 << 16)(super().encode)
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.end, self.size, self.kept = tokenizer.end, tokenizer.size, tokenizer.kept
+        self._cached_encode = lru_cache(maxsize=1 << 16)(tokenizer.encode)
 
     def encode(self, text: str) -> list[int]:
         return self._cached_encode(text)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, starmap
+from pathlib import Path
 
 from lapse.config import RunConfig
-from lapse.core.tokenizer import Tokenizer
+from lapse.core.tokenizer import Tokenizer, trimmed_ids
+from lapse.core.word_tokenizer import WordPieceTokenizer, WordTokenizer
 from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.data.loading.records import (
+    Record,
+    Task,
+    box_texts,
     check_image_size,
     load_tasks,
+    sample_texts,
     split_records,
-    trimmed_vocabulary,
 )
 from lapse.data.loading.tokenized_dataset import (
     DatasetOptions,
@@ -21,6 +28,7 @@ from lapse.data.loading.tokenized_dataset import (
     sort_by_prompt_length,
 )
 from lapse.data.store.store import Store
+from lapse.data.tasks.plain_text import PlainText
 
 logger = logging.getLogger(__name__)
 
@@ -54,23 +62,66 @@ def read_training_data(
         ValueError: images of another size, or no record to train on.
     """
     size = check_image_size(store, config)
-    tasks = load_tasks(config.data.tasks, size)
-    records = split_records(store, tasks[0], "train")
-    if tokenizer is None and config.data.vocabulary == "trimmed":
-        tokenizer = Tokenizer(trimmed_vocabulary(records, tasks, size))
-        logger.info(
-            "vocabulary: trimmed to %d of %d GPT-2 tokens",
-            len(tokenizer.kept or ()),
-            tokenizer.size,
-        )
-    tokenizer = tokenizer or Tokenizer()
-    max_tokens = config.data.max_tokens
-    all_tasks = load_tasks((*config.data.tasks, *config.data.require_tasks), size)
-    options = DatasetOptions(max_tokens, config.data.max_records, all_tasks[len(tasks) :])
-    dataset = TokenizedDataset(records, tasks, tokenizer, options)
+    tasks, second = (
+        _tasks(config, names, size) for names in (config.data.tasks, config.data.second_tasks)
+    )
+    groups = [(split_records(store, part[0], "train"), part) for part in (tasks, second) if part]
+    if tokenizer is None:
+        texts = chain.from_iterable(starmap(sample_texts, groups))
+        tokenizer = _tokenizer(config, chain(box_texts(size), texts))
+    required = load_tasks((*config.data.tasks, *config.data.require_tasks), size)[len(tasks) :]
+    streams = [
+        BalancedBatchStream(_dataset(config, group, tokenizer, further), store.pixels, config)
+        for group, further in zip(groups, (required, ()), strict=False)
+    ]
+    if second:
+        streams[0].second = streams[1]
+    validation = _validation(store, config, (*tasks, *second), tokenizer)
+    return TrainingData(tokenizer, streams[0], validation)
+
+
+def _tasks(config: RunConfig, names: Sequence[str], size: int) -> tuple[Task, ...]:
+    tasks = load_tasks(names, size)
+    return tuple(map(PlainText, tasks)) if config.data.strip_punctuation else tasks
+
+
+def _tokenizer(config: RunConfig, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer that a configuration describes; `texts` are those of the training split."""
+    data = config.data
+    if data.vocabulary == "trimmed":
+        tokenizer = Tokenizer(trimmed_ids(dict.fromkeys(texts)))
+        kept = len(tokenizer.kept or ())
+        logger.info("vocabulary: trimmed to %d of %d GPT-2 tokens", kept, tokenizer.size)
+        return tokenizer
+    if data.vocabulary == "words":
+        words = WordTokenizer.of_texts(dict.fromkeys(texts))
+        logger.info("vocabulary: %d words", len(words.words))
+        return words
+    if data.vocabulary_file is not None:
+        return WordPieceTokenizer.of_file(Path(data.vocabulary_file))
+    return Tokenizer()
+
+
+def _dataset(
+    config: RunConfig,
+    group: tuple[Sequence[Record], tuple[Task, ...]],
+    tokenizer: Tokenizer,
+    required: tuple[Task, ...],
+) -> TokenizedDataset:
+    """The training samples of some records and their tasks, with log lines about them."""
+    options = DatasetOptions(config.data.max_tokens, config.data.max_records, required)
+    dataset = TokenizedDataset(*group, tokenizer, options)
     for line in dataset.summary("train"):
         logger.info(line)
-    _warn_of_truncation("train", dataset, max_tokens)
+    _warn_of_truncation("train", dataset, options.max_tokens)
+    return dataset
+
+
+def _validation(
+    store: Store, config: RunConfig, tasks: Sequence[Task], tokenizer: Tokenizer
+) -> dict[str, tuple[TokenizedDataset, list[int]]]:
+    """The validation samples of each task, and the rows of them to evaluate on."""
+    max_tokens = config.data.max_tokens
     validation = {}
     for task in tasks:
         samples = TokenizedDataset(
@@ -82,7 +133,7 @@ def read_training_data(
             validation[task.name] = (samples, sort_by_prompt_length(samples, rows))
         else:
             logger.warning("validate: the split has no %s sample, so no loss of it", task.name)
-    return TrainingData(tokenizer, BalancedBatchStream(dataset, store.pixels, config), validation)
+    return validation
 
 
 def _warn_of_truncation(split: str, dataset: TokenizedDataset, max_tokens: int) -> None:

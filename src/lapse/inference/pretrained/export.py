@@ -22,7 +22,7 @@ from lapse.core.types import nearest
 from lapse.core.version import __version__
 from lapse.images import RESIZES
 from lapse.models.interface import TrainableModel, has_encoder
-from lapse.training.checkpoint import latest_valid_checkpoint, read_tensors
+from lapse.training.checkpoint import read_tensors, result_checkpoint
 from lapse.training.exported_model import (
     CARD,
     CONFIG,
@@ -98,7 +98,7 @@ def from_runs(
                 f"run {folder} is of stage {config.stage!r}, expected {stage!r}: give the stage-1 "
                 "run first, then the stage-2 run"
             )
-        checkpoint = latest_valid_checkpoint(folder).checkpoint
+        checkpoint = result_checkpoint(folder, config.train.keep).checkpoint
         if checkpoint is None:
             raise ValueError(f"run {folder} has no valid checkpoint: train it first")
         run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))

@@ -34,8 +34,10 @@ def stream_of(store, **changes):
 
 
 def same(left, right) -> bool:
-    names = [name for name in left.__dataclass_fields__ if name not in {"samples", "features"}]
-    return left.samples == right.samples and all(
+    names = [
+        name for name in left.__dataclass_fields__ if name not in {"samples", "features", "part"}
+    ]
+    return (left.samples, left.part) == (right.samples, right.part) and all(
         torch.equal(getattr(left, name), getattr(right, name)) for name in names
     )
 

@@ -9,8 +9,8 @@ from lapse.data.loading.records import (
     check_image_size,
     load_tasks,
     split_records,
-    trimmed_vocabulary,
 )
+from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import open_store
 from tiny_loading import TASKS
 
@@ -41,7 +41,7 @@ def test_the_split_decides_the_records(store):
 
 def test_the_trimmed_vocabulary_has_every_text_and_box_number(store):
     tasks, studies = load_tasks(TASKS, 32), store.studies_of("train")
-    tokenizer = Tokenizer(trimmed_vocabulary(studies, tasks, 32))
+    tokenizer = read_training_data(store, tiny_model.config()).tokenizer
     assert len(tokenizer.kept) < 1000
     for study in studies:
         for task in tasks:
