@@ -55,10 +55,11 @@ class Settings:
     results: Path
     table: str
     keep_weights: bool
+    commit: str = "unknown"
 
 
 def planned_rows(settings: Settings, arms: list[str], num_seeds: int) -> list[PlannedRow]:
-    """Every chain in the order in which it is run: arm by arm, seed by seed."""
+    """Every chain in the order in which it is run: all arms at the first seed, then the next."""
     spec = read_table(settings.table)
     keys = arms or [row.key for row in spec.rows]
     options = TableOptions(scale="small", seeds=num_seeds)
@@ -68,7 +69,7 @@ def planned_rows(settings: Settings, arms: list[str], num_seeds: int) -> list[Pl
         print("not run:", *missing, sep="\n  ", flush=True)
     order = {key: position for position, key in enumerate(keys)}
     chosen = [row for row in rows if row.row.key in order and not row.missing]
-    return sorted(chosen, key=lambda row: (order[row.row.key], row.seed))
+    return sorted(chosen, key=lambda row: (row.seed, order[row.row.key]))
 
 
 def result_folder(settings: Settings, row: PlannedRow) -> Path:
@@ -110,6 +111,7 @@ def run_chain(settings: Settings, row: PlannedRow) -> None:
         "runs": [run.key for run in row.runs],
         "device": str(loaded.device),
         "torch": str(torch.__version__),
+        "commit": settings.commit,
         "data": open_store(last.data).info.provenance(),
     }
     (draft / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -263,9 +265,12 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=60.0, help="seconds between two drops")
     parser.add_argument("--least", type=int, default=1, help="never drop below this many chains")
     parser.add_argument("--keep-weights", action="store_true")
+    parser.add_argument("--commit", default="unknown", help="of the code, for facts.json")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    settings = Settings(args.data, args.out, args.results, args.table, args.keep_weights)
+    settings = Settings(
+        args.data, args.out, args.results, args.table, args.keep_weights, args.commit
+    )
     rows = planned_rows(settings, [key for key in args.arms.split(",") if key], args.seeds)
     if args.worker:
         key, _, seed = args.worker.rpartition(":")

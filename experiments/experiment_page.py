@@ -1,0 +1,315 @@
+"""Write docs/explanation/results-experiment.md and its figures from the committed results.
+
+    python experiments/experiment_page.py [--results experiments/results] [--docs docs]
+
+Every number, figure and decision of the page is computed from the files of the finished runs
+(docs/explanation/experiment.md has the protocol and the decision rules). Needs matplotlib and
+Java, as the caption metrics do (extras `track` and `metrics`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from experiment_scores import (
+    BLIND_GAP,
+    ENDPOINTS,
+    NLL,
+    OTHERS,
+    RESAMPLES,
+    Arm,
+    Endpoints,
+    Run,
+    arms_of,
+    constant_endpoints,
+    endpoints_of,
+    mean_over_seeds,
+)
+from matplotlib import pyplot
+
+from lapse.core.files import write_text
+from lapse.core.types import Score
+from lapse.metrics.bootstrap import with_intervals
+from lapse.metrics.paired_tests import corrected
+from lapse.workflows.paper_tables.spec import read_table
+
+TABLE = "experiment"
+REFERENCE = "ours"
+FALL, MARGIN = -0.20, 0.10  # the decision rules
+PAGE = "explanation/results-experiment.md"
+CLAIMS = {  # arm -> the claim of the paper: change in BLEU-4 from .594
+    "cap": "captions alone are worse (Table 4: .350 against .594)",
+    "global": "global contrast is worse (Table 2: .291)",
+    "parallel-0": "no parallel prediction is worse (Table 6: .301)",
+    "64px": "half the resolution is worse (Table 5: .384)",
+    "regional": "regional contrast is worse (Table 2: .360)",
+    "cap-equal-texts": "captions alone are worse (Table 4, equal number of texts)",
+    "parallel-50": "parallel fraction .5 is worse (Table 6: .358)",
+    "no-aref": "without AREF it is worse (Table 4: .283)",
+    "no-gcap": "without GCAP it is worse (Table 4: .347)",
+    "no-caref": "without CAREF it is worse (Table 4: .347)",
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the rules say of one claim."""
+
+    arm: Arm
+    p_holm: float
+    has_blind_reference: bool
+
+    @property
+    def verdict(self) -> str:
+        """The rule that applies to the difference of change F1."""
+        row = self.arm.differences["change F1"]
+        if self.has_blind_reference:
+            return "undecided here (the reference arm is image-blind)"
+        if row.value <= FALL and row.high < 0:
+            return "holds here"
+        if row.low >= -MARGIN and row.high <= MARGIN:
+            return "does not hold here"
+        return "undecided here"
+
+
+def decisions_of(arms: Sequence[Arm]) -> list[Decision]:
+    """A decision for every arm with a difference, p corrected over the arms (Holm)."""
+    tested = [arm for arm in arms if "change F1" in arm.differences]
+    reference = [run for run in _runs(arms) if run.arm == REFERENCE]
+    is_blind = any(run.image_gap is None or run.image_gap < BLIND_GAP for run in reference)
+    rows = corrected([arm.differences["change F1"] for arm in tested])
+    return [
+        Decision(arm, row.p_holm if row.p_holm is not None else 1.0, is_blind)
+        for arm, row in zip(tested, rows, strict=True)
+    ]
+
+
+def page(arms: Sequence[Arm], baseline: Mapping[str, Score], num_planned: int) -> str:
+    """The text of the page."""
+    first = arms[0].runs[0]
+    patients = len(set(first.patients))
+    finished = ", ".join(
+        f"{arm.key} ({', '.join(str(run.run.seed) for run in arm.runs if run.run)})" for arm in arms
+    )
+    return "\n".join(
+        [
+            "# Results of the experiment",
+            "",
+            "This page is written by `python experiments/experiment_page.py` from the files in "
+            "`experiments/results`. The [protocol](experiment.md) was committed before the first "
+            "run. All patients are simulated; no number on this page says what happens on real "
+            "radiographs.",
+            "",
+            f"{sum(len(arm.runs) for arm in arms)} of {num_planned} planned runs are finished. "
+            f"Arms with their seeds: {finished}. An arm that is missing here has not been run.",
+            "",
+            "## Decisions",
+            "",
+            f"d is change F1 of the arm minus change F1 of `{REFERENCE}`, on the seeds that both "
+            f"have. A claim holds here if d <= {FALL:.2f} and its interval lies below zero; it "
+            f"does not hold here if the interval lies within -{MARGIN:.2f} to +{MARGIN:.2f}; "
+            "otherwise it is undecided here. Where a run of the reference arm is image-blind, "
+            "every claim is undecided.",
+            "",
+            *decision_table(arms),
+            "",
+            "![Differences from the reference arm](../images/experiment-forest.png)",
+            "",
+            "## Scores",
+            "",
+            f"Means over seeds on {len(first.ids)} difference questions of {patients} test "
+            f"patients, with 95% intervals over patients ({RESAMPLES} resamples); in parentheses "
+            "the range over seeds. The arrow says which direction is better. "
+            f"{NLL}: nats per token of the true answer.",
+            "",
+            *score_table(arms, baseline, ENDPOINTS),
+            "",
+            *score_table(arms, baseline, OTHERS),
+            "",
+            "## Does the model look at its images?",
+            "",
+            "The image gap is what the images of another patient add to the validation loss of "
+            f"stage 2 (nats per token, higher is better); a run below {BLIND_GAP} is image-blind. "
+            "The probe is the mean AUROC over the findings of a logistic regression on the mean "
+            "encoder token (.5 is chance, higher is better).",
+            "",
+            *run_table(arms),
+            "",
+            "![Learning curves](../images/experiment-curves.png)",
+            "",
+            "## Provenance",
+            "",
+            *provenance(arms),
+            "",
+        ]
+    )
+
+
+def decision_table(arms: Sequence[Arm]) -> list[str]:
+    """One row per claim."""
+    lines = ["| claim of the paper | arm | seeds | d [95%] | p (Holm) | here |", "|" + "---|" * 6]
+    for decision in decisions_of(arms):
+        arm = decision.arm
+        row = arm.differences["change F1"]
+        verdict = f"**{decision.verdict}**" if arm.key in CLAIMS else "-"
+        lines.append(
+            f"| {CLAIMS.get(arm.key, 'none')} | `{arm.key}` | {arm.num_paired} | "
+            f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}] | {decision.p_holm:.4f} | "
+            f"{verdict} |"
+        )
+    return lines
+
+
+def score_table(
+    arms: Sequence[Arm], baseline: Mapping[str, Score], names: Sequence[str]
+) -> list[str]:
+    """One row per arm, then the constant answer."""
+    scores = arms[0].scores
+    heads = [
+        f"{name} {'↑' if scores[name].higher_is_better else '↓'}"
+        for name in names
+        if name in scores
+    ]
+    shown = [name for name in names if name in scores]
+    lines = ["| arm | seeds | " + " | ".join(heads) + " |", "|" + "---|" * (2 + len(heads))]
+    for arm in arms:
+        cells = [_cell(arm.scores.get(name)) for name in shown]
+        lines.append(f"| {arm.name} | {len(arm.runs)} | " + " | ".join(cells) + " |")
+    cells = [_cell(baseline.get(name)) for name in shown]
+    lines.append('| always "nothing has changed" (image-blind) | - | ' + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(score: Score | None) -> str:
+    if score is None or score.value != score.value:
+        return "-"
+    interval = f" [{score.low:.3f}, {score.high:.3f}]" if score.low is not None else ""
+    spread = f" ({score.details['range']})" if int(score.details.get("seeds", "1")) > 1 else ""
+    return f"{score.value:.3f}{interval}{spread}"
+
+
+def run_table(arms: Sequence[Arm]) -> list[str]:
+    """One row per run."""
+    lines = [
+        "| run | last validation loss | image gap | image-blind | probe AUROC | "
+        "stage 1, stage 2 (min) |",
+        "|" + "---|" * 6,
+    ]
+    for run in _runs(arms):
+        loss = run.curve("diffvqa", "validate/loss")
+        gap = run.image_gap
+        blind = "-" if gap is None else "yes" if gap < BLIND_GAP else "no"
+        minutes = (run.seconds("pretrain") / 60, run.seconds("diffvqa") / 60)
+        lines.append(
+            f"| {run.folder.name} | {f'{loss[-1][1]:.4f}' if loss else '-'} | "
+            f"{f'{gap:.4f}' if gap is not None else '-'} | {blind} | "
+            f"{f'{run.probe:.3f}' if run.probe is not None else '-'} | "
+            f"{minutes[0]:.0f}, {minutes[1]:.0f} |"
+        )
+    return lines
+
+
+def provenance(arms: Sequence[Arm]) -> list[str]:
+    """The facts that all runs share, and those of single runs."""
+    groups: dict[str, list[str]] = {}
+    for run in _runs(arms):
+        facts = run.facts
+        data = "; ".join(f"{name}: {value}" for name, value in facts["data"].items())
+        commit = facts.get("commit", "unknown")
+        text = f"code {commit}, torch {facts['torch']} on {facts['device']}; {data}"
+        groups.setdefault(text, []).append(run.folder.name)
+    return [f"- {text} ({', '.join(names)})" for text, names in groups.items()]
+
+
+def _runs(arms: Sequence[Arm]) -> list[Run]:
+    return [item.run for arm in arms for item in arm.runs if item.run is not None]
+
+
+def draw_forest(arms: Sequence[Arm], path: Path) -> None:
+    """Differences of every endpoint from the reference arm, with their intervals."""
+    tested = [arm for arm in arms if arm.differences]
+    names = [name for name in ENDPOINTS if any(name in arm.differences for arm in tested)]
+    height = 1.2 + 0.32 * max(1, len(tested))
+    figure, axes = pyplot.subplots(
+        1, len(names), figsize=(2.6 * len(names) + 1.4, height), sharey=True, squeeze=False
+    )
+    for axis, name in zip(axes[0], names, strict=True):
+        for position, arm in enumerate(tested):
+            row = arm.differences.get(name)
+            if row is None:
+                continue
+            axis.plot([row.low, row.high], [position] * 2, color="#0072b2", linewidth=1.6)
+            axis.plot(row.value, position, "o", color="#0072b2", markersize=4)
+        axis.axvline(0, color="#444444", linewidth=0.8)
+        if name == "change F1":
+            axis.axvspan(-MARGIN, MARGIN, color="#009e73", alpha=0.12)
+            axis.axvline(FALL, color="#d55e00", linestyle="--", linewidth=1)
+        is_loss = name == NLL
+        axis.set_title(f"{name}\n({'lower' if is_loss else 'higher'} is better)", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0][0].set_yticks(range(len(tested)), [arm.key for arm in tested], fontsize=8)
+    axes[0][0].set_ylim(len(tested) - 0.5, -0.5)
+    figure.supxlabel(f"arm minus {REFERENCE}, 95% intervals over patients", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def draw_curves(arms: Sequence[Arm], path: Path) -> None:
+    """Validation loss and image gap of stage 2 of every run, one colour per arm."""
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.4), constrained_layout=True)
+    colours = pyplot.get_cmap("tab20").colors
+    panels = (
+        ("validate/loss", "stage 2: validation loss per token (nats)"),
+        ("image_gap/diff_vqa", "stage 2: added by another patient's images (nats)"),
+    )
+    for axis, (key, title) in zip(axes, panels, strict=True):
+        for number, arm in enumerate(arms):
+            for index, item in enumerate(arm.runs):
+                points = item.run.curve("diffvqa", key) if item.run else []
+                points = [(step, value) for step, value in points if step > 0]
+                if points:
+                    label = arm.key if index == 0 else None
+                    axis.plot(*zip(*points, strict=True), color=colours[number % 20], label=label)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Read the results, write the page and both figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("experiments/results"))
+    parser.add_argument("--docs", type=Path, default=Path("docs"))
+    args = parser.parse_args()
+    spec = read_table(TABLE)
+    names = {row.key: row.name for row in spec.rows}
+    folders = sorted(path.parent for path in args.results.glob("*-*/facts.json"))
+    runs: list[Endpoints] = []
+    for folder in folders:
+        print(folder.name, flush=True)
+        runs.append(endpoints_of(Run(folder)))
+    if not runs:
+        raise SystemExit(f"{args.results} has no finished run (ARM-SEED/facts.json)")
+    arms = arms_of(runs, REFERENCE, names)
+    answers = runs[0].run.predictions("test") if runs[0].run else []
+    constant = constant_endpoints(answers)
+    baseline = with_intervals(mean_over_seeds([constant]), constant.patients, resamples=RESAMPLES)
+    images = args.docs / "images"
+    draw_forest(arms, images / "experiment-forest.png")
+    draw_curves(arms, images / "experiment-curves.png")
+    write_text(args.docs / PAGE, page(arms, baseline, 3 * len(names)))
+
+
+if __name__ == "__main__":
+    main()
