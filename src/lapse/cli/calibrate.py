@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lapse.cli.options import ConfidenceSource
+from lapse.cli.references import ValidationGroup
 
 TOLERANCE = 0.03  # a resplit counts as kept when its rate is at most alpha + TOLERANCE
 
@@ -22,6 +23,7 @@ def calibrate_command(
             help="Predictions on the validation split, written by lapse predict --confidence."
         ),
     ],
+    references: ValidationGroup,
     *,
     alpha: Annotated[
         float,
@@ -50,10 +52,12 @@ def calibrate_command(
     At most ALPHA of the answers then state a change that did not happen. Apply the threshold to
     other patients with lapse evaluate --threshold FILE.
     """
-    from lapse.evaluation.predictions.jsonl import read_predictions
+    from lapse.evaluation.references import ReferenceSource
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
 
-    predictions = [item for item in read_predictions(validation) if item.task == "diff_vqa"]
+    source = ReferenceSource(references.to_options())
+    answers = source.read_predictions(validation, is_checked=False)
+    predictions = [item for item in answers if item.task == "diff_vqa"]
     if not predictions:
         raise ValueError(f"{validation} has no difference answer (task diff_vqa)")
     threshold = choose_threshold(predictions, alpha, by)

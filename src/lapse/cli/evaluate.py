@@ -109,6 +109,10 @@ def evaluate_command(
             show_default="STEM.scores.json in the folder of the predictions",
         ),
     ] = None,
+    write_joined: Annotated[
+        Path | None,
+        typer.Option(help="File to write the predictions with their references to (jsonl)."),
+    ] = None,
 ) -> None:
     """Score a predictions file with intervals by patient, image-blind baselines and subgroups."""
     from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
@@ -125,6 +129,7 @@ def evaluate_command(
             gold=files.gold,
             patients=files.patients,
             groups=files.groups,
+            joined=write_joined,
             provenance=program_facts(),
         )
     )

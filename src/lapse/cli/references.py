@@ -1,8 +1,8 @@
-"""The options of `lapse evaluate` and `lapse compare` on references and baselines."""
+"""The options of the commands that read predictions, on references and baselines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReferenceGroup:
-    """References from a store, from the question table, or from the predictions file itself."""
+class JoinGroup:
+    """References from a store, from a question table, or from the predictions file itself."""
 
-    panel: ClassVar[str] = "References and baselines"
+    panel: ClassVar[str] = "References"
 
     data: Annotated[
         Path | None,
@@ -26,24 +26,28 @@ class ReferenceGroup:
             help="Store with the references; adds image-blind baselines, subgroups and provenance."
         ),
     ] = None
-    baseline_data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Store of other patients whose train split the image-blind baselines use.",
-            show_default="the store of --data",
-        ),
-    ] = None
     questions: Annotated[
         Path | None,
-        typer.Option(help="mimic_pair_questions.csv with the references, instead of a store."),
+        typer.Option(
+            help="Table with the references, instead of a store: mimic_pair_questions.csv, or one "
+            "with the columns id and answer."
+        ),
     ] = None
     split: Annotated[Split, typer.Option(help="Split that the predictions answer.")] = "test"
-    task: Annotated[str, typer.Option(help="Task of the answers in a CSV or COCO file.")] = (
-        "diff_vqa"
-    )
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Evaluate only this task; it is also the task of a file that names none.",
+            show_default="all tasks that the file names; diff_vqa if it names none",
+        ),
+    ] = None
     ids: Annotated[
         ImageIds, typer.Option(help="What image_id means in a COCO file; auto detects it.")
     ] = "auto"
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Accept a file that answers a part of the questions only."),
+    ] = False
 
     def to_options(self) -> ReferenceOptions:
         """The options of the library."""
@@ -51,9 +55,48 @@ class ReferenceGroup:
 
         return ReferenceOptions(
             data=self.data,
-            baseline_data=self.baseline_data,
             questions=self.questions,
             split=self.split,
             task=self.task,
             image_ids=self.ids,
+            is_partial=self.partial,
         )
+
+
+@dataclass(frozen=True)
+class ReferenceGroup(JoinGroup):
+    """References, and the store of image-blind baselines."""
+
+    panel: ClassVar[str] = "References and baselines"
+
+    baseline_data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store of other patients whose train split the image-blind baselines use.",
+            show_default="the store of --data",
+        ),
+    ] = None
+
+    def to_options(self) -> ReferenceOptions:
+        """The options of the library."""
+        return replace(JoinGroup.to_options(self), baseline_data=self.baseline_data)
+
+
+@dataclass(frozen=True)
+class ValidationGroup(JoinGroup):
+    """References of validation predictions."""
+
+    data: Annotated[Path | None, typer.Option(help="Store with the references.")] = None
+    split: Annotated[Split, typer.Option(help="Split that the predictions answer.")] = "validate"
+
+
+@dataclass(frozen=True)
+class ReportGroup(JoinGroup):
+    """References of the predictions on a page."""
+
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store whose images and boxes are shown with the answers; also gives references."
+        ),
+    ] = None

@@ -9,16 +9,17 @@ from typing import Annotated
 import typer
 
 from lapse.cli.console import program_facts
+from lapse.cli.references import ReportGroup
 
 logger = logging.getLogger(__name__)
 
 
 def report_command(
-    predictions: Annotated[Path, typer.Argument(help="Predictions file (jsonl).")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Predictions file: jsonl, CSV or COCO results (JSON).")
+    ],
+    references: ReportGroup,
     *,
-    data: Annotated[
-        Path | None, typer.Option(help="Store whose images and boxes are shown with the answers.")
-    ] = None,
     scores: Annotated[
         Path | None,
         typer.Option(
@@ -42,13 +43,13 @@ def report_command(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
-    from lapse.data.store.store import open_store
     from lapse.evaluation.html import EvaluationReport, write_evaluation_report
-    from lapse.evaluation.predictions.jsonl import read_predictions
+    from lapse.evaluation.references import ReferenceSource
     from lapse.evaluation.scores_file import default_path, read_scores
     from lapse.metrics.abstention import read_threshold
 
-    answers = read_predictions(predictions)
+    source = ReferenceSource(references.to_options())
+    answers = source.read_predictions(predictions, is_checked=False)
     scores_path = scores or default_path(predictions)
     has_scores = scores is not None or scores_path.is_file()
     if not has_scores:
@@ -58,7 +59,7 @@ def report_command(
         title=f"lapse evaluation: {predictions.name}",
         predictions=answers,
         scores=read_scores(scores_path, predictions) if has_scores else {},
-        store=None if data is None else open_store(data),
+        store=source.store,
         threshold=None if threshold is None else read_threshold(threshold),
         facts=facts,
         system=predictions.stem,

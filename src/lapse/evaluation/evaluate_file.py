@@ -16,8 +16,7 @@ from pathlib import Path
 
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
-from lapse.evaluation.predictions.external_formats import read_any
-from lapse.evaluation.predictions.jsonl import in_order_of, read_predictions
+from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
 from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
@@ -44,6 +43,7 @@ class EvaluateFileOptions:
         gold: predictions of the same system on gold boxes; adds comparisons.
         patients: patients.csv[.gz] of MIMIC-IV; adds subgroups by sex and age.
         groups: CSV with study_id[, ref_id] and one column per further subgroup.
+        joined: file to write the predictions with their references to (jsonl).
         provenance: further facts of the file, such as command, version and commit.
     """
 
@@ -57,6 +57,7 @@ class EvaluateFileOptions:
     gold: Path | None = None
     patients: Path | None = None
     groups: Path | None = None
+    joined: Path | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,6 +99,8 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     seed = options.scoring.seed
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
+    if options.joined is not None:
+        _write_joined(options, options.joined, predictions)
     if warning := unread_warning(predictions):
         logger.warning("%s: %s", options.predictions.name, warning)
     evaluator = Evaluator(options.scoring)
@@ -106,7 +109,7 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         name: evaluator(others)
         for name, others in _read_comparisons(options, source, predictions).items()
     }
-    probed = [item for path in options.probes for item in read_predictions(path)]
+    probed = [item for path in options.probes for item in source.read_probes(path)]
     threshold = None if options.threshold is None else read_threshold(options.threshold)
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
     if options.patients is None:
@@ -134,6 +137,14 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     return result
 
 
+def _write_joined(options: EvaluateFileOptions, path: Path, predictions: list[Prediction]) -> None:
+    inputs = (options.predictions, *options.compare_with, *options.probes)
+    if any(path.resolve() == other.resolve() for other in inputs):
+        raise ValueError(f"--write-joined {path} is a file that is read: give another name")
+    write_predictions(path, predictions)
+    logger.info("predictions with their references in %s", path)
+
+
 def _read_comparisons(
     options: EvaluateFileOptions, source: ReferenceSource, predictions: list[Prediction]
 ) -> dict[str, list[Prediction]]:
@@ -145,7 +156,7 @@ def _read_comparisons(
     columns |= source.baselines(predictions)
     if options.gold is None:
         return columns
-    gold, _ = read_any(options.gold, [])
+    gold = source.read_predictions(options.gold, is_checked=False)
     columns[f"gold: {options.gold.stem}"] = gold
     columns |= {f"gold: {name}": rows for name, rows in source.baselines(gold).items()}
     tasks, gold_tasks = ({item.task for item in part} for part in (predictions, gold))

@@ -1,7 +1,7 @@
 """Where references, image-blind baselines and provenance come from: a store, a table, or the file.
 
 store of the evaluated patients   references, baselines from its train split, subgroups
-mimic_pair_questions.csv          references and text baselines
+question table                    references and text baselines
 neither                           the references of the predictions file
 """
 
@@ -10,20 +10,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lapse.core.types import Prediction
 from lapse.data.store.leakage import check_no_shared_patients
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselines, has_training
-from lapse.evaluation.predictions.external_formats import read_any
+from lapse.evaluation.predictions.joining import JoinOptions, read_any
 from lapse.evaluation.predictions.questions import (
-    Question,
-    questions_of_store,
-    questions_of_table,
+    Questions,
+    split_of_store,
+    split_of_table,
     table_facts,
     training_answers,
 )
+from lapse.metrics.consistency import split_id
+
+DEFAULT_TASK = "diff_vqa"
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +40,21 @@ class ReferenceOptions:
         data: store of the evaluated patients, or None.
         baseline_data: store of other patients whose train split the baselines use; None for
             `data`.
-        questions: mimic_pair_questions.csv, instead of a store.
+        questions: question table, instead of a store.
         split: the split that the predictions answer.
-        task: task of the answers in a CSV or COCO file.
+        task: the evaluated task; None for all tasks that a file names, and diff_vqa for a file
+            that names none.
         image_ids: meaning of image_id in a COCO file, or "auto".
+        is_partial: whether a file may answer a part of the questions only.
     """
 
     data: Path | None = None
     baseline_data: Path | None = None
     questions: Path | None = None
     split: str = "test"
-    task: str = "diff_vqa"
+    task: str | None = None
     image_ids: str = "auto"
+    is_partial: bool = False
 
     def __post_init__(self) -> None:
         if self.data is not None and self.questions is not None:
@@ -57,6 +64,11 @@ class ReferenceOptions:
                 f"--baseline-data {self.baseline_data} needs --data, the store of the evaluated "
                 "patients: the two stores must not share a patient"
             )
+
+    @property
+    def question_task(self) -> str:
+        """The task of the questions that a file without references answers."""
+        return self.task or DEFAULT_TASK
 
 
 class ReferenceSource:
@@ -68,25 +80,52 @@ class ReferenceSource:
 
     Attributes:
         store: the store of the evaluated patients, or None.
-        questions: the questions that a file should answer; [] if only the file has references.
     """
 
     def __init__(self, options: ReferenceOptions, *, seed: int = 0) -> None:
         self.options = options
         self.seed = seed
         self.store = None if options.data is None else open_store(options.data)
-        self.questions: list[Question] = []
-        if options.questions is not None:
-            self.questions = questions_of_table(options.questions, options.split, options.task)
-        elif self.store is not None and len(self.store.pairs_of(options.split)):
-            self.questions = questions_of_store(self.store, options.split, options.task)
 
-    def read_predictions(self, path: Path) -> list[Prediction]:
-        """The predictions of a file in any supported format, joined with the questions."""
-        predictions, note = read_any(path, self.questions, image_ids=self.options.image_ids)
-        if note:
-            logger.info("%s: %s", path.name, note)
+    @cached_property
+    def questions(self) -> Questions:
+        """The questions that a file should answer; none if only the file has references."""
+        options = self.options
+        if options.questions is not None:
+            return split_of_table(options.questions, options.split, options.question_task)
+        if self.store is not None and len(self.store.pairs_of(options.split)):
+            return split_of_store(self.store, options.split, options.question_task)
+        return Questions()
+
+    def read_predictions(self, path: Path, *, is_checked: bool = True) -> list[Prediction]:
+        """The plain predictions of a file in any format, joined with the questions.
+
+        Args:
+            path: the file.
+            is_checked: whether references in the file must be those of the questions.
+
+        Raises:
+            ValueError: as `read_any`; answers under a probe; other references.
+        """
+        predictions = self._read(path, is_checked=is_checked)
+        if num_probed := sum(bool(split_id(item.id)[1]) for item in predictions):
+            raise ValueError(
+                f"{path} has {num_probed} answers under a probe: write them to a file of their "
+                "own and give it to lapse evaluate --probe"
+            )
         return predictions
+
+    def read_probes(self, path: Path) -> list[Prediction]:
+        """The predictions of a file under one or several probes, in any format."""
+        return self._read(path)
+
+    def _read(self, path: Path, *, is_checked: bool = False) -> list[Prediction]:
+        options = self.options
+        return read_any(
+            path,
+            lambda: self.questions,
+            JoinOptions(options.task, options.image_ids, options.is_partial, is_checked=is_checked),
+        )
 
     def baselines(self, predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
         """The image-blind baselines for the samples of these predictions.
@@ -99,8 +138,16 @@ class ReferenceSource:
             store = self._training_store(self.store, predictions)
             return blind_baselines(store, predictions, seed=self.seed)
         if self.options.questions is not None:
-            answers = training_answers(self.options.questions, self.options.task)
-            of_task = [item for item in predictions if item.task == self.options.task]
+            task = self.options.question_task
+            answers = training_answers(self.options.questions, task)
+            of_task = [item for item in predictions if item.task == task]
+            if not answers:
+                logger.info(
+                    "no image-blind baselines: %s has no training rows of %s",
+                    self.options.questions.name,
+                    task,
+                )
+                return {}
             return blind_text_baselines(answers, of_task, seed=self.seed)
         logger.info(
             "no image-blind baselines: they need training answers (--data STORE or --questions CSV)"

@@ -31,7 +31,10 @@ class AnswerAccuracy:
         if not predictions:
             raise ValueError("accuracy needs at least one prediction, got none")
         hits = [float(is_same(item)) for item in predictions]
-        closed = [float(plain_answer(item.references[0]) <= CLOSED) for item in predictions]
+        closed = [
+            float(all(plain_answer(text) <= CLOSED for text in item.references))
+            for item in predictions
+        ]
         groups = {
             "closed accuracy": closed,
             "open accuracy": [1.0 - value for value in closed],
@@ -46,8 +49,8 @@ class AnswerAccuracy:
 
 
 def names_side(item: Prediction) -> bool:
-    """Whether the question names a side, or its answer is one."""
-    words = f"{item.prompt} {item.references[0]}".lower().replace(",", " ").split()
+    """Whether the question names a side, or one of its answers does."""
+    words = " ".join((item.prompt, *item.references)).lower().replace(",", " ").split()
     return any(side in words for side in SIDES)
 
 

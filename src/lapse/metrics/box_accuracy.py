@@ -14,7 +14,13 @@ import numpy as np
 
 from lapse.core.tokenizer import find_box
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import FRACTION, fraction_score, macro_score, mean_score
+from lapse.metrics.statistics import (
+    FRACTION,
+    check_single_reference,
+    fraction_score,
+    macro_score,
+    mean_score,
+)
 
 THRESHOLD = 0.5
 Bins = tuple[int, int, int, int]
@@ -33,15 +39,16 @@ class BoxAccuracy:
     )
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
-        """Score the last box of each prediction against the last box of its first reference.
+        """Score the last box of each prediction against the last box of its reference.
 
         The scores of single regions have no per-sample values: those of Acc@0.5 hold them.
 
         Raises:
-            ValueError: no prediction, or a reference without a box.
+            ValueError: no prediction, one with several references, or a reference without a box.
         """
         if not predictions:
             raise ValueError("box accuracy needs at least one prediction, got none")
+        check_single_reference(predictions, "box accuracy")
         boxes = [find_box(item.prediction) for item in predictions]
         references = [_reference_box(item) for item in predictions]
         overlaps = [

@@ -25,7 +25,14 @@ import numpy as np
 from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import laterality_scores
-from lapse.metrics.statistics import FRACTION, Array, fraction_score, mean_score, pooled_scores
+from lapse.metrics.statistics import (
+    FRACTION,
+    Array,
+    check_single_reference,
+    fraction_score,
+    mean_score,
+    pooled_scores,
+)
 
 SCOPES = ("change", *KINDS)
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: correct, predicted, true of each scope
@@ -46,13 +53,14 @@ class Changes:
     )
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
-        """Score against the first reference of each prediction.
+        """Score against the reference of each prediction.
 
         Raises:
-            ValueError: no prediction.
+            ValueError: no prediction, or one with several references.
         """
         if not predictions:
             raise ValueError("change scores need at least one prediction, got none")
+        check_single_reference(predictions, "change scores")
         answers = [_parsed(item.prediction) for item in predictions]
         references = [_parsed(item.references[0]) for item in predictions]
         rows = count_changes(answers, references)

@@ -15,7 +15,13 @@ import numpy as np
 
 from lapse.core.grammar import Change, parse
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import FRACTION, Array, macro_score, mean_score
+from lapse.metrics.statistics import (
+    FRACTION,
+    Array,
+    check_single_reference,
+    macro_score,
+    mean_score,
+)
 
 # Levels of Medical-Diff-VQA in order of severity; "increasing" and "decreasing" are directions.
 RANKS = {
@@ -37,10 +43,12 @@ class ProgressionAccuracy:
         """Score answers whose references read "edema: worsening; pneumonia: stable".
 
         Raises:
-            ValueError: no prediction, or a reference of another form.
+            ValueError: no prediction, one with several references, or a reference of another
+                form.
         """
         if not predictions:
             raise ValueError("progression needs at least one prediction, got none")
+        check_single_reference(predictions, "progression")
         rows: dict[tuple[str, str], Array] = {}  # (finding, class) -> [n, 2] hits and counts
         unparsed, accuracies = [], []
         for index, item in enumerate(predictions):

@@ -11,12 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.types import Score, Statistics
+from lapse.core.types import Prediction, Score, Statistics
 
 Array = NDArray[np.float64]
 MEAN = "mean"  # details["aggregate"] of a score that is the mean of its per-sample values
 FRACTION = (0.0, 1.0)  # range of a fraction
 PARTS = ("precision", "recall", "F1")
+
+
+def check_single_reference(predictions: Sequence[Prediction], source: str) -> None:
+    """Refuse samples with several references for scores that compare with one.
+
+    Raises:
+        ValueError: how many samples have several, and the first.
+    """
+    several = [item.id for item in predictions if len(set(item.references)) > 1]
+    if several:
+        raise ValueError(
+            f"{source}: {len(several)} of {len(predictions)} samples have several references, the "
+            f"first is {several[0]!r}: these scores compare with one, so keep one per sample"
+        )
 
 
 def mean_score(

@@ -19,7 +19,7 @@ from lapse.core.types import SPLITS
 from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.prepare.options import PrepareOptions
-from lapse.evaluation.predictions.external_formats import IMAGE_IDS
+from lapse.evaluation.predictions.joining import IMAGE_IDS
 from lapse.inference.answer_confidence import LEVELS
 from lapse.metrics.consistency import RATES
 from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS

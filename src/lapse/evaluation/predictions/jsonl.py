@@ -1,7 +1,8 @@
 """predictions.jsonl: one JSON object per line, so that any system can be scored from its file.
 
 Keys: id, task, prediction, references, and where known patient, prompt and confidence. An
-invalid file is an error with its line or its count; no line is dropped or overwritten.
+invalid file is an error with its line or its count; no line is dropped or overwritten. Files in
+other formats are read alike (`lapse.evaluation.predictions.rows`).
 """
 
 from __future__ import annotations
@@ -14,52 +15,62 @@ from pathlib import Path
 
 from lapse.core.files import atomic_write
 from lapse.core.types import Prediction
-
-KEYS = frozenset(Prediction.__dataclass_fields__)
+from lapse.evaluation.predictions.rows import AnswerRow, read_answers
+from lapse.metrics.consistency import MARK, split_id
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file, in its order.
+    """The predictions of a file with references, in its order.
 
     Raises:
         ValueError: no such file, a line that is not a prediction (with its number), or ids that
             occur twice (with their count).
     """
-    if not path.is_file():
-        raise ValueError(f"no predictions file {path}")
-    predictions = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                predictions.append(_read_line(line, f"{path} line {number}"))
-    if not predictions:
-        raise ValueError(f"{path} holds no prediction")
+    predictions = [complete_prediction(row) for row in read_answers(path).rows]
     check_unique(predictions)
     return predictions
 
 
-def _read_line(line: bytes, source: str) -> Prediction:
+def complete_prediction(row: AnswerRow, task: str = "") -> Prediction:
+    """The prediction of a row with references; `task` is that of a row that names none.
+
+    Raises:
+        ValueError: a row without an id, a task or references, or with an invalid confidence.
+    """
+    missing = [
+        name
+        for name, value in (
+            ("id", row.kind != "image_id"),
+            ("task", row.task or task),
+            ("references", row.references),
+        )
+        if not value
+    ]
+    if missing:
+        raise ValueError(
+            f"{row.source} has no {' and no '.join(missing)}: a prediction with references needs "
+            "id, task and prediction (--task gives the task of all rows)"
+        )
+    name = row.key[0] if row.kind == "id" else _pair_id(row, task)
+    if row.probe and not split_id(name)[1]:
+        name = f"{name}{MARK}{row.probe}"
     try:
-        values = json.loads(line.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{source} is not JSON in UTF-8: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{source} is not an object with the keys {', '.join(sorted(KEYS))}")
-    unknown = sorted(values.keys() - KEYS)
-    missing = sorted({"id", "task", "prediction", "references"} - values.keys())
-    if unknown or missing:
-        raise ValueError(f"{source}: unknown keys {unknown}, missing keys {missing}")
-    references = values["references"]
-    confidence = values.get("confidence", {})
-    if not isinstance(confidence, dict):
-        raise ValueError(f"{source}: confidence maps names to numbers")
-    texts = [value for key, value in values.items() if key not in {"references", "confidence"}]
-    if not isinstance(references, list) or not all(isinstance(t, str) for t in texts + references):
-        raise ValueError(f"{source}: references is a list of texts, every other value a text")
-    try:
-        return Prediction(**{**values, "references": tuple(references)})
+        return Prediction(
+            name,
+            row.task or task,
+            row.text,
+            row.references,
+            row.patient,
+            row.prompt,
+            row.confidence,
+        )
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise ValueError(f"{row.source}: {error}") from None
+
+
+def _pair_id(row: AnswerRow, task: str) -> str:
+    """The id of a row that names a pair: "diff_vqa/main/reference", then the question."""
+    return "/".join((row.task or task, *row.key, *((row.question,) if row.question else ())))
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

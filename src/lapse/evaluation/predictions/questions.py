@@ -1,11 +1,14 @@
-"""The questions that a predictions file should answer: from a store, or from the question table.
+"""The questions that a predictions file should answer: from a store, or from a question table.
 
-With mimic_pair_questions.csv alone, files are scored without a store, images or torch.
+    mimic_pair_questions.csv    study_id, subject_id, ref_id, question_type, question, answer, split
+    a table of other questions  id, answer; optional question, patient, task, split
+
+With a question table alone, files are scored without a store, images or torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +16,12 @@ from lapse.core.files import sha256_of
 from lapse.core.registry import load
 from lapse.core.types import SPLITS, Prediction, nearest
 from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
-from lapse.data.io.csv_tables import parse_split, plain_id, read_rows
+from lapse.data.io.csv_tables import parse_split, plain_id
 from lapse.data.store.store import Store
+from lapse.evaluation.predictions.delimited import read_table
 
 TASKS = ("diff_vqa", "vqa", "medical_vqa")
+OTHER = ""  # task of a question that belongs to another task than the evaluated one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Question:
     """One question with its reference answer.
 
     `row` counts the data rows of the complete question table from 0, as EKAID's files do; -1
-    where the store does not know it.
+    where the store does not know it. `study` and `reference` are "" in a table of other questions.
     """
 
     id: str
@@ -36,68 +41,153 @@ class Question:
     answer: str
     row: int
 
-    def answered(self, text: str) -> Prediction:
+    def answered(self, text: str, confidence: Mapping[str, float] | None = None) -> Prediction:
         """The prediction with this text."""
         return Prediction(
-            self.id, self.task, text.strip(), (self.answer.strip(),), self.patient, self.text
+            self.id,
+            self.task,
+            text.strip(),
+            (self.answer.strip(),),
+            self.patient,
+            self.text,
+            confidence or {},
         )
 
 
-def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
-    """The questions of one task in one split of the data set, in the order of the table.
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of a split: those of the evaluated task, and those of other tasks.
 
-    Raises:
-        ValueError: no such file, split or task, a damaged row, or no question at all.
+    A file may answer the others as well; such answers are left out and counted.
     """
-    _check(split, task)
-    categories = load("tasks", task).categories
-    questions = []
-    for number, fields in enumerate(read_rows(path, COLUMNS)):
-        study, patient, reference, category, text, answer, word = fields
-        if category not in CATEGORIES:
-            raise ValueError(
-                f"{path} row {number + 1} has the question type {category!r}; "
-                f"{nearest(category, CATEGORIES)}"
-            )
-        if category in categories and parse_split(word, path) == split:
-            main, other = plain_id(study), plain_id(reference)
-            name = f"{task}/{main}/{other}/{number + 1}"
-            questions.append(
-                Question(name, task, main, other, plain_id(patient), text, answer, number)
-            )
-    return _non_empty(questions, f"split {split!r} of {path}", task)
+
+    items: Sequence[Question] = ()
+    others: Sequence[Question] = ()
+
+
+def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
+    """The questions of one task in one split of a table, in its order: see `split_of_table`."""
+    return list(split_of_table(path, split, task).items)
 
 
 def questions_of_store(store: Store, split: str, task: str) -> list[Question]:
-    """The questions of one task in one split of a store, in its order.
+    """The questions of one task in one split of a store, in its order: see `split_of_store`."""
+    return list(split_of_store(store, split, task).items)
+
+
+def split_of_table(path: Path, split: str, task: str) -> Questions:
+    """All questions of one split of a table, in its order.
+
+    A table of other questions without a column split belongs to every split but train.
 
     Raises:
-        ValueError: no such split or task, or no question at all.
+        ValueError: no such file, split or task, a damaged row, or no question of the task.
     """
-    _check(split, task)
-    categories = load("tasks", task).categories
-    questions = []
-    for pair in store.pairs_of(split):
-        if pair.category in categories:
-            last = pair.id.rpartition("/")[2]
-            questions.append(
-                Question(
-                    id=f"{task}/{pair.id}",
-                    task=task,
-                    study=pair.main.study,
-                    reference=pair.reference.study,
-                    patient=pair.main.patient,
-                    text=pair.question,
-                    answer=pair.answer,
-                    row=int(last) - 1 if last.isdecimal() else -1,
-                )
-            )
-    return _non_empty(questions, f"split {split!r} of {store.path}", task)
+    _check_split(split)
+    questions = [item for name, item in _read_questions(path, task) if name in (split, "")]
+    return _divided(questions, f"split {split!r} of {path}", task)
 
 
 def training_answers(path: Path, task: str) -> list[tuple[str, str]]:
     """(question, answer) of the training rows of a question table, for the baselines."""
-    return [(item.text, item.answer.strip()) for item in questions_of_table(path, "train", task)]
+    return [
+        (item.text, item.answer.strip())
+        for split, item in _read_questions(path, task)
+        if split == "train" and item.task == task
+    ]
+
+
+def _read_questions(path: Path, task: str) -> Iterator[tuple[str, Question]]:
+    """(split, question) of every row; `OTHER` marks the questions of other tasks."""
+    categories: Sequence[str] = ()
+    for number, (line, cells) in enumerate(read_table(path, ("answer",))):
+        source = f"{path} line {line}"
+        if "id" in cells:
+            yield _own_question(source, number, cells, task)
+            continue
+        if not categories:
+            _check_columns(path, cells)
+            categories = _categories(task)
+        name = task if cells["question_type"] in categories else OTHER
+        split = parse_split(cells["split"], path)
+        yield split, _mimic_question(source, number, cells, (task, name))
+
+
+def _check_columns(path: Path, cells: Mapping[str, str]) -> None:
+    if missing := [name for name in COLUMNS if name not in cells]:
+        raise ValueError(
+            f"{path} has no column {missing[0]!r}: give mimic_pair_questions.csv, or a table with "
+            f"id and answer; found {', '.join(cells)}"
+        )
+
+
+def _own_question(
+    source: str, number: int, cells: Mapping[str, str], task: str
+) -> tuple[str, Question]:
+    name, answer = cells["id"], cells["answer"]
+    if not name.strip() or not answer.strip():
+        raise ValueError(f"{source}: {'id' if answer.strip() else 'answer'} is empty")
+    of_task = cells.get("task", "").strip() or task
+    question = Question(
+        id=name,
+        task=task if of_task == task else OTHER,
+        study="",
+        reference="",
+        patient=cells.get("patient", cells.get("subject_id", "")).strip(),
+        text=cells.get("question", ""),
+        answer=answer,
+        row=number,
+    )
+    split = cells.get("split", "").strip()
+    return (parse_split(split, Path(source)) if split else ""), question
+
+
+def _mimic_question(
+    source: str, number: int, cells: Mapping[str, str], tasks: tuple[str, str]
+) -> Question:
+    """The question of a row; `tasks` are the task of its id and its own one."""
+    category = cells["question_type"]
+    if category not in CATEGORIES:
+        raise ValueError(
+            f"{source} has the question type {category!r}; {nearest(category, CATEGORIES)}"
+        )
+    main, other = plain_id(cells["study_id"]), plain_id(cells["ref_id"])
+    return Question(
+        id=f"{tasks[0]}/{main}/{other}/{number + 1}",
+        task=tasks[1],
+        study=main,
+        reference=other,
+        patient=plain_id(cells["subject_id"]),
+        text=cells["question"],
+        answer=cells["answer"],
+        row=number,
+    )
+
+
+def split_of_store(store: Store, split: str, task: str) -> Questions:
+    """All questions of one split of a store, in its order.
+
+    Raises:
+        ValueError: no such split or task, or no question of the task.
+    """
+    _check_split(split)
+    categories = _categories(task)
+    questions = []
+    for pair in store.pairs_of(split):
+        last = pair.id.rpartition("/")[2]
+        questions.append(
+            Question(
+                id=f"{task}/{pair.id}",
+                task=task if pair.category in categories else OTHER,
+                study=pair.main.study,
+                reference=pair.reference.study,
+                patient=pair.main.patient,
+                text=pair.question,
+                answer=pair.answer,
+                row=int(last) - 1 if last.isdecimal() else -1,
+            )
+        )
+    return _divided(questions, f"split {split!r} of {store.path}", task)
 
 
 def table_facts(path: Path, split: str) -> dict[str, str]:
@@ -130,14 +220,20 @@ def check_answered(questions: Sequence[Question], predictions: Sequence[Predicti
     return f"{len(predictions)} of the {len(questions)} questions of the split are answered"
 
 
-def _check(split: str, task: str) -> None:
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
+def _categories(task: str) -> Sequence[str]:
     if task not in TASKS:
         raise ValueError(f"no task {task!r} of questions; {nearest(task, TASKS)}")
+    categories: Sequence[str] = load("tasks", task).categories
+    return categories
 
 
-def _non_empty(questions: list[Question], source: str, task: str) -> list[Question]:
-    if not questions:
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
+
+
+def _divided(questions: Sequence[Question], source: str, task: str) -> Questions:
+    items = [item for item in questions if item.task == task]
+    if not items:
         raise ValueError(f"{source} has no question of the task {task}")
-    return questions
+    return Questions(items, [item for item in questions if item.task != task])

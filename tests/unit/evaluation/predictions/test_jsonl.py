@@ -30,7 +30,8 @@ def test_predictions_round_trip(tmp_path):
 
 def test_only_four_keys_are_needed(tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text("\ufeff" + json.dumps(LINE) + "\n\n", encoding="utf-8")
+    line = {**LINE, "model": "m", "score": 1}  # other keys are allowed
+    path.write_text("\ufeff" + json.dumps(line) + "\n\n", encoding="utf-8")
     assert read_predictions(path) == [Prediction("a", "diff_vqa", "x", ("y",))]
 
 
@@ -40,11 +41,13 @@ def test_only_four_keys_are_needed(tmp_path):
         (b"{", "line 2 is not JSON in UTF-8"),
         (b'"\xff"', "line 2 is not JSON in UTF-8"),
         (b"[1]", "line 2 is not an object with the keys"),
-        ({**LINE, "answer": "x"}, r"line 2: unknown keys \['answer'\]"),
-        ({"id": "b", "task": "cap"}, r"missing keys \['prediction', 'references'\]"),
+        ({"id": "b", "task": "cap"}, r"line 2 has no prediction \(or caption\): found id, task"),
+        ({"id": "b", "prediction": "x"}, "line 2 has no task and no references"),
+        ({"task": "cap", "prediction": "x"}, "line 2 does not name its question: give id, or"),
         ({**LINE, "references": "y"}, "line 2: references is a list of texts"),
         ({**LINE, "references": [None]}, "line 2: references is a list of texts"),
-        ({**LINE, "patient": 17}, "line 2: references is a list of texts, every other value"),
+        ({**LINE, "patient": 1.5}, "line 2: patient is 1.5: a text or an integer is needed"),
+        ({**LINE, "prompt": 17}, "line 2: prompt is 17: a text is needed"),
         ({**LINE, "id": "b", "references": []}, "line 2: prediction b has no reference"),
     ],
 )

@@ -1,0 +1,121 @@
+"""Delimited tables that users bring: comma, semicolon or tab; UTF-8, or UTF-16 with its mark.
+
+Spreadsheets write all of these. A table in another encoding is refused, because decoding it with
+a wrong one changes texts without an error. Every row has the number of its first line in the file,
+counted from 1, as an editor shows it (the header is line 1).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from lapse.core.types import nearest
+
+DELIMITERS = (",", ";", "\t")
+MAX_CELL = 16 * 1024 * 1024  # characters of one cell
+MAX_RATIO = 1000  # bytes that one byte of a .gz file may unpack to: real tables need about 10
+SPREADSHEETS = frozenset({".xlsx", ".xls", ".ods"})
+
+Line = tuple[int, dict[str, str]]  # number of the line, column -> cell
+
+
+def read_table(path: Path, required: Sequence[str] = ()) -> Iterator[Line]:
+    """The rows of a table, without blank ones.
+
+    Args:
+        path: of a .csv, .tsv or .txt file, or of one with .gz.
+        required: columns that the table must have.
+
+    Raises:
+        ValueError: no such file, a spreadsheet, another encoding, a missing or repeated column,
+            or a row with another number of cells than the header.
+    """
+    process_limit = csv.field_size_limit(MAX_CELL)  # the limit is shared by all readers
+    try:
+        with _open(path) as stream:
+            header = stream.readline()
+            delimiter = max(DELIMITERS, key=header.count)
+            (columns,) = csv.reader([header], delimiter=delimiter) if header.strip() else ([],)
+            names = [name.strip() for name in columns]
+            _check_columns(path, names, required)
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
+            number = 2
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    if len(cells) != len(names):
+                        raise ValueError(
+                            f"{path} line {number} has {len(cells)} cells and the header "
+                            f"{len(names)}: put quotation marks around texts that contain "
+                            f"{_NAMES[delimiter]}"
+                        )
+                    yield number, dict(zip(names, cells, strict=True))
+                number = reader.line_num + 2
+    except UnicodeError:
+        encoding = _describe_encoding(path)
+        raise ValueError(f"{path} {encoding}: save it as 'CSV UTF-8'") from None
+    except (csv.Error, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as a table ({error}): write it again") from None
+    finally:
+        csv.field_size_limit(process_limit)
+
+
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+
+
+def _open(path: Path) -> IO[str]:
+    if not path.is_file():
+        raise ValueError(f"no file {path}")
+    if path.suffix.lower() in SPREADSHEETS:
+        raise ValueError(f"{path} is a spreadsheet: save it as 'CSV UTF-8' and give that file")
+    encoding = "utf-16" if _first_bytes(path)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return io.TextIOWrapper(open_binary(path), encoding=encoding, newline="")
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """A file opened for reading, unpacked where its name ends with .gz.
+
+    Raises:
+        ValueError: a .gz file unpacks to far more than any text does.
+    """
+    if path.suffix.lower() != ".gz":
+        return path.open("rb")
+    limit = MAX_RATIO * path.stat().st_size
+    with gzip.open(path, "rb") as packed:
+        content = packed.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{path} unpacks to more than {limit} bytes: give the unpacked file")
+    return io.BytesIO(content)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with open_binary(path) as stream:
+        return stream.read(64)
+
+
+def _describe_encoding(path: Path) -> str:
+    """What is known of the encoding of a table that is not UTF-8."""
+    if b"\0" in _first_bytes(path):
+        return "is in UTF-16 or UTF-32 without a byte order mark"
+    with open_binary(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                return f"line {number} is not UTF-8 (byte 0x{byte:02x}; Latin-1 or Windows-1252?)"
+    return "is not UTF-8"
+
+
+def _check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{path} has the column {repeated[0]!r} twice: keep one of them")
+    for name in required:
+        if name not in names:
+            raise ValueError(f"{path} has no column {name!r}: {nearest(name, names)}")
