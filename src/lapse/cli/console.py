@@ -19,10 +19,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from lapse.core.version import __version__
 
@@ -45,17 +48,38 @@ def set_up_logging(level: int = logging.INFO) -> None:
         logger.addHandler(_ConsoleHandler())
 
 
+class _RateColumn(ProgressColumn):
+    """Finished units per second, averaged over the last tasks of the bar."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
+
+
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar as the callback (done, total) of library functions."""
-    columns = (
+def progress_bar(
+    title: str, *, unit: str = "", is_shown: bool = True
+) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as the callback (done, total) of library functions.
+
+    Args:
+        title: in front of the bar.
+        unit: of the rate, such as "rows"; "" shows no rate.
+        is_shown: False shows nothing, as on ranks other than 0.
+    """
+    columns = [
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *([_RateColumn(unit)] if unit else []),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
+    ]
+    with Progress(*columns, console=console, disable=not is_shown) as bar:
         task = bar.add_task(title, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 

@@ -1,4 +1,4 @@
-"""`lapse predict`: run -> predictions file."""
+"""`lapse predict`: run or model folder -> predictions file."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ class GenerationOptions:
         int | None,
         typer.Option(min=1, help="Width of the beam search.", show_default="value of the run"),
     ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Samples that are answered together.", show_default="value of the run"
+        ),
+    ] = None
     confidence: Annotated[
         Confidence,
         typer.Option(
@@ -59,42 +65,58 @@ class GenerationOptions:
 
 
 def predict_command(
-    run: Annotated[Path, typer.Argument(help="Run folder written by lapse train.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Run folder, exported model folder, hub id org/name@<40 hex digits>, or "
+            '"packaged": the model of this package.'
+        ),
+    ],
     selection: SelectionOptions,
     generation: GenerationOptions,
     *,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write the predictions to.", show_default="RUN/predictions-SPLIT.jsonl"
+            help="File to write the predictions to; required unless MODEL is a run folder.",
+            show_default="RUN/predictions-SPLIT.jsonl",
         ),
     ] = None,
 ) -> None:
-    """Answer the samples of one split and write a predictions file."""
-    from lapse.evaluation.predictions.jsonl import write_predictions
-    from lapse.inference.predict import PredictOptions, predict
-    from lapse.training.run_folder import load_run
+    """Answer the samples of one split and write a predictions file.
 
-    path = out or run / f"predictions-{selection.split}.jsonl"
+    The same command continues an interrupted job. Under torchrun or srun, every rank answers a
+    part of the samples.
+    """
+    from lapse.inference.answerers import open_answerer
+    from lapse.inference.predict import PredictOptions
+    from lapse.inference.prediction_job import predict_to_file, prediction_ranks
+    from lapse.training.run_folder import CONFIG
+
+    if out is None and not (Path(model) / CONFIG).is_file():
+        raise ValueError(f"{model} is not a run folder: give --out, the file for its predictions")
+    path = out or Path(model) / f"predictions-{selection.split}.jsonl"
     options = PredictOptions(
         tasks=split_names(selection.tasks),
         limit=selection.limit,
         num_beams=generation.num_beams,
+        batch_size=generation.batch_size,
         confidence=generation.confidence,
     )
-    loaded = load_run(run)
     probes: list[str | None] = [probe.value for probe in selection.probe]
-    for probe in probes or [None]:
-        with progress_bar(f"predict {probe or selection.split}") as progress:
-            predictions = list(
-                predict(
-                    loaded,
+    with prediction_ranks() as ranks:
+        answerer = open_answerer(model, options, device=ranks.device)
+        for probe in probes or [None]:
+            target = path if probe is None else path.with_suffix(f".{probe}{path.suffix}")
+            with progress_bar(
+                f"predict {probe or selection.split}", unit="rows", is_shown=ranks.rank == 0
+            ) as progress:
+                count = predict_to_file(
+                    answerer,
                     selection.data,
                     selection.split,
+                    target,
                     replace(options, probe=probe),
                     progress=progress,
                 )
-            )
-        target = path if probe is None else path.with_suffix(f".{probe}{path.suffix}")
-        write_predictions(target, predictions)
-        logger.info("%d predictions in %s", len(predictions), target)
+            logger.info("%d predictions in %s", count, target)

@@ -26,7 +26,7 @@ class EncoderConfig(Config):
     """Colour channels; grey images are repeated for 3."""
     width: int = Field(1152, ge=8)
     """Width of the token vectors."""
-    layers: int = Field(27, ge=1)
+    layers: int = Field(27, ge=1, le=1000)
     """Number of transformer blocks."""
     heads: int = Field(12, ge=1)
     """Number of attention heads; must divide the width. 12 as in the paper; the weights of SigLIP
@@ -68,7 +68,7 @@ class DecoderConfig(Config):
 
     width: int = Field(1024, ge=8)
     """Width of the token vectors."""
-    layers: int = Field(12, ge=1)
+    layers: int = Field(12, ge=1, le=1000)
     """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
     """Number of attention heads; must divide the width."""
@@ -103,7 +103,7 @@ class LanguageModelConfig(Config):
 
     width: int = Field(1024, ge=8)
     """Width of the token vectors."""
-    layers: int = Field(24, ge=1)
+    layers: int = Field(24, ge=1, le=1000)
     """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
     """Number of attention heads; must divide the width."""

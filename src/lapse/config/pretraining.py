@@ -14,7 +14,7 @@ class TextEncoderConfig(Config):
 
     width: int = Field(1152, ge=8)
     """Width of the token vectors."""
-    layers: int = Field(27, ge=1)
+    layers: int = Field(27, ge=1, le=1000)
     """Number of transformer blocks."""
     heads: int = Field(16, ge=1)
     """Number of attention heads; must divide the width."""
@@ -72,7 +72,7 @@ class QFormerConfig(Config):
     """Number of learned queries."""
     width: int = Field(768, ge=8)
     """Width of the token vectors."""
-    layers: int = Field(12, ge=1)
+    layers: int = Field(12, ge=1, le=1000)
     """Number of transformer blocks."""
     heads: int = Field(12, ge=1)
     """Number of attention heads; must divide the width."""

@@ -162,13 +162,13 @@ class TrainConfig(Config):
 class GenerationConfig(Config):
     """Beam search; width 10 as in the paper (4.4)."""
 
-    num_beams: int = Field(10, ge=1)
+    num_beams: int = Field(10, ge=1, le=256)
     """Beam width."""
-    max_new_tokens: int = Field(96, ge=1)
+    max_new_tokens: int = Field(96, ge=1, le=4096)
     """Maximum tokens of an answer."""
-    length_penalty: float = 1.0
+    length_penalty: float = Field(1.0, ge=-10.0, le=10.0)
     """Exponent of the length by which the log-probability of a hypothesis is divided."""
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, le=65536)
     """Samples per generated batch."""
 
 

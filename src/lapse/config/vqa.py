@@ -90,7 +90,7 @@ class PluralConfig(Config):
 
     encoder: EncoderConfig = EncoderConfig()
     """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
-    layers: int = Field(6, ge=1)
+    layers: int = Field(6, ge=1, le=1000)
     """Number of encoder blocks over both images and the question."""
     decoder: DecoderConfig = DecoderConfig(width=768, layers=6, heads=12, mlp_width=3072)
     """Answer decoder."""

@@ -35,6 +35,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
     sync(path.parent)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file in an operating system error, such as a full disk, that has no file name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, with the line ends of `text`."""
     with atomic_write(path) as temporary:
@@ -67,6 +78,25 @@ def sha256_of(*paths: Path) -> str:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuse a file that a symbolic link takes out of its folder.
+
+    The hub's cache keeps its files as links, MODEL/snapshots/REVISION/file -> MODEL/blobs/hash,
+    which are accepted.
+
+    Raises:
+        ValueError: names the file and its target.
+    """
+    target, root = path.resolve(), folder.resolve()
+    if root.parent.name == "snapshots":
+        root = root.parents[1]
+    if not target.is_relative_to(root):
+        raise ValueError(
+            f"{path} is a link to {target}, outside of its folder: copy the file into the folder "
+            "if you trust it"
+        )
 
 
 @contextmanager
@@ -106,6 +136,21 @@ def file_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         finally:
             _locked.discard(file)
             file.close()
+
+
+def refuse_second_writer(target: Path) -> Callable[[str], None]:
+    """An `on_wait` of `file_lock` that refuses to wait.
+
+    Args:
+        target: what is written, for the error.
+    """
+
+    def refuse(holder: str) -> None:
+        raise ValueError(
+            f"process {holder} writes to {target}: wait until it ends, or choose another output"
+        )
+
+    return refuse
 
 
 def _is_open_at(file: TextIO, path: Path) -> bool:

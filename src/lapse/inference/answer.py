@@ -115,6 +115,7 @@ def answer_images(
         config.generation,
         config.data.max_tokens,
         confidence="beam" if isinstance(model, CandidateModel) else "none",
+        precision=config.train.precision,
     )
     ((_, generated),) = generate(model, [sample], pixels.__getitem__, options)
     parsed = parse(generated.text)

@@ -14,10 +14,11 @@ import torch
 
 from lapse.config import GenerationConfig
 from lapse.core.types import Candidate, Sample
-from lapse.data.loading.batch import Batch, EncodedText, collate, encode_sample
+from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.data.loading.batch_stream import Pixels, read_pixels
 from lapse.inference.answer_confidence import LEVELS, beam_confidence, clause_confidence
 from lapse.models.interface import CandidateModel, ScoringModel, TrainableModel
+from lapse.training.distributed import autocast
 
 SCORED_PER_ANSWER = 4  # clause confidence scores texts in batches of 4 x generation.batch_size
 
@@ -30,11 +31,13 @@ class GenerateOptions:
         generation: beam width, length and batch size.
         max_tokens: limit of a tokenized sample; `data.max_tokens` of the run.
         confidence: "none", "beam" or "clauses" (`lapse.inference.answer_confidence`).
+        precision: "fp32", "bf16", or "auto": bf16 on a GPU; `train.precision` of the run.
     """
 
     generation: GenerationConfig
     max_tokens: int
     confidence: str = "none"
+    precision: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ def generate(
     """
     check_confidence(model, options.confidence)
     texts = [encode_sample(sample, model.tokenizer, options.max_tokens) for sample in samples]
-    for indices in _batches(samples, texts, options.generation.batch_size):
+    lengths = [text.prompt for text in texts]
+    for indices in batch_indices(samples, lengths, options.generation.batch_size):
         group = [samples[index] for index in indices]
-        yield from zip(indices, _generate_batch(model, group, pixels, options), strict=True)
+        yield from zip(indices, generate_batch(model, group, pixels, options), strict=True)
 
 
 def check_confidence(model: TrainableModel, confidence: str) -> None:
@@ -93,13 +97,13 @@ def check_confidence(model: TrainableModel, confidence: str) -> None:
         )
 
 
-def _batches(
-    samples: Sequence[Sample], texts: Sequence[EncodedText], size: int
+def batch_indices(
+    samples: Sequence[Sample], lengths: Sequence[int], size: int
 ) -> Iterator[list[int]]:
     """Indices of the samples of each batch: equal numbers of images, similar prompt lengths."""
 
     def key(index: int) -> tuple[int, int, int]:
-        return len(samples[index].images), texts[index].prompt, index
+        return len(samples[index].images), lengths[index], index
 
     batch: list[int] = []
     for index in sorted(range(len(samples)), key=key):
@@ -113,7 +117,19 @@ def _batches(
 
 
 @torch.inference_mode()
-def _generate_batch(
+def generate_batch(
+    model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
+) -> list[GeneratedAnswer]:
+    """The answers of one batch, in order; the samples have equal numbers of images.
+
+    Raises:
+        ValueError: as `generate`.
+    """
+    with autocast(next(model.parameters()).device, options.precision):
+        return _answer_batch(model, samples, pixels, options)
+
+
+def _answer_batch(
     model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
 ) -> list[GeneratedAnswer]:
     batch = _collate(model, samples, pixels, options.max_tokens)

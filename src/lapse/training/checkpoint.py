@@ -16,14 +16,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lapse.core.files import TEMPORARY, rename_folder, sha256_of
@@ -37,6 +38,9 @@ MODEL, OPTIMIZER, STATE, MANIFEST = (
 )
 BEST = "best"
 FORMAT = 1
+# Names of types in a safetensors header
+FLOATS = ("F32", "F16", "BF16")
+DTYPES = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
 MARGIN = 1 << 20  # bytes of a checkpoint besides its tensors
 NAME = re.compile(r"step-(\d{8,})")
 
@@ -73,25 +77,79 @@ def load_weights(path: Path, model: Module) -> None:
     Raises:
         ValueError: the file is damaged, or a name, shape or dtype differs from the model's.
     """
-    tensors = read_tensors(path)
     targets = _untied(model)
-    missing = sorted(targets.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - targets.keys())
-    if missing or unknown:
-        raise ValueError(
-            f"{path} does not fit the model: missing {_shorten(missing)}; "
-            f"unknown {_shorten(unknown)}"
-        )
+    check_header(path, targets)
+    tensors = read_tensors(path)
     for name, target in targets.items():
-        tensor = tensors[name]
-        if tensor.shape != target.shape or tensor.dtype != target.dtype:
-            raise ValueError(
-                f"{path}: {name} is {tensor.dtype} {tuple(tensor.shape)}, the model needs "
-                f"{target.dtype} {tuple(target.shape)}"
-            )
+        if tensors[name].dtype != target.dtype:
+            raise ValueError(f"{path}: {name} is {tensors[name].dtype}, not {target.dtype}")
     with torch.no_grad():
         for name, target in targets.items():
             target.copy_(tensors[name])
+
+
+def check_header(path: Path, expected: Mapping[str, Tensor]) -> None:
+    """Compare names, types and shapes in a file's header with tensors; no weight is read.
+
+    Args:
+        path: a safetensors file.
+        expected: name -> a tensor of the model, which may be on the meta device. Floating weights
+            may have 16 or 32 bits, all others exactly the type of the model.
+
+    Raises:
+        ValueError: a tensor is missing, unknown, or of another shape or kind.
+    """
+    with opened(path) as file:
+        names = set(file.keys())
+        missing, unknown = sorted(expected.keys() - names), sorted(names - expected.keys())
+        if missing or unknown:
+            raise ValueError(
+                f"{path} does not fit the model: missing {_shorten(missing)}; "
+                f"unknown {_shorten(unknown)}"
+            )
+        for name, target in expected.items():
+            part = file.get_slice(name)
+            shape, dtype = tuple(part.get_shape()), part.get_dtype()
+            accepted = FLOATS if target.is_floating_point() else (DTYPES[target.dtype],)
+            if shape != tuple(target.shape) or dtype not in accepted:
+                raise ValueError(
+                    f"{path}: {name} is {dtype} {shape}, the model needs {' or '.join(accepted)} "
+                    f"{tuple(target.shape)}"
+                )
+
+
+class Slice(Protocol):
+    """One tensor of a file, before it is read."""
+
+    def get_shape(self) -> list[int]: ...
+
+    def get_dtype(self) -> str: ...
+
+
+class TensorFile(Protocol):
+    """The methods of `safetensors.safe_open` in use."""
+
+    def keys(self) -> list[str]: ...
+
+    def get_slice(self, name: str, /) -> Slice: ...
+
+    def get_tensor(self, name: str, /) -> Tensor: ...
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TensorFile]:
+    """An open safetensors file.
+
+    Raises:
+        ValueError: there is no such file, or it is not a valid safetensors file.
+    """
+    if not path.is_file():
+        raise ValueError(f"no weights at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
 
 
 def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
@@ -100,19 +158,12 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
     Raises:
         ValueError: there is no such file, or it is not a valid safetensors file.
     """
-    if not path.is_file():
-        raise ValueError(f"no weights at {path}")
-    try:
-        if not prefix:
-            return load_file(path)
-        with safe_open(path, framework="pt") as file:
-            return {
-                name[len(prefix) :]: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 (not a mapping)
-                if name.startswith(prefix)
-            }
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
+    with opened(path) as file:
+        return {
+            name[len(prefix) :]: file.get_tensor(name)
+            for name in file.keys()  # noqa: SIM118 (not a mapping)
+            if name.startswith(prefix)
+        }
 
 
 def save_checkpoint(

@@ -13,8 +13,9 @@ import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -52,7 +53,8 @@ class DistributedContext:
         """Element-wise sum over the ranks."""
         if self.world_size == 1:
             return values
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        device = "cpu" if dist.get_backend() == "gloo" else self.device
+        tensor = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
@@ -113,24 +115,31 @@ def first_node(nodes: str) -> str:
 
 
 @contextmanager
-def init_distributed() -> Iterator[DistributedContext]:
+def init_distributed(
+    *, backend: str | None = None, timeout: timedelta | None = None
+) -> Iterator[DistributedContext]:
     """The context of this process, with the process group of torchrun or srun if there is one.
 
     A process group that is initialized already is used and left open. On ranks other than 0 the
     logger "lapse" shows warnings only.
+
+    Args:
+        backend: of torch.distributed; None: nccl on GPUs, gloo on CPUs.
+        timeout: how long a rank waits for another; None: torch's default for the backend.
     """
     device = pick_device()
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend = backend or ("nccl" if device.type == "cuda" else "gloo")
     is_initialized = dist.is_initialized()
     slurm = None
     if not is_initialized and dist.is_torchelastic_launched():
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=timeout)
     elif not is_initialized and (slurm := slurm_environment(os.environ)) is not None:
         dist.init_process_group(
             backend,
             init_method=f"tcp://{slurm.address}",
             rank=slurm.rank,
             world_size=slurm.world_size,
+            timeout=timeout,
         )
     if not dist.is_initialized():
         yield DistributedContext(0, 1, device)
@@ -148,6 +157,35 @@ def init_distributed() -> Iterator[DistributedContext]:
 
 
 @contextmanager
+def enter_on_first_rank(
+    context: AbstractContextManager[object], distributed: DistributedContext, message: str
+) -> Iterator[None]:
+    """Hold a context on rank 0, such as a lock, while every rank works.
+
+    Args:
+        context: is entered on rank 0.
+        distributed: the ranks.
+        message: the error of the other ranks if rank 0 cannot enter it.
+
+    Raises:
+        ValueError: as the context on rank 0; `message` on the others.
+    """
+    with ExitStack() as stack:
+        error: Exception | None = None
+        if distributed.rank == 0:
+            try:
+                stack.enter_context(context)
+            except (ValueError, OSError) as raised:
+                error = raised
+        (num_errors,) = distributed.sum([float(error is not None)])
+        if error is not None:
+            raise error
+        if num_errors:
+            raise ValueError(message)
+        yield
+
+
+@contextmanager
 def _warnings_only(is_quiet: bool) -> Iterator[None]:
     logger = logging.getLogger("lapse")
     level = logger.level
@@ -159,10 +197,23 @@ def _warnings_only(is_quiet: bool) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """bf16 autocast for "bf16", and for "auto" on a GPU; nothing otherwise."""
-    is_half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, dtype=torch.bfloat16) if is_half else nullcontext()
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bf16 autocast for "bf16", and for "auto" on a GPU; nothing otherwise.
+
+    On a GPU, the matrix products that remain in fp32 then use TF32.
+    """
+    if not (precision == "bf16" or (precision == "auto" and device.type == "cuda")):
+        yield
+        return
+    previous = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(previous)
 
 
 @contextmanager

@@ -10,17 +10,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 
-from lapse.config import RunConfig, Stage, check_config
-from lapse.core.files import sha256_of
+from lapse.config import Config, RunConfig, Stage, check_config
+from lapse.config.base import explain
+from lapse.core.files import check_inside, sha256_of
+from lapse.core.json_files import read_json_object
+from lapse.core.tokenizer import SIZE, Tokenizer
 from lapse.core.version import __version__
-from lapse.training.checkpoint import read_tensors
+from lapse.models.backbones.hub import check_finite
+from lapse.training.checkpoint import check_header, opened, read_tensors
+from lapse.training.run_folder import build_model, flatten, skip_pretrained_weights
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 DEFAULT = Path(__file__).parents[1] / "assets" / "model"
@@ -63,43 +70,104 @@ class ExportedModel:
 def is_exported_model(folder: Path) -> bool:
     """Whether a folder is an exported model, by its config.json."""
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return read_json_object(folder / CONFIG).get("library_name") == LIBRARY
     except (OSError, ValueError):
         return False
-    return isinstance(values, dict) and values.get("library_name") == LIBRARY
 
 
 def read_exported_model(folder: Path) -> ExportedModel:
     """Read a model folder. Its names of models and tasks must be registered names.
 
+    The header of the weights is compared with the models of the configuration, which are built
+    without memory, before any weight is read.
+
     Raises:
-        ValueError: a file is missing, of another format, or damaged (its SHA-256 differs).
+        ValueError: a file is missing, damaged (its SHA-256 differs), of another format or a link
+            out of the folder; or the weights are not those of the configuration.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is not a model folder: it has no {name}")
-    try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder / CONFIG} is not JSON: {error}") from None
-    version = values.get("format") if isinstance(values, dict) else None
+        check_inside(folder / name, folder)
+    values = _read_values(folder / CONFIG)
+    digest = sha256_of(folder / WEIGHTS)
+    if digest != values.sha256:
+        raise ValueError(
+            f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
+            f"{values.sha256[:12]}...: damaged, or of another model; copy or download it again"
+        )
+    configs = {stage: _read_config(folder, values, stage) for stage in PREFIXES}
+    check_header(folder / WEIGHTS, _expected_tensors(folder, configs, values.vocabulary))
+    tensors = read_tensors(folder / WEIGHTS)
+    check_finite(folder / WEIGHTS, tensors)
+    return ExportedModel(
+        configs,
+        values.vocabulary,
+        {name: value.float() for name, value in tensors.items()},
+        values.resize,
+        values.facts,
+        digest,
+    )
+
+
+class _Values(Config):
+    """The content of config.json."""
+
+    library_name: str
+    format: int
+    version: str
+    resize: Literal["squash", "letterbox"]
+    facts: dict[str, str]
+    sha256: str
+    vocabulary: dict[Stage, list[Annotated[int, Field(ge=0, lt=SIZE)]] | None]
+    pretrain: dict[str, Any]
+    diffvqa: dict[str, Any]
+
+
+def _read_values(path: Path) -> _Values:
+    raw = read_json_object(path)
+    version = raw.get("format")
     if version != FORMAT:
         fix = "use lapse 0.1.0" if version == 1 else "use the version of lapse that wrote it"
         raise ValueError(
-            f"{folder} has model format {version!r}, and lapse {__version__} reads format "
+            f"{path.parent} has model format {version!r}, and lapse {__version__} reads format "
             f"{FORMAT}: {fix}, or export the model again"
         )
-    digest = sha256_of(folder / WEIGHTS)
-    if digest != values["sha256"]:
-        raise ValueError(
-            f"{folder / WEIGHTS} has SHA-256 {digest[:12]}..., {CONFIG} says "
-            f"{values['sha256'][:12]}...: damaged, or of another model; copy or download it again"
-        )
-    return ExportedModel(
-        {stage: check_config(values[stage], registered_only=True) for stage in PREFIXES},
-        values["vocabulary"],
-        {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()},
-        values["resize"],
-        values["facts"],
-        digest,
-    )
+    try:
+        values = _Values.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"{path} is damaged: {explain(error)}") from None
+    if values.vocabulary.keys() != PREFIXES.keys():
+        raise ValueError(f"{path} is damaged: vocabulary has the stages {list(values.vocabulary)}")
+    return values
+
+
+def _read_config(folder: Path, values: _Values, stage: Stage) -> RunConfig:
+    """The configuration of one stage; it may not claim more layers than the file has tensors."""
+    config = check_config(getattr(values, stage), registered_only=True)
+    with opened(folder / WEIGHTS) as file:
+        num_tensors = len(file.keys())
+    for key, value in flatten(config.model).items():
+        numbers = value if isinstance(value, list) else [value]
+        layers = sum(number for number in numbers if isinstance(number, int))
+        if ("layers" in key or key.endswith("depths")) and layers > num_tensors:
+            raise ValueError(
+                f"{folder / CONFIG}: model.{key} of {stage} is {value}, and {WEIGHTS} holds "
+                f"{num_tensors} tensors: the files do not belong together"
+            )
+    return config
+
+
+def _expected_tensors(
+    folder: Path, configs: Mapping[Stage, RunConfig], kept: Mapping[Stage, list[int] | None]
+) -> dict[str, Tensor]:
+    """The tensors that the models of both stages have, under their names in the file."""
+    expected = {}
+    for stage, config in configs.items():
+        if config.stage != stage:
+            raise ValueError(f"{folder / CONFIG}: {stage} holds a run of stage {config.stage!r}")
+        with torch.device("meta"):
+            model = build_model(skip_pretrained_weights(config), Tokenizer(kept[stage]))
+        for name, value in model.state_dict().items():
+            expected[name if name.startswith(ENCODER) else PREFIXES[stage] + name] = value
+    return expected

@@ -203,7 +203,7 @@ def image_keys(data: TrainingData) -> set[str]:
     return keys
 
 
-def weights_hash(module: nn.Module) -> str:
+def weights_hash(module: nn.Module | TrainableModel) -> str:
     """SHA-256 over names, types, shapes and bytes of all weights."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):

@@ -26,7 +26,7 @@ import yaml
 
 from lapse.config import RunConfig, check_config, load_config
 from lapse.core import registry
-from lapse.core.files import TEMPORARY, file_lock, write_text
+from lapse.core.files import TEMPORARY, file_lock, refuse_second_writer, write_text
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
@@ -129,15 +129,9 @@ def run_lock(folder: Path, on_wait: Callable[[str], None] | None = None) -> Iter
     Raises:
         ValueError: another process holds the lock, or the folder holds other files.
     """
-
-    def refuse(holder: str) -> None:
-        raise ValueError(
-            f"process {holder} writes to run {folder}: wait until it ends, or choose another folder"
-        )
-
     is_run_folder(folder)
     is_new = not folder.exists()
-    with file_lock(folder / LOCK, on_wait or refuse):
+    with file_lock(folder / LOCK, on_wait or refuse_second_writer(folder)):
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from lapse.training.checks import check_run
 from lapse.training.distributed import (
     DistributedContext,
     autocast,
+    enter_on_first_rank,
     init_distributed,
     pick_device,
     stop_signal,
@@ -130,28 +131,10 @@ def train(
         if is_run_folder(out) and not resume:
             raise ValueError(f"{out} already holds a run: resume it or choose another folder")
         store = open_store(data)
-        lock = nullcontext() if is_locked else _lock(out, distributed)
-        with lock:
+        lock = nullcontext() if is_locked else run_lock(out)
+        with enter_on_first_rank(lock, distributed, f"rank 0 cannot write to {out}"):
             trainer = Trainer(config, store, out, callbacks=callbacks, distributed=distributed)
             return trainer.train()
-
-
-@contextmanager
-def _lock(out: Path, distributed: DistributedContext) -> Iterator[None]:
-    """Rank 0 holds the lock of the run folder; every rank fails if it cannot."""
-    with ExitStack() as stack:
-        error: Exception | None = None
-        if distributed.rank == 0:
-            try:
-                stack.enter_context(run_lock(out))
-            except (ValueError, OSError) as raised:
-                error = raised
-        (num_errors,) = distributed.sum([float(error is not None)])
-        if error is not None:
-            raise error
-        if num_errors:
-            raise ValueError(f"rank 0 cannot write to {out}")
-        yield
 
 
 class Trainer:

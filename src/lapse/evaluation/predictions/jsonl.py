@@ -82,11 +82,15 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     items = list(predictions)
     check_unique(items)
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for item in items:
-            values = asdict(item)
-            if not item.confidence:
-                del values["confidence"]
-            file.write(json.dumps(values, ensure_ascii=False) + "\n")
+        file.writelines(map(prediction_line, items))
+
+
+def prediction_line(prediction: Prediction) -> str:
+    """One line of a predictions file, with its line end."""
+    values = asdict(prediction)
+    if not prediction.confidence:
+        del values["confidence"]
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def check_unique(predictions: Iterable[Prediction]) -> None:

@@ -29,7 +29,7 @@ from lapse.inference.pretrained.model_card import model_card
 from lapse.models.backbones.siglip_format import export_encoder
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.training.distributed import pick_device
-from lapse.training.exported_model import CARD, CONFIG, DEFAULT, WEIGHTS
+from lapse.training.exported_model import CARD, CONFIG, DEFAULT, PACKAGED, WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,9 @@ class Lapse(nn.Module, ModelHubMixin):
         if num_beams is not None:
             generation["num_beams"] = num_beams
         options = GenerateOptions(
-            GenerationConfig.model_validate(generation), config.data.max_tokens
+            GenerationConfig.model_validate(generation),
+            config.data.max_tokens,
+            precision=config.train.precision,
         )
         answers = dict(
             generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options)
@@ -197,9 +199,19 @@ class Lapse(nn.Module, ModelHubMixin):
         write_folder(save_directory, self.parts, model_card(self.parts))
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None, **options: Any) -> Lapse:
-        source = f"{model_id}@{revision}" if revision else model_id
-        return cls(read_folder(_model_folder(source, options.get("cache_dir"))))
+    def from_pretrained(  # type: ignore[override]
+        cls, name: str | Path, *, cache_dir: str | Path | None = None
+    ) -> Lapse:
+        """Load a model folder, or a model of the hub at a pinned revision; the model is on the CPU.
+
+        Args:
+            name: a model folder, "packaged", or "org/name@<40 hex digits>".
+            cache_dir: folder of downloads; None: the hub's cache.
+
+        Raises:
+            ValueError: no such folder, a hub id without a pinned revision, or damaged files.
+        """
+        return cls(read_folder(model_folder(str(name), cache_dir)))
 
 
 def load(
@@ -210,19 +222,25 @@ def load(
     """Load a trained model.
 
     Args:
-        name: a model folder, or a hub id "org/name@<40 hex digits>"; default: the small model
-            that is part of the package.
+        name: a model folder, or a hub id "org/name@<40 hex digits>"; default, or "packaged": the
+            small model that is part of the package.
         device: default: the GPU if there is one.
 
     Raises:
         ValueError: no such folder, a hub id without a pinned revision, or damaged files.
     """
-    folder = DEFAULT if name is None else _model_folder(str(name), None)
+    folder = model_folder(PACKAGED if name is None else str(name))
     return Lapse(read_folder(folder)).to(pick_device() if device is None else device)
 
 
-def _model_folder(name: str, cache: str | Path | None) -> Path:
-    """A model folder, or the local copy of a model on the hub."""
+def model_folder(name: str, cache: str | Path | None = None) -> Path:
+    """The folder of a model: a folder, "packaged", or the local copy of a model on the hub.
+
+    Raises:
+        ValueError: no such folder, or a hub id without a pinned revision.
+    """
+    if name == PACKAGED:
+        return DEFAULT
     if Path(name).is_dir():
         return Path(name)
     hub_id = parse_hub_id(name)

@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from lapse.models.backbones.gpt2 import GPT2
-from lapse.models.backbones.hub import local_folder
+from lapse.models.backbones.gpt2 import EPSILON, GPT2
+from lapse.models.backbones.hub import local_folder, read_json, read_weights
 
 # Our names -> transformers' names within a block; transformers stores the transposed matrix.
 BLOCK_KEYS = {
@@ -26,6 +26,17 @@ BLOCK_KEYS = {
     "mlp.up": "mlp.c_fc",
     "mlp.down": "mlp.c_proj",
 }
+# Entries of config.json that change the computation: the values that `GPT2` computes, first
+# transformers' default. The sizes come from the configuration, the heads and n_inner are added.
+COMPUTED: dict[str, tuple[object, ...]] = {
+    "model_type": ("gpt2",),
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+    "layer_norm_epsilon": (EPSILON,),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "tie_word_embeddings": (True,),
+}
+DEFAULT_HEADS = 12
 
 
 def load_gpt2(model: GPT2, source: str | None) -> str:
@@ -33,22 +44,19 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
 
     Args:
         model: of the same width and depth; a trimmed token table takes its rows.
-        source: a folder with model.safetensors, "org/name@<40 hex digits>", or None.
+        source: a folder with config.json and model.safetensors (or its shards),
+            "org/name@<40 hex digits>", or None.
 
     Raises:
-        ValueError: no such folder, an unpinned hub id, pickled weights, or tensors that are
-            missing, unexpected or of another shape.
+        ValueError: no such folder, an unpinned hub id, pickled weights, another architecture in
+            config.json, or tensors that are missing, unexpected or of another shape.
     """
     if source is None:
         return "language model: random weights (language_model.weights is not set)"
     folder = local_folder(source, "language_model.weights")
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} has no model.safetensors; pickled weights (.bin) are refused: convert "
-            "them with transformers' save_pretrained(safe_serialization=True)"
-        )
-    state = from_gpt2({key: value.float() for key, value in load_file(path).items()})
+    read_weights(folder, lambda _: False)  # refuses pickles and damaged files
+    _check_same_architecture(model, folder)
+    state = from_gpt2(read_weights(folder, lambda key: not _is_ignored(key)))
     expected = model.state_dict()
     tokens, positions = state["tokens.weight"], state["positions"]
     state["tokens.weight"] = tokens[model.tokens.id_of.cpu()]
@@ -73,6 +81,31 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
     return f"language model: pretrained weights of {source}"
 
 
+def _check_same_architecture(model: GPT2, folder: Path) -> None:
+    """Compare config.json with what `GPT2` computes; the shapes of the tensors do not show it."""
+    raw = read_json(folder / "config.json")
+    width, heads = model.config.width, model.config.heads
+    accepted = COMPUTED | {"n_inner": (None, 4 * width)}
+    different = [
+        f"{key} is {raw[key]!r}, here {values[0]!r}"
+        for key, values in accepted.items()
+        if raw.get(key, values[0]) not in values
+    ]
+    if raw.get("n_head", DEFAULT_HEADS) != heads:
+        different.append(f"n_head is {raw.get('n_head', DEFAULT_HEADS)!r}, here {heads}")
+    if different:
+        raise ValueError(
+            f"{folder / 'config.json'} describes another language model: {'; '.join(different)}: "
+            "use weights of GPT-2, and set language_model.heads to theirs"
+        )
+
+
+def _is_ignored(key: str) -> bool:
+    """The output layer, which is tied to the tokens, and causal masks."""
+    name = key.removeprefix("transformer.")
+    return name == "lm_head.weight" or bool(re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name))
+
+
 def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """transformers' keys and layouts -> ours; with or without the prefix "transformer.".
 
@@ -82,9 +115,9 @@ def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
     names = {hf_name: name for name, hf_name in BLOCK_KEYS.items()}
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():
+        if _is_ignored(key):
+            continue
         name = key.removeprefix("transformer.")
-        if name == "lm_head.weight" or re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):
-            continue  # tied to wte; causal masks
         match = re.fullmatch(r"h\.(\d+)\.(.+)\.(weight|bias)", name)
         if name == "wte.weight":
             tensors["tokens.weight"] = value

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.core.progress import Progress, ProgressBar, no_progress_bar
-from lapse.evaluation.predictions.jsonl import write_predictions
-from lapse.inference.predict import PredictOptions, predict
+from lapse.inference.predict import PredictOptions
+from lapse.inference.prediction_job import predict_to_file
 from lapse.training.run_folder import run_lock
 from lapse.training.trainer import Callbacks, train
 from lapse.workflows.paper_tables.spec import (
@@ -100,7 +100,7 @@ def run_job(
     Args:
         job: from `plan_jobs`.
         progress_bar: title -> a progress bar.
-        on_step: called after every training step and after every answer.
+        on_step: called after every training step and every batch of answers.
 
     Raises:
         ValueError: as `train` and `predict`.
@@ -128,8 +128,9 @@ def _predict(
         progress(done, total)
 
     options = PredictOptions(tasks=request.tasks, limit=request.limit)
-    predictions = predict(job.folder, job.run.data, request.split, options, progress=advance)
-    write_predictions(request.path, predictions)
+    predict_to_file(
+        job.folder, job.run.data, request.split, request.path, options, progress=advance
+    )
 
 
 def _on_wait(folder: Path) -> Callable[[str], None]:

@@ -1,5 +1,7 @@
 """Our GPT-2 equals transformers' GPT-2, also with a prefix that its beams share."""
 
+import json
+
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -91,6 +93,36 @@ def test_pickled_and_misfitting_weights_are_refused(tmp_path):
     deeper = TINY.model_copy(update={"layers": 3})
     with pytest.raises(ValueError, match=r"does not fit .* in 12 tensors"):
         load_gpt2(GPT2(deeper), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "gpt_neo"),
+        ("activation_function", "relu"),
+        ("layer_norm_epsilon", 1e-6),
+        ("n_head", 4),
+        ("n_inner", 128),
+        ("scale_attn_by_inverse_layer_idx", True),
+    ],
+)
+def test_weights_that_are_computed_differently_are_refused(key, value, tmp_path):
+    hf_gpt2().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {key: value}), "utf-8")
+    with pytest.raises(ValueError, match=f"another language model: {key} is {value!r}"):
+        load_gpt2(GPT2(TINY, tuple(range(256))), str(tmp_path))
+
+
+def test_sharded_weights_are_read(tmp_path):
+    model = hf_gpt2()
+    model.save_pretrained(tmp_path / "one")
+    model.save_pretrained(tmp_path / "many", max_shard_size="20KB")
+    assert len(list((tmp_path / "many").glob("*.safetensors"))) > 1
+    one, many = GPT2(TINY), GPT2(TINY)
+    load_gpt2(one, str(tmp_path / "one"))
+    load_gpt2(many, str(tmp_path / "many"))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), many.parameters(), strict=True))
 
 
 def test_causality():
