@@ -17,13 +17,13 @@ from pathlib import Path
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
-from lapse.evaluation.references import ReferenceOptions, ReferenceSource
+from lapse.evaluation.references import DEFAULT_TASK, ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import default_path, predictions_facts, score_values, write_scores
 from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
 from lapse.evaluation.unread import unread_warning
-from lapse.metrics.abstention import read_threshold
+from lapse.metrics.abstention import check_other_patients, read_threshold
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,12 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     seed = options.scoring.seed
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
+    probed = [item for path in options.probes for item in source.read_probes(path)]
+    threshold = None if options.threshold is None else read_threshold(options.threshold)
+    if threshold is not None:
+        check_other_patients(
+            threshold, [item.patient for item in predictions if item.task == DEFAULT_TASK]
+        )
     if options.joined is not None:
         _write_joined(options, options.joined, predictions)
     if warning := unread_warning(predictions):
@@ -109,8 +115,6 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         name: evaluator(others)
         for name, others in _read_comparisons(options, source, predictions).items()
     }
-    probed = [item for path in options.probes for item in source.read_probes(path)]
-    threshold = None if options.threshold is None else read_threshold(options.threshold)
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")

@@ -13,13 +13,19 @@ calibrated, provided that the new patient comes from the population of the valid
 Patients are the units because the errors of one patient's answers are correlated.
 
 Omitting a change is not a statement that nothing has changed.
+
+The guarantee is void for the patients that the threshold was chosen on. A threshold therefore
+holds a hash of each of them, and answers about one of them are refused. The hashes hide ids from
+a reader of the file, but not from somebody who hashes every possible id.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -35,6 +41,8 @@ from lapse.metrics.confidence import METHODS, stated_changes
 from lapse.metrics.statistics import FRACTION
 
 FORMAT = "lapse-threshold"
+_NUMBER = re.compile(r"p?0*(\d+)(?:\.0)?")
+HASH_LENGTH = 16  # hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class Threshold:
         threshold: a change is stated when its probability is above this.
         patients, answers: numbers of validation patients and answers.
         rate: the false-change rate on them at this threshold.
+        patient_hashes: of the validation patients, salted with `salt`; () where unknown.
+        salt: a text that differs between sets of patients.
     """
 
     method: str
@@ -55,14 +65,16 @@ class Threshold:
     patients: int
     answers: int
     rate: float
+    patient_hashes: tuple[str, ...] = ()
+    salt: str = ""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"threshold by {self.method!r}: one of {', '.join(METHODS)}")
         for name in ("alpha", "threshold", "rate"):
             value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} {value} is outside [0, 1]")
+            if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} {value!r} is not a number in [0, 1]")
 
 
 def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: str) -> Threshold:
@@ -80,7 +92,42 @@ def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: st
     losses = _read_losses(predictions, method)
     threshold = losses.smallest(alpha)
     rate = losses.rate(threshold)
-    return Threshold(method, alpha, threshold, losses.num_patients, len(predictions), rate)
+    patients = {item.patient for item in predictions}
+    salt = _hash("\n".join(sorted(patients)), "salt")
+    return Threshold(
+        method,
+        alpha,
+        threshold,
+        losses.num_patients,
+        len(predictions),
+        rate,
+        patient_hashes=tuple(sorted(_hash(patient, salt) for patient in patients)),
+        salt=salt,
+    )
+
+
+def check_other_patients(threshold: Threshold, patients: Collection[str]) -> None:
+    """Refuse patients that the threshold was chosen on.
+
+    Raises:
+        ValueError: how many patients are among them.
+    """
+    hashes = set(threshold.patient_hashes)
+    distinct = set(patients)
+    num_shared = sum(_hash(patient, threshold.salt) in hashes for patient in distinct)
+    if num_shared:
+        raise ValueError(
+            f"{num_shared} of the {len(distinct)} patients of these answers are among the "
+            f"{threshold.patients} that the threshold was chosen on, so its guarantee does not "
+            "hold for them: choose the threshold on other patients with lapse calibrate"
+        )
+
+
+def _hash(text: str, salt: str) -> str:
+    """The salted hash of an id; "p0017" and "17" are one patient."""
+    number = _NUMBER.fullmatch(text.strip())
+    plain = number[1] if number else text.strip()
+    return hashlib.sha256(f"{salt}:{plain}".encode()).hexdigest()[:HASH_LENGTH]
 
 
 class _Losses:
@@ -155,8 +202,10 @@ def abstention_scores(
         "precision, kept", "recall, kept", "complete answers kept".
 
     Raises:
-        ValueError: no prediction, or a change without its probability.
+        ValueError: no prediction, a change without its probability, or a patient that the
+            threshold was chosen on.
     """
+    check_other_patients(threshold, [item.patient for item in predictions])
     losses = _read_losses(predictions, threshold.method)
     by_answer = [stated_changes(item, threshold.method) for item in predictions]
     changes = [change for stated in by_answer for change in stated]
@@ -254,4 +303,7 @@ def read_threshold(path: Path) -> Threshold:
     if values.keys() != names:
         different = ", ".join(sorted(names ^ values.keys()))
         raise ValueError(f"{path} lacks or adds {different}: run `lapse calibrate` again")
-    return Threshold(**values)
+    hashes = values["patient_hashes"]
+    if not isinstance(hashes, list) or not hashes:
+        raise ValueError(f"{path} names no validation patient: run `lapse calibrate` again")
+    return Threshold(**{**values, "patient_hashes": tuple(hashes)})

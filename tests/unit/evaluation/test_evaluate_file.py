@@ -190,7 +190,7 @@ def test_probes_and_a_threshold_add_reliability(folder, tmp_path):
     probes = [replace(item, id=f"{item.id}#identity", prediction="nothing has changed.")
               for item in items]  # fmt: skip
     write_predictions(tmp_path / "identity.jsonl", probes)
-    write_threshold(tmp_path / "t.json", Threshold("beam", 0.1, 0.5, 10, 10, 0.0))
+    write_threshold(tmp_path / "t.json", Threshold("beam", 0.1, 0.5, 1, 1, 0.0, ("0",)))
     options = train_options(folder, "a", probes=(tmp_path / "identity.jsonl",))
     assert evaluate_file(options).reliability["consistency"]["identity"].value == 1.0
     with pytest.raises(ValueError, match="has no confidence 'beam: "):

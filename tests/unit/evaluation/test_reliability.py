@@ -1,5 +1,7 @@
 """Consistency, confidence and abstention, each where its data is given."""
 
+from dataclasses import replace
+
 import pytest
 
 from lapse.core.types import Prediction
@@ -31,11 +33,13 @@ def test_each_part_is_given_where_its_data_is_given():
         "ECE, changes by beam"
     ].value == pytest.approx(0.25)
     probes = [Prediction(f"d{n}#identity", "diff_vqa", NOTHING, (NOTHING,), "p") for n in range(20)]
-    scores = reliability_scores(
-        [*confident, CAREF], probes, choose_threshold(confident, 0.6, "beam")
-    )
+    validation = [replace(item, patient=f"v{item.patient}") for item in confident]
+    threshold = choose_threshold(validation, 0.6, "beam")
+    scores = reliability_scores([*confident, CAREF], probes, threshold)
     assert list(scores) == ["consistency", "confidence", "abstention"]
     assert scores["consistency"]["identity"].value == 1.0
     assert scores["abstention"]["false-change rate"].value == 0.5
+    with pytest.raises(ValueError, match="20 of the 20 patients of these answers are among the 20"):
+        reliability_scores(confident, threshold=choose_threshold(confident, 0.6, "beam"))
     with pytest.raises(ValueError, match="have no plain answer"):
         reliability_scores(confident[:1], probes)

@@ -1,5 +1,8 @@
 """The false-change rate stays below alpha on new patients, and patients must be the units."""
 
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,7 @@ from lapse.metrics.abstention import (
 from lapse.metrics.confidence import BEAM, change_key
 
 ALPHA, SPLITS = 0.1, 200
+BARE = Threshold("beam", ALPHA, 0.0, 1, 1, 0.0)
 
 
 def cohort(num_patients: int = 400, seed: int = 0) -> list[Prediction]:
@@ -56,7 +60,7 @@ def test_the_rate_stays_below_alpha_on_200_resplits_by_patient():
 
 
 def test_no_threshold_or_answers_as_units_exceed_alpha():
-    no_threshold = abstention_scores(ROWS, Threshold("beam", ALPHA, 0.0, 1, 1, 0.0))
+    no_threshold = abstention_scores(ROWS, BARE)
     assert no_threshold["false-change rate"].value > ALPHA + 0.1
     by_answer = [
         Prediction(p.id, p.task, p.prediction, p.references, p.id, confidence=p.confidence)
@@ -99,10 +103,10 @@ def test_the_threshold_is_the_smallest_that_the_rule_accepts():
 
 
 def test_scores_of_the_changes_that_are_still_stated():
-    threshold = choose_threshold(ROWS, ALPHA, "beam")
+    threshold = replace(choose_threshold(ROWS, ALPHA, "beam"), patient_hashes=())
     scores = abstention_scores(ROWS, threshold)
     assert scores["false-change rate"].value == pytest.approx(threshold.rate)
-    plain = abstention_scores(ROWS, Threshold("beam", ALPHA, 0.0, 1, 1, 0.0))
+    plain = abstention_scores(ROWS, BARE)
     assert scores["precision, kept"].value > plain["precision, kept"].value + 0.05
     assert 0.0 < scores["changes kept"].value < scores["true changes kept"].value < 1.0
     assert (
@@ -131,8 +135,20 @@ def test_too_few_patients_are_refused():
         choose_threshold(nameless, 0.9, "beam")
 
 
+def test_patients_that_the_threshold_was_chosen_on_are_refused():
+    rows = [item for item in ROWS if int(item.patient[1:]) < 60]
+    threshold = choose_threshold(rows, ALPHA, "beam")
+    assert len(threshold.patient_hashes) == 60 and rows[0].patient not in str(threshold)
+    others = [item for item in ROWS if int(item.patient[1:]) >= 60]
+    assert abstention_scores(others, threshold)
+    renamed = [replace(item, patient=f" {item.patient[1:].zfill(8)}") for item in rows]
+    for shared, count in ((rows[:1], 1), (renamed, 60)):
+        with pytest.raises(ValueError, match=f"{count} of the .* patients of these answers are"):
+            abstention_scores([*others, *shared], threshold)
+
+
 def test_threshold_files(tmp_path):
-    threshold = choose_threshold(ROWS, ALPHA, "beam")
+    threshold = choose_threshold(ROWS[:500], ALPHA, "beam")
     write_threshold(tmp_path / "new" / "t.json", threshold)
     assert read_threshold(tmp_path / "new" / "t.json") == threshold
     with pytest.raises(ValueError, match="no threshold file"):
@@ -141,6 +157,7 @@ def test_threshold_files(tmp_path):
         ("{", "not JSON"),
         ("[]", "is not a threshold file"),
         ('{"format": "lapse-threshold", "alpha": 0.1}', "lacks or adds answers, method"),
+        (json.dumps({"format": "lapse-threshold", **asdict(BARE)}), "names no validation patient"),
     ):
         (tmp_path / "bad.json").write_text(text, "utf-8")
         with pytest.raises(ValueError, match=message):

@@ -30,7 +30,7 @@ from lapse.evaluation.html.tables import (
     subgroup_tables,
 )
 from lapse.evaluation.unread import unread_warning
-from lapse.metrics.abstention import Threshold, abstention_scores
+from lapse.metrics.abstention import Threshold, abstention_scores, check_other_patients
 from lapse.metrics.calibration import (
     calibration_diagram,
     calibration_error,
@@ -108,7 +108,8 @@ def write_evaluation_report(path: Path, report: EvaluationReport) -> Path:
     """Write the page; returns its path.
 
     Raises:
-        ValueError: there is no prediction, or the confidence that the threshold needs is missing.
+        ValueError: there is no prediction, the confidence that the threshold needs is missing,
+            or a patient is one that the threshold was chosen on.
     """
     return write_html(path, render_evaluation_report(report))
 
@@ -118,6 +119,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     if not report.predictions:
         raise ValueError("an HTML report needs at least one prediction, got none")
     answers = report.answers
+    if report.threshold is not None:
+        check_other_patients(report.threshold, [item.patient for item in answers])
     cases = choose_cases(
         answers, count=report.num_cases, confidence=lambda item: item.confidence.get("answer", 0.0)
     )
