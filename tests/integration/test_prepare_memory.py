@@ -27,7 +27,7 @@ from pathlib import Path
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 if __name__ == "__main__":
     out = Path(sys.argv[2])
-    prepare(find_roots([Path(sys.argv[1])]), out, PrepareOptions(16, workers=2))
+    prepare(find_roots([Path(sys.argv[1])]), out, PrepareOptions(16, is_subset=True, workers=2))
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     print(int(status["VmHWM"].split()[0]) // 1024)
 """
@@ -39,7 +39,9 @@ def trees(tmp_path_factory):
     root = tmp_path_factory.mktemp("wide")
     made = [wide_tree.write_wide_tree(root / str(n), n) for n in (SMALL, LARGE)]
     for tree in made:
-        prepare(find_roots([tree]), tree / "store", PrepareOptions(16, shard=(1, 1)))
+        prepare(
+            find_roots([tree]), tree / "store", PrepareOptions(16, is_subset=True, shard=(1, 1))
+        )
     return made
 
 
@@ -56,7 +58,7 @@ def python_bytes(tree, folder, monkeypatch):
     shards = shutil.copytree(tree / "store.shards", folder / "store.shards")
     tracemalloc.start()
     try:
-        prepare(find_roots([tree]), folder / "store", PrepareOptions(16))
+        prepare(find_roots([tree]), folder / "store", PrepareOptions(16, is_subset=True))
     finally:
         tracemalloc.stop()
         monkeypatch.setattr(StoreWriter, "add_file", add_file)
@@ -76,7 +78,7 @@ def test_memory_per_study(trees, tmp_path, monkeypatch):
 
 def test_opening_a_store_reads_no_table(trees, tmp_path):
     shutil.copytree(trees[0] / "store.shards", tmp_path / "store.shards")
-    prepare(find_roots([trees[0]]), tmp_path / "store", PrepareOptions(16))
+    prepare(find_roots([trees[0]]), tmp_path / "store", PrepareOptions(16, is_subset=True))
     allocated = pa.system_memory_pool().bytes_allocated  # of the tables of a store
     before = allocated()
     store = open_store(tmp_path / "store")

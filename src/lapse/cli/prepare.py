@@ -56,11 +56,13 @@ class ContentOptions:
     frontals: Annotated[Frontals, typer.Option(help="Frontal images to use of each study.")] = (
         "first"
     )
-    allow_missing_images: Annotated[
+    subset: Annotated[
         bool,
         typer.Option(
+            "--subset",
             "--allow-missing-images",
-            help="Skip images that are not on disk (a partial download) instead of stopping.",
+            help="The raw data is a part of a release: skip images that are not on disk, and "
+            "accept sources that deliver less than half.",
         ),
     ] = False
 
@@ -107,7 +109,7 @@ def prepare_command(
         boxes=content.boxes,
         regions=content.regions,
         frontals=content.frontals,
-        is_subset=content.allow_missing_images,
+        is_subset=content.subset,
         workers=workers,
         shard=_parse_shard(shard),
     )

@@ -30,9 +30,14 @@ def verify_command(
     page: Annotated[
         Path | None, typer.Option(help="File for an HTML page with all defects.")
     ] = None,
-    release_counts: Annotated[
-        bool, typer.Option(help="Compare row counts with those of the published releases.")
-    ] = True,
+    subset: Annotated[
+        bool,
+        typer.Option(
+            "--subset",
+            help="The copy is a part of a release, such as p10 alone: what is not in it is noted "
+            "and is not an error.",
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
 ) -> None:
     """Search raw data for defects without changing it; exit code 1 means errors were found."""
@@ -44,7 +49,7 @@ def verify_command(
         report = verify(
             find_roots(roots),
             pixels=check_pixels,
-            release_counts=release_counts,
+            subset=subset,
             workers=workers,
             progress=progress,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -49,14 +50,17 @@ def read_file(path: Path) -> bytes:
         ImageError: missing, too-many-bytes.
     """
     try:
-        if not path.is_file():
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
             raise ImageError("missing", f"no image file {path}")
-        size = path.stat().st_size
+        size = info.st_size
         with path.open("rb") as stream:
             # `read` allocates as much as it is given, so it is not given the limit
             data = stream.read(min(size, MAX_BYTES) + 1)
             if size < len(data) <= MAX_BYTES:  # the file has grown in the meantime
                 data += stream.read(MAX_BYTES + 1 - len(data))
+    except FileNotFoundError:
+        raise ImageError("missing", f"no image file {path}") from None
     except OSError as error:
         raise ImageError("missing", f"{path} cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:

@@ -1,7 +1,7 @@
 """Chest ImaGenome 1.0.0 -> the described regions of each frontal image.
 
     silver_dataset/scene_graph.zip        scene_graph/<dicom_id>_SceneGraph.json, read in place
-    silver_dataset/scene_graph/           or the same, unpacked
+    silver_dataset/scene_graph/           or the same, unpacked, at most one folder deeper
     silver_dataset/splits/*.csv           train, valid, test, images_to_avoid (gold patients)
 
 A scene graph gives every box twice: in pixels of the full image (`original_*`) and in a
@@ -13,6 +13,7 @@ used. Source: Wu et al. 2021, arXiv:2108.00316.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -70,7 +71,9 @@ FURTHER_REGIONS = (
 )
 REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
+ARCHIVE = "scene_graph.zip"
 SUFFIX = "_SceneGraph.json"
+MAC_FOLDER = "__MACOSX"  # macOS adds it to the archives that it makes
 MAX_GRAPH_BYTES = 16 * 1024 * 1024
 # The exceptions of zipfile for a damaged, encrypted or unsupported archive or member.
 UNREADABLE = (
@@ -114,11 +117,23 @@ class ChestImaGenome:
         self._reader = RegionReader(names, REGION_SETS["36"], remover)
         self._silver = root / "silver_dataset"
         self._folder = self._silver / "scene_graph"
-        if not (self._silver / "scene_graph.zip").is_file() and not self._folder.is_dir():
+        if (self._silver / ARCHIVE).is_file():
+            return
+        if not self._folder.is_dir():
             raise ValueError(
-                f"{self._silver} holds neither scene_graph.zip nor scene_graph/: give the folder "
+                f"{self._silver} holds neither {ARCHIVE} nor scene_graph/: give the folder "
                 "of Chest ImaGenome that holds silver_dataset"
             )
+        folder = graph_folder(self._silver)
+        if folder is None:
+            content = ", ".join(sorted(path.name for path in self._folder.iterdir())[:3])
+            raise ValueError(
+                f"{self._folder} holds no *{SUFFIX}, but {content or 'nothing'}: put {ARCHIVE} or "
+                f"the unpacked scene graphs into {self._silver}"
+            )
+        if folder != self._folder:
+            self.noted.add("scene graphs one folder too deep (read)", str(folder))
+        self._folder = folder
 
     @property
     def skipped(self) -> SkipLog:
@@ -225,9 +240,11 @@ class ChestImaGenome:
     def _bytes(self, name: str) -> bytes | None:
         if self._archive is None:
             path = self._folder / name
-            if not path.is_file():
+            try:
+                size = path.stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
                 return None
-            _check_size(name, path.stat().st_size)
+            _check_size(name, size)
             return path.read_bytes()
         member = self._members.get(name)
         if member is None:
@@ -240,7 +257,7 @@ class ChestImaGenome:
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile | None:
-        path = self._silver / "scene_graph.zip"
+        path = self._silver / ARCHIVE
         if not path.is_file():
             return None
         try:
@@ -252,7 +269,33 @@ class ChestImaGenome:
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         archive = self._archive
         infos = archive.infolist() if archive else []
-        return {info.filename.rpartition("/")[2]: info for info in infos}
+        return {info.filename.rpartition("/")[2]: info for info in infos if is_graph(info.filename)}
+
+
+def is_graph(name: str) -> bool:
+    """Whether a file or a member of an archive is a scene graph; macOS adds hidden copies.
+
+    >>> is_graph("scene_graph/a_SceneGraph.json"), is_graph("__MACOSX/._a_SceneGraph.json")
+    (True, False)
+    """
+    last = name.rpartition("/")[2]
+    return last.endswith(SUFFIX) and not last.startswith(".")
+
+
+def graph_folder(silver: Path) -> Path | None:
+    """The folder of unpacked scene graphs: `scene_graph`, or one inside it; None if none."""
+    folder = silver / "scene_graph"
+    if not folder.is_dir():
+        return None
+    if _has_graph(folder):
+        return folder
+    children = [path for path in sorted(folder.iterdir()) if path.name != MAC_FOLDER]
+    return next((path for path in children if path.is_dir() and _has_graph(path)), None)
+
+
+def _has_graph(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(is_graph(entry.name) for entry in entries)
 
 
 def _check_size(name: str, num_bytes: int) -> None:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
-from lapse.data.io.csv_tables import find_table
+from lapse.data.datasets.chest_imagenome import MAC_FOLDER
+from lapse.data.io.csv_tables import matching_tables
 
 MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
 SIMULATED = "SIMULATED.txt"  # written by `lapse simulate` next to its trees
+MS_CXR_T = "MS_CXR_T_temporal_image_classification_v1.*"
 BOX_TABLE = "boxes.csv"  # next to the table of own films
 _PATIENT_GROUP = re.compile(r"p\d\d+")
+_PARTS = {"files", "silver_dataset", "gold_dataset"}  # folders of a dataset with nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +84,15 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
 
     Raises:
         ValueError: a folder does not exist, a dataset is missing, or there are two copies of one;
-            the message describes the files of each missing dataset.
+            the message describes the files of each missing dataset, and names packed archives.
     """
+    archives: list[Path] = []
     folders_of: dict[str, list[Path]] = {field.name: [] for field in fields(DatasetRoots)}
     for path in paths:
         if not Path(path).is_dir():
             raise ValueError(f"no folder {path}: give the folders that hold the datasets")
         for folder in _folders(Path(path), MAX_DEPTH):
+            archives += _archives(folder)
             for dataset, is_dataset in _DETECTORS.items():
                 if is_dataset(folder) and folder not in folders_of[dataset]:
                     folders_of[dataset].append(folder)
@@ -97,8 +102,10 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
         if not folders and dataset not in OPTIONAL
     ]
     if missing:
+        listed = ", ".join(map(str, archives[:5]))
+        hint = f". These archives are packed: {listed}; unpack them there" if archives else ""
         raise ValueError(
-            f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}"
+            f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}{hint}"
         )
     for dataset, folders in folders_of.items():
         if len({folder.resolve() for folder in folders}) > 1:
@@ -111,25 +118,38 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """This folder and those below, except those inside a dataset and those of patients."""
+    """This folder and those below, except those of patients, images and scene graphs."""
     yield folder
-    if depth == 0 or any(is_dataset(folder) for is_dataset in _DETECTORS.values()):
+    if depth == 0:
         return
+    is_dataset = any(is_dataset(folder) for is_dataset in _DETECTORS.values())
     for child in sorted(folder.iterdir()):
-        is_searched = not child.name.startswith(".") and not _PATIENT_GROUP.fullmatch(child.name)
-        if is_searched and child.is_dir():
+        is_part = is_dataset and child.name in _PARTS
+        is_hidden = child.name.startswith(".") or child.name == MAC_FOLDER
+        if is_part or is_hidden or _PATIENT_GROUP.fullmatch(child.name):
+            continue
+        if child.is_dir():
             yield from _folders(child, depth - 1)
 
 
+def _archives(folder: Path) -> list[Path]:
+    """The packed archives of a folder, such as mimic-cxr-reports.zip."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in {".zip", ".tar", ".tgz"} and not path.name.startswith(".")
+    )
+
+
 def _is_mimic_cxr_jpg(folder: Path) -> bool:
-    return find_table(folder, "mimic-cxr-2.*-metadata") is not None
+    return bool(matching_tables(folder, "mimic-cxr-2.*-metadata"))
 
 
 def _has_reports(folder: Path) -> bool:
-    """Checks a few patients only: a tree of images has 65,000 folders without reports."""
-    if find_table(folder, "mimic_cxr_sectioned") is not None:
+    """Checks a few patients of each group: a tree of images has 65,000 folders without reports."""
+    if matching_tables(folder, "mimic_cxr_sectioned"):
         return True
-    for group in islice(folder.glob("files/p[0-9][0-9]"), 3):
+    for group in folder.glob("files/p[0-9][0-9]"):
         for patient in islice(group.glob("p*"), 3):
             if next(patient.glob("s*.txt"), None) is not None:
                 return True
@@ -142,11 +162,11 @@ def _is_chest_imagenome(folder: Path) -> bool:
 
 
 def _is_medical_diff_vqa(folder: Path) -> bool:
-    return find_table(folder, "mimic_pair_questions") is not None
+    return bool(matching_tables(folder, "mimic_pair_questions"))
 
 
 def _is_ms_cxr_t(folder: Path) -> bool:
-    return find_table(folder, "MS_CXR_T_temporal_image_classification_v1.*") is not None
+    return bool(matching_tables(folder, MS_CXR_T))
 
 
 _DETECTORS: dict[str, Callable[[Path], bool]] = {

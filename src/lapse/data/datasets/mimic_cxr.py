@@ -2,15 +2,15 @@
 
 Files (the original DICOM tree has the same layout, with `.dcm`):
 
-    files/p10/p10000032/s50414267/<dicom_id>.jpg       the image
+    files/p10/p10000032/s50414267/<dicom_id>.jpg       the image, or a PNG copy of it
     mimic-cxr-2.0.0-{metadata,split}.csv[.gz]          one row per image, columns found by name
     files/p10/p10000032/s50414267.txt                  the report, in the tree of MIMIC-CXR
     mimic_cxr_sectioned.csv[.gz]                       accepted instead of the report files
 
 A study is represented by its first metadata row that is PA or AP, as in Medical-Diff-VQA. Its
 other images are counted, or kept where all frontal images are requested. `ViewPosition` decides
-the view, and where it is empty the meaning of the view code. Time is (StudyDate, StudyTime), never
-the study number. Source: Johnson et al. 2019, arXiv:1901.07042.
+the view, and where it is empty (or "nan") the meaning of the view code. Time is (StudyDate,
+StudyTime), never the study number. Source: Johnson et al. 2019, arXiv:1901.07042.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from functools import cached_property
 from pathlib import Path
 
 from lapse.core.types import SPLITS, Study, nearest
-from lapse.data.datasets.report_files import ReportFiles, patient_folder
-from lapse.data.io.csv_tables import find_table, parse_split, plain_id, read_rows
+from lapse.data.datasets.image_files import ImageFiles, image_roots
+from lapse.data.datasets.report_files import ReportFiles
+from lapse.data.io.csv_tables import find_table, is_empty, parse_split, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
 METADATA_COLUMNS = (
@@ -73,12 +74,14 @@ class FrontalImages:
         by_study: study number -> the image that represents it.
         sizes: dicom_id -> (height, width) of every frontal image with a readable size.
         num_rows: rows of the metadata table, of any view.
+        num_studies: studies of the metadata table.
     """
 
     studies: list[Study] = field(default_factory=list)
     by_study: dict[str, Study] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     num_rows: int = 0
+    num_studies: int = 0
 
 
 class MimicCxr:
@@ -108,7 +111,7 @@ class MimicCxr:
         self.selection = selection or ImageSelection()
         self.skipped = SkipLog()
         self.noted = SkipLog()
-        self._image_roots = [root, *([reports] if reports not in (None, root) else [])]
+        self._files = ImageFiles(image_roots(root, reports))
         self._metadata = self._table("metadata")
         self._splits = self._table("split")
 
@@ -147,15 +150,12 @@ class MimicCxr:
         """dicom_id -> (height, width) of every frontal image with a readable size."""
         return self.images.sizes
 
-    def image_path(self, study: Study) -> Path:
-        """The JPEG of a study, else its DICOM; the path of the JPEG where neither exists."""
-        folder = patient_folder(study.patient) / f"s{study.study}"
-        paths = [
-            root / folder / f"{study.image}{suffix}"
-            for root in self._image_roots
-            for suffix in (".jpg", ".dcm")
-        ]
-        return next((path for path in paths if path.is_file()), paths[0])
+    def image_path(self, study: Study) -> Path | None:
+        """The JPEG of a study, else its PNG or DICOM; None if there is none.
+
+        The folder of the study is read at the first call only.
+        """
+        return self._files.find(study.patient, study.study, study.image)
 
     def report(self, patient: str, study: str) -> str:
         """Findings and impression of a study, "" (and noted) where there are none."""
@@ -177,9 +177,11 @@ class MimicCxr:
         candidates: dict[str, Study] = {}
         other_views: dict[str, None] = {}  # studies with images that are neither PA nor AP
         split_of, preferred = self._split_of(), self.selection.preferred
+        numbers: dict[str, str] = {}  # equal numbers share one text
         for row in read_rows(self._metadata, METADATA_COLUMNS):
             images.num_rows += 1
             dicom, number = row[0].strip(), plain_id(row[2])
+            number = numbers.setdefault(number, number)
             view = self._view(dicom, row[3], row[8])
             if view is None:
                 self.skipped.add("image that is neither PA nor AP", dicom)
@@ -208,6 +210,7 @@ class MimicCxr:
             if number not in images.by_study:
                 self.noted.add("study without a frontal image", f"s{number}")
         self._note_ties(images.by_study.values())
+        images.num_studies = len(numbers)
         return images
 
     def _study(self, row: tuple[str, ...], view: str, split: str | None) -> Study | None:
@@ -254,7 +257,7 @@ class MimicCxr:
         by_code = FRONTAL_VIEWS.get(meaning.strip().lower())
         if by_position is not None and by_code is not None and by_code != by_position:
             self.noted.add("view tables disagree (ViewPosition is used)", dicom)
-        return by_position if position.strip() else by_code
+        return by_code if is_empty(position) else by_position
 
     def _table(self, kind: str) -> Path:
         table = find_table(self.root, f"mimic-cxr-2.*-{kind}")

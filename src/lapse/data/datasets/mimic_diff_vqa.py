@@ -10,6 +10,7 @@ the dates identify the release. Source: Hu et al. 2023, arXiv:2307.11986.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,15 @@ class QuestionRow:
         return f"{self.study}/{self.reference}/{self.number}"
 
 
+def plain_category(name: str) -> str:
+    """A question_type in lower case without blanks around it.
+
+    >>> plain_category("Difference ")
+    'difference'
+    """
+    return name.strip().lower()
+
+
 class MimicDiffVqa:
     """Questions about one image or about what changed between two.
 
@@ -63,7 +73,7 @@ class MimicDiffVqa:
         self.root = root
         self.skipped = SkipLog()
         self.noted = SkipLog()
-        self.num_rows = 0
+        self.num_rows = 0  # rows that were joined or skipped by `pairs`
         self._num_forward = 0
         self._num_reversed = 0
         table = find_table(root, "mimic_pair_questions")
@@ -83,13 +93,16 @@ class MimicDiffVqa:
             raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
         rows = read_rows(self._table, COLUMNS, self.skipped)
         for number, fields in enumerate(rows, start=1):
-            study, patient, reference, category, question, answer, split_name = fields
+            study, patient, reference, name, question, answer, split_name = fields
             row_split = parse_split(split_name, self._table)
             if split not in (None, row_split):
                 continue
+            category = plain_category(name)
             if category not in CATEGORIES:
-                self.skipped.add("question of an unknown category", f"row {number} {category!r}")
+                self.skipped.add("question of an unknown category", f"row {number} {name!r}")
                 continue
+            if category != name:
+                self.noted.add("question_type in other letters", f"row {number} {name!r}")
             yield QuestionRow(
                 number=number,
                 study=plain_id(study),
@@ -130,6 +143,19 @@ class MimicDiffVqa:
                     category=row.category,
                     split=row.split,
                 )
+
+    def count_joined(self, studies: Mapping[str, Study]) -> dict[str, tuple[int, int]]:
+        """Category, or "" for all -> (rows that join two of the studies, rows of the table)."""
+        joined: Counter[str] = Counter()
+        total: Counter[str] = Counter()
+        for row in self.read():
+            total[row.category] += 1
+            pair = (studies.get(row.study), studies.get(row.reference))
+            joined[row.category] += all(
+                study is not None and study.patient == row.patient for study in pair
+            )
+        counts = {category: (joined[category], total[category]) for category in total}
+        return {"": (joined.total(), total.total() + self.skipped.total), **counts}
 
     @property
     def release(self) -> str:

@@ -56,7 +56,9 @@ class MsCxrT:
         table = find_table(root, TABLE)
         if table is None:
             raise ValueError(f"{root} has no {TABLE}.csv: give the folder of MS-CXR-T")
+        self.root = root
         self._table = table
+        self.num_rows = 0  # of the last call of `pairs`
         self.skipped = SkipLog()
         self.noted = SkipLog()
 
@@ -77,8 +79,10 @@ class MsCxrT:
             studies: dicom_id -> its Study.
         """
         self.skipped = SkipLog()
+        self.num_rows = 0
         seen: set[tuple[str, str]] = set()
         for number, patient, main_id, reference_id, words in self._rows():
+            self.num_rows += 1
             main, reference = studies.get(main_id), studies.get(reference_id)
             row = f"row {number} {main_id}"
             if main is None or reference is None:

@@ -11,21 +11,13 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from lapse.data.datasets.image_files import patient_folder
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
-from lapse.data.reports.sections import join_sections, report_text
+from lapse.data.reports.sections import has_text_sections, join_sections, report_sections
 
 SECTIONED = "mimic_cxr_sectioned"
 SECTION_COLUMNS = ("study", "impression", "findings", "last_paragraph")
 MAX_REPORT_BYTES = 1024 * 1024
-
-
-def patient_folder(patient: str) -> Path:
-    """The folder of a patient, relative to the root of a MIMIC-CXR tree.
-
-    >>> patient_folder("10000032").as_posix()
-    'files/p10/p10000032'
-    """
-    return Path("files") / f"p{patient[:2]}" / f"p{patient}"
 
 
 class ReportFiles:
@@ -38,6 +30,7 @@ class ReportFiles:
     def __init__(self, root: Path | None) -> None:
         self.root = root
         self.table = find_table(root, SECTIONED) if root is not None else None
+        self._without_sections: set[str] = set()  # studies of the table
 
     @property
     def is_table(self) -> bool:
@@ -52,24 +45,44 @@ class ReportFiles:
         """
         if self.table is not None:
             return self._sectioned.get(study)
+        report = self._read(patient, study)
+        return None if report is None else join_sections(report_sections(report))
+
+    def has_sections(self, patient: str, study: str) -> bool:
+        """Whether the report of a study has findings or an impression.
+
+        Raises:
+            ValueError: as for `text`.
+        """
+        if self.table is not None:
+            return bool(self._sectioned.get(study)) and study not in self._without_sections
+        report = self._read(patient, study)
+        return report is not None and has_text_sections(report_sections(report))
+
+    def _read(self, patient: str, study: str) -> str | None:
         if self.root is None:
             return None
         path = self.root / patient_folder(patient) / f"s{study}.txt"
-        if not path.is_file():
+        try:
+            size = path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        size = path.stat().st_size
         if size > MAX_REPORT_BYTES:
             raise ValueError(
                 f"{path} has {size} bytes and the limit for a report is {MAX_REPORT_BYTES}: fetch "
                 "the file again"
             )
-        return report_text(path.read_text(encoding="utf-8", errors="replace"))
+        return path.read_text(encoding="utf-8", errors="replace")
 
     @cached_property
     def _sectioned(self) -> dict[str, str]:
         """Study -> text; the last row of a study wins."""
         assert self.table is not None
-        return {
-            plain_id(row[0]): join_sections(dict(zip(SECTION_COLUMNS, row, strict=True)))
-            for row in read_rows(self.table, SECTION_COLUMNS)
-        }
+        texts: dict[str, str] = {}
+        for row in read_rows(self.table, SECTION_COLUMNS):
+            study, sections = plain_id(row[0]), dict(zip(SECTION_COLUMNS, row, strict=True))
+            texts[study] = join_sections(sections)
+            self._without_sections.discard(study)
+            if not has_text_sections(sections):
+                self._without_sections.add(study)
+        return texts

@@ -9,10 +9,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import logging
+import re
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from lapse.core.types import nearest
 from lapse.data.io.skip_log import SkipLog
@@ -29,17 +32,76 @@ SPLIT_NAMES = {
     "val": "validate",
     "test": "test",
 }
+_EXTENSION = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
+_EMPTY_WORDS = {"", "nan", "none", "null", "n/a", "na"}
+_CHUNK = 1024 * 1024  # bytes that are compared at once
+
+logger = logging.getLogger(__name__)
 
 
 def find_table(folder: Path, pattern: str) -> Path | None:
-    """The table of that name, `.csv.gz` or `.csv`; the newest of several versions.
+    """The table of that name, `.csv.gz` or `.csv`, None if there is none.
+
+    Several files of the same content are one table; the log says which of them is read.
 
     Args:
         folder: searched without its subfolders.
         pattern: a file name without its extension, `*` allowed.
+
+    Raises:
+        ValueError: several files match and their contents differ.
     """
-    paths = [*folder.glob(f"{pattern}.csv"), *folder.glob(f"{pattern}.csv.gz")]
-    return max(paths, key=lambda path: path.name.removesuffix(".gz"), default=None)
+    paths = matching_tables(folder, pattern)
+    for other in paths[1:]:
+        if not have_same_content(paths[0], other):
+            raise ValueError(
+                f"{paths[0]} and {other.name} are the same table and differ: keep the complete "
+                "one and move the other to another folder"
+            )
+        logger.info("%s is read: %s has the same content", paths[0], other.name)
+    return paths[0] if paths else None
+
+
+def matching_tables(folder: Path, pattern: str) -> list[Path]:
+    """All files of a table; the first is the one to read.
+
+    Names in which `*` is a version come first, then the newest version, then `.csv.gz`.
+    """
+    name = re.compile(re.escape(pattern).replace(r"\*", ".*"))
+    version = re.compile(re.escape(pattern).replace(r"\*", r"[\d.]*"))
+    ranked = []
+    for path in folder.glob(f"{pattern}.*"):
+        stem = _EXTENSION.sub("", path.name)
+        if stem != path.name and name.fullmatch(stem) and path.is_file():
+            is_version = version.fullmatch(stem) is not None
+            ranked.append(((is_version, stem, is_packed(path), path.name), path))
+    return [path for _, path in sorted(ranked, reverse=True)]
+
+
+def have_same_content(first: Path, second: Path) -> bool:
+    """Whether two tables, packed or not, have equal bytes; False if one of them is damaged."""
+    try:
+        with _open_bytes(first) as one, _open_bytes(second) as two:
+            pairs = zip_longest(
+                iter(lambda: one.read(_CHUNK), b""), iter(lambda: two.read(_CHUNK), b"")
+            )
+            return all(left == right for left, right in pairs)
+    except (EOFError, OSError, zlib.error):
+        return False
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a table is compressed, by its name."""
+    return path.suffix.lower() == ".gz"
+
+
+def is_empty(text: str) -> bool:
+    """Whether a field is empty, or holds a word that programs write for an empty field.
+
+    >>> is_empty(" "), is_empty("nan"), is_empty("PA")
+    (True, True, False)
+    """
+    return text.strip().lower() in _EMPTY_WORDS
 
 
 def read_rows(
@@ -118,9 +180,13 @@ def plain_id(text: str) -> str:
 def _open_text(path: Path) -> IO[str]:
     if not path.is_file():
         raise ValueError(f"no table {path}")
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="")
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    if is_packed(path):
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    return path.open("rb")
 
 
 def _lines(path: Path, stream: IO[str]) -> Iterator[str]:

@@ -35,7 +35,8 @@ class PrepareOptions:
             it holds no pairs.
         regions: "29" region names as in the paper, or all "36" that have boxes.
         frontals: the "first" PA or AP image of a study, as in Medical-Diff-VQA, or "all".
-        is_subset: skip missing images; otherwise a missing image is an error.
+        is_subset: the raw data is a part of a release. Missing images are skipped, and sources may
+            deliver less than half of what they should; otherwise both are errors.
         workers: processes that make shards; 0 makes them in this process, which a crashing image
             decoder would end.
         shard: (i, n) makes only every n-th shard, starting at the i-th (from 1), and no store.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from lapse.core.types import Pair, Study
-from lapse.data.datasets.chest_imagenome import ChestImaGenome
+from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
 from lapse.data.datasets.discovery import DatasetRoots
+from lapse.data.datasets.image_files import patient_folder
 from lapse.data.datasets.mimic_cxr import ImageSelection, MimicCxr
 from lapse.data.datasets.mimic_diff_vqa import MimicDiffVqa
 from lapse.data.datasets.ms_cxr_t import MsCxrT
 from lapse.data.datasets.splits import assign_patients, leaked_patients
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import ShardItem
+from lapse.data.prepare.sources import SourceCount, even_sample
 from lapse.data.prepare.study_plan import StudyPlan
 
 
@@ -102,6 +105,64 @@ class Plan(StudyPlan):
                 report.skipped.merge(dataset.skipped, f"{dataset.name}: ")
                 report.noted.merge(dataset.noted, f"{dataset.name}: ")
 
+    def source_counts(self) -> Iterator[SourceCount]:
+        """Frontal images, reports and regions of a sample, questions, progressions."""
+        images = self.mimic.images
+        yield SourceCount(
+            "studies with a frontal image, a date and a split",
+            len(images.by_study),
+            images.num_studies,
+            "check the columns ViewPosition, StudyDate and StudyTime, and the split table",
+        )
+        sample = even_sample(list(self.studies.values()))
+        yield SourceCount(
+            "reports with findings or an impression, in a sample",
+            sum(map(self._has_report, sample)),
+            len(sample),
+            f"check the files or the table in {self.roots.reports}, and the section headers",
+        )
+        yield from self._region_counts(sample)
+        if self.options.boxes != "gold":
+            yield from self._question_counts()
+
+    def _has_report(self, study: Study) -> bool:
+        try:
+            return self.mimic.reports.has_sections(study.patient, study.study)
+        except ValueError:
+            return False
+
+    def _region_counts(self, sample: Sequence[Study]) -> Iterator[SourceCount]:
+        root, names = self.roots.chest_imagenome, REGION_SETS[self.options.regions]
+        is_gold = self.options.boxes == "gold"
+        dataset = ChestImaGenomeGold(root) if is_gold else ChestImaGenome(root, names)
+        num_boxes = num_phrases = 0
+        for study in sample:
+            try:
+                regions = dataset.regions(study.id, self.mimic.sizes.get(study.id))
+            except ValueError:
+                continue
+            num_boxes += any(region.box is not None for region in regions)
+            num_phrases += any(region.phrases for region in regions)
+        hint = f"check the annotations in {root}"
+        yield SourceCount("images with a box, in a sample", num_boxes, len(sample), hint)
+        yield SourceCount("images with a described region", num_phrases, len(sample), hint)
+
+    def _question_counts(self) -> Iterator[SourceCount]:
+        numbers = self.mimic.images.by_study.items()
+        by_study = {number: study for number, study in numbers if study.id in self.studies}
+        questions = MimicDiffVqa(self.roots.medical_diff_vqa)  # with logs that are not reported
+        hint = f"check ids, question_type and studies in {self.roots.medical_diff_vqa}"
+        for category, (count, expected) in questions.count_joined(by_study).items():
+            if category in ("", "difference"):
+                what = f"{category} questions whose studies are usable".strip()
+                yield SourceCount(what, count, expected, hint)
+        if self.progressions is not None:
+            progressions = MsCxrT(self.progressions.root)
+            count = sum(1 for _ in progressions.pairs(self.studies))
+            hint = f"check the ids in {self.progressions.root}"
+            what = "rows of MS-CXR-T whose images are usable"
+            yield SourceCount(what, count, progressions.num_rows, hint)
+
     @property
     def box_source(self) -> tuple[str, int]:
         """Silver or gold, 29 or 36."""
@@ -112,7 +173,11 @@ class Plan(StudyPlan):
         if self.mimic.reports.is_table:
             report = self.mimic.reports.text(study.patient, study.study) or ""
         path, size = self.mimic.image_path(study), self.mimic.sizes.get(study.id)
+        assert path is not None, "a planned study has an image"
         return ShardItem(study, path, size, report)
+
+    def _expected_path(self, study: Study) -> Path:
+        return self.mimic.root / patient_folder(study.patient) / f"s{study.study}/{study.image}.jpg"
 
     def _select_studies(self) -> dict[str, Study]:
         """The studies to store; checks that every image exists before the slow part starts."""
@@ -152,7 +217,12 @@ class Plan(StudyPlan):
         folders = [roots.mimic_cxr_jpg, roots.medical_diff_vqa, silver / "splits", silver]
         if self.gold is not None:
             folders.append(roots.chest_imagenome / "gold_dataset")
-        paths = [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
+        paths = [
+            path
+            for folder in folders
+            for path in sorted(folder.glob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        ]
         if roots.ms_cxr_t is not None:
             paths += sorted(roots.ms_cxr_t.glob("*.csv"))
         for path in paths:

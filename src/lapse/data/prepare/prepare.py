@@ -27,6 +27,7 @@ from lapse.data.datasets.discovery import (
     find_table_roots,
 )
 from lapse.data.datasets.splits import protocol_hash
+from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import run_inline, run_isolated
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import (
@@ -36,6 +37,7 @@ from lapse.data.prepare.shards import (
     read_shard,
     read_shard_info,
 )
+from lapse.data.prepare.sources import SourceCount, check_sources
 from lapse.data.prepare.study_plan import StudyPlan
 from lapse.data.prepare.table_plan import make_plan
 from lapse.data.reports.prior_removal import prior_remover
@@ -76,9 +78,9 @@ def prepare(
         progress: called with (images done, images in all shards of this run).
 
     Raises:
-        ValueError: a table is missing or damaged, images are missing, `out` exists, the shards
-            belong to other data or options, no study can be stored, or the protocol is
-            patient-safe and the written records leak.
+        ValueError: a table is missing or damaged, images are missing, a source delivers less than
+            half of what it should, `out` exists, the shards belong to other data or options, no
+            study can be stored, or the protocol is patient-safe and the written records leak.
     """
     check_free(out)
     return _PrepareRun(roots, out, options, progress).run()
@@ -96,6 +98,7 @@ class _PrepareRun:
     ) -> None:
         self.out, self.options, self.progress = out, options, progress
         self.plan = make_plan(roots, options)
+        check_sources(self.plan.source_counts(), is_subset=options.is_subset)
         self.priors = prior_remover(options.priors).name
         self.source = roots.describe()
         self.folder = out.with_name(f"{out.name}.shards")
@@ -161,9 +164,15 @@ class _PrepareRun:
             info = read_shard_info(self.folder, index, self.job.key)
             assert info is not None, "a shard of this run is missing"
             shards.append(info)
-        if not any(info.num_studies for info in shards):
-            reasons = "; ".join(line for info in shards for line in info.skipped.lines())
+        num_stored = sum(info.num_studies for info in shards)
+        skipped = SkipLog()
+        for info in shards:
+            skipped.merge(info.skipped)
+        reasons = "; ".join(skipped.lines())
+        if not num_stored:
             raise ValueError(f"no study of {self.plan.root} can be stored: {reasons}")
+        readable = SourceCount("readable images", num_stored, len(self.plan.studies), reasons)
+        check_sources([readable], is_subset=self.options.is_subset)
         return shards
 
     def _merge(self, writer: StoreWriter, shards: Iterable[ShardInfo]) -> dict[str, Study]:

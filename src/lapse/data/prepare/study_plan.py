@@ -22,8 +22,9 @@ from lapse.data.datasets.discovery import DatasetRoots, TableRoots
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import Shard, ShardItem
+from lapse.data.prepare.sources import SourceCount
 
-PLAN_VERSION = 2  # shards of another version are not reused
+PLAN_VERSION = 3  # shards of another version are not reused
 
 
 class StudyPlan(ABC):
@@ -54,7 +55,7 @@ class StudyPlan(ABC):
         Args:
             priors: the name of the remover of references to priors.
         """
-        options = asdict(replace(self.options, workers=0, shard=None))
+        options = asdict(replace(self.options, workers=0, shard=None, is_subset=False))
         digest = hashlib.sha256(f"{PLAN_VERSION} {options} {priors}".encode())
         for line in self._raw_lines():
             digest.update(line.encode())
@@ -87,6 +88,10 @@ class StudyPlan(ABC):
     def complete(self, report: PrepareReport) -> None:
         """Add what was read, the release, and the logs of the datasets."""
 
+    def source_counts(self) -> Iterable[SourceCount]:
+        """What the raw data delivers and should deliver, before images are opened."""
+        return ()
+
     @property
     @abstractmethod
     def box_source(self) -> tuple[str, int]:
@@ -97,11 +102,20 @@ class StudyPlan(ABC):
         """A study with its image and its report."""
 
     @abstractmethod
+    def _expected_path(self, study: Study) -> Path:
+        """Where the image of a study is expected, for messages."""
+
+    @abstractmethod
     def _raw_lines(self) -> Iterator[str]:
         """One line per raw table that identifies its content."""
 
-    def _with_images(self, studies: Iterable[tuple[Study, Path]], dataset: str) -> dict[str, Study]:
+    def _with_images(
+        self, studies: Iterable[tuple[Study, Path | None]], dataset: str
+    ) -> dict[str, Study]:
         """Image id -> study, of the images that exist; checked before the slow part starts.
+
+        Args:
+            studies: with the image file of each, None where there is none.
 
         Raises:
             ValueError: an image is missing without `is_subset`, or pydicom is needed.
@@ -110,18 +124,18 @@ class StudyPlan(ABC):
         missing = SkipLog()
         has_dicom = False
         for study, path in studies:
-            if not path.is_file():
-                if self.options.is_subset:
-                    self.skipped.add(f"{dataset}: image file missing (subset)", study.id)
-                    continue
-                missing.add("missing", str(path))
-            has_dicom = has_dicom or path.suffix.lower() == ".dcm"
-            existing[study.id] = study
+            if path is not None:
+                has_dicom = has_dicom or path.suffix.lower() == ".dcm"
+                existing[study.id] = study
+            elif self.options.is_subset:
+                self.skipped.add(f"{dataset}: image file missing (subset)", study.id)
+            else:
+                missing.add("missing", str(self._expected_path(study)))
         if missing.total:
             examples = ", ".join(missing.examples["missing"])
             raise ValueError(
-                f"{missing.total} of {len(existing)} images are missing, for example {examples}: "
-                "download them, or use --allow-missing-images to continue without them"
+                f"{missing.total} of {missing.total + len(existing)} images are missing, for "
+                f"example {examples}: download them, or use --subset to continue without them"
             )
         if has_dicom:
             check_extra("dicom", ["pydicom"], f"reading the DICOM images of {self.root}")

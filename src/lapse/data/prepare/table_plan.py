@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from lapse.core.files import sha256_of
 from lapse.core.types import Pair, Study
@@ -34,7 +35,8 @@ class TablePlan(StudyPlan):
         self.table = PlainTable(roots, frontals=options.frontals)
         self.table.check_box_sizes()
         self.patients, self.num_leaked = self.table.splits, 0
-        images = ((study, self.table.image_path(study)) for study in self.table.images)
+        paths = ((study, self.table.image_path(study)) for study in self.table.images)
+        images = ((study, path if path.is_file() else None) for study, path in paths)
         self.studies = self._with_images(images, self.table.name)
         if not self.studies:
             reasons = "; ".join([*self.skipped.lines(), *self.table.skipped.lines()])
@@ -65,6 +67,9 @@ class TablePlan(StudyPlan):
 
     def _item(self, study: Study) -> ShardItem:
         return ShardItem(study, self.table.image_path(study), None, self.table.report(study))
+
+    def _expected_path(self, study: Study) -> Path:
+        return self.table.image_path(study)
 
     def _raw_lines(self) -> Iterator[str]:
         for path in (self.table.roots.table, self.table.roots.boxes):

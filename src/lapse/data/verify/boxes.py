@@ -85,6 +85,14 @@ def graph_defects(graph: Any, size: tuple[int, int] | None) -> Iterator[tuple[st
             yield "parallel-lists", str(item.get("bbox_name", ""))
 
 
+def is_described(graph: Any) -> bool:
+    """Whether a scene graph has a box with corners and a region with phrases."""
+    if not _has_lists(graph):
+        return False
+    has_box = any(original_corners(item) is not None for item in graph["objects"])
+    return has_box and any(item.get(PHRASES) for item in graph["attributes"])
+
+
 def _is_number(value: object) -> bool:
     """Whether a JSON value is a finite number; JSON integers can exceed every float."""
     if isinstance(value, bool) or not isinstance(value, int | float):

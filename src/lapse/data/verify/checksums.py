@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from lapse.core.files import sha256_of
+from lapse.data.datasets.image_files import suffix_rank
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.images import SUFFIXES
 
 SUMS = "SHA256SUMS.txt"
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)|([0-9a-fA-F]{64}) (.+)")
@@ -32,7 +32,7 @@ def check_checksums(context: VerifyContext) -> None:
             continue
         for digest, name in _listed(context, sums):
             path = folder / name
-            is_image = path.suffix in SUFFIXES
+            is_image = suffix_rank(path.suffix) is not None
             is_inside = path.resolve().is_relative_to(folder.resolve())
             if is_inside and path.is_file() and (context.has_pixels or not is_image):
                 context.progress.step()

@@ -9,10 +9,26 @@ from lapse.core.progress import Progress, no_progress
 from lapse.core.types import SPLITS
 from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
+from lapse.data.io.csv_tables import have_same_content, matching_tables
 from lapse.data.verify.image_table import ImageTable
 from lapse.data.verify.results import Findings
 
 DATASETS = (MIMIC_CXR, IMAGENOME, DIFF_VQA)
+SOURCES = {  # what a source delivers -> the id of its defect
+    "few-frontals": "studies with a frontal image",
+    "few-sections": "reports with findings or an impression",
+    "few-regions": "images with boxes and descriptions",
+    "few-questions": "questions of a category about known studies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The file of an image: its tree and its suffix; images with equal ones share the object."""
+
+    root: Path
+    suffix: str
+    is_empty: bool
 
 
 class PatientSplits:
@@ -71,8 +87,11 @@ class VerifyContext:
         findings: collects the defects.
         progress: counts the steps.
         has_pixels: image files are decoded.
+        is_subset: the copy is a part of a release.
         counts: (dataset, table) -> rows.
         images: the metadata table, filled by the first check.
+        image_files: dicom_id -> its file, filled by the second check.
+        studies_with_files: the studies of these images.
         patient_splits: the patients of each split, for each dataset.
     """
 
@@ -80,11 +99,40 @@ class VerifyContext:
     findings: Findings
     progress: ProgressCounter
     has_pixels: bool = False
+    is_subset: bool = False
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     images: ImageTable = field(default_factory=ImageTable)
+    image_files: dict[str, ImageFile] = field(default_factory=dict)
+    studies_with_files: set[int] = field(default_factory=set)
     patient_splits: dict[str, PatientSplits] = field(
         default_factory=lambda: {name: PatientSplits() for name in DATASETS}
     )
+
+    @property
+    def has_all_images(self) -> bool:
+        """Whether an image that is absent from the metadata is not in the release."""
+        return self.images.is_complete and not self.is_subset
+
+    def table(self, folder: Path, pattern: str) -> Path | None:
+        """The table to read, None if there is none; further files of that name are reported."""
+        paths = matching_tables(folder, pattern)
+        for other in paths[1:]:
+            is_equal = have_same_content(paths[0], other)
+            code = "repeated-table" if is_equal else "ambiguous-table"
+            self.findings.add(code, f"{paths[0].name} (read), {other.name}")
+        return paths[0] if paths else None
+
+    def is_in_copy(self, study: int) -> bool:
+        """Whether the files of a study are expected: all studies, in a subset those with images."""
+        return not self.is_subset or study in self.studies_with_files
+
+    def check_amount(self, code: str, count: int, expected: int) -> None:
+        """Report a source that delivers less than half; in a subset it is only noted."""
+        if 2 * count >= expected:
+            return
+        if not self.is_subset:
+            self.findings.add(code, SOURCES[code])
+        self.findings.note(f"{SOURCES[code]}: {count:,} of {expected:,}")
 
     @property
     def split_folder(self) -> Path:

@@ -38,6 +38,10 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
     # files and tables
     DefectType("empty-file", "error", "file", "the file is empty: download it again"),
     DefectType("missing-table", "error", "table", "a table that the loaders need is missing"),
+    DefectType("ambiguous-table", "error", "tables", "two files are the same table and differ: "
+               "keep the complete one"),
+    DefectType("repeated-table", "warning", "tables", "two files are the same table and are "
+               "equal"),
     DefectType("missing-side-table", "warning", "table", "an optional table is missing"),
     DefectType("avoid-list-missing", "warning", "table", "images_to_avoid is missing: patients of "
                "the gold annotations may be trained on"),
@@ -62,6 +66,10 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
     DefectType("view-disagrees", "warning", "image", "ViewPosition and the view code disagree"),
     DefectType("view-empty", "warning", "image", "neither ViewPosition nor the view code is "
                "filled"),
+    DefectType("view-nan", "warning", "image", 'a view column is not empty but "nan": it is read '
+               "as empty"),
+    DefectType("few-frontals", "error", "source", "less than half of the studies have a PA or AP "
+               "image: check the view columns"),
     DefectType("study-two-patients", "error", "study", "one study belongs to two patients"),
     DefectType("ids-disagree", "error", "table: image", "the table assigns an image to another "
                "patient or study than the metadata"),
@@ -88,8 +96,16 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
     DefectType("report-not-utf8", "error", "study", "the report holds bytes that are not UTF-8"),
     DefectType("report-without-text", "warning", "study", "the report has neither findings, nor "
                "an impression, nor a last paragraph"),
+    DefectType("report-headers", "warning", "study", "the section headers lack the blank before "
+               "them or are in lower case: they are read"),
+    DefectType("few-sections", "error", "source", "less than half of the studies have a report "
+               "with findings or an impression"),
     # scene graphs
     DefectType("damaged-archive", "error", "archive", "scene_graph.zip cannot be opened"),
+    DefectType("nested-graphs", "warning", "folder", "the scene graphs were unpacked one folder "
+               "too deep: they are read"),
+    DefectType("few-regions", "error", "source", "less than half of the images have a scene graph "
+               "with boxes and phrases"),
     DefectType("graph-missing", "error", "image", "an image of the split tables has no scene "
                "graph"),
     DefectType("graph-damaged", "error", "image", "the scene graph is not valid JSON"),
@@ -125,6 +141,10 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
     # questions
     DefectType("unknown-category", "error", "question", "question_type is not one of the seven "
                "categories"),
+    DefectType("category-case", "warning", "question", "question_type is not in lower case: it is "
+               "read"),
+    DefectType("few-questions", "error", "source", "less than half of the questions have a known "
+               "category and known studies"),
     DefectType("empty-question", "error", "question", "the question or its answer is empty"),
     DefectType("question-unknown-study", "error", "question", "the main or reference study is not "
                "in the metadata"),

@@ -57,7 +57,7 @@ def _check_boxes(context: VerifyContext, table: RawTable) -> None:
 def _find_image(context: VerifyContext, image: str, row_id: str) -> ImageRow | None:
     """The row of a gold image in the metadata; an unknown image is reported."""
     row = context.images.by_dicom.get(image.strip().removesuffix(".dcm"))
-    if row is None and context.images.is_complete:
+    if row is None and context.has_all_images:
         context.findings.add("gold-unknown-image", row_id)
     return row
 

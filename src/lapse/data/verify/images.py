@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from lapse.data.datasets.image_files import image_roots, split_name, suffix_rank, walk_images
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS, parse_size, parse_time
 from lapse.data.datasets.release_counts import MIMIC_CXR
-from lapse.data.io.csv_tables import find_table
-from lapse.data.verify.context import VerifyContext
+from lapse.data.io.csv_tables import is_empty
+from lapse.data.verify.context import ImageFile, VerifyContext
 from lapse.data.verify.image_table import ImageRow, ImageTable
 from lapse.data.verify.results import Findings
 from lapse.data.verify.tables import RawTable, id_number
@@ -54,7 +56,6 @@ LABELS = (
     "Pneumothorax",
     "Support Devices",
 )
-SUFFIXES = (".jpg", ".dcm")
 # Views in both vocabularies. Other views (swimmers, oblique) are not compared.
 VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral": "LATERAL"}
 
@@ -62,7 +63,7 @@ VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral":
 def check_metadata(context: VerifyContext) -> None:
     """Fill `context.images` from the metadata table, and check each row."""
     findings, images = context.findings, context.images
-    path = find_table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
+    path = context.table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
     if path is None:
         raise ValueError(
             f"{context.roots.mimic_cxr_jpg} no longer holds its metadata table: start again"
@@ -73,7 +74,7 @@ def check_metadata(context: VerifyContext) -> None:
         if patient is None or study is None:
             findings.add("unreadable-id", table.line(line))
             continue
-        position, meaning = fields[3].strip(), fields[4].strip()
+        position, meaning = _views(fields[3:5], dicom, findings)
         _check_view(dicom, position, meaning, findings)
         size = parse_size(fields[5].strip(), fields[6].strip())
         if size is None:
@@ -90,6 +91,17 @@ def check_metadata(context: VerifyContext) -> None:
     context.counts[MIMIC_CXR, "studies"] = len(images.by_study)
     context.counts[MIMIC_CXR, "patients"] = len({row.patient for row in images.rows})
     _check_identity(images, findings)
+    if images.is_complete:
+        num_frontals = sum(row.is_frontal for row in images.by_study.values())
+        context.check_amount("few-frontals", num_frontals, len(images.by_study))
+
+
+def _views(fields: Sequence[str], dicom: str, findings: Findings) -> list[str]:
+    """ViewPosition and the view code, "" where a program wrote a word for an empty field."""
+    texts = [field.strip() for field in fields]
+    if any(text and is_empty(text) for text in texts):
+        findings.add("view-nan", dicom)
+    return ["" if is_empty(text) else text for text in texts]
 
 
 def _check_view(dicom: str, position: str, meaning: str, findings: Findings) -> None:
@@ -112,57 +124,78 @@ def _check_identity(images: ImageTable, findings: Findings) -> None:
         findings.add("study-two-patients", f"s{study}")
 
 
-def image_stem(row: ImageRow) -> str:
-    """`files/p10/p10000032/s50414267/<dicom_id>`, relative to the root, without a suffix."""
-    return f"files/p{str(row.patient)[:2]}/p{row.patient}/s{row.study}/{row.dicom}"
+def study_folder(row: ImageRow) -> str:
+    """`files/p10/p10000032/s50414267`, relative to the root."""
+    return f"files/p{str(row.patient)[:2]}/p{row.patient}/s{row.study}"
 
 
 def image_path(context: VerifyContext, row: ImageRow) -> Path | None:
-    """The image file of a row of the metadata, None where it has none.
-
-    As in the loader, a JPEG is preferred to a DICOM, and the folder of MIMIC-CXR-JPG to that of
-    the reports, where MIMIC-CXR has its DICOMs.
-    """
-    stem = image_stem(row)
-    folders = (context.roots.mimic_cxr_jpg, context.roots.reports)
-    paths = [folder / f"{stem}{suffix}" for folder in folders for suffix in SUFFIXES]
-    return next((path for path in paths if path.is_file()), None)
+    """The image file of a row of the metadata that `check_image_files` found, or None."""
+    file = context.image_files.get(row.dicom)
+    if file is None:
+        return None
+    return file.root / study_folder(row) / f"{row.dicom}{file.suffix}"
 
 
 def check_image_files(context: VerifyContext) -> None:
-    """Every row has a file that is not empty, and every file has a row."""
+    """Every row has a file that is not empty, and every file has a row; folders are read once."""
     images, findings = context.images, context.findings
     context.progress.expect(len(images.rows))
+    shared: dict[ImageFile, ImageFile] = {}
+    for root in image_roots(context.roots.mimic_cxr_jpg, context.roots.reports):
+        for folder, entry in walk_images(root):
+            context.progress.step()
+            dicom, suffix = split_name(entry.name)
+            row = images.by_dicom.get(dicom)
+            if row is None or study_folder(row) != folder:
+                if images.is_complete:
+                    findings.add("unlisted-image", f"{folder}/{entry.name}")
+                continue
+            file = ImageFile(root, suffix, entry.stat().st_size == 0)
+            if _is_preferred(file, context.image_files.get(dicom)):
+                context.image_files[dicom] = shared.setdefault(file, file)
+            context.studies_with_files.add(row.study)
     for row in images.rows:
-        path = image_path(context, row)
-        if path is None:
+        existing = context.image_files.get(row.dicom)
+        if existing is not None and existing.is_empty:
+            findings.add("empty-file", f"{study_folder(row)}/{row.dicom}{existing.suffix}")
+        elif existing is None and _is_expected(context, row):
             findings.add("missing-image", row.dicom)
-        elif path.stat().st_size == 0:
-            findings.add("empty-file", path.relative_to(path.parents[4]).as_posix())
-        context.progress.step()
-    if not images.is_complete:
-        return
-    stems = {image_stem(row) for row in images.rows}
-    for root in dict.fromkeys((context.roots.mimic_cxr_jpg, context.roots.reports)):
-        for name in _image_names(root):
-            if name.rpartition(".")[0] not in stems:
-                findings.add("unlisted-image", name)
+    if context.is_subset:
+        _note_subset(context)
 
 
-def _image_names(root: Path) -> Iterator[str]:
-    """Image files relative to the root, in order."""
-    for group in sorted(root.glob("files/p[0-9][0-9]")):
-        for patient in sorted(group.glob("p*")):
-            for path in sorted(patient.glob("s*/*")):
-                if path.suffix in SUFFIXES:
-                    yield path.relative_to(root).as_posix()
+def _is_expected(context: VerifyContext, row: ImageRow) -> bool:
+    """Whether an image should have a file: in a subset, the frontal images of its studies."""
+    return context.is_in_copy(row.study) and (row.is_frontal or not context.is_subset)
+
+
+def _is_preferred(file: ImageFile, other: ImageFile | None) -> bool:
+    """Whether a file is read rather than another one: as in the loader, the first tree counts."""
+    if other is None:
+        return True
+    if file.root != other.root:
+        return False
+    return (suffix_rank(file.suffix) or 0) < (suffix_rank(other.suffix) or 0)
+
+
+def _note_subset(context: VerifyContext) -> None:
+    """How many images of each group of patients are in the copy."""
+    listed: Counter[str] = Counter()
+    existing: Counter[str] = Counter()
+    for row in context.images.rows:
+        group = f"p{str(row.patient)[:2]}"
+        listed[group] += 1
+        existing[group] += row.dicom in context.image_files
+    parts = [f"{group} {existing[group]:,} of {listed[group]:,}" for group in sorted(listed)]
+    context.findings.note(f"subset: images by group of patients: {', '.join(parts)}")
 
 
 def check_label_tables(context: VerifyContext) -> None:
     """The CheXpert and NegBio labels. The loaders do not use them."""
     root = context.roots.mimic_cxr_jpg
     for labeler in ("chexpert", "negbio"):
-        path = find_table(root, f"mimic-cxr-2.*-{labeler}")
+        path = context.table(root, f"mimic-cxr-2.*-{labeler}")
         if path is None:
             context.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{labeler}")
             continue

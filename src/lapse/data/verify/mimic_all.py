@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from lapse.data.datasets.release_counts import DIFF_VQA
-from lapse.data.io.csv_tables import find_table
 from lapse.data.verify.answers import KNOWN_FINDINGS
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.images import LABELS
@@ -32,7 +31,7 @@ DISEASES = "all_diseases.json"
 
 def check_overview(context: VerifyContext) -> None:
     """`mimic_all`: the image of each study."""
-    path = find_table(context.roots.medical_diff_vqa, "mimic_all")
+    path = context.table(context.roots.medical_diff_vqa, "mimic_all")
     if path is None:
         context.findings.add("missing-side-table", "mimic_all")
         return
@@ -50,7 +49,7 @@ def _check_image(context: VerifyContext, patient: int, study: int, dicom: str) -
     images = context.images
     row = images.by_dicom.get(dicom)
     if row is None:
-        if images.is_complete:
+        if context.has_all_images:
             context.findings.add("overview-unknown-image", f"s{study}")
     elif row.study != study:
         context.findings.add("overview-unknown-image", f"s{study}")

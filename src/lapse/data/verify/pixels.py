@@ -61,8 +61,8 @@ def _decode_all(
 
 def _decode(context: VerifyContext, row: ImageRow) -> _Decoded | ValueError | None:
     """The decoded image of a row, the error of decoding it, or None without a file."""
-    path = image_path(context, row)
-    if path is None or path.stat().st_size == 0:
+    file, path = context.image_files.get(row.dicom), image_path(context, row)
+    if file is None or path is None or file.is_empty:
         return None
     try:
         image = read_image(path)

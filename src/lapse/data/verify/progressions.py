@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lapse.data.datasets.ms_cxr_t import FINDINGS, PROGRESSIONS, TABLE, bare_dicom
-from lapse.data.io.csv_tables import find_table
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -24,7 +23,7 @@ COLUMNS = (
 def check_progressions(context: VerifyContext) -> None:
     """Unknown images, pairs of two patients, time order, unknown progressions, repeated pairs."""
     folder = context.roots.ms_cxr_t
-    path = None if folder is None else find_table(folder, TABLE)
+    path = None if folder is None else context.table(folder, TABLE)
     if path is None:
         context.findings.note("no MS-CXR-T: the optional evaluation set was not checked")
         return
@@ -59,7 +58,7 @@ def _check_pair(
 ) -> None:
     main, previous = (context.images.by_dicom.get(image) for image in images)
     if main is None or previous is None:
-        if context.images.is_complete:
+        if context.has_all_images:
             context.findings.add("progression-unknown-image", row_id)
         return
     patient, *studies = numbers

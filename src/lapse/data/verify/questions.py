@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS, REVERSED_FRACTION
+from lapse.data.datasets.mimic_diff_vqa import (
+    CATEGORIES,
+    COLUMNS,
+    REVERSED_FRACTION,
+    plain_category,
+)
 from lapse.data.datasets.release_counts import DIFF_VQA
-from lapse.data.io.csv_tables import SPLIT_NAMES, find_table, plain_id
+from lapse.data.io.csv_tables import SPLIT_NAMES, plain_id
 from lapse.data.verify.answers import answer_defects
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.tables import RawTable, id_number
@@ -19,7 +24,7 @@ BYTES_PER_ROW = 120  # of an average row, for the progress bar alone
 
 def check_questions(context: VerifyContext) -> None:
     """Every row of `mimic_pair_questions`."""
-    path = find_table(context.roots.medical_diff_vqa, "mimic_pair_questions")
+    path = context.table(context.roots.medical_diff_vqa, "mimic_pair_questions")
     if path is None:
         raise ValueError(
             f"{context.roots.medical_diff_vqa} no longer holds its question table: start again"
@@ -31,6 +36,8 @@ def check_questions(context: VerifyContext) -> None:
         check.row(number, table.line(line), fields)
         context.progress.step()
     check.report_time_order()
+    if context.images.is_complete:
+        context.check_amount("few-questions", check.num_usable, table.num_rows)
     context.counts[DIFF_VQA, "questions"] = table.num_rows
     for category in CATEGORIES:
         context.counts[DIFF_VQA, category] = check.categories[category]
@@ -42,17 +49,21 @@ class _QuestionCheck:
     def __init__(self, context: VerifyContext) -> None:
         self.context, self.findings = context, context.findings
         self.categories: Counter[str] = Counter()
+        self.num_usable = 0  # questions of a known category about two known studies of a patient
         self._seen: set[str] = set()  # main study, reference study and question of each row
         self._num_dated = 0  # difference questions of two studies with known times
         self._reversed: list[str] = []
 
     def row(self, number: int, line: str, fields: tuple[str, ...]) -> None:
         """Check one row; `number` counts the data rows from 1, `line` names it in the file."""
-        main, subject, ref, category, question, answer, split_name = fields
+        main, subject, ref, category_name, question, answer, split_name = fields
+        category = plain_category(category_name)
         pair = f"{plain_id(main)}/{plain_id(ref)}"
         name = f"{pair}/{number}"
         if category in CATEGORIES:
             self.categories[category] += 1
+            if category != category_name:
+                self.findings.add("category-case", name)
         else:
             self.findings.add("unknown-category", name)
         if not question.strip() or not answer.strip():
@@ -73,25 +84,32 @@ class _QuestionCheck:
             return
         if split is not None:
             self.context.patient_splits[DIFF_VQA].add(patient, split)
-        self._check_studies(name, (study, reference), patient, category == "difference")
+        is_joined = self._check_studies(name, (study, reference), patient, category == "difference")
+        self.num_usable += is_joined and category in CATEGORIES
 
     def _check_studies(
         self, name: str, studies: tuple[int, int], patient: int, is_difference: bool
-    ) -> None:
-        """Main and reference study exist, belong to the patient, and are in order of time."""
+    ) -> bool:
+        """Main and reference study exist, belong to the patient, and are in order of time.
+
+        Returns whether they exist and belong to the patient.
+        """
         images = self.context.images
         main, reference = (images.by_study.get(study) for study in studies)
         if main is None or reference is None:
-            if images.is_complete:
+            if self.context.has_all_images:
                 self.findings.add("question-unknown-study", name)
-        elif main.patient != patient or reference.patient != patient:
+            return False
+        if main.patient != patient or reference.patient != patient:
             self.findings.add("question-two-patients", name)
-        elif is_difference and main.taken_at is not None and reference.taken_at is not None:
+            return False
+        if is_difference and main.taken_at is not None and reference.taken_at is not None:
             self._num_dated += 1
             if main.taken_at == reference.taken_at:
                 self.findings.add("same-time", name)
             elif main.taken_at < reference.taken_at:
                 self._reversed.append(name)
+        return True
 
     def report_time_order(self) -> None:
         """A few reversed questions are errors; a large fraction identifies release 1.0.0."""

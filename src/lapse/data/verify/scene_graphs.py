@@ -10,9 +10,16 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lapse.data.datasets.chest_imagenome import MAX_GRAPH_BYTES, SUFFIX, UNREADABLE
+from lapse.data.datasets.chest_imagenome import (
+    ARCHIVE,
+    MAX_GRAPH_BYTES,
+    SUFFIX,
+    UNREADABLE,
+    graph_folder,
+    is_graph,
+)
 from lapse.data.datasets.release_counts import IMAGENOME
-from lapse.data.verify.boxes import graph_defects
+from lapse.data.verify.boxes import graph_defects, is_described
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.splits import check_imagenome_splits
 from lapse.data.verify.tables import id_number
@@ -21,37 +28,50 @@ from lapse.data.verify.tables import id_number
 def check_scene_graphs(context: VerifyContext) -> None:
     """Every scene graph, then the split tables and their images without a scene graph."""
     names: set[str] = set()
-    num_graphs, is_complete = 0, True
+    num_graphs, num_described, is_complete = 0, 0, True
+    images = context.images
     try:
         for dicom, data in _graphs(context):
             names.add(dicom)
             num_graphs += 1
-            _check_graph(context, dicom, data)
+            has_regions = _check_graph(context, dicom, data)
+            row = images.by_dicom.get(dicom)
+            if row is not None and images.by_study[row.study] is row and row.is_frontal:
+                num_described += has_regions and context.is_in_copy(row.study)
             context.progress.step()
     except UNREADABLE as error:
-        context.findings.add("damaged-archive", "scene_graph.zip")
+        context.findings.add("damaged-archive", ARCHIVE)
         context.findings.note(f"scene graphs were not read: {error}")
         is_complete = False
     else:
         context.counts[IMAGENOME, "scene graphs"] = num_graphs
     for table, dicom in check_imagenome_splits(context):
         if is_complete and table != "images_to_avoid" and dicom not in names:
-            context.findings.add("graph-missing", dicom)
+            image = images.by_dicom.get(dicom)
+            if image is None or context.is_in_copy(image.study):
+                context.findings.add("graph-missing", dicom)
+    if is_complete and images.is_complete:
+        frontals = (row for row in images.by_study.values() if row.is_frontal)
+        expected = sum(context.is_in_copy(row.study) for row in frontals)
+        context.check_amount("few-regions", num_described, expected)
 
 
 def _graphs(context: VerifyContext) -> Iterator[tuple[str, bytes | None]]:
     """(dicom_id of the file name, its bytes or None if they cannot be read)."""
     silver = context.roots.chest_imagenome / "silver_dataset"
-    archive = silver / "scene_graph.zip"
+    archive = silver / ARCHIVE
     if not archive.is_file():
-        paths = sorted((silver / "scene_graph").glob(f"*{SUFFIX}"))
+        folder = graph_folder(silver) or silver / "scene_graph"
+        if folder != silver / "scene_graph":
+            context.findings.add("nested-graphs", folder.relative_to(silver).as_posix())
+        paths = sorted(path for path in folder.glob(f"*{SUFFIX}") if is_graph(path.name))
         context.progress.expect(len(paths))
         for path in paths:
             is_small = path.stat().st_size <= MAX_GRAPH_BYTES
             yield path.name.removesuffix(SUFFIX), path.read_bytes() if is_small else None
         return
     with zipfile.ZipFile(archive) as opened:
-        members = [info for info in opened.infolist() if info.filename.endswith(SUFFIX)]
+        members = [info for info in opened.infolist() if is_graph(info.filename)]
         context.progress.expect(len(members))
         for member in members:
             yield Path(member.filename).name.removesuffix(SUFFIX), _unpack(opened, member)
@@ -66,19 +86,20 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
         return None
 
 
-def _check_graph(context: VerifyContext, dicom: str, data: bytes | None) -> None:
+def _check_graph(context: VerifyContext, dicom: str, data: bytes | None) -> bool:
+    """Report the defects of a scene graph; returns whether it has boxes and phrases."""
     findings, images = context.findings, context.images
     row = images.by_dicom.get(dicom)
-    if row is None and images.is_complete:
+    if row is None and context.has_all_images:
         findings.add("graph-unknown-image", dicom)
     if data == b"":
         findings.add("empty-file", f"{dicom}{SUFFIX}")
-        return
+        return False
     try:
         graph = json.loads(data or b"")
     except (ValueError, RecursionError):
         findings.add("graph-damaged", dicom)
-        return
+        return False
     for code, region in graph_defects(graph, None if row is None else row.size):
         if code == "regions-incomplete":
             findings.count(code)
@@ -90,3 +111,4 @@ def _check_graph(context: VerifyContext, dicom: str, data: bytes | None) -> None
         ids = (id_number(str(graph.get("patient_id"))), id_number(str(graph.get("study_id"))))
         if row is not None and ids != (row.patient, row.study):
             findings.add("graph-ids-disagree", dicom)
+    return is_described(graph)

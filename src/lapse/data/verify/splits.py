@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lapse.core.types import SPLITS
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
-from lapse.data.io.csv_tables import SPLIT_NAMES, find_table
+from lapse.data.io.csv_tables import SPLIT_NAMES
 from lapse.data.verify.context import DATASETS, VerifyContext
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -34,7 +34,7 @@ class SplitRow:
 
 def check_mimic_splits(context: VerifyContext) -> None:
     """The split table of MIMIC-CXR: one row for each image of the metadata."""
-    path = find_table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
+    path = context.table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
     if path is None:
         context.findings.add("missing-table", "mimic-cxr-2.0.0-split")
         return
@@ -49,15 +49,15 @@ def check_mimic_splits(context: VerifyContext) -> None:
         listed.add(row.dicom)
     context.counts[MIMIC_CXR, "split"] = table.num_rows
     if table.is_complete:
-        for dicom in context.images.by_dicom:
-            if dicom not in listed:
+        for dicom, row_of_image in context.images.by_dicom.items():
+            if dicom not in listed and context.is_in_copy(row_of_image.study):
                 context.findings.add("image-without-split", dicom)
 
 
 def check_imagenome_splits(context: VerifyContext) -> Iterator[tuple[str, str]]:
     """The split tables of Chest ImaGenome; yields (table, dicom_id) of each of their images."""
     for name, split in IMAGENOME_TABLES.items():
-        path = find_table(context.split_folder, name)
+        path = context.table(context.split_folder, name)
         if path is None:
             is_avoid_list = name == "images_to_avoid"
             code = "avoid-list-missing" if is_avoid_list else "missing-table"
@@ -105,7 +105,7 @@ def _rows(
             continue
         image = context.images.by_dicom.get(dicom)
         if image is None:
-            if context.images.is_complete:
+            if context.has_all_images:
                 context.findings.add("split-without-image", f"{name}: {dicom}")
         elif (image.patient, image.study) != (patient, study):
             context.findings.add("ids-disagree", f"{name}: {dicom}")

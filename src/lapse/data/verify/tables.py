@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from lapse.data.io.csv_tables import plain_id
+from lapse.data.io.csv_tables import is_packed, plain_id
 from lapse.data.verify.results import Findings
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -133,7 +133,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
+    if is_packed(path):
         return io.TextIOWrapper(
             gzip.open(path, "rb"), encoding="utf-8", errors="surrogateescape", newline=""
         )

@@ -15,7 +15,7 @@ FURTHER_VIEWS = (("LL", "left lateral"), ("SWIMMERS", "swimmer's view"), ("LAO",
 NO_TEXT = "                                 FINAL REPORT\n INDICATION:  Cough.\n"
 
 
-def _pick(tree: DefectTree, *claims: str) -> list[list[str]]:
+def pick_images(tree: DefectTree, *claims: str) -> list[list[str]]:
     """Choose simulated metadata rows; `claims` are what the defect claims of each of them."""
     table = tree.tables["metadata"]
 
@@ -39,14 +39,14 @@ def further_views(tree: DefectTree) -> list[str]:
     """Second images of a study, with views of the real vocabulary that the phantom does not use."""
     table = tree.tables["metadata"]
     names = []
-    for row in _pick(tree, "second", "row"):
+    for row in pick_images(tree, "second", "row"):
         view = FURTHER_VIEWS[tree.random_int(table.cell(row, "dicom_id")) % len(FURTHER_VIEWS)]
         names.append(tree.add_lateral(row, table.cell(row, "subject_id"), view))
     return names
 
 
 def missing_image(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "image")
+    rows = pick_images(tree, "image")
     for path in [path for row in rows for path in tree.image_files(row)]:
         path.unlink()
     return _dicoms(tree, rows)
@@ -54,7 +54,7 @@ def missing_image(tree: DefectTree) -> list[str]:
 
 def unlisted_image(tree: DefectTree) -> list[str]:
     names = []
-    for row in _pick(tree, "image"):
+    for row in pick_images(tree, "image"):
         path = tree.image_file(row)
         copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
         copy.write_bytes(path.read_bytes())
@@ -64,14 +64,14 @@ def unlisted_image(tree: DefectTree) -> list[str]:
 
 def duplicate_image(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
-    rows = _pick(tree, "image", "row", "time")
+    rows = pick_images(tree, "image", "row", "time")
     table.rows += [list(row) for row in rows]
     return _dicoms(tree, rows)
 
 
 def unreadable_size(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
-    rows = _pick(tree, "row", "image", "graph")
+    rows = pick_images(tree, "row", "image", "graph")
     for row in rows:
         column = ("Rows", "Columns")[tree.random_int(table.cell(row, "dicom_id")) % 2]
         table.set(row, column, ("", "0", "many")[tree.random_int(table.cell(row, "study_id")) % 3])
@@ -80,7 +80,7 @@ def unreadable_size(tree: DefectTree) -> list[str]:
 
 def unreadable_time(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
-    rows = _pick(tree, "time", "row")
+    rows = pick_images(tree, "time", "row")
     for row in rows:
         is_date = tree.random_int(table.cell(row, "dicom_id")) % 2
         table.set(row, "StudyDate" if is_date else "StudyTime", "21801399" if is_date else "noon")
@@ -89,7 +89,7 @@ def unreadable_time(tree: DefectTree) -> list[str]:
 
 def view_disagrees(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
-    rows = _pick(tree, "row")
+    rows = pick_images(tree, "row")
     for row in rows:
         is_front = table.cell(row, "ViewPosition") == "PA"
         other = "antero-posterior" if is_front else "postero-anterior"
@@ -99,7 +99,7 @@ def view_disagrees(tree: DefectTree) -> list[str]:
 
 def view_empty(tree: DefectTree) -> list[str]:
     table = tree.tables["metadata"]
-    rows = _pick(tree, "row", "second")
+    rows = pick_images(tree, "row", "second")
     for row in rows:
         table.set(row, "ViewPosition", "")
         table.set(row, "ViewCodeSequence_CodeMeaning", "")
@@ -110,7 +110,7 @@ def study_two_patients(tree: DefectTree) -> list[str]:
     """A lateral image of the study has the subject_id of another patient."""
     table = tree.tables["metadata"]
     patients = [table.cell(row, "subject_id") for row in table.rows]
-    rows = _pick(tree, "second", "row")
+    rows = pick_images(tree, "second", "row")
     for row in rows:
         patient = table.cell(row, "subject_id")
         other = next(candidate for candidate in patients if candidate != patient)
@@ -119,7 +119,7 @@ def study_two_patients(tree: DefectTree) -> list[str]:
 
 
 def undecodable_image(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "image")
+    rows = pick_images(tree, "image")
     for row in rows:
         path = tree.image_file(row)
         data = path.read_bytes()
@@ -128,7 +128,7 @@ def undecodable_image(tree: DefectTree) -> list[str]:
 
 
 def image_size(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "image")
+    rows = pick_images(tree, "image")
     for row in rows:
         path = tree.image_file(row)
         if path.suffix == ".dcm":
@@ -172,7 +172,7 @@ def identical_pixels(tree: DefectTree) -> list[str]:
 
 
 def missing_report(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "report")
+    rows = pick_images(tree, "report")
     for row in rows:
         tree.report_file(row).unlink()
     return _studies(tree, rows)
@@ -180,7 +180,7 @@ def missing_report(tree: DefectTree) -> list[str]:
 
 def unlisted_report(tree: DefectTree) -> list[str]:
     names = []
-    for row in _pick(tree, "report"):
+    for row in pick_images(tree, "report"):
         path = tree.report_file(row)
         number = 40_000_000 + tree.random_int(path.stem) % 1_000_000
         copy = path.with_name(f"s{number}.txt")
@@ -190,7 +190,7 @@ def unlisted_report(tree: DefectTree) -> list[str]:
 
 
 def report_not_utf8(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "report")
+    rows = pick_images(tree, "report")
     for row in rows:
         path = tree.report_file(row)
         data = path.read_bytes().rstrip()
@@ -199,7 +199,7 @@ def report_not_utf8(tree: DefectTree) -> list[str]:
 
 
 def report_without_text(tree: DefectTree) -> list[str]:
-    rows = _pick(tree, "report")
+    rows = pick_images(tree, "report")
     for row in rows:
         tree.report_file(row).write_text(NO_TEXT, encoding="utf-8", newline="\n")
     return _studies(tree, rows)

@@ -19,17 +19,32 @@ from lapse.phantom.defects.images import IMAGES, REPORTS, further_views
 from lapse.phantom.defects.progressions import PROGRESSIONS
 from lapse.phantom.defects.questions import OVERVIEW, QUESTIONS, RELEASE
 from lapse.phantom.defects.scene_graphs import ARCHIVE, GRAPHS
+from lapse.phantom.defects.sources import (
+    COPIES,
+    HARMLESS_FILES,
+    MAC_FILES,
+    MOST_OF_A_SOURCE,
+    MOVED,
+    VARIANTS,
+)
 from lapse.phantom.defects.tree import DefectTree
 
 TRUTH = "quirks.json"
-HARMLESS_DEFECTS = (*HARMLESS, "further-views")
+HARMLESS_DEFECTS = (
+    *HARMLESS,
+    "further-views",
+    *HARMLESS_FILES,
+    *MAC_FILES,
+    "reports-folder",
+)
 # These hide or contradict other defects, so they are injected only by name.
-EXCLUSIVE_DEFECTS = (*ARCHIVE, *RELEASE)
+EXCLUSIVE_DEFECTS = (*ARCHIVE, *RELEASE, *MOVED, *MOST_OF_A_SOURCE)
 _REMOVED_TABLES = ("damaged-table", "missing-side-table", "missing-table", "avoid-list-missing")
 _FIRST = {name: TABLES[name] for name in _REMOVED_TABLES}
-_LAST = {"checksum": checksum, **ARCHIVE}  # these need the final files
+_LAST = {"checksum": checksum, **MAC_FILES, **MOVED, **ARCHIVE}  # these need the final files
 INJECTORS: dict[str, Injector] = {
     **_FIRST,
+    **COPIES,
     **HARMLESS,
     **{name: injector for name, injector in TABLES.items() if name not in _FIRST},
     **QUESTIONS,
@@ -40,6 +55,9 @@ INJECTORS: dict[str, Injector] = {
     "further-views": further_views,
     **SPLITS,
     **REPORTS,
+    **VARIANTS,
+    **HARMLESS_FILES,
+    **MOST_OF_A_SOURCE,
     **GRAPHS,
     "empty-file": empty_file,
     **_LAST,

@@ -53,6 +53,12 @@ def _unknown_category(_tree: DefectTree, table: Table, index: int) -> None:
     table.set(table.rows[index], "question_type", "severity")
 
 
+def _category_case(tree: DefectTree, table: Table, index: int) -> None:
+    category = table.cell(table.rows[index], "question_type")
+    is_upper = tree.random_int(index) % 2
+    table.set(table.rows[index], "question_type", category.upper() if is_upper else f"{category} ")
+
+
 def _empty(tree: DefectTree, table: Table, index: int) -> None:
     column = ("question", "answer")[tree.random_int(index) % 2]
     table.set(table.rows[index], column, "" if tree.random_int(index, "blank") % 2 else "  ")
@@ -251,6 +257,7 @@ QUESTIONS: dict[str, Injector] = {
     "unparsed-answer": _on_rows(_unparsed, "difference"),
     "glitch-answer": _on_rows(_glitch, "difference"),
     "unknown-category": _on_rows(_unknown_category),
+    "category-case": _on_rows(_category_case),
     "empty-question": _on_rows(_empty),
     "question-unknown-study": _on_rows(_unknown_study),
     "question-two-patients": _on_rows(_two_patients),

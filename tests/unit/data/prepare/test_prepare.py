@@ -177,9 +177,7 @@ def test_missing_images_are_an_error_unless_they_are_allowed(tmp_path):
     tree = tiny_tree.write_tree(tmp_path / "tree")
     missing = tiny_tree.image_file(tree, 2, 1)
     missing.unlink()
-    with pytest.raises(
-        ValueError, match=r"1 of 12 images are missing.*--allow-missing-images"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"1 of 12 images are missing.*--subset") as caught:
         prepare(find_roots([tree]), tmp_path / "store", PrepareOptions(16))
     assert missing.name in str(caught.value)
     options = PrepareOptions(16, is_subset=True)
