@@ -62,6 +62,14 @@ class GenerationOptions:
             "forward passes."
         ),
     ] = "none"
+    guarded: Annotated[
+        bool,
+        typer.Option(
+            "--guarded",
+            help="Also store the guarded answer to each question about two images: ten readings "
+            "instead of one.",
+        ),
+    ] = False
 
 
 def predict_command(
@@ -102,6 +110,7 @@ def predict_command(
         num_beams=generation.num_beams,
         batch_size=generation.batch_size,
         confidence=generation.confidence,
+        guarded=generation.guarded,
     )
     probes: list[str | None] = [probe.value for probe in selection.probe]
     with prediction_ranks() as ranks:

@@ -187,6 +187,8 @@ class Prediction:
 
     `patient` is the unit of every interval; `prompt` names the region or the question.
     `confidence` is empty if the system gives none; `lapse.metrics.confidence` describes its keys.
+    `guarded` is the guarded answer (`lapse.metrics.guard`), "" where there is none; `prediction` is
+    always the answer of beam search.
     """
 
     id: str
@@ -196,6 +198,7 @@ class Prediction:
     patient: str = ""
     prompt: str = ""
     confidence: Mapping[str, float] = field(default_factory=dict)
+    guarded: str = ""
 
     def __post_init__(self) -> None:
         if not self.references:

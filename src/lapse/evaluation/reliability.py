@@ -8,6 +8,7 @@ from lapse.core.types import Prediction, Score
 from lapse.metrics.abstention import Threshold, abstention_scores
 from lapse.metrics.confidence_scores import confidence_scores
 from lapse.metrics.consistency import consistency
+from lapse.metrics.guard_scores import guarded_scores
 
 
 def reliability_scores(
@@ -26,7 +27,8 @@ def reliability_scores(
         seed: of the resampling.
 
     Returns:
-        "consistency", "confidence" and "abstention", each where the data for it is given.
+        "consistency", "confidence", "guarded" and "abstention", each where the data for it is
+        given.
 
     Raises:
         ValueError: probes of other samples, or a threshold for answers without confidence.
@@ -35,6 +37,7 @@ def reliability_scores(
     scores = {
         "consistency": consistency(answers, probes, seed=seed),
         "confidence": confidence_scores(answers, seed=seed) if answers else {},
+        "guarded": guarded_scores(answers, probes, seed=seed),
     }
     if threshold is not None:
         scores["abstention"] = abstention_scores(answers, threshold, seed=seed)

@@ -1,10 +1,16 @@
-"""Two images and a question -> an answer, its parsed changes, and the research-use notice."""
+"""Two images and a question -> an answer, its changes, the input checks, the research-use notice.
+
+By default an answer is guarded (`lapse.inference.guard`): it states the changes that six readings
+of the pair agree on, and lists the others as unsure. The paper's answer is the beam search of the
+pair alone; it is `Answer.beam`, and the answer itself with `guarded=False`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +19,36 @@ from lapse.config import RunConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change, parse
 from lapse.core.types import Sample
 from lapse.images import read_at
+from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
+from lapse.inference.checks.film_facts import facts_of_file
+from lapse.inference.checks.issues import refuse_unusual
+from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
+from lapse.inference.guard import NUM_READINGS, generate_guarded
 from lapse.metrics.confidence import BEAM, change_key
+from lapse.metrics.guard import GuardRule, decide
 from lapse.models.interface import CandidateModel, TrainableModel
-from lapse.training.run_folder import LoadedRun
+from lapse.training.run_folder import LoadedRun, read_facts
 
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
+IDENTICAL_REASON = "both images have the same pixels"
+Status = Literal["changed", "unchanged", "undecided", "unguarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How a pair of films is checked and answered.
+
+    Attributes:
+        guarded: state only changes that all readings agree on.
+        allow_unusual: answer inputs that a check refuses; their issues become warnings.
+        facts: of the reference and the main film; None for those of the file headers.
+    """
+
+    guarded: bool = True
+    allow_unusual: bool = False
+    facts: tuple[FilmFacts, FilmFacts] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +56,57 @@ class Answer:
     """A model's answer about one pair of images.
 
     Attributes:
-        text: the generated answer.
-        changes: the changes that the grammar parses from it, by kind and finding.
-        leftover: words that the grammar cannot parse; never dropped.
-        confidence: "answer", and each change in words -> its fraction of the beam's probability;
-            empty where the model has no beam. Uncalibrated: see `lapse calibrate`.
+        text: the answer: the stated changes in words, "nothing has changed.", or "undecided.".
+        changes: the stated changes, by kind and finding.
+        leftover: words of the answer that the grammar cannot parse; never dropped.
+        confidence: each change in words -> a number in [0, 1], uncalibrated: of a guarded answer
+            the least fraction of the beam's probability over all readings; of an unguarded one
+            the fraction of the beam, and "answer" for the entire answer. Empty without a beam.
+        status: "changed", "unchanged", "undecided", or "unguarded".
+        unsure: changes that some readings name and that are not stated.
+        reasons: why the answer is undecided, or unchanged without a reading.
+        beam: the text of beam search for this pair alone.
+        issues: of the input checks.
+        trained_on: the training data of the model.
     """
 
     text: str
     changes: tuple[Change, ...]
     leftover: tuple[str, ...]
     confidence: Mapping[str, float] = field(default_factory=dict)
+    status: Status = "unguarded"
+    unsure: tuple[Change, ...] = ()
+    reasons: tuple[str, ...] = ()
+    beam: str = ""
+    issues: tuple[InputIssue, ...] = ()
+    trained_on: str = ""
 
     def lines(self) -> list[str]:
         """The answer for a terminal; the last line is the research-use notice."""
+        return [*self.body(), *self.footer()]
+
+    def body(self) -> list[str]:
+        """The answer and its changes."""
         lines = [f"answer: {self.text or '(empty)'}"]
         lines += [f"  {describe(change)}{self._percent(change)}" for change in self.changes]
         lines += [f"  not understood: {words!r}" for words in self.leftover]
+        lines += [f"  unsure: {describe(change)}{self._percent(change)}" for change in self.unsure]
+        return [*lines, *(f"  reason: {reason}" for reason in self.reasons)]
+
+    def footer(self) -> list[str]:
+        """The input checks, the training data and the research-use notice."""
+        lines = [issue.line() for issue in self.issues]
+        if self.trained_on:
+            lines.append(f"Model trained on: {self.trained_on}.")
         return [*lines, RESEARCH_USE]
 
     def _percent(self, change: Change) -> str:
         confidence = self.confidence.get(change_key(change))
-        return "" if confidence is None else f", {confidence:.0%} of the beam"
+        if confidence is None:
+            return ""
+        if self.status == "unguarded":
+            return f", {confidence:.0%} of the beam"
+        return f", at least {confidence:.0%} of the beam in {NUM_READINGS} readings"
 
 
 def describe(change: Change) -> str:
@@ -61,19 +119,26 @@ def describe(change: Change) -> str:
 
 
 def answer_pair(
-    run: LoadedRun, reference: Path, main: Path, question: str = QUESTION_CHANGED
+    run: LoadedRun,
+    reference: Path,
+    main: Path,
+    question: str = QUESTION_CHANGED,
+    options: AnswerOptions | None = None,
 ) -> Answer:
     """Answer one question about two image files (JPEG, PNG with 8 or 16 bits, DICOM).
+
+    A run folder has no input check from pixels and no chosen threshold: `lapse export` adds both.
 
     Args:
         run: a loaded stage-2 run.
         reference: the earlier image.
         main: the image that the answer describes.
-        question: preferably one of the templates of Medical-Diff-VQA; other wordings do not
-            occur in training.
+        question: one of the templates of Medical-Diff-VQA.
+        options: guard and checks.
 
     Raises:
-        ValueError: the run is not of stage 2, or a file cannot be read.
+        ValueError: the run is not of stage 2, a file cannot be read, an unknown question, or an
+            input that a check refuses.
     """
     if run.config.stage != "diffvqa":
         raise ValueError(
@@ -85,9 +150,22 @@ def answer_pair(
             f"run {run.folder} is of system {run.config.model_type!r}, which reads no image: there "
             "is nothing to compare"
         )
+    options = options or AnswerOptions()
     image_size = run.config.model_config_object().encoder.image_size
-    images = [read_at(path, image_size).pixels for path in (reference, main)]
-    return answer_images(run.model, run.config, images, question)
+    files = (reference, main)
+    facts = options.facts or tuple(facts_of_file(path) for path in files)
+    films = {
+        f"{role} image": CheckedFilm(read_at(path, image_size).pixels, item)
+        for role, path, item in zip(ROLES, files, facts, strict=True)
+    }
+    issues = InputChecker().issues(films)
+    refuse_unusual(issues, allow_unusual=options.allow_unusual)
+    images = [film.pixels for film in films.values()]
+    rule = GuardRule() if options.guarded else None
+    answer = answer_images(run.model, run.config, images, question, rule=rule)
+    data = str(read_facts(run.folder).get("data", ""))[:12]
+    trained_on = f"data {data}..., not described" if data else "unknown data"
+    return replace(answer, issues=(*issues, *answer.issues), trained_on=trained_on)
 
 
 def answer_images(
@@ -95,6 +173,8 @@ def answer_images(
     config: RunConfig,
     images: Sequence[NDArray[np.uint8]],
     question: str = QUESTION_CHANGED,
+    *,
+    rule: GuardRule | None = None,
 ) -> Answer:
     """Answer one question about two images at the model's image size.
 
@@ -103,25 +183,65 @@ def answer_images(
         config: of the run that trained it.
         images: reference and main, each [S, S] uint8.
         question: as for `answer_pair`.
+        rule: limits of a guarded answer; None for the beam search of the pair alone.
 
     Raises:
-        ValueError: the question is empty or too long.
+        ValueError: the question is empty, too long or unknown.
     """
-    if not question.strip():
-        raise ValueError("the question is empty: remove it to ask the standard question")
+    check_question(question, config.data.tasks)
     pixels = dict(zip(ROLES, images, strict=True))
     sample = Sample("answer", "diff_vqa", ROLES, "", question.strip(), "", " ?")
+    has_beam = isinstance(model, CandidateModel)
     options = GenerateOptions(
         config.generation,
         config.data.max_tokens,
-        confidence="beam" if isinstance(model, CandidateModel) else "none",
+        confidence="beam" if has_beam else "none",
         precision=config.train.precision,
     )
+    if rule is not None and has_beam:
+        return _guarded(model, sample, pixels, options, rule)
     ((_, generated),) = generate(model, [sample], pixels.__getitem__, options)
     parsed = parse(generated.text)
     changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
     confidence = _by_change(generated.confidence)
-    return Answer(generated.text, tuple(changes), parsed.leftover, confidence)
+    notes = () if rule is None else (NO_GUARD,)
+    return Answer(
+        generated.text,
+        tuple(changes),
+        parsed.leftover,
+        confidence,
+        beam=generated.text,
+        issues=notes,
+    )
+
+
+NO_GUARD = InputIssue(
+    "not-checked", "note", "this model has no beam search: its answer is not guarded"
+)
+
+
+def _guarded(
+    model: TrainableModel,
+    sample: Sample,
+    pixels: Mapping[str, NDArray[np.uint8]],
+    options: GenerateOptions,
+    rule: GuardRule,
+) -> Answer:
+    ((_, generated),) = generate_guarded(model, [sample], pixels.__getitem__, options)
+    decided = decide(generated.evidence, rule)
+    reasons = (IDENTICAL_REASON,) if generated.is_identical else decided.reasons
+    notes = () if rule.answers else (InputIssue("not-checked", "note", rule.describe()),)
+    return Answer(
+        decided.text,
+        decided.stated,
+        (),
+        {change_key(change): share for change, share in decided.shares.items()},
+        status=decided.status,
+        unsure=decided.unsure,
+        reasons=reasons,
+        beam=generated.plain.text,
+        issues=notes,
+    )
 
 
 def _by_change(confidence: Mapping[str, float]) -> dict[str, float]:

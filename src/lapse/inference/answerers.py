@@ -7,32 +7,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 
 from lapse.config import RunConfig
 from lapse.core import registry
 from lapse.core.types import Sample, nearest
-from lapse.data.loading.batch import encode_sample
+from lapse.data.loading.batch import encode_sample, image_keys
 from lapse.data.loading.batch_stream import Pixels
 from lapse.data.loading.records import check_image_size
 from lapse.data.store.store import Store
+from lapse.inference.checks import InputChecker
 from lapse.inference.generate import (
     GeneratedAnswer,
     GenerateOptions,
     check_confidence,
     generate_batch,
 )
+from lapse.inference.guard import generate_guarded
 from lapse.inference.predict_options import PredictOptions
 from lapse.inference.pretrained.export import ModelParts, read_folder
 from lapse.inference.pretrained.model import model_folder
+from lapse.metrics.guard import UNUSUAL, GuardRule, decide
 from lapse.models.interface import TrainableModel
 from lapse.training.distributed import pick_device
 from lapse.training.exported_model import PACKAGED
 from lapse.training.feature_cache import compute_dtype, weights_hash
 from lapse.training.run_folder import CONFIG, LoadedRun, load_run
+
+# level of the input check -> number in a predictions file
+UNUSUAL_GRADES = {"": 0.0, "warning": 0.5, "refused": 1.0}
 
 
 @runtime_checkable
@@ -76,6 +84,30 @@ class Answerer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ModelGuards:
+    """What a model folder says about its images and guarded answers.
+
+    Attributes:
+        resize: how the images of the training store became squares; None if unknown.
+        rule: limits of guarded answers; those of a run folder were not chosen.
+        checker: of the images.
+    """
+
+    resize: str | None = None
+    rule: GuardRule = field(default_factory=GuardRule)
+    checker: InputChecker = field(default_factory=InputChecker)
+
+    def unusual_input(self, samples: Sequence[Sample], pixels: Pixels) -> list[dict[str, float]]:
+        """The result of the input check for each sample; {} for a model without one."""
+        if self.checker.pixel_check is None:
+            return [{} for _ in samples]
+        keys = image_keys(samples)
+        levels = self.checker.levels(np.stack([np.asarray(pixels(key)) for key in keys]))
+        grades = dict(zip(keys, (UNUSUAL_GRADES[level] for level in levels), strict=True))
+        return [{UNUSUAL: max(grades[key] for key in sample.images)} for sample in samples]
+
+
 class ModelAnswerer:
     """A model of this package in evaluation mode.
 
@@ -83,7 +115,7 @@ class ModelAnswerer:
         model: on its device.
         config: of the run that trained it; its precision is used.
         options: generation and confidence.
-        resize: how the images of the training store became squares; None if unknown.
+        guards: of the model folder.
 
     Raises:
         ValueError: the model cannot give the confidence.
@@ -95,15 +127,20 @@ class ModelAnswerer:
         config: RunConfig,
         options: PredictOptions,
         *,
-        resize: str | None = None,
+        guards: ModelGuards | None = None,
     ) -> None:
-        check_confidence(model, options.confidence)
-        self.model, self.config, self.resize = model, config, resize
+        confidence = options.confidence
+        if options.guarded and confidence == "none":
+            confidence = "beam"  # a guarded answer is made from the hypotheses of beam search
+        check_confidence(model, confidence)
+        self.model, self.config = model, config
+        self.guards = guards or ModelGuards()
+        self.is_guarded = options.guarded
         self.tasks = options.tasks or config.data.tasks
         self.options = GenerateOptions(
             options.generation(config.generation),
             config.data.max_tokens,
-            options.confidence,
+            confidence,
             config.train.precision,
         )
 
@@ -123,16 +160,17 @@ class ModelAnswerer:
             "confidence": self.options.confidence,
             "precision": str(compute_dtype(device, self.options.precision)),
             "device": device.type,
+            "guard": str(self.guards.rule) if self.is_guarded else "none",
         }
 
     def check_store(self, store: Store) -> None:
         """Refuse another image size, or another way in which images became squares."""
         check_image_size(store, self.config)
-        if self.resize is not None and self.resize != store.info.resize:
+        resize = self.guards.resize
+        if resize is not None and resize != store.info.resize:
             raise ValueError(
                 f"the store {store.path} was prepared with --resize {store.info.resize} and the "
-                f"model reads images by {self.resize}: prepare the data with --resize "
-                f"{self.resize}"
+                f"model reads images by {resize}: prepare the data with --resize {resize}"
             )
 
     def prompt_length(self, sample: Sample) -> int:
@@ -141,7 +179,18 @@ class ModelAnswerer:
 
     def answer(self, samples: Sequence[Sample], pixels: Pixels) -> list[GeneratedAnswer]:
         """The answers of one batch."""
-        return generate_batch(self.model, samples, pixels, self.options)
+        if not self.is_guarded or len(samples[0].images) != 2:
+            return generate_batch(self.model, samples, pixels, self.options)
+        generated = dict(generate_guarded(self.model, samples, pixels, self.options))
+        unusual = self.guards.unusual_input(samples, pixels)
+        return [
+            replace(
+                item.plain,
+                confidence=item.plain.confidence | item.evidence.confidence() | unusual[row],
+                guarded=decide(item.evidence, self.guards.rule).text,
+            )
+            for row, item in sorted(generated.items())
+        ]
 
 
 def open_answerer(
@@ -178,7 +227,9 @@ def open_answerer(
     parts = read_folder(model_folder(str(source)))
     model, config = _stage(parts, options.tasks)
     model.to(device or pick_device())
-    return ModelAnswerer(model, config, options, resize=parts.resize)
+    rule = parts.guard or GuardRule()
+    guards = ModelGuards(parts.resize, rule, InputChecker(parts.pixel_check, parts.encode))
+    return ModelAnswerer(model, config, options, guards=guards)
 
 
 def _stage(parts: ModelParts, tasks: Sequence[str]) -> tuple[TrainableModel, RunConfig]:

@@ -48,11 +48,13 @@ class GeneratedAnswer:
         text: the answer without surrounding blanks.
         candidates: hypotheses of beam search, best first; () with confidence "none".
         confidence: names as in `lapse.metrics.confidence`; empty with confidence "none".
+        guarded: text of the guarded answer; "" where there is none.
     """
 
     text: str
     candidates: tuple[Candidate, ...] = ()
     confidence: dict[str, float] = field(default_factory=dict)
+    guarded: str = ""
 
 
 def generate(

@@ -135,4 +135,5 @@ def prediction_of(sample: Sample, answer: GeneratedAnswer) -> Prediction:
         patient=sample.patient,
         prompt=sample.prompt,
         confidence=answer.confidence,
+        guarded=answer.guarded,
     )

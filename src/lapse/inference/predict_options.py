@@ -19,6 +19,9 @@ class PredictOptions:
             the store alone, so that two runs, and a probe, answer the same samples.
         num_beams, max_new_tokens, batch_size: override the `generation` values of the run.
         confidence: "none", "beam" or "clauses": fills `Prediction.confidence`.
+        guarded: also give the guarded answer to each question about two images, and the result of
+            the input check ("unusual input": 0, 0.5 for a warning, 1 for a refusal); about ten
+            readings instead of one.
         probe: one of `lapse.inference.probes.PROBES`, or None for the samples themselves.
         exposure_source: for the probe "acquisition": image key -> a second exposure, [S, S]
             uint8, such as a phantom rendered again; None imitates one from the stored pixels.
@@ -30,6 +33,7 @@ class PredictOptions:
     max_new_tokens: int | None = None
     batch_size: int | None = None
     confidence: str = "none"
+    guarded: bool = False
     probe: str | None = None
     exposure_source: Pixels | None = None
 

@@ -9,6 +9,8 @@
     beam: added edema      fraction of that mass whose texts state this change, in [0, 1]
     clause: added edema    log-odds of the answer with this change against the answer without it,
                            or with another change of the finding instead
+    guard: added edema     least share of this change over the readings of a guarded answer
+                           (`lapse.metrics.guard`), in [0, 1]
 
 Changes are named "added edema", "missing edema", "level edema: mild -> severe".
 """
@@ -16,6 +18,7 @@ Changes are named "added edema", "missing edema", "level edema: mild -> severe".
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +27,9 @@ from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
 METHODS = ("beam", "clauses")
+_KEY = re.compile(
+    f"(?P<kind>{'|'.join(KINDS)}) (?P<finding>[^:]+)(?:: (?P<before>.+) -> (?P<after>.+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,22 @@ def change_key(change: Change) -> str:
     """
     levels = f": {change.before} -> {change.after}" if change.kind == "level" else ""
     return f"{change.kind} {change.finding}{levels}"
+
+
+def change_of_key(key: str) -> Change:
+    """The change that `change_key` describes.
+
+    >>> change_of_key("level edema: mild -> severe")
+    Change(finding='edema', kind='level', before='mild', after='severe')
+
+    Raises:
+        ValueError: not the description of a change.
+    """
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise ValueError(f"{key!r} does not describe a change, such as 'added edema'")
+    kind = next(kind for kind in KINDS if kind == match["kind"])
+    return Change(match["finding"], kind, match["before"] or "", match["after"] or "")
 
 
 def stated_changes(item: Prediction, method: str) -> list[StatedChange]:

@@ -3,6 +3,11 @@
     config.json         both runs' resolved configurations, their trimmed vocabularies, what the
                         model was trained on, SHA-256 of the weights
     model.safetensors   encoder.*  captioner.*  answerer.*   in 16 bits
+    input_check.safetensors   optional: arrays of the input check
+
+"input_check" in config.json has the limits of the input check and the SHA-256 of its arrays;
+"guard" has the limits of guarded answers. Both are optional and name the SHA-256 of the weights
+that they were fitted to.
 
 `lapse.inference.pretrained` writes such folders and loads them for inference;
 `lapse.training.initialization` initializes new runs from them.
@@ -11,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +35,8 @@ from lapse.training.checkpoint import check_header, opened, read_tensors
 from lapse.training.run_folder import build_model, flatten, skip_pretrained_weights
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CHECK = "input_check.safetensors"
+MAX_CHECK = 1 << 20  # bytes of the arrays of an input check
 DEFAULT = Path(__file__).parents[1] / "assets" / "model"
 PACKAGED = "packaged"  # names DEFAULT in a configuration
 LIBRARY, FORMAT = "lapse", 2
@@ -48,6 +55,9 @@ class ExportedModel:
         resize: how training images were made square.
         facts: what it was trained on.
         sha256: of the weights file.
+        input_check: arrays of the input check; None without one.
+        input_check_values: its limits and facts.
+        guard: limits of guarded answers; {} without any.
     """
 
     configs: Mapping[Stage, RunConfig]
@@ -56,6 +66,9 @@ class ExportedModel:
     resize: str
     facts: Mapping[str, str]
     sha256: str
+    input_check: Mapping[str, Tensor] | None = None
+    input_check_values: Mapping[str, Any] = field(default_factory=dict)
+    guard: Mapping[str, Any] = field(default_factory=dict)
 
     def tensors(self, stage: Stage) -> dict[str, Tensor]:
         """The tensors of one stage, encoder included, under the names of its model."""
@@ -107,7 +120,44 @@ def read_exported_model(folder: Path) -> ExportedModel:
         values.resize,
         values.facts,
         digest,
+        *_read_input_check(folder, values),
+        _of_weights(folder, "guard", values.guard, digest),
     )
+
+
+def _read_input_check(
+    folder: Path, values: _Values
+) -> tuple[dict[str, Tensor] | None, Mapping[str, Any]]:
+    """The arrays of the input check, and its limits and facts."""
+    limits = _of_weights(folder, "input_check", values.input_check, values.sha256)
+    if not limits:
+        return None, {}
+    path = folder / CHECK
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {CHECK}, which {CONFIG} names: copy the complete folder")
+    check_inside(path, folder)
+    if path.stat().st_size > MAX_CHECK or sha256_of(path) != limits.pop("sha256", ""):
+        raise ValueError(
+            f"{path} is not the file that {CONFIG} names (its SHA-256 differs): damaged, or of "
+            "another model; copy or download it again"
+        )
+    tensors = read_tensors(path)
+    check_finite(path, tensors)
+    return tensors, limits
+
+
+def _of_weights(
+    folder: Path, name: str, values: Mapping[str, Any] | None, weights: str
+) -> dict[str, Any]:
+    """An optional part of the configuration that belongs to the weights of the folder."""
+    if values is None:
+        return {}
+    if values.get("weights") != weights:
+        raise ValueError(
+            f"{folder / CONFIG}: {name} was fitted to other weights than {WEIGHTS}: export the "
+            "model again"
+        )
+    return {key: value for key, value in values.items() if key != "weights"}
 
 
 class _Values(Config):
@@ -122,6 +172,8 @@ class _Values(Config):
     vocabulary: dict[Stage, list[Annotated[int, Field(ge=0, lt=SIZE)]] | None]
     pretrain: dict[str, Any]
     diffvqa: dict[str, Any]
+    input_check: dict[str, Any] | None = None
+    guard: dict[str, Any] | None = None
 
 
 def _read_values(path: Path) -> _Values:

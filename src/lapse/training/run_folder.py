@@ -163,6 +163,12 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer_of(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
 
 
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What else than the configuration defines a run: data hash, threads, ranks, device."""
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return facts
+
+
 def write_run(
     folder: Path, config: RunConfig, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> None:
@@ -198,7 +204,7 @@ def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) ->
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and key not in FREE_KEYS
     ]
-    stored = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    stored = read_facts(folder)
     fixed = ("data", "threads") if stored["device"] == facts["device"] == "cpu" else ("data",)
     different += [
         f"{key} is {facts[key]!r}, was {stored[key]!r}"

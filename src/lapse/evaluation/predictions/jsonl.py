@@ -1,6 +1,6 @@
 """predictions.jsonl: one JSON object per line, so that any system can be scored from its file.
 
-Keys: id, task, prediction, references, and where known patient, prompt and confidence. An
+Keys: id, task, prediction, references, and where known patient, prompt, confidence and guarded. An
 invalid file is an error with its line or its count; no line is dropped or overwritten. Files in
 other formats are read alike (`lapse.evaluation.predictions.rows`).
 """
@@ -63,6 +63,7 @@ def complete_prediction(row: AnswerRow, task: str = "") -> Prediction:
             row.patient,
             row.prompt,
             row.confidence,
+            row.guarded,
         )
     except ValueError as error:
         raise ValueError(f"{row.source}: {error}") from None
@@ -88,8 +89,9 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
 def prediction_line(prediction: Prediction) -> str:
     """One line of a predictions file, with its line end."""
     values = asdict(prediction)
-    if not prediction.confidence:
-        del values["confidence"]
+    for name in ("confidence", "guarded"):
+        if not values[name]:
+            del values[name]
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 

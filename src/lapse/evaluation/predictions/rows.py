@@ -12,6 +12,7 @@ The same keys have the same meaning in all formats:
     task, patient, prompt | question               of a row with references
     confidence                                     object (in a CSV: as JSON)
     probe                                          name of the probe under which it was answered
+    guarded                                        the guarded answer (`lapse.metrics.guard`)
 
 Other keys are allowed and listed. Lines and entries are counted from 1.
 """
@@ -31,7 +32,7 @@ from lapse.evaluation.predictions.delimited import open_binary, read_table
 IDS = ("id", "study_id", "ref_id", "image_id")
 KEYS = frozenset(
     {*IDS, "prediction", "caption", "reference", "references", "task", "patient", "prompt"}
-    | {"question", "confidence", "probe"}
+    | {"question", "confidence", "probe", "guarded"}
 )
 TABLES = frozenset({".csv", ".tsv", ".txt"})
 
@@ -49,7 +50,7 @@ class AnswerRow:
         text: the answer.
         question: for "pair", the normalised question, None without this key.
         references: () where the row names none.
-        task, patient, prompt, probe: "" where the row names none.
+        task, patient, prompt, probe, guarded: "" where the row names none.
         confidence: {} where the row names none.
     """
 
@@ -64,6 +65,7 @@ class AnswerRow:
     prompt: str = ""
     probe: str = ""
     confidence: Mapping[str, float] = field(default_factory=dict)
+    guarded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def _row(source: str, values: Values) -> AnswerRow:
         prompt=_text(source, values, "prompt") or question,
         probe=_text(source, values, "probe").strip(),
         confidence=_confidence(source, values),
+        guarded=_text(source, values, "guarded"),
     )
 
 

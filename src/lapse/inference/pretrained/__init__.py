@@ -6,9 +6,19 @@ Both stages share one encoder, which is stored once. `Lapse.save_pretrained` wri
 `push_to_hub` uploads it, and `lapse export` writes it from two runs.
 """
 
+from lapse.inference.answer import AnswerOptions
 from lapse.inference.pretrained.export import ModelParts
 from lapse.inference.pretrained.image_input import ModelImage, load_model_image
 from lapse.inference.pretrained.model import Comparison, Lapse, load
 from lapse.training.exported_model import DEFAULT
 
-__all__ = ["DEFAULT", "Comparison", "Lapse", "ModelImage", "ModelParts", "load", "load_model_image"]
+__all__ = [
+    "DEFAULT",
+    "AnswerOptions",
+    "Comparison",
+    "Lapse",
+    "ModelImage",
+    "ModelParts",
+    "load",
+    "load_model_image",
+]

@@ -21,10 +21,21 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import nearest
 from lapse.core.version import __version__
 from lapse.images import RESIZES
-from lapse.models.interface import TrainableModel, has_encoder
+from lapse.inference.checks.check_file import (
+    check_tensors,
+    check_values,
+    parse_check,
+    parse_rule,
+    rule_values,
+)
+from lapse.inference.checks.checker import Encode
+from lapse.inference.checks.pixel_check import PixelCheck
+from lapse.metrics.guard import GuardRule
+from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
 from lapse.training.checkpoint import read_tensors, result_checkpoint
 from lapse.training.exported_model import (
     CARD,
+    CHECK,
     CONFIG,
     ENCODER,
     FORMAT,
@@ -55,6 +66,8 @@ class ModelParts:
         diffvqa: resolved configuration of stage 2.
         resize: how training images were made square.
         facts: what the models were trained on; printed on the model card.
+        pixel_check: fitted to the encoder (`lapse.inference.pretrained.fit_guards`).
+        guard: limits of guarded answers, chosen for the answerer.
     """
 
     captioner: TrainableModel
@@ -63,6 +76,8 @@ class ModelParts:
     diffvqa: RunConfig
     resize: str
     facts: Mapping[str, str]
+    pixel_check: PixelCheck | None = None
+    guard: GuardRule | None = None
 
     @property
     def encoder(self) -> nn.Module:
@@ -70,6 +85,16 @@ class ModelParts:
         if not has_encoder(self.captioner):
             raise ValueError(f"{self.pretrain.model_type!r} has no encoder: nothing to share")
         return self.captioner.encoder
+
+    @property
+    def encode(self) -> Encode | None:
+        """The encoder as a function of uint8 images [U, 1, S, S]; None for other models."""
+        captioner = self.captioner
+        if not isinstance(captioner, FeatureModel):
+            return None
+        model: FeatureModel = captioner
+        device = next(captioner.parameters()).device
+        return lambda images: model.encode(images.to(device))
 
 
 def from_runs(
@@ -128,13 +153,14 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
             dtype = torch.float16 if name in parameters else value.dtype  # buffers keep theirs
             tensors[key] = value.detach().to("cpu", dtype).contiguous().clone()
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    digest = sha256_of(folder / WEIGHTS)
     values = {
         "library_name": LIBRARY,
         "format": FORMAT,
         "version": __version__,
         "resize": parts.resize,
         "facts": dict(parts.facts),
-        "sha256": sha256_of(folder / WEIGHTS),
+        "sha256": digest,
         "vocabulary": {
             stage: None if model.tokenizer.kept is None else list(model.tokenizer.kept)
             for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
@@ -142,6 +168,15 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         "pretrain": parts.pretrain.model_dump(mode="json"),
         "diffvqa": skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
     }
+    if parts.pixel_check is not None:
+        save_file(check_tensors(parts.pixel_check), folder / CHECK, {"format": "pt"})
+        values["input_check"] = {
+            **check_values(parts.pixel_check),
+            "sha256": sha256_of(folder / CHECK),
+            "weights": digest,
+        }
+    if parts.guard is not None:
+        values["guard"] = {**rule_values(parts.guard), "weights": digest}
     write_text(folder / CONFIG, json.dumps(values) + "\n")
     write_text(folder / CARD, card)
     return (folder / WEIGHTS).stat().st_size
@@ -160,7 +195,16 @@ def read_folder(folder: Path) -> ModelParts:
     )
     pretrain, diffvqa = exported.configs.values()
     return _share_encoder(
-        ModelParts(captioner, answerer, pretrain, diffvqa, exported.resize, exported.facts)
+        ModelParts(
+            captioner,
+            answerer,
+            pretrain,
+            diffvqa,
+            exported.resize,
+            exported.facts,
+            parse_check(exported.input_check, exported.input_check_values),
+            parse_rule(exported.guard),
+        )
     )
 
 

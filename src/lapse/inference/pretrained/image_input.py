@@ -15,6 +15,7 @@ from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import letterbox, read_at, resize_square
 from lapse.images.intensity import ByteImage, FloatImage
+from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
 
 # A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
@@ -29,12 +30,16 @@ class ModelImage:
         height: rows of the original.
         width: columns of the original.
         resize: "squash" or "letterbox".
+        facts: of the header of a DICOM.
+        allow_unusual: answer about it although an input check refuses it.
     """
 
     pixels: NDArray[np.uint8]
     height: int
     width: int
     resize: str
+    facts: FilmFacts = NO_FACTS
+    allow_unusual: bool = False
 
     @property
     def image_size(self) -> int:
@@ -71,7 +76,8 @@ def load_model_image(source: Source, image_size: int, resize: str = "squash") ->
     """
     if isinstance(source, str | Path):
         stored = read_at(Path(source), image_size, resize)
-        return ModelImage(stored.pixels, stored.height, stored.width, resize)
+        facts = facts_of_file(Path(source))
+        return ModelImage(stored.pixels, stored.height, stored.width, resize, facts)
     if isinstance(source, Image.Image):
         if source.mode.startswith(("I", "F")):
             raise ValueError(

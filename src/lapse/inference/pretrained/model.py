@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,27 @@ from lapse.core.grammar import QUESTION_CHANGED, Change
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
-from lapse.inference.answer import RESEARCH_USE, ROLES, Answer, answer_images
+from lapse.inference.answer import (
+    RESEARCH_USE,
+    ROLES,
+    Answer,
+    AnswerOptions,
+    answer_images,
+)
+from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
+from lapse.inference.checks.issues import refuse_unusual
+from lapse.inference.checks.questions import check_phrase, check_question, check_regions
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
 from lapse.inference.pretrained.model_card import model_card
+from lapse.metrics.guard import GuardRule
 from lapse.models.backbones.siglip_format import export_encoder
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.training.distributed import pick_device
-from lapse.training.exported_model import CARD, CONFIG, DEFAULT, PACKAGED, WEIGHTS
+from lapse.training.exported_model import CARD, CHECK, CONFIG, DEFAULT, PACKAGED, WEIGHTS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +62,36 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """The generated answer."""
+        """The answer; `answer.beam` is that of beam search alone."""
         return self.answer.text
 
     @property
     def confidence(self) -> Mapping[str, float]:
-        """Fraction of the beam's probability behind the answer, and behind each change."""
+        """A number in [0, 1] for each change (`Answer.confidence`)."""
         return self.answer.confidence
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The changes that the grammar parses from the answer."""
+        """The stated changes."""
         return self.answer.changes
+
+    @property
+    def unsure(self) -> tuple[Change, ...]:
+        """Changes that some readings name and that are not stated."""
+        return self.answer.unsure
+
+    @property
+    def issues(self) -> tuple[InputIssue, ...]:
+        """What the input checks report."""
+        return self.answer.issues
 
     def lines(self) -> list[str]:
         """The answer and its boxes for a terminal; the last line is the research-use notice."""
-        *lines, notice = self.answer.lines()
+        lines = self.answer.body()
         for role, boxes in self.boxes.items():
             for finding, box in boxes.items():
                 lines.append(f"  {finding} in the {role} image: {_describe_box(box)}")
-        return [*lines, notice]
+        return [*lines, *self.answer.footer()]
 
 
 class Lapse(nn.Module, ModelHubMixin):
@@ -89,58 +112,97 @@ class Lapse(nn.Module, ModelHubMixin):
         """Height and width in pixels at which images are read."""
         return int(self.parts.pretrain.model_config_object().encoder.image_size)
 
-    def open(self, image: Source | ModelImage) -> ModelImage:
-        """Read an image once, for several calls."""
-        if isinstance(image, ModelImage):
-            return image
-        return load_model_image(image, self.image_size, self.parts.resize)
+    @property
+    def trained_on(self) -> str:
+        """The training data, in words where the model folder has them."""
+        facts = self.parts.facts
+        data = facts.get("diffvqa: data", "unknown data")[:12]
+        return facts.get("trained on", f"data {data}..., not described")
+
+    def open(self, image: Source | ModelImage, *, allow_unusual: bool = False) -> ModelImage:
+        """Read an image once, for several calls.
+
+        Args:
+            image: path, Pillow image, or array [H, W].
+            allow_unusual: answer about it although an input check refuses it.
+        """
+        if not isinstance(image, ModelImage):
+            image = load_model_image(image, self.image_size, self.parts.resize)
+        return replace(image, allow_unusual=True) if allow_unusual else image
+
+    def check(self, images: Mapping[str, Source | ModelImage]) -> tuple[InputIssue, ...]:
+        """What the input checks report about one film or two, without an answer.
+
+        Args:
+            images: name of the film in messages -> the film; of two, the reference first.
+        """
+        opened = {role: self.open(image) for role, image in images.items()}
+        films = {role: CheckedFilm(item.pixels, item.facts) for role, item in opened.items()}
+        return self._checker.issues(films)
 
     def compare(
         self,
         reference: Source | ModelImage,
         main: Source | ModelImage,
         question: str = QUESTION_CHANGED,
+        options: AnswerOptions | None = None,
     ) -> Comparison:
         """What changed from the reference to the main image, and where each finding is.
 
         Args:
             reference: the earlier radiograph: path, Pillow image, or array [H, W].
             main: the later one, of the same patient.
-            question: preferably one of the data set's templates; other wordings do not occur in
-                training.
+            question: one of the data set's templates.
+            options: guard and input checks.
 
         Raises:
-            ValueError: an image cannot be read, or the question is empty.
+            ValueError: an image cannot be read, or an unknown question.
+            UnusualInputError: an input check refuses the films (a ValueError).
         """
+        options = options or AnswerOptions()
+        check_question(question, self.parts.diffvqa.data.tasks)
         images = dict(zip(ROLES, (self.open(reference), self.open(main)), strict=True))
+        if options.facts is not None:
+            images = {
+                role: replace(image, facts=facts)
+                for (role, image), facts in zip(images.items(), options.facts, strict=True)
+            }
+        issues = self.check({f"{role} image": image for role, image in images.items()})
+        is_allowed = options.allow_unusual or any(i.allow_unusual for i in images.values())
+        refuse_unusual(issues, allow_unusual=is_allowed)
         pixels = [image.pixels for image in images.values()]
-        answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question)
+        rule = (self.parts.guard or GuardRule()) if options.guarded else None
+        answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
         boxes = {
             role: self._find_boxes(
                 image, [c.finding for c in answer.changes if role in _roles_with(c)]
             )
             for role, image in images.items()
         }
+        answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
         return Comparison(answer, boxes)
 
     def caption(self, image: Source | ModelImage, *, num_beams: int | None = None) -> str:
         """Generate the report of one radiograph (Cap)."""
-        return self._generate(self.open(image), "cap:", [""], num_beams)[0]
+        return self._generate(self._checked(image), "cap:", [""], num_beams)[0]
 
     def ground(
         self, image: Source | ModelImage, phrase: str, *, num_beams: int | None = None
     ) -> Box | None:
-        """Find a phrase, in fractions of the image (AREF); None for a malformed box."""
-        if not phrase.strip():
-            raise ValueError("the phrase is empty: give a sentence such as 'There is edema.'")
-        image = self.open(image)
+        """Find a phrase, in fractions of the image (AREF); None for a malformed box.
+
+        Raises:
+            ValueError: the image cannot be read or is refused, or the phrase names no finding.
+        """
+        check_phrase(phrase)
+        image = self._checked(image)
         return image.parse_box(self._generate(image, "aref:", [phrase.strip()], num_beams)[0])
 
     def describe(
         self, image: Source | ModelImage, box: Box, *, num_beams: int | None = None
     ) -> str:
         """Describe the inside of a box, given in fractions of the image (GCAP)."""
-        image = self.open(image)
+        image = self._checked(image)
         return self._generate(image, "gcap:", [image.format_box(box)], num_beams)[0]
 
     def region(
@@ -149,11 +211,11 @@ class Lapse(nn.Module, ModelHubMixin):
         """Phrase and box of anatomical regions by name, such as ["left lung"] (CAREF).
 
         Raises:
-            ValueError: the image cannot be read, or `names` is one string.
+            ValueError: the image cannot be read or is refused, `names` is one string, or a
+                name is unknown.
         """
-        if isinstance(names, str):
-            raise ValueError(f"names is the string {names!r}: give a list of names, [{names!r}]")
-        image = self.open(image)
+        check_regions(names)
+        image = self._checked(image)
         texts = self._generate(image, "caref:", [f"{name}:" for name in names], num_beams)
         return tuple(
             Region(name, (phrase,) if (phrase := without_box(text)) else (), image.parse_box(text))
@@ -166,6 +228,20 @@ class Lapse(nn.Module, ModelHubMixin):
         if not isinstance(encoder, VisionEncoder):
             raise ValueError(f"the encoder is a {type(encoder).__name__}: transformers has it")
         export_encoder(encoder, Path(folder))
+
+    @property
+    def _checker(self) -> InputChecker:
+        return InputChecker(self.parts.pixel_check, self.parts.encode)
+
+    def _checked(self, image: Source | ModelImage) -> ModelImage:
+        """Open an image and check it alone; warnings are logged."""
+        opened = self.open(image)
+        issues = self.check({"image": opened})
+        refuse_unusual(issues, allow_unusual=opened.allow_unusual)
+        for issue in issues:
+            if issue.level != "note":
+                logger.warning("%s", issue.message)
+        return opened
 
     def _find_boxes(self, image: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
         phrases = [f"There is {name}." for name in findings]
@@ -249,7 +325,7 @@ def model_folder(name: str, cache: str | Path | None = None) -> Path:
             f"{name!r} is neither a model folder nor a hub id with a pinned revision ({FORM})"
         )
     repo, revision = hub_id
-    files = [CONFIG, WEIGHTS, CARD]
+    files = [CONFIG, WEIGHTS, CARD, CHECK]
     return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
 
 

@@ -15,6 +15,7 @@ from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
 from lapse.evaluation.html import ModelAnswer
+from lapse.inference.answer import AnswerOptions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import DEFAULT, Lapse, load
 from lapse.training.run_folder import LoadedRun
@@ -23,6 +24,8 @@ from lapse.workflows.demo.verdict import is_right, verdict
 logger = logging.getLogger(__name__)
 PACKAGED_MODEL = "the small model of the package"
 ANSWER_NAME = "Small model"  # in the list of answers to a pair
+# the answers of the table above the pairs, which `predict_pairs` scores
+BEAM_ALONE = AnswerOptions(guarded=False, allow_unusual=True)
 
 
 def load_packaged_model(store: Store, folder: Path = DEFAULT) -> Lapse | None:
@@ -58,8 +61,8 @@ def answer_pairs(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str,
     answers = {}
     for pair in pairs:
         reference, main = (store.pixels(study.image) for study in (pair.reference, pair.main))
-        comparison = model.compare(reference, main, pair.question)
-        answer, *notes = comparison.answer.lines()[:-1]  # without the research-use notice
+        comparison = model.compare(reference, main, pair.question, BEAM_ALONE)
+        answer, *notes = comparison.answer.body()
         answers[pair.id] = ModelAnswer(
             name=ANSWER_NAME,
             text=answer.removeprefix("answer: "),

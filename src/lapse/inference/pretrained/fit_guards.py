@@ -1,0 +1,109 @@
+"""Fit what protects the answers of a model: its input check and the threshold of its guard.
+
+training films      -> mean, directions and mean film of the input check; limit of a refusal
+validation films    -> limit of a warning
+validation pairs    -> threshold of the guard, for a precision of the stated changes
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lapse.core.progress import Progress, no_progress
+from lapse.data.store.store import Store, open_store
+from lapse.evaluation.predictions.jsonl import read_predictions
+from lapse.inference.answerers import ModelAnswerer
+from lapse.inference.checks.pixel_check import PixelCheck, fit_pixel_check
+from lapse.inference.predict import PredictOptions, predict
+from lapse.inference.pretrained.export import ModelParts
+from lapse.metrics.guard import GuardRule
+from lapse.metrics.guard_scores import choose_rule
+from lapse.models.interface import CandidateModel
+
+logger = logging.getLogger(__name__)
+
+MAX_TRAIN, MAX_VALIDATE = 4000, 3000  # films
+MAX_PAIRS = 600  # difference questions of validation patients
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What the guards are fitted on.
+
+    Attributes:
+        data: store of the patients that the model was trained on, or of the same kind.
+        precision: of the stated changes on validation patients.
+        num_pairs: at most this many difference questions.
+        predictions: guarded answers of this model to validation questions
+            (`lapse predict --guarded --split validate`); None to make them from `data`.
+    """
+
+    data: Path
+    precision: float = 0.85
+    num_pairs: int = MAX_PAIRS
+    predictions: Path | None = None
+
+
+def fit_guards(
+    parts: ModelParts, options: FitOptions, *, progress: Progress = no_progress
+) -> ModelParts:
+    """The same model with an input check and a guard; the model card names the data.
+
+    Args:
+        parts: a model, for example of `from_runs`.
+        options: the data and the precision.
+        progress: called with (answered questions, all questions).
+
+    Raises:
+        ValueError: the store has another image size or resizing, or too few films or pairs.
+    """
+    store = open_store(options.data)
+    size = parts.pretrain.model_config_object().encoder.image_size
+    if (store.info.size, store.info.resize) != (size, parts.resize):
+        raise ValueError(
+            f"{options.data} has images of {store.info.size} px, {store.info.resize}; the model "
+            f"reads {size} px, {parts.resize}: prepare a store with these options"
+        )
+    check = _fit_check(parts, store)
+    facts = {**parts.facts, "input check": check.facts["fitted on"]}
+    guard = None
+    if isinstance(parts.answerer, CandidateModel):
+        guard = _choose_guard(parts, options, progress)
+        facts["guarded answers"] = guard.describe()
+        logger.info("%s", guard.describe())
+    return replace(parts, pixel_check=check, guard=guard, facts=facts)
+
+
+def _fit_check(parts: ModelParts, store: Store) -> PixelCheck:
+    encode = parts.encode
+    if encode is None:
+        raise ValueError("an input check needs a model with an encoder")
+    train = _films(store, "train", MAX_TRAIN)
+    validate = _films(store, "validate", MAX_VALIDATE)
+    source = "simulated" if store.info.source.startswith("simulated") else "the"
+    facts = {
+        "fitted on": f"{len(train)} train films of {source} data "
+        f"{store.info.fingerprint[:12]}..., limits from {len(validate)} validation films"
+    }
+    return fit_pixel_check(encode, train, validate, facts=facts)
+
+
+def _films(store: Store, split: str, limit: int) -> NDArray[np.uint8]:
+    """Films of one split, evenly spaced over its patients. # [U, S, S]"""
+    studies = store.studies_of(split)
+    step = max(1, -(-len(studies) // limit))
+    return np.stack([np.asarray(store.pixels(study.image)) for study in studies[::step]])
+
+
+def _choose_guard(parts: ModelParts, options: FitOptions, progress: Progress) -> GuardRule:
+    if options.predictions is not None:
+        return choose_rule(read_predictions(options.predictions), options.precision)
+    predict_options = PredictOptions(tasks=("diff_vqa",), limit=options.num_pairs, guarded=True)
+    answerer = ModelAnswerer(parts.answerer, parts.diffvqa, predict_options)
+    predictions = predict(answerer, options.data, "validate", predict_options, progress=progress)
+    return choose_rule(list(predictions), options.precision)
