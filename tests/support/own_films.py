@@ -42,12 +42,12 @@ def write_table(folder: Path, text: str = SIX_ROWS, boxes: str = "") -> TableRoo
     return find_table_roots(table, folder / "images")
 
 
-def render_film(patient: int, visit: int) -> np.ndarray:
+def render_film(patient: int, visit: int, size: int = SIDE) -> np.ndarray:
     """One visit of a simulated patient. # [H, W] uint8"""
-    config = SimulateConfig(patients=2, seed=3, size=SIDE, visits=(3, 3))
+    config = SimulateConfig(patients=2, seed=3, size=size, visits=(3, 3))
     history = draw_history(config, patient, CohortRole("train", "coarse"))
     exposure = history.exposures[visit]
-    return render(history.person, exposure.visit, exposure.acquisition, SIDE).image
+    return render(history.person, exposure.visit, exposure.acquisition, size).image
 
 
 def write_films(folder: Path, text: str = SIX_ROWS, boxes: str = BOXES) -> TableRoots:

@@ -21,7 +21,8 @@ from lapse.cli.main import app
 from lapse.core.grammar import Change
 from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
-from lapse.inference.answer import RESEARCH_USE, Answer, answer_pair
+from lapse.inference.answer import RESEARCH_USE, Answer, AnswerOptions, answer_pair
+from lapse.inference.checks import FilmFacts, InputIssue, UnusualInputError
 from lapse.inference.pretrained import Lapse, load, load_model_image
 from lapse.inference.pretrained.export import from_runs, read_folder
 from lapse.training.run_folder import load_run
@@ -52,13 +53,63 @@ def test_the_folder_answers_as_its_run(folders):
     run = load_run(folders.runs[1], "cpu")
     round_to_half(run.model)
     files = folders.folder / "reference.png", folders.folder / "main.png"
-    expected = answer_pair(run, *files)
-    comparison = lapse.load(folders.model, device="cpu").compare(*files)
-    assert comparison.answer == expected
-    assert comparison.text == expected.text
-    assert comparison.lines()[-1] == RESEARCH_USE == comparison.notice
-    assert 0.0 < comparison.confidence["answer"] <= 1.0
-    assert len(comparison.confidence) == 1 + len(comparison.changes)
+    model = lapse.load(folders.model, device="cpu")
+    for is_guarded in (False, True):
+        options = AnswerOptions(guarded=is_guarded)
+        expected = answer_pair(run, *files, options=options)
+        comparison = model.compare(*files, options=options)
+        answer = comparison.answer
+        assert (answer.text, answer.beam) == (expected.text, expected.beam)
+        assert (answer.changes, answer.unsure) == (expected.changes, expected.unsure)
+        assert answer.confidence == expected.confidence
+        assert comparison.text == expected.text
+        assert comparison.lines()[-1] == RESEARCH_USE == comparison.notice
+        if not is_guarded:
+            assert answer.status == "unguarded" and answer.text == answer.beam
+            assert 0.0 < comparison.confidence["answer"] <= 1.0
+            assert len(comparison.confidence) == 1 + len(comparison.changes)
+
+
+def test_every_answer_says_what_the_model_was_trained_on_and_what_is_not_checked(folders):
+    files = folders.folder / "reference.png", folders.folder / "main.png"
+    lines = lapse.load(folders.model, device="cpu").compare(*files).lines()
+    assert "Model trained on: nothing: random weights." in lines
+    assert any("this model has no input check" in line for line in lines)
+    assert any("was not chosen for this model" in line for line in lines)
+    lines = answer_pair(load_run(folders.runs[1], "cpu"), *files).lines()
+    assert "Model trained on: data dddddddd..., not described." in lines
+    assert any("this model has no input check" in line for line in lines)
+
+
+def test_the_same_file_twice_is_unchanged(folders):
+    model = lapse.load(folders.model, device="cpu")
+    comparison = model.compare(*[folders.folder / "main.png"] * 2)
+    assert comparison.text == "nothing has changed." and not comparison.changes
+    assert comparison.issues[0].code == "same-picture"
+
+
+def test_unknown_questions_phrases_and_regions_are_refused(folders):
+    model = lapse.load(folders.model, device="cpu")
+    image = folders.folder / "main.png"
+    with pytest.raises(ValueError, match="not trained on the question 'a dog'"):
+        model.compare(image, image, "a dog")
+    with pytest.raises(ValueError, match="'banana' names no finding"):
+        model.ground(image, "banana")
+    with pytest.raises(ValueError, match="no region 'banana'"):
+        model.region(image, ["banana"])
+
+
+def test_facts_of_the_caller_are_checked(folders):
+    model = lapse.load(folders.model, device="cpu")
+    files = folders.folder / "reference.png", folders.folder / "main.png"
+    facts = FilmFacts(patient="A"), FilmFacts(patient="B")
+    with pytest.raises(UnusualInputError, match="different patients"):
+        model.compare(*files, options=AnswerOptions(facts=facts))
+    with pytest.raises(UnusualInputError, match="different patients"):
+        answer_pair(load_run(folders.runs[1]), *files, options=AnswerOptions(facts=facts))
+    allowed = AnswerOptions(facts=facts, allow_unusual=True)
+    lines = model.compare(*files, options=allowed).lines()
+    assert any("warning: the images are of different patients" in line for line in lines)
 
 
 def test_lines_give_the_confidence_of_each_change():
@@ -67,6 +118,30 @@ def test_lines_give_the_confidence_of_each_change():
     assert answer.lines()[1:3] == [
         "  + edema (in the main image only), 75% of the beam",
         "  - pneumothorax (in the reference image only; not proven resolved)",
+    ]
+
+
+def test_lines_of_a_guarded_answer():
+    edema, air = Change("edema", "added"), Change("pneumothorax", "missing")
+    answer = Answer(
+        "...",
+        (edema,),
+        (),
+        {"added edema": 0.9, "missing pneumothorax": 0.1},
+        status="changed",
+        unsure=(air,),
+        reasons=("why",),
+        issues=(InputIssue("view", "refused", "not frontal"),),
+        trained_on="drawings",
+    )
+    assert answer.lines()[1:] == [
+        "  + edema (in the main image only), at least 90% of the beam in 6 readings",
+        "  unsure: - pneumothorax (in the reference image only; not proven resolved), at least 10% "
+        "of the beam in 6 readings",
+        "  reason: why",
+        "warning: not frontal",
+        "Model trained on: drawings.",
+        RESEARCH_USE,
     ]
 
 

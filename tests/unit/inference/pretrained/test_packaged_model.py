@@ -10,45 +10,92 @@ from typer.testing import CliRunner
 
 import lapse
 from lapse.cli.main import app
-from lapse.core.grammar import parse
-from lapse.inference.answer import RESEARCH_USE
+from lapse.core.grammar import invert, parse
+from lapse.inference.answer import RESEARCH_USE, AnswerOptions
+from lapse.inference.checks import UnusualInputError
 from lapse.inference.pretrained import DEFAULT
 from lapse.inference.pretrained.export import read_folder
-from lapse.training.exported_model import CARD, CONFIG, WEIGHTS
+from lapse.metrics.guard import UNDECIDED
+from lapse.training.exported_model import CARD, CHECK, CONFIG, WEIGHTS
+from own_films import render_film
+from small_dicom import FIRST, write
 
 MEGABYTES = 25
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Two PNG files of smooth grey values, which the model accepts like radiographs."""
+    """Two films of a simulated patient."""
     folder = tmp_path_factory.mktemp("pair")
-    rows, columns = np.mgrid[0:160, 0:160] / 160
     files = []
-    for name, shift in (("reference", 0.0), ("main", 0.3)):
-        image = 128 + 90 * np.sin(3 * rows + shift) * np.cos(4 * columns)
-        Image.fromarray(image.astype(np.uint8)).save(folder / f"{name}.png")
+    for visit, name in enumerate(("reference", "main")):
+        Image.fromarray(render_film(0, visit, size=160)).save(folder / f"{name}.png")
         files.append(folder / f"{name}.png")
     return tuple(files)
 
 
 def test_the_folder_is_valid_and_small():
     sizes = {path.name: path.stat().st_size for path in DEFAULT.iterdir()}
-    assert sizes.keys() == {CONFIG, WEIGHTS, CARD}
+    assert sizes.keys() == {CONFIG, WEIGHTS, CARD, CHECK}
+    assert sizes[CHECK] <= 80_000
     assert sum(sizes.values()) <= MEGABYTES * 1e6
     parts = read_folder(DEFAULT)  # compares the SHA-256
     assert all(np.isfinite(p.numpy()).all() for p in parts.captioner.parameters())
+    assert parts.pixel_check is not None and parts.guard is not None
+    assert parts.guard.answers >= 100 and parts.guard.precision >= 0.85
     assert RESEARCH_USE in (DEFAULT / CARD).read_text("utf-8")
 
 
 def test_the_default_model_answers_a_pair(pair):
     model = lapse.load(device="cpu")
     comparison = model.compare(*pair)
-    assert parse(comparison.text).is_parsed, comparison.text
-    assert 0.0 < comparison.confidence["answer"] <= 1.0
+    assert comparison.text == UNDECIDED or parse(comparison.text).is_parsed
+    assert parse(comparison.answer.beam).is_parsed, comparison.answer.beam
+    assert not [issue for issue in comparison.issues if issue.level == "refused"]
+    assert any("simulated patients" in line for line in comparison.lines())
     assert comparison.lines()[-1] == comparison.notice == RESEARCH_USE
     (region,) = model.region(pair[1], ["cardiac silhouette"])
     assert region.box is not None and region.phrases
+
+
+def test_the_answer_to_the_exchanged_pair_is_the_inverted_answer(pair):
+    model = lapse.load(device="cpu")
+    allowed = AnswerOptions(allow_unusual=True)
+    first = model.compare(*pair, options=allowed).answer
+    second = model.compare(*reversed(pair), options=allowed).answer
+    assert invert(first.changes) == set(second.changes)
+    assert invert(first.unsure) == set(second.unsure)
+    assert (first.status, first.reasons) == (second.status, second.reasons)
+
+
+def test_noise_turned_and_negative_films_are_refused_with_their_kind(pair):
+    model = lapse.load(device="cpu")
+    film = np.asarray(Image.open(pair[1]))
+    noise = np.random.default_rng(0).integers(0, 256, film.shape, np.uint8)
+    for image, words in (
+        (film[::-1, ::-1], "turned by 180 degrees"),
+        (np.rot90(film), "90 degrees to the left"),
+        (255 - film, "negative"),
+        (noise, "not like a frontal chest film"),
+    ):
+        image = np.ascontiguousarray(image)
+        with pytest.raises(UnusualInputError, match=words):
+            model.compare(pair[0], image)
+        with pytest.raises(UnusualInputError, match=words):
+            model.caption(image)
+    (issue,) = model.check({"image": noise})
+    assert issue.level == "refused"
+    assert model.caption(model.open(noise, allow_unusual=True), num_beams=1)
+
+
+def test_the_command_refuses_what_headers_contradict(pair, tmp_path):
+    hand = write(tmp_path / "hand.dcm", {**FIRST, "BodyPartExamined": "HAND"})
+    words = ["answer", "--reference", str(pair[0]), "--main", str(hand)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code != 0 and "BodyPartExamined" in str(done.exception)
+    done = CliRunner().invoke(app, [*words, "--allow-unusual", "--unguarded"])
+    assert done.exit_code == 0, done.output
+    assert "warning: the main image shows another part of the body" in done.stdout
 
 
 def test_the_command_needs_no_model_argument(pair):
@@ -61,7 +108,7 @@ def test_the_command_needs_no_model_argument(pair):
 def test_the_wheel_contains_the_model():
     """hatchling packs all files below src/lapse that git does not ignore."""
     root = Path(__file__).parents[4]
-    files = [str(DEFAULT / name) for name in (CONFIG, WEIGHTS, CARD)]
+    files = [str(DEFAULT / name) for name in (CONFIG, WEIGHTS, CARD, CHECK)]
     done = subprocess.run(
         ["git", "-C", str(root), "check-ignore", *files],
         capture_output=True,
