@@ -1,6 +1,5 @@
 """A DICOM of 8 x 8 pixels with chosen tags; no person."""
 
-
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
