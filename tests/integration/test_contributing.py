@@ -26,7 +26,7 @@ ENCODER = (
     "mlp_width: 32}"
 )
 GPT2 = "model.language_model={width: 16, layers: 1, heads: 2, max_positions: 160}"
-TRAIN = ["train.steps=2", "train.eval_every=2", "train.eval_samples=4"]
+TRAIN = ["train.precision=fp32", "train.steps=2", "train.eval_every=2", "train.eval_samples=4"]
 # What makes the runs of a preset or file small enough for a test.
 SMALLER = {
     "pretrain-tiny": [

@@ -12,7 +12,8 @@ def test_a_batch_of_two_epochs_may_have_an_image_twice(tmp_path):
     config = load_config(
         "pretrain-global-tiny",
         [f"model.encoder={{{small}, mlp_width: 32}}", f"model.text={{{text}}}",
-         "train.batch_size=14", "train.steps=4", "train.eval_samples=4", "train.seed=3"],
+         "train.batch_size=14",
+         "train.precision=fp32", "train.steps=4", "train.eval_samples=4", "train.seed=3"],
     )  # fmt: skip
     report = train(config, write(tmp_path / "store"), tmp_path / "run")
     assert report.step == 4

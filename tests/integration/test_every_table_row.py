@@ -27,7 +27,8 @@ SMALL = {
     "layers": 1,
     "report_tokens": 16,
 }
-LOOP = ["train.epochs=null", "train.steps=2", "train.eval_every=1", "train.eval_samples=8",
+LOOP = ["train.epochs=null", "train.precision=fp32", "train.steps=2",
+        "train.eval_every=1", "train.eval_samples=8",
         "train.save_every=1", "generation={num_beams: 2, max_new_tokens: 6}"]  # fmt: skip
 pytestmark = pytest.mark.slow
 

@@ -31,12 +31,16 @@ def folder(tmp_path_factory):
     lapse(
         "train", "pretrain-tiny", ENCODER, "model.adapter_width=16",
         "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}",
-        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", folder / "pretrain",
+
+        "train.precision=fp32", "train.steps=3",
+        *TRAIN, "--data", folder / "store", "--out", folder / "pretrain",
     )  # fmt: skip
     lapse(
         "train", "diffvqa-tiny", ENCODER, f"init_encoder={folder / 'pretrain'}",
         "model.language_model={width: 16, layers: 1, heads: 2, max_positions: 96, dropout: 0.1}",
-        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", folder / "diffvqa",
+
+        "train.precision=fp32", "train.steps=3",
+        *TRAIN, "--data", folder / "store", "--out", folder / "diffvqa",
     )  # fmt: skip
     return folder
 
@@ -126,7 +130,8 @@ def test_training_a_finished_run_again_changes_nothing(folder):
     lapse(
         "train", "pretrain-tiny", ENCODER, "model.adapter_width=16",
         "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}",
-        "train.steps=3", *TRAIN, "--data", folder / "store", "--out", copy,
+        "train.precision=fp32", "train.steps=3",
+        *TRAIN, "--data", folder / "store", "--out", copy,
     )  # fmt: skip
     assert (copy / "metrics.jsonl").read_bytes() == before
 

@@ -76,7 +76,13 @@ def packaged_answers(store):
 
 def first_losses(preset, store, out):
     """What the log holds after each of three steps."""
-    changes = ["train.steps=3", "train.log_every=1", "train.eval_every=3", "train.save_every=3"]
+    changes = [
+        "train.precision=fp32",
+        "train.steps=3",
+        "train.log_every=1",
+        "train.eval_every=3",
+        "train.save_every=3",
+    ]
     train(
         load_config(preset, [*changes, "train.eval_samples=16", "train.batch_size=24"]), store, out
     )

@@ -31,7 +31,12 @@ def pretrained(store):
     out = store.parent / "pretrain"
     config = load_config(
         "pretrain-tiny",
-        [f"data.max_records={COUNT}", "train.steps=4000", "train.eval_every=4000"],
+        [
+            f"data.max_records={COUNT}",
+            "train.precision=fp32",
+            "train.steps=4000",
+            "train.eval_every=4000",
+        ],
     )
     train(config, store, out)
     return out
@@ -59,6 +64,7 @@ def test_fine_tuning_overfits_64_pairs(store, pretrained):
         [
             f"init_encoder={pretrained}",
             f"data.max_records={COUNT}",
+            "train.precision=fp32",
             "train.steps=300",
             "train.eval_every=300",
         ],

@@ -44,7 +44,8 @@ def test_each_image_is_most_similar_to_its_text(name, store, tmp_path):
     steps = LENGTH[name]
     config = load_config(
         f"pretrain-{name}-tiny",
-        [f"data.max_records={images}", f"train.steps={steps}", f"train.eval_every={steps}",
+        [f"data.max_records={images}",
+        "train.precision=fp32", f"train.steps={steps}", f"train.eval_every={steps}",
          "optim.learning_rate=1.0e-3"],
     )  # fmt: skip
     train(config, store, tmp_path / "run")

@@ -41,6 +41,7 @@ def test_a_system_overfits_8_pairs(preset, store):
         preset,
         [
             f"data.max_records={COUNT}",
+            "train.precision=fp32",
             f"train.steps={steps}",
             f"train.eval_every={steps}",
             f"train.save_every={steps}",

@@ -15,7 +15,13 @@ ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
     "mlp_width: 32}"
 )
-LOOP = ["train.batch_size=4", "train.eval_samples=4", "train.eval_every=2", "train.steps=2"]
+LOOP = [
+    "train.batch_size=4",
+    "train.eval_samples=4",
+    "train.eval_every=2",
+    "train.precision=fp32",
+    "train.steps=2",
+]
 
 
 def lapse(*arguments: object) -> str:

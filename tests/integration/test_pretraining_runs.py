@@ -30,7 +30,13 @@ QFORMER = (
 )
 GPT2 = "model.language_model={width: 16, layers: 1, heads: 2, max_positions: 96, dropout: 0.1}"
 DECODER = "model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}"
-LOOP = ("train.steps=4", "train.eval_every=4", "train.save_every=2", "train.eval_samples=8")
+LOOP = (
+    "train.precision=fp32",
+    "train.steps=4",
+    "train.eval_every=4",
+    "train.save_every=2",
+    "train.eval_samples=8",
+)
 SMALL = {
     "pretrain-global-tiny": (TEXT, "train.batch_size=8"),
     "pretrain-regional-tiny": (TEXT, "train.batch_size=16"),

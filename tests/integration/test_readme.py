@@ -34,7 +34,13 @@ SMALL = {
         "generation={num_beams: 2, max_new_tokens: 4}",
     ],
 }
-TRAIN = ["train.epochs=null", "train.steps=2", "train.num_workers=0", "train.eval_samples=8"]
+TRAIN = [
+    "train.epochs=null",
+    "train.precision=fp32",
+    "train.steps=2",
+    "train.num_workers=0",
+    "train.eval_samples=8",
+]
 
 
 def shell_blocks() -> list[str]:

@@ -19,7 +19,7 @@ ENCODER = {
 QFORMER = {"queries": 3, "width": 16, "layers": 2, "heads": 2, "mlp_width": 32, "max_tokens": 96}
 SHORT = [
     f"model.encoder={ENCODER}",
-    *("train.steps=2", "train.batch_size=4", "train.eval_samples=4"),
+    *("train.precision=fp32", "train.steps=2", "train.batch_size=4", "train.eval_samples=4"),
 ]
 PLURAL = [
     *SHORT,
@@ -93,7 +93,7 @@ def stage_one(name, model):
             "name": name, "stage": "pretrain", "model_type": name, "model": model,
             "data": {"tasks": ["cap"], "max_tokens": 96, "vocabulary": "trimmed"},
             "optim": {"learning_rate": 0.001, "warmup_steps": 0},
-            "train": {"steps": 2, "batch_size": 4, "eval_samples": 4},
+            "train": {"precision": "fp32", "steps": 2, "batch_size": 4, "eval_samples": 4},
         }
     )  # fmt: skip
 

@@ -18,7 +18,13 @@ ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
     "mlp_width: 32}"
 )
-LOOP = ("train.steps=4", "train.eval_every=4", "train.save_every=2", "train.eval_samples=16")
+LOOP = (
+    "train.precision=fp32",
+    "train.steps=4",
+    "train.eval_every=4",
+    "train.save_every=2",
+    "train.eval_samples=16",
+)
 STAGES = {
     "pretrain-tiny": (
         "model.adapter_width=16",

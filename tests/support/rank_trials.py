@@ -56,6 +56,7 @@ def config(stage: str, **changes: object) -> RunConfig:
         },
         "optim": {"learning_rate": 0.003, "warmup_steps": 1},
         "train": {
+            "precision": "fp32",
             "batch_size": 16 if is_first else 6,
             "steps": 4,
             "save_every": 2,

@@ -28,6 +28,7 @@ SMALL = (
     "mlp_width: 32}",
     "model.text={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 64}",
     "train.batch_size=5",
+    "train.precision=fp32",
     "train.steps=3",
     "train.eval_samples=4",
     "optim.warmup_fraction=null",

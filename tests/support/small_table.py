@@ -8,7 +8,8 @@ ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
     "mlp_width: 32}"
 )
-LOOP = ["train.steps=4", "train.batch_size=8", "train.eval_every=2", "train.save_every=1",
+LOOP = ["train.precision=fp32", "train.steps=4", "train.batch_size=8", "train.eval_every=2",
+        "train.save_every=1",
         "train.eval_samples=8", "generation={num_beams: 2, max_new_tokens: 6}"]  # fmt: skip
 SMALL = {
     "pretrain": [

@@ -107,6 +107,7 @@ def config(stage: str = "pretrain", **changes: Any) -> RunConfig:
         },
         "optim": {"learning_rate": 0.01, "warmup_steps": 2},
         "train": {
+            "precision": "fp32",
             "batch_size": 16 if stage == "pretrain" else 6,
             "steps": 8,
             "save_every": 2,

@@ -48,7 +48,7 @@ def config(stage: str, seed: int = 0) -> RunConfig:
                 "vocabulary": "trimmed",
             },
             "optim": {"warmup_steps": 1},
-            "train": {"steps": 1, "seed": seed},
+            "train": {"steps": 1, "seed": seed, "precision": "fp32"},
             "generation": {"num_beams": 2, "max_new_tokens": 12},
         }
     )

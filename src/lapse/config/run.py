@@ -121,8 +121,8 @@ class TrainConfig(Config):
     """Samples (texts) per step, over all ranks and accumulation steps."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Split each step into this many parts to save memory."""
-    epochs: int | None = Field(None, ge=1)
-    """Passes over the training records."""
+    epochs: int | float | None = Field(None, gt=0)
+    """Passes over the training records; a fraction ends within a pass."""
     steps: int | None = Field(None, ge=1)
     """Optimizer steps."""
     eval_every: int = Field(500, ge=1)
@@ -140,7 +140,9 @@ class TrainConfig(Config):
     log_every: int = Field(10, ge=1)
     """Steps between two lines of `metrics.jsonl`."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Autocast precision; "auto" is bf16 on a GPU and fp32 on a CPU."""
+    """Autocast precision. "auto" is bf16 on a GPU; on a CPU both are timed for a second when the
+    run starts, and the choice is kept in `run.json`.
+    """
     num_workers: int = Field(0, ge=0)
     """Processes that read and collate batches ahead; 0 reads in the main process."""
     parallel: Literal["ddp", "fsdp"] = "ddp"

@@ -201,7 +201,8 @@ def _warnings_only(is_quiet: bool) -> Iterator[None]:
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """bf16 autocast for "bf16", and for "auto" on a GPU; nothing otherwise.
 
-    On a GPU, the matrix products that remain in fp32 then use TF32.
+    On a GPU, the matrix products that remain in fp32 then use TF32. A `Trainer` replaces "auto"
+    first (`lapse.training.precision`).
     """
     if not (precision == "bf16" or (precision == "auto" and device.type == "cuda")):
         yield

@@ -2,7 +2,7 @@
 
 RUN/config.yaml           the resolved configuration, the only input of `predict`
 RUN/vocabulary.json       the GPT-2 ids that a trimmed vocabulary keeps, or null; or other words
-RUN/run.json              what else changes the result: data hash, threads, ranks, device
+RUN/run.json              what else changes the result: data hash, threads, ranks, device, precision
 RUN/initialization.json   the source of the first weights, see `lapse.training.initialization`
 RUN/metrics.jsonl         one line per logged step, without times: equal runs, equal bytes
 RUN/timing.jsonl          the duration of the logged steps

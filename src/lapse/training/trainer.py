@@ -57,6 +57,7 @@ from lapse.training.optim import (
     set_learning_rate,
 )
 from lapse.training.parallel import ParallelModel
+from lapse.training.precision import resolve_precision
 from lapse.training.run_folder import (
     check_same_run,
     is_run_folder,
@@ -148,6 +149,7 @@ class Trainer:
         distributed: the context of `init_distributed`. None: one process.
 
     Attributes:
+        config: the configuration, with the precision that the run uses in place of "auto".
         model, optimizer: as trained so far.
         step: number of finished steps.
         total_steps: of the run.
@@ -166,7 +168,7 @@ class Trainer:
         callbacks: Callbacks | None = None,
         distributed: DistributedContext | None = None,
     ) -> None:
-        self.config, self.folder = config, out
+        self.folder = out
         self.callbacks = callbacks or Callbacks()
         self.distributed = distributed or DistributedContext(0, 1, pick_device())
         self.is_first_rank = self.distributed.rank == 0
@@ -186,12 +188,16 @@ class Trainer:
             logger.info(line)
         check_run(config, self.data, self.model, out, world_size=self.distributed.world_size)
         self.distributed.barrier()  # every rank checks its input before rank 0 writes anything
+        given = config
+        config = resolve_precision(given, self.distributed, out if is_existing else None)
+        self.config = config
         self.model.to(self.distributed.device).train()
         if config.data.cache_features != "none":
             cache = build_feature_cache(self.model, data, self.data, config, self.distributed)
             self.data.stream.features = cache.tokens
         if not is_existing and self.is_first_rank:
-            write_run(out, config, self.data.tokenizer, facts)
+            facts["precision"] = config.train.precision
+            write_run(out, given, self.data.tokenizer, facts)
         if report is not None and self.is_first_rank:
             write_init_report(out, report)
         self.validator = Validator(self.data, config)
