@@ -2,7 +2,7 @@
 
     python experiments/experiment_runs.py --data store128 --data store64 --out runs \
         --results experiments/results [--processes 2] [--arms ours,cap] [--seeds 3] \
-        [--minutes 150] [--keep-weights]
+        [--set train.steps=5] [--minutes 150] [--keep-weights]
 
 Each arm and seed is one process of one thread: stage 1, stage 2, answers to the test questions,
 answers to the same questions with exchanged images, and the log-probability of the true answers.
@@ -37,6 +37,7 @@ from lapse.models.interface import ScoringModel
 from lapse.training.run_folder import LoadedRun, load_run
 from lapse.training.trainer import train
 from lapse.workflows.paper_tables.run import open_stores
+from lapse.workflows.paper_tables.settings import check_settings, parse_settings
 from lapse.workflows.paper_tables.spec import PlannedRow, TableOptions, plan, read_table, run_folder
 
 TABLE = "experiment"
@@ -56,19 +57,23 @@ class Settings:
     table: str
     keep_weights: bool
     commit: str = "unknown"
+    changes: tuple[str, ...] = ()
 
 
 def planned_rows(settings: Settings, arms: list[str], num_seeds: int) -> list[PlannedRow]:
     """Every chain in the order in which it is run: all arms at the first seed, then the next."""
     spec = read_table(settings.table)
     keys = arms or [row.key for row in spec.rows]
-    options = TableOptions(scale="small", seeds=num_seeds)
+    options = TableOptions(
+        scale="small", seeds=num_seeds, settings=parse_settings(settings.changes)
+    )
     rows = plan(spec, settings.out, open_stores(settings.data), options)
     missing = [f"{row.row.key}: {row.missing}" for row in rows if row.missing]
     if missing:
         print("not run:", *missing, sep="\n  ", flush=True)
     order = {key: position for position, key in enumerate(keys)}
     chosen = [row for row in rows if row.row.key in order and not row.missing]
+    check_settings(options.settings, [run.config for row in chosen for run in row.runs])
     return sorted(chosen, key=lambda row: (row.seed, order[row.row.key]))
 
 
@@ -261,6 +266,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--arms", default="", help="keys of rows, separated by commas; default all")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--minutes", type=float, default=0.0, help="0: no limit")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds between two drops")
     parser.add_argument("--least", type=int, default=1, help="never drop below this many chains")
@@ -269,7 +275,13 @@ def main() -> None:
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
     settings = Settings(
-        args.data, args.out, args.results, args.table, args.keep_weights, args.commit
+        args.data,
+        args.out,
+        args.results,
+        args.table,
+        args.keep_weights,
+        args.commit,
+        tuple(args.changes),
     )
     rows = planned_rows(settings, [key for key in args.arms.split(",") if key], args.seeds)
     if args.worker:

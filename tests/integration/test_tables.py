@@ -8,9 +8,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import tiny_bert
 import tiny_store
 from lapse.cli.main import app
+from lapse.config import LanguageModelConfig
+from lapse.metrics.bertscore import BertChoice
+from lapse.models.backbones.gpt2 import GPT2
+from lapse.models.backbones.gpt2_weights import export_gpt2
 from lapse.workflows.paper_tables.run import run_tables
+from lapse.workflows.paper_tables.settings import read_language_model
 from lapse.workflows.paper_tables.spec import TableOptions
 from small_table import ROWS, spec
 
@@ -56,6 +62,8 @@ def test_markdown_and_html_show_the_same_scores(table):
     out, _ = table
     markdown, html = ((out / f"table9.{kind}").read_text("utf-8") for kind in ("md", "html"))
     for text in (
+        "GPT-2 starts from random weights.",
+        "BERTScore is not computed: give its model with --bert.",
         "| Ours |",
         "0.594",
         "669.0 M, then 774.8 M",
@@ -117,6 +125,44 @@ def test_the_command_prints_its_plan_and_runs_a_table_file(data, tmp_path, caplo
     done = CliRunner().invoke(app, [*arguments, "--dry-run"], catch_exceptions=False)
     assert done.exit_code == 0 and not (tmp_path / "o").exists()
     assert "published: not stated" in caplog.text and "pretrain-gone-tiny" in caplog.text
+    for part in (
+        "language model: random",
+        "4 steps of",
+        "on one A100",
+        "GB of GPU memory",
+        "stage 1: 1 runs",
+        "stage 2: 2 runs",
+        "all tables: 3 runs",
+        "40% of the peak",
+    ):
+        assert part in caplog.text, part
+    with pytest.raises(ValueError, match="--language-model random, which every table then states"):
+        CliRunner().invoke(app, [*arguments, "--scale", "paper"], catch_exceptions=False)
+    assert not (tmp_path / "o").exists()
+    arguments += ["--set", "train.steps=2", "--set", "train.eval_every=1"]
     done = CliRunner().invoke(app, [*arguments, "--row", "constant"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "o" / "table9.html").exists()
+    folders = (tmp_path / "o" / "runs").glob("*-tiny-*/config.yaml")
+    assert {yaml.safe_load(path.read_text())["train"]["steps"] for path in folders} == {2}
+
+
+def test_weights_and_bert_of_the_command_reach_the_table(data, tmp_path):
+    """GPT-2's weights of the size of the runs, and a BERT, both with random values."""
+    bert, gpt2 = tmp_path / "bert", tmp_path / "gpt2"
+    bert.mkdir()
+    tiny_bert.write_tiny_bert(bert)
+    config = LanguageModelConfig(width=16, layers=1, heads=2, max_positions=160)
+    export_gpt2(GPT2(config), gpt2)
+    choice = read_language_model(str(gpt2), "tiny")
+    options = TableOptions(language_model=choice, bert=BertChoice(str(bert)))
+    columns = {"BERTScore": "diff_vqa/BERTScore F1"}
+    (row,) = run_tables(
+        {"t": spec(rows=ROWS[:1], columns=columns)}, [data], tmp_path / "o", options
+    )["t"]
+    assert row.reason == ""
+    assert -1.0 <= row.scores[0]["diff_vqa/BERTScore F1"].value <= 1.0
+    text = (tmp_path / "o" / "t.md").read_text("utf-8")
+    assert f"GPT-2 starts from {gpt2}." in text and "BERTScore is not computed" not in text
+    (folder,) = (tmp_path / "o" / "runs").glob("diffvqa-tiny-*/initialization.json")
+    assert f"language model: pretrained weights of {gpt2}" in folder.read_text("utf-8")

@@ -15,6 +15,7 @@ step k; workers, prefetching and the number of ranks do not change which rows a 
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -80,7 +81,7 @@ class BalancedBatchStream:
         if self.train.steps is not None:
             return self.train.steps
         records = (self.train.epochs or 0) * len(self.dataset)
-        return -(-records // self.records_per_step)
+        return math.ceil(records / self.records_per_step)
 
     def batches(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Batch, ...]:
         """The batches of one rank in one step: one per accumulation step and image count.

@@ -61,11 +61,43 @@ def read_training_data(
     Raises:
         ValueError: images of another size, or no record to train on.
     """
+    is_given = tokenizer is not None
+    tokenizer, stream = read_stream(store, config, tokenizer)
+    if not is_given and config.data.vocabulary == "trimmed":
+        kept = len(tokenizer.kept or ())
+        logger.info("vocabulary: trimmed to %d of %d GPT-2 tokens", kept, tokenizer.size)
+    elif not is_given and isinstance(tokenizer, WordTokenizer):
+        logger.info("vocabulary: %d words", len(tokenizer.words))
+    for part in (stream, stream.second):
+        if part is not None:
+            for line in part.dataset.summary("train"):
+                logger.info(line)
+            _warn_of_truncation("train", part.dataset, config.data.max_tokens)
+    tasks = [task for part in (stream, stream.second) if part for task in part.dataset.tasks]
+    return TrainingData(tokenizer, stream, _validation(store, config, tasks, tokenizer))
+
+
+def read_stream(
+    store: Store,
+    config: RunConfig,
+    tokenizer: Tokenizer | None = None,
+    *,
+    num_records: int | None = None,
+) -> tuple[Tokenizer, BalancedBatchStream]:
+    """The tokenizer and the training batches of a run, without log lines.
+
+    Args:
+        store, config, tokenizer: as for `read_training_data`.
+        num_records: read only this many records, spread over the training split. None: all.
+
+    Raises:
+        ValueError: images of another size, or no record to train on.
+    """
     size = check_image_size(store, config)
     tasks, second = (
         _tasks(config, names, size) for names in (config.data.tasks, config.data.second_tasks)
     )
-    groups = [(split_records(store, part[0], "train"), part) for part in (tasks, second) if part]
+    groups = [(_records(store, part[0], num_records), part) for part in (tasks, second) if part]
     if tokenizer is None:
         texts = chain.from_iterable(starmap(sample_texts, groups))
         tokenizer = _tokenizer(config, chain(box_texts(size), texts))
@@ -76,8 +108,14 @@ def read_training_data(
     ]
     if second:
         streams[0].second = streams[1]
-    validation = _validation(store, config, (*tasks, *second), tokenizer)
-    return TrainingData(tokenizer, streams[0], validation)
+    return tokenizer, streams[0]
+
+
+def _records(store: Store, task: Task, count: int | None) -> Sequence[Record]:
+    records = split_records(store, task, "train")
+    if count is None:
+        return records
+    return [records[index] for index in select_indices(len(records), count)]
 
 
 def _tasks(config: RunConfig, names: Sequence[str], size: int) -> tuple[Task, ...]:
@@ -89,14 +127,9 @@ def _tokenizer(config: RunConfig, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer that a configuration describes; `texts` are those of the training split."""
     data = config.data
     if data.vocabulary == "trimmed":
-        tokenizer = Tokenizer(trimmed_ids(dict.fromkeys(texts)))
-        kept = len(tokenizer.kept or ())
-        logger.info("vocabulary: trimmed to %d of %d GPT-2 tokens", kept, tokenizer.size)
-        return tokenizer
+        return Tokenizer(trimmed_ids(dict.fromkeys(texts)))
     if data.vocabulary == "words":
-        words = WordTokenizer.of_texts(dict.fromkeys(texts))
-        logger.info("vocabulary: %d words", len(words.words))
-        return words
+        return WordTokenizer.of_texts(dict.fromkeys(texts))
     if data.vocabulary_file is not None:
         return WordPieceTokenizer.of_file(Path(data.vocabulary_file))
     return Tokenizer()
@@ -108,13 +141,9 @@ def _dataset(
     tokenizer: Tokenizer,
     required: tuple[Task, ...],
 ) -> TokenizedDataset:
-    """The training samples of some records and their tasks, with log lines about them."""
+    """The training samples of some records and their tasks."""
     options = DatasetOptions(config.data.max_tokens, config.data.max_records, required)
-    dataset = TokenizedDataset(*group, tokenizer, options)
-    for line in dataset.summary("train"):
-        logger.info(line)
-    _warn_of_truncation("train", dataset, options.max_tokens)
-    return dataset
+    return TokenizedDataset(*group, tokenizer, options)
 
 
 def _validation(

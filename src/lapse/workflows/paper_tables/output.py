@@ -24,14 +24,18 @@ FIELDS = (
 
 
 def write_scores_table(
-    stem: Path, spec: TableSpec, rows: Sequence[RowResult], facts: Mapping[str, str]
+    stem: Path,
+    spec: TableSpec,
+    rows: Sequence[RowResult],
+    facts: Mapping[str, str],
+    remarks: Sequence[str] = (),
 ) -> None:
-    """Write stem.md, stem.csv and stem.html, each atomically."""
+    """Write stem.md, stem.csv and stem.html, each atomically; `remarks` are printed on top."""
     has_ours = any(row.row.key == spec.ours for row in rows)
     table = cells(rows, list(spec.columns.values()), spec.ours) if has_ours else {}
     write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, table))
     tables = (_scores(spec, rows, table), _intervals(spec, rows, table), _sizes(rows))
-    notes = (*_notes(spec, rows), *floor_notes(spec, rows, table))
+    notes = (*remarks, *_notes(spec, rows), *floor_notes(spec, rows, table))
     write_text(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = tuple(
         Chart(

@@ -25,7 +25,7 @@ from lapse.core.progress import ProgressBar, no_progress_bar
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
-from lapse.evaluation.evaluate import evaluate
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html import ModelAnswer
 from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
 from lapse.training.metrics_log import METRICS
@@ -35,8 +35,10 @@ from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
 from lapse.workflows.paper_tables.results import Curve, RowResult, Scores
 from lapse.workflows.paper_tables.scheduler import run_jobs
+from lapse.workflows.paper_tables.settings import check_settings
 from lapse.workflows.paper_tables.spec import (
     PlannedRow,
+    PlannedRun,
     RowSpec,
     StoreRef,
     TableOptions,
@@ -66,19 +68,58 @@ def run_tables(
         progress_bar: title -> a progress bar.
 
     Raises:
-        ValueError: two stores of one image size, an unknown row, or no store.
+        ValueError: two stores of one image size, a store of the wrong size, an unknown row, a
+            setting that no run has, or no store.
         SystemExit: 143 after SIGTERM or SIGINT, with a checkpoint of the last step.
     """
     options = options or TableOptions()
     stores = open_stores(data)
+    planned = plan_tables(specs, out, stores, options)
     runner = _TableRunner(stores, out, options)
     for name, spec in specs.items():
-        runner.add(name, spec)
+        runner.tables[name] = _Table(spec, planned[name])
     runner.finish_rows()
     for key, reason in run_jobs(runner.jobs(), options.processes, progress_bar=progress_bar):
         runner.reasons[key] = reason
         runner.finish_rows()
     return {name: list(table.results().values()) for name, table in runner.tables.items()}
+
+
+def plan_tables(
+    specs: Mapping[str, TableSpec],
+    out: Path,
+    stores: Mapping[int, StoreRef],
+    options: TableOptions,
+) -> dict[str, list[PlannedRow]]:
+    """The rows of every table, before anything is trained.
+
+    Raises:
+        ValueError: a run or a store has an image size without a counterpart, or a setting
+            belongs to no run.
+    """
+    planned = {name: plan(spec, out, stores, options) for name, spec in specs.items()}
+    for name, rows in planned.items():
+        missing = {row.row.key: row.missing for row in rows if row.missing_size is not None}
+        if missing:
+            raise ValueError(
+                f"{name}, rows {', '.join(missing)}: {next(iter(missing.values()))}, or choose "
+                "other rows with --row"
+            )
+    runs = [run for rows in planned.values() for row in rows for run in row.runs]
+    sizes = {run.config.model["encoder"]["image_size"] for run in runs if _has_images(run)}
+    unused = sorted(stores.keys() - sizes) if sizes else []
+    if unused:
+        raise ValueError(
+            f"{stores[unused[0]].path} holds {unused[0]} px images, and the runs read "
+            f"{', '.join(f'{size} px' for size in sorted(sizes))}: remove it from --data, or "
+            "prepare a store of that size"
+        )
+    check_settings(options.settings, [run.config for run in runs])
+    return planned
+
+
+def _has_images(run: PlannedRun) -> bool:
+    return run.config.model.get("encoder", {}).get("image_size") is not None
 
 
 def open_stores(data: Sequence[Path]) -> dict[int, StoreRef]:
@@ -168,16 +209,13 @@ class _TableRunner:
             "scale": options.scale,
             "seeds": str(options.seeds),
             "split": options.split,
+            "GPT-2": options.language_model.description,
             **options.provenance,
         }
         self.tables: dict[str, _Table] = {}
         self.reasons: dict[str, str] = {}
+        self.evaluator = Evaluator(EvaluateOptions(bert=options.bert))
         self.scored: dict[Path, tuple[list[Prediction], Scores]] = {}  # by predictions file
-
-    def add(self, name: str, spec: TableSpec) -> None:
-        """Plan the rows of a table."""
-        planned = plan(spec, self.out, self.stores, self.options)
-        self.tables[name] = _Table(spec, planned)
 
     def jobs(self) -> list[Job]:
         """The jobs of all tables."""
@@ -232,7 +270,7 @@ class _TableRunner:
                 predictions,
                 {
                     f"{task}/{name}": score
-                    for task, scores in evaluate(predictions).items()
+                    for task, scores in self.evaluator(predictions).items()
                     for name, score in scores.items()
                 },
             )
@@ -242,7 +280,9 @@ class _TableRunner:
         results = table.results()
         rows = list(results.values())
         if table.spec.kind == "scores":
-            write_scores_table(self.out / name, table.spec, rows, self.facts)
+            write_scores_table(
+                self.out / name, table.spec, rows, self.facts, self._remarks(table.spec)
+            )
             return
         answers = {
             key: {item.id: item.prediction for item in predictions if not results[key].reason}
@@ -257,4 +297,12 @@ class _TableRunner:
                 is_right = answer.strip() == example.truth.strip()
                 shown.append(ModelAnswer(row.row.name, answer, is_right))
             examples.append(replace(example, answers=tuple(shown)))
-        write_examples_table(self.out / name, table.spec, rows, examples, self.facts)
+        facts = self.facts | {"remarks": " ".join(self._remarks(table.spec))}
+        write_examples_table(self.out / name, table.spec, rows, examples, facts)
+
+    def _remarks(self, spec: TableSpec) -> tuple[str, ...]:
+        """What a reader has to know about the scores."""
+        remarks = [f"GPT-2 starts from {self.options.language_model.description}."]
+        if self.options.bert is None and any("BERTScore" in name for name in spec.columns.values()):
+            remarks.append("BERTScore is not computed: give its model with --bert.")
+        return tuple(remarks)

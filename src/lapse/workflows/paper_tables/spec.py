@@ -19,15 +19,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
 from lapse.core.types import nearest
+from lapse.workflows.paper_tables.settings import (
+    LanguageModelChoice,
+    Scale,
+    Setting,
+    overrides_of,
+)
 
-Scale = Literal["tiny", "small", "paper"]
+if TYPE_CHECKING:
+    from lapse.metrics.bertscore import BertChoice
+
 Changes = dict[Literal["all", "pretrain", "diffvqa"], tuple[str, ...]]
 _SPECS = resources.files("lapse.workflows.paper_tables") / "specs"
 # Keys of `train` that do not change a result.
@@ -136,12 +144,16 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """One row at one seed: its runs in order, or the reason why it cannot run."""
+    """One row at one seed: its runs in order, or the reason why it cannot run.
+
+    `missing_size`: the image size in pixels that no store has; None where that is not the reason.
+    """
 
     row: RowSpec
     seed: int
     runs: tuple[PlannedRun, ...]
     missing: str = ""
+    missing_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,9 @@ class TableOptions:
         processes: number of runs at the same time, each in a process with one thread. 1 runs them
             in this process, with the number of threads of torch.
         provenance: further facts for the end of the HTML reports.
+        settings: overrides of all runs (`parse_settings`), after the changes of the table.
+        language_model: the first weights of GPT-2 (`read_language_model`).
+        bert: model for BERTScore; None leaves its column empty.
     """
 
     scale: Scale = "tiny"
@@ -172,6 +187,17 @@ class TableOptions:
     split: str = "test"
     processes: int = 1
     provenance: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+    language_model: LanguageModelChoice = field(default_factory=LanguageModelChoice)
+    bert: BertChoice | None = None
+
+
+class StoreSizeError(ValueError):
+    """No store has the image size of a run. `size`: in pixels."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 def table_names() -> list[str]:
@@ -227,15 +253,18 @@ def plan(
             continue
         for seed in range(options.seeds):
             try:
-                runs = _chain(_configs(spec, row, options.scale, seed), out, stores)
+                runs = _chain(_configs(spec, row, options, seed), out, stores)
                 rows.append(PlannedRow(row, seed, runs))
+            except StoreSizeError as error:
+                rows.append(PlannedRow(row, seed, (), str(error), error.size))
             except ValueError as error:
                 rows.append(PlannedRow(row, seed, (), str(error)))
     return rows
 
 
-def _configs(spec: TableSpec, row: RowSpec, scale: Scale, seed: int) -> list[RunConfig]:
+def _configs(spec: TableSpec, row: RowSpec, options: TableOptions, seed: int) -> list[RunConfig]:
     """The configurations of a row's runs in order, not yet initialized from each other."""
+    scale = options.scale
     presets = row.presets(scale)
     if not presets:
         raise ValueError(f"row {row.key!r} has no presets at the {scale} scale")
@@ -244,13 +273,17 @@ def _configs(spec: TableSpec, row: RowSpec, scale: Scale, seed: int) -> list[Run
         if preset not in preset_names():
             raise ValueError(f"this version of lapse has no preset {preset!r}")
         is_last = len(configs) == len(presets) - 1
+        keeps_length = row.own_length and is_last
         stage = load_config(preset).stage
         changes = [f"train.seed={seed if is_last or spec.seed_stages == 'all' else 0}"]
-        if not (row.own_length and is_last):
+        if not keeps_length:
             changes += _for_stage(spec.shared_changes(scale), stage)
         changes += _for_stage(row.changes, stage)
         changes += _for_stage(row.scale_changes(scale), stage)
-        configs.append(load_config(preset, changes))
+        config = load_config(preset, changes)
+        added = overrides_of(options.settings, config, keeps_length=keeps_length)
+        added += options.language_model.overrides(config)
+        configs.append(load_config(preset, [*changes, *added]) if added else config)
     return configs
 
 
@@ -299,8 +332,9 @@ def _store(config: RunConfig, stores: Mapping[int, StoreRef]) -> StoreRef:
         return next(iter(stores.values()))
     if image_size not in stores:
         sizes = ", ".join(f"{size} px" for size in sorted(stores)) or "none"
-        raise ValueError(
+        raise StoreSizeError(
             f"preset {config.name} reads {image_size} px images and --data gives {sizes}: prepare "
-            f"a store with `lapse prepare ... --size {image_size}` and pass it with --data"
+            f"a store with `lapse prepare ... --size {image_size}` and pass it with --data",
+            image_size,
         )
     return stores[image_size]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lapse.workflows.paper_tables.settings import LanguageModelChoice, parse_settings
 from lapse.workflows.paper_tables.spec import (
     StoreRef,
     TableOptions,
@@ -137,6 +138,70 @@ def test_every_row_is_planned(name, scale):
     stores = {size: StoreRef(Path("s"), "f") for size in (64, 128, 224, 448)}
     rows = plan(table, Path("out"), stores, TableOptions(scale=scale))
     assert [item.missing for item in rows if item.missing] == []
+
+
+def test_captions_alone_are_one_model_in_tables_2_and_4():
+    def runs(name, key, scale):
+        (row,) = [row for row in every_row(name, scale) if row.row.key == key]
+        return [run.key for run in row.runs]
+
+    for scale in ("tiny", "paper"):
+        assert runs("table2", "cappa", scale) == runs("table4", "cap", scale)
+        more = runs("table2", "cappa-operations", scale)
+        assert more == runs("table4", "cap-operations", scale) != runs("table2", "cappa", scale)
+    fractions = {
+        row.row.key: row.runs[0].config.data.parallel_fraction for row in every_row("table2")
+    }
+    assert (fractions["cappa"], fractions["cappa-75"]) == (0.25, 0.75)
+
+
+def test_rows_of_table_4_read_as_many_texts_as_ours():
+    """Equal steps and 32 texts a step, or 33 where three tasks do not divide 32."""
+    stores = {size: StoreRef(Path("s"), "f") for size in (128, 448)}
+    for scale in ("tiny", "paper"):
+        rows = plan(read_table("table4"), Path("out"), stores, TableOptions(scale=scale))
+        trains = {row.row.key: row.runs[0].config for row in rows}
+        for key in ("no-aref", "no-gcap", "no-caref", "cap"):
+            config, ours = trains[key], trains["ours"]
+            assert config.train.batch_size in (32, 33)
+            images, reference = (
+                item.train.batch_size // len(item.data.tasks) for item in (config, ours)
+            )
+            if scale == "tiny":
+                assert config.train.steps == ours.train.steps
+            else:  # steps of an epoch fall as a step has more images
+                assert config.train.epochs / images == ours.train.epochs / reference
+
+
+@pytest.mark.parametrize("name", ["table2", "table4", "table5", "table6"])
+def test_seeds_change_both_stages_and_pair_the_rows(name):
+    rows = {(row.row.key, row.seed): row for row in every_row(name, seeds=2)}
+    for (key, seed), row in rows.items():
+        assert {run.config.train.seed for run in row.runs} == {seed}, key
+
+
+def every_row(name, scale="tiny", seeds=1):
+    stores = {size: StoreRef(Path("s"), "f") for size in (64, 128, 224, 448)}
+    return plan(read_table(name), Path("out"), stores, TableOptions(scale=scale, seeds=seeds))
+
+
+def test_settings_and_weights_reach_the_runs_that_have_the_key():
+    settings = parse_settings(["train.steps=7", "diffvqa:optim.clip_norm=2.0"])
+    sizes = {"width": 192, "layers": 4, "heads": 6}
+    rows = planned(settings=settings, language_model=LanguageModelChoice("/gpt2", sizes))
+    pretrain, answer = (run.config for run in rows["ours", 0].runs)
+    assert (pretrain.train.steps, pretrain.optim.clip_norm) == (7, 1.0)
+    assert (answer.train.steps, answer.optim.clip_norm) == (7, 2.0)
+    assert answer.model["language_model"]["weights"] == "/gpt2"
+    (constant,) = rows["constant", 0].runs  # keeps its length
+    assert (constant.config.train.epochs, constant.config.train.steps) == (1, None)
+    other = planned(language_model=LanguageModelChoice("/gpt2", {**sizes, "width": 64}))
+    assert other["ours", 0].runs[1].config.model["language_model"]["weights"] is None
+
+
+def test_a_missing_image_size_is_stated():
+    row, *_ = plan(spec(), Path("out"), {64: STORES[64]}, TableOptions(only=("ours",)))
+    assert row.missing_size == 128
 
 
 def test_every_table_of_scores_has_a_random_answer_as_its_floor():
