@@ -156,7 +156,7 @@ def test_weights_and_bert_of_the_command_reach_the_table(data, tmp_path):
     export_gpt2(GPT2(config), gpt2)
     choice = read_language_model(str(gpt2), "tiny")
     options = TableOptions(language_model=choice, bert=BertChoice(str(bert)))
-    columns = {"BERTScore": "diff_vqa/BERTScore F1"}
+    columns = {"BLEU-4": "diff_vqa/BLEU-4", "BERTScore": "diff_vqa/BERTScore F1"}
     (row,) = run_tables(
         {"t": spec(rows=ROWS[:1], columns=columns)}, [data], tmp_path / "o", options
     )["t"]
