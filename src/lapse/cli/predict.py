@@ -55,6 +55,17 @@ class GenerationOptions:
             min=1, help="Samples that are answered together.", show_default="value of the run"
         ),
     ] = None
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most tokens of an answer.", show_default="value of the run"),
+    ] = None
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            help="8 or 4: quantize the weights of an hf: model (needs bitsandbytes).",
+            show_default="bf16 on a GPU, fp32 on a CPU",
+        ),
+    ] = None
     confidence: Annotated[
         Confidence,
         typer.Option(
@@ -76,8 +87,9 @@ def predict_command(
     model: Annotated[
         str,
         typer.Argument(
-            help="Run folder, exported model folder, hub id org/name@<40 hex digits>, or "
-            '"packaged": the model of this package.'
+            help="Run folder, exported model folder, hub id org/name@<40 hex digits>, "
+            '"packaged": the model of this package; or hf: and the folder or hub id of any '
+            "image-text-to-text model of transformers."
         ),
     ],
     selection: SelectionOptions,
@@ -108,6 +120,8 @@ def predict_command(
         tasks=split_names(selection.tasks),
         limit=selection.limit,
         num_beams=generation.num_beams,
+        max_new_tokens=generation.max_new_tokens,
+        bits=generation.bits,
         batch_size=generation.batch_size,
         confidence=generation.confidence,
         guarded=generation.guarded,

@@ -1,6 +1,7 @@
 """What a prediction job runs: a protocol, and the models of this package behind it.
 
 run folder | exported model | "packaged" | hub id  --open_answerer-->  Answerer
+hf:folder | hf:hub id (`image_text_model`)         ----------------->  Answerer
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from lapse.inference.generate import (
     generate_batch,
 )
 from lapse.inference.guard import generate_guarded
+from lapse.inference.image_text_model import (
+    SCHEME,
+    ImageTextAnswerer,
+    open_image_text_model,
+)
 from lapse.inference.predict_options import PredictOptions
 from lapse.inference.pretrained.export import ModelParts, read_folder
 from lapse.inference.pretrained.model import model_folder
@@ -202,8 +208,9 @@ def open_answerer(
     """Load what a prediction job runs.
 
     Args:
-        source: a loaded run, a run folder, an exported model, "packaged", or a hub id
-            "org/name@<40 hex digits>".
+        source: a loaded run, a run folder, an exported model, "packaged", a hub id
+            "org/name@<40 hex digits>", or "hf:" and a folder or hub id of an image-text-to-text
+            model of transformers.
         options: tasks, generation and confidence.
         device: None picks a GPU if there is one; a loaded run stays on its device.
 
@@ -211,6 +218,12 @@ def open_answerer(
         ValueError: not a source, damaged files, or a confidence that the model cannot give.
     """
     options = options or PredictOptions()
+    if isinstance(source, str) and source.startswith(SCHEME):
+        name = source.removeprefix(SCHEME)
+        loaded = open_image_text_model(name, device=device, bits=options.bits)
+        return ImageTextAnswerer(loaded, options)
+    if options.bits is not None:
+        raise ValueError(f"--bits is for models of transformers ({SCHEME}FOLDER), got {source}")
     if isinstance(source, LoadedRun):
         return ModelAnswerer(source.model, source.config, options)
     if source != PACKAGED and (Path(source) / CONFIG).is_file():

@@ -25,6 +25,7 @@ class PredictOptions:
         probe: one of `lapse.inference.probes.PROBES`, or None for the samples themselves.
         exposure_source: for the probe "acquisition": image key -> a second exposure, [S, S]
             uint8, such as a phantom rendered again; None imitates one from the stored pixels.
+        bits: 8 or 4 quantizes an image-text-to-text model of transformers.
     """
 
     tasks: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class PredictOptions:
     guarded: bool = False
     probe: str | None = None
     exposure_source: Pixels | None = None
+    bits: int | None = None
 
     def generation(self, config: GenerationConfig) -> GenerationConfig:
         """The run's generation settings with the overrides of these options."""
