@@ -116,6 +116,7 @@ def evaluate_command(
 ) -> None:
     """Score a predictions file with intervals by patient, image-blind baselines and subgroups."""
     from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
+    from lapse.evaluation.score_tables import interval_notes
 
     result = evaluate_file(
         EvaluateFileOptions(
@@ -135,8 +136,10 @@ def evaluate_command(
     )
     for task in result.scores:
         _print_task(result, task)
-    for name, scores in result.reliability.items():
-        _print_table(name, {result.system: scores})
+    for title, scores in result.reliability.items():
+        _print_table(title, {result.system: scores})
+        for note in interval_notes({name: score.details for name, score in scores.items()}):
+            typer.echo(note)
     logger.info("scores in %s", result.path)
 
 

@@ -235,10 +235,16 @@ class Statistics:
     Attributes:
         rows: [n, k] float64 array, one row a prediction. Scores that share rows share the array.
         score: sums [..., k] -> scores [...]; nan where the score is undefined.
+        events: sums [k] -> number of events that the score rests on; None where not counted.
     """
 
     rows: Any
     score: Callable[[Any], Any]
+    events: Callable[[Any], float] | None = None
+
+    def num_events(self) -> str:
+        """The events of all rows as a text for `Score.details`; "" where not counted."""
+        return "" if self.events is None else f"{self.events(self.rows.sum(axis=0)):.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lapse.core.types import Score
+from lapse.metrics.bootstrap import MIN_PATIENTS
+from lapse.metrics.laterality import SIDES
 from lapse.metrics.paired_tests import Difference
 
 # The main scores of each task; subgroups and paired tests use only these.
@@ -30,6 +32,11 @@ HEADLINES = (
 )
 UNKNOWN = "not known"
 MIN_EVENTS = 20  # a score that rests on fewer is marked
+FEW_PATIENTS = (
+    f"with fewer than {MIN_PATIENTS} a 95% interval is too narrow (of 20 patients it covers 50 to "
+    "94% of simulated true values, least for rare findings); one without width is not certain"
+)
+MAX_NAMES = 8  # scores that a note lists
 
 
 def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
@@ -45,10 +52,20 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
             if "kind" not in score.details
         )
     )
-    table = [["", *names]]
+    table = [["", *(_label(rows, name) for name in names)]]
     for row, scores in rows.items():
         table.append([row, *(format_score(scores.get(name)) for name in names)])
     return [*table, _directions(rows, names)]
+
+
+def _label(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
+    """The name of a score; that of one side gets its number of true changes."""
+    return f"{name} (n {counts_of(rows, name)})" if is_of_side(name) else name
+
+
+def is_of_side(name: str) -> bool:
+    """Whether a score is that of questions about one side."""
+    return name.startswith(tuple(f"{side}-side " for side in SIDES))
 
 
 def _directions(rows: Mapping[str, Mapping[str, Score]], names: Sequence[str]) -> list[str]:
@@ -71,13 +88,13 @@ def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list
         return []
     cells = [[row, *(format_score(s.get(name)) for name in names)] for row, s in rows.items()]
     return [
-        ["", *(f"{name} (n {_counts(rows, name)})" for name in names)],
+        ["", *(f"{name} (n {counts_of(rows, name)})" for name in names)],
         *cells,
         _directions(rows, names),
     ]
 
 
-def _counts(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
+def counts_of(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
     """ "10", or "10 / 9" where rows have different samples, as silver and gold boxes do."""
     details = [scores[name].details for scores in rows.values() if name in scores]
     return " / ".join(dict.fromkeys(item.get("true", item.get("n", "-")) for item in details))
@@ -127,11 +144,39 @@ def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]
     counts = {row: _num_samples(row_scores) for row, row_scores in rows.items()}
     others = [f"{row}: {count}" for row, count in counts.items() if count != n]
     n += f" ({', '.join(others)})" if others else ""
-    return f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in note.items())
+    facts_line = f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in note.items())
+    notes = interval_notes({name: score.details for name, score in scores.items()})
+    return "\n".join((facts_line, *notes))
 
 
 def _num_samples(scores: Mapping[str, Score]) -> str:
     return next((s.details["n"] for s in scores.values() if "n" in s.details), UNKNOWN)
+
+
+def interval_notes(details: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sentences on intervals that are unreliable or absent, with the reason; [] where all hold.
+
+    Args:
+        details: name -> `Score.details`.
+    """
+    notes = []
+    counts = [int(text) for item in details.values() if (text := _digits(item, "patients"))]
+    if counts and min(counts) < MIN_PATIENTS:
+        notes.append(f"intervals of {min(counts)} patients: {FEW_PATIENTS}")
+    reasons: dict[str, list[str]] = {}
+    for name, item in details.items():
+        interval = str(item.get("interval", ""))
+        if interval.startswith("none: "):
+            reasons.setdefault(interval.removeprefix("none: "), []).append(name)
+    for reason, names in reasons.items():
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        notes.append(f"no interval ({reason}): {', '.join(names[:MAX_NAMES])}{more}")
+    return notes
+
+
+def _digits(details: Mapping[str, Any], name: str) -> str:
+    text = str(details.get(name, ""))
+    return text if text.isdigit() else ""
 
 
 def headlines(scores: Mapping[str, Score]) -> dict[str, Score]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.grammar import parse
-from lapse.core.types import Pair, Prediction, Score, Statistics, Study
+from lapse.core.types import Pair, Prediction, Score, Study
 from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.data.store.store import Store
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
@@ -120,7 +120,9 @@ def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, S
             continue
         details = {key: text for key, text in score.details.items() if key not in COUNTS}
         details["n"] = str(len(rows))
-        statistics = Statistics(rows, score.statistics.score)
+        statistics = replace(score.statistics, rows=rows)
+        if events := statistics.num_events():
+            details["events"] = events
         subset[name] = replace(
             score, value=value, per_sample=(), details=details, statistics=statistics
         )

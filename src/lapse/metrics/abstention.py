@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -35,10 +34,10 @@ from numpy.typing import NDArray
 from lapse.core.files import write_text
 from lapse.core.grammar import parse
 from lapse.core.seeding import derive_permutation
-from lapse.core.types import Prediction, Score
-from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval
-from lapse.metrics.confidence import METHODS, stated_changes
-from lapse.metrics.statistics import FRACTION
+from lapse.core.types import Prediction, Score, Statistics
+from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval, with_intervals
+from lapse.metrics.confidence import METHODS, StatedChange, stated_changes
+from lapse.metrics.statistics import FRACTION, ratio
 
 FORMAT = "lapse-threshold"
 _NUMBER = re.compile(r"p?0*(\d+)(?:\.0)?")
@@ -208,12 +207,6 @@ def abstention_scores(
     check_other_patients(threshold, [item.patient for item in predictions])
     losses = _read_losses(predictions, threshold.method)
     by_answer = [stated_changes(item, threshold.method) for item in predictions]
-    changes = [change for stated in by_answer for change in stated]
-    kept = [change for change in changes if change.probability > threshold.threshold]
-    complete = [all(c.probability > threshold.threshold for c in stated) for stated in by_answer]
-    num_true = sum(change.is_right for change in changes)
-    num_true_kept = sum(change.is_right for change in kept)
-    num_expected = sum(len(parse(item.references[0]).changes) for item in predictions)
     details = {
         "by": threshold.method,
         "alpha": f"{threshold.alpha:g}",
@@ -225,30 +218,52 @@ def abstention_scores(
         "false-change rate": losses.by_patient(threshold.threshold),
         "false-change rate without abstention": losses.by_patient(-0.5),
     }
-    fractions = {
-        "changes kept": (len(kept), len(changes)),
-        "true changes kept": (num_true_kept, num_true),
-        "precision, kept": (num_true_kept, len(kept)),
-        "recall, kept": (num_true_kept, num_expected),
-        "complete answers kept": (sum(complete), len(complete)),
+    scores = {name: _rate(name, by_patient, details, seed) for name, by_patient in rates.items()}
+    return scores | with_intervals(
+        _kept_fractions(predictions, by_answer, threshold.threshold),
+        [item.patient for item in predictions],
+        seed=seed,
+    )
+
+
+def _kept_fractions(
+    predictions: Sequence[Prediction], by_answer: Sequence[Sequence[StatedChange]], limit: float
+) -> dict[str, Score]:
+    """How much is still stated above a threshold: fractions of changes and of answers."""
+    rows = []
+    for item, stated in zip(predictions, by_answer, strict=True):
+        kept = [change for change in stated if change.probability > limit]
+        num_kept_true, num_true = (sum(c.is_right for c in part) for part in (kept, stated))
+        num_expected = len(parse(item.references[0]).changes)
+        counts = (len(kept), len(stated), num_kept_true, num_true, num_expected)
+        rows.append((*counts, len(kept) == len(stated), 1))
+    table = np.array(rows, dtype=np.float64)  # [n, 7]
+    columns = {
+        "changes kept": (0, 1),
+        "true changes kept": (2, 3),
+        "precision, kept": (2, 0),
+        "recall, kept": (2, 4),
+        "complete answers kept": (5, 6),
     }
-    return {name: _rate(name, by_patient, details, seed) for name, by_patient in rates.items()} | {
-        name: Score(
-            name,
-            part / of if of else math.nan,
-            details={"part": str(part), "of": str(of)},
-            value_range=FRACTION,
+    scores = {}
+    for name, (part, of) in columns.items():
+        sums = table.sum(axis=0)
+        details = {"part": f"{sums[part]:.0f}", "of": f"{sums[of]:.0f}"}
+        statistics = Statistics(table[:, [part, of]], ratio)
+        value = float(ratio(sums[[part, of]]))
+        scores[name] = Score(
+            name, value, details=details, statistics=statistics, value_range=FRACTION
         )
-        for name, (part, of) in fractions.items()
-    }
+    return scores
 
 
 def _rate(name: str, by_patient: NDArray[np.float64], details: dict[str, str], seed: int) -> Score:
     count = len(by_patient)
     score = Score(name, float(by_patient.mean()), higher_is_better=False, value_range=FRACTION)
     if count < 2:
-        return replace(score, details=details)
+        return replace(score, details={**details, "interval": "none: one patient only"})
     patients = [str(number) for number in range(count)]
+    details = {**details, "patients": str(count)}
     low, high = bootstrap_interval(by_patient.tolist(), patients, seed=seed)
     details = {**details, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
     return replace(score, low=low, high=high, details=details)

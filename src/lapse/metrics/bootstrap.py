@@ -19,6 +19,7 @@ from lapse.core.types import Score, Statistics
 from lapse.metrics.statistics import ratio
 
 RESAMPLES = 2000
+MIN_PATIENTS = 50  # with fewer, the intervals cover the true value too rarely
 LEVEL = 0.95
 CHUNK = 128  # draws in memory at once; it decides the draws of a seed, so it is not an option
 
@@ -78,7 +79,8 @@ def with_intervals(
     drawn = {}
     if statistics and not reason:
         drawn = bootstrap_draws(statistics, patients, resamples=resamples, seed=seed)
-    label = f"95%, {resamples} resamples of {len(set(patients))} patients"
+    num_patients = len(set(patients))
+    label = f"95%, {resamples} resamples of {num_patients} patients"
     result = {}
     for name, score in scores.items():
         low, high = (None, None) if name not in drawn else _bounds(drawn[name])
@@ -86,6 +88,8 @@ def with_intervals(
         if name not in statistics:
             note = "none: no statistics of single samples"
         details = {**score.details, "interval": note}
+        if low is not None:
+            details["patients"] = str(num_patients)
         if name in drawn and (undefined := int(np.isnan(drawn[name]).sum())):
             details["undefined resamples"] = f"{undefined} of {resamples}, left out"
         result[name] = replace(score, low=low, high=high, details=details)

@@ -7,7 +7,9 @@
                     below the error rate only when the confidence separates right from wrong
 
 Events of equal probability are never separated, so that no number depends on the order of a
-file. Intervals draw whole patients with replacement. The expected ECE of a perfectly calibrated
+file. Intervals draw whole patients with replacement. Resampling raises an ECE, because a bin with
+repeated events is noisier; its draws are therefore shifted so that their median is the ECE of the
+file. The expected ECE of a perfectly calibrated
 system is not zero with finitely many events; it is given with each ECE as "floor".
 Sources: Guo et al. 2017 (ECE), Nguyen and O'Connor 2015 (equal-mass bins), Geifman and El-Yaniv
 2017 (risk-coverage).
@@ -166,8 +168,11 @@ def calibration_error(
         "bins": f"{num_bins} of equal mass",
         "floor": f"{np.mean(calibrated):.4f}",
     }
+    value = float(error(count, right))
     drawn = table.resampled(error, resamples, seed)
-    return _score("ECE", float(error(count, right)), drawn, details)
+    if drawn is not None:  # a resample repeats events, which adds noise to every bin
+        drawn = np.maximum(0.0, drawn - np.median(drawn) + value)
+    return _score("ECE", value, drawn, details)
 
 
 def risk_coverage(events: Sequence[Event]) -> list[RiskPoint]:
@@ -218,6 +223,7 @@ def risk_area(events: Sequence[Event], *, resamples: int = RESAMPLES, seed: int 
 
 def _score(name: str, value: float, drawn: Array | None, details: dict[str, str]) -> Score:
     if drawn is None:
+        details = {**details, "interval": "none: fewer than two patients are known"}
         return Score(name, value, details=details, higher_is_better=False, value_range=FRACTION)
     low, high = interval_of(drawn)
     details = {**details, "interval": f"95%, {len(drawn)} resamples by patient"}

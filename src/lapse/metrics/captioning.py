@@ -95,7 +95,7 @@ def _corpus_score(
         name,
         float(score(rows.sum(axis=0))),
         per_sample=tuple(score(rows).tolist()),
-        details={"n": str(len(rows)), **details},
+        details={"n": str(len(rows)), "events": str(len(rows)), **details},
         statistics=Statistics(rows, score),
         value_range=FRACTION,
     )

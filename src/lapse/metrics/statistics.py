@@ -50,12 +50,13 @@ def mean_score(
         raise ValueError(f"{name} is a mean and needs at least one value, got none")
     column = np.asarray(values, dtype=np.float64)
     rows = np.stack([column, np.ones_like(column)], axis=1)  # [n, 2]
+    counts = {"n": str(len(column)), "events": str(len(column))}
     return Score(
         name,
         float(column.sum() / len(column)),
         per_sample=tuple(column.tolist()),
-        details={"n": str(len(column)), **details, "aggregate": MEAN},
-        statistics=Statistics(rows, ratio),
+        details={**counts, **details, "aggregate": MEAN},
+        statistics=Statistics(rows, ratio, _second),
         higher_is_better=higher_is_better,
         value_range=value_range,
     )
@@ -94,10 +95,15 @@ def fraction_score(
             "events": f"{total[1]:.0f}",
             **details,
         },
-        statistics=Statistics(rows, ratio),
+        statistics=Statistics(rows, ratio, _second),
         higher_is_better=higher_is_better,
         value_range=FRACTION,
     )
+
+
+def _second(sums: Array) -> float:
+    """The count of a ratio."""
+    return float(sums[1])
 
 
 def ratio(sums: Array) -> Array:
@@ -127,18 +133,26 @@ def pooled_scores(
     scores = {}
     for part in PARTS:
         label = f"{name} {part}"
-        events = {"precision": predicted, "recall": true, "F1": predicted + true - correct}[part]
         score = _from_columns(part, first)
+        statistics = Statistics(rows, score, _events(part, first))
         has_samples = part == "F1" and "of" not in details
         scores[label] = Score(
             label,
             float(score(rows.sum(axis=0))),
             per_sample=tuple(score(rows).tolist()) if has_samples else (),
-            details={**counts, "events": f"{events:.0f}"},
-            statistics=Statistics(rows, score),
+            details={**counts, "events": statistics.num_events()},
+            statistics=statistics,
             value_range=FRACTION,
         )
     return scores
+
+
+def _events(part: str, first: int) -> Callable[[Array], float]:
+    def events(sums: Array) -> float:
+        correct, predicted, true = (float(value) for value in sums[first : first + 3])
+        return {"precision": predicted, "recall": true, "F1": predicted + true - correct}[part]
+
+    return events
 
 
 def _from_columns(part: str, first: int) -> Callable[[Array], Array]:

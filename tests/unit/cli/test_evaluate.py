@@ -71,7 +71,7 @@ def test_the_page_shows_subgroups_and_differences(folder, monkeypatch):
     lapse(*files, *FAST)
     values = json.loads(out.read_text("utf-8"))
     group = values["subgroups"]["diff_vqa"]["view"]["PA"]["exact match"]
-    cell = f"{group['value']:.3f} [{group['low']:.3f}, {group['high']:.3f}]"
+    cell = f"{group['value']:.3f} [{group['low']:.3f}, {group['high']:.3f}] (16 events)"
     assert f"<td>view, PA</td><td>{group['details']['n']}</td><td>{cell}</td>" in report(out)
     lapse("compare", folder / "a.jsonl", folder / "b.jsonl", *FAST, "--out", folder / "two.json")
     (row, *_) = json.loads((folder / "two.json").read_text("utf-8"))["differences"]["diff_vqa"][

@@ -1,7 +1,18 @@
 """Markdown tables of scores, and the note under them."""
 
+import numpy as np
+
 from lapse.core.types import Score
-from lapse.evaluation.score_tables import format_markdown, parts_table, scores_table, table_note
+from lapse.evaluation.score_tables import (
+    format_markdown,
+    format_score,
+    interval_notes,
+    parts_table,
+    scores_table,
+    table_note,
+)
+from lapse.metrics.bootstrap import with_intervals
+from lapse.metrics.statistics import FRACTION, mean_score, pooled_scores
 
 
 def test_table_and_markdown():
@@ -47,3 +58,29 @@ def test_note_and_parts_give_the_n_of_rows_with_other_samples():
     assert table_note(other, {}).startswith("n: 10 (gold: lapse: 9); ")
     assert parts_table(same, "region")[0] == ["", "Acc carina (n 10)"]
     assert parts_table(other, "region")[0] == ["", "Acc carina (n 10 / 9)"]
+
+
+def test_notes_name_few_patients_and_scores_without_an_interval():
+    hits = [1.0, 0.0, 1.0]
+    score = mean_score("accuracy", hits, {}, value_range=FRACTION)
+    scored = with_intervals({"accuracy": score}, ["a", "b", "c"], resamples=100)
+    (note,) = interval_notes({"accuracy": scored["accuracy"].details})
+    assert note.startswith("intervals of 3 patients: with fewer than 50 ")
+    assert interval_notes({"accuracy": {"patients": "50", "interval": "95%"}}) == []
+    single = with_intervals({"accuracy": score, "other": score}, ["a"] * 3)
+    notes = interval_notes({name: item.details for name, item in single.items()})
+    assert notes == ["no interval (one patient only): accuracy, other"]
+    assert notes[0] in table_note({"a": single}, {})
+
+
+def test_scores_of_one_side_give_their_number_of_changes():
+    rows = np.array([[1.0, 1.0, 2.0]])
+    scores = pooled_scores("left-side change", rows, 0, {})
+    table = scores_table({"a": {"left-side change F1": scores["left-side change F1"]}})
+    assert table[0] == ["", "left-side change F1 (n 2)"]
+
+
+def test_few_samples_of_a_mean_are_marked():
+    for count, remark in ((19, " (19 events)"), (20, "")):
+        cell = format_score(mean_score("accuracy", [1.0] * count, {}))
+        assert cell == f"1.000{remark}"

@@ -55,7 +55,8 @@ def test_a_group_does_not_repeat_the_counts_of_all_samples():
     assert [groups[view]["change F1"].value for view in ("AP", "PA")] == [1.0, 0.0]
     details = groups["PA"]["change F1"].details
     assert details.pop("interval").endswith("of 100 patients")
-    assert details == {"n": "100", "tokenizer": "t"}
+    # Only the events are counted again, those of the group.
+    assert details == {"n": "100", "tokenizer": "t", "events": "200", "patients": "100"}
 
 
 def test_labels_of_answers_and_of_a_store(tmp_path):

@@ -1,5 +1,7 @@
 """Calibration against brute force, with calibrated and with wrong probabilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,3 +111,17 @@ def test_invalid_events_are_refused(function):
         function([])
     with pytest.raises(ValueError, match=r"probability 1.5 is outside \[0, 1\]"):
         function([Event(1.5, True, "p")])
+
+
+def test_the_interval_of_the_calibration_error_contains_it():
+    generator = np.random.default_rng(0)
+    for num_events in (12, 200):
+        probabilities = generator.uniform(size=num_events)
+        events = [
+            Event(float(p), bool(generator.random() < p), f"p{number}")
+            for number, p in enumerate(probabilities)
+        ]
+        score = calibration_error(events, resamples=200)
+        assert 0.0 <= score.low <= score.value <= score.high
+    nameless = calibration_error([replace(event, patient="") for event in events])
+    assert nameless.low is None and nameless.details["interval"].startswith("none: ")

@@ -1,5 +1,6 @@
 """Consistency of answers under probes: satisfied and violated laws are counted."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -103,3 +104,10 @@ def test_unknown_and_repeated_samples_are_refused():
         pair_probes(PLAIN, [row(9, EDEMA, "swap")])
     with pytest.raises(ValueError, match="1 probe answers are about a sample that has one already"):
         pair_probes(PLAIN, [row(0, EDEMA, "swap"), row(0, EDEMA, "swap")])
+
+
+def test_f1_lost_is_undefined_where_nothing_is_named():
+    plain = [row(number, NOTHING, true=NOTHING) for number in range(4)]
+    probed = [row(number, NOTHING, "blank", true=NOTHING) for number in range(4)]
+    score = consistency(plain, probed)["blank reference: change F1 lost"]
+    assert math.isnan(score.value) and score.low is None

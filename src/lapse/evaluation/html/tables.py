@@ -11,7 +11,7 @@ from typing import Any
 
 from lapse.core.grammar import FINDINGS
 from lapse.evaluation.html.elements import Table
-from lapse.evaluation.score_tables import few_events
+from lapse.evaluation.score_tables import few_events, interval_notes, is_of_side
 
 # The headline scores with their meaning for readers who do not know n-gram metrics.
 DESCRIPTIONS = {
@@ -182,16 +182,19 @@ def _nested_scores(node: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[t
 
 
 def _table(title: str, names: Sequence[str], columns: Mapping[str, Scores]) -> Table:
+    of_system = next(iter(columns.values()))
+    details = {name: _mapping(_mapping(of_system.get(name)).get("details")) for name in names}
     rows = tuple(
         (
-            name,
+            f"{name} (n {details[name].get('true', '-')})" if is_of_side(name) else name,
             DESCRIPTIONS.get(name, ""),
             *(format_cell(column.get(name)) for column in columns.values()),
             next((text for c in columns.values() if (text := _direction(c.get(name)))), "-"),
         )
         for name in names
     )
-    return Table(title, ("score", "meaning", *columns, "better"), rows)
+    note = ". ".join(interval_notes(details))
+    return Table(title, ("score", "meaning", *columns, "better"), rows, note)
 
 
 def _direction(score: object) -> str:
