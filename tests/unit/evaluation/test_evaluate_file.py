@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from lapse.core.grammar import invert, parse, render
 from lapse.core.registry import load
 from lapse.core.types import Prediction
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
@@ -240,3 +241,24 @@ def test_systems_that_cannot_be_compared_are_refused(folder, tmp_path):
                     tuple(folder / name for name in systems), tmp_path / "x.json", scoring=SCORING
                 )
             )
+
+
+def test_guarded_answers_of_a_file_are_scored_with_their_probes(folder, tmp_path):
+    store = ReferenceOptions(data=folder / "store", split="train")
+    plain = read_predictions(folder / "a.jsonl")
+    guarded = [replace(item, guarded=item.references[0]) for item in plain]
+    write_predictions(tmp_path / "g.jsonl", guarded)
+    probes = [
+        replace(item, id=f"{item.id}#swap", guarded=render(invert(parse(item.guarded).changes)))
+        for item in guarded
+    ]
+    write_predictions(tmp_path / "g.swap.jsonl", probes)
+    options = EvaluateFileOptions(
+        tmp_path / "g.jsonl",
+        references=store,
+        scoring=SCORING,
+        probes=(tmp_path / "g.swap.jsonl",),
+    )
+    scores = evaluate_file(options).reliability["guarded"]
+    assert scores["change F1"].value == scores["swap law"].value == 1.0
+    assert scores["change F1, unguarded"].value < 1.0

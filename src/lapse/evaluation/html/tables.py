@@ -35,6 +35,10 @@ DESCRIPTIONS = {
     "Acc@0.5": "boxes whose IoU with the annotation is at least 0.5",
     "mean IoU": "mean overlap of boxes",
     "malformed rate": "answers without a readable box",
+    "undecided rate": "guarded answers that state neither a change nor its absence",
+    "unchanged named as changed": "of the unchanged pairs, those with a stated change",
+    "unusual input rate": "pairs with a film that the input check warns about or refuses",
+    "refused input rate": "pairs with a film that the input check refuses",
     "swap law": "swapping the images inverts the answer",
     "swap law, change named": "the same, where either answer names a change",
     "identity": "two identical images: nothing has changed",
@@ -48,6 +52,7 @@ DESCRIPTIONS = {
 TITLES = {
     "diff_vqa": "Difference questions",
     "consistency": "Consistency: do related answers agree?",
+    "guarded": "Guarded answers: changes that several readings agree on",
     "caref": "Boxes of named regions (caref)",
     "aref": "Boxes of phrases (aref)",
     "gcap": "Words for boxes (gcap)",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
@@ -185,15 +185,7 @@ def _probe_of(row: AnswerRow) -> str:
 def _under(probe: str, item: Prediction) -> Prediction:
     if not probe:
         return item
-    return Prediction(
-        f"{item.id}{MARK}{probe}",
-        item.task,
-        item.prediction,
-        item.references,
-        item.patient,
-        item.prompt,
-        item.confidence,
-    )
+    return replace(item, id=f"{item.id}{MARK}{probe}")
 
 
 class _Join:
@@ -295,7 +287,10 @@ class _Join:
             note += f"; {len(left_out)} answers to questions of other tasks are left out"
         answered = zip(keys, self.questions.items, strict=True)
         return [
-            item.answered(by_key[key].text, by_key[key].confidence)
+            replace(
+                item.answered(by_key[key].text, by_key[key].confidence),
+                guarded=by_key[key].guarded,
+            )
             for key, item in answered
             if key in by_key
         ], note

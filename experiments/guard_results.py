@@ -1,0 +1,202 @@
+"""Input checks and guarded answers in numbers: films that pass, images that are refused, laws.
+
+    python experiments/guard_results.py checks --store STORE [--real FOLDER] --out OUT
+    python experiments/guard_results.py pairs --real FOLDER --out OUT [--limit 60]
+    python experiments/guard_results.py page --out OUT [--predictions FILE]
+
+`checks` gives the fractions of films that are warned about and refused, by kind (OUT/checks.json).
+`pairs` answers consecutive films of each patient in both orders; it appends to OUT/pairs.jsonl and
+continues there. `page` prints both as Markdown, with the scores of a predictions file of new
+simulated patients (`lapse predict packaged --guarded`). FOLDER holds data.csv (patient_id,
+image_id, admission_offset) and png/; its films are read and not copied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from unusual_images import photographs, unusual_images
+
+import lapse
+from lapse.core.grammar import UNCHANGED, invert, parse
+from lapse.core.types import Score
+from lapse.data.store.store import open_store
+from lapse.evaluation.predictions.jsonl import read_predictions
+from lapse.inference.answer import Answer, answer_images
+from lapse.inference.checks.checker import InputChecker
+from lapse.inference.pretrained import Lapse
+from lapse.metrics.guard_scores import guarded_scores
+
+SEED, COUNT = 19, 65  # of images that are not films, a kind
+VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "upright": lambda film: film,
+    "mirrored": lambda film: film[:, ::-1],
+    "turned by 180 degrees": lambda film: film[::-1, ::-1],
+    "flipped": lambda film: film[::-1],
+    "turned by 90 degrees to the left": lambda film: np.rot90(film),
+    "turned by 90 degrees to the right": lambda film: np.rot90(film, 3),
+    "negative": lambda film: 255 - film,
+}
+Pixels = NDArray[np.uint8]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=("checks", "pairs", "page"))
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--real", type=Path)
+    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--limit", type=int, default=60, help="pairs of real films")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.part == "checks":
+        _checks(options.store, options.real, options.out / "checks.json")
+    elif options.part == "pairs":
+        _pairs(options.real, options.out / "pairs.jsonl", options.limit)
+    else:
+        _page(options.out, options.predictions)
+
+
+def _checks(store: Path | None, real: Path | None, out: Path) -> None:
+    model = lapse.load(device="cpu")
+    rows: dict[str, dict[str, float]] = {}
+    if store is not None:
+        opened = open_store(store)
+        for split in ("validate", "test"):
+            # the limits are those of validation films; test films are new
+            keys = [study.image for study in opened.studies_of(split)]
+            films = np.stack([np.asarray(opened.pixels(key)) for key in keys])
+            rows[f"simulated films, {split}"] = _rates(model, films)
+        for name, view in list(VIEWS.items())[1:]:
+            turned = np.stack([np.ascontiguousarray(view(film)) for film in films[:300]])
+            rows[f"simulated films, {name}"] = _rates(model, turned, name)
+    negatives: list[Pixels] = []
+    for kind, images in {**unusual_images(SEED, COUNT), "photographs": photographs()}.items():
+        read = np.stack([model.open(image).pixels for image in images])
+        rows[kind] = _rates(model, read)
+        negatives += list(read)
+    for view in list(VIEWS.values())[2:]:
+        films = _real_films(model, real, view) if real is not None else films[:0]
+        negatives += list(films)
+    if real is not None:
+        for name, view in VIEWS.items():
+            rows[f"Hannover, {name}"] = _rates(model, _real_films(model, real, view), name)
+    rows["all images that are not upright films"] = _rates(model, np.stack(negatives))
+    out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    print(json.dumps(rows, indent=1))
+
+
+def _rates(model: Lapse, pixels: Pixels, name: str = "") -> dict[str, float]:
+    """Fractions of warnings (refusals included) and of refusals; how often the kind is named."""
+    levels = InputChecker(model.parts.pixel_check, model.parts.encode).levels(pixels)
+    refused = [row for row, level in enumerate(levels) if level == "refused"]
+    check = model.parts.pixel_check
+    assert check is not None
+    rates = {
+        "n": len(levels),
+        "warned": sum(bool(level) for level in levels) / len(levels),
+        "refused": len(refused) / len(levels),
+    }
+    if refused and (name.startswith("turned") or name in {"negative", "flipped"}):
+        word = {"flipped": "180 degrees or flipped"}.get(name, name)
+        rates["named"] = sum(word in check.kind(pixels[row]) for row in refused) / len(refused)
+    return rates
+
+
+def _real_films(model: Lapse, real: Path, view: Callable[[Pixels], Pixels]) -> Pixels:
+    """Every film of the folder, read as at inference, then turned."""
+    paths = sorted((real / "png").glob("*.png"))
+    return np.stack([np.ascontiguousarray(view(model.open(path).pixels)) for path in paths])
+
+
+def real_pairs(real: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Patient, earlier and later film; consecutive films of each patient in order of time."""
+    films: dict[str, list[tuple[float, str]]] = {}
+    with (real / "data.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["admission_offset"] and (real / "png" / f"{row['image_id']}.png").is_file():
+                time = -float(row["admission_offset"])  # days from the film to the admission
+                films.setdefault(row["patient_id"], []).append((time, row["image_id"]))
+    for patient, items in sorted(films.items()):
+        for (_, first), (_, second) in pairwise(sorted(items)):
+            yield patient, real / "png" / f"{first}.png", real / "png" / f"{second}.png"
+
+
+def _pairs(real: Path, out: Path, limit: int) -> None:
+    model = lapse.load(device="cpu")
+    rule = model.parts.guard
+    assert rule is not None
+
+    def answer(*films: Pixels) -> Answer:
+        return answer_images(model.answerer, model.parts.diffvqa, films, rule=rule)
+
+    done = len(out.read_text("utf-8").splitlines()) if out.is_file() else 0
+    pairs = list(real_pairs(real))
+    for number in range(done, min(limit, len(pairs))):
+        patient, *paths = pairs[number]
+        first, second = (model.open(path).pixels for path in paths)
+        forward, backward, same = answer(first, second), answer(second, first), answer(first, first)
+        plain, exchanged = parse(forward.beam).changes, parse(backward.beam).changes
+        row = {
+            "patient": patient,
+            "status": forward.status,
+            "stated": len(forward.changes),
+            "unsure": len(forward.unsure),
+            "swap": invert(forward.changes) == set(backward.changes)
+            and invert(forward.unsure) == set(backward.unsure)
+            and (forward.status, forward.reasons) == (backward.status, backward.reasons),
+            "identity": same.text == UNCHANGED,
+            "beam stated": len(plain),
+            "beam swap": invert(plain) == exchanged,
+            "beam identity": not parse(same.beam).changes,
+        }
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _page(out: Path, predictions: Path | None) -> None:
+    if (out / "checks.json").is_file():
+        print("| images | n | warned | refused | kind named |\n|---|---|---|---|---|")
+        for name, rates in json.loads((out / "checks.json").read_text("utf-8")).items():
+            named = f"{rates['named']:.2f}" if "named" in rates else ""
+            values = f"{rates['n']} | {rates['warned']:.3f} | {rates['refused']:.3f} | {named}"
+            print(f"| {name} | {values} |")
+    if (out / "pairs.jsonl").is_file():
+        rows = [json.loads(line) for line in (out / "pairs.jsonl").read_text("utf-8").splitlines()]
+        count = len(rows)
+        patients = len({row["patient"] for row in rows})
+        print(f"\n| {count} pairs of {patients} patients | guarded | unguarded |\n|---|---|---|")
+        for name in ("swap", "identity"):
+            values = [sum(row[key] for row in rows) for key in (name, f"beam {name}")]
+            print(f"| {name} | {values[0]}/{count} | {values[1]}/{count} |")
+        stated, beam = (sum(row[key] for row in rows) / count for key in ("stated", "beam stated"))
+        print(f"| stated changes a pair | {stated:.2f} | {beam:.2f} |")
+        with_any = [sum(bool(row[key]) for row in rows) for key in ("stated", "beam stated")]
+        print(f"| pairs with a stated change | {with_any[0]}/{count} | {with_any[1]}/{count} |")
+        statuses = Counter(row["status"] for row in rows)
+        print(f"| undecided | {statuses['undecided']}/{count} | |")
+    if predictions is not None:
+        _print_scores(guarded_scores(read_predictions(predictions)))
+
+
+def _print_scores(scores: Mapping[str, Score]) -> None:
+    print("\n| score | value | 95% interval |\n|---|---|---|")
+    for name, score in scores.items():
+        low, high = score.low, score.high
+        interval = "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+        print(f"| {name} | {score.value:.3f} | {interval} |")
+
+
+if __name__ == "__main__":
+    main()
