@@ -115,6 +115,10 @@ class LanguageModelConfig(Config):
     """GPT-2 weights: a local folder, or a hub id with a pinned revision ("openai-
     community/gpt2-medium@<40 hex digits>"). Null: random weights.
     """
+    take: Literal["all", "blocks"] = "all"
+    """What is taken from `weights`: everything, or the blocks without the biases of their queries,
+    keys and values, as the paper's code does; token and position tables are then random.
+    """
     activation_checkpointing: bool = False
     """Keep only the input of each block and recompute the block in the backward pass."""
 

@@ -24,8 +24,24 @@ class DataConfig(Config):
     """
     regions_per_image: int = Field(1, ge=1)
     """Samples of each task per image and step."""
+    draw_task: bool = False
+    """Draw one of the tasks for each image and epoch, instead of a sample of every task."""
     parallel_fraction: float = Field(0.25, ge=0.0, le=1.0)
-    """Fraction of captions that are predicted in parallel (CapPa)."""
+    """Fraction of the samples of `parallel_tasks` that are predicted in parallel (CapPa)."""
+    parallel_tasks: tuple[str, ...] = ("cap",)
+    """Tasks with samples that are predicted in parallel. The paper names captions only (3.2.1)."""
+    parallel_attention: Literal["full", "none"] = "full"
+    """Whether the places of a sample that is predicted in parallel attend to each other, as in
+    CapPa, or each to itself and the image alone.
+    """
+    parallel_prefix: Literal["visible", "hidden"] = "visible"
+    """Whether such a sample shows its task prefix, or the mask token in its place."""
+    parallel_length: Literal["known", "unknown"] = "known"
+    """Whether such a sample has as many places as its text has tokens, or all places of the
+    decoder, as in CapPa, so that the end is predicted too.
+    """
+    loss_on_prefix: bool = False
+    """Whether the loss includes the task prefix, except its first token."""
     loss_on_given: bool = True
     """Whether the loss includes the given part of a sample, not only the answer."""
     max_tokens: int = Field(256, ge=8)
@@ -50,7 +66,8 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _known_tasks(self, info: ValidationInfo) -> DataConfig:
-        for task in (*self.tasks, *self.second_tasks, *self.require_tasks):
+        names = (*self.tasks, *self.second_tasks, *self.require_tasks, *self.parallel_tasks)
+        for task in names:
             registry.find("tasks", task, registered_only=_is_registered_only(info))
         return self
 

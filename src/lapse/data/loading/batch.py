@@ -7,7 +7,7 @@ radiograph share one encoder pass (docs/explanation/architecture.md).
 
     prefix    given        answer + end        pad
     . . . . | . . . . . . | . . . . . . . . E | 0 0 0
-      never   `loss_on_given`      always          never   <- loss_mask
+      never   `loss_on_given`      always          never   <- loss_mask, unless `loss_on_prefix`
 
 `loss_mask[b, t]` is True if token t of row b is a target. A causal row predicts it from the hidden
 state of t - 1, a parallel row (all targets replaced by the mask token) from that of t.
@@ -30,6 +30,21 @@ PAD = 0  # never attended to and never a target: `lengths` excludes padding
 
 
 @dataclass(frozen=True, slots=True)
+class ParallelForm:
+    """How the rows that are predicted in parallel are read; by default as in the paper (3.2.1).
+
+    Attributes:
+        attends: their places attend to each other; False: each to itself.
+        shows_prefix: the prefix is visible; False: the mask token replaces it too.
+        knows_length: they have the places of their text; False: all places of the decoder.
+    """
+
+    attends: bool = True
+    shows_prefix: bool = True
+    knows_length: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """The input of one step, with all tensors on one device.
 
@@ -42,9 +57,10 @@ class Batch:
         prompt_lengths: [B] int64, tokens of prefix + given.
         prefix_lengths: [B] int64, tokens of the prefix.
         loss_mask: [B, T] bool.
-        parallel: [B] bool, rows whose targets are predicted in parallel (captions only).
+        parallel: [B] bool, rows whose targets are predicted in parallel.
         samples: the B samples.
         part: 1 for the second batch of a step (`data.second_tasks`), else 0.
+        parallel_form: how these rows are read.
         features: [U, N, D] the cached tokens of `images` from a frozen encoder, or None.
     """
 
@@ -57,6 +73,7 @@ class Batch:
     loss_mask: Tensor
     parallel: Tensor
     samples: tuple[Sample, ...]
+    parallel_form: ParallelForm = ParallelForm()
     features: Tensor | None = None
     part: int = 0
 
@@ -163,6 +180,12 @@ def image_keys(samples: Sequence[Sample]) -> list[str]:
 def with_features(batch: Batch, read: Callable[[str], Tensor]) -> Batch:
     """The batch with the cached tokens [N, D] of each of its images."""
     return replace(batch, features=torch.stack([read(key) for key in image_keys(batch.samples)]))
+
+
+def with_prefix_loss(batch: Batch) -> Batch:
+    """The batch with a loss on every token but the first and the padding."""
+    index = torch.arange(batch.tokens.shape[1])
+    return replace(batch, loss_mask=(index > 0) & (index < batch.lengths[:, None]))
 
 
 def text_keys(batch: Batch) -> Tensor:

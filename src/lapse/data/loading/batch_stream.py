@@ -28,14 +28,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lapse.config import RunConfig
-from lapse.core.seeding import derive_permutation, derive_uniform
+from lapse.config import DataConfig, RunConfig
+from lapse.core.seeding import derive_index, derive_permutation, derive_uniform
 from lapse.core.types import Sample
-from lapse.data.loading.batch import Batch, EncodedText, collate, image_keys, with_features
+from lapse.data.loading.batch import (
+    Batch,
+    EncodedText,
+    ParallelForm,
+    collate,
+    image_keys,
+    with_features,
+    with_prefix_loss,
+)
 from lapse.data.loading.tokenized_dataset import TokenizedDataset
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-PARALLEL_TASK = "cap"  # parallel prediction is for captions only (paper 3.2.1)
 Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
 FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
 
@@ -61,7 +68,7 @@ class BalancedBatchStream:
         self.features: FeatureReader | None = None
         self.second: BalancedBatchStream | None = None
         self.data, self.train, self.stage = config.data, config.train, config.stage
-        rows = len(dataset.tasks) * self.data.regions_per_image
+        rows = rows_per_record(self.data, len(dataset.tasks))
         size = self.train.batch_size
         if len(dataset) == 0:
             raise ValueError(
@@ -70,10 +77,16 @@ class BalancedBatchStream:
             )
         if size % rows:
             raise ValueError(
-                f"train.batch_size {size} is not a multiple of {rows} = {len(dataset.tasks)} tasks "
-                f"x {self.data.regions_per_image} regions: the tasks would not be equal"
+                f"train.batch_size {size} is not a multiple of {rows} = "
+                f"{rows // self.data.regions_per_image} tasks x {self.data.regions_per_image} "
+                "regions: the tasks would not be equal"
             )
         self.records_per_step = size // rows
+        self.form = ParallelForm(
+            attends=self.data.parallel_attention == "full",
+            shows_prefix=self.data.parallel_prefix == "visible",
+            knows_length=self.data.parallel_length == "known",
+        )
 
     @property
     def total_steps(self) -> int:
@@ -136,26 +149,41 @@ class BalancedBatchStream:
                 parallel=parallel,
                 loss_on_given=self.data.loss_on_given,
             )
+            batch = replace(batch, parallel_form=self.form)
+            if self.data.loss_on_prefix:
+                batch = with_prefix_loss(batch)
             yield batch if self.features is None else with_features(batch, self.features)
 
     def _rows(self, position: int) -> Iterator[tuple[Sample, EncodedText, bool]]:
-        """The K x C rows of the record at one position of all epochs in a row."""
+        """The K x C rows of the record at one position of all epochs in a row.
+
+        C rows of one task with `data.draw_task`.
+        """
         epoch, index = divmod(position, len(self.dataset))
         order = _epoch_order(len(self.dataset), self.train.seed, self.stage, epoch)
         number = int(order[index])
         record = self.dataset.record(number)
-        for task_index, task in enumerate(self.dataset.tasks):
+        tasks = list(enumerate(self.dataset.tasks))
+        if self.data.draw_task:
+            draw = (self.train.seed, self.stage, epoch, record.id, "task")
+            tasks = [tasks[derive_index(len(tasks), *draw)]]
+        for task_index, task in tasks:
             key = (self.train.seed, self.stage, epoch, record.id, task.name)
             rows = self.dataset.rows(number, task_index)
             choices = derive_permutation(len(rows), *key) if len(rows) > 1 else [0]
             for turn in range(self.data.regions_per_image):
                 choice = choices[turn % len(rows)]
                 is_parallel = (
-                    task.name == PARALLEL_TASK
+                    task.name in self.data.parallel_tasks
                     and derive_uniform(*key, turn, "parallel") < self.data.parallel_fraction
                 )
                 sample = self.dataset.sample_of(record, task_index, choice)
                 yield sample, self.dataset.text(rows[choice]), is_parallel
+
+
+def rows_per_record(data: DataConfig, num_tasks: int) -> int:
+    """Texts of one record in a step."""
+    return (1 if data.draw_task else num_tasks) * data.regions_per_image
 
 
 def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:

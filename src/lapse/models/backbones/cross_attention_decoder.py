@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lapse.config import GenerationConfig
+from lapse.data.loading.batch import ParallelForm
 from lapse.models.backbones.cross_attention import Memory
 from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
@@ -35,7 +37,13 @@ class CrossAttentionDecoder:
     memory: Memory
 
     def losses(
-        self, text: PaddedTokens, is_target: Tensor, parallel: Tensor, smoothing: float
+        self,
+        text: PaddedTokens,
+        is_target: Tensor,
+        parallel: Tensor,
+        smoothing: float,
+        *,
+        form: ParallelForm | None = None,
     ) -> TokenLosses:
         """Loss of the target tokens.
 
@@ -45,19 +53,34 @@ class CrossAttentionDecoder:
             parallel: [B] bool, rows whose targets are predicted all at once from their own
                 positions; the others predict each token from those before it.
             smoothing: label smoothing.
+            form: how parallel rows are read; None for the form of the paper.
         """
+        form = form or ParallelForm()
         table = self.decoder.tokens
+        places = text.lengths
+        if not form.knows_length:
+            window = self.decoder.config.max_tokens
+            places = torch.where(parallel, window, places)
+            padding = (0, max(0, int(places.max()) - text.tokens.shape[1]))
+            text = PaddedTokens(F.pad(text.tokens, padding), text.lengths)
+            is_target = F.pad(is_target, padding)
         targets, states, rows = [], [], []
-        for group in length_groups(text.lengths.tolist()):
-            chosen = torch.tensor(group, device=text.lengths.device)
-            is_all = group == list(range(len(text.lengths)))
+        for group in length_groups(places.tolist()):
+            chosen = torch.tensor(group, device=places.device)
+            is_all = group == list(range(len(places)))
             memory = self.memory if is_all else self.memory.for_rows(chosen)
-            lengths, is_parallel = text.lengths[chosen], parallel[chosen]
+            lengths, is_parallel = places[chosen], parallel[chosen]
             width = int(lengths.max())
             tokens = table.rows(text.tokens[chosen, :width])
             is_of_group = is_target[chosen, :width]
-            is_masked = is_of_group & is_parallel[:, None]
-            hidden = self.decoder(tokens, memory, is_masked, lengths)  # [rows of group, T, D]
+            index = torch.arange(width, device=places.device)
+            is_hidden = is_of_group | (index >= text.lengths[chosen, None])
+            if not form.shows_prefix:
+                is_hidden = is_hidden | (index >= 0)
+            is_masked = is_hidden & is_parallel[:, None]
+            hidden = self.decoder(  # [rows of group, T, D]
+                tokens, memory, is_masked, lengths, attends=form.attends
+            )
             row, position = is_of_group.nonzero(as_tuple=True)
             source = position - (~is_parallel[row]).long()  # a causal row predicts one ahead
             targets.append(tokens[row, position])

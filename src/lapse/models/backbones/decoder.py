@@ -101,7 +101,15 @@ class TextDecoder(nn.Module):
         layout = RowsByImage.of(image_of, visual.shape[0])
         return Memory(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), layout)
 
-    def forward(self, rows: Tensor, memory: Memory, is_masked: Tensor, lengths: Tensor) -> Tensor:
+    def forward(
+        self,
+        rows: Tensor,
+        memory: Memory,
+        is_masked: Tensor,
+        lengths: Tensor,
+        *,
+        attends: bool = True,
+    ) -> Tensor:
         """Hidden states of complete texts.
 
         Args:
@@ -110,6 +118,7 @@ class TextDecoder(nn.Module):
             is_masked: [B, T] bool, input tokens that the mask token replaces; a row with any is
                 predicted in parallel, with attention over its full length.
             lengths: [B] tokens in use.
+            attends: parallel rows attend to their full length; False: each place to itself.
 
         Returns:
             [B, T, D]
@@ -118,7 +127,7 @@ class TextDecoder(nn.Module):
         x = self.tokens.embed(rows)
         x = torch.where(is_masked.unsqueeze(-1), self.tokens.mask.to(x.dtype), x)
         x = x + self.positions[: rows.shape[1]]
-        mask = attention_mask(lengths, is_masked.any(dim=1), rows.shape[1])
+        mask = attention_mask(lengths, is_masked.any(dim=1), rows.shape[1], attends=attends)
         for layer, block in enumerate(self._layers()):
             pair = (memory.keys[layer], memory.values[layer])
             if self.config.activation_checkpointing and torch.is_grad_enabled():
@@ -196,7 +205,9 @@ class TextDecoder(nn.Module):
             )
 
 
-def attention_mask(lengths: Tensor, parallel: Tensor, width: int) -> Tensor:
+def attention_mask(
+    lengths: Tensor, parallel: Tensor, width: int, *, attends: bool = True
+) -> Tensor:
     """The self-attention mask: causal rows backwards, parallel rows over their full length.
 
     Causal rows need no mask for padding, which follows everything that is read.
@@ -204,6 +215,7 @@ def attention_mask(lengths: Tensor, parallel: Tensor, width: int) -> Tensor:
     Args:
         lengths, parallel: [B].
         width: T.
+        attends: False: the places of parallel rows attend to themselves alone.
 
     Returns:
         bool, [1, 1, T, T] where all rows are causal, else [B, 1, T, T].
@@ -212,5 +224,8 @@ def attention_mask(lengths: Tensor, parallel: Tensor, width: int) -> Tensor:
     causal = index[:, None] >= index[None, :]
     if not bool(parallel.any()):
         return causal[None, None]
+    if not attends:
+        alone = torch.eye(width, dtype=torch.bool, device=lengths.device)
+        return torch.where(parallel[:, None, None], alone, causal)[:, None]
     is_used = (index[None, :] < lengths[:, None])[:, None, :]  # [B, 1, T]
     return (causal[None] | (is_used & parallel[:, None, None]))[:, None]

@@ -66,6 +66,10 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
             f"{expected['positions'].shape[0]}: lower language_model.max_positions"
         )
     state["positions"] = positions[: expected["positions"].shape[0]]
+    if model.config.take == "blocks":
+        state |= {key: expected[key] for key in ("tokens.weight", "positions")}
+        for key in [key for key in state if key.endswith("attention.query_key_value.bias")]:
+            state[key] = torch.zeros_like(state[key])
     wrong = [
         f"{key}: {tuple(state[key].shape) if key in state else 'missing'}, "
         f"expected {tuple(expected[key].shape) if key in expected else 'nothing'}"
@@ -78,7 +82,8 @@ def load_gpt2(model: GPT2, source: str | None) -> str:
             f"the first is {wrong[0]}"
         )
     model.load_state_dict(state)
-    return f"language model: pretrained weights of {source}"
+    what = "weights" if model.config.take == "all" else "blocks"
+    return f"language model: pretrained {what} of {source}"
 
 
 def _check_same_architecture(model: GPT2, folder: Path) -> None:

@@ -48,7 +48,9 @@ class Captioner(GenerativeModel):
         """The loss of every target token (equation 1)."""
         text = PaddedTokens(batch.tokens, batch.lengths)
         decoder = self.cross_attention_decoder(batch)
-        return decoder.losses(text, self.target_mask(batch), batch.parallel, smoothing=0.0)
+        return decoder.losses(
+            text, self.target_mask(batch), batch.parallel, 0.0, form=batch.parallel_form
+        )
 
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """The texts that beam search finished; each image and each prompt is read once."""

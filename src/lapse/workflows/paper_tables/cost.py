@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from lapse.config import RunConfig
+from lapse.data.loading.batch_stream import rows_per_record
 from lapse.data.loading.records import (
     Record,
     Task,
@@ -154,7 +155,7 @@ def _measure(text: str, data: Path) -> _Measured:
     size = store.info.size
     tasks = load_tasks((*config.data.tasks, *config.data.require_tasks), size)
     rows = [
-        len(names) * config.data.regions_per_image
+        rows_per_record(config.data, len(names))
         for names in (config.data.tasks, config.data.second_tasks)
         if names
     ]

@@ -10,6 +10,7 @@ import torch
 import tiny_model
 import tiny_store
 from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import ParallelForm
 from lapse.data.loading.batch_stream import BalancedBatchStream, fixed_batches, iterate_batches
 from lapse.data.loading.records import load_tasks
 from lapse.data.loading.tokenized_dataset import (
@@ -35,7 +36,9 @@ def stream_of(store, **changes):
 
 def same(left, right) -> bool:
     names = [
-        name for name in left.__dataclass_fields__ if name not in {"samples", "features", "part"}
+        name
+        for name in left.__dataclass_fields__
+        if name not in {"samples", "features", "part", "parallel_form"}
     ]
     return (left.samples, left.part) == (right.samples, right.part) and all(
         torch.equal(getattr(left, name), getattr(right, name)) for name in names
@@ -104,6 +107,43 @@ def test_only_captions_are_parallel_at_the_given_rate(store):
     caps = [flag for task, flag in seen if task == "cap"]
     assert len(caps) == 400
     assert 0.17 < sum(caps) / len(caps) < 0.33  # four standard deviations are .087
+
+
+def test_other_tasks_are_parallel_in_the_form_of_the_configuration(store):
+    form = {"parallel_attention": "none", "parallel_prefix": "hidden", "parallel_length": "unknown"}
+    stream = stream_of(
+        store, data__parallel_fraction=1.0, data__parallel_tasks=["gcap", "aref"],
+        **{f"data__{key}": value for key, value in form.items()},
+    )  # fmt: skip
+    (batch,) = stream.batches(0)
+    assert batch.parallel_form == ParallelForm(False, False, False)
+    flags = {(s.task, flag) for s, flag in zip(batch.samples, batch.parallel.tolist(), strict=True)}
+    assert flags == {("cap", False), ("aref", True), ("gcap", True), ("caref", False)}
+    assert stream_of(store).batches(0)[0].parallel_form == ParallelForm()
+
+
+def test_one_task_is_drawn_for_each_image_and_epoch(store):
+    stream = stream_of(store, data__draw_task=True, train__steps=None, train__epochs=12)
+    assert stream.total_steps == 12  # 16 records in an epoch, 16 texts a step
+    batches = [stream.batches(k)[0] for k in range(12)]
+    assert all(len({s.images for s in batch.samples}) == len(batch) == 16 for batch in batches)
+    counts = Counter(sample.task for batch in batches for sample in batch.samples)
+    assert set(counts) == set(TASKS) and min(counts.values()) > 25  # of 192, expected 48
+    tasks = {
+        tuple(sample.task for sample in batch.samples if sample.id.endswith("image-000"))
+        for batch in batches
+    }
+    assert len(tasks) > 1  # another epoch draws again
+
+
+def test_the_loss_may_include_the_prefix(store):
+    (plain,), (more,) = (
+        stream_of(store, **changes).batches(0) for changes in ({}, {"data__loss_on_prefix": True})
+    )
+    index = torch.arange(more.tokens.shape[1])
+    is_used = index < more.lengths[:, None]
+    assert torch.equal(more.loss_mask, is_used & (index > 0))
+    assert torch.equal(more.loss_mask & (index >= more.prefix_lengths[:, None]), plain.loss_mask)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lapse.config import DecoderConfig
+from lapse.data.loading.batch import ParallelForm
 from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder, length_groups
 from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.layers.padding import PaddedTokens
@@ -61,3 +62,64 @@ def test_losses_in_groups_equal_losses_row_by_row(parallel_row):
     for name, parameter in decoder.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+def parallel_losses(form, tokens, lengths, *, is_first=True):
+    """Losses of a decoder on one image; the first row is parallel, the second causal."""
+    torch.manual_seed(0)
+    decoder = TextDecoder(SMALL, tuple(range(30))).eval()
+    memory = decoder.memory(torch.randn(1, 9, 16), torch.tensor([0, 0]))
+    text = PaddedTokens(tokens, torch.tensor(lengths))
+    is_target = text.is_used
+    is_target[:, :2] = False  # the prefix
+    parallel = torch.tensor([is_first, False])
+    losses = CrossAttentionDecoder(decoder, memory).losses(
+        text, is_target, parallel, 0.0, form=form
+    )
+    return [losses.plain[losses.row == row] for row in range(2)]
+
+
+FORMS = [
+    ParallelForm(attends=attends, shows_prefix=shows, knows_length=knows)
+    for attends in (True, False)
+    for shows in (True, False)
+    for knows in (True, False)
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_parallel_row_sees(form):
+    """The prefix, the length and the order of the other places, as the form says."""
+    torch.manual_seed(1)
+    tokens = torch.randint(0, 30, (2, 12))
+    base, causal = parallel_losses(form, tokens, (9, 12))
+
+    def is_equal(other_tokens, lengths, places=7):
+        other, other_causal = parallel_losses(form, other_tokens, lengths)
+        torch.testing.assert_close(other_causal, causal)  # the other row never changes
+        return torch.allclose(other[:places], base[:places], atol=1e-6)
+
+    prefix = tokens.clone()
+    prefix[0, :2] = (prefix[0, :2] + 1) % 30
+    sees_prefix = form.attends and form.shows_prefix
+    assert is_equal(prefix, (9, 12)) == (not sees_prefix)
+    target = tokens.clone()
+    target[0, 8] = (target[0, 8] + 1) % 30
+    assert is_equal(target, (9, 12), places=6)  # a hidden place changes its own loss alone
+    sees_length = form.attends and form.knows_length
+    assert is_equal(tokens, (7, 12), places=5) == (not sees_length)
+
+
+def test_an_unknown_length_reads_all_places_of_the_decoder(monkeypatch):
+    seen = []
+    forward = TextDecoder.forward
+
+    def spy(self, rows, memory, is_masked, lengths, **options):
+        seen.append((lengths.tolist(), is_masked.sum(dim=1).tolist()))
+        return forward(self, rows, memory, is_masked, lengths, **options)
+
+    monkeypatch.setattr(TextDecoder, "forward", spy)
+    tokens = torch.ones(2, 12, dtype=torch.long)
+    losses = parallel_losses(ParallelForm(knows_length=False), tokens, (9, 12))
+    assert sorted(seen) == [([12], [0]), ([64], [62])]  # the prefix of two tokens stays visible
+    assert [len(item) for item in losses] == [7, 10]  # no loss behind the end

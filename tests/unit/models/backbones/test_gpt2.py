@@ -186,3 +186,22 @@ def test_causal_attention_is_attention_with_a_causal_mask(length):
     assert torch.allclose(
         attend(query, key, value, "causal"), attend(query, key, value, mask), atol=1e-5
     )
+
+
+def test_blocks_alone_leave_random_tables(tmp_path):
+    """`take: blocks`: tables as drawn, no biases of queries, keys and values, the rest as saved."""
+    torch.manual_seed(0)
+    saved = GPT2(TINY)
+    for parameter in saved.parameters():
+        torch.nn.init.normal_(parameter)
+    export_gpt2(saved, tmp_path)
+    model = GPT2(TINY.model_copy(update={"take": "blocks"}))
+    drawn = {name: value.clone() for name, value in model.state_dict().items()}
+    assert load_gpt2(model, str(tmp_path)).startswith("language model: pretrained blocks of")
+    for name, value in model.state_dict().items():
+        if name in {"tokens.weight", "positions"}:
+            assert torch.equal(value, drawn[name]), name
+        elif name.endswith("query_key_value.bias"):
+            assert not value.any(), name
+        else:
+            assert torch.equal(value, saved.state_dict()[name]), name
