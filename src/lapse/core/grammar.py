@@ -6,8 +6,11 @@
     missing := 'the main image is missing the finding of F than the reference image. '
 
 The order within a list carries no information. "Missing" means not mentioned, not resolved. Words
-that the parser cannot read are returned as leftover.
-Source: the published templates of Medical-Diff-VQA (Hu et al., 2023).
+that the parser cannot read are returned as leftover. A clause with a word of negation or doubt
+("no pneumothorax", "it is not true that", "possible", "nothing has changed except") is leftover
+as a whole, and so is a name with an unknown word ("pericardial effusion"): its change would be
+another one than the text states. `lapse.core.free_text` reads such sentences.
+Source: the published templates and names of Medical-Diff-VQA (Hu et al., 2023).
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
+
+from lapse.core.hedges import DOUBT
 
 QUESTION_CHANGED = "what has changed compared to the reference image?"
 UNCHANGED = "nothing has changed."
@@ -61,23 +67,39 @@ ALIASES = {
     "volume loss": "atelectasis",
     "collapse": "atelectasis",
     "atelectases": "atelectasis",
+    "atelectatic change": "atelectasis",
+    "atelectatic changes": "atelectasis",
+    "enlarged": "cardiomegaly",
     "pulmonary edema": "edema",
     "hiatal hernia": "hernia",
+    "hiatus hernia": "hernia",
     "pulmonary vascular congestion": "vascular congestion",
     "chf": "heart failure",
     "congestive heart failure": "heart failure",
+    "cardiac decompensation": "heart failure",
     "opacity": "lung opacity",
     "opacities": "lung opacity",
     "lung opacities": "lung opacity",
     "opacification": "lung opacity",
     "airspace opacity": "lung opacity",
+    "airspace opacities": "lung opacity",
+    "lung opacification": "lung opacity",
     "infection": "pneumonia",
+    "thoracolumbar scoliosis": "scoliosis",
+    "htn": "hypertensive heart disease",
+    "pulmonary contusion": "contusion",
     "fractures": "fracture",
     "rib fracture": "fracture",
     "rib fractures": "fracture",
     "granulomas": "granuloma",
+    "granulomatous disease": "granuloma",
     "calcifications": "calcification",
     "consolidations": "consolidation",
+    "blunting of the costophrenic angles": "blunting of the costophrenic angle",
+    "blunting of the left costophrenic angle": "blunting of the costophrenic angle",
+    "blunting of the right costophrenic angle": "blunting of the costophrenic angle",
+    "blunting of the left costodiaphragmatic": "blunting of the costophrenic angle",
+    "blunting of the right costodiaphragmatic": "blunting of the costophrenic angle",
 }
 LEVELS = (
     "moderately",
@@ -119,7 +141,13 @@ IDS = {name: index for index, name in enumerate(FINDINGS)}
 Kind = Literal["added", "missing", "level"]
 KINDS: tuple[Kind, ...] = ("level", "added", "missing")
 
-_NAMES = {**{name: name for name in FINDINGS}, **ALIASES}
+NAMES = {**{name: name for name in FINDINGS}, **ALIASES}
+# Words that may accompany a name without making it another finding. They stay leftover.
+_MODIFIERS = frozenset(
+    "a an the of in new left right bilateral both bibasilar basilar basal base bases apical upper "
+    "lower middle mid lobe lobes lung lungs zone zones area sided retrocardiac perihilar pulmonary "
+    "and to than reference main image".split()
+) | {word for text in (*LEVELS, *TYPES) for word in text.split()}
 
 
 def _alternatives(words: Iterable[str]) -> str:
@@ -128,7 +156,7 @@ def _alternatives(words: Iterable[str]) -> str:
     return r"(?<![\w-])(?:" + "|".join(re.escape(word) for word in ordered) + r")(?![\w-])"
 
 
-_NAME = re.compile(_alternatives(_NAMES))
+_NAME = re.compile(_alternatives(NAMES))
 _LEVEL = re.compile(_alternatives(LEVELS))
 _LEVEL_SENTENCE = re.compile(
     r"the level of (?P<what>[^.]+?) has changed from (?P<levels>.+?)"
@@ -146,6 +174,7 @@ _MISSING = re.compile(
 )
 _NOTHING = re.compile(r"nothing has changed")
 _GAP = "\n"  # replaces what was read; no answer contains one after its blanks are collapsed
+_ITEM_END = re.compile(r",|\band\b")
 _GLUE = re.compile(r"[\s.,;]+|\band\b")
 
 
@@ -200,6 +229,18 @@ class Parsed:
         return not self.leftover and (self.is_unchanged or bool(self.changes))
 
 
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """A template sentence in an answer: its position and what it states."""
+
+    start: int
+    end: int
+    changes: tuple[Change, ...] = ()
+    unread: tuple[str, ...] = ()
+    is_doubted: bool = False
+
+
+@lru_cache(maxsize=1 << 16)  # answers repeat, and every score reads them
 def parse(answer: str) -> Parsed:
     """Parse a difference answer; tolerant of case, blanks and missing punctuation.
 
@@ -209,51 +250,96 @@ def parse(answer: str) -> Parsed:
 
     >>> parse("the main image is missing the finding of edema than the reference image. ").changes
     frozenset({Change(finding='edema', kind='missing', before='', after='')})
+    >>> parse("the main image has an additional finding of no edema.").changes
+    frozenset()
     """
     text = " ".join(answer.lower().split())
     if not text or len(text) > MAX_ANSWER:  # parsing takes quadratic time
         return Parsed(frozenset(), (text,), False)
+    clauses, rest = _clauses(text)
+    doubted = _doubted(clauses, rest)
     changes: set[Change] = set()
     leftover: list[str] = []
-
-    def take(
-        pattern: re.Pattern[str], read: Callable[[re.Match[str]], tuple[list[Change], list[str]]]
-    ) -> None:
-        nonlocal text
-        pieces, last = [], 0
-        for match in pattern.finditer(text):
-            pieces.append(text[last : match.start()])
-            new_changes, unread = read(match)
-            changes.update(new_changes)
-            leftover.extend(unread)
-            last = match.end()
-        text = _GAP.join([*pieces, text[last:]])
-
-    take(_LEVEL_SENTENCE, _read_level)
-    take(_ADDED, lambda match: _read_list(match["what"], "added"))
-    take(_MISSING, lambda match: _read_list(match["what"], "missing"))
-    is_unchanged = _NOTHING.search(text) is not None
-    text = _NOTHING.sub(_GAP, text)
-    leftover.extend(_rest(text))
+    is_unchanged = False
+    for index, clause in enumerate(clauses):
+        if index in doubted:
+            leftover.append(text[clause.start : clause.end])
+            continue
+        changes.update(clause.changes)
+        leftover.extend(clause.unread)
+        is_unchanged |= not (clause.changes or clause.unread)
+    leftover.extend(_rest(rest))
     if not (changes or leftover or is_unchanged):  # separators only
         leftover.append(" ".join(answer.split()))
     return Parsed(frozenset(changes), tuple(leftover), is_unchanged)
 
 
-def _read_list(what: str, kind: Kind) -> tuple[list[Change], list[str]]:
-    names = [_NAMES[match] for match in _NAME.findall(what)]
-    unread = _rest(_NAME.sub(_GAP, what))
-    if not names and not unread:
+def _clauses(text: str) -> tuple[list[_Clause], str]:
+    """The template sentences by position, and the text with gaps of their length instead."""
+    clauses: list[_Clause] = []
+    readers: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], _Clause]], ...] = (
+        (_LEVEL_SENTENCE, _read_level),
+        (_ADDED, lambda match: _read_list(match, "added")),
+        (_MISSING, lambda match: _read_list(match, "missing")),
+        (_NOTHING, lambda match: _Clause(*match.span())),
+    )
+    for pattern, read in readers:
+        new = [read(match) for match in pattern.finditer(text)]
+        for clause in new:
+            text = text[: clause.start] + _GAP * (clause.end - clause.start) + text[clause.end :]
+        clauses += new
+    return sorted(clauses, key=lambda clause: clause.start), text
+
+
+def _doubted(clauses: Sequence[_Clause], rest: str) -> set[int]:
+    """The clauses that a word of negation or doubt concerns.
+
+    Such a word concerns the clauses of its sentence. Where it comes without a finding, as in
+    "this is not true", it concerns the clause before and after as well.
+    """
+    doubted = {index for index, clause in enumerate(clauses) if clause.is_doubted}
+    ends = [0, *(clause.end for clause in clauses)]
+    starts = [*(clause.start for clause in clauses), len(rest)]
+    for index, (start, end) in enumerate(zip(ends, starts, strict=True)):
+        parts = rest[start:end].split(".")
+        for number, part in enumerate(parts):
+            if DOUBT.search(part):
+                is_general = not _NAME.search(part)
+                if number == 0 or is_general:
+                    doubted.add(index - 1)
+                if number == len(parts) - 1 or is_general:
+                    doubted.add(index)
+    return doubted
+
+
+def _read_list(match: re.Match[str], kind: Kind) -> _Clause:
+    changes: list[Change] = []
+    unread: list[str] = []
+    for item in _ITEM_END.split(match["what"]):
+        words = _rest(_NAME.sub(_GAP, item))
+        if _has_unknown_word(words):
+            unread += _rest(item)
+            continue
+        changes += [Change(NAMES[name], kind) for name in _NAME.findall(item)]
+        unread += words
+    if not changes and not unread:
         unread = [kind]
-    return [Change(name, kind) for name in names], unread
+    is_doubted = DOUBT.search(match["what"]) is not None
+    return _Clause(*match.span(), tuple(changes), tuple(unread), is_doubted)
 
 
-def _read_level(match: re.Match[str]) -> tuple[list[Change], list[str]]:
-    names = [_NAMES[name] for name in _NAME.findall(match["what"])]
+def _read_level(match: re.Match[str]) -> _Clause:
+    names = [NAMES[name] for name in _NAME.findall(match["what"])]
+    words = _rest(_NAME.sub(_GAP, match["what"]))
     before, after = _split_levels(match["levels"])
-    if len(names) == 1 and before and after and before != after:
-        return [Change(names[0], "level", before, after)], _rest(_NAME.sub(_GAP, match["what"]))
-    return [], [match.group(0)]
+    is_level = len(names) == 1 and before and after and before != after
+    if not is_level or _has_unknown_word(words):
+        return _Clause(*match.span(), unread=(match.group(0),))
+    return _Clause(*match.span(), (Change(names[0], "level", before, after),), tuple(words))
+
+
+def _has_unknown_word(words: Iterable[str]) -> bool:
+    return any(word not in _MODIFIERS for text in words for word in text.split())
 
 
 def _split_levels(text: str) -> tuple[str, str]:
@@ -331,7 +417,8 @@ def _inverse(change: Change) -> Change:
 
 def findings_in(text: str) -> tuple[str, ...]:
     """The findings that a text names, aliases included, each once, in the order of their ids."""
-    named = {_NAMES[match] for match in _NAME.findall(" ".join(text.lower().split()))}
+    matches = set(_NAME.findall(" ".join(text.lower().split()))) - {"enlarged"}  # hila, for one
+    named = {NAMES[match] for match in matches}
     return tuple(name for name in FINDINGS if name in named)
 
 

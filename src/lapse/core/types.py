@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from lapse.core.grammar import Parsed, parse
+
 SPLITS = ("train", "validate", "test")
 
 
@@ -189,6 +191,7 @@ class Prediction:
     `confidence` is empty if the system gives none; `lapse.metrics.confidence` describes its keys.
     `guarded` is the guarded answer (`lapse.metrics.guard`), "" where there is none; `prediction` is
     always the answer of beam search.
+    `reader` turns a text into changes: `lapse.core.grammar.parse` reads the templates only.
     """
 
     id: str
@@ -199,6 +202,22 @@ class Prediction:
     prompt: str = ""
     confidence: Mapping[str, float] = field(default_factory=dict)
     guarded: str = ""
+    reader: Callable[[str], Parsed] = field(default=parse, repr=False, compare=False)
+
+    @property
+    def answer(self) -> Parsed:
+        """The changes that the prediction states."""
+        return self.reader(self.prediction)
+
+    @property
+    def truth(self) -> Parsed:
+        """The changes that the first reference states."""
+        return self.reader(self.references[0])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every word of the prediction and of the first reference was read."""
+        return self.answer.is_parsed and self.truth.is_parsed
 
     def __post_init__(self) -> None:
         if not self.references:

@@ -6,7 +6,8 @@
     from a table         any column of words, such as the phantom's tier, by study_id (and ref_id)
 
 Groups of fewer than 50 patients are hidden: their scores are uncertain and could identify
-patients. Unknown values form the group "not known". CIDEr keeps the document frequencies of all
+patients. Unknown values form the group "not known", references that cannot be read the group "not
+read". CIDEr keeps the document frequencies of all
 samples.
 """
 
@@ -22,7 +23,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.grammar import parse
 from lapse.core.types import Pair, Prediction, Score, Study
 from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.data.store.store import Store
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 MIN_PATIENTS = 50
 UNKNOWN = "not known"
+NOT_READ = "not read"  # the reference could not be read in full
 EMPTY = "empty"  # the table has a row for the sample and nothing in this column
 MAX_GROUPS = 20  # a column of more different words is not a column of groups
 # upper limits (exclusive) and names
@@ -160,7 +161,8 @@ def answer_labels(predictions: Sequence[Prediction]) -> Labels:
     """Groups of difference questions by their true answers; {} for other tasks."""
     if any(item.task != "diff_vqa" for item in predictions):
         return {}
-    answers = [parse(item.references[0]).changes for item in predictions]
+    is_read = [item.truth.is_parsed for item in predictions]
+    answers = [item.truth.changes for item in predictions]
     counts = Counter(name for changes in answers for name in {c.finding for c in changes})
     numbers = ("0 changes", "1 change", "2 changes", "3 or more changes")
     rarity = []
@@ -168,9 +170,13 @@ def answer_labels(predictions: Sequence[Prediction]) -> Labels:
         prevalence = [counts[change.finding] / len(answers) for change in changes]
         band = _band(min(prevalence), RARITY, "rarest finding over 5%") if changes else "no change"
         rarity.append(band)
-    return {
+    groups = {
         "number of changes": [numbers[min(len(changes), 3)] for changes in answers],
         "finding prevalence": rarity,
+    }
+    return {
+        name: [group if read else NOT_READ for group, read in zip(values, is_read, strict=True)]
+        for name, values in groups.items()
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lapse.core.grammar import parse
 from lapse.core.types import Prediction
 
 MAX_UNREAD = 0.02  # a larger fraction of unread texts gives a warning
@@ -14,8 +13,8 @@ def unread_warning(predictions: Sequence[Prediction]) -> str:
     """How many difference answers and references are unread; "" up to MAX_UNREAD of both."""
     items = [item for item in predictions if item.task == "diff_vqa"]
     counts = {
-        "answers": sum(not parse(item.prediction).is_parsed for item in items),
-        "references": sum(not parse(item.references[0]).is_parsed for item in items),
+        "answers": sum(not item.answer.is_parsed for item in items),
+        "references": sum(not item.truth.is_parsed for item in items),
     }
     parts = [
         f"{count} of {len(items)} {name} ({100 * count / len(items):.0f}%)"

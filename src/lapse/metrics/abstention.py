@@ -32,7 +32,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.files import write_text
-from lapse.core.grammar import parse
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction, Score, Statistics
 from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval, with_intervals

@@ -5,6 +5,8 @@ An answer is a set of changes (`lapse.core.grammar`): (finding, added), (finding
 
     change / added / missing / level    precision, recall, F1, pooled over all answers (micro),
                                         and the same for every finding that occurs
+    change F1, fully read               of the answers that are read in full, as their references
+                                        are; only where some are not
     level accuracy       of findings with a level change in answer and reference: both levels right
     wrong direction      of findings added or missing in both answer and reference: opposite
     hallucination rate   of the findings in answers: not in the reference
@@ -18,11 +20,11 @@ A ratio of 0 / 0 is undefined (nan), and `details` gives the counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
-from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions, parse
+from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import laterality_scores
 from lapse.metrics.statistics import (
@@ -35,6 +37,7 @@ from lapse.metrics.statistics import (
 )
 
 SCOPES = ("change", *KINDS)
+FULLY_READ = "change F1, fully read"
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: correct, predicted, true of each scope
 
 
@@ -43,6 +46,7 @@ class Changes:
 
     names = (
         *(f"{scope} {part}" for scope in SCOPES for part in ("precision", "recall", "F1")),
+        FULLY_READ,
         "exact match",
         "level accuracy",
         "wrong direction",
@@ -61,12 +65,14 @@ class Changes:
         if not predictions:
             raise ValueError("change scores need at least one prediction, got none")
         check_single_reference(predictions, "change scores")
-        answers = [_parsed(item.prediction) for item in predictions]
-        references = [_parsed(item.references[0]) for item in predictions]
+        answers = [item.answer for item in predictions]
+        references = [item.truth for item in predictions]
         rows = count_changes(answers, references)
         scores: dict[str, Score] = {}
         for index, scope in enumerate(SCOPES):
             scores |= pooled_scores(scope, rows, 3 * index, {})
+            if scope == "change":
+                scores |= _fully_read(rows[:, :3], [item.is_read for item in predictions])
         details = {"unparsed references": str(sum(not item.is_parsed for item in references))}
         values = {
             "exact match": [
@@ -92,9 +98,14 @@ class Changes:
         return scores | _per_finding(rows)
 
 
-@lru_cache(maxsize=200_000)
-def _parsed(text: str) -> Parsed:
-    return parse(text)
+def _fully_read(rows: Array, is_read: Sequence[bool]) -> dict[str, Score]:
+    """Change F1 of the samples that are read in full; {} if all are."""
+    mask = np.array(is_read)
+    if mask.all():
+        return {}
+    details = {"read": f"{mask.sum()} of {len(mask)}"}
+    score = pooled_scores("change", rows * mask[:, None], 0, details)["change F1"]
+    return {FULLY_READ: replace(score, name=FULLY_READ)}
 
 
 def count_changes(answers: Sequence[Parsed], references: Sequence[Parsed]) -> Array:

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import FINDINGS, KINDS, Change, parse
+from lapse.core.grammar import FINDINGS, KINDS, Change
 from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
@@ -88,10 +88,10 @@ def stated_changes(item: Prediction, method: str) -> list[StatedChange]:
     """
     if method not in METHODS:
         raise ValueError(f"no confidence {method!r}; {nearest(method, METHODS)}")
-    true = parse(item.references[0]).changes
+    true = item.truth.changes
     order = {name: index for index, name in enumerate(FINDINGS)}
     changes = sorted(
-        parse(item.prediction).changes,
+        item.answer.changes,
         key=lambda change: (order[change.finding], KINDS.index(change.kind), change),
     )
     prefix = BEAM if method == "beam" else CLAUSE
@@ -160,7 +160,7 @@ def answer_events(predictions: Sequence[Prediction], measure: str) -> list[Event
         probability = ANSWER_MEASURES[measure](item)
         if probability is None:
             continue
-        answer, true = parse(item.prediction), parse(item.references[0])
+        answer, true = item.answer, item.truth
         is_right = answer.is_parsed and true.is_parsed and answer.changes == true.changes
         events.append(Event(probability, is_right, item.patient))
     return events

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lapse.core.grammar import Change, Parsed, invert, parse
+from lapse.core.grammar import Change, Parsed, invert
 from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.statistics import FRACTION, MEAN, Array, fraction_score, ratio
@@ -154,7 +154,7 @@ def _agreement(
 
 
 def _identity(pairs: Sequence[ProbePair]) -> Rates:
-    answers = [parse(pair.probed.prediction) for pair in pairs]
+    answers = [pair.probed.answer for pair in pairs]
     return {"identity": [float(_is_unchanged(answer)) for answer in answers]}
 
 
@@ -198,7 +198,7 @@ def _pooled(
     if probe == "acquisition" and any((*plain, *probed)):
         yield "acquisition F1", _overlap(plain, probed), ratio
     if probe in {"shuffled", "blank"}:
-        true = [parse(pair.plain.references[0]).changes for pair in pairs]
+        true = [pair.plain.truth.changes for pair in pairs]
         counts = np.concatenate([_overlap(plain, true), _overlap(probed, true)], axis=1)
 
         def lost(sums: Array) -> Array:
@@ -215,7 +215,7 @@ def _overlap(answers: Sequence[frozenset[Change]], others: Sequence[frozenset[Ch
 
 
 def _parsed(pairs: Sequence[ProbePair]) -> list[tuple[Parsed, Parsed]]:
-    return [(parse(pair.plain.prediction), parse(pair.probed.prediction)) for pair in pairs]
+    return [(pair.plain.answer, pair.probed.answer) for pair in pairs]
 
 
 def _agree(
@@ -232,4 +232,4 @@ def _is_unchanged(answer: Parsed) -> bool:
 
 
 def _is_right(item: Prediction, plain: Prediction) -> bool:
-    return _agree(parse(item.prediction), parse(plain.references[0]), frozenset)
+    return _agree(item.answer, plain.truth, frozenset)

@@ -14,9 +14,8 @@ An answer may have several; an answer without any is right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
-from lapse.core.grammar import FINDINGS, Change, Parsed, contradictions, parse
+from lapse.core.grammar import FINDINGS, Change, Parsed, contradictions
 from lapse.core.types import Prediction
 from lapse.metrics.progression import progression_of
 
@@ -35,13 +34,7 @@ def error_kinds(item: Prediction) -> dict[str, tuple[str, ...]]:
 
     Compares with the first reference. No answer matches a reference that cannot be parsed.
     """
-    return dict(_kinds(item.prediction, item.references[0]))
-
-
-@lru_cache(maxsize=1 << 16)
-def _kinds(answer: str, reference: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Cached, because answers repeat."""
-    return tuple(compare_changes(parse(answer), parse(reference)).items())
+    return compare_changes(item.answer, item.truth)
 
 
 def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lapse.core.grammar import Change, parse
+from lapse.core.grammar import Change
 from lapse.core.types import Prediction, Score
 from lapse.metrics.statistics import (
     FRACTION,
@@ -52,11 +52,13 @@ class ProgressionAccuracy:
         rows: dict[tuple[str, str], Array] = {}  # (finding, class) -> [n, 2] hits and counts
         unparsed, accuracies = [], []
         for index, item in enumerate(predictions):
-            answer = parse(item.prediction)
+            answer = item.answer
             unparsed.append(float(not answer.is_parsed))
             hits = []
             for finding, progression in read_progressions(item):
-                hits.append(float(progression_of(answer.changes, finding) == progression))
+                is_named = answer.is_parsed or any(c.finding == finding for c in answer.changes)
+                is_right = progression_of(answer.changes, finding) == progression
+                hits.append(float(is_named and is_right))  # unread does not mean stable
                 key = (finding, progression)
                 row = rows.setdefault(key, np.zeros((len(predictions), 2)))
                 row[index] += (hits[-1], 1.0)

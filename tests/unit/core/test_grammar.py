@@ -51,6 +51,55 @@ def test_parse_reads_what_render_writes(changes):
     assert parsed.is_unchanged == (not changes)
 
 
+ADDED = "the main image has an additional finding of {} than the reference image. "
+PTX = ADDED.format("pneumothorax")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ADDED.format("no pneumothorax"),
+        ADDED.format("possible pneumothorax"),
+        ADDED.format("resolved pneumothorax"),
+        ADDED.format("pneumothorax, now resolved"),
+        ADDED.format("pneumothorax or edema"),
+        ADDED.format("no edema, and pneumothorax"),
+        ADDED.format("pericardial effusion"),
+        ADDED.format("subcutaneous emphysema"),
+        ADDED.format("pneumothorax, which isn't real"),
+        f"it is not true that {PTX}",
+        f"It is possible that {PTX}",
+        f"{PTX}This is not true.",
+        f"{PTX}although it may be an artifact",
+        f"if {PTX}it would be large",
+        f"nothing has changed except {PTX}",
+        f"nothing has changed. Except: {PTX}",
+        "nothing has changed except pneumothorax",
+        "nothing has changed, but there is edema",
+        "it is not true that nothing has changed.",
+        "the level of no edema has changed from mild to severe.",
+        "it is unlikely that the level of edema has changed from mild to severe.",
+        "the level of pericardial effusion has changed from small to severe.",
+    ],
+)
+def test_a_clause_with_negation_or_doubt_is_unread(answer):
+    parsed = parse(answer)
+    assert parsed.changes == frozenset() and not parsed.is_unchanged
+    assert parsed.leftover and not parsed.is_parsed
+
+
+def test_doubt_about_a_finding_concerns_its_sentence_alone():
+    parsed = parse(f"{PTX}no edema is seen. the main image is missing the finding of hernia.")
+    assert parsed.changes == {Change("pneumothorax", "added"), Change("hernia", "missing")}
+    assert parsed.leftover == ("no edema is seen",)
+
+
+def test_a_modifier_of_place_or_type_keeps_the_name():
+    parsed = parse(ADDED.format("left lower lobe atelectasis, and dense consolidation"))
+    assert parsed.changes == {Change("atelectasis", "added"), Change("consolidation", "added")}
+    assert parsed.leftover == ("left lower lobe", "dense")
+
+
 @given(st.sets(changes, max_size=6))
 @settings(max_examples=500, deadline=None)
 def test_inverting_twice_changes_nothing(changes):

@@ -109,6 +109,19 @@ def test_answers_that_are_not_an_exact_match(answer, reference):
     assert scores["exact match"].details["unparsed references"] == str(int("banana" in reference))
 
 
+def test_change_f1_of_fully_read_answers_is_next_to_the_overall_one():
+    texts = [(ADDED, ADDED), (ADDED.replace("of", "of no"), ADDED), (ADDED, "maybe " + ADDED)]
+    items = [
+        Prediction(str(i), "diff_vqa", answer, (true,)) for i, (answer, true) in enumerate(texts)
+    ]
+    scores = Changes()(items)
+    assert list(scores)[2:4] == ["change F1", "change F1, fully read"]
+    assert scores["change F1"].value == pytest.approx(0.5)  # one right, one added, one omitted
+    assert scores["change F1, fully read"].value == 1.0
+    assert scores["change F1, fully read"].details["read"] == "1 of 3"
+    assert "change F1, fully read" not in Changes()([items[0]])
+
+
 def test_contradictions_are_counted():
     both = (
         "the main image has an additional finding of edema than the reference image. "

@@ -120,6 +120,10 @@ def oracle(rows: list[Row], seen: Callable[[Change], object] = lambda c: c) -> d
         return bool(predicted or true)
 
     pooled("change", lambda row, c: True)
+    read = [row.answer.is_parsed and row.true.is_parsed for row in rows]
+    if not all(read):
+        fully_read = oracle([row for row, is_read in zip(rows, read, strict=True) if is_read], seen)
+        scores["change F1, fully read"] = fully_read.get("change F1", math.nan)
     for kind in ("added", "missing", "level"):
         pooled(kind, lambda row, c, kind=kind: c.kind == kind)
     for finding in FINDINGS:
@@ -187,7 +191,7 @@ def _means(rows: list[Row]) -> dict[str, float]:
         "contradiction rate": contradicts,
         "unparsed rate": unparsed,
     }
-    return {name: count / len(rows) for name, count in counts.items()}
+    return {name: count / max(len(rows), 1) for name, count in counts.items()}
 
 
 @settings(max_examples=150, deadline=None)

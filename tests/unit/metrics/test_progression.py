@@ -39,8 +39,8 @@ def test_macro_accuracy_weighs_the_classes_alike():
         item(6, "words that the grammar does not know", "edema: stable"),
     ]
     scores = ProgressionAccuracy()(rows)
-    # edema: worsening 1/1, stable 3/5 (an unparsed answer names no change); pneumonia: 1/1
-    assert scores["macro accuracy edema"].value == pytest.approx((1 + 3 / 5) / 2)
+    # edema: worsening 1/1, stable 2/5 (an unread answer does not say stable); pneumonia: 1/1
+    assert scores["macro accuracy edema"].value == pytest.approx((1 + 2 / 5) / 2)
     assert scores["macro accuracy"].value == pytest.approx((0.8 + 1) / 2)
     assert scores["accuracy"].per_sample == (1.0, 0.5, 1.0, 1.0, 0.0, 1.0)
     assert scores["unparsed rate"].value == pytest.approx(1 / 6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import Change, parse
+from lapse.core.grammar import Change
 from lapse.core.types import Pair, Prediction, Study
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
@@ -75,7 +75,7 @@ def _change_lines(
     case: Case, colors: Mapping[str, int], threshold: Threshold | None
 ) -> list[ChangeLine]:
     """Every change of the answer and of the truth, and words that the grammar cannot parse."""
-    answer, truth = (parse(text) for text in (case.item.prediction, case.item.references[0]))
+    answer, truth = case.item.answer, case.item.truth
     error_of = {name: kind for kind, names in case.errors.items() for name in names}
     probabilities = _probabilities(case.item, threshold)
     lines = []

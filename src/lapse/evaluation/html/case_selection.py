@@ -17,9 +17,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from lapse.core.grammar import FINDINGS, findings_in, parse
+from lapse.core.grammar import FINDINGS, findings_in
 from lapse.core.types import Box, Pair, Prediction, Study
 from lapse.data.store.store import Store
 from lapse.metrics.error_types import error_kinds
@@ -55,12 +54,7 @@ class FindingBox:
 
 def findings_of(item: Prediction) -> tuple[str, ...]:
     """Every finding that an answer or its truth names, in the order of FINDINGS."""
-    return _findings(item.prediction, item.references[0])
-
-
-@lru_cache(maxsize=1 << 16)
-def _findings(answer: str, truth: str) -> tuple[str, ...]:
-    named = {change.finding for text in (answer, truth) for change in parse(text).changes}
+    named = {change.finding for change in item.answer.changes | item.truth.changes}
     return tuple(name for name in FINDINGS if name in named)
 
 
@@ -83,7 +77,7 @@ def choose_cases(
         return sum(max(1, len(names)) for names in errors[item.id].values())
 
     def num_changes(item: Prediction) -> int:
-        return len(parse(item.references[0]).changes)
+        return len(item.truth.changes)
 
     wrong.sort(key=lambda item: (-num_errors(item), -confidence(item), item.id))
     right.sort(key=lambda item: (-num_changes(item), -confidence(item), item.id))

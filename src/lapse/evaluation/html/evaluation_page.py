@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lapse.core.grammar import FINDINGS, parse
+from lapse.core.grammar import FINDINGS
 from lapse.core.types import Prediction, Score
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_card import case_card
@@ -161,7 +161,7 @@ def _count_answers(answers: Sequence[Prediction]) -> Answers:
     return Answers(
         count=len(answers),
         num_right=num_right,
-        num_unchanged=sum(not parse(item.references[0]).changes for item in answers),
+        num_unchanged=sum(item.truth.is_parsed and not item.truth.changes for item in answers),
         finding_choices=[(name, of_finding[name]) for name in FINDINGS if of_finding[name]],
         kind_choices=[(kind, count) for kind, count in choices if count],
     )
@@ -208,7 +208,7 @@ def finding_counts(answers: Sequence[Prediction]) -> dict[str, tuple[int, int, i
     named: Counter[str] = Counter()
     true: Counter[str] = Counter()
     for item in answers:
-        answer, truth = parse(item.prediction).changes, parse(item.references[0]).changes
+        answer, truth = item.answer.changes, item.truth.changes
         for counter, changes in ((right, answer & truth), (named, answer), (true, truth)):
             counter.update(change.finding for change in changes)
     order = sorted(FINDINGS, key=lambda name: -true[name])

@@ -17,6 +17,7 @@ from lapse.evaluation.score_tables import few_events, interval_notes, is_of_side
 DESCRIPTIONS = {
     "exact match": "answers that name exactly the true changes",
     "change F1": "balance of the two below",
+    "change F1, fully read": "the same, of answers and references that are read in full",
     "change precision": "of the named changes, those that are true",
     "change recall": "of the true changes, those that are named",
     "added F1": "the same for findings only in the main image",

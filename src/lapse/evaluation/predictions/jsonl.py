@@ -89,6 +89,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
 def prediction_line(prediction: Prediction) -> str:
     """One line of a predictions file, with its line end."""
     values = asdict(prediction)
+    del values["reader"]
     for name in ("confidence", "guarded"):
         if not values[name]:
             del values[name]
