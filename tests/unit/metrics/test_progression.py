@@ -41,8 +41,8 @@ def test_macro_accuracy_weighs_the_classes_alike():
     scores = ProgressionAccuracy()(rows)
     # edema: worsening 1/1, stable 2/5 (an unread answer does not say stable); pneumonia: 1/1
     assert scores["macro accuracy edema"].value == pytest.approx((1 + 2 / 5) / 2)
-    assert scores["macro accuracy"].value == pytest.approx((0.8 + 1) / 2)
-    assert scores["accuracy"].per_sample == (1.0, 0.5, 1.0, 1.0, 0.0, 1.0)
+    assert scores["macro accuracy"].value == pytest.approx((0.7 + 1) / 2)
+    assert scores["accuracy"].per_sample == (1.0, 0.5, 1.0, 1.0, 0.0, 0.0)
     assert scores["unparsed rate"].value == pytest.approx(1 / 6)
 
 
