@@ -12,6 +12,7 @@ from lapse.data.store.writer import Origin, write_store
 
 SIDE = 32
 FINDINGS = ("edema", "pneumonia", "atelectasis", "a small effusion", "no change at all")
+CHANGED = ("edema", "pneumonia", "atelectasis", "hernia", "fracture")
 NAMES = ("carina", "right lung", "left lung", "trachea")
 
 
@@ -59,7 +60,7 @@ def pairs(made: list[Study]) -> list[Pair]:
                         reference=first,
                         main=second,
                         question="what has changed compared to the reference image?",
-                        answer=f"the main image has {FINDINGS[int(second.study) % 5]}.",
+                        answer=f"the level of {CHANGED[int(second.study) % 5]} has increased.",
                         category="difference",
                         split=first.split,
                     )

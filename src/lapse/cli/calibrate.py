@@ -54,12 +54,16 @@ def calibrate_command(
     """
     from lapse.evaluation.references import ReferenceSource
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
+    from lapse.metrics.changes import too_many_unread
 
     source = ReferenceSource(references.to_options())
     answers = source.read_predictions(validation, is_checked=False)
     predictions = [item for item in answers if item.task == "diff_vqa"]
     if not predictions:
         raise ValueError(f"{validation} has no difference answer (task diff_vqa)")
+    texts = ([item.answer for item in predictions], [item.truth for item in predictions])
+    if unread := too_many_unread(*texts):
+        raise ValueError(f"{validation}: {unread}: a threshold cannot rest on unread texts")
     threshold = choose_threshold(predictions, alpha, by)
     path = out or validation.with_name("threshold.json")
     write_threshold(path, threshold)

@@ -71,6 +71,8 @@ def compare_command(
         typer.echo(table_note(columns, result.provenance))
         for pair, rows in differences.items():
             typer.echo(f"\n{task}: {pair} (first = A)\n\n{format_plain(differences_table(rows))}")
+            if refusal := result.refused.get(task, {}).get(pair):
+                typer.echo(f"\n{refusal}")
     typer.echo(
         "\np: paired permutation test, patients exchanged; Holm over all rows of a task; effect: "
         "difference over the spread of single patients"

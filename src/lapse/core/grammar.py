@@ -2,6 +2,7 @@
 
     answer  := level* added? missing?  |  'nothing has changed.'
     level   := 'the level of F has changed from L to L. '
+            |  'the level of F has increased. '  |  'the level of F has decreased. '
     added   := 'the main image has an additional finding of F than the reference image. '
     missing := 'the main image is missing the finding of F than the reference image. '
 
@@ -10,6 +11,7 @@ that the parser cannot read are returned as leftover. A clause with a word of ne
 ("no pneumothorax", "it is not true that", "possible", "nothing has changed except") is leftover
 as a whole, and so is a name with an unknown word ("pericardial effusion"): its change would be
 another one than the text states. `lapse.core.free_text` reads such sentences.
+The two sentences without levels are an addition of this package, for systems that do not name any.
 Source: the published templates and names of Medical-Diff-VQA (Hu et al., 2023).
 """
 
@@ -138,16 +140,18 @@ TYPES = (
     "multi-focal",
 )
 IDS = {name: index for index, name in enumerate(FINDINGS)}
-Kind = Literal["added", "missing", "level"]
-KINDS: tuple[Kind, ...] = ("level", "added", "missing")
+Kind = Literal["added", "missing", "level", "increased", "decreased"]
+KINDS: tuple[Kind, ...] = ("level", "added", "missing")  # of the data set
+FREE_KINDS: tuple[Kind, ...] = ("increased", "decreased")  # level changes without their levels
 
 NAMES = {**{name: name for name in FINDINGS}, **ALIASES}
 # Words that may accompany a name without making it another finding. They stay leftover.
-_MODIFIERS = frozenset(
-    "a an the of in new left right bilateral both bibasilar basilar basal base bases apical upper "
-    "lower middle mid lobe lobes lung lungs zone zones area sided retrocardiac perihilar pulmonary "
-    "and to than reference main image".split()
-) | {word for text in (*LEVELS, *TYPES) for word in text.split()}
+_MODIFIERS = {word for text in (*LEVELS, *TYPES) for word in text.split()} | {
+    "a", "an", "and", "apical", "area", "basal", "base", "bases", "basilar", "bibasilar",
+    "bilateral", "both", "image", "in", "left", "lobe", "lobes", "lower", "lung", "lungs", "main",
+    "mid", "middle", "new", "of", "perihilar", "pulmonary", "reference", "retrocardiac", "right",
+    "sided", "than", "the", "to", "upper", "zone", "zones",
+}  # fmt: skip
 
 
 def _alternatives(words: Iterable[str]) -> str:
@@ -158,9 +162,13 @@ def _alternatives(words: Iterable[str]) -> str:
 
 _NAME = re.compile(_alternatives(NAMES))
 _LEVEL = re.compile(_alternatives(LEVELS))
+_WHAT = r"(?:(?!the level of )[^.\n])+?"
 _LEVEL_SENTENCE = re.compile(
-    r"the level of (?P<what>[^.]+?) has changed from (?P<levels>.+?)"
+    rf"the level of (?P<what>{_WHAT}) has changed from (?P<levels>.+?)"
     r"(?=\.|,? the level of |,? the main image |$)"
+)
+_MOVE_SENTENCE = re.compile(
+    rf"the level of (?P<what>{_WHAT}) has (?P<kind>increased|decreased)(?![\w-])"
 )
 _ADDED = re.compile(
     r"the main image has (?:an )?additional findings? of (?P<what>.*?)"
@@ -194,8 +202,9 @@ class Change:
     def __post_init__(self) -> None:
         if self.finding not in IDS:
             raise ValueError(f"unknown finding {self.finding!r}: one of grammar.FINDINGS")
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind of change {self.kind!r}: one of {', '.join(KINDS)}")
+        if self.kind not in (*KINDS, *FREE_KINDS):
+            names = ", ".join((*KINDS, *FREE_KINDS))
+            raise ValueError(f"unknown kind of change {self.kind!r}: one of {names}")
         if self.kind == "level":
             if not self.before or not self.after or self.before == self.after:
                 raise ValueError(
@@ -216,12 +225,14 @@ class Parsed:
     Attributes:
         changes: the changes that the answer names.
         leftover: the words that cannot be read; () if all can.
-        is_unchanged: whether the answer contains "nothing has changed".
+        is_unchanged: whether the answer states that nothing has changed.
+        ignored: words that a reader of free text passed over; the strict reader ignores none.
     """
 
     changes: frozenset[Change]
     leftover: tuple[str, ...]
     is_unchanged: bool
+    ignored: tuple[str, ...] = ()
 
     @property
     def is_parsed(self) -> bool:
@@ -279,6 +290,7 @@ def _clauses(text: str) -> tuple[list[_Clause], str]:
     clauses: list[_Clause] = []
     readers: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], _Clause]], ...] = (
         (_LEVEL_SENTENCE, _read_level),
+        (_MOVE_SENTENCE, _read_move),
         (_ADDED, lambda match: _read_list(match, "added")),
         (_MISSING, lambda match: _read_list(match, "missing")),
         (_NOTHING, lambda match: _Clause(*match.span())),
@@ -338,6 +350,15 @@ def _read_level(match: re.Match[str]) -> _Clause:
     return _Clause(*match.span(), (Change(names[0], "level", before, after),), tuple(words))
 
 
+def _read_move(match: re.Match[str]) -> _Clause:
+    names = [NAMES[name] for name in _NAME.findall(match["what"])]
+    words = _rest(_NAME.sub(_GAP, match["what"]))
+    if len(names) != 1 or _has_unknown_word(words):
+        return _Clause(*match.span(), unread=(match.group(0),))
+    kind: Kind = "increased" if match["kind"] == "increased" else "decreased"
+    return _Clause(*match.span(), (Change(names[0], kind),), tuple(words))
+
+
 def _has_unknown_word(words: Iterable[str]) -> bool:
     return any(word not in _MODIFIERS for text in words for word in text.split())
 
@@ -374,11 +395,7 @@ def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     ordered = sorted(set(changes), key=lambda change: (ranks[change.finding], change))
     if not ordered:
         return UNCHANGED
-    sentences = [
-        f"the level of {c.finding} has changed from {c.before} to {c.after}. "
-        for c in ordered
-        if c.kind == "level"
-    ]
+    sentences = [_level_sentence(c) for c in ordered if c.kind in ("level", *FREE_KINDS)]
     added = [change.finding for change in ordered if change.kind == "added"]
     missing = [change.finding for change in ordered if change.kind == "missing"]
     if len(added) == 1:
@@ -397,11 +414,26 @@ def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     return "".join(sentences)
 
 
+def _level_sentence(change: Change) -> str:
+    if change.kind == "level":
+        levels = f"from {change.before} to {change.after}"
+        return f"the level of {change.finding} has changed {levels}. "
+    return f"the level of {change.finding} has {change.kind}. "
+
+
 def _listed(names: Sequence[str]) -> str:
     """ "a", "a, and b", "a, b, and c": the dataset has a comma even for two."""
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])}, and {names[-1]}"
+
+
+_OPPOSITE: dict[Kind, Kind] = {
+    "added": "missing",
+    "missing": "added",
+    "increased": "decreased",
+    "decreased": "increased",
+}
 
 
 def invert(changes: Iterable[Change]) -> frozenset[Change]:
@@ -412,7 +444,7 @@ def invert(changes: Iterable[Change]) -> frozenset[Change]:
 def _inverse(change: Change) -> Change:
     if change.kind == "level":
         return Change(change.finding, "level", change.after, change.before)
-    return Change(change.finding, "missing" if change.kind == "added" else "added")
+    return Change(change.finding, _OPPOSITE[change.kind])
 
 
 def findings_in(text: str) -> tuple[str, ...]:

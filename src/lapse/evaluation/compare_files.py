@@ -49,12 +49,14 @@ class ComparisonResult:
         scores: system -> its scores, the first system first.
         baselines: image-blind baseline -> its scores.
         differences: task -> "second against first" -> differences of the headline scores.
+        refused: task -> "second against first" -> which scores are not tested, and why.
         provenance: where the numbers come from.
     """
 
     scores: dict[str, Scores]
     baselines: dict[str, Scores]
     differences: dict[str, dict[str, list[Difference]]]
+    refused: dict[str, dict[str, str]]
     provenance: dict[str, str]
 
     def columns(self, task: str) -> dict[str, TaskScores]:
@@ -68,7 +70,8 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
 
     Raises:
         ValueError: fewer than two systems, a file given twice, systems with identical answers or
-            that answer other samples, or samples without a known patient.
+            that answer other samples, samples without a known patient, or no score that can be
+            tested because too many texts are unread.
     """
     if len(options.systems) < 2:
         raise ValueError(f"compare needs two predictions files or more, got {len(options.systems)}")
@@ -95,6 +98,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         scores=scores,
         baselines={name: evaluator(items) for name, items in source.baselines(first).items()},
         differences=compare_systems(scores, patients, options.scoring),
+        refused=_refused_tests(scores),
         provenance={
             "n": str(len(first)),
             "seed": str(seed),
@@ -104,6 +108,9 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "system": first_path.stem,
         },
     )
+    if not any(rows for part in result.differences.values() for rows in part.values()):
+        reasons = [text for part in result.refused.values() for text in part.values()]
+        raise ValueError("; ".join(reasons) or "the systems have no common score with a value")
     (_, first_scores), *other_scores = scores.items()
     differences = {
         task: {pair: difference_values(part) for pair, part in by_pair.items()}
@@ -114,9 +121,30 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         first_scores,
         result.provenance,
         comparisons=dict(other_scores) | result.baselines,
-        extra={"differences": differences},
+        extra={"differences": differences, "refused_tests": result.refused},
     )
     return result
+
+
+def _refused_tests(scores: Mapping[str, Scores]) -> dict[str, dict[str, str]]:
+    """Which tests are refused because too many texts are unread: task -> pair -> sentence."""
+    (first, first_scores), *others = scores.items()
+    refused: dict[str, dict[str, str]] = {}
+    for task, task_scores in first_scores.items():
+        for name, other_scores in others:
+            reasons: dict[str, list[str]] = {}
+            for system, part in ((first, task_scores), (name, other_scores.get(task, {}))):
+                for score in headlines(part).values():
+                    if reason := score.details.get("withheld"):
+                        names = reasons.setdefault(f"{system}: {reason}", [])
+                        names.append(score.name)
+            if reasons:
+                names = list(dict.fromkeys(name for part in reasons.values() for name in part))
+                refused.setdefault(task, {})[f"{name} against {first}"] = (
+                    f"not tested: {', '.join(names)} ({'; '.join(reasons)}); use --reader lenient "
+                    "for free text"
+                )
+    return refused
 
 
 def _check_different(

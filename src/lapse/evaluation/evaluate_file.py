@@ -107,14 +107,13 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         )
     if options.joined is not None:
         _write_joined(options, options.joined, predictions)
-    if warning := unread_warning(predictions):
-        logger.warning("%s: %s", options.predictions.name, warning)
+    columns = _read_comparisons(options, source, predictions)
+    for name, items in {options.predictions.name: predictions, **columns}.items():
+        if warning := unread_warning(items):
+            logger.warning("%s: %s", name, warning)
     evaluator = Evaluator(options.scoring)
     scores = evaluator(predictions)
-    comparisons = {
-        name: evaluator(others)
-        for name, others in _read_comparisons(options, source, predictions).items()
-    }
+    comparisons = {name: evaluator(others) for name, others in columns.items()}
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
@@ -187,6 +186,7 @@ def _subgroups(
         headlines(scores),
         [item.patient for item in of_task],
         labels,
+        unread=[not item.is_read for item in of_task] if task == "diff_vqa" else (),
         resamples=options.scoring.resamples,
         seed=options.scoring.seed,
     )

@@ -14,6 +14,7 @@ from lapse.metrics.paired_tests import Difference
 # The main scores of each task; subgroups and paired tests use only these.
 HEADLINES = (
     "change F1",
+    "direction F1",
     "added F1",
     "missing F1",
     "level F1",

@@ -27,6 +27,7 @@ from lapse.core.types import Pair, Prediction, Score, Study
 from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.data.store.store import Store
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.changes import MAX_UNREAD, Changes
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def subgroup_scores(
     patients: Sequence[str],
     labels: Labels,
     *,
+    unread: Sequence[bool] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> SubgroupScores:
@@ -83,6 +85,8 @@ def subgroup_scores(
         scores: of all samples; those without statistics are left out.
         patients: [n]; a group with an unknown patient is hidden.
         labels: dimension -> [n].
+        unread: [n] whether the answer or reference is not read; () where that does not matter.
+            A group with more than MAX_UNREAD of them has no change scores.
         resamples: of the intervals.
         seed: of the resampling.
     """
@@ -101,10 +105,20 @@ def subgroup_scores(
                     f"{dimension} {group!r}: {num_patients} patients, {mask.sum()} samples"
                 )
                 continue
+            of_read = scores if _is_read(unread, mask) else _others(scores)
             visible.setdefault(dimension, {})[group] = with_intervals(
-                _subset(scores, mask), of_group, resamples=resamples, seed=seed
+                _subset(of_read, mask), of_group, resamples=resamples, seed=seed
             )
     return SubgroupScores(visible, tuple(hidden))
+
+
+def _is_read(unread: Sequence[bool], mask: NDArray[np.bool_]) -> bool:
+    return not unread or float(np.mean(np.array(unread)[mask])) <= MAX_UNREAD
+
+
+def _others(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """The scores that do not depend on changes that were read."""
+    return {name: score for name, score in scores.items() if name not in Changes.names}
 
 
 def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Score]:

@@ -1,29 +1,58 @@
-"""Difference answers and references that the grammar cannot read: their scores are not results."""
+"""Difference answers and references that the reader cannot read: their scores are not results."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from lapse.core.types import Prediction
+from lapse.metrics.changes import MAX_UNREAD
 
-MAX_UNREAD = 0.02  # a larger fraction of unread texts gives a warning
+WARN_UNREAD = 0.02  # a larger fraction of unread texts gives a warning
+TASKS = ("diff_vqa", "progression")  # answers that name changes
+MAX_WORDS = 30
 
 
 def unread_warning(predictions: Sequence[Prediction]) -> str:
-    """How many difference answers and references are unread; "" up to MAX_UNREAD of both."""
-    items = [item for item in predictions if item.task == "diff_vqa"]
-    counts = {
-        "answers": sum(not item.answer.is_parsed for item in items),
-        "references": sum(not item.truth.is_parsed for item in items),
-    }
+    """How many texts are unread, and what that does; "" up to WARN_UNREAD of each kind."""
+    items = [item for item in predictions if item.task in TASKS]
+    with_reference = [item for item in items if item.task == "diff_vqa"]
+    counts = (
+        ("answers", sum(not item.answer.is_parsed for item in items), len(items)),
+        (
+            "references",
+            sum(not item.truth.is_parsed for item in with_reference),
+            len(with_reference),
+        ),
+    )
     parts = [
-        f"{count} of {len(items)} {name} ({100 * count / len(items):.0f}%)"
-        for name, count in counts.items()
-        if count > MAX_UNREAD * len(items)
+        f"{count} of {total} {name} ({100 * count / total:.0f}%)"
+        for name, count, total in counts
+        if count > WARN_UNREAD * total
     ]
     if not parts:
         return ""
-    return (
-        f"UNREAD: the grammar cannot read {' and '.join(parts)}: change scores, groups by changes "
-        "and tests count them as naming no change, so they do not describe this system"
+    effect = (
+        "change scores are withheld (-), and no test of them is made"
+        if any(count > MAX_UNREAD * total for _, count, total in counts)
+        else 'change scores and tests count them as naming no change; "change F1, fully read" '
+        "leaves them out"
     )
+    return (
+        f"UNREAD: {' and '.join(parts)} cannot be read: {effect}. For free text use "
+        "--reader lenient, or --changes FILE with the changes of another extractor"
+    )
+
+
+def unread_words(predictions: Sequence[Prediction]) -> list[tuple[str, int]]:
+    """The most frequent words that are not read, in answers and references, with their counts."""
+    words = Counter(
+        word.strip(".,;:!?()[]\"'*#|").lower()
+        for item in predictions
+        if item.task in TASKS
+        for part in (item.answer, *((item.truth,) if item.task == "diff_vqa" else ()))
+        for text in part.leftover
+        for word in text.split()
+    )
+    del words[""]
+    return words.most_common(MAX_WORDS)

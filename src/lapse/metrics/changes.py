@@ -8,27 +8,32 @@ An answer is a set of changes (`lapse.core.grammar`): (finding, added), (finding
     change F1, fully read               of the answers that are read in full, as their references
                                         are; only where some are not
     level accuracy       of findings with a level change in answer and reference: both levels right
-    wrong direction      of findings added or missing in both answer and reference: opposite
+    direction            precision, recall, F1 of (finding, worse or better), whatever the form
+    wrong direction      of findings with a direction in both answer and reference: opposite
     hallucination rate   of the findings in answers: not in the reference
     omission rate        of the findings in references: not in the answer
     exact match          the sets are equal; an unparsed answer or reference never matches
     contradiction rate   one finding with two changes, or "nothing has changed" with a change
 
-A ratio of 0 / 0 is undefined (nan), and `details` gives the counts.
+A ratio of 0 / 0 is undefined (nan), and `details` gives the counts. Where more than a fifth of the
+answers or of the references cannot be read, all scores but "unparsed rate" and "change F1, fully
+read" are nan, and `details` gives the reason: they would describe the reader, not the system.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions
 from lapse.core.types import Prediction, Score
+from lapse.metrics.direction import directions_of
 from lapse.metrics.laterality import laterality_scores
 from lapse.metrics.statistics import (
     FRACTION,
+    PARTS,
     Array,
     check_single_reference,
     fraction_score,
@@ -38,6 +43,8 @@ from lapse.metrics.statistics import (
 
 SCOPES = ("change", *KINDS)
 FULLY_READ = "change F1, fully read"
+MAX_UNREAD = 0.2  # of the answers or of the references; more of them withhold the change scores
+ALWAYS_SHOWN = (FULLY_READ, "unparsed rate")
 WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: correct, predicted, true of each scope
 
 
@@ -47,6 +54,7 @@ class Changes:
     names = (
         *(f"{scope} {part}" for scope in SCOPES for part in ("precision", "recall", "F1")),
         FULLY_READ,
+        *(f"direction {part}" for part in PARTS),
         "exact match",
         "level accuracy",
         "wrong direction",
@@ -73,6 +81,7 @@ class Changes:
             scores |= pooled_scores(scope, rows, 3 * index, {})
             if scope == "change":
                 scores |= _fully_read(rows[:, :3], [item.is_read for item in predictions])
+        scores |= _direction_scores(answers, references)
         details = {"unparsed references": str(sum(not item.is_parsed for item in references))}
         values = {
             "exact match": [
@@ -95,7 +104,33 @@ class Changes:
         scores["exact match"] = means.pop("exact match")
         scores |= _finding_rates(answers, references) | means
         scores |= laterality_scores(predictions, answers, references, rows[:, :3])
-        return scores | _per_finding(rows)
+        return withheld(scores | _per_finding(rows), too_many_unread(answers, references))
+
+
+def too_many_unread(answers: Sequence[Parsed], references: Sequence[Parsed]) -> str:
+    """Why change scores are withheld: "31 of 100 answers unread"; "" where they are not."""
+    parts = []
+    for name, items in (("answers", answers), ("references", references)):
+        num_unread = sum(not item.is_parsed for item in items)
+        if num_unread > MAX_UNREAD * len(items):
+            parts.append(f"{num_unread} of {len(items)} {name} unread")
+    return ", ".join(parts)
+
+
+def withheld(scores: Mapping[str, Score], reason: str) -> dict[str, Score]:
+    """The scores without values where there is a reason; ALWAYS_SHOWN keep theirs."""
+    if not reason:
+        return dict(scores)
+    return {
+        name: score if name in ALWAYS_SHOWN else _without_value(score, reason)
+        for name, score in scores.items()
+    }
+
+
+def _without_value(score: Score, reason: str) -> Score:
+    details = {"withheld": reason, "n": score.details.get("n", "0")}
+    details |= {key: score.details[key] for key in ("of", "kind") if key in score.details}
+    return replace(score, value=np.nan, per_sample=(), details=details, statistics=None)
 
 
 def _fully_read(rows: Array, is_read: Sequence[bool]) -> dict[str, Score]:
@@ -125,9 +160,18 @@ def count_changes(answers: Sequence[Parsed], references: Sequence[Parsed]) -> Ar
 
 def _scopes_of(change: Change) -> tuple[int, int, int, int]:
     """The scopes of a change: all findings and its finding, any kind of change and its kind."""
-    kind = 1 + KINDS.index(change.kind)
+    kind = 1 + KINDS.index(change.kind) if change.kind in KINDS else SCOPES.index("level")
     finding = len(SCOPES) * (1 + IDS[change.finding])
     return 0, kind, finding, finding + kind
+
+
+def _direction_scores(answers: Sequence[Parsed], references: Sequence[Parsed]) -> dict[str, Score]:
+    """Precision, recall and F1 of findings with their direction."""
+    named = [directions_of(item.changes) for item in answers]
+    true = [directions_of(item.changes) for item in references]
+    pairs = zip(named, true, strict=True)
+    rows = np.array([(len(a & b), len(a), len(b)) for a, b in pairs], dtype=np.float64)
+    return pooled_scores("direction", rows, 0, {})
 
 
 def _per_finding(rows: Array) -> dict[str, Score]:
@@ -166,9 +210,9 @@ def _count_findings(answer: Parsed, reference: Parsed) -> list[int]:
     named, true = _by_finding(answer), _by_finding(reference)
     levels = [name for name in named if _kinds(named, name) == _kinds(true, name) == {"level"}]
     num_right = sum(named[name] == true[name] for name in levels)
-    moves = ({"added"}, {"missing"})
-    moved = [n for n in named if _kinds(named, n) in moves and _kinds(true, n) in moves]
-    num_opposite = sum(_kinds(named, name) != _kinds(true, name) for name in moved)
+    pairs = [(directions_of(named[name]), directions_of(true.get(name, ()))) for name in named]
+    moved = [(first, second) for first, second in pairs if len(first) == len(second) == 1]
+    num_opposite = sum(first != second for first, second in moved)
     hallucinated, omitted = len(named.keys() - true.keys()), len(true.keys() - named.keys())
     return [
         *(num_right, len(levels)),

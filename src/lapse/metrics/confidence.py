@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import FINDINGS, KINDS, Change
+from lapse.core.grammar import FINDINGS, FREE_KINDS, KINDS, Change
 from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
@@ -92,7 +92,11 @@ def stated_changes(item: Prediction, method: str) -> list[StatedChange]:
     order = {name: index for index, name in enumerate(FINDINGS)}
     changes = sorted(
         item.answer.changes,
-        key=lambda change: (order[change.finding], KINDS.index(change.kind), change),
+        key=lambda change: (
+            order[change.finding],
+            (*KINDS, *FREE_KINDS).index(change.kind),
+            change,
+        ),
     )
     prefix = BEAM if method == "beam" else CLAUSE
     stated = []

@@ -2,11 +2,12 @@
 
     hallucinated      a finding that the reference does not mention
     omitted           a finding of the reference that is not mentioned
-    wrong direction   the right finding with another change: added for missing, a level that
-                      rises for one that falls, a level for an addition
-    wrong level       a level change in the right direction with a wrong level
+    wrong direction   the right finding in the opposite direction: better for worse
+    other form, same direction
+                      the right finding and direction, such as a rising level for an addition
+    wrong level       a level change with a wrong level, or levels without an order
     contradiction     one finding has two changes, or "nothing has changed" comes with a change
-    unparsed          some words could not be parsed
+    unparsed          some words of the answer or of the reference could not be parsed
 
 An answer may have several; an answer without any is right.
 """
@@ -17,12 +18,14 @@ from collections.abc import Mapping
 
 from lapse.core.grammar import FINDINGS, Change, Parsed, contradictions
 from lapse.core.types import Prediction
-from lapse.metrics.progression import progression_of
+from lapse.metrics.direction import directions_of
 
+OTHER_FORM = "other form, same direction"
 KINDS = (
     "hallucinated",
     "omitted",
     "wrong direction",
+    OTHER_FORM,
     "wrong level",
     "contradiction",
     "unparsed",
@@ -32,19 +35,22 @@ KINDS = (
 def error_kinds(item: Prediction) -> dict[str, tuple[str, ...]]:
     """Kind -> the findings it is about, () where it is about the answer; {} for a right answer.
 
-    Compares with the first reference. No answer matches a reference that cannot be parsed.
+    Compares with the first reference. An answer without any change that was read, and an
+    answer to a reference that was not read, is "unparsed" and has no other error.
     """
     return compare_changes(item.answer, item.truth)
 
 
 def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, ...]]:
     """As `error_kinds`, for parsed texts."""
+    if not reference.is_parsed or not (answer.is_parsed or answer.changes):
+        return {"unparsed": ()}  # nothing to compare
     named, true = _by_finding(answer), _by_finding(reference)
     errors: dict[str, list[str]] = {}
     for name in FINDINGS:
         changes, expected = named.get(name, frozenset()), true.get(name, frozenset())
         if changes != expected:
-            errors.setdefault(_kind(changes, expected, name), []).append(name)
+            errors.setdefault(_kind(changes, expected), []).append(name)
     repeated = contradictions(answer.changes)
     if repeated or (answer.is_unchanged and answer.changes):
         errors["contradiction"] = list(repeated)
@@ -53,16 +59,16 @@ def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, .
     return {kind: tuple(errors[kind]) for kind in KINDS if kind in errors}
 
 
-def _kind(changes: frozenset[Change], expected: frozenset[Change], finding: str) -> str:
+def _kind(changes: frozenset[Change], expected: frozenset[Change]) -> str:
     if not expected:
         return "hallucinated"
     if not changes:
         return "omitted"
-    if len(changes) > 1 or len(expected) > 1:  # a contradiction has no right direction
-        return "wrong direction"
+    named, true = directions_of(changes), directions_of(expected)
+    if named and true and (named != true or len(named) > 1):
+        return "wrong direction"  # also a contradiction, which has no right direction
     is_level = all(change.kind == "level" for change in changes | expected)
-    same_direction = progression_of(changes, finding) == progression_of(expected, finding)
-    return "wrong level" if is_level and same_direction else "wrong direction"
+    return "wrong level" if is_level or not (named and true) else OTHER_FORM
 
 
 def _by_finding(answer: Parsed) -> Mapping[str, frozenset[Change]]:

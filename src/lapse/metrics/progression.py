@@ -1,7 +1,8 @@
 """MS-CXR-T: improving, stable or worsening, from the changes that an answer names.
 
-    added   -> worsening      missing -> improving      not named -> stable
-    level   -> by the order of the two levels; levels without an order count as stable
+    worse -> worsening      better -> improving      not named, or without direction -> stable
+
+`lapse.metrics.direction` defines the direction of a change.
 
 The macro accuracy of a finding is the mean of its accuracies on the classes that occur, as in the
 benchmark. Source: Bannur et al. 2023, arXiv:2301.04558.
@@ -15,6 +16,8 @@ import numpy as np
 
 from lapse.core.grammar import Change
 from lapse.core.types import Prediction, Score
+from lapse.metrics.changes import too_many_unread, withheld
+from lapse.metrics.direction import direction_of
 from lapse.metrics.statistics import (
     FRACTION,
     Array,
@@ -23,15 +26,7 @@ from lapse.metrics.statistics import (
     mean_score,
 )
 
-# Levels of Medical-Diff-VQA in order of severity; "increasing" and "decreasing" are directions.
-RANKS = {
-    **dict.fromkeys(("minimal", "minimally", "subtle", "minor"), 1),
-    **dict.fromkeys(("mild", "mildly", "small"), 2),
-    "mild to moderate": 3,
-    **dict.fromkeys(("moderate", "moderately"), 4),
-    **dict.fromkeys(("moderate to large", "moderate to severe"), 5),
-    **dict.fromkeys(("severe", "massive", "acute"), 6),
-}
+WORDS = {"worse": "worsening", "better": "improving", "": "stable"}
 
 
 class ProgressionAccuracy:
@@ -63,13 +58,14 @@ class ProgressionAccuracy:
                 row = rows.setdefault(key, np.zeros((len(predictions), 2)))
                 row[index] += (hits[-1], 1.0)
             accuracies.append(sum(hits) / len(hits))
-        return {
+        scores = {
             **_macro_scores(rows),
             "accuracy": mean_score("accuracy", accuracies, {}, value_range=FRACTION),
             "unparsed rate": mean_score(
                 "unparsed rate", unparsed, {}, higher_is_better=False, value_range=FRACTION
             ),
         }
+        return withheld(scores, too_many_unread([item.answer for item in predictions], []))
 
 
 def _macro_scores(rows: dict[tuple[str, str], Array]) -> dict[str, Score]:
@@ -105,20 +101,6 @@ def read_progressions(item: Prediction) -> list[tuple[str, str]]:
 def progression_of(changes: frozenset[Change], finding: str) -> str:
     """The progression of a finding according to a set of changes."""
     for change in changes:
-        if change.finding != finding:
-            continue
-        if change.kind == "added":
-            return "worsening"
-        if change.kind == "missing":
-            return "improving"
-        return _direction(change.before or "", change.after or "")
+        if change.finding == finding:
+            return WORDS[direction_of(change)]
     return "stable"
-
-
-def _direction(before: str, after: str) -> str:
-    if after in {"increasing", "decreasing"}:
-        return "worsening" if after == "increasing" else "improving"
-    first, second = RANKS.get(before), RANKS.get(after)
-    if first is None or second is None or first == second:
-        return "stable"
-    return "worsening" if second > first else "improving"

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import tiny_store
 from lapse.cli.main import app
+from lapse.core.grammar import UNCHANGED
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
 from lapse.evaluation.predictions.jsonl import write_predictions
@@ -24,13 +25,16 @@ def lapse(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A store and the predictions of two systems; the second answers nothing."""
+    """A store and the predictions of two systems; the second never names a change."""
     folder = tmp_path_factory.mktemp("commands")
     store = open_store(tiny_store.write(folder / "store"))
     questions = questions_of_store(store, "train", "diff_vqa")
     items = [question.answered(question.answer) for question in questions]
     write_predictions(folder / "a.jsonl", items)
-    write_predictions(folder / "b.jsonl", [replace(item, prediction="") for item in items])
+    write_predictions(folder / "b.jsonl", [replace(item, prediction=UNCHANGED) for item in items])
+    texts = ["No significant interval change.", "New edema."] * len(items)
+    free = [replace(item, prediction=text) for item, text in zip(items, texts, strict=False)]
+    write_predictions(folder / "free.jsonl", free)
     return folder
 
 
@@ -43,6 +47,19 @@ def test_evaluate_prints_tables_and_writes_scores(folder):
     assert str(folder / "b.jsonl") in values["comparisons"]
     assert values["provenance"]["command"].startswith("lapse ")
     assert not {"BLEU-4", "METEOR"} & values["scores"]["diff_vqa"].keys()
+
+
+def test_unread_answers_get_no_change_scores_and_no_test(folder, caplog):
+    data = ("--data", folder / "store", *FAST)
+    output = lapse("evaluate", folder / "free.jsonl", *data)
+    assert "| change F1 | - |" in output and "| exact match | - |" in output
+    assert "UNREAD: 16 of 16 answers (100%) cannot be read" in caplog.text
+    assert "withheld" in caplog.text
+    arguments = ("compare", folder / "a.jsonl", folder / "free.jsonl", *data)
+    done = CliRunner().invoke(app, [str(part) for part in arguments])
+    assert isinstance(done.exception, ValueError)
+    assert "not tested: change F1, " in str(done.exception)
+    assert "free: 16 of 16 answers unread" in str(done.exception)
 
 
 def test_compare_prints_differences(folder):
@@ -93,7 +110,9 @@ def test_each_predictions_file_has_its_own_scores(folder):
 
 
 def test_unread_answers_are_stated_on_terminal_and_page(folder, caplog):
-    lapse("evaluate", folder / "b.jsonl", "--data", folder / "store", *FAST)
-    assert any(line.startswith("b.jsonl: UNREAD") for line in caplog.messages)
-    lapse("report", folder / "b.jsonl", "--out", folder / "b.html", "--cases", 2)
-    assert "<strong>UNREAD: " in (folder / "b.html").read_text("utf-8")
+    lapse("evaluate", folder / "free.jsonl", "--data", folder / "store", *FAST)
+    assert any(line.startswith("free.jsonl: UNREAD") for line in caplog.messages)
+    lapse("report", folder / "free.jsonl", "--out", folder / "free.html", "--cases", 2)
+    page = (folder / "free.html").read_text("utf-8")
+    assert "<strong>UNREAD: " in page and "F1 of each finding" not in page
+    assert "Words that are not read" in page and "<td>significant</td>" in page

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lapse.core.grammar import (
     ALIASES,
     FINDINGS,
+    FREE_KINDS,
     LEVELS,
     Change,
     contradictions,
@@ -31,7 +32,7 @@ findings = st.sampled_from(FINDINGS)
 single = st.sampled_from([word for word in LEVELS if " " not in word])
 levels = st.one_of(st.sampled_from(LEVELS), st.lists(single, min_size=2, max_size=3).map(" ".join))
 changes = st.one_of(
-    st.builds(Change, findings, st.sampled_from(["added", "missing"])),
+    st.builds(Change, findings, st.sampled_from(["added", "missing", *FREE_KINDS])),
     st.tuples(findings, levels, levels)
     .filter(
         lambda t: (
@@ -158,6 +159,10 @@ def test_published_templates():
             "the level of pleural effusion has changed from small to moderate the main image is "
             "missing the finding of edema than the reference image",
             {level("pleural effusion", "small", "moderate"), Change("edema", "missing")},
+        ),
+        (
+            "the level of edema has increased the level of hernia has changed from mild to severe",
+            {Change("edema", "increased"), level("hernia", "mild", "severe")},
         ),
         (
             "the level of edema has changed from mild to moderate to severe.",

@@ -63,13 +63,16 @@ def test_order_and_direction():
 def test_unparsed_words_and_zero_over_zero():
     truth = "nothing has changed."
     scores = Changes()(
-        [Prediction(str(i), "diff_vqa", t, (truth,)) for i, t in enumerate(["", "banana", truth])]
+        [
+            Prediction(str(i), "diff_vqa", text, (truth,))
+            for i, text in enumerate(["", "banana", *[truth] * 8])
+        ]
     )
-    assert scores["unparsed rate"].value == pytest.approx(2 / 3)
-    assert scores["exact match"].value == pytest.approx(1 / 3)
+    assert scores["unparsed rate"].value == pytest.approx(2 / 10)
+    assert scores["exact match"].value == pytest.approx(8 / 10)
     assert all(math.isnan(scores[f"change {part}"].value) for part in ("precision", "recall", "F1"))
     assert scores["change F1"].details == {
-        "n": "3", "correct": "0", "predicted": "0", "true": "0", "events": "0",
+        "n": "10", "correct": "0", "predicted": "0", "true": "0", "events": "0",
     }  # fmt: skip
 
 
@@ -104,22 +107,24 @@ def test_swapping_the_images_keeps_every_pooled_score():
     ],
 )
 def test_answers_that_are_not_an_exact_match(answer, reference):
-    scores = Changes()([Prediction("1", "diff_vqa", answer, (reference,))])
-    assert scores["exact match"].value == 0.0
+    right = [Prediction(str(i), "diff_vqa", ADDED, (ADDED,)) for i in range(9)]
+    scores = Changes()([Prediction("a", "diff_vqa", answer, (reference,)), *right])
+    assert scores["exact match"].value == 0.9
     assert scores["exact match"].details["unparsed references"] == str(int("banana" in reference))
 
 
 def test_change_f1_of_fully_read_answers_is_next_to_the_overall_one():
-    texts = [(ADDED, ADDED), (ADDED.replace("of", "of no"), ADDED), (ADDED, "maybe " + ADDED)]
+    texts = [(ADDED, ADDED)] * 8
+    texts += [(ADDED.replace("of", "of no"), ADDED), (ADDED, "maybe " + ADDED)]
     items = [
         Prediction(str(i), "diff_vqa", answer, (true,)) for i, (answer, true) in enumerate(texts)
     ]
     scores = Changes()(items)
     assert list(scores)[2:4] == ["change F1", "change F1, fully read"]
-    assert scores["change F1"].value == pytest.approx(0.5)  # one right, one added, one omitted
+    assert scores["change F1"].value == pytest.approx(2 * 8 / (9 + 9))
     assert scores["change F1, fully read"].value == 1.0
-    assert scores["change F1, fully read"].details["read"] == "1 of 3"
-    assert "change F1, fully read" not in Changes()([items[0]])
+    assert scores["change F1, fully read"].details["read"] == "8 of 10"
+    assert "change F1, fully read" not in Changes()(items[:8])
 
 
 def test_contradictions_are_counted():
@@ -164,7 +169,7 @@ def test_hallucinations_omissions_directions_levels_and_sides():
     assert (
         scores["hallucination rate"].value == scores["omission rate"].value == pytest.approx(1 / 3)
     )
-    assert (scores["wrong direction"].value, scores["level accuracy"].value) == (1.0, 0.0)
+    assert (scores["wrong direction"].value, scores["level accuracy"].value) == (0.5, 0.0)
     assert scores["edema missing precision"].value == 0.0
     mirrored = [
         Prediction(f"diff_vqa/1/2/{n}", "diff_vqa", render(a), (render(b),), "p", question)

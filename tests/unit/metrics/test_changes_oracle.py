@@ -24,8 +24,23 @@ QUESTIONS = (
     "what has changed in the left lung area?",
     "what has changed in the right lung area?",
 )
+FORM = {"increased": "level", "decreased": "level"}
+# change -> whether it is a change to the worse
+WORSE = {
+    Change(name, kind, *levels): is_worse
+    for name in FINDINGS
+    for kind, levels, is_worse in (
+        ("added", (), True), ("missing", (), False), ("level", LEVELS[0], True),
+        ("level", LEVELS[1], False), ("level", LEVELS[2], True), ("increased", (), True),
+        ("decreased", (), False),
+    )
+}  # fmt: skip
 CHANGES = st.one_of(
-    st.builds(Change, st.sampled_from(FINDINGS), st.sampled_from(("added", "missing"))),
+    st.builds(
+        Change,
+        st.sampled_from(FINDINGS),
+        st.sampled_from(("added", "missing", "increased", "decreased")),
+    ),
     st.builds(
         lambda name, levels: Change(name, "level", *levels),
         st.sampled_from(FINDINGS),
@@ -125,22 +140,45 @@ def oracle(rows: list[Row], seen: Callable[[Change], object] = lambda c: c) -> d
         fully_read = oracle([row for row, is_read in zip(rows, read, strict=True) if is_read], seen)
         scores["change F1, fully read"] = fully_read.get("change F1", math.nan)
     for kind in ("added", "missing", "level"):
-        pooled(kind, lambda row, c, kind=kind: c.kind == kind)
+        pooled(kind, lambda row, c, kind=kind: FORM.get(c.kind, c.kind) == kind)
     for finding in FINDINGS:
         for kind in ("", "added", "missing", "level"):
             name = f"{finding} {kind}".strip()
             if not pooled(
                 name,
-                lambda row, c, kind=kind, name=finding: c.finding == name and kind in ("", c.kind),
+                lambda row, c, kind=kind, name=finding: (
+                    c.finding == name and kind in ("", FORM.get(c.kind, c.kind))
+                ),
             ):
                 for part in ("precision", "recall", "F1"):
                     del scores[f"{name} {part}"]
+    correct = predicted = true = 0
+    for row in rows:
+        named, expected = (
+            {(c.finding, WORSE[c]) for c in part.changes} for part in (row.answer, row.true)
+        )
+        predicted, true = predicted + len(named), true + len(expected)
+        correct += len(named & expected)
+    scores["direction precision"] = correct / predicted if predicted else math.nan
+    scores["direction recall"] = correct / true if true else math.nan
+    scores["direction F1"] = 2 * correct / (predicted + true) if predicted + true else math.nan
     for side in ("left", "right"):
         pooled(f"{side}-side change", lambda row, c, side=side: side in row.question)
         del scores[f"{side}-side change precision"], scores[f"{side}-side change recall"]
         if not any(side in row.question for row in rows):
             del scores[f"{side}-side change F1"]
-    return scores | _rates(rows) | _means(rows)
+    scores |= _rates(rows) | _means(rows)
+    shown = {"change F1, fully read", "unparsed rate"}
+    for name in scores if _is_withheld(rows) else ():
+        scores[name] = scores[name] if name in shown else math.nan
+    return scores
+
+
+def _is_withheld(rows: list[Row]) -> bool:
+    """Whether more than a fifth of the answers or of the references have odd words or none."""
+    answers, true = ([not a.is_parsed for a in part]
+                     for part in ([r.answer for r in rows], [r.true for r in rows]))  # fmt: skip
+    return 5 * max(sum(answers), sum(true)) > len(rows)
 
 
 def _rates(rows: list[Row]) -> dict[str, float]:
@@ -163,8 +201,9 @@ def _rates(rows: list[Row]) -> dict[str, float]:
             kinds = [sorted({c.kind for c in group}) for group in (named, expected)]
             if kinds == [["level"], ["level"]]:
                 parts["level accuracy"].append(named == expected)
-            if all(kind in (["added"], ["missing"]) for kind in kinds):
-                parts["wrong direction"].append(kinds[0] != kinds[1])
+            directions = [{WORSE[c] for c in group} for group in (named, expected)]
+            if all(len(group) == 1 for group in directions):
+                parts["wrong direction"].append(directions[0] != directions[1])
         for other in rows:
             sides = [s for s in ("left", "right") for item in (row, other) if s in item.question]
             if other.pair != row.pair or sides != ["left", "right"] or other is row:

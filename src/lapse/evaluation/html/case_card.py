@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import Change
+from lapse.core.grammar import FREE_KINDS, Change
 from lapse.core.types import Pair, Prediction, Study
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
@@ -67,6 +67,8 @@ def describe(change: Change) -> str:
     """
     if change.kind == "level":
         return f"{change.finding}: {change.before} → {change.after}"
+    if change.kind in FREE_KINDS:
+        return f"{change.finding}: {change.kind}"
     image = "main" if change.kind == "added" else "reference"
     return f"{change.finding}: in the {image} image only"
 

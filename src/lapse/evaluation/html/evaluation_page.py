@@ -29,7 +29,7 @@ from lapse.evaluation.html.tables import (
     score_tables,
     subgroup_tables,
 )
-from lapse.evaluation.unread import unread_warning
+from lapse.evaluation.unread import unread_warning, unread_words
 from lapse.metrics.abstention import Threshold, abstention_scores, check_other_patients
 from lapse.metrics.calibration import (
     calibration_diagram,
@@ -37,6 +37,7 @@ from lapse.metrics.calibration import (
     risk_area,
     risk_coverage,
 )
+from lapse.metrics.changes import too_many_unread
 from lapse.metrics.confidence import Event
 from lapse.metrics.confidence_scores import confidence_events
 from lapse.metrics.error_types import KINDS, error_kinds
@@ -140,7 +141,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         facts={**(provenance if isinstance(provenance, Mapping) else {}), **report.facts},
         unread=unread_warning(answers),
         answers=_count_answers(answers) if answers else None,
-        charts=[_error_chart(answers), _finding_chart(answers, report.scores)] if answers else [],
+        unread_words=_unread_words(answers),
+        charts=_charts(answers, report.scores) if answers else [],
         confidence=_confidence(events) if events else None,
         abstention=_abstention(answers, report.threshold) if events and report.threshold else None,
         num_with_images=len(pairs),
@@ -172,6 +174,18 @@ def _listed(item: Prediction) -> list[object]:
     errors = list(error_kinds(item).items())
     texts = (item.prompt, item.references[0].strip(), item.prediction.strip())
     return [*texts, errors, findings_of(item)]
+
+
+def _unread_words(answers: Sequence[Prediction]) -> Table | None:
+    """The most frequent words that the reader does not know; None where all are read."""
+    rows = tuple((word, str(count)) for word, count in unread_words(answers))
+    return Table("Words that are not read", ("word", "count"), rows) if rows else None
+
+
+def _charts(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> list[BarChart]:
+    """Errors, and F1 of each finding where enough answers and references are read."""
+    is_withheld = too_many_unread([i.answer for i in answers], [i.truth for i in answers])
+    return [_error_chart(answers)] + ([] if is_withheld else [_finding_chart(answers, scores)])
 
 
 def _error_chart(answers: Sequence[Prediction]) -> BarChart:
