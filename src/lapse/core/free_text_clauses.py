@@ -211,9 +211,11 @@ def _negate(segment: Sequence[Token], nouns: Sequence[Noun]) -> bool:
                 by_index[index].is_negated = True
                 is_first = False
                 num_negated += 1
-            elif kind == "direction" and not is_first:
-                break
-            elif kind not in (*LIST, "direction", "negation"):
+            elif (kind == "direction" and not is_first) or kind not in (
+                *LIST,
+                "direction",
+                "negation",
+            ):
                 break
         if is_first and start and not any(t.kind in NOUNS for t in segment[start:]):
             previous = [noun for noun in nouns if noun.index < start]
@@ -309,9 +311,10 @@ def _is_forward(segment: Sequence[Token], index: int, before: Noun | None, after
         return False
     if sum(token.kind == "word" for token in gap) > MAX_WORDS:
         return False
-    if before is None or (gap and gap[0].text in ("of", "in")):
+    is_noun = bool(gap) and gap[0].text in ("of", "in")
+    if before is None or is_noun or before.directions:
         return True
-    if segment[index].text.startswith("develop") or before.directions:
+    if segment[index].text.startswith("develop"):
         return True
     between = segment[before.index + 1 : index]
     is_predicate = any(token.kind in ("verb", "colon") for token in between)
@@ -425,15 +428,17 @@ def _levels(tokens: Sequence[Token], nouns: Sequence[Noun]) -> None:
     for index, token in enumerate(tokens):
         if token.kind != "level":
             continue
-        marks = [t.kind for t in tokens[max(0, index - 3) : index] if t.kind in ("past", "now")]
+        marks: list[str] = [
+            t.kind for t in tokens[max(0, index - 3) : index] if t.kind in ("past", "now")
+        ]
         if index + 1 < len(tokens) and tokens[index + 1].text in ("now", "previously", "before"):
             marks.append(tokens[index + 1].kind)
         first, _, second = token.text.partition(" to ")
         if marks and marks[-1] == "past" and second and tokens[index - 1].text == "from":
             levels["past"].append(first)
             levels["now"].append(second)
-            continue
-        levels[marks[-1] if marks else ""].append(token.text)
+        else:
+            levels[marks[-1] if marks else ""].append(token.text)
     before = levels["past"] or (levels[""] if levels["now"] else [])
     after = levels["now"] or (levels[""] if levels["past"] else [])
     if len(before) != 1 or len(after) != 1 or before == after:
