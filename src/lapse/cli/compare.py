@@ -27,6 +27,10 @@ class TestOptions:
             "--no-java", help="Leave out BLEU, METEOR, ROUGE-L and CIDEr, which need Java."
         ),
     ] = False
+    changes: Annotated[
+        Path | None,
+        typer.Option(help="Changes of another extractor (JSON lines); each line names its system."),
+    ] = None
     seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0
     resamples: Annotated[
         int, typer.Option(min=100, help="Number of resamples and permutations of the patients.")
@@ -62,6 +66,7 @@ def compare_command(
             scoring=EvaluateOptions(
                 seed=tests.seed, resamples=tests.resamples, use_java=not tests.no_java
             ),
+            changes=tests.changes,
             provenance=program_facts(),
         )
     )

@@ -53,6 +53,13 @@ class FileOptions:
         Path | None,
         typer.Option(help="CSV with study_id[, ref_id] and one column per further subgroup."),
     ] = None
+    changes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Changes of another extractor for these predictions (JSON lines), instead of a "
+            "reader."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def evaluate_command(
             gold=files.gold,
             patients=files.patients,
             groups=files.groups,
+            changes=files.changes,
             joined=write_joined,
             provenance=program_facts(),
         )

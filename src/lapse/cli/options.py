@@ -23,6 +23,7 @@ from functools import wraps
 from typing import Any, Literal, get_type_hints
 
 Split = Literal["train", "validate", "test"]
+ReaderName = Literal["strict", "lenient"]
 ImageIds = Literal["auto", "study_ref", "row", "position", "doubled"]
 Confidence = Literal["none", "beam", "clauses"]
 ConfidenceSource = Literal["beam", "clauses"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lapse.cli.options import ImageIds, Split
+from lapse.cli.options import ImageIds, ReaderName, Split
 
 if TYPE_CHECKING:
     from lapse.evaluation.references import ReferenceOptions
@@ -49,6 +49,15 @@ class JoinGroup:
         typer.Option("--partial", help="Accept a file that answers a part of the questions only."),
     ] = False
 
+    reader: Annotated[
+        ReaderName | None,
+        typer.Option(
+            help="How texts become changes: strict reads the template sentences, lenient reads "
+            "free text by rules.",
+            show_default="strict",
+        ),
+    ] = None
+
     def to_options(self) -> ReferenceOptions:
         """The options of the library."""
         from lapse.evaluation.references import ReferenceOptions
@@ -60,6 +69,7 @@ class JoinGroup:
             task=self.task,
             image_ids=self.ids,
             is_partial=self.partial,
+            reader=self.reader or "strict",
         )
 
 

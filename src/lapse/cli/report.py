@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,10 @@ def report_command(
         Path | None,
         typer.Option(help="Threshold file of lapse calibrate; marks undecided answers."),
     ] = None,
+    changes: Annotated[
+        Path | None,
+        typer.Option(help="Changes of another extractor (JSON lines), as for lapse evaluate."),
+    ] = None,
     num_cases: Annotated[
         int, typer.Option("--cases", min=1, help="Number of answers shown with their images.")
     ] = 48,
@@ -44,21 +49,29 @@ def report_command(
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.evaluation.html import EvaluationReport, write_evaluation_report
+    from lapse.evaluation.readers import check_same_reader, scored_reader, with_changes
     from lapse.evaluation.references import ReferenceSource
     from lapse.evaluation.scores_file import default_path, read_scores
     from lapse.metrics.abstention import read_threshold
 
-    source = ReferenceSource(references.to_options())
-    answers = source.read_predictions(predictions, is_checked=False)
     scores_path = scores or default_path(predictions)
     has_scores = scores is not None or scores_path.is_file()
     if not has_scores:
         logger.warning("no scores on the page: run lapse evaluate first, or give --scores")
+    values = read_scores(scores_path, predictions) if has_scores else {}
+    options = references.to_options()
+    if references.reader is None:
+        options = replace(options, reader=scored_reader(values))
+    source = ReferenceSource(options)
+    answers = source.read_predictions(predictions, is_checked=False)
+    if changes is not None:
+        answers = with_changes(answers, changes, predictions.stem)
+    check_same_reader(values, options.reader, changes)
     facts = {f"{key} (page)": value for key, value in program_facts().items()}
     page = EvaluationReport(
         title=f"lapse evaluation: {predictions.name}",
         predictions=answers,
-        scores=read_scores(scores_path, predictions) if has_scores else {},
+        scores=values,
         store=source.store,
         threshold=None if threshold is None else read_threshold(threshold),
         facts=facts,

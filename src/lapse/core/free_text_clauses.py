@@ -122,7 +122,8 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
         nouns += of_segment + copies
     _levels(tokens, nouns)
     shared = own_header or header
-    if shared and not any(noun.directions for noun in nouns):
+    is_shared = bool(shared) and not any(noun.directions for noun in nouns)
+    if is_shared:
         for noun in nouns:
             if not noun.is_negated:
                 noun.directions.append(shared)
@@ -135,7 +136,7 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
         says_unchanged,
         says_absent,
         findings[-1] if findings else last,
-        own_header if not findings else "",
+        shared if is_shared and (own_header == "" or not findings) else "",
     )
 
 

@@ -101,6 +101,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
     ("other", "", (rf"pericardial {_EFFUSION}", rf"joint {_EFFUSION}",
         "(?:subcutaneous|sub-?q|soft[ -]tissue|interstitial) (?:emphysema|air)",
         "scalp hematoma", "(?:other )?abnormalit(?:y|ies)",)),
+    *(("finding", name, words) for name, words in FINDINGS),
     ("direction", "new", (
         r"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){0,2}?(?:previously|before|earlier|"
         "(?:i|o)n the (?:reference|prior|previous|earlier|first|old)(?: (?:image|film|"
@@ -166,7 +167,6 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "develop(?:ed|ment|ing|s)", "recurr(?:ed|ent|ence)",
         "now (?:visible|present|seen|evident)", "appeared", "emerg(?:ed|ence|ing)", "arisen",
         "onset",)),
-    *(("finding", name, words) for name, words in FINDINGS),
     ("organ", "enlargement of the cardiac silhouette", (
         "(?:cardiac|cardiomediastinal|heart) silhouette",)),
     ("organ", "cardiomegaly", ("heart(?: size)?", "cardiac size",)),

@@ -13,6 +13,7 @@ from pathlib import Path
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of
+from lapse.evaluation.readers import changes_facts, with_changes
 from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import difference_values, predictions_facts, write_scores
@@ -31,6 +32,7 @@ class CompareOptions:
         out: scores file.
         references: where references and baselines come from.
         scoring: metrics, seed and resamples of intervals and tests.
+        changes: changes of another extractor; each line names its system.
         provenance: further facts of the file, such as command, version and commit.
     """
 
@@ -38,6 +40,7 @@ class CompareOptions:
     out: Path
     references: ReferenceOptions = field(default_factory=ReferenceOptions)
     scoring: EvaluateOptions = field(default_factory=EvaluateOptions)
+    changes: Path | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,6 +88,11 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         others = in_order_of(first, source.read_predictions(path), str(path))
         _check_different(predictions, others, path)
         predictions[name] = others
+    if options.changes is not None:
+        predictions = {
+            name: with_changes(items, options.changes, Path(name).stem, is_required=False)
+            for name, items in predictions.items()
+        }
     for name, items in predictions.items():
         if warning := unread_warning(items):
             logger.warning("%s: %s", name, warning)
@@ -104,6 +112,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "seed": str(seed),
             **options.provenance,
             **source.provenance(),
+            **({} if options.changes is None else changes_facts(options.changes)),
             **predictions_facts(first_path),
             "system": first_path.stem,
         },

@@ -17,6 +17,7 @@ from pathlib import Path
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
+from lapse.evaluation.readers import changes_facts, with_changes
 from lapse.evaluation.references import DEFAULT_TASK, ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
@@ -44,6 +45,7 @@ class EvaluateFileOptions:
         patients: patients.csv[.gz] of MIMIC-IV; adds subgroups by sex and age.
         groups: CSV with study_id[, ref_id] and one column per further subgroup.
         joined: file to write the predictions with their references to (jsonl).
+        changes: changes of another extractor for these predictions (`lapse.evaluation.readers`).
         provenance: further facts of the file, such as command, version and commit.
     """
 
@@ -58,6 +60,7 @@ class EvaluateFileOptions:
     patients: Path | None = None
     groups: Path | None = None
     joined: Path | None = None
+    changes: Path | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -99,6 +102,8 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     seed = options.scoring.seed
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
+    if options.changes is not None:
+        predictions = with_changes(predictions, options.changes, options.predictions.stem)
     probed = [item for path in options.probes for item in source.read_probes(path)]
     threshold = None if options.threshold is None else read_threshold(options.threshold)
     if threshold is not None:
@@ -132,6 +137,7 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
             "seed": str(seed),
             **options.provenance,
             **source.provenance(),
+            **({} if options.changes is None else changes_facts(options.changes)),
             **predictions_facts(options.predictions),
         },
         path=options.out or default_path(options.predictions),

@@ -25,6 +25,7 @@ from lapse.evaluation.predictions.questions import (
     table_facts,
     training_answers,
 )
+from lapse.evaluation.readers import with_reader
 from lapse.metrics.consistency import split_id
 
 DEFAULT_TASK = "diff_vqa"
@@ -46,6 +47,7 @@ class ReferenceOptions:
             that names none.
         image_ids: meaning of image_id in a COCO file, or "auto".
         is_partial: whether a file may answer a part of the questions only.
+        reader: how texts become changes: "strict" (the templates only) or "lenient" (free text).
     """
 
     data: Path | None = None
@@ -55,6 +57,7 @@ class ReferenceOptions:
     task: str | None = None
     image_ids: str = "auto"
     is_partial: bool = False
+    reader: str = "strict"
 
     def __post_init__(self) -> None:
         if self.data is not None and self.questions is not None:
@@ -121,11 +124,12 @@ class ReferenceSource:
 
     def _read(self, path: Path, *, is_checked: bool = False) -> list[Prediction]:
         options = self.options
-        return read_any(
+        predictions = read_any(
             path,
             lambda: self.questions,
             JoinOptions(options.task, options.image_ids, options.is_partial, is_checked=is_checked),
         )
+        return with_reader(predictions, options.reader)
 
     def baselines(self, predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
         """The image-blind baselines for the samples of these predictions.
@@ -190,7 +194,8 @@ class ReferenceSource:
 
     def provenance(self) -> dict[str, str]:
         """Release, split protocol and hashes of the data."""
-        facts = {} if self.store is None else self.store.info.provenance()
+        facts = {"reader": self.options.reader}
+        facts |= {} if self.store is None else self.store.info.provenance()
         if self.options.baseline_data is not None:
             info = open_store(self.options.baseline_data).info
             facts["baselines from"] = f"{info.source}, data fingerprint {info.fingerprint[:16]}"

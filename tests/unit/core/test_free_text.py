@@ -1,0 +1,109 @@
+"""The reader of free text: names, directions, sides, levels, negation and doubt."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.free_text_reader import FILES, SCOPES, counts_of, read_rows
+from lapse.core.free_text import parse_free_text, read_statements, sentences_of
+from lapse.core.free_text_clauses import Statement
+from lapse.core.grammar import ALIASES, FINDINGS, Change, render
+
+EFFUSION = "pleural effusion"
+
+
+def states(*parts: tuple[str, ...]) -> tuple[Statement, ...]:
+    return tuple(Statement(*part) for part in parts)
+
+
+@pytest.mark.parametrize("name", [name for name in (*FINDINGS, *ALIASES) if name != "enlarged"])
+def test_every_name_of_the_data_set_is_read(name):
+    finding = ALIASES.get(name, name)
+    for text, direction in ((f"New {name}.", "new"), (f"The {name} has resolved.", "resolved")):
+        assert [(s.finding, s.direction) for s in read_statements(text)] == [(finding, direction)]
+
+
+def test_enlarged_alone_is_a_heart():
+    assert read_statements("New enlarged heart.") == states(("cardiomegaly", "new"))
+    assert not read_statements("Stable position of the enlarged tube.")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Pericardial effusion has increased.", ()),
+        ("Subcutaneous emphysema has resolved.", ()),
+        ("The pericardial effusion is new and the left pleural effusion is larger.",
+         states((EFFUSION, "increased", "left"))),
+        ("Pneumothorax, pneumonia and edema have all worsened.",
+         states(("pneumothorax", "increased"), ("pneumonia", "increased"), ("edema", "increased"))),
+        ("Increased right effusion, decreased left effusion.",
+         states((EFFUSION, "increased", "right"), (EFFUSION, "decreased", "left"))),
+        ("RUL opacity has cleared.", states(("lung opacity", "resolved", "right", "upper"))),
+        ("The effusion went from small to moderate.",
+         states((EFFUSION, "increased", "", "", "small -> moderate"))),
+        ("No pneumothorax.", ()),
+        ("No worsening of the edema.", ()),
+        ("There may be a new pneumothorax.", ()),
+        ("New pneumonia cannot be excluded.", ()),
+        ("Edema has not improved.", states(("edema", "stable"))),
+        ("The reference image shows edema, while the main image shows an effusion.",
+         states(("edema", "resolved"), (EFFUSION, "new"))),
+        ("**New:**\n- edema\n- hernia</s>", states(("edema", "new"), ("hernia", "new"))),
+    ],
+)  # fmt: skip
+def test_statements(text, expected):
+    assert read_statements(text) == expected
+
+
+def test_markdown_bullets_tables_and_end_tokens_are_stripped():
+    text = "# Changes\n1. **Edema** is `better`.\n> - new hernia<|im_end|>\n|a|b|\n|---|---|"
+    assert sentences_of(text) == ["changes", "edema is better.", "new hernia", "a: b"]
+
+
+def test_template_sentences_are_read_as_templates():
+    changes = {Change("edema", "level", "mild", "severe"), Change("hernia", "missing")}
+    assert parse_free_text(render(changes)).changes == changes
+    assert parse_free_text(f"**Answer:** {render(changes)}</s>").changes == changes
+
+
+def test_kinds_of_changes():
+    parsed = parse_free_text("New edema, resolved hernia, larger effusion, smaller pneumothorax.")
+    assert parsed.changes == {
+        Change("edema", "added"), Change("hernia", "missing"),
+        Change(EFFUSION, "increased"), Change("pneumothorax", "decreased"),
+    }  # fmt: skip
+    moderate = parse_free_text("Edema increased from mild to moderate.").changes
+    assert moderate == {Change("edema", "level", "mild", "moderate")}
+
+
+@pytest.mark.parametrize("text", ["No significant interval change.", "Stable.", "The edema is "
+                                  "unchanged.", "No new consolidation."])  # fmt: skip
+def test_texts_without_a_change_are_read(text):
+    parsed = parse_free_text(text)
+    assert parsed.is_unchanged and parsed.is_parsed and not parsed.changes
+
+
+@pytest.mark.parametrize("text", ["", "I am unable to compare these images.", "A possible new "
+                                  "effusion.", "There is a left effusion.", "Worse."])  # fmt: skip
+def test_doubts_descriptions_and_refusals_are_unread(text):
+    parsed = parse_free_text(text)
+    assert not parsed.is_parsed and not parsed.is_unchanged and not parsed.changes
+
+
+def test_unknown_words_of_unread_sentences_are_kept():
+    parsed = parse_free_text("New edema. Kindly correlate clinically.")
+    assert parsed.is_parsed and parsed.ignored == ("kindly", "correlate", "clinically")
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_text_can_be_read(text):
+    parsed = parse_free_text(text)
+    assert parsed.is_parsed != bool(parsed.leftover)
+
+
+@pytest.mark.parametrize(("name", "precision", "recall"), [(FILES[0], 0.97, 0.92)])
+def test_precision_and_recall_on_written_sentences(name, precision, recall):
+    correct, read, true = counts_of(read_rows(name), SCOPES["finding, direction"])
+    assert correct / read >= precision and correct / true >= recall
