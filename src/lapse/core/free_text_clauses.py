@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lapse.core.free_text_lexicon import KINDS, SYMBOLS, TOKEN, TokenKind
+from lapse.core.grammar import LEVELS
 
 NOUNS = ("finding", "organ", "other")
 PLACES = ("side", "zone", "side_zone")
 LIGHT = ("light", "level", *PLACES)
 LIST = (*LIGHT, "comma", "and", "past", "word")
+ATTRIBUTES = ("new", "additional", "develop", "there", "now ha", "now show")
 MAX_WORDS = 3  # unknown words between a direction and its noun
 RANKS = {
     **dict.fromkeys(("minimal", "minimally", "subtle", "minor", "trace", "tiny"), 1),
@@ -119,8 +121,9 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
         free = [noun for noun in of_segment if not noun.is_negated]
         copies, lone = _assign(segment, free, (nouns[-1] if nouns else None) or last)
         says_unchanged |= lone
+        _levels(segment, of_segment)
         nouns += of_segment + copies
-    _levels(tokens, nouns)
+    _levels(tokens, nouns[:1] if len({noun.token.value for noun in nouns}) == 1 else [])
     shared = own_header or header
     is_shared = bool(shared) and not any(noun.directions for noun in nouns)
     if is_shared:
@@ -128,15 +131,25 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
             if not noun.is_negated:
                 noun.directions.append(shared)
     for noun in nouns:
-        if not noun.side and not noun.zone:
-            noun.side, noun.zone = place
+        noun.side = noun.side or place[0]
+        noun.zone = noun.zone or place[1]
     findings = [noun for noun in nouns if noun.token.kind != "other"]
     return Reading(
-        tuple(dict.fromkeys(s for noun in nouns for s in _statements(noun))),
+        _distinct([s for noun in nouns for s in _statements(noun)]),
         says_unchanged,
         says_absent,
         findings[-1] if findings else last,
         shared if is_shared and (own_header == "" or not findings) else "",
+    )
+
+
+def _distinct(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Each statement once, without those that another one states with its place."""
+    placed = {(s.finding, s.direction) for s in statements if s.side or s.zone}
+    return tuple(
+        s
+        for s in dict.fromkeys(statements)
+        if s.side or s.zone or (s.finding, s.direction) not in placed
     )
 
 
@@ -221,10 +234,15 @@ def _negate(segment: Sequence[Token], nouns: Sequence[Noun]) -> bool:
         if is_first and start and not any(t.kind in NOUNS for t in segment[start:]):
             previous = [noun for noun in nouns if noun.index < start]
             is_none = token.text == "none" or start == len(segment) - 1
+            was_seen = (
+                any(t.kind == "past" for t in segment[: previous[-1].index]) if previous else 0
+            )
             if previous and is_none:
                 previous[-1].is_negated = True
                 num_negated += 1
-    if any(t.text == "unlike" for t in segment):
+            elif was_seen:  # "the previously described opacity is not evident"
+                previous[-1].directions.append("resolved")
+    if any(t.text in ("unlike", "any more", "anymore") for t in segment):
         for noun in nouns:
             if noun.is_negated:
                 noun.is_negated = False
@@ -271,7 +289,9 @@ def _assign(
         value = segment[index].value
         start = 0 if previous is None else previous.index
         side, zone = _other_place(segment, start, index)
-        if previous is not None and not previous.directions:
+        if previous is not None and previous.directions == ["stable"] and value != "stable":
+            previous.directions = [value]  # "persists and has grown"
+        elif previous is not None and not previous.directions:
             previous.directions.append(value)
             previous.side, previous.zone = side or previous.side, zone or previous.zone
             _share_left(segment, nouns, previous, value)
@@ -285,7 +305,11 @@ def _assign(
             elif previous is None and value == "stable":
                 says_unchanged = True
         elif value == "stable":
-            says_unchanged = True
+            following = next((noun for noun in nouns if noun.index > index), None)
+            if following is not None and not following.directions and index < 2:
+                following.directions.append(value)  # "As before, the heart is enlarged"
+            else:
+                says_unchanged = True
     for index, noun in forward:
         _share_right(segment, nouns, noun, segment[index].value)
     return copies, says_unchanged
@@ -315,9 +339,10 @@ def _is_forward(segment: Sequence[Token], index: int, before: Noun | None, after
     is_noun = bool(gap) and gap[0].text in ("of", "in")
     if before is None or is_noun or before.directions:
         return True
-    if segment[index].text.startswith("develop"):
-        return True
     between = segment[before.index + 1 : index]
+    is_claimed = any(token.kind == "direction" for token in between)
+    if is_claimed or segment[index].text.startswith(ATTRIBUTES):
+        return True
     is_predicate = any(token.kind in ("verb", "colon") for token in between)
     return not is_predicate and bool(between)
 
@@ -366,9 +391,7 @@ def _place(noun: Noun, segment: Sequence[Token], nouns: Sequence[Noun]) -> None:
         before.insert(0, token)
     noun.side, noun.zone = _place_of(before)
     noun.level = next((t.text for t in reversed(before) if t.kind == "level"), "")
-    inside = [t for t in tokens_of(noun.token.text) if t.kind in PLACES]
-    if not noun.side and inside:
-        noun.side, noun.zone = _place_of(inside)
+    noun.side = noun.side or next((s for s in ("left", "right") if s in noun.token.text), "")
     if noun.side and noun.zone:
         return
     following = next((other.index for other in nouns if other.index > noun.index), len(segment))
@@ -384,12 +407,7 @@ def _place(noun: Noun, segment: Sequence[Token], nouns: Sequence[Noun]) -> None:
             break
         after.append(token)
     side, zone = _place_of(after)
-    if not any(token.kind == "verb" for token in after[: _first_place(after)]):
-        noun.side, noun.zone = noun.side or side, noun.zone or zone
-
-
-def _first_place(tokens: Sequence[Token]) -> int:
-    return next((i for i, token in enumerate(tokens) if token.kind in PLACES), len(tokens))
+    noun.side, noun.zone = noun.side or side, noun.zone or zone
 
 
 def _share_left(
@@ -444,8 +462,10 @@ def _levels(tokens: Sequence[Token], nouns: Sequence[Noun]) -> None:
     after = levels["now"] or (levels[""] if levels["past"] else [])
     if len(before) != 1 or len(after) != 1 or before == after:
         return
-    noun = findings[0]
+    position = next(i for i, token in enumerate(tokens) if token.kind == "level")
+    noun = next((n for n in reversed(findings) if n.index < position), findings[0])
     change = RANKS[after[0]] - RANKS[before[0]]
     if change:
-        noun.level = f"{before[0]} -> {after[0]}"
+        is_named = before[0] in LEVELS and after[0] in LEVELS
+        noun.level = f"{before[0]} -> {after[0]}" if is_named else ""
         noun.directions = ["increased" if change > 0 else "decreased"]

@@ -45,6 +45,13 @@ _SHOW = r"(?:shows?|showed|demonstrates?|reveals?|has|had|depicts?|displays?|con
 _EFFUSION = r"(?:effusions?|eff)"
 _COSTOPHRENIC = r"(?:costophrenic|costodiaphragmatic|cp)(?: (?:angles?|sulcus|sulci|recess))?"
 
+_MOVED = "(?:changed|improved|worsened|increased|decreased|progressed)"
+_STRENGTH = "(?:pronounced|prominent|extensive|conspicuous|severe|dense|marked|engorged|apparent)"
+_NEARLY = (
+    "(?:near(?:ly)?(?:[ -](?:complete(?:ly)?|total))?|almost(?: completely)?|partial(?:ly)?|partly|"
+    "incomplete(?:ly)?|largely|mostly)"
+)
+
 FINDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pleural effusion", (rf"pleural {_EFFUSION}", rf"{_EFFUSION}", "pleural fluid",
         "fluid in the pleural space", "hydrothorax",)),
@@ -98,93 +105,89 @@ FINDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
-    ("other", "", (rf"pericardial {_EFFUSION}", rf"joint {_EFFUSION}",
+    # nouns that contain the name of a finding, and phrases that contain a direction
+    ("other", "", (
+        rf"pericardial {_EFFUSION}", rf"joint {_EFFUSION}", "scalp hematoma",
         "(?:subcutaneous|sub-?q|soft[ -]tissue|interstitial) (?:emphysema|air)",
-        "scalp hematoma", "(?:other )?abnormalit(?:y|ies)",)),
+        "(?:other )?abnormalit(?:y|ies)",)),
     *(("finding", name, words) for name, words in FINDINGS),
+    ("word", "", (
+        r"(?:but|though) not (?:\w+ly )?(?:resolved|cleared|gone)",
+        "(?:greater|larger|more|less) than (?:the )?(?:left|right)", "any ?more",
+        r"better (?:seen|visuali[sz]ed|appreciated)", "(?:has|have) gone(?= from)",
+        "it is important to note", "consistent with", "compatible with", "if anything",)),
+    # both images
     ("direction", "new", (
-        r"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){0,2}?(?:previously|before|earlier|"
-        "(?:i|o)n the (?:reference|prior|previous|earlier|first|old)(?: (?:image|film|"
-        r"study|exam\w*|radiograph|x-ray|scan))?)",
-        "absent (?:previously|before|earlier|(?:i|o)n the (?:reference|prior|previous|"
-        r"earlier|first|old)(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan))?)",
-        "only (?:(?:seen|visible|present|noted|identified|evident|visuali[sz]ed|"
-        "appreciated|there|found) )?(?:i|o)n the (?:main|current|present|later|second|"
-        r"new|recent|follow-up)(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan|one)"
-        ")?", rf"only the {_MODERN}(?: (?:image|"
-        r"film|study|exam\w*|radiograph|x-ray|scan|one))? (?:shows?|showed|demonstrates?|"
-        "reveals?|has|had|depicts?|displays?|contains?)",)),
+        rf"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){{0,2}}?{_EARLIER}",
+        rf"absent {_EARLIER}", rf"only (?:{_SEEN} )?(?:i|o)n the {_MODERN}{_IMAGE}",
+        rf"only the {_MODERN}{_IMAGE} {_SHOW}", "(?:there is|there are|there's) now",
+        "now (?:has|have|shows?)(?: evidence of)?",)),
     ("direction", "resolved", (
-        "only (?:(?:seen|visible|present|noted|identified|evident|visuali[sz]ed|"
-        "appreciated|there|found) )?(?:i|o)n the (?:reference|prior|previous|earlier|"
-        rf"first|initial){_IMAGE}", rf"only the {_OLD}(?: (?:image|film|"
-        r"study|exam\w*|radiograph|x-ray|scan|one))? (?:shows?|showed|demonstrates?|"
-        "reveals?|has|had|depicts?|displays?|contains?)",
-        "no longer(?: (?:any|has|have|shows?))?(?: (?:seen|visible|present|noted|"
-        "identified|evident|visuali[sz]ed|appreciated|there|found))?",
-        "(?:is|are) not (?:seen|visible|present|noted|identified|evident|visuali[sz]ed|"
-        "appreciated|there|found) (?:any ?more|now|(?:i|o)n the (?:main|current|present|"
-        r"later|second|new|recent|follow-up)(?: (?:image|film|study|exam\w*|radiograph|"
-        "x-ray|scan|one))?)", "(?:is|are) missing(?: the)?", "(?:has|have) re-?expanded",
-        "re-?expanded", "not any ?more",)),
+        rf"only (?:{_SEEN} )?(?:i|o)n the {_OLD}{_IMAGE}", rf"only the {_OLD}{_IMAGE} {_SHOW}",
+        rf"no longer(?: (?:any|has|have|shows?|be))?(?: {_SEEN})?",
+        rf"(?:is|are) not {_SEEN} (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
+        "(?:is|are) missing(?: the)?", "(?:has |have )?re-?expanded",)),
     ("direction", "stable", (
-        "both (?:images|films|studies|radiographs|x-rays) (?:shows?|showed|demonstrates?|"
-        "reveals?|has|had|depicts?|displays?|contains?)",
+        rf"both (?:images|films|studies|radiographs|x-rays) {_SHOW}",
         "(?:i|o)n both (?:images|films|studies|radiographs)",
-        "again (?:(?:seen|visible|present|noted|identified|evident|visuali[sz]ed|"
-        "appreciated|there|found)|demonstrated)",
-        "already (?:seen|visible|present|noted|identified|evident|visuali[sz]ed|"
-        "appreciated|there|found)",)),
+        rf"again(?: (?:{_SEEN}|demonstrated))?", rf"already {_SEEN}",
+        "as (?:noted|seen|described) (?:earlier|before|previously)",)),
     ("unchanged", "stable", (
-        "(?:no|without)(?: (?:other|new|acute|major|evident|obvious|apparent|significant|"
-        "relevant|interval|substantial|further|definite|clear|marked|appreciable)"
-        ")*(?: interval)? (?:changes?|differences?)", "nothing has changed",
+        "(?:no|without)(?: (?:other|new|acute|major|evident|obvious|apparent|significant|relevant|"
+        "interval|substantial|further|definite|clear|marked|appreciable))*(?: interval)? "
+        "(?:changes?|differences?)", "nothing has changed",
         "(?:essentially |virtually )?identical", "no new (?:findings|abnormalit(?:y|ies))",)),
-    ("direction", "stable", (r"(?:has |have )?neither \w+ nor \w+ed",
-        r"(?:is|are|has|have) not (?:been )?(?:\w+ly )?(?:changed|improved|worsened|"
-        "increased|decreased|progressed)",
-        r"not (?:\w+ly )?(?:changed|improved|worsened|increased|decreased)",
-        r"without (?:\w+ )?(?:improvement|worsening|progression|increase|decrease)",
-        "has n't changed", "stable", "unchanged", "unchgd", "same", "similar", r"persist\w*",
-        "as before", "as previously", "constant", "old",)),
-    ("word", "", (r"(?:but|though) not (?:\w+ly )?(?:resolved|cleared|gone)",
-        "(?:greater|larger|more|less) than (?:the )?(?:left|right)",
-        "it is important to note", "consistent with", "compatible with",)),
+    ("direction", "increased", (
+        r"(?:stable|unchanged) to (?:\w+ )?(?:increased|worse|worsened|larger)",)),
     ("direction", "decreased", (
-        "(?:near(?:ly)?(?:[ -]complete)?|almost completely|almost|partial(?:ly)?|partly|"
-        r"incomplete(?:ly)?) (?:resol\w+|clear\w+)", "resolving", r"decreas\w+",
-        r"improv\w+", "smaller",
-        "less(?:er|ened)?(?: (?:pronounced|prominent|extensive|conspicuous|severe|dense|"
-        "marked))?", "reduc(?:ed|tion|ing)", r"diminish\w*", "better", r"regress\w*",
-        "fewer", r"shr[aiu]nk\w*", r"subsid\w+", "down", r"reced\w+",)),
-    ("direction", "resolved", ("resol(?:ved?|ves|ution)", "cleared", "clearing", "gone",
-        r"disappear\w*", r"vanish\w+", r"normali[sz]\w+", "(?:re)?absorbed",)),
-    ("direction", "increased", (r"increas\w+", r"worse\w*", "larger", "bigger", r"enlarg\w+",
+        r"(?:stable|unchanged) to (?:\w+ )?(?:decreased|better|improved|smaller)",)),
+    ("direction", "stable", (
+        r"(?:has |have )?neither \w+ nor \w+ed",
+        rf"(?:is|are|has|have) not (?:been )?(?:\w+ly )?{_MOVED}", rf"not (?:\w+ly )?{_MOVED}",
+        r"without (?:\w+ )?(?:improvement|worsening|progression|increase|decrease)",
+        "stable", "unchanged", "unchgd", "same", "similar", "comparable", "unaltered",
+        r"persist\w*", "ongoing", "residual", "as before", "as previously", "constant", "old",
+        "(?:has|have) not changed", "continues? to be",)),
+    ("direction", "decreased", (
+        rf"{_NEARLY} (?:resol\w+|clear\w+|gone|vanish\w+|disappear\w*|(?:res|abs|reabs)orbed)",
+        "resolving", r"decreas\w+", r"improv\w+", "smaller", "milder", "clearer",
+        rf"less(?:er|ened)?(?: {_STRENGTH})?", "lessening", "reduc(?:ed|tion|ing)", r"diminish\w*",
+        "better", r"regress\w*", "fewer", r"shr[aiu]nk\w*", r"subsid\w+", "down", r"reced\w+",
+        "fad(?:ed|ing)", "is healing",)),
+    ("direction", "resolved", (
+        "resol(?:ved?|ves|ution)", "cleared", "clearing", "gone", r"disappear\w*", r"vanish\w+",
+        r"normali[sz]\w+", "(?:res|abs|reabs)orbed",)),
+    ("direction", "increased", (
+        r"increas\w+", r"worse\w*", "larger", "bigger", "denser", r"enlarg\w+",
         "progress(?:ed|ion|ing|ive(?:ly)?)", r"expand\w*", "gr[eo]w(?:n|ing|s)?",
-        "more(?: (?:pronounced|prominent|extensive|conspicuous|severe|dense|marked))?", "up",
-        r"deteriorat\w+", r"aggravat\w+", r"exacerbat\w+",)),
-    ("direction", "new", ("new(?:ly)?(?: (?:developed|seen|visible))?", "additional",
-        "develop(?:ed|ment|ing|s)", "recurr(?:ed|ent|ence)",
+        rf"more(?: {_STRENGTH})?", "up", r"deteriorat\w+", r"aggravat\w+", r"exacerbat\w+",)),
+    ("direction", "new", (
+        "new(?:ly)?(?: (?:developed|seen|visible|apparent))?", "additional",
+        "develop(?:ed|ment|ing|s)", "recurr(?:ed|ent|ence)", r"reaccumulat\w+", r"reappear\w+",
         "now (?:visible|present|seen|evident)", "appeared", "emerg(?:ed|ence|ing)", "arisen",
         "onset",)),
     ("organ", "enlargement of the cardiac silhouette", (
         "(?:cardiac|cardiomediastinal|heart) silhouette",)),
     ("organ", "cardiomegaly", ("heart(?: size)?", "cardiac size",)),
-    ("organ", "vascular congestion", ("(?:pulmonary )?vascular (?:markings|prominence)",
-        "(?:pulmonary )?vasculature",)),
-    ("other", "", ("lung volumes?", "aeration", "(?:lung )?(?:masse?s?|nodules?)",
-        "lesions?", "tubes?", "lines?", "catheters?", "pacemakers?", "devices?", "hardware",
-        "vascular pattern", "lymph nodes?", "lymphadenopathy", "ett", "patient's condition",
-        "drains?",)),
-    ("hedge", "right", ("concern(?:ing)?(?: for)?", r"suggest\w*",
-        "likely(?: explanation for)?", "which (?:may|might|could)", "due to", "secondary to",
-        r"reflect\w*", r"represent\w*", r"rais\w+ the question of", "question of",)),
-    ("hedge", "", (r"possib\w+", r"probab\w+", "may(?:be)?", "might", "could", "would",
-        r"suspect\w*", "suspicious", r"question\w*", "equivocal", "uncertain", "unclear",
-        "indeterminate", r"(?:cannot|can't|can not|unable to|difficult to) \w+", "if",
-        "whether", "versus", "vs", "perhaps", r"potential\w*", r"presum\w+", r"\?",)),
-    ("negation", "", ("no", "not", "without", "none", "neither", "nor", "never",
-        "negative for", "free of", "absence of", "n't", "n’t", "does not", "do not",)),
+    ("organ", "vascular congestion", (
+        "(?:pulmonary )?vascular (?:markings|prominence)", "(?:pulmonary )?vasculature",
+        "pulmonary vessels",)),
+    ("other", "", (
+        "lung volumes?", "aeration", "(?:lung )?(?:mass(?:es)?|nodules?)", "lesions?", "tubes?",
+        "lines?", "catheters?", "pacemakers?", "devices?", "hardware", "vascular pattern",
+        "lymph nodes?", "lymphadenopathy", "ett", "patient's condition", "drains?",)),
+    ("hedge", "right", (
+        "concern(?:ing)?(?: for)?", r"suggest\w*", "likely(?: explanation for)?",
+        "which (?:may|might|could)", "due to", "secondary to", r"reflect\w*", r"represent\w*",
+        r"rais\w+ the question of", "question of",)),
+    ("hedge", "", (
+        r"possib\w+", r"probab\w+", "may(?:be)?", "might", "could", "would", r"suspect\w*",
+        "suspicious", r"question\w*", "equivocal", "uncertain", "unclear", "indeterminate",
+        r"(?:cannot|can't|can not|unable to|difficult to) \w+", "if", "whether", "versus", "vs",
+        "perhaps", r"potential\w*", r"presum\w+",)),
+    ("negation", "", (
+        "no", "not", "without", "none", "neither", "nor", "never", "negative for", "free of",
+        "absence of", "n't", "n’t", "does not", "do not",)),
     ("side_zone", "both lower", ("bibasilar", "bibasal",)),
     ("side_zone", "both upper", ("biapical",)),
     ("side_zone", "right upper", ("rul",)),
@@ -192,34 +195,35 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
     ("side_zone", "right lower", ("rll",)),
     ("side_zone", "left upper", ("lul", r"lingula\w*",)),
     ("side_zone", "left lower", ("lll",)),
-    ("side", "both", ("bilateral(?:ly)?", "both", "b/l", "bilat", "l>r", "r>l",
-        "diffuse(?:ly)?",)),
+    ("side", "both", ("bilateral(?:ly)?", "both", "b/l", "bilat", "l>r", "r>l", "diffuse(?:ly)?",)),
     ("side", "left", ("left(?:[- ]sided)?", "l",)),
     ("side", "right", ("right(?:[- ]sided)?", "r",)),
     ("zone", "upper", ("upper(?: lobes?| zones?| lungs?)?", "api(?:cal|ces)", "apex",)),
     ("zone", "mid", ("mid(?:dle)?(?: lobe| zones?| lungs?)?",)),
     ("zone", "lower", ("lower(?: lobes?| zones?| lungs?)?", "bas(?:es?|al|ilar)",)),
-    ("level", "", ("moderate to (?:large|severe)", "mild to moderate", "moderate(?:ly)?",
-        "mild(?:ly)?", "small", "severe", "minimal(?:ly)?", "subtle", "massive", "minor",
-        "acute", "trace", "tiny", "large", "marked",)),
-    ("past", "", ("was", "were", "had(?: been)?", "previously", "formerly", "prior",
-        "before", "earlier", "from",)),
-    ("now", "", ("now", "currently", "today", "to", "->", "→",)),
+    ("level", "", (
+        "moderate to (?:large|severe)", "mild to moderate", "moderate(?:ly)?", "mild(?:ly)?",
+        "small", "severe", "minimal(?:ly)?", "subtle", "massive", "minor", "acute", "trace", "tiny",
+        "large", "marked",)),
+    ("past", "", (
+        "was", "were", "had(?: been)?", "previously", "formerly", "prior", "before", "earlier",
+        "from", "previous", "once", "pre-existing",)),
+    ("now", "", ("now", "currently", "today", "to",)),
     ("break", "", ("but", "however", "whereas", "while", "although", "though", "yet",)),
-    ("and", "", ("and", "or", "as well as", "along with", "/", "&", r"\+",)),
-    ("verb", "", ("is", "are", "has", "have", "been", "be", "becomes?", "became", "remains?",
-        "remained", "remaining", "appears?", "seems?", "looks?", "shows?", "shown", "being",
-        "there's", "demonstrates?",)),
-    ("pronoun", "", ("it", "its", "they", "this", "these", "which", "that", "one", "ones",
-        "too",)),
-    ("light", "", ("of", "in", "on", "at", "the", "a", "an", "interval", "slight(?:ly)?",
-        "size", "extent", "amount", "degree", "level", "appearance", "known", "focal",
-        "multifocal", "patchy", "interstitial", "layering", "dense", "parenchymal",
-        "compressive", "obstructive", "linear", "plate-like", "ground-glass", "calcified",
-        "scattered", "lungs?", "side", "sided", "zones?", "areas?", "lobes?", "pulmonary",
-        "retrocardiac", "perihilar", "airspace", "findings?", "evidence", "associated",
-        "adjacent", "some", "also", "further", "overall", "marked(?:ly)?",
-        "significant(?:ly)?", "complete(?:ly)?", "mildly", "hilar", "pleural", "fields?",
+    ("and", "", ("and", "or", "as well as", "along with",)),
+    ("verb", "", (
+        "is", "are", "has", "have", "been", "be", "becomes?", "became", "remains?", "remained",
+        "remaining", "appears?", "seems?", "looks?", "shows?", "shown", "being", "there's",
+        "demonstrates?",)),
+    ("pronoun", "", ("it", "its", "they", "this", "these", "which", "that", "ones?", "too",)),
+    ("light", "", (
+        "of", "in", "on", "at", "the", "a", "an", "interval", "slight(?:ly)?", "size", "extent",
+        "amount", "degree", "level", "appearance", "known", "focal", "multifocal", "patchy",
+        "interstitial", "layering", "dense", "parenchymal", "compressive", "obstructive", "linear",
+        "plate-like", "ground-glass", "calcified", "scattered", "lungs?", "side", "sided",
+        "zones?", "areas?", "lobes?", "pulmonary", "retrocardiac", "perihilar", "airspace",
+        "findings?", "evidence", "associated", "adjacent", "some", "also", "further", "overall",
+        "markedly", "significant(?:ly)?", "complete(?:ly)?", "hilar", "pleural", "fields?",
         "multiple", "several", "healing", "chronic", "any", "continued", "regarding",
         "with(?= (?:associated|adjacent|compressive|accompanying|volume loss))",)),
 )  # fmt: skip

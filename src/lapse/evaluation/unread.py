@@ -51,7 +51,7 @@ def unread_words(predictions: Sequence[Prediction]) -> list[tuple[str, int]]:
         for item in predictions
         if item.task in TASKS
         for part in (item.answer, *((item.truth,) if item.task == "diff_vqa" else ()))
-        for text in part.leftover
+        for text in (*part.leftover, *part.ignored)
         for word in text.split()
     )
     del words[""]

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 
+from lapse.core.free_text import parse_free_text
 from lapse.core.types import Prediction
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.subgroups import answer_labels, subgroup_scores
@@ -50,6 +51,10 @@ def test_more_than_a_fifth_unread_withhold_the_change_scores():
 def test_unread_words_are_counted():
     assert unread_words(items(3)) == [("the", 3), ("hernia", 3), ("has", 3), ("resolved", 3)]
     assert unread_words(items(0)) == []
+    lenient = replace(
+        items(1)[0], prediction="New edema. Please correlate.", reader=parse_free_text
+    )
+    assert unread_words([lenient]) == [("please", 1), ("correlate", 1)]
 
 
 def test_a_group_with_unread_references_is_not_the_group_without_changes():
