@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from lapse.cli.answer import answer_command
+from lapse.cli.audit import audit_command
 from lapse.cli.calibrate import calibrate_command
 from lapse.cli.compare import compare_command
 from lapse.cli.console import console, set_up_logging
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate_command,
     "calibrate": calibrate_command,
     "compare": compare_command,
+    "audit": audit_command,
     "report": report_command,
     "answer": answer_command,
     "table": table_command,

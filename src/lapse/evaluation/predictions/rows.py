@@ -87,7 +87,7 @@ def read_answers(path: Path) -> AnswerFile:
         raise ValueError(f"no predictions file {path}")
     unused: Counter[str] = Counter()
     rows = []
-    for source, values in _read_values(path):
+    for source, values in read_values(path):
         rows.append(_row(source, values))
         unused.update(key for key in values if key not in KEYS)
     if not rows:
@@ -106,7 +106,8 @@ def normalized(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _read_values(path: Path) -> Iterator[tuple[str, Values]]:
+def read_values(path: Path) -> Iterator[tuple[str, Values]]:
+    """The rows of a file as dictionaries, each with its place for errors."""
     suffix = file_format(path)
     if suffix in TABLES or suffix in {".xlsx", ".xls", ".ods"}:
         for number, cells in read_table(path):
