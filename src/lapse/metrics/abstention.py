@@ -233,7 +233,7 @@ def _kept_fractions(
     for item, stated in zip(predictions, by_answer, strict=True):
         kept = [change for change in stated if change.probability > limit]
         num_kept_true, num_true = (sum(c.is_right for c in part) for part in (kept, stated))
-        num_expected = len(parse(item.references[0]).changes)
+        num_expected = len(item.truth.changes)
         counts = (len(kept), len(stated), num_kept_true, num_true, num_expected)
         rows.append((*counts, len(kept) == len(stated), 1))
     table = np.array(rows, dtype=np.float64)  # [n, 7]

@@ -49,7 +49,11 @@ WIDTH = 3 * len(SCOPES) * (1 + len(FINDINGS))  # columns: correct, predicted, tr
 
 
 class Changes:
-    """(predictions) -> precision, recall and F1 of changes, exact match, rates of errors."""
+    """(predictions) -> precision, recall and F1 of changes, exact match, rates of errors.
+
+    Args:
+        max_unread: fraction of unread answers or references above which scores are withheld.
+    """
 
     names = (
         *(f"{scope} {part}" for scope in SCOPES for part in ("precision", "recall", "F1")),
@@ -63,6 +67,9 @@ class Changes:
         "contradiction rate",
         "unparsed rate",
     )
+
+    def __init__(self, *, max_unread: float = MAX_UNREAD) -> None:
+        self.max_unread = max_unread
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
         """Score against the reference of each prediction.
@@ -104,15 +111,18 @@ class Changes:
         scores["exact match"] = means.pop("exact match")
         scores |= _finding_rates(answers, references) | means
         scores |= laterality_scores(predictions, answers, references, rows[:, :3])
-        return withheld(scores | _per_finding(rows), too_many_unread(answers, references))
+        unread = too_many_unread(answers, references, self.max_unread)
+        return withheld(scores | _per_finding(rows), unread)
 
 
-def too_many_unread(answers: Sequence[Parsed], references: Sequence[Parsed]) -> str:
+def too_many_unread(
+    answers: Sequence[Parsed], references: Sequence[Parsed], limit: float = MAX_UNREAD
+) -> str:
     """Why change scores are withheld: "31 of 100 answers unread"; "" where they are not."""
     parts = []
     for name, items in (("answers", answers), ("references", references)):
         num_unread = sum(not item.is_parsed for item in items)
-        if num_unread > MAX_UNREAD * len(items):
+        if num_unread > limit * len(items):
             parts.append(f"{num_unread} of {len(items)} {name} unread")
     return ", ".join(parts)
 

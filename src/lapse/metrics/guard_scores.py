@@ -72,7 +72,7 @@ def choose_rule(
         raise ValueError("a guard needs at least one validation prediction, got none")
     if not 0.0 < target < 1.0:
         raise ValueError(f"the precision is {target}: choose one between 0 and 1, such as 0.85")
-    answers = [(evidence_of(item), parse(item.references[0]).changes) for item in predictions]
+    answers = [(evidence_of(item), item.truth.changes) for item in predictions]
     patients = len({item.patient for item in predictions})
     silent = GuardRule(1.0, null_limit, target, 0.0, 0.0, patients, len(predictions))
     num_true = sum(len(true) for _, true in answers)
@@ -169,12 +169,12 @@ def _rate(name: str, values: Sequence[float], *, higher_is_better: bool) -> Scor
 
 def _change_scores(items: Sequence[Prediction], suffix: str) -> dict[str, Score]:
     """Precision, recall, F1, exact match, and how often an unchanged pair gets a change."""
-    scores = Changes()(items)
+    scores = Changes(max_unread=1.0)(items)  # undecided is not unread
     names = ("change precision", "change recall", "change F1", "exact match")
     named = {name + suffix: replace(scores[name], name=name + suffix) for name in names}
-    unchanged = [float(not parse(item.references[0]).changes) for item in items]
+    unchanged = [float(item.truth.is_parsed and not item.truth.changes) for item in items]
     if any(unchanged):
-        changed = [bool(parse(item.prediction).changes) for item in items]
+        changed = [bool(item.answer.changes) for item in items]
         invented = [a * b for a, b in zip(unchanged, changed, strict=True)]
         name = f"unchanged named as changed{suffix}"
         named[name] = fraction_score(name, invented, unchanged, {}, higher_is_better=False)
