@@ -21,7 +21,7 @@ from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
 from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, HARMLESS_DEFECTS, INJECTORS, inject
-from lapse.phantom.defects.sources import HARMLESS_FILES, MAC_FILES, MOVED
+from lapse.phantom.defects.sources import HARMLESS_FILES, MAC_FILES, MOST_OF_A_SOURCE, MOVED
 
 DOCS = Path(__file__).parents[4] / "docs" / "reference" / "defects.md"
 RATE = 0.1
@@ -248,6 +248,66 @@ def test_row_counts_are_compared_only_with_real_trees(tree):
     assert not subset.ids("row-count") and subset.exit_code == 0
 
 
+def keep_patients(tree, count):
+    """Remove the images and reports of all but the first patients."""
+    for kind in ("mimic-cxr-jpg", "mimic-cxr"):
+        for folder in sorted((tree / kind / "files").glob("p*/p*"))[count:]:
+            shutil.rmtree(folder)
+
+
+def keep_rows(path, patients):
+    """Keep the rows of some patients."""
+    data = path.read_bytes()
+    is_packed = path.suffix == ".gz"
+    header, *lines = (gzip.decompress(data) if is_packed else data).decode().splitlines(True)
+    column = header.split(",").index("subject_id")
+    kept = [line for line in lines if line.split(",")[column] in patients]
+    text = "".join([header, *kept]).encode()
+    path.write_bytes(gzip.compress(text) if is_packed else text)
+
+
+@pytest.mark.parametrize("is_filtered", [False, True])
+def test_a_copy_of_some_patients_is_verified_as_a_subset(tree, is_filtered):
+    (tree / "SIMULATED.txt").unlink()
+    keep_patients(tree, 2)
+    folders = sorted((tree / "mimic-cxr-jpg/files").glob("p*/p*"))
+    if is_filtered:
+        for path in sorted((tree / "mimic-cxr-jpg").glob("*.csv.gz")):
+            keep_rows(path, {folder.name[1:] for folder in folders})
+    assert verify(find_roots([tree])).num_defects("error") > 0
+    report = verify(find_roots([tree]), subset=True)
+    assert report.num_defects("error") == 0, report.lines()
+    assert any("subset: images by group of patients: p1" in line for line in report.notes)
+    study = next(folder for folder in sorted(folders[0].iterdir()))
+    report_file = tree / "mimic-cxr" / f"{study.relative_to(tree / 'mimic-cxr-jpg')}.txt"
+    report_file.unlink()
+    assert verify(find_roots([tree]), subset=True).ids("missing-report") == (study.name,)
+
+
+def test_in_a_subset_a_study_with_images_needs_its_frontal_image(tree):
+    laterals = inject(tree, 1.0, 0, ["further-views"])["further-views"]
+    (tree / "SIMULATED.txt").unlink()
+    files = {path.stem: path for path in tree.rglob("s*/*.jpg")}
+    files.pop(laterals[0]).unlink()  # not read, so not needed
+    folder = files[laterals[1]].parent
+    frontal = next(path for path in folder.glob("*.jpg") if path.stem != laterals[1])
+    frontal.unlink()
+    for path in sorted(folder.parent.iterdir()):  # not in the copy at all
+        if path != folder:
+            shutil.rmtree(path)
+    assert verify(find_roots([tree]), subset=True).ids("missing-image") == (frontal.stem,)
+
+
+def test_a_source_that_vanishes_is_only_noted_in_a_subset(clean, tmp_path):
+    for code in MOST_OF_A_SOURCE:
+        out = shutil.copytree(clean[0], tmp_path / code)
+        (source,) = inject(out, RATE, 0, [code])[code]
+        report = verify(find_roots([out]), subset=True)
+        assert not report.ids(code)
+        assert any(line.startswith(source) for line in report.notes)
+        shutil.rmtree(out)
+
+
 def test_published_counts_are_not_a_defect():
     rows = compare_with_published(PUBLISHED, has_published=True)
     assert [row.verdict for row in rows] == ["as published"] * len(PUBLISHED)
@@ -342,6 +402,7 @@ def test_the_command_line(tree, tmp_path):
     run = CliRunner().invoke
     done = run(app, ["verify", str(tree)])
     assert done.exit_code == 0 and "simulated data: " in done.stdout
+    assert run(app, ["verify", str(tree), "--subset"]).exit_code == 0
     inject(tree, RATE, 0, ["missing-image", "box-no-area"])
     page, file = tmp_path / "page.html", tmp_path / "found.json"
     done = run(app, ["verify", str(tree), "--json", str(file), "--page", str(page)])
