@@ -46,6 +46,8 @@ def train(folder, store):
 
 def test_six_rows_written_by_hand_go_from_the_table_to_scores(tmp_path):
     roots = write_films(tmp_path)
+    info = {"name": "Ward 7", "licence": "internal", "description": "Rendered films."}
+    (tmp_path / "dataset.json").write_text(json.dumps(info), "utf-8")
     store = tmp_path / "store"
     lapse("prepare", roots.table, "--images", roots.images, store, "--size", 32, "--workers", 0)
     train(tmp_path, store)
@@ -57,7 +59,7 @@ def test_six_rows_written_by_hand_go_from_the_table_to_scores(tmp_path):
     said = lapse("evaluate", predictions, "--data", store, "--no-java")
     assert "exact match" in said and "nothing has changed" in said
     scores = json.loads((run / "predictions-test.scores.json").read_text("utf-8"))
-    assert "own table" in json.dumps(scores)
+    assert "Ward 7, licence internal, Rendered films., own table" in json.dumps(scores)
     regions = tmp_path / "regions.jsonl"
     lapse("predict", tmp_path / "pretrain", "--data", store, "--tasks", "caref,gcap",
           "--out", regions)  # fmt: skip

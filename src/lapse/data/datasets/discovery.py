@@ -14,7 +14,8 @@ from lapse.data.io.csv_tables import matching_tables
 MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
 SIMULATED = "SIMULATED.txt"  # written by `lapse simulate` next to its trees
 MS_CXR_T = "MS_CXR_T_temporal_image_classification_v1.*"
-BOX_TABLE = "boxes.csv"  # next to the table of own films
+BOX_TABLES = ("boxes.csv", "boxes.json")  # next to the table of own films
+CHANGE_TABLE, DATASET_FILE = "changes.csv", "dataset.json"
 _PATIENT_GROUP = re.compile(r"p\d\d+")
 _PARTS = {"files", "silver_dataset", "gold_dataset"}  # folders of a dataset with nothing else
 
@@ -39,7 +40,7 @@ class DatasetRoots:
 
 @dataclass(frozen=True, slots=True)
 class TableRoots:
-    """A table of the user's own films, the folder of its images, and its boxes if there are any.
+    """A table of the user's own films, the folder of its images, and optional files next to it.
 
     `reports` is None: the reports are in the table.
     """
@@ -47,7 +48,15 @@ class TableRoots:
     table: Path
     images: Path
     boxes: Path | None = None
+    changes: Path | None = None
+    dataset: Path | None = None
     reports: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files but the images."""
+        files = (self.table, self.boxes, self.changes, self.dataset)
+        return tuple(path for path in files if path is not None)
 
     def describe(self) -> str:
         """The name of the table, and whether the images are simulated."""
@@ -56,17 +65,27 @@ class TableRoots:
 
 
 def find_table_roots(table: Path, images: Path) -> TableRoots:
-    """The files of a table of own films; `boxes.csv` next to the table is used if it exists.
+    """The files of a table of own films: the table, and what is next to it.
 
     Raises:
-        ValueError: the table or the folder of images does not exist.
+        ValueError: the table or the folder of images does not exist, or there are two files of
+            boxes.
     """
     if not table.is_file():
         raise ValueError(f"no table {table}: give the CSV that lists the films")
     if not images.is_dir():
         raise ValueError(f"no folder {images}: give the folder of the images with --images")
-    boxes = table.with_name(BOX_TABLE)
-    return TableRoots(table, images, boxes if boxes.is_file() else None)
+    boxes = [path for path in map(table.with_name, BOX_TABLES) if path.is_file()]
+    if len(boxes) > 1:
+        raise ValueError(f"{boxes[0]} and {boxes[1].name} are both boxes: keep one of them")
+    changes, dataset = (table.with_name(name) for name in (CHANGE_TABLE, DATASET_FILE))
+    return TableRoots(
+        table,
+        images,
+        boxes=boxes[0] if boxes else None,
+        changes=changes if changes.is_file() else None,
+        dataset=dataset if dataset.is_file() else None,
+    )
 
 
 DESCRIPTIONS: dict[str, str] = {

@@ -14,6 +14,8 @@ from datetime import datetime
 
 from lapse.core.seeding import derive_uniform
 from lapse.core.types import SPLITS, nearest
+from lapse.data.datasets.plain_cells import FINDING_COLUMN
+from lapse.data.datasets.plain_findings import StudyFindings
 from lapse.data.datasets.plain_rows import SECTIONS, FilmRow
 from lapse.data.io.csv_tables import plain_id
 
@@ -40,8 +42,8 @@ class PlainStudy:
         return self.rows[0].patient
 
     @property
-    def findings(self) -> dict[str, str] | None:
-        """Finding -> level or "", {} for none, None if the study is not labelled."""
+    def findings(self) -> StudyFindings | None:
+        """What was seen, None if the study is not labelled."""
         labelled = (row.findings for row in self.rows if row.findings is not None)
         return next(labelled, None)
 
@@ -167,7 +169,8 @@ def _check_agreement(rows: Iterable[FilmRow]) -> None:
             raise row.cells.error(
                 "order", "differs from another row of the same study: a study has one order"
             )
-        for column in OF_A_STUDY:
+        wide = (name for name in row.cells.texts if name.lower().startswith(FINDING_COLUMN))
+        for column in (*OF_A_STUDY, *wide):
             if not row.cells[column]:
                 continue
             earlier = first.setdefault(column, row)

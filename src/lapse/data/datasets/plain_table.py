@@ -1,39 +1,35 @@
 """A table of own films -> studies, regions, and difference questions from labelled findings.
 
-    my_table.csv    one row per image (lapse.data.datasets.plain_rows)
-    boxes.csv       optional, next to it: image, region, phrase, corners in pixels
+    my_table.csv    one row per image (plain_rows); my_table.parquet with the same columns
+    boxes.csv       optional, next to it: regions or findings; or boxes.json (plain_boxes)
+    changes.csv     optional, next to it: the true changes of single pairs (plain_changes)
+    dataset.json    optional, next to it: name, licence, description (plain_info)
     IMAGES/...      JPEG, PNG or DICOM
 
-The first PA or AP image of a study represents it. A difference question joins each labelled study
-(main) with the one before it (reference), or with the study that `prior` names; its answer is the
-difference of their findings in the grammar of Medical-Diff-VQA (lapse.core.grammar).
+The first PA or AP image of a study represents it.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 
-from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, Change, render
 from lapse.core.types import Box, Pair, Region, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.discovery import TableRoots
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
-from lapse.data.datasets.plain_rows import BoxRow, read_boxes, read_films
+from lapse.data.datasets.plain_boxes import BoxRow, read_boxes
+from lapse.data.datasets.plain_changes import read_changes
+from lapse.data.datasets.plain_info import read_dataset_info
+from lapse.data.datasets.plain_pairs import PairLabels, PlainPairs
+from lapse.data.datasets.plain_rows import read_films
 from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient_splits
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import Frame, original_box
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
 from lapse.images import ImageError, image_size
-
-MIN_PATIENTS = 20  # from which on one patient with many pairs is unusual
-MAX_PATIENT_FRACTION = 0.05
-
-logger = logging.getLogger(__name__)
 
 
 class PlainTable:
@@ -46,6 +42,7 @@ class PlainTable:
 
     Attributes:
         images: the images to read without their reports, in the order of the table.
+        info: what the data set is.
         splits: patient -> split.
         num_rows: rows of the table, of any view.
         skipped: rows and pairs that are not used, by reason.
@@ -63,11 +60,14 @@ class PlainTable:
     ) -> None:
         self.roots, self.frontals = roots, frontals
         self.skipped, self.noted = SkipLog(), SkipLog()
-        rows = read_films(roots.table)
+        self.info = read_dataset_info(roots.dataset)
+        rows = read_films(roots.table, outside=self.info.outside)
         boxes = read_boxes(roots.boxes) if roots.boxes is not None else []
         self.num_rows, self.num_boxes = len(rows), len(boxes)
         self.splits = patient_splits(rows)
         self._studies = group_studies(rows)
+        changes = roots.changes
+        self._stated = {} if changes is None else read_changes(changes, self._studies)
         self._paths: dict[str, str] = {}  # image id -> path below the folder of images
         self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
         self.images = [image for images in self._images_of.values() for image in images]
@@ -107,6 +107,13 @@ class PlainTable:
                     ("x_max", box.corners[2], width),
                     ("y_max", box.corners[3], height),
                 ):
+                    drawn_on = (height, width) if box.size is None else box.size
+                    if drawn_on != (height, width):
+                        raise box.cells.error(
+                            "image",
+                            f"has {width} x {height} pixels and the boxes were drawn on "
+                            f"{drawn_on[1]} x {drawn_on[0]}: give the boxes in pixels of this file",
+                        )
                     if value > limit:
                         raise box.cells.error(
                             column,
@@ -126,7 +133,7 @@ class PlainTable:
             return ()
         phrases: dict[tuple[str, Box], list[str]] = {}
         for row in boxes:
-            example = f"{row.cells.table} row {row.cells.row}"
+            example = row.cells.name
             box, is_clipped = original_box(row.corners, Frame(*size))
             if box is None:
                 self._reader.skipped.add("box outside its image", example)
@@ -149,78 +156,14 @@ class PlainTable:
         return self._reader.take_logs()
 
     def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
-        """One difference question per labelled study with a labelled reference.
+        """The difference questions and progressions (lapse.data.datasets.plain_pairs).
 
         Args:
             stored: image id -> its Study, of the images that could be read.
         """
-        if all(study.findings is None for study in self._studies.values()):
-            logger.warning(
-                "%s has no labelled study, so the store has no difference questions: fill in the "
-                "column 'findings' to train stage 2",
-                self.roots.table.name,
-            )
-        counts: Counter[str] = Counter()
-        num_unchanged = 0
-        for main in self._studies.values():
-            reference = self._reference(main)
-            if reference is None or not self._is_usable(reference, main, stored):
-                continue
-            answer = render(changes_between(reference.findings or {}, main.findings or {}))
-            counts[main.patient] += 1
-            num_unchanged += answer == UNCHANGED
-            images = [stored[self._images_of[study.id][0].id] for study in (reference, main)]
-            yield Pair(
-                id=f"{main.id}/{reference.id}/difference",
-                reference=images[0],
-                main=images[1],
-                question=QUESTION_CHANGED,
-                answer=answer,
-                category="difference",
-                split=images[1].split,
-            )
-        _warn_about_answers(counts, num_unchanged)
-
-    def _reference(self, main: PlainStudy) -> PlainStudy | None:
-        """The study that `prior` names, else the one before; None for the first of a patient."""
-        if main.prior:
-            return self._studies[main.prior]
-        sequence = self._sequences[main.patient]
-        earlier = [study for study in sequence if study.time < main.time]
-        if not earlier:
-            return None
-        times = (earlier[-1].time, main.time)
-        if sum(study.time in times for study in sequence if study is not main) > 1:
-            reason = "no pair: two studies of the patient at one time (give 'order' or 'prior')"
-            self.skipped.add(reason, main.id)
-            return None
-        return earlier[-1]
-
-    @cached_property
-    def _sequences(self) -> dict[str, list[PlainStudy]]:
-        """Patient -> the studies with an image, in order of time."""
-        sequences: dict[str, list[PlainStudy]] = {}
-        for study in sorted(self._studies.values(), key=lambda study: study.time):
-            sequence = sequences.setdefault(study.patient, [])
-            if self._images_of[study.id]:
-                sequence.append(study)
-        return sequences
-
-    def _is_usable(
-        self, reference: PlainStudy, main: PlainStudy, stored: Mapping[str, Study]
-    ) -> bool:
-        """Whether both studies have findings and a stored image; other pairs are counted."""
-        example = f"{reference.id} -> {main.id}"
-        for study, role in ((main, "main"), (reference, "reference")):
-            images = self._images_of[study.id]
-            if study.findings is None:
-                hint = "" if role == "main" else " (name a labelled earlier study in 'prior')"
-                self.skipped.add(f"no pair: the {role} study is not labelled{hint}", example)
-                return False
-            if not images or images[0].id not in stored:
-                self.skipped.add(f"no pair: the {role} study has no stored image", example)
-                return False
-        return True
+        labels = PairLabels(self._studies, self._stated, frozenset(self.info.outside))
+        main_images = {name: images[0].id for name, images in self._images_of.items() if images}
+        return PlainPairs(labels, main_images, self.skipped).read(stored)
 
     def _frontals(self, study: PlainStudy) -> list[Study]:
         """The images of a study to read; others are counted."""
@@ -274,33 +217,3 @@ class PlainTable:
                 self.noted.add("box with a name outside the 36 regions (kept)", row.region)
             boxes_of.setdefault(row.image, []).append(row)
         return boxes_of
-
-
-def changes_between(reference: Mapping[str, str], main: Mapping[str, str]) -> frozenset[Change]:
-    """The changes from the findings of one study to those of a later one.
-
-    Args:
-        reference: finding -> level, or "" where no level is given.
-        main: the same of the later study. A level changes where both studies give one.
-
-    >>> changes_between({"edema": "mild"}, {"edema": "severe"})
-    frozenset({Change(finding='edema', kind='level', before='mild', after='severe')})
-    """
-    changes = [Change(name, "added") for name in main if name not in reference]
-    changes += [Change(name, "missing") for name in reference if name not in main]
-    for name in main:
-        before, after = reference.get(name, ""), main[name]
-        if before and after and before != after:
-            changes.append(Change(name, "level", before, after))
-    return frozenset(changes)
-
-
-def _warn_about_answers(counts: Counter[str], num_unchanged: int) -> None:
-    """Warn if the questions teach little."""
-    total = counts.total()
-    if total and num_unchanged == total:
-        logger.warning("all %d answers are %r: there is no change to learn", total, UNCHANGED)
-    if len(counts) >= MIN_PATIENTS:
-        patient, largest = counts.most_common(1)[0]
-        if largest > MAX_PATIENT_FRACTION * total:
-            logger.warning("patient %s has %d of %d difference questions", patient, largest, total)

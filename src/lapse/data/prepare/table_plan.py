@@ -55,7 +55,7 @@ class TablePlan(StudyPlan):
         """Add the counts and the logs of the table; its hash is the release."""
         table = self.table
         report.read = {"images": table.num_rows, "boxes": table.num_boxes}
-        report.release = f"own table {sha256_of(table.roots.table)[:12]}"
+        report.release = table.info.release(sha256_of(table.roots.table)[:12])
         report.skipped.merge(self.skipped)
         report.skipped.merge(table.skipped, f"{table.name}: ")
         report.noted.merge(table.noted, f"{table.name}: ")
@@ -72,9 +72,8 @@ class TablePlan(StudyPlan):
         return self.table.image_path(study)
 
     def _raw_lines(self) -> Iterator[str]:
-        for path in (self.table.roots.table, self.table.roots.boxes):
-            if path is not None:
-                yield f"{path.name} {sha256_of(path)}\n"
+        for path in self.table.roots.files:
+            yield f"{path.name} {sha256_of(path)}\n"
 
 
 def make_plan(roots: DatasetRoots | TableRoots, options: PrepareOptions) -> StudyPlan:

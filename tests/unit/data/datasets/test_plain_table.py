@@ -10,9 +10,10 @@ from lapse.core.grammar import FINDINGS, LEVELS, UNCHANGED, Change, parse, rende
 from lapse.core.registry import load
 from lapse.core.seeding import derive_index
 from lapse.data.datasets.discovery import find_table_roots
+from lapse.data.datasets.plain_pairs import changes_between
 from lapse.data.datasets.plain_rows import read_films
 from lapse.data.datasets.plain_studies import split_of
-from lapse.data.datasets.plain_table import PlainTable, changes_between
+from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.reports.prior_removal import prior_remover
 from own_films import BOXES, SIX_ROWS, write_table
 

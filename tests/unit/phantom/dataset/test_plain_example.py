@@ -3,7 +3,7 @@
 import pytest
 
 from file_hashes import file_hashes
-from lapse.data.datasets import plain_rows
+from lapse.data.datasets import plain_boxes, plain_rows
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.store.store import open_store
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 def test_the_columns_are_those_of_the_loader(folder):
     known = {*plain_rows.REQUIRED, *plain_rows.TIMES, *plain_rows.OPTIONAL}
     assert set(plain_example.FILM_COLUMNS) <= known
-    assert set(plain_example.BOX_COLUMNS) == set(plain_rows.BOX_COLUMNS)
+    assert set(plain_example.BOX_COLUMNS) == {*plain_boxes.REQUIRED, "phrase"}
     header = (folder / "template.csv").read_text("utf-8")
     assert header == ",".join(plain_example.FILM_COLUMNS) + "\n"
     assert (folder / "template-boxes.csv").is_file()
