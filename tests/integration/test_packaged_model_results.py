@@ -132,7 +132,7 @@ def test_the_page_has_tables_groups_commands_and_provenance(page, tmp_path):
     assert "5 of 8 met" in text and text.count("**not met**") == 3
     assert "0.750 [0.310, 1.000] against 0.300 [0.200, 0.400]" in text and "(text-only)" in text
     assert "| kind of patient | counterfactual | 40 | 0.600 [0.500, 0.700] |" in text
-    assert "Hidden, fewer than 50 patients: OOD group" in text
+    assert "Hidden, fewer than 50 patients or not read: OOD group" in text
     assert "| carina | 40 | 0.900 |" in text and "| edema | 9 |" in text
     assert "lapse simulate coarse/raw" in text and "commit of the code: abc" in text
     assert "/some/where" not in text and text.count("Research use only") == 2

@@ -182,7 +182,7 @@ def _print_task(result: EvaluationResult, task: str) -> None:
         named = {f"{name} (n {_sample_count(scores)})": scores for name, scores in groups.items()}
         _print_table(f"{task} by {dimension}", named)
     if subgroups.hidden:
-        typer.echo(f"\nhidden, fewer than 50 patients: {'; '.join(subgroups.hidden)}")
+        typer.echo(f"\nhidden, fewer than 50 patients or not read: {'; '.join(subgroups.hidden)}")
 
 
 def _print_table(title: str, columns: Mapping[str, Mapping[str, Score]]) -> None:

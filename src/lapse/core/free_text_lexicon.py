@@ -231,10 +231,9 @@ KINDS: dict[str, tuple[TokenKind, str]] = {
     f"g{number}": (kind, value) for number, (kind, value, _) in enumerate(_TABLE)
 }
 TOKEN = re.compile(
-    "|".join(
-        f"(?P<g{number}>(?<![\\w-])(?:{'|'.join(words)})(?![\\w-]))"
-        for number, (_, _, words) in enumerate(_TABLE)
-    )
+    r"(?<![\w-])(?:"
+    + "|".join(f"(?P<g{number}>{'|'.join(words)})" for number, (_, _, words) in enumerate(_TABLE))
+    + r")(?![\w-])"
     + r"|(?P<semicolon>;)|(?P<comma>,)|(?P<colon>:| - | – )|(?P<plus>(?<!\w)[+-](?=\s?\w))"
     + r"|(?P<query>\?)|(?P<arrow>->|→)|(?P<amp>[&/])|(?P<word>[\w'’-]+)"
 )

@@ -106,8 +106,12 @@ def subgroup_scores(
                 )
                 continue
             of_read = scores if _is_read(unread, mask) else _others(scores)
+            subset = _subset(of_read, mask)
+            if not subset and of_read is not scores:
+                hidden.append(f"{dimension} {group!r}: not read, {mask.sum()} samples")
+                continue
             visible.setdefault(dimension, {})[group] = with_intervals(
-                _subset(of_read, mask), of_group, resamples=resamples, seed=seed
+                subset, of_group, resamples=resamples, seed=seed
             )
     return SubgroupScores(visible, tuple(hidden))
 

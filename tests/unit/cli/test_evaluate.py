@@ -42,7 +42,10 @@ def test_evaluate_prints_tables_and_writes_scores(folder):
     files = ("evaluate", folder / "a.jsonl", "--data", folder / "store")
     output = lapse(*files, "--compare-with", folder / "b.jsonl", *FAST)
     assert "\ndiff_vqa\n\n| score | a | " in output and "constant answer" in output
-    assert "hidden, fewer than 50 patients: " in output and "diff_vqa by view" not in output
+    assert (
+        "hidden, fewer than 50 patients or not read: " in output
+        and "diff_vqa by view" not in output
+    )
     values = json.loads((folder / "a.scores.json").read_text("utf-8"))
     assert str(folder / "b.jsonl") in values["comparisons"]
     assert values["provenance"]["command"].startswith("lapse ")
@@ -82,7 +85,9 @@ def test_the_page_shows_subgroups_and_differences(folder, monkeypatch):
     files = ("evaluate", folder / "a.jsonl", "--data", folder / "store", "--out", out)
     lapse(*files, *FAST)
     text = report(out)
-    assert "<h2>Subgroups</h2>" in text and "Not shown, fewer than 50 patients: " in text
+    assert (
+        "<h2>Subgroups</h2>" in text and "Not shown, fewer than 50 patients or not read: " in text
+    )
     assert "<td>view, PA</td>" not in text and "<h2>Differences" not in text
     monkeypatch.setattr(subgroups, "MIN_PATIENTS", 1)
     lapse(*files, *FAST)
@@ -107,6 +112,22 @@ def test_each_predictions_file_has_its_own_scores(folder):
     assert "1.000 [1.000, 1.000]" in (folder / "own.html").read_text("utf-8")
     with pytest.raises(ValueError, match=r"b\.scores\.json holds the scores of b\.jsonl"):
         lapse("report", folder / "a.jsonl", "--scores", folder / "b.scores.json")
+
+
+def test_the_page_has_the_reader_of_its_scores(folder, caplog):
+    out = folder / "lenient.json"
+    lapse("evaluate", folder / "free.jsonl", "--data", folder / "store", "--reader", "lenient",
+          "--out", out, *FAST)  # fmt: skip
+    assert "UNREAD" not in caplog.text
+    values = json.loads(out.read_text("utf-8"))
+    assert values["provenance"]["reader"] == "lenient"
+    assert values["scores"]["diff_vqa"]["direction F1"]["value"] is not None
+    page = folder / "lenient.html"
+    lapse("report", folder / "free.jsonl", "--scores", out, "--out", page, "--cases", 2)
+    assert "<strong>UNREAD: " not in page.read_text("utf-8")
+    arguments = ["report", str(folder / "free.jsonl"), "--scores", str(out), "--reader", "strict"]
+    done = CliRunner().invoke(app, arguments)
+    assert "computed with --reader lenient" in str(done.exception)
 
 
 def test_unread_answers_are_stated_on_terminal_and_page(folder, caplog):

@@ -72,3 +72,12 @@ def test_a_group_with_unread_references_is_not_the_group_without_changes():
     ).scores["number of changes"]
     assert "exact match" in groups["0 changes"]
     assert set(groups["not read"]) == {"BLEU-4"}
+    without_words = subgroup_scores(
+        headlines(scores),
+        [item.patient for item in predictions],
+        {"number of changes": labels["number of changes"]},
+        unread=[not item.is_read for item in predictions],
+        resamples=100,
+    )
+    assert set(without_words.scores["number of changes"]) == {"0 changes"}
+    assert without_words.hidden == ("number of changes 'not read': not read, 60 samples",)

@@ -126,7 +126,7 @@ def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
         )
         listed = hidden.get(title)
         note = "; ".join(map(str, listed)) if isinstance(listed, list) else ""
-        note = f"Not shown, fewer than 50 patients: {note}." if note else ""
+        note = f"Not shown, fewer than 50 patients or not read: {note}." if note else ""
         if (cells and names) or note:
             name = TITLES.get(title, str(title))
             labels = (_column_label(column, rows) for column in names)

@@ -7,7 +7,7 @@ from lapse.evaluation.html.tables import difference_tables, score_tables, subgro
 def test_hidden_subgroups_are_listed_in_the_note():
     (table,) = subgroup_tables(SCORES | {"hidden_subgroups": {"view": ["LL"]}})
     assert table.columns == ("group", "n", "exact match") and table.rows == (("PA", "-", "0.750"),)
-    assert table.note == "Not shown, fewer than 50 patients: LL."
+    assert table.note == "Not shown, fewer than 50 patients or not read: LL."
 
 
 def test_differences_without_numbers_are_dashes():
