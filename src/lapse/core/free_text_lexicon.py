@@ -108,6 +108,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
     # nouns that contain the name of a finding, and phrases that contain a direction
     ("other", "", (
         rf"pericardial {_EFFUSION}", rf"joint {_EFFUSION}", "scalp hematoma",
+        "bone (?:mineral )?density",
         "(?:subcutaneous|sub-?q|soft[ -]tissue|interstitial) (?:emphysema|air)",
         "(?:other )?abnormalit(?:y|ies)",)),
     *(("finding", name, words) for name, words in FINDINGS),
@@ -115,7 +116,8 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         r"(?:but|though) not (?:\w+ly )?(?:resolved|cleared|gone)",
         "(?:greater|larger|more|less) than (?:the )?(?:left|right)", "any ?more",
         r"better (?:seen|visuali[sz]ed|appreciated)", "(?:has|have) gone(?= from)",
-        "it is important to note", "consistent with", "compatible with", "if anything",)),
+        r"(?:greater|larger|smaller|more|less) than \d", "it is important to note",
+        "consistent with", "compatible with", "if anything",)),
     # both images
     ("direction", "new", (
         rf"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){{0,2}}?{_EARLIER}",
@@ -181,6 +183,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "which (?:may|might|could)", "due to", "secondary to", r"reflect\w*", r"represent\w*",
         r"rais\w+ the question of", "question of",)),
     ("hedge", "", (
+        "than (?:the one )?(?:in|on) the (?:left|right)",  # one side against the other
         r"possib\w+", r"probab\w+", "may(?:be)?", "might", "could", "would", r"suspect\w*",
         "suspicious", r"question\w*", "equivocal", "uncertain", "unclear", "indeterminate",
         r"(?:cannot|can't|can not|unable to|difficult to) \w+", "if", "whether", "versus", "vs",
