@@ -39,7 +39,7 @@ def test_the_table_of_a_multiple_choice_file(tmp_path):
 
 def test_the_phantom_gives_no_more_than_the_documented_blind_scores(tmp_path):
     path = tmp_path / "phantom.csv"
-    assert write_questions(path, SimulateConfig(1200, 11, size=64)) > 1000
+    assert write_questions(path, SimulateConfig(600, 11, size=64)) > 1000
     only = {"question": QUESTION_CHANGED}
     audit = audit_questions(read_questions(path, QuestionColumns(only=only)), resamples=100)
     documented = 0.303  # upper end of "nothing has changed", docs/explanation/phantom.md
