@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import Boxes, Frontals, Protocol, RegionSet, Resize
-
-if TYPE_CHECKING:
-    from lapse.data.prepare.prepare import DatasetRoots, TableRoots
+from lapse.cli.raw_data import find_raw_data
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +111,9 @@ def prepare_command(
         workers=workers,
         shard=_parse_shard(shard),
     )
+    raw_data = find_raw_data(sources, images, command="lapse prepare TABLE.csv --images FOLDER OUT")
     with progress_bar("prepare") as progress:
-        report = prepare(_find(sources, images), out, options, progress=progress)
+        report = prepare(raw_data, out, options, progress=progress)
     if options.shard is not None:
         logger.info(
             "%d shards in %s.shards, %.1f images/s", report.num_made, out, report.images_per_second
@@ -122,22 +121,6 @@ def prepare_command(
         return
     for line in report.lines():
         logger.info(line)
-
-
-def _find(sources: list[Path], images: Path | None) -> DatasetRoots | TableRoots:
-    """The public datasets in folders, or a table of own films."""
-    from lapse.data.prepare.prepare import find_roots, find_table_roots
-
-    is_table = len(sources) == 1 and (images is not None or sources[0].is_file())
-    if images is not None and not is_table:
-        raise ValueError(
-            "--images goes with one table: lapse prepare TABLE.csv --images FOLDER OUT"
-        )
-    if not is_table:
-        return find_roots(sources)
-    if images is None:
-        raise ValueError(f"{sources[0]} is a table: give the folder of its images with --images")
-    return find_table_roots(sources[0], images)
 
 
 def _parse_shard(text: str) -> tuple[int, int] | None:

@@ -10,13 +10,21 @@ from typing import Annotated
 import typer
 
 from lapse.cli.console import progress_bar
+from lapse.cli.raw_data import find_raw_data
 
 logger = logging.getLogger(__name__)
 
 
 def verify_command(
-    roots: Annotated[list[Path], typer.Argument(help="Folders with the raw data.")],
+    roots: Annotated[
+        list[Path],
+        typer.Argument(help="Folders with the raw data, or the table of your own films."),
+    ],
     *,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images that the table of your own films lists."),
+    ] = None,
     check_pixels: Annotated[
         bool,
         typer.Option(
@@ -40,14 +48,16 @@ def verify_command(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
 ) -> None:
-    """Search raw data for defects without changing it; exit code 1 means errors were found."""
-    from lapse.data.datasets.discovery import find_roots
+    """Search raw data for defects without changing it; exit code 1 means errors were found.
+
+    With your own films: lapse verify my_table.csv --images FOLDER.
+    """
     from lapse.data.verify.verify import verify
     from lapse.evaluation.html.verify_page import write_verify_page
 
     with progress_bar("verify") as progress:
         report = verify(
-            find_roots(roots),
+            find_raw_data(roots, images, command="lapse verify TABLE.csv --images FOLDER"),
             pixels=check_pixels,
             subset=subset,
             workers=workers,

@@ -8,12 +8,13 @@ boxes.json    images: id, file_name, width, height; categories: id, name; annota
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lapse.data.datasets.plain_cells import Cells, read_cells
+from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
 
 REQUIRED = ("image", "region", "x_min", "y_min", "x_max", "y_max")
 CORNERS = REQUIRED[2:]
@@ -34,16 +35,29 @@ class BoxRow:
     size: tuple[int, int] | None = None
 
 
-def read_boxes(path: Path) -> list[BoxRow]:
+def read_boxes(path: Path, *, on_error: Callable[[ValueError], None] = raise_error) -> list[BoxRow]:
     """The boxes of a table or of a COCO file.
+
+    Args:
+        path: `boxes.csv` or `boxes.json`.
+        on_error: called with the error of a box, which is then left out.
 
     Raises:
         ValueError: a column or a key is missing, or a value cannot be read.
     """
-    if path.suffix.lower() == ".json":
-        return list(_coco_boxes(path))
+    boxes = []
+    for read in _coco_boxes(path) if path.suffix.lower() == ".json" else _table_boxes(path):
+        try:
+            boxes.append(read())
+        except ValueError as error:
+            on_error(error)
+    return boxes
+
+
+def _table_boxes(path: Path) -> Iterator[Callable[[], BoxRow]]:
+    """A reader for each box."""
     _, rows = read_cells(path, REQUIRED, ("phrase",))
-    return [_box(cells, None) for cells in rows]
+    return (partial(_box, cells, None) for cells in rows)
 
 
 def image_cell(cells: Cells) -> str:
@@ -93,39 +107,51 @@ def _number(cells: Cells, column: str) -> float:
     return value
 
 
-def _coco_boxes(path: Path) -> Iterator[BoxRow]:
+def _coco_boxes(path: Path) -> Iterator[Callable[[], BoxRow]]:
+    """A reader for each annotation."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not valid JSON ({error}): export it again") from error
     images, names = (_by_id(path, content, key) for key in ("images", "categories"))
-    for number, item in enumerate(_items(path, content, "annotations"), start=1):
-        where = f"{path.name} annotation {number}"
-        image, name = images.get(item.get("image_id")), names.get(item.get("category_id"))
-        for key, entry in (("image_id", image), ("category_id", name)):
-            if entry is None:
-                raise ValueError(
-                    f"{where}: {key} {item.get(key)!r} is not listed: add it to 'images' or "
-                    "'categories'"
-                )
-        assert image is not None and name is not None
-        box = item.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    items = _items(path, content, "annotations")
+    return (
+        partial(_coco_box, Cells(path.name, number, {}, "annotation"), item, images, names)
+        for number, item in enumerate(items, start=1)
+    )
+
+
+def _coco_box(
+    cells: Cells,
+    item: dict[str, Any],
+    images: dict[object, dict[str, Any]],
+    names: dict[object, dict[str, Any]],
+) -> BoxRow:
+    image, name = images.get(item.get("image_id")), names.get(item.get("category_id"))
+    for key, entry in (("image_id", image), ("category_id", name)):
+        if entry is None:
             raise ValueError(
-                f"{where}: bbox {box!r} is not a list of four numbers: write x, y, width and "
-                "height in pixels"
+                f"{cells.name}: {key} {item.get(key)!r} is not listed: add it to 'images' or "
+                "'categories'"
             )
-        x, y, width, height = box
-        attributes = item.get("attributes")
-        phrase = attributes.get("phrase", "") if isinstance(attributes, dict) else ""
-        corners = (x, y, x + width, y + height)
-        texts = {
-            "image": str(image.get("file_name", "")),
-            "region": str(name.get("name", "")),
-            "phrase": str(phrase),
-            **{column: f"{value:g}" for column, value in zip(CORNERS, corners, strict=True)},
-        }
-        yield _box(Cells(path.name, number, texts, "annotation"), _size(image))
+    assert image is not None and name is not None
+    box = item.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        raise ValueError(
+            f"{cells.name}: bbox {box!r} is not a list of four numbers: write x, y, width and "
+            "height in pixels"
+        )
+    x, y, width, height = box
+    attributes = item.get("attributes")
+    phrase = attributes.get("phrase", "") if isinstance(attributes, dict) else ""
+    corners = zip(CORNERS, (x, y, x + width, y + height), strict=True)
+    texts = {
+        "image": str(image.get("file_name", "")),
+        "region": str(name.get("name", "")),
+        "phrase": str(phrase),
+        **{column: f"{value:g}" for column, value in corners},
+    }
+    return _box(replace(cells, texts=texts), _size(image))
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:

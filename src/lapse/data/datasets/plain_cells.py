@@ -47,6 +47,11 @@ class Cells:
         return ValueError(f"{self.name}, column {column!r}: {value!r} {problem}")
 
 
+def raise_error(error: ValueError) -> None:
+    """What readers do with the error of a row by default."""
+    raise error
+
+
 def read_cells(
     path: Path, required: Sequence[str], optional: Sequence[str]
 ) -> tuple[list[str], list[Cells]]:

@@ -11,13 +11,13 @@ have no words in the answers of the difference question: they are evaluated as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lapse.core.grammar import LEVELS, Change
 from lapse.core.types import nearest
-from lapse.data.datasets.plain_cells import Cells, read_cells
+from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
 from lapse.data.datasets.plain_findings import known_finding
 from lapse.data.datasets.plain_studies import PlainStudy
 
@@ -43,9 +43,17 @@ class StatedChanges:
 
 
 def read_changes(
-    path: Path, studies: Mapping[str, PlainStudy]
+    path: Path,
+    studies: Mapping[str, PlainStudy],
+    *,
+    on_error: Callable[[ValueError], None] = raise_error,
 ) -> dict[tuple[str, str], StatedChanges]:
     """(reference, main) -> the changes of the pair.
+
+    Args:
+        path: the table.
+        studies: the studies of the films.
+        on_error: called with the error of a row, which is then left out.
 
     Raises:
         ValueError: a cell cannot be read, or a row contradicts another row or the studies.
@@ -53,9 +61,12 @@ def read_changes(
     _, rows = read_cells(path, REQUIRED, LEVEL_COLUMNS)
     pairs: dict[tuple[str, str], StatedChanges] = {}
     for cells in rows:
-        _check_studies(cells, studies)
-        pair = pairs.setdefault((cells["reference"], cells["main"]), StatedChanges())
-        _add(pair, cells)
+        try:
+            _check_studies(cells, studies)
+            pair = pairs.setdefault((cells["reference"], cells["main"]), StatedChanges())
+            _add(pair, cells)
+        except ValueError as error:
+            on_error(error)
     return pairs
 
 

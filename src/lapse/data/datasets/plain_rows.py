@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lapse.data.datasets.plain_boxes import image_cell
-from lapse.data.datasets.plain_cells import Cells, read_cells
+from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
 from lapse.data.datasets.plain_findings import COLUMN, FindingReader, StudyFindings
 from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
 from lapse.data.reports.sections import join_sections, report_text
@@ -29,10 +29,6 @@ UNUSED = ("modality",)  # written by `lapse index`
 _DAMAGED_NUMBER = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 _INTEGER = re.compile(r"[+-]?\d{1,15}(\.0+)?")
 _NOT_ISO = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
-
-
-def _raise(error: ValueError) -> None:
-    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ def read_films(
     path: Path,
     *,
     outside: Sequence[str] = (),
-    on_error: Callable[[ValueError], None] = _raise,
+    on_error: Callable[[ValueError], None] = raise_error,
 ) -> list[FilmRow]:
     """The rows of the table of films.
 

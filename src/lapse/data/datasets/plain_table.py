@@ -93,33 +93,21 @@ class PlainTable:
         Raises:
             ValueError: a box extends beyond its image.
         """
+        for error in self.box_errors():
+            raise error
+
+    def box_errors(self) -> Iterator[ValueError]:
+        """An error for each box that does not fit its JPEG or PNG image."""
         for image in self.images:
             boxes = self._boxes_of.get(self._paths[image.id], [])
             path = self.image_path(image)
             if not boxes or not path.is_file():
                 continue
             try:
-                height, width = image_size(path)
+                size = image_size(path)
             except ImageError:
                 continue  # a DICOM or unreadable: its boxes are clipped or counted at decoding
-            for box in boxes:
-                for column, value, limit in (
-                    ("x_max", box.corners[2], width),
-                    ("y_max", box.corners[3], height),
-                ):
-                    drawn_on = (height, width) if box.size is None else box.size
-                    if drawn_on != (height, width):
-                        raise box.cells.error(
-                            "image",
-                            f"has {width} x {height} pixels and the boxes were drawn on "
-                            f"{drawn_on[1]} x {drawn_on[0]}: give the boxes in pixels of this file",
-                        )
-                    if value > limit:
-                        raise box.cells.error(
-                            column,
-                            f"is beyond the image of {width} x {height} pixels: give the corners "
-                            "in pixels of this file",
-                        )
+            yield from filter(None, (_size_error(box, size) for box in boxes))
 
     def regions(self, image: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The boxes of one image with their phrases; a second box of a region is numbered.
@@ -217,3 +205,25 @@ class PlainTable:
                 self.noted.add("box with a name outside the 36 regions (kept)", row.region)
             boxes_of.setdefault(row.image, []).append(row)
         return boxes_of
+
+
+def _size_error(box: BoxRow, size: tuple[int, int]) -> ValueError | None:
+    """Why a box does not fit an image of this (height, width), None if it does."""
+    height, width = size
+    if box.size is not None and box.size != size:
+        return box.cells.error(
+            "image",
+            f"has {width} x {height} pixels and the boxes were drawn on {box.size[1]} x "
+            f"{box.size[0]}: give the boxes in pixels of this file",
+        )
+    for column, value, limit in (
+        ("x_max", box.corners[2], width),
+        ("y_max", box.corners[3], height),
+    ):
+        if value > limit:
+            return box.cells.error(
+                column,
+                f"is beyond the image of {width} x {height} pixels: give the corners in pixels of "
+                "this file",
+            )
+    return None

@@ -182,6 +182,12 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
                "two images: they would count twice in the score"),
     DefectType("damaged-json", "error", "file", "all_diseases.json is not a list of findings per "
                "study"),
+    # own films
+    DefectType("table-file", "error", "file", "a file of own films cannot be used"),
+    DefectType("table-cell", "error", "row and column", "a cell of own films cannot be used"),
+    DefectType("table-rows", "error", "row and column", "rows of own films contradict each other"),
+    DefectType("sides-swapped", "error", "image region", "the box of a right region is right of "
+               "that of the left one: the patient's right is left in the image"),
 )  # fmt: skip
 _BY_CODE = {entry.code: entry for entry in DEFECT_TYPES}
 

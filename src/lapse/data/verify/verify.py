@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from lapse.core.progress import Progress, no_progress
-from lapse.data.datasets.discovery import SIMULATED, DatasetRoots
+from lapse.data.datasets.discovery import SIMULATED, DatasetRoots, TableRoots
 from lapse.data.datasets.release_counts import compare_with_published
 from lapse.data.verify.checksums import check_checksums
 from lapse.data.verify.context import ProgressCounter, VerifyContext
 from lapse.data.verify.gold import check_gold
 from lapse.data.verify.images import check_image_files, check_label_tables, check_metadata
 from lapse.data.verify.mimic_all import check_diseases, check_overview
+from lapse.data.verify.own_table import verify_table
 from lapse.data.verify.pixels import check_pixels
 from lapse.data.verify.progressions import check_progressions
 from lapse.data.verify.questions import check_questions
@@ -47,7 +48,7 @@ CHECKS: tuple[Callable[[VerifyContext], None], ...] = (
 
 
 def verify(
-    roots: DatasetRoots,
+    roots: DatasetRoots | TableRoots,
     *,
     pixels: bool = False,
     subset: bool = False,
@@ -57,7 +58,7 @@ def verify(
     """Check the raw datasets for every defect type.
 
     Args:
-        roots: the folders of the datasets (`find_roots`).
+        roots: the folders of the datasets (`find_roots`), or own films (`find_table_roots`).
         pixels: also decode every image: truncated files, sizes, identical images of two patients.
         subset: the copy is a part of a release, such as the patients of p10. Files of studies
             without an image, records of studies that the metadata lacks, and sources that deliver
@@ -69,6 +70,8 @@ def verify(
     Raises:
         ValueError: the main table of a dataset was removed in the meantime.
     """
+    if isinstance(roots, TableRoots):
+        return verify_table(roots, pixels=pixels, subset=subset, workers=workers, progress=progress)
     context = VerifyContext(
         roots, Findings(), ProgressCounter(progress), has_pixels=pixels, is_subset=subset
     )
