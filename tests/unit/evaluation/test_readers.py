@@ -2,11 +2,13 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
 from lapse.core.grammar import Change
 from lapse.core.types import Prediction
+from lapse.evaluation.compare_files import CompareOptions, compare_files
 from lapse.evaluation.evaluate import EvaluateOptions
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import write_predictions
@@ -105,3 +107,26 @@ def test_a_page_with_another_reader_than_its_scores_is_refused(tmp_path):
         check_same_reader(scores, "strict", None)
     with pytest.raises(ValueError, match=r"changes file \(none\), the page has c.jsonl"):
         check_same_reader(scores, "lenient", write(tmp_path / "c.jsonl", {}))
+
+
+def test_scores_of_stated_changes(tmp_path):
+    path, other = tmp_path / "free.jsonl", tmp_path / "strict.jsonl"
+    write_predictions(path, FREE)
+    write_predictions(other, [replace(item, prediction=ADDED) for item in FREE])
+    added = [{"finding": "edema", "kind": "added"}]
+    rows = [{"id": item.id, "changes": added} for item in FREE[:2]]
+    changes = write(tmp_path / "c.jsonl", *rows, {"id": FREE[2].id, "changes": []})
+    scoring = EvaluateOptions(use_java=False, resamples=100)
+    result = evaluate_file(
+        EvaluateFileOptions(path, changes=changes, scoring=scoring, compare_with=(other,))
+    )
+    assert result.scores["diff_vqa"]["change F1"].value == pytest.approx(2 * 2 / (2 + 3))
+    assert result.comparisons[str(other)]["diff_vqa"]["change F1"].value == 1.0
+    assert result.provenance["changes"].startswith("c.jsonl, SHA-256 ")
+    named = write(tmp_path / "s.jsonl", *({**row, "system": "free"} for row in [
+        *rows, {"id": FREE[2].id, "changes": []}]))  # fmt: skip
+    compared = compare_files(
+        CompareOptions((other, path), tmp_path / "two.json", changes=named, scoring=scoring)
+    )
+    assert compared.scores["free"]["diff_vqa"]["change F1"].value == pytest.approx(0.8)
+    assert not compared.refused

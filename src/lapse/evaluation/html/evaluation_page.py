@@ -93,6 +93,7 @@ class Answers:
     count: int
     num_right: int
     num_unchanged: int
+    num_unread: int
     finding_choices: Sequence[tuple[str, int]]
     kind_choices: Sequence[tuple[str, int]]
 
@@ -163,6 +164,7 @@ def _count_answers(answers: Sequence[Prediction]) -> Answers:
     return Answers(
         count=len(answers),
         num_right=num_right,
+        num_unread=sum(not item.is_read for item in answers),
         num_unchanged=sum(item.truth.is_parsed and not item.truth.changes for item in answers),
         finding_choices=[(name, of_finding[name]) for name in FINDINGS if of_finding[name]],
         kind_choices=[(kind, count) for kind, count in choices if count],
