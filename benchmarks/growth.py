@@ -34,6 +34,7 @@ TINY = (
     " mlp_width: 48}",
     "model.decoder={width: 24, layers: 1, heads: 2, mlp_width: 48, max_tokens: 160}",
     "model.adapter_width=24",
+    "train.precision=fp32",
     f"train.steps={LATE}",
     f"train.eval_every={LATE}",
     f"train.save_every={LATE}",

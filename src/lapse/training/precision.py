@@ -7,7 +7,6 @@ second. The choice is kept in run.json: a resumed run uses it, whatever the proc
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from lapse.config import EncoderConfig, RunConfig
 from lapse.models.backbones.build_encoder import build_encoder
 from lapse.training.distributed import DistributedContext, autocast
-from lapse.training.run_folder import FACTS
+from lapse.training.run_folder import read_facts
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def resolve_precision(
     if config.train.precision != "auto":
         return config
     if folder is not None:
-        stored = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        stored = read_facts(folder)
         # Earlier versions chose by the device and did not write it.
         precision = stored.get("precision") or _of_device(stored["device"])
     elif distributed.device.type != "cpu":
@@ -60,7 +59,12 @@ def _of_device(device: str) -> str:
 
 
 def measure_precision(config: RunConfig) -> str:
-    """The faster precision of this CPU for the run: "bf16" or "fp32"."""
+    """The faster precision of this CPU for the run: "bf16" or "fp32".
+
+    A model without an encoder and a language model has no products to measure: "fp32".
+    """
+    if not config.model.keys() & {"encoder", "language_model"}:
+        return "fp32"
     with torch.random.fork_rng(devices=[]):
         module, inputs = _workload(config)
         seconds = dict.fromkeys(KINDS, float("inf"))

@@ -25,7 +25,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize("slow", ["fp32", "bf16"])
-@pytest.mark.parametrize("preset", ["pretrain-tiny", "diffvqa-text-only-tiny", "diffvqa-constant"])
+@pytest.mark.parametrize("preset", ["pretrain-tiny", "diffvqa-text-only-tiny"])
 def test_the_faster_one_is_chosen(preset, slow, monkeypatch, caplog):
     """The real block runs; the clock is replaced, so that the result does not depend on the CPU."""
     caplog.set_level(logging.INFO, logger="lapse")
@@ -45,6 +45,11 @@ def test_the_faster_one_is_chosen(preset, slow, monkeypatch, caplog):
     assert kinds == ["fp32", "bf16"] * 2
     assert torch.equal(torch.get_rng_state(), state)
     assert f"precision: {fast} (measured on this CPU" in caplog.text
+
+
+def test_a_model_without_products_is_not_measured(monkeypatch):
+    monkeypatch.setattr(precision, "_seconds", lambda *_: pytest.fail("measured"))
+    assert measure_precision(load_config("diffvqa-constant")) == "fp32"
 
 
 def test_a_small_gain_is_not_enough(monkeypatch):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html import ModelAnswer
 from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
 from lapse.training.metrics_log import METRICS
-from lapse.training.run_folder import build_model, skip_pretrained_weights
+from lapse.training.run_folder import build_model, read_facts, skip_pretrained_weights
 from lapse.workflows.paper_tables.examples import choose_examples
 from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
@@ -280,9 +281,7 @@ class _TableRunner:
         results = table.results()
         rows = list(results.values())
         if table.spec.kind == "scores":
-            write_scores_table(
-                self.out / name, table.spec, rows, self.facts, self._remarks(table.spec)
-            )
+            write_scores_table(self.out / name, table.spec, rows, self.facts, self._remarks(table))
             return
         answers = {
             key: {item.id: item.prediction for item in predictions if not results[key].reason}
@@ -297,12 +296,17 @@ class _TableRunner:
                 is_right = answer.strip() == example.truth.strip()
                 shown.append(ModelAnswer(row.row.name, answer, is_right))
             examples.append(replace(example, answers=tuple(shown)))
-        facts = self.facts | {"remarks": " ".join(self._remarks(table.spec))}
+        facts = self.facts | {"remarks": " ".join(self._remarks(table))}
         write_examples_table(self.out / name, table.spec, rows, examples, facts)
 
-    def _remarks(self, spec: TableSpec) -> tuple[str, ...]:
+    def _remarks(self, table: _Table) -> tuple[str, ...]:
         """What a reader has to know about the scores."""
         remarks = [f"GPT-2 starts from {self.options.language_model.description}."]
-        if self.options.bert is None and any("BERTScore" in name for name in spec.columns.values()):
+        columns = table.spec.columns.values()
+        if self.options.bert is None and any("BERTScore" in name for name in columns):
             remarks.append("BERTScore is not computed: give its model with --bert.")
-        return tuple(remarks)
+        runs = {run.key for row in table.planned for run in row.runs}
+        folders = [run_folder(self.out, key) for key in runs if self.reasons.get(key) == ""]
+        counts = Counter(str(read_facts(folder).get("precision", "auto")) for folder in folders)
+        trained = ", ".join(f"{counts[kind]} in {kind}" for kind in sorted(counts))
+        return (*remarks, f"Runs: {trained or 'none finished'}.")
