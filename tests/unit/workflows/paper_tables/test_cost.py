@@ -17,8 +17,9 @@ from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.spec import PlannedRun, TableOptions, plan
 from small_table import ROWS, spec
 
-# The counter of torch does not know the products of these inside einsum, or LSTM cells.
-OTHERS = {"ekaid", "rgag", "regional_contrastive", "blip2", "blind"}
+# All their products are linear layers, attention and convolutions, which torch counts too. Others
+# have products inside einsum, LSTM cells or the losses of many rows.
+EXACT = ("captioner", "global_contrastive", "blip2_writer", "prefix_lm", "real", "plural")
 MODELS = [
     (table, name)
     for table in ("pretraining", "vqa")
@@ -33,7 +34,7 @@ def test_the_count_is_that_of_torch(table, name):
     model.train()
     counted = count_step(model, [batch])
     assert counted.operations > 0 and counted.frozen_encoder <= counted.operations
-    if name in OTHERS:
+    if name not in EXACT:
         return
     torch.manual_seed(0)
     with FlopCounterMode(display=False) as torch_counter:
