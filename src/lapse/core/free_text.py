@@ -81,8 +81,16 @@ def _changes(statement: Statement) -> Iterator[Change]:
 def _readings(text: str) -> Iterator[tuple[str, Reading]]:
     last: Noun | None = None
     header = ""
-    for sentence in sentences_of(text):
-        reading = _comparison(sentence) or read_sentence(sentence, last, header)
+    sentences = sentences_of(text)
+    while sentences:
+        sentence, *sentences = sentences
+        parts = _CONTRAST.split(sentence, maxsplit=1)
+        reading = _comparison(*parts) if len(parts) == 2 else None
+        if reading is None and sentences:
+            reading = _comparison(sentence, sentences[0])
+            if reading is not None:
+                sentence = f"{sentence} {sentences.pop(0)}"
+        reading = reading or read_sentence(sentence, last, header)
         last, header = reading.last or last, reading.header
         yield sentence, reading
 
@@ -113,25 +121,32 @@ def sentences_of(text: str) -> list[str]:
 
 _OLD = r"(?:reference|prior|previous|earlier|first|initial)"
 _NEW = r"(?:main|current|present|later|second|new|recent|follow-up)"
-_IMAGE = r"(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan|one))?"
-_SHOWS = r"(?:shows?|showed|demonstrates?|demonstrated|reveals?|has|had)"
-_OLD_CLAUSE = re.compile(rf"\b{_OLD}{_IMAGE} {_SHOWS} (?P<what>[^,;]+)")
-_NEW_CLAUSE = re.compile(rf"\b{_NEW}{_IMAGE} (?:{_SHOWS} (?P<what>[^;]+)|(?P<none>does not\b))")
+_CONTRAST = re.compile(rf",? (?:while|whereas|but|and) (?=(?:in |on )?the (?:{_OLD}|{_NEW})\b)")
+_SUBJECT = re.compile(
+    rf"^(?:in |on )?the (?:(?P<old>{_OLD})|{_NEW})(?: (?:image|film|study|exam\w*|radiograph|x-ray|"
+    r"scan|one))?,? (?:shows?|showed|demonstrates?|demonstrated|reveals?|has|had|there (?:is|are|"
+    r"was|were)|(?P<none>(?:does|did|do) not\b))(?P<what>.*)"
+)
 
 
-def _comparison(sentence: str) -> Reading | None:
+def _comparison(first: str, second: str) -> Reading | None:
     """ "The reference image shows X, while the main image shows Y": X resolved, Y new."""
-    old, new = _OLD_CLAUSE.search(sentence), _NEW_CLAUSE.search(sentence)
-    if old is None or new is None or old.end() > new.start():
+    matches = [_SUBJECT.match(text) for text in (first, second)]
+    if matches[0] is None or matches[1] is None:
         return None
-    parts = [_nouns(old["what"]), _nouns(new["what"] or "")]
-    if any(t.kind in ("direction", "hedge") for t in tokens_of(old["what"] + (new["what"] or ""))):
+    parts = {bool(match["old"]): match for match in matches if match is not None}
+    if len(parts) < 2 or parts[True]["none"]:
         return None
+    old = parts[True]["what"]
+    new = "" if parts[False]["none"] else parts[False]["what"]
+    if any(token.kind in ("direction", "hedge") for token in tokens_of(f"{old} {new}")):
+        return None
+    findings = (_nouns(old), _nouns(new))
     statements = [
         Statement(noun.finding, direction, noun.side, noun.zone, noun.level)
         for nouns, others, direction in (
-            (parts[0], parts[1], "resolved"),
-            (parts[1], parts[0], "new"),
+            (findings[0], findings[1], "resolved"),
+            (findings[1], findings[0], "new"),
         )
         for noun in nouns
         if noun.finding not in {other.finding for other in others}

@@ -128,6 +128,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         rf"only (?:{_SEEN} )?(?:i|o)n the {_OLD}{_IMAGE}", rf"only the {_OLD}{_IMAGE} {_SHOW}",
         rf"no longer(?: (?:any|has|have|shows?|be))?(?: {_SEEN})?",
         rf"(?:is|are) not {_SEEN} (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
+        rf"absent (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
         "(?:is|are) missing(?: the)?", "(?:has |have )?re-?expanded",)),
     ("direction", "stable", (
         rf"both (?:images|films|studies|radiographs|x-rays) {_SHOW}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lapse.core.grammar import Parsed, parse
+from lapse.core.grammar import Parsed, read_template
 
 SPLITS = ("train", "validate", "test")
 
@@ -202,7 +202,7 @@ class Prediction:
     prompt: str = ""
     confidence: Mapping[str, float] = field(default_factory=dict)
     guarded: str = ""
-    reader: Callable[[str], Parsed] = field(default=parse, repr=False, compare=False)
+    reader: Callable[[str], Parsed] = field(default=read_template, repr=False, compare=False)
 
     @property
     def answer(self) -> Parsed:

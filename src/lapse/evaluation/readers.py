@@ -20,13 +20,13 @@ from typing import Any, TypeAlias
 
 from lapse.core.files import sha256_of
 from lapse.core.free_text import parse_free_text
-from lapse.core.grammar import NAMES, Change, Parsed, parse
+from lapse.core.grammar import NAMES, Change, Parsed, read_template
 from lapse.core.types import Prediction, nearest
 
 logger = logging.getLogger(__name__)
 
 Reader: TypeAlias = Callable[[str], Parsed]
-READERS: dict[str, Reader] = {"strict": parse, "lenient": parse_free_text}
+READERS: dict[str, Reader] = {"strict": read_template, "lenient": parse_free_text}
 KEYS = frozenset({"id", "changes", "unread", "reference_changes", "system"})
 
 

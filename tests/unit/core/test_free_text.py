@@ -52,6 +52,12 @@ def test_enlarged_alone_is_a_heart():
         ("Edema has not improved.", states(("edema", "stable"))),
         ("The reference image shows edema, while the main image shows an effusion.",
          states(("edema", "resolved"), (EFFUSION, "new"))),
+        ("The reference image shows a right pneumothorax. The main image shows pneumonia.",
+         states(("pneumothorax", "resolved", "right"), ("pneumonia", "new"))),
+        ("The main image shows edema, but the reference image shows clear lungs.",
+         states(("edema", "new"))),
+        ("The effusion seen in the reference image is absent in the main image.",
+         states((EFFUSION, "resolved"))),
         ("**New:**\n- edema\n- hernia</s>", states(("edema", "new"), ("hernia", "new"))),
     ],
 )  # fmt: skip
