@@ -23,6 +23,7 @@ import numpy as np
 from lapse.core.grammar import Change, Parsed, invert
 from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
+from lapse.metrics.changes import too_many_unread, withheld
 from lapse.metrics.statistics import FRACTION, MEAN, Array, fraction_score, ratio
 
 MARK = "#"  # between the id of a sample and the name of its probe
@@ -113,6 +114,8 @@ def consistency(
             rates[name] = Score(
                 name, value, details=details, statistics=statistics, value_range=value_range
             )
+        answers = [pair.plain.answer for pair in pairs] + [pair.probed.answer for pair in pairs]
+        rates = withheld(rates, too_many_unread(answers, []))
         scores |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
     return scores
 

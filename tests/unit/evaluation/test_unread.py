@@ -10,6 +10,7 @@ from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.subgroups import answer_labels, subgroup_scores
 from lapse.evaluation.unread import unread_warning, unread_words
 from lapse.metrics.changes import Changes
+from lapse.metrics.consistency import consistency
 from lapse.metrics.progression import ProgressionAccuracy
 from lapse.metrics.statistics import mean_score
 
@@ -46,6 +47,18 @@ def test_more_than_a_fifth_unread_withhold_the_change_scores():
     unread = [replace(item, task="progression", references=("edema: stable",))
               for item in items(21)]  # fmt: skip
     assert math.isnan(ProgressionAccuracy()(unread)["macro accuracy"].value)
+
+
+def test_consistency_of_unread_answers_is_withheld():
+    plain = [Prediction(str(i), "diff_vqa", SAME, (SAME,), str(i)) for i in range(10)]
+    for num_unread in (4, 5):
+        probes = [
+            replace(item, id=f"{item.id}#identity", prediction="Same." if i < num_unread else SAME)
+            for i, item in enumerate(plain)
+        ]
+        score = consistency(plain, probes)["identity"]
+        assert math.isnan(score.value) == (num_unread == 5)
+    assert score.details["withheld"] == "5 of 20 answers unread"
 
 
 def test_unread_words_are_counted():

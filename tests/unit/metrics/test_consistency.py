@@ -66,10 +66,11 @@ def test_violated_laws_are_counted():
 
 
 def test_an_unparsed_answer_violates_every_law():
-    plain = [row(0, None, text="gibberish")]
-    assert consistency(plain, [row(0, None, "swap", text="gibberish")])["swap law"].value == 0.0
-    same = consistency(plain, [row(0, None, "acquisition", text="gibberish")])
-    assert same["acquisition"].value == 0.0
+    others = range(1, 5)
+    plain = [row(0, None, text="gibberish"), *(row(n, NOTHING) for n in others)]
+    for probe, name in (("swap", "swap law"), ("acquisition", "acquisition")):
+        probes = [row(0, None, probe, text="gibberish"), *(row(n, NOTHING, probe) for n in others)]
+        assert consistency(plain, probes)[name].value == 0.8
 
 
 def test_scores_fall_when_the_reference_is_replaced():
