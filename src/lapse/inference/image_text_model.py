@@ -28,7 +28,6 @@ from lapse.config import GenerationConfig
 from lapse.core import registry
 from lapse.core.extras import check_extra
 from lapse.core.files import sha256_of
-from lapse.core.grammar import FINDINGS, LEVELS
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.types import Sample
 from lapse.data.loading.batch_stream import Pixels
@@ -52,9 +51,8 @@ def prompt_of(sample: Sample) -> str:
 
 
 def prompt_template(name: str) -> str:
-    """A prompt of the package with findings and levels; "{question}" remains."""
-    text = (resources.files("lapse.assets") / "prompts" / f"{name}.txt").read_text("utf-8").strip()
-    return text.replace("{findings}", ", ".join(FINDINGS)).replace("{levels}", ", ".join(LEVELS))
+    """A prompt of the package, with "{question}" where the question belongs."""
+    return (resources.files("lapse.assets") / "prompts" / f"{name}.txt").read_text("utf-8").strip()
 
 
 @dataclass(frozen=True, slots=True)
