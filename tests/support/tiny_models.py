@@ -48,6 +48,38 @@ TINY = {
         "diffvqa-ekaid-tiny",
         [ENCODER, "model.width=16", "model.heads=2", "model.words=16"],
     ),
+    ("pretraining", "findings"): (
+        "pretrain-findings-tiny",
+        [ENCODER, "model.finding_head.hidden=16"],
+    ),
+    ("vqa", "ekaid_published"): (
+        "diffvqa-ekaid-published-tiny",
+        [
+            ENCODER,
+            "model.finding_head.hidden=16",
+            "model.width=16",
+            "model.word_width=16",
+            "model.pooling_width=8",
+            "model.writer_width=8",
+            "model.graph_dropout=0",
+            "model.dropout=0",
+        ],
+    ),
+    ("vqa", "plural_published"): (
+        "diffvqa-plural-published-tiny",
+        [
+            ENCODER,
+            "model.ofa={width: 16, layers: 1, heads: 2, mlp_width: 32, side: 2, max_tokens: 48}",
+        ],
+    ),
+    ("vqa", "rgag_report"): (
+        "rgag-report-published-tiny",
+        [ENCODER, GPT2, "model.finding_head.hidden=16"],
+    ),
+    ("vqa", "rgag_published"): (
+        "diffvqa-rgag-published-tiny",
+        [ENCODER, GPT2, "model.finding_head.hidden=16", "model.report_tokens=16"],
+    ),
     ("vqa", "blind"): ("diffvqa-constant", []),
 }
 PLACES = (("carina", Box(0.4, 0.4, 0.6, 0.6)), ("right lung", Box(0.1, 0.1, 0.5, 0.9)))
@@ -62,6 +94,7 @@ def build(table, name):
         Sample(
             f"{task}/{i}", task, images[i], "p", "what changed?", "", f" word {i}.",
             PLACES[i][1], boxes=(PLACES,) * len(images[i]), reports=("a report",) * len(images[i]),
+            findings=((("carina", ("lung opacity",)),),) * len(images[i]),
         )
         for i in range(2)
     ]  # fmt: skip

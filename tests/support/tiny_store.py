@@ -13,6 +13,7 @@ from lapse.data.store.writer import Origin, write_store
 SIDE = 32
 FINDINGS = ("edema", "pneumonia", "atelectasis", "a small effusion", "no change at all")
 CHANGED = ("edema", "pneumonia", "atelectasis", "hernia", "fracture")
+SHOWN = (("pneumonia",), ("atelectasis", "pleural effusion"), ())  # names of the scene graph
 NAMES = ("carina", "right lung", "left lung", "trachea")
 
 
@@ -29,6 +30,7 @@ def studies(num_patients: int = 12, visits: int = 2) -> list[Study]:
                     name,
                     (f"There is {FINDINGS[(number + index) % len(FINDINGS)]}.",),
                     Box(0.1 * index, 0.05 * (number % 5), 0.1 * index + 0.4, 0.6),
+                    SHOWN[(number + index) % len(SHOWN)],
                 )
                 for index, name in enumerate(NAMES)
             )
@@ -43,6 +45,7 @@ def studies(num_patients: int = 12, visits: int = 2) -> list[Study]:
                     taken_at=datetime(2150, 1, 1) + timedelta(days=number),
                     report=f"There is {words[0]}. We see {words[1]} and {words[2]}.",
                     regions=regions,
+                    impression=f"We see {words[1]} and {words[2]}.",
                 )
             )
     return made

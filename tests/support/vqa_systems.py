@@ -3,23 +3,30 @@
 import torch
 
 from lapse.config import DecoderConfig, EncoderConfig, LanguageModelConfig, PrefixLMConfig
-from lapse.config.pretraining import QFormerConfig
+from lapse.config.pretraining import FindingHeadConfig, QFormerConfig
 from lapse.config.vqa import (
     Blip2SystemConfig,
     EkaidConfig,
+    EkaidPublishedConfig,
+    OfaConfig,
     PluralConfig,
+    PluralPublishedConfig,
     RealConfig,
     RgagConfig,
+    RgagPublishedConfig,
 )
 from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.core.types import Box, Sample
 from lapse.data.loading.batch import Batch, collate, encode_sample
 from lapse.models.vqa.blip2 import Blip2Answerer
 from lapse.models.vqa.ekaid import Ekaid
+from lapse.models.vqa.ekaid_published import EkaidPublished
 from lapse.models.vqa.plural import Plural
+from lapse.models.vqa.plural_published import PluralPublished
 from lapse.models.vqa.prefix_lm import PrefixLM
 from lapse.models.vqa.real import ReAL
 from lapse.models.vqa.rgag import RGAG
+from lapse.models.vqa.rgag_published import RgagPublished
 
 ENCODER = EncoderConfig(
     image_size=32, patch_size=8, channels=1, width=24, layers=1, heads=2, mlp_width=48
@@ -36,13 +43,53 @@ SYSTEMS = {
         Blip2SystemConfig(encoder=ENCODER, qformer=QFORMER, language_model=GPT2),
     ),
     "ekaid": (Ekaid, EkaidConfig(encoder=ENCODER, width=32, heads=2, words=24, dropout=0.0)),
+    "ekaid_published": (
+        EkaidPublished,
+        EkaidPublishedConfig(
+            encoder=ENCODER,
+            finding_head=FindingHeadConfig(hidden=24),
+            width=32,
+            heads=2,
+            word_width=24,
+            pooling_width=16,
+            writer_width=16,
+            graph_dropout=0.0,
+            dropout=0.0,
+        ),
+    ),
     "plural": (
         Plural,
         PluralConfig(
             encoder=ENCODER, layers=1, decoder=DECODER, question_tokens=24, report_tokens=12
         ),
     ),
+    "plural_published": (
+        PluralPublished,
+        PluralPublishedConfig(
+            encoder=ENCODER,
+            ofa=OfaConfig(
+                width=32,
+                layers=2,
+                heads=2,
+                mlp_width=48,
+                side=5,
+                max_tokens=40,
+                dropout=0.0,
+                drop_path=0.0,
+            ),
+            further_tokens=3,
+        ),
+    ),
     "real": (ReAL, RealConfig(encoder=ENCODER, residual=ENCODER, language_model=GPT2)),
+    "rgag_published": (
+        RgagPublished,
+        RgagPublishedConfig(
+            encoder=ENCODER,
+            finding_head=FindingHeadConfig(hidden=24, classes="scene_graph"),
+            language_model=GPT2,
+            report_tokens=12,
+        ),
+    ),
     "rgag": (
         RGAG,
         RgagConfig(encoder=ENCODER, language_model=GPT2, report_tokens=12),

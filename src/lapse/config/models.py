@@ -78,6 +78,10 @@ class DecoderConfig(Config):
     """Text positions; longer texts are truncated and counted."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Dropout probability."""
+    bias: bool = True
+    """Whether linear layers and norms have a bias; CapPa's have none."""
+    tied: bool = True
+    """Whether the output layer is the token embedding; CapPa has its own, zero at the start."""
     activation_checkpointing: bool = False
     """Keep only the input of each block and recompute the block in the backward pass."""
 

@@ -84,6 +84,12 @@ class QFormerConfig(Config):
     """Text positions."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Dropout probability."""
+    norm_image: bool = False
+    """A trained LayerNorm on the visual tokens, as published behind a frozen encoder."""
+    weights: str | None = None
+    """BERT's weights for the first stage: a local folder, or a hub id with a pinned revision;
+    needs `data.vocabulary: bert`. Null: random weights.
+    """
 
     @model_validator(mode="after")
     def _divides(self) -> QFormerConfig:
@@ -108,6 +114,10 @@ class Blip2Config(Config):
     """False keeps the image encoder frozen, as published; that needs a pretrained encoder
     (`init_encoder`).
     """
+    contrast_over: Literal["rank", "all"] = "rank"
+    """Whether contrast and hard negatives are among the pairs of each rank, or of all ranks, as
+    published.
+    """
 
 
 class Blip2WriterConfig(Config):
@@ -123,3 +133,23 @@ class Blip2WriterConfig(Config):
     """Train the image encoder instead of keeping it frozen."""
     train_language_model: bool = False
     """False keeps the language model frozen, as published; that needs pretrained weights."""
+
+
+class FindingHeadConfig(Config):
+    """Classifier of the findings in a region; stands in for a finding detector."""
+
+    hidden: int = Field(1024, ge=8)
+    """Width of the features."""
+    classes: Literal["vindr", "scene_graph"] = "vindr"
+    """Set of classes: the 22 of VinDr-CXR (EKAID), or the names of the scene graph (RG-AG)."""
+
+
+class FindingsConfig(Config):
+    """Findings of each region, on a frozen encoder; trained before EKAID and RG-AG."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    """Image encoder."""
+    finding_head: FindingHeadConfig = FindingHeadConfig()
+    """Classifier of the findings."""
+    train_encoder: bool = False
+    """Train the image encoder instead of keeping it frozen."""

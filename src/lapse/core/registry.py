@@ -26,6 +26,7 @@ class Plugin:
         config: models: "module:Class" of the configuration, which is importable without torch.
         tasks: models: the tasks to train where a configuration names none. Metrics: the tasks to
             score; `OTHER_TASKS` for tasks that no metric lists.
+        parent: models: the model whose runs `init_model` can also name, as the class's `inherits`.
         option: metrics: the field of `EvaluateOptions` to build the metric with. A metric whose
             option is None is not used.
     """
@@ -34,12 +35,16 @@ class Plugin:
     description: str = ""
     config: str | None = None
     tasks: tuple[str, ...] = ()
+    parent: str = ""
     option: str | None = None
 
 
 TABLES: dict[str, dict[str, Plugin]] = {
     "tasks": {
         "cap": Plugin("lapse.data.tasks.cap:Cap", "image -> report"),
+        "caption": Plugin(
+            "lapse.data.tasks.cap:Caption", "image -> report, without a task prefix (CapPa)"
+        ),
         "aref": Plugin("lapse.data.tasks.aref:Aref", "image, phrase -> box"),
         "gcap": Plugin("lapse.data.tasks.gcap:Gcap", "image, box -> phrases"),
         "caref": Plugin("lapse.data.tasks.caref:Caref", "image, region name -> phrases, box"),
@@ -55,6 +60,37 @@ TABLES: dict[str, dict[str, Plugin]] = {
         "vqa": Plugin("lapse.data.tasks.diff_vqa:Vqa", "one image, question -> answer"),
         "medical_vqa": Plugin(
             "lapse.data.tasks.diff_vqa:MedicalVqa", "all seven question categories"
+        ),
+        "medical_vqa_boxes": Plugin(
+            "lapse.data.tasks.diff_vqa:MedicalVqaBoxes",
+            "medical_vqa with both images and their boxes in every category",
+        ),
+        "medical_vqa_reports": Plugin(
+            "lapse.data.tasks.diff_vqa:MedicalVqaReports",
+            "medical_vqa with boxes and training reports",
+        ),
+        "report_single": Plugin(
+            "lapse.data.tasks.reports:ReportSingle", "image -> findings section of the report"
+        ),
+        "impression_single": Plugin(
+            "lapse.data.tasks.reports:ImpressionSingle", "image -> impression of the report"
+        ),
+        "report_single_boxes": Plugin(
+            "lapse.data.tasks.reports:ReportSingleBoxes", "image with boxes -> report"
+        ),
+        "report_pair": Plugin(
+            "lapse.data.tasks.reports:ReportPair", "two images -> findings of the main study"
+        ),
+        "impression_pair": Plugin(
+            "lapse.data.tasks.reports:ImpressionPair", "two images -> impression of the main study"
+        ),
+        "report_pair_boxes": Plugin(
+            "lapse.data.tasks.reports:ReportPairBoxes",
+            "two images with boxes -> report of the main study",
+        ),
+        "region_findings": Plugin(
+            "lapse.data.tasks.region_findings:RegionFindings",
+            "image with boxes -> findings of each region",
         ),
         "progression": Plugin(
             "lapse.data.tasks.diff_vqa:Progression",
@@ -91,6 +127,13 @@ TABLES: dict[str, dict[str, Plugin]] = {
             "BLIP-2, second stage: a language model reads the queries",
             config="lapse.config.pretraining:Blip2WriterConfig",
             tasks=("cap",),
+            parent="blip2",
+        ),
+        "findings": Plugin(
+            "lapse.models.pretraining.findings:Findings",
+            "findings of each region on a frozen encoder, for EKAID and RG-AG",
+            config="lapse.config.pretraining:FindingsConfig",
+            tasks=("region_findings",),
         ),
     },
     "vqa": {
@@ -114,21 +157,46 @@ TABLES: dict[str, dict[str, Plugin]] = {
         ),
         "plural": Plugin(
             "lapse.models.vqa.plural:Plural",
-            "PLURAL: one encoder-decoder over both images and the question",
+            "PLURAL-style: one encoder-decoder over both images and the question",
             config="lapse.config.vqa:PluralConfig",
+            tasks=("diff_vqa",),
+        ),
+        "plural_published": Plugin(
+            "lapse.models.vqa.plural_published:PluralPublished",
+            "PLURAL as published: OFA over two images and the question",
+            config="lapse.config.vqa:PluralPublishedConfig",
             tasks=("diff_vqa",),
         ),
         "rgag": Plugin(
             "lapse.models.vqa.rgag:RGAG",
-            "RG-AG: generates both reports, then the answer",
+            "RG-AG-style: one model generates both reports, then the answer",
             config="lapse.config.vqa:RgagConfig",
             tasks=("diff_vqa_reports",),
         ),
+        "rgag_report": Plugin(
+            "lapse.models.vqa.rgag_report:RgagReport",
+            "RG-AG, first model: reports from anatomical tokens",
+            config="lapse.config.vqa:RgagReportConfig",
+            tasks=("report_pair_boxes",),
+        ),
+        "rgag_published": Plugin(
+            "lapse.models.vqa.rgag_published:RgagPublished",
+            "RG-AG, second model: answers from predicted reports",
+            config="lapse.config.vqa:RgagPublishedConfig",
+            tasks=("medical_vqa_reports",),
+            parent="rgag_report",
+        ),
         "ekaid": Plugin(
             "lapse.models.vqa.ekaid:Ekaid",
-            "EKAID: graphs of anatomical regions, an LSTM decoder",
+            "EKAID-style: graphs of anatomical regions, an LSTM decoder",
             config="lapse.config.vqa:EkaidConfig",
             tasks=("diff_vqa_boxes",),
+        ),
+        "ekaid_published": Plugin(
+            "lapse.models.vqa.ekaid_published:EkaidPublished",
+            "EKAID as published: 52 nodes, relation graphs, gates, two LSTMs",
+            config="lapse.config.vqa:EkaidPublishedConfig",
+            tasks=("medical_vqa_boxes",),
         ),
         "blind": Plugin(
             "lapse.models.vqa.blind:BlindBaseline",

@@ -39,6 +39,7 @@ class Tokenizer:
     """
 
     end: int = END
+    start: int = END  # before the first token of a text, where a model needs one
     size: int = SIZE
     kept: tuple[int, ...] | None
 

@@ -63,11 +63,13 @@ class Region:
     """One anatomical region in one image: its name, its phrases in the report, and its box.
 
     `box` is None for the region names that Chest ImaGenome describes but does not localize.
+    `findings` names what the scene graph says is present there, such as "lung opacity".
     """
 
     name: str
     phrases: tuple[str, ...]
     box: Box | None
+    findings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -80,7 +82,8 @@ class Study:
 
     `id` is the image's `dicom_id` (unique), `study` the MIMIC `study_id` as a string, `image`
     the key of its pixels in the store. `view` is "PA", "AP", or "" if unknown. `taken_at` is
-    None if only the order of the studies is known.
+    None if only the order of the studies is known. `impression` is the end of `report` that its
+    impression section makes, "" if unknown.
     """
 
     id: str
@@ -92,9 +95,17 @@ class Study:
     taken_at: datetime | None
     report: str
     regions: tuple[Region, ...]
+    impression: str = ""
 
     def __post_init__(self) -> None:
         _check_split(self.split, self.id)
+        if not self.report.endswith(self.impression):
+            raise ValueError(f"the report of {self.id} does not end with its impression")
+
+    @property
+    def findings(self) -> str:
+        """The report without its impression."""
+        return self.report.removesuffix(self.impression).strip()
 
     def region(self, name: str) -> Region | None:
         """The region of that name, or None."""
@@ -144,8 +155,8 @@ class Sample:
 
     The training loss covers given + answer (`data.loss_on_given` excludes `given`). Evaluation
     prompts with prefix + given and compares the generated text with the answer. Only some tasks
-    fill `boxes` (per image, the regions with a box) and `reports` (per image, for training only:
-    they contain the answer).
+    fill `boxes` (per image, the regions with a box), `findings` (per image, what each region
+    shows) and `reports` (per image, for training only: they contain the answer).
 
     >>> Sample("caref/img/carina", "caref", ("img",), "p1", "caref:", "carina:",
     ...        " No edema. [1, 2, 3, 4]").prompt
@@ -162,6 +173,7 @@ class Sample:
     box: Box | None = None
     boxes: tuple[tuple[tuple[str, Box], ...], ...] = ()
     reports: tuple[str, ...] = ()
+    findings: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.images) <= 2:
@@ -170,7 +182,8 @@ class Sample:
             raise ValueError(f"sample {self.id} has an empty prefix: the loss starts after it")
         if not self.answer.strip():
             raise ValueError(f"sample {self.id} has an empty answer: there is nothing to learn")
-        for what, values in (("boxes", self.boxes), ("reports", self.reports)):
+        for what in ("boxes", "reports", "findings"):
+            values = getattr(self, what)
             if values and len(values) != len(self.images):
                 raise ValueError(
                     f"sample {self.id} has {what} of {len(values)} images and "

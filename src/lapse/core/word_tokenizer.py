@@ -96,7 +96,7 @@ class WordPieceTokenizer(Tokenizer):
                 "vocab.txt of an uncased BERT model"
             )
         self.size = _checked_size(len(self.pieces))
-        self.end = numbers["[SEP]"]
+        self.start, self.end = numbers["[CLS]"], numbers["[SEP]"]
         self._pieces = BertWordPieceTokenizer(vocab=numbers, lowercase=True)
 
     @classmethod

@@ -7,6 +7,7 @@ capabilities are separate protocols, checked with `isinstance` (`has_encoder` fo
     FeatureModel      reads the cached tokens of a frozen encoder instead of images
     CandidateModel    returns all hypotheses of beam search, which give a confidence
     ScoringModel      computes the probability of a given answer
+    FollowsSteps      a loss that changes with the step
 """
 
 from __future__ import annotations
@@ -171,3 +172,11 @@ class HasShardedParts(Protocol):
     @property
     def sharded_parts(self) -> tuple[str, ...]:
         """Submodules with `blocks` that run exactly once in each `loss`, on every rank."""
+
+
+@runtime_checkable
+class FollowsSteps(Protocol):
+    """A model whose loss depends on how far training is."""
+
+    def start_step(self, step: int, /) -> None:
+        """Called before each step with the number of finished ones."""

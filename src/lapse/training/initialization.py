@@ -276,15 +276,15 @@ def _map_token_rows(
     model: TrainableModel, tensors: dict[str, Tensor], kept: Sequence[int] | None
 ) -> str:
     """Change the token embeddings in `tensors` to the vocabulary of the model; a note on it."""
-    ids = torch.arange(Tokenizer().size) if kept is None else torch.tensor(kept)
     note = ""
     for name, module in model.named_modules():
         key = f"{name}.weight"
         if not isinstance(module, TokenEmbedding) or key not in tensors:
             continue
-        rows = module.row_of[ids]
         weight = module.weight.detach().clone()
+        ids = torch.arange(len(tensors[key])) if kept is None else torch.tensor(kept)
         if weight.shape[1:] == tensors[key].shape[1:]:
+            rows = module.row_of[ids]
             is_known = rows >= 0
             weight[rows[is_known]] = tensors[key][is_known]
             tensors[key] = weight

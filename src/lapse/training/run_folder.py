@@ -242,9 +242,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def skip_pretrained_weights(config: RunConfig) -> RunConfig:
-    """The same run without pretrained GPT-2 weights, for a model that gets other weights next."""
+    """The same run without the pretrained weights of its parts, for a model that gets others next.
+
+    They are the options `weights` of the model and of its parts, such as GPT-2's.
+    """
     values = config.model_dump(mode="json")
-    if values["model"].get("language_model", {}).get("weights") is None:
-        return config
-    values["model"]["language_model"]["weights"] = None
-    return check_config(values)
+    parts = [values["model"], *(v for v in values["model"].values() if isinstance(v, dict))]
+    named = [part for part in parts if part.get("weights") is not None]
+    for part in named:
+        part["weights"] = None
+    return check_config(values) if named else config

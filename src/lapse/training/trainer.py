@@ -29,7 +29,7 @@ from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_stream import iterate_batches
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
-from lapse.models.interface import HasLossParts
+from lapse.models.interface import FollowsSteps, HasLossParts
 from lapse.training.checkpoint import (
     BEST,
     latest_valid_checkpoint,
@@ -280,6 +280,8 @@ class Trainer:
         """One optimizer step; returns whether any rank got a stop signal."""
         seed = derive_seed(self.config.train.seed, "dropout", self.step, self.distributed.rank)
         torch.manual_seed(seed)
+        if isinstance(self.model, FollowsSteps):
+            self.model.start_step(self.step)
         rate = learning_rate(self.config.optim, self.step, self.total_steps)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)

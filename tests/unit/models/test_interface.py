@@ -31,9 +31,14 @@ PRESETS = {
     "plural": "diffvqa-plural-tiny",
     "rgag": "diffvqa-rgag-tiny",
     "ekaid": "diffvqa-ekaid-tiny",
+    "rgag_report": "rgag-report-published-tiny",
+    "rgag_published": "diffvqa-rgag-published-tiny",
+    "findings": "pretrain-findings-tiny",
+    "plural_published": "diffvqa-plural-published-tiny",
+    "ekaid_published": "diffvqa-ekaid-published-tiny",
     "blind": "diffvqa-constant",
 }
-WITHOUT_DECODER = {"global_contrastive", "regional_contrastive", "blind"}
+WITHOUT_DECODER = {"global_contrastive", "regional_contrastive", "findings", "blind"}
 
 
 def build(preset):

@@ -18,13 +18,14 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lapse.core.types import Region
 from lapse.data.datasets.region_reader import RegionReader
-from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists
+from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists, stated_findings
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
@@ -168,7 +169,14 @@ class ChestImaGenome:
             return ()
         boxes = self._reader.boxes(dicom_id, self._items(dicom_id, graph, "objects"), size)
         phrases = self._reader.phrases(dicom_id, self._described(dicom_id, graph))
-        return self._reader.regions(dicom_id, boxes, phrases)
+        regions = self._reader.regions(dicom_id, boxes, phrases)
+        attributes = graph.get("attributes")
+        findings = {
+            str(item.get("bbox_name")): stated_findings(item)
+            for item in (attributes if isinstance(attributes, list) else ())
+            if isinstance(item, dict)
+        }
+        return tuple(replace(region, findings=findings.get(region.name, ())) for region in regions)
 
     def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, split) of every row of the split tables; patients to avoid are "test"."""

@@ -43,10 +43,24 @@ class ReportFiles:
         Raises:
             ValueError: the sectioned table is damaged, or the file is too large for a report.
         """
+        parts = self._parts(patient, study)
+        return None if parts is None else parts[0]
+
+    def impression(self, patient: str, study: str) -> str:
+        """The impression in one line, which ends `text`; "" where there is none.
+
+        Raises:
+            ValueError: as `text`.
+        """
+        parts = self._parts(patient, study)
+        return "" if parts is None else parts[1]
+
+    def _parts(self, patient: str, study: str) -> tuple[str, str] | None:
+        """The text and its impression."""
         if self.table is not None:
             return self._sectioned.get(study)
         report = self._read(patient, study)
-        return None if report is None else join_sections(report_sections(report))
+        return None if report is None else _text_parts(report_sections(report))
 
     def has_sections(self, patient: str, study: str) -> bool:
         """Whether the report of a study has findings or an impression.
@@ -55,7 +69,8 @@ class ReportFiles:
             ValueError: as for `text`.
         """
         if self.table is not None:
-            return bool(self._sectioned.get(study)) and study not in self._without_sections
+            has_text = bool(self._sectioned.get(study, ("", ""))[0])
+            return has_text and study not in self._without_sections
         report = self._read(patient, study)
         return report is not None and has_text_sections(report_sections(report))
 
@@ -75,14 +90,18 @@ class ReportFiles:
         return path.read_text(encoding="utf-8", errors="replace")
 
     @cached_property
-    def _sectioned(self) -> dict[str, str]:
-        """Study -> text; the last row of a study wins."""
+    def _sectioned(self) -> dict[str, tuple[str, str]]:
+        """Study -> text and impression; the last row of a study wins."""
         assert self.table is not None
-        texts: dict[str, str] = {}
+        texts: dict[str, tuple[str, str]] = {}
         for row in read_rows(self.table, SECTION_COLUMNS):
             study, sections = plain_id(row[0]), dict(zip(SECTION_COLUMNS, row, strict=True))
-            texts[study] = join_sections(sections)
+            texts[study] = _text_parts(sections)
             self._without_sections.discard(study)
             if not has_text_sections(sections):
                 self._without_sections.add(study)
         return texts
+
+
+def _text_parts(named: dict[str, str]) -> tuple[str, str]:
+    return join_sections(named), " ".join(named.get("impression", "").split())

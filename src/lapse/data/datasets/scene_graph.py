@@ -30,6 +30,8 @@ PARALLEL = (  # lists of an attribute whose entry j describes phrase j
     "texture_cues",
 )
 
+FINDING_CATEGORIES = ("anatomicalfinding", "disease", "device", "tubesandlines")
+
 _LIST_NUMBER = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•])\s+")
 _CAPITALS = re.compile(r"^([A-Z][A-Z ()/,\-]+):\s+")
 _SECTIONS = ("impression", "findings", "comparison", "addendum")
@@ -92,6 +94,23 @@ def has_parallel_lists(item: Mapping[str, Any]) -> bool:
     """Whether the lists of an attribute that are present have the length of its phrases."""
     lengths = {len(item[key]) for key in (PHRASES, *PARALLEL) if isinstance(item.get(key), list)}
     return len(lengths) <= 1
+
+
+def stated_findings(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """The findings that an attribute of a region states as present, each once and in order.
+
+    >>> stated_findings({"attributes": [["anatomicalfinding|yes|lung opacity", "nlp|yes|abnormal"],
+    ...                                 ["anatomicalfinding|no|pneumothorax"]]})
+    ('lung opacity',)
+    """
+    groups = item.get("attributes")
+    findings: dict[str, None] = {}
+    for group in groups if isinstance(groups, list) else ():
+        for text in group if isinstance(group, list) else ():
+            parts = text.split("|") if isinstance(text, str) else []
+            if len(parts) == 3 and parts[0] in FINDING_CATEGORIES and parts[1] == "yes":
+                findings[parts[2]] = None
+    return tuple(findings)
 
 
 def strip_headers(text: str) -> str:

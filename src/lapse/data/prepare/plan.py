@@ -169,12 +169,13 @@ class Plan(StudyPlan):
         return self.options.boxes, int(self.options.regions)
 
     def _item(self, study: Study) -> ShardItem:
-        report = None
+        report, impression = None, ""
         if self.mimic.reports.is_table:
             report = self.mimic.reports.text(study.patient, study.study) or ""
+            impression = self.mimic.reports.impression(study.patient, study.study)
         path, size = self.mimic.image_path(study), self.mimic.sizes.get(study.id)
         assert path is not None, "a planned study has an image"
-        return ShardItem(study, path, size, report)
+        return ShardItem(study, path, size, report, impression)
 
     def _expected_path(self, study: Study) -> Path:
         return self.mimic.root / patient_folder(study.patient) / f"s{study.study}/{study.image}.jpg"

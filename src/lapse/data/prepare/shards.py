@@ -55,6 +55,7 @@ class ShardItem:
     path: Path
     size: tuple[int, int] | None
     report: str | None = None
+    impression: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +155,19 @@ class _ShardBuilder:
             self.skipped.add(f"{self.job.source}: unreadable image", str(error))
             return
         self._note_size(item, image)
-        report, _ = self.job.remover.remove(self._report(item))
+        text, impression = self._report(item)
+        report, _ = self.job.remover.remove(text)
         self._note_removed(study, "report")
+        impression, _ = self.job.remover.remove(impression)
+        self.job.remover.take()  # what is removed from the impression is counted with the report
         regions = self._regions(item, image)
         self._note_removed(study, "regions")
         if options.resize == "letterbox":
             regions = tuple(self._letterboxed(region, image) for region in regions)
         self.pixels[len(self.studies)] = image.pixels
-        self.studies.append(replace(study, report=report, regions=regions))
+        impression = impression if report.endswith(impression) else ""
+        study = replace(study, report=report, regions=regions, impression=impression)
+        self.studies.append(study)
 
     def finish(self) -> ShardInfo:
         """Write the files, the .json last."""
@@ -186,17 +192,19 @@ class _ShardBuilder:
     def _path(self, kind: str) -> Path:
         return shard_file(self.job.folder, self.index, kind)
 
-    def _report(self, item: ShardItem) -> str:
-        study, text = item.study, item.report
+    def _report(self, item: ShardItem) -> tuple[str, str]:
+        """The text of the report, and its impression."""
+        study, text, impression = item.study, item.report, item.impression
         try:
             if text is None:
                 text = self.job.report_files.text(study.patient, study.study)
+                impression = self.job.report_files.impression(study.patient, study.study)
         except ValueError as error:
             reason = f"{self.job.source}: unreadable report (study kept without text)"
             self.skipped.add(reason, str(error))
-            return ""
+            return "", ""
         note_report(text, study.study, self.reports_noted)
-        return text or ""
+        return text or "", impression
 
     def _regions(self, item: ShardItem, image: StoredImage) -> tuple[Region, ...]:
         annotations = self.job.annotations

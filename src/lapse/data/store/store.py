@@ -27,7 +27,8 @@ import numpy.typing as npt
 from lapse.core.types import SPLITS, Box, Pair, Region, Study
 from lapse.data.store.parquet import GroupedTable, num_rows, reading
 
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, 3)  # schema 2 has no impressions and no findings of regions
 FORMAT = "lapse-store"
 STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy", "store.json"
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
@@ -290,10 +291,10 @@ def _read_info(path: Path) -> StoreInfo:
         values = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ValueError(f"{path} belongs to another program: give a folder made by prepare")
-    if values.get("schema") != SCHEMA:
+    if values.get("schema") not in READABLE:
         raise ValueError(
-            f"{path} has schema {values.get('schema')} and this version reads {SCHEMA}: run "
-            "prepare again"
+            f"{path} has schema {values.get('schema')} and this version reads "
+            f"{' and '.join(map(str, READABLE))}: run prepare again"
         )
     expected = {field.name for field in fields(StoreInfo)}
     if expected != values.keys():
@@ -312,8 +313,9 @@ def _rows_of(table: GroupedTable, split: str) -> npt.NDArray[np.int64]:
 def study_of(row: dict[str, Any]) -> Study:
     """A row of studies.parquet as a Study; the row is modified."""
     names, phrases, boxes = (row.pop(f"region_{part}") for part in ("names", "phrases", "boxes"))
+    findings = row.pop("region_findings", None) or [()] * len(names)
     regions = tuple(
-        Region(name, tuple(texts), Box(*box) if box else None)
-        for name, texts, box in zip(names, phrases, boxes, strict=True)
+        Region(name, tuple(texts), Box(*box) if box else None, tuple(shown))
+        for name, texts, box, shown in zip(names, phrases, boxes, findings, strict=True)
     )
     return Study(**row, regions=regions)

@@ -46,9 +46,11 @@ STUDY_SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("id", "study", "patient", "image", "view", "split")),
         ("taken_at", pa.timestamp("us")),
         ("report", pa.string()),
+        ("impression", pa.string()),
         ("region_names", pa.list_(pa.string())),
         ("region_phrases", pa.list_(pa.list_(pa.string()))),
         ("region_boxes", pa.list_(pa.list_(pa.float64()))),
+        ("region_findings", pa.list_(pa.list_(pa.string()))),
     ]
 )
 PAIR_SCHEMA = pa.schema(
@@ -277,6 +279,7 @@ def study_row(study: Study) -> dict[str, Any]:
     boxes = [region.box for region in study.regions]
     row["region_names"] = [region.name for region in study.regions]
     row["region_phrases"] = [list(region.phrases) for region in study.regions]
+    row["region_findings"] = [list(region.findings) for region in study.regions]
     row["region_boxes"] = [
         None if box is None else [box.x_min, box.y_min, box.x_max, box.y_max] for box in boxes
     ]

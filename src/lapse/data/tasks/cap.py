@@ -13,6 +13,8 @@ class Cap:
     name = "cap"
     records = "studies"
 
+    prefix = "cap:"
+
     def __init__(self, num_bins: int) -> None:
         self.num_bins = num_bins
 
@@ -21,11 +23,18 @@ class Cap:
         report = " ".join(record.report.split())
         if report:
             yield Sample(
-                id=f"cap/{record.id}",
+                id=f"{self.name}/{record.id}",
                 task=self.name,
                 images=(record.image,),
                 patient=record.patient,
-                prefix="cap:",
+                prefix=self.prefix,
                 given="",
                 answer=f" {report}",
             )
+
+
+class Caption(Cap):
+    """cap without a task prefix: a line break, the same for every text, starts it (CapPa)."""
+
+    name = "caption"
+    prefix = "\n"

@@ -7,6 +7,8 @@ medical_vqa   all seven categories, each with its images
 diff_vqa_boxes, diff_vqa_reports
               the samples of diff_vqa (same task, same ids) with the boxes of the anatomy
               (EKAID), or with boxes and the training reports (RG-AG)
+medical_vqa_boxes
+              the samples of medical_vqa with both images and their boxes in every category
 progression   MS-CXR-T, for evaluation: the difference question, answered by a list of
               progressions
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lapse.core.types import Box, Pair, Sample, Study
+from lapse.data.tasks.reports import located_regions
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
 PAIRED = ("difference", "progression")  # categories with the reference as an input
@@ -31,6 +34,7 @@ class DiffVqa:
     records = "pairs"
 
     categories: tuple[str, ...] = ("difference",)
+    paired: tuple[str, ...] = PAIRED
     extra_fields: tuple[str, ...] = ()  # further fields of its samples
 
     def __init__(self, num_bins: int) -> None:
@@ -41,7 +45,7 @@ class DiffVqa:
         if record.category not in self.categories:
             return
         studies: tuple[Study, ...] = (record.main,)
-        if record.category in PAIRED:
+        if record.category in self.paired:
             studies = (record.reference, record.main)
         boxes, reports = self._boxes(studies), self._reports(studies)
         if record.split == "train" and boxes and not all(boxes):
@@ -61,10 +65,7 @@ class DiffVqa:
     def _boxes(self, studies: tuple[Study, ...]) -> tuple[tuple[tuple[str, Box], ...], ...]:
         if "boxes" not in self.extra_fields:
             return ()
-        return tuple(
-            tuple((region.name, region.box) for region in study.regions if region.box is not None)
-            for study in studies
-        )
+        return tuple(map(located_regions, studies))
 
     def _reports(self, studies: tuple[Study, ...]) -> tuple[str, ...]:
         if "reports" not in self.extra_fields:
@@ -99,6 +100,19 @@ class MedicalVqa(DiffVqa):
 
     name = "medical_vqa"
     categories = ("difference", *SINGLE)
+
+
+class MedicalVqaBoxes(MedicalVqa):
+    """medical_vqa with both images and their boxes in every category, as EKAID reads them."""
+
+    paired = ("difference", *SINGLE)
+    extra_fields = ("boxes",)
+
+
+class MedicalVqaReports(MedicalVqa):
+    """medical_vqa with the boxes and reports of its images (RG-AG)."""
+
+    extra_fields = ("boxes", "reports")
 
 
 class Progression(DiffVqa):

@@ -104,12 +104,12 @@ class Memory:
 class CrossAttention(nn.Module):
     """Rows of text attend to the visual tokens of their image."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = nn.Linear(width, width, bias=bias)
+        self.key_value = nn.Linear(width, 2 * width, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
 
     def project(self, visual: Tensor) -> tuple[Tensor, Tensor]:
         """[U, N, D] -> key, value, each [U, H, N, d]."""

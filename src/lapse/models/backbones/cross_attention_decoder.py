@@ -86,8 +86,9 @@ class CrossAttentionDecoder:
             targets.append(tokens[row, position])
             states.append(hidden[row, source])
             rows.append(chosen[row])
+        output = self.decoder.output_table
         return token_losses(
-            torch.cat(states), table.weight, torch.cat(targets), torch.cat(rows), smoothing
+            torch.cat(states), output, torch.cat(targets), torch.cat(rows), smoothing
         )
 
     def hypotheses(
@@ -108,10 +109,10 @@ class CrossAttentionDecoder:
         def step(tokens: Tensor, order: Tensor) -> Tensor:
             cache.reorder(order)
             is_full = decoder.is_full(cache)
-            logits = table.logits(decoder.step(tokens, cache)).float()
+            logits = decoder.logits(decoder.step(tokens, cache)).float()
             return end_where(is_full, logits, end_row)
 
-        return search_tokens(step, table.logits(last).float(), generation, table, end)
+        return search_tokens(step, decoder.logits(last).float(), generation, table, end)
 
 
 def length_groups(lengths: list[int]) -> list[list[int]]:

@@ -52,12 +52,13 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.norm_self = nn.LayerNorm(config.width, eps=EPSILON)
-        self.self_attention = SelfAttention(config.width, config.heads)
-        self.norm_cross = nn.LayerNorm(config.width, eps=EPSILON)
-        self.cross_attention = CrossAttention(config.width, config.heads)
-        self.norm_mlp = nn.LayerNorm(config.width, eps=EPSILON)
-        self.mlp = Mlp(config.width, config.mlp_width)
+        width, heads, bias = config.width, config.heads, config.bias
+        self.norm_self = nn.LayerNorm(width, eps=EPSILON, bias=bias)
+        self.self_attention = SelfAttention(width, heads, bias=bias)
+        self.norm_cross = nn.LayerNorm(width, eps=EPSILON, bias=bias)
+        self.cross_attention = CrossAttention(width, heads, bias=bias)
+        self.norm_mlp = nn.LayerNorm(width, eps=EPSILON, bias=bias)
+        self.mlp = Mlp(width, config.mlp_width, bias=bias)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -78,6 +79,7 @@ class TextDecoder(nn.Module):
     """Generates text from visual tokens.
 
     Weights: linear layers, tokens and positions normal with deviation 0.02, norms one and zero.
+    With an output layer of its own, tokens are normal with deviation one and the output is zero.
     """
 
     def __init__(self, config: DecoderConfig, kept: tuple[int, ...] | None = None) -> None:
@@ -86,9 +88,21 @@ class TextDecoder(nn.Module):
         self.tokens = TokenEmbedding(config.width, kept, with_mask=True)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        self.norm = nn.LayerNorm(config.width, eps=EPSILON, bias=config.bias)
         init_linear(self, 0.02)
         nn.init.normal_(self.positions, std=0.02)
+        self.output = None if config.tied else nn.Parameter(torch.zeros_like(self.tokens.weight))
+        if not config.tied:
+            nn.init.normal_(self.tokens.weight)
+
+    @property
+    def output_table(self) -> Tensor:
+        """The output layer [V, D]: the token embedding, or a table of its own."""
+        return self.tokens.weight if self.output is None else self.output
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., D] -> [..., V]."""
+        return F.linear(hidden, self.output_table)
 
     def memory(self, visual: Tensor, image_of: Tensor) -> Memory:
         """Keys and values of every layer for [U, N, D] visual tokens, once per image.

@@ -47,6 +47,19 @@ class ImageMemory:
             tuple(None if pair is None else (pair[0][rows], pair[1][rows]) for pair in self.pairs)
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[ImageMemory]) -> ImageMemory:
+        """The images of several memories, one after another."""
+        layers: list[Pair | None] = []
+        for pairs in zip(*(part.pairs for part in parts), strict=True):
+            present = [pair for pair in pairs if pair is not None]
+            if not present:
+                layers.append(None)
+                continue
+            keys, values = zip(*present, strict=True)
+            layers.append((torch.cat(keys), torch.cat(values)))
+        return cls(tuple(layers))
+
 
 class FeedForward(nn.Module):
     """norm(x + down(gelu(up(x)))), GELU in its exact form as in BERT."""
@@ -157,6 +170,7 @@ class QFormer(nn.Module):
         self.config = config
         self.queries = nn.Parameter(torch.empty(config.queries, config.width))
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        self.norm_image = nn.LayerNorm(image_width) if config.norm_image else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             QFormerBlock(
@@ -172,6 +186,7 @@ class QFormer(nn.Module):
 
     def image_memory(self, tokens: Tensor) -> ImageMemory:
         """Keys and values of every layer for the visual tokens [U, N, D_v] of images."""
+        tokens = self.norm_image(tokens)
         return ImageMemory(
             tuple(
                 None if block.cross is None else block.cross.project(tokens)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.config.pretraining import QFormerConfig
+from lapse.core.tokenizer import Tokenizer
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
@@ -25,10 +26,10 @@ class QFormerText(nn.Module):
     Weights: normal with deviation 0.02, norm one and zero.
     """
 
-    def __init__(self, config: QFormerConfig, kept: tuple[int, ...] | None) -> None:
+    def __init__(self, config: QFormerConfig, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.max_tokens = config.max_tokens
-        self.tokens = TokenEmbedding(config.width, kept)
+        self.tokens = TokenEmbedding(config.width, tokenizer.kept, size=tokenizer.size)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
         self.starts = nn.Parameter(torch.empty(2, config.width))  # [CLS], [DEC]
         self.transform = nn.Linear(config.width, config.width)

@@ -23,7 +23,8 @@ class TokenEmbedding(nn.Module):
 
     Args:
         width: D.
-        kept: sorted GPT-2 ids that have a row; None for all 50,257.
+        kept: sorted GPT-2 ids that have a row; None for all ids.
+        size: number of ids of the vocabulary; GPT-2's by default.
         with_mask: adds the learned mask token of parallel prediction, outside the vocabulary.
 
     Raises:
@@ -34,13 +35,18 @@ class TokenEmbedding(nn.Module):
     id_of: Tensor
 
     def __init__(
-        self, width: int, kept: Sequence[int] | None = None, *, with_mask: bool = False
+        self,
+        width: int,
+        kept: Sequence[int] | None = None,
+        *,
+        size: int = SIZE,
+        with_mask: bool = False,
     ) -> None:
         super().__init__()
         if kept is not None:
             _check_kept(kept)
-        ids = torch.arange(SIZE) if kept is None else torch.tensor(list(kept), dtype=torch.long)
-        rows = torch.full((SIZE,), -1, dtype=torch.long)
+        ids = torch.arange(size) if kept is None else torch.tensor(list(kept), dtype=torch.long)
+        rows = torch.full((size,), -1, dtype=torch.long)
         rows[ids] = torch.arange(len(ids))
         self.is_trimmed = kept is not None
         self.register_buffer("id_of", ids, persistent=False)

@@ -15,6 +15,8 @@ so that validation is deterministic.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2Config
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, text_keys
+from lapse.models.backbones.bert_weights import load_bert
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.qformer import (
     ImageMemory,
@@ -34,6 +37,7 @@ from lapse.models.backbones.qformer import (
 )
 from lapse.models.backbones.qformer_text import QFormerText
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
+from lapse.models.layers.gathered_pairs import gathered, is_gathering, rank_offset
 from lapse.models.layers.padding import PaddedTokens, answers_of
 from lapse.models.layers.token_losses import TokenLosses
 
@@ -54,7 +58,8 @@ class Blip2(GenerativeModel):
         self.config = config
         width = config.qformer.width
         self.qformer = QFormer(config.qformer, config.encoder.width, has_text=True)
-        self.text = QFormerText(config.qformer, tokenizer.kept)
+        self.text = QFormerText(config.qformer, tokenizer)
+        self.origin = load_bert(self.qformer, self.text, config.qformer.weights, tokenizer.start)
         self.image_head = nn.Linear(width, config.embedding_width)
         self.text_head = nn.Linear(width, config.embedding_width)
         self.match_head = nn.Linear(width, 2)
@@ -79,11 +84,13 @@ class Blip2(GenerativeModel):
                 f"{len(batch)} texts describe {len(batch.images)} images: BLIP-2 needs one report "
                 "per image (data.tasks=[cap], data.regions_per_image=1)"
             )
-        texts, memory = self.texts(batch), self.image_memory(batch)
-        similarity = self.similarity(memory, texts)  # [B, B]
+        texts, tokens = self.texts(batch), self.image_tokens(batch)[batch.image_index[:, 0]]
+        memory = self.qformer.image_memory(tokens)
+        pool = self._pool(tokens, texts, text_keys(batch).to(tokens.device))
+        to_texts, to_images = self._similarities(memory, texts, pool)
         parts = {  # as `loss_parts` names them
-            "contrast": self._contrast(similarity),
-            "matching": self._matching(memory, texts, similarity.detach(), text_keys(batch)),
+            "contrast": self._contrast(to_texts, to_images, pool.offset),
+            "matching": self._matching(memory, texts, pool, to_texts.detach(), to_images.detach()),
             "generation": self._generation(memory, texts).smoothed.mean(),
         }
         losses = {"loss": torch.stack(list(parts.values())).sum()}
@@ -95,14 +102,35 @@ class Blip2(GenerativeModel):
 
     def similarity(self, memory: ImageMemory, texts: PaddedTokens) -> Tensor:
         """[images, texts]: cosine of each text's [CLS] and the query nearest to it."""
+        return _nearest(*self.vectors(memory, texts))
+
+    def vectors(self, memory: ImageMemory, texts: PaddedTokens) -> tuple[Tensor, Tensor]:
+        """Queries [B, Q, E] and texts [B, E] in the common space, length one."""
         rows = len(texts.lengths)
         queries = self.qformer.run(None, memory, rows, None).hidden
         words = self.text.embed(texts.tokens, is_generated=False)
         mask = alone_mask(texts.lengths + 1, texts.tokens.shape[1] + 1)
         first = self.qformer.run(words, None, rows, mask).text[:, 0]
-        x = F.normalize(self.image_head(queries).float(), dim=-1)  # [B, Q, E]
-        y = F.normalize(self.text_head(first).float(), dim=-1)  # [B, E]
-        return torch.einsum("iqe,je->ijq", x, y).amax(dim=-1)
+        x = F.normalize(self.image_head(queries).float(), dim=-1)
+        return x, F.normalize(self.text_head(first).float(), dim=-1)
+
+    def _pool(self, tokens: Tensor, texts: PaddedTokens, keys: Tensor) -> _Pool:
+        """The pairs that the pairs of this rank are contrasted with."""
+        is_training = self.training and self.config.contrast_over == "all"
+        if not is_gathering(is_training=is_training):
+            return _Pool(tokens, texts, keys, 0)
+        texts = PaddedTokens(gathered(texts.tokens), gathered(texts.lengths))
+        return _Pool(gathered(tokens), texts, gathered(keys), rank_offset(len(tokens)))
+
+    def _similarities(
+        self, memory: ImageMemory, texts: PaddedTokens, pool: _Pool
+    ) -> tuple[Tensor, Tensor]:
+        """Images of this rank to all texts, and texts of this rank to all images: [b, B]."""
+        x, y = self.vectors(memory, texts)
+        if len(pool.keys) == len(x):
+            similarity = _nearest(x, y)
+            return similarity, similarity.t()
+        return _nearest(x, gathered(y)), _nearest(gathered(x), y).t()
 
     def match(self, memory: ImageMemory, texts: PaddedTokens) -> Tensor:
         """Logits [B, 2] of "not a pair" and "pair", averaged over the queries."""
@@ -143,31 +171,45 @@ class Blip2(GenerativeModel):
         """Cross-attention keys and values of the image of each row."""
         return self.qformer.image_memory(self.image_tokens(batch)).of(batch.image_index[:, 0])
 
-    def _contrast(self, similarity: Tensor) -> Tensor:
-        logits = similarity / self.log_temperature.exp()
-        targets = torch.arange(len(logits), device=logits.device)
-        smoothing = self.config.label_smoothing
+    def _contrast(self, to_texts: Tensor, to_images: Tensor, offset: int) -> Tensor:
+        targets = torch.arange(len(to_texts), device=to_texts.device) + offset
+        temperature, smoothing = self.log_temperature.exp(), self.config.label_smoothing
         return (
-            F.cross_entropy(logits, targets, label_smoothing=smoothing)
-            + F.cross_entropy(logits.t(), targets, label_smoothing=smoothing)
+            F.cross_entropy(to_texts / temperature, targets, label_smoothing=smoothing)
+            + F.cross_entropy(to_images / temperature, targets, label_smoothing=smoothing)
         ) / 2
 
     def _matching(
-        self, memory: ImageMemory, texts: PaddedTokens, similarity: Tensor, keys: Tensor
+        self,
+        memory: ImageMemory,
+        texts: PaddedTokens,
+        pool: _Pool,
+        to_texts: Tensor,
+        to_images: Tensor,
     ) -> Tensor:
-        keys = keys.to(similarity.device)
-        is_negative = keys[:, None] != keys[None, :]  # an identical text is not a negative
-        logits = similarity / self.log_temperature.detach().exp()
-        pairs = torch.arange(len(similarity), device=similarity.device)
+        """Each pair, each text with a hard image, and each image with a hard text."""
+        count = len(texts.lengths)
+        own_keys = pool.keys[pool.offset : pool.offset + count]
+        is_negative = own_keys[:, None] != pool.keys[None, :]  # an equal text is not a negative
+        temperature = self.log_temperature.detach().exp()
+        pairs = torch.arange(count, device=to_texts.device)
         rows = pairs[is_negative.any(dim=1)]
-        negative_text = hard_negatives(logits[rows], is_negative[rows], is_drawn=self.training)
-        negative_image = hard_negatives(logits.t()[rows], is_negative[rows], is_drawn=self.training)
-        images = torch.cat([pairs, negative_image, rows])
-        chosen = torch.cat([pairs, rows, negative_text])
-        texts = PaddedTokens(texts.tokens[chosen], texts.lengths[chosen])
-        matches = self.match(memory.of(images), texts)
+        chosen_text, chosen_image = (
+            hard_negatives(
+                similarity[rows] / temperature, is_negative[rows], is_drawn=self.training
+            )
+            for similarity in (to_texts, to_images)
+        )
+        if len(pool.keys) == count:  # all images are read already
+            hard = memory.of(chosen_image)
+        else:
+            hard = self.qformer.image_memory(pool.tokens[chosen_image])
+        images = ImageMemory.joined([memory, hard, memory.of(rows)])
+        matches = self.match(
+            images, joined_texts([(texts, pairs), (texts, rows), (pool.texts, chosen_text)])
+        )
         targets = torch.zeros(len(matches), dtype=torch.long, device=matches.device)
-        targets[: len(pairs)] = 1
+        targets[:count] = 1
         return F.cross_entropy(matches, targets)
 
     def _generation(self, memory: ImageMemory, texts: PaddedTokens) -> TokenLosses:
@@ -181,6 +223,38 @@ class Blip2(GenerativeModel):
         targets = texts.tokens[row, position]
         smoothing = self.config.label_smoothing
         return self.text.losses(hidden[row, position], targets, row, smoothing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The pairs among which negatives are: of this rank, or of all ranks.
+
+    Attributes:
+        tokens: [B, N, D_v], visual tokens of the image of each pair.
+        texts: rows of the token table.
+        keys: [B], equal where two texts are the same.
+        offset: the number of this rank's first pair.
+    """
+
+    tokens: Tensor
+    texts: PaddedTokens
+    keys: Tensor
+    offset: int
+
+
+def joined_texts(parts: Sequence[tuple[PaddedTokens, Tensor]]) -> PaddedTokens:
+    """Some rows of several texts, one after another, padded to one width."""
+    width = max(texts.tokens.shape[1] for texts, _ in parts)
+    tokens = [
+        F.pad(texts.tokens[rows], (0, width - texts.tokens.shape[1])) for texts, rows in parts
+    ]
+    lengths = [texts.lengths[rows] for texts, rows in parts]
+    return PaddedTokens(torch.cat(tokens), torch.cat(lengths))
+
+
+def _nearest(queries: Tensor, texts: Tensor) -> Tensor:
+    """[images, texts]: the largest product of a query and the text."""
+    return torch.einsum("iqe,je->ijq", queries, texts).amax(dim=-1)
 
 
 def hard_negatives(logits: Tensor, is_negative: Tensor, *, is_drawn: bool) -> Tensor:

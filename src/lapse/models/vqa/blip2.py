@@ -5,7 +5,8 @@ Legend: B rows  U images  N visual tokens  Q queries  D_q, D widths of Q-Former 
     image --frozen encoder--> [N, D_v] --Q-Former--> [Q, D_q] --linear--> [Q, D] --.
     [reference Q; main Q; question] -> GPT-2 -> answer                             '
 
-Encoder and Q-Former come from a stage-1 run of BLIP-2 (`init_encoder`); the linear layer is new.
+Encoder and Q-Former come from a run of BLIP-2's first or second stage (`init_encoder`); the second
+also has the linear layer, which is new after the first.
 The publication reads one image: the vector that marks which of the two images a query belongs to
 is added here, after the linear layer (docs/explanation/deviations.md).
 """
@@ -43,7 +44,7 @@ class Blip2Answerer(GenerativeModel):
     """
 
     config_class = Blip2SystemConfig
-    further_parts = ("qformer",)
+    further_parts = ("qformer", "project")
     sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: Blip2SystemConfig, tokenizer: Tokenizer) -> None:
@@ -61,15 +62,16 @@ class Blip2Answerer(GenerativeModel):
             self.freeze("language_model")
 
     def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
-        """Load the Q-Former of a stage-1 run, without its text weights.
+        """Load the Q-Former of a stage-1 run without its text weights, or the linear layer.
 
         Returns:
             one sentence for the log.
 
         Raises:
-            ValueError: that run has another Q-Former.
+            ValueError: that run has a part of other sizes.
         """
-        expected = self.qformer.state_dict()
+        module = self.get_submodule(part)
+        expected = module.state_dict()
         if not state:
             return f"{part}: random weights (that run has none)"
         wrong = [
@@ -79,10 +81,10 @@ class Blip2Answerer(GenerativeModel):
         ]
         if wrong:
             raise ValueError(
-                f"the Q-Former of that run does not fit in {len(wrong)} tensors, the first is "
-                f"{wrong[0]}: give model.qformer the same sizes"
+                f"{part} of that run does not fit in {len(wrong)} tensors, the first is "
+                f"{wrong[0]}: give model.qformer and model.language_model the same sizes"
             )
-        self.qformer.load_state_dict({key: state[key] for key in expected})
+        module.load_state_dict({key: state[key] for key in expected})
         return f"{part}: {len(expected)} tensors of the same run"
 
     def token_losses(self, batch: Batch) -> TokenLosses:

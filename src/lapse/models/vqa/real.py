@@ -1,4 +1,4 @@
-"""ReAL (Lu et al., MICCAI 2024): a separate branch reads the difference of the two images.
+"""After ReAL's abstract (Lu et al., MICCAI 2024): a branch reads the difference of the two images.
 
 Legend: B rows  U images  N visual tokens  D_v, D widths of encoder and language model
 
@@ -7,8 +7,8 @@ Legend: B rows  U images  N visual tokens  D_v, D widths of encoder and language
         |                          | aligned with            |        --> GPT-2 --> answer
         '-- registered residual --> its encoder --adapter ---'
 
-    loss = answer + a * mean(1 - cos) of each token + b * (1 - cos) of the image's mean
-           (residual feature against main - reference feature)
+    loss = answer + a * alignment of each token + b * alignment of the image's mean
+           (residual feature against main - reference feature: cosine, squared or contrast)
 
 The residual branch and the alignment of its features with the difference of the two images'
 features are the publication's two ideas. This implementation follows its abstract (a residual
@@ -18,7 +18,7 @@ registration and the form of the losses are our choice (docs/explanation/deviati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,8 @@ from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.padding import PaddedTokens, prompts_of
 from lapse.models.layers.registration import residual
 from lapse.models.layers.token_losses import TokenLosses
+
+CONTRAST_TEMPERATURE = 0.07
 
 
 class ReAL(GenerativeModel):
@@ -69,6 +71,9 @@ class ReAL(GenerativeModel):
         nn.init.normal_(self.temporal, std=0.02)
         self.adapter = Adapter(width, language.width)
         self.residual_adapter = Adapter(config.residual.width, language.width)
+        self.alignment = ALIGNMENTS[config.align]
+        self.stops_difference = config.align_stop == "difference"
+        self.is_absolute = config.residual_sign == "absolute"
         self.align = nn.Linear(config.residual.width, width)
         self.language_model = GPT2(language, tokenizer.kept)
         self.visual_positions = position_table(3 * config.encoder.num_tokens, language.width)
@@ -89,7 +94,8 @@ class ReAL(GenerativeModel):
         tokens, residual_tokens = self.features(batch)
         losses = self._answer_losses(batch, tokens, residual_tokens).by_task(batch.samples)
         difference = tokens[:, 1] - tokens[:, 0]
-        per_token, per_image = alignment(self.align(residual_tokens), difference)
+        target = difference.detach() if self.stops_difference else difference
+        per_token, per_image = self.alignment(self.align(residual_tokens), target)
         losses["loss"] = (
             losses["loss"]
             + self.config.align_tokens * per_token
@@ -117,6 +123,7 @@ class ReAL(GenerativeModel):
         reference, main = (grey[batch.image_index[:, column]] for column in (0, 1))
         with torch.no_grad():
             pixels = residual(reference, main, self.config.registration, self.config.max_shift)
+            pixels = pixels.abs() if self.is_absolute else pixels
         pixels = pixels[:, None].expand(-1, self.config.residual.channels, -1, -1)
         return tokens[batch.image_index], self.residual_encoder(pixels)
 
@@ -134,17 +141,46 @@ class ReAL(GenerativeModel):
         return PrefixDecoder(self.language_model, visual, self.language_model.positions)
 
 
-def alignment(residual_tokens: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+def cosine_alignment(residual_tokens: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
     """One minus the cosine, per token and of the mean over an image; 0 is aligned, 2 opposite.
 
     Args:
         residual_tokens: [B, N, D], from the residual branch.
-        difference: [B, N, D], main minus reference; no gradient flows into it.
+        difference: [B, N, D], main minus reference.
 
     Returns:
         two scalars: mean over tokens, mean over images.
     """
-    target = difference.detach()
-    per_token = 1 - F.cosine_similarity(residual_tokens, target, dim=-1).mean()
-    per_image = 1 - F.cosine_similarity(residual_tokens.mean(1), target.mean(1), dim=-1).mean()
+    per_token = 1 - F.cosine_similarity(residual_tokens, difference, dim=-1).mean()
+    means = residual_tokens.mean(1), difference.mean(1)
+    return per_token, 1 - F.cosine_similarity(*means, dim=-1).mean()
+
+
+def squared_alignment(residual_tokens: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean squared distance, per token and of the mean over an image; as `cosine_alignment`."""
+    per_token = F.mse_loss(residual_tokens, difference)
+    return per_token, F.mse_loss(residual_tokens.mean(1), difference.mean(1))
+
+
+def contrastive_alignment(residual_tokens: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+    """Residual feature i against difference feature j over the batch; as `cosine_alignment`.
+
+    Tokens are contrasted with those at their place in the other images.
+    """
+    per_token = _contrast(residual_tokens.transpose(0, 1), difference.transpose(0, 1))
+    per_image = _contrast(residual_tokens.mean(1)[None], difference.mean(1)[None])
     return per_token, per_image
+
+
+def _contrast(one: Tensor, two: Tensor) -> Tensor:
+    """Cross-entropy of row i of `one` against row i of `two`: [G, B, D] each."""
+    cosines = F.normalize(one, dim=-1) @ F.normalize(two, dim=-1).transpose(1, 2)  # [G, B, B]
+    targets = torch.arange(cosines.shape[1], device=cosines.device).repeat(len(cosines))
+    return F.cross_entropy(cosines.flatten(0, 1) / CONTRAST_TEMPERATURE, targets)
+
+
+ALIGNMENTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "cosine": cosine_alignment,
+    "mse": squared_alignment,
+    "contrast": contrastive_alignment,
+}

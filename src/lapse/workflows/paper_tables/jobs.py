@@ -61,12 +61,14 @@ class Job:
 
 
 def prediction_request(
-    spec: TableSpec, run: PlannedRun, out: Path, options: TableOptions
+    spec: TableSpec, row: PlannedRow, out: Path, options: TableOptions
 ) -> PredictionRequest:
     """The predictions that a row of `spec` needs of its last run."""
+    run = row.runs[-1]
     limit = spec.limit(options.scale)
     path = out / "predictions" / f"{run.key}-{options.split}-{limit or 'all'}.jsonl"
-    tasks = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
+    trained = run.config.data.tasks if run.config.stage == "diffvqa" else spec.tasks
+    tasks = row.row.answer_tasks or trained
     return PredictionRequest(path, tuple(tasks), options.split, limit)
 
 
@@ -81,7 +83,7 @@ def plan_jobs(
             for run in row.runs:
                 runs.setdefault(run.key, run)
             if row.runs:
-                item = prediction_request(spec, row.runs[-1], out, options)
+                item = prediction_request(spec, row, out, options)
                 requests.setdefault(row.runs[-1].key, {})[item.path] = item
     return [
         Job(run, run_folder(out, key), tuple(requests.get(key, {}).values()))

@@ -250,7 +250,7 @@ class _TableRunner:
                 reasons = [item.missing, *(self.reasons[run.key] for run in item.runs)]
                 if reason := next(filter(None, reasons), ""):
                     raise ValueError(reason)
-                request = prediction_request(spec, item.runs[-1], self.out, self.options)
+                request = prediction_request(spec, item, self.out, self.options)
                 scored.append(self._scored(request.path))
         except ValueError as error:
             return [], RowResult(row, parameters=num_parameters, reason=str(error))

@@ -25,6 +25,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
+from lapse.core import registry
 from lapse.core.types import nearest
 from lapse.workflows.paper_tables.settings import (
     LanguageModelChoice,
@@ -46,6 +47,7 @@ class RowSpec(Config):
     """One row: presets in order for each scale, further changes, and the numbers of the paper.
 
     `own_length`: the last preset keeps its length at every scale (one pass over the answers).
+    `answer_tasks`: the tasks that the last run answers; () for those that it was trained on.
     """
 
     key: str
@@ -58,6 +60,7 @@ class RowSpec(Config):
     small_changes: Changes = Field(default_factory=dict)
     paper_changes: Changes = Field(default_factory=dict)
     own_length: bool = False
+    answer_tasks: tuple[str, ...] = ()
     printed: dict[str, float] = Field(default_factory=dict)
     published_size: str = ""
     note: str = ""
@@ -300,13 +303,19 @@ def _chain(
         parent = ""
         if runs:
             parent = runs[-1].key
-            is_new_stage = runs[-1].config.stage != config.stage
-            source = "init_encoder" if is_new_stage else "init_model"
+            source = _source_key(runs[-1].config, config)
             values = {**config.model_dump(mode="json"), source: str(run_folder(out, parent))}
             config = check_config(values)
         store = _store(config, stores)
         runs.append(PlannedRun(run_key(config, parent, store), config, store.path, parent))
     return tuple(runs)
+
+
+def _source_key(before: RunConfig, config: RunConfig) -> str:
+    """The key that takes the weights of the run before: of the same model, else of its encoder."""
+    models = {config.model_type, registry.find(config.table, config.model_type).parent}
+    is_model = before.stage == config.stage and before.model_type in models
+    return "init_model" if is_model else "init_encoder"
 
 
 def run_key(config: RunConfig, parent: str, data: StoreRef) -> str:

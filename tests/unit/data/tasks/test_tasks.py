@@ -118,3 +118,59 @@ def test_training_pairs_without_boxes_are_left_out():
         assert len(list(task.samples(pair))) == count
     whole = Pair("1-2", STUDY, STUDY, "what?", "an answer.", "difference", "train")
     assert len(list(task.samples(whole))) == 1
+
+
+IMPRESSION = "Heart size is normal."
+DESCRIBED = replace(
+    STUDY,
+    report=f"No edema. {IMPRESSION}",
+    impression=IMPRESSION,
+    regions=(replace(HILUM, findings=("edema", "pneumonia")), *STUDY.regions[1:]),
+)
+QUESTION = Pair("q", replace(DESCRIBED, id="d0", image="d0"), DESCRIBED, "what?", "none",
+                "difference", "train")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "images", "prefix", "answer"),
+    [
+        ("report_single", ("d1",), "what does the image describe?", " No edema."),
+        ("impression_single", ("d1",), "what is the summary of the image?", f" {IMPRESSION}"),
+        ("report_pair", ("d0", "d1"), "what does the image describe?", " No edema."),
+        ("impression_pair", ("d0", "d1"), "what is the summary of the image?", f" {IMPRESSION}"),
+        ("report_single_boxes", ("d1",), "report:", f" No edema. {IMPRESSION}"),
+        ("report_pair_boxes", ("d0", "d1"), "report:", f" No edema. {IMPRESSION}"),
+    ],
+)
+def test_reports_of_one_image_or_of_a_pair(task, images, prefix, answer):
+    record = QUESTION if len(images) == 2 else DESCRIBED
+    (sample,) = samples(task, record)
+    assert (sample.images, sample.prefix, sample.answer) == (images, prefix, answer)
+    assert sample.id.startswith(f"{task}/")
+    assert len(sample.boxes) == (len(images) if "boxes" in task else 0)
+    if len(images) == 2:
+        assert not samples(task, replace(QUESTION, category="presence"))
+        assert not samples(task, replace(QUESTION, main=replace(STUDY, report="")))
+
+
+def test_a_report_without_a_known_impression_is_all_findings():
+    (sample,) = samples("report_single", STUDY)
+    assert sample.answer == " No edema. Heart size is normal."
+    assert samples("impression_single", STUDY) == []
+
+
+def test_findings_of_the_regions_with_a_box():
+    (sample,) = samples("region_findings", DESCRIBED)
+    assert sample.answer == " right hilar structures: edema, pneumonia"
+    expected = (("right hilar structures", ("edema", "pneumonia")), ("carina", ()))
+    assert sample.findings == (expected,)
+    assert [name for name, _ in sample.boxes[0]] == ["right hilar structures", "carina"]
+    assert samples("region_findings", replace(STUDY, regions=())) == []
+
+
+@pytest.mark.parametrize("category", ["difference", "presence", "view"])
+def test_medical_vqa_boxes_has_both_images_in_every_category(category):
+    (sample,) = samples("medical_vqa_boxes", replace(QUESTION, category=category))
+    assert (sample.task, sample.id) == ("medical_vqa", "medical_vqa/q")
+    assert sample.images == ("d0", "d1")
+    assert len(sample.boxes) == 2

@@ -123,3 +123,62 @@ def test_an_unknown_length_reads_all_places_of_the_decoder(monkeypatch):
     losses = parallel_losses(ParallelForm(knows_length=False), tokens, (9, 12))
     assert sorted(seen) == [([12], [0]), ([64], [62])]  # the prefix of two tokens stays visible
     assert [len(item) for item in losses] == [7, 10]  # no loss behind the end
+
+
+WINDOW = SMALL.model_copy(update={"bias": False, "tied": False})
+
+
+def window_losses(lengths, tokens, parallel):
+    torch.manual_seed(0)
+    decoder = TextDecoder(WINDOW, tuple(range(30)))
+    torch.nn.init.normal_(decoder.output)
+    visual = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(4))
+    text = PaddedTokens(tokens, torch.tensor(lengths))
+    is_target = text.is_used
+    is_target[:, :1] = False
+    memory = decoder.memory(visual, torch.tensor([0, 1, 0]))
+    form = ParallelForm(knows_length=False, shows_prefix=False)
+    attending = CrossAttentionDecoder(decoder, memory)
+    losses = attending.losses(text, is_target, parallel, 0.0, form=form)
+    return decoder, visual, losses
+
+
+@torch.no_grad()
+def test_a_window_hides_the_text_and_its_length():
+    """CapPa: one mask id at every place, attention to all places, targets without a shift."""
+    tokens = torch.randint(0, 30, (3, 12), generator=torch.Generator().manual_seed(1))
+    parallel = torch.tensor([True, False, True])
+    decoder, visual, losses = window_losses([12, 9, 5], tokens, parallel)
+    for row, length in ((0, 12), (2, 5)):
+        x = decoder.tokens.mask + decoder.positions  # [64, D]
+        for block in decoder.blocks:
+            query, key, value = (
+                part.squeeze(0) for part in block.self_attention.project(block.norm_self(x)[None])
+            )
+            weights = (query @ key.transpose(-1, -2) / 8**0.5).softmax(-1)
+            mixed = (weights @ value).transpose(0, 1).flatten(1)
+            x = x + block.self_attention.out(mixed)
+            pair = block.cross_attention.project(visual[:1])
+            query = block.cross_attention.query(block.norm_cross(x)).view(64, 2, 8).transpose(0, 1)
+            weights = (query @ pair[0][0].transpose(-1, -2) / 8**0.5).softmax(-1)
+            x = x + block.cross_attention.out((weights @ pair[1][0]).transpose(0, 1).flatten(1))
+            x = x + block.mlp(block.norm_mlp(x))
+        lines = (decoder.norm(x) @ decoder.output.t()).log_softmax(-1)
+        expected = torch.stack([-lines[place, tokens[row, place]] for place in range(1, length)])
+        torch.testing.assert_close(losses.plain[losses.row == row], expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_causal_row_is_the_same_beside_a_window_row():
+    tokens = torch.randint(0, 30, (3, 12), generator=torch.Generator().manual_seed(1))
+    mixed = window_losses([12, 9, 5], tokens, torch.tensor([True, False, True]))[2]
+    causal = window_losses([12, 9, 5], tokens, torch.zeros(3, dtype=torch.bool))[2]
+    torch.testing.assert_close(mixed.plain[mixed.row == 1], causal.plain[causal.row == 1])
+    assert sorted(mixed.row.tolist()) == sorted(causal.row.tolist())
+
+
+def test_a_decoder_as_cappas_has_no_bias_and_an_output_of_zero():
+    decoder = TextDecoder(WINDOW, tuple(range(30)))
+    assert not [name for name, _ in decoder.named_parameters() if "bias" in name]
+    assert not decoder.output.any()
+    assert float(decoder.tokens.weight.detach().std()) == pytest.approx(1.0, rel=0.1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lapse.models.layers.registration import phase_shift, residual, shifted
+from lapse.models.layers.registration import affine_map, phase_shift, residual, shifted
 
 SIDE = 48
 
@@ -51,7 +51,7 @@ def test_no_shift_beyond_the_limit_is_believed():
 
 
 def test_an_unknown_way_names_the_known_ones():
-    with pytest.raises(ValueError, match="one of shift, flow, none"):
+    with pytest.raises(ValueError, match="one of shift, affine, flow, none"):
         residual(pictures(1), pictures(1), "magic", 0.1)
 
 
@@ -92,3 +92,24 @@ def test_flow_follows_a_bend_that_a_shift_cannot():
         for by in ("none", "shift", "flow")
     }
     assert size["flow"] < 0.5 * size["shift"] <= 0.5 * size["none"] * 1.0001
+
+
+def test_an_affine_map_is_found_and_undone():
+    reference = pictures()
+    true = torch.tensor([[[1.04, 0.03, 0.02], [-0.03, 0.97, -0.04]]]).repeat(3, 1, 1)
+    grid = torch.nn.functional.affine_grid(true, [3, 1, SIDE, SIDE], False)
+    main = torch.nn.functional.grid_sample(reference[:, None], grid, align_corners=False)[:, 0]
+    maps = affine_map(reference, main, torch.zeros(3, 2, dtype=torch.long))
+    torch.testing.assert_close(maps, true, rtol=0, atol=0.005)
+    left = residual(reference, main, "affine", 0.2).abs().mean((1, 2))
+    shift_only = residual(reference, main, "shift", 0.2).abs().mean((1, 2))
+    assert bool((left < 0.15 * shift_only).all())
+
+
+def test_an_affine_map_that_does_not_help_is_not_used():
+    reference = pictures()
+    other = reference.flip(0)
+    left = residual(reference, other, "affine", 0.1).abs().sum()
+    assert float(left) <= float(residual(reference, other, "shift", 0.1).abs().sum()) * 1.5
+    same = residual(reference, reference, "affine", 0.1)
+    assert float(same.abs().max()) < 1e-4

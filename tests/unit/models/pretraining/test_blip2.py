@@ -3,13 +3,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from contrastive_samples import ENCODER, REPORTS, TOKENIZER, batch, regions, reports
-from lapse.config import GenerationConfig, LanguageModelConfig
+from lapse.config import GenerationConfig, LanguageModelConfig, load_config
 from lapse.config.pretraining import Blip2Config, Blip2WriterConfig, QFormerConfig
+from lapse.core.word_tokenizer import WordPieceTokenizer
 from lapse.models.layers.padding import PaddedTokens
 from lapse.models.pretraining.blip2 import Blip2, hard_negatives
 from lapse.models.pretraining.blip2_generative import Blip2Writer
+from lapse.training.run_folder import build_model
 
 QFORMER = QFormerConfig(
     queries=4, width=24, layers=2, heads=3, mlp_width=48, max_tokens=24, dropout=0.0
@@ -162,3 +165,103 @@ def test_the_second_stage_freezes_encoder_and_language_model():
     assert all(p.grad is None for p in frozen)
     assert all(p.grad is not None for p in writer.qformer.parameters())
     assert writer.queries(batch(reports())).shape == (4, 4, 24)
+
+
+def bert(folder, vocabulary=9, layers=2):
+    """A folder as transformers writes it, from random tensors."""
+    generator = torch.Generator().manual_seed(3)
+    made = {}
+
+    def add(name, *shape):
+        made[f"bert.{name}"] = torch.randn(*shape, generator=generator)
+
+    add("embeddings.word_embeddings.weight", vocabulary, 24)
+    add("embeddings.position_embeddings.weight", 40, 24)
+    for kind in ("gamma", "beta"):
+        add(f"embeddings.LayerNorm.{kind}", 24)
+    for layer in range(layers):
+        start = f"encoder.layer.{layer}."
+        for name in ("query", "key", "value"):
+            add(f"{start}attention.self.{name}.weight", 24, 24)
+            add(f"{start}attention.self.{name}.bias", 24)
+        for name, rows, columns in (
+            ("attention.output.dense", 24, 24), ("intermediate.dense", 48, 24),
+            ("output.dense", 24, 48),
+        ):  # fmt: skip
+            add(f"{start}{name}.weight", rows, columns)
+            add(f"{start}{name}.bias", rows)
+        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
+            add(f"{start}{name}.weight", 24)
+            add(f"{start}{name}.bias", 24)
+    for name, *shape in (
+        ("transform.dense.weight", 24, 24), ("transform.dense.bias", 24),
+        ("transform.LayerNorm.weight", 24), ("transform.LayerNorm.bias", 24), ("bias", vocabulary),
+    ):  # fmt: skip
+        made[f"cls.predictions.{name}"] = torch.randn(*shape, generator=generator)
+    folder.mkdir(exist_ok=True)
+    save_file(made, folder / "model.safetensors")
+    return {name.removeprefix("bert."): tensor for name, tensor in made.items()}
+
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "no", "edema", ".", "is", "##s"]
+
+
+def test_bert_is_loaded_and_its_feed_forward_layers_are_copied(tmp_path):
+    state = bert(tmp_path / "bert")
+    qformer = QFORMER.model_copy(update={"weights": str(tmp_path / "bert")})
+    method = Blip2(SMALL.model_copy(update={"qformer": qformer}), WordPieceTokenizer(PIECES))
+    assert "copied for the queries" in method.origin
+    text, blocks = method.text, method.qformer.blocks
+    assert torch.equal(text.tokens.weight, state["embeddings.word_embeddings.weight"])
+    assert torch.equal(text.positions, state["embeddings.position_embeddings.weight"][:24])
+    assert torch.equal(text.starts[0], state["embeddings.word_embeddings.weight"][2])
+    assert torch.equal(text.bias, state["cls.predictions.bias"])
+    assert torch.equal(method.qformer.norm.bias, state["embeddings.LayerNorm.beta"])
+    layer = "encoder.layer.1."
+    fused = blocks[1].attention.query_key_value.weight
+    assert torch.equal(fused[24:48], state[f"{layer}attention.self.key.weight"])
+    for mlp in (blocks[1].mlp_text, blocks[1].mlp_query):
+        assert torch.equal(mlp.up.weight, state[f"{layer}intermediate.dense.weight"])
+        assert torch.equal(mlp.norm.weight, state[f"{layer}output.LayerNorm.weight"])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"vocabulary": 8}, "tokens.weight is"),
+        ({"layers": 1}, r"lack encoder\.layer\.1\.attention\.self\.query\.weight"),
+    ],
+)
+def test_another_bert_is_refused(tmp_path, made, message):
+    bert(tmp_path / "bert", **made)
+    qformer = QFORMER.model_copy(update={"weights": str(tmp_path / "bert")})
+    with pytest.raises(ValueError, match=message):
+        Blip2(SMALL.model_copy(update={"qformer": qformer}), WordPieceTokenizer(PIECES))
+
+
+def test_the_norm_behind_a_frozen_encoder_is_trained():
+    qformer = QFORMER.model_copy(update={"norm_image": True})
+    method = model(qformer=qformer, train_encoder=False).train()
+    method.loss(batch(reports()))["loss"].backward()
+    assert method.qformer.norm_image.weight.grad is not None
+    tokens = torch.randn(2, 4, 24)
+    plain = QFORMER.model_copy()
+    torch.manual_seed(0)
+    other = model(qformer=plain)
+    other.qformer.load_state_dict(method.qformer.state_dict(), strict=False)
+    memory = method.qformer.image_memory(tokens)
+    normed = other.qformer.image_memory(method.qformer.norm_image(tokens))
+    torch.testing.assert_close(memory.pairs[0], normed.pairs[0])
+
+
+def test_the_published_size():
+    """188 M with EVA-CLIP's 1,408 wide tokens; six layers read ours of 1,152 instead."""
+    config = load_config("pretrain-blip2-published")
+    pieces = [*PIECES, *(f"piece{k}" for k in range(30_522 - len(PIECES)))]
+    with torch.device("meta"):
+        method = build_model(config, WordPieceTokenizer(pieces))
+    parts = [method.qformer, method.text, method.image_head, method.text_head, method.match_head]
+    total = sum(p.numel() for part in parts for p in part.parameters())
+    wider = 6 * 2 * (1408 - 1152) * 768
+    assert total + wider == pytest.approx(188e6, rel=0.01)
+    assert total == pytest.approx(188e6, rel=0.03)

@@ -103,7 +103,8 @@ def test_an_answer_does_not_depend_on_the_reference_answer_or_report(name):
     assert system.answer(batch(rows), generation) == system.answer(batch(), generation)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# EKAID as published needs hundreds of steps; the test of its writer compares its candidates.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "ekaid_published"])
 @pytest.mark.parametrize("beams", [1, 3])
 def test_candidates_agree_with_answers_and_with_their_log_probability(name, beams):
     system = train(build(name, label_smoothing=0.0), 40)
@@ -140,7 +141,7 @@ def states_before_answer(system, row_batch):
     return value, states
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_published")])
 def test_log_probability_is_the_sum_over_tokens_of_a_plain_computation(name):
     system = build(name).eval()
     together = system.log_probability(batch())

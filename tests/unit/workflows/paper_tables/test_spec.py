@@ -215,8 +215,27 @@ def test_every_table_of_scores_has_a_random_answer_as_its_floor():
 def test_the_printed_numbers_of_table_2():
     rows = {row.key: row.printed for row in read_table("table2").rows}
     assert rows["ours"]["CIDEr"] == 2.997 and rows["global"]["BLEU-4"] == 0.291
-    assert rows["rgag"]["METEOR"] == 0.384 and rows["plural"]["ROUGE-L"] == 0.653
-    assert rows["real"]["BERTScore"] == 0.968 and rows["constant"] == {}
+    assert rows["rgag-published"]["METEOR"] == 0.384
+    assert rows["plural-published"]["ROUGE-L"] == 0.653
+    assert rows["real-published"]["BERTScore"] == 0.968 and rows["constant"] == {}
+
+
+def test_a_row_is_called_by_the_name_of_a_system_only_if_it_is_as_published():
+    rows = {row.key: row for row in read_table("table2").rows}
+    for key in ("blip2", "rgag", "real", "plural", "ekaid"):
+        controlled, published = rows[key], rows[f"{key}-published"]
+        assert controlled.name == f"{published.name.split(' (')[0]}-style"
+        assert not controlled.printed
+        for presets in (published.paper, published.tiny):
+            assert "published" in presets[-1] and "published" not in controlled.paper[-1]
+
+
+def test_a_chain_takes_the_whole_model_only_from_a_run_of_it(tmp_path):
+    rows = plan(read_table("table2"), tmp_path, STORES, TableOptions(scale="tiny"))
+    (rgag,) = (row for row in rows if row.row.key == "rgag-published")
+    sources = [(run.config.init_encoder, run.config.init_model) for run in rgag.runs]
+    folders = [f"{tmp_path}/runs/{run.key}" for run in rgag.runs]
+    assert sources == [(None, None), (folders[0], None), (folders[1], None), (None, folders[2])]
 
 
 def experiment(**changes):

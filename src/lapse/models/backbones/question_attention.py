@@ -1,0 +1,71 @@
+"""EKAID's question: a GRU over its words, padding included, and attention over the states.
+
+Legend: B rows  T words  W width of a word  D width
+
+    word = [learned; fixed random] --GRU--> h_t    a = softmax_t(v tanh(U h_t))    q = sum a_t h_t
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lapse.models.layers.padding import PaddedTokens
+from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.models.layers.weight_norm import normed_linear
+
+WORD_DEVIATION = 0.3  # not published
+
+
+class QuestionAttention(nn.Module):
+    """Reads a question of at most `max_words` words.
+
+    Weights: learned and fixed word vectors normal with deviation 0.3; PyTorch's defaults.
+
+    Args:
+        num_words: rows of the vocabulary.
+        word_width: width of each half of a word vector.
+        width: D.
+        max_words: questions are padded to this number.
+        dropout: on the result.
+    """
+
+    fixed: Tensor
+
+    def __init__(
+        self, num_words: int, word_width: int, width: int, *, max_words: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.max_words = max_words
+        self.learned = nn.Parameter(torch.empty(num_words, word_width))
+        nn.init.normal_(self.learned, std=WORD_DEVIATION)
+        fixed = torch.empty(num_words, word_width)
+        self.register_buffer("fixed", nn.init.normal_(fixed, std=WORD_DEVIATION))
+        self.gru = nn.GRU(2 * word_width, width, batch_first=True)
+        self.inner = normed_linear(width, width)
+        self.outer = normed_linear(width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, questions: PaddedTokens, table: TokenEmbedding) -> Tensor:
+        """Questions -> [B, D].
+
+        Args:
+            questions: token ids.
+            table: converts ids to rows.
+
+        Raises:
+            ValueError: a question has more words than are read.
+        """
+        length = questions.tokens.shape[1]
+        if length > self.max_words:
+            raise ValueError(
+                f"a question of {length} words exceeds the {self.max_words} that are read: raise "
+                "model.question_words"
+            )
+        rows = table.rows(questions.tokens).masked_fill(~questions.is_used, 0)
+        rows = nn.functional.pad(rows, (0, self.max_words - length))
+        words = torch.cat([self.learned[rows], self.fixed[rows]], dim=-1)
+        states, _ = self.gru(words)  # [B, T, D]
+        weights = self.outer(torch.tanh(self.inner(states))).softmax(dim=1)
+        question: Tensor = self.dropout((weights * states).sum(1))
+        return question

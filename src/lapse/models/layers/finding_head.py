@@ -1,0 +1,93 @@
+"""A classifier of the findings in a region: what stands in for a finding detector.
+
+Legend: R regions  D width of the encoder  H hidden width  C classes of findings
+
+    feature of a region [D] --linear, ReLU--> [H] --linear, ReLU--> feature [H] --linear--> [C]
+
+EKAID and RG-AG read the second fully connected layer of a Faster R-CNN (1,024 wide). Their
+detectors are not available; this head is trained on the scene graph's findings of training images,
+over the features of our encoder inside each box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lapse.models.layers.region_features import Regions, region_features
+
+
+class FindingHead(nn.Module):
+    """Features and logits of findings, and how often findings occur together.
+
+    Weights: PyTorch's linear default.
+
+    Args:
+        width: D.
+        hidden: H.
+        num_classes: C.
+
+    Attributes:
+        counts: [C, C], the number of training images with both findings; the diagonal counts one.
+    """
+
+    counts: Tensor
+
+    def __init__(self, width: int, hidden: int, num_classes: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, num_classes)
+        self.register_buffer("counts", torch.zeros(num_classes, num_classes))
+
+    def features(self, regions: Tensor) -> Tensor:
+        """[..., D] -> [..., H]."""
+        return F.relu(self.second(F.relu(self.first(regions))))
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """[..., D] -> logits [..., C]."""
+        logits: Tensor = self.out(self.features(regions))
+        return logits
+
+    @torch.no_grad()
+    def count(self, labels: Tensor) -> None:
+        """Add the findings of images: labels [U, C], 0 or 1."""
+        labels = labels.to(self.counts.dtype)
+        self.counts += labels.t() @ labels
+
+
+def load_finding_head(head: FindingHead, part: str, state: Mapping[str, Tensor]) -> str:
+    """Load a finding head from the tensors of another run; one sentence for the log.
+
+    Raises:
+        ValueError: a tensor is missing or has another shape.
+    """
+    if not state:
+        return f"{part}: random weights (that run has none)"
+    expected = head.state_dict()
+    wrong = [k for k, v in expected.items() if k not in state or state[k].shape != v.shape]
+    if wrong:
+        raise ValueError(
+            f"the finding head of that run does not fit in {len(wrong)} tensors, the first is "
+            f"{wrong[0]}: give model.finding_head the same values"
+        )
+    head.load_state_dict({key: state[key] for key in expected})
+    return f"{part}: {len(expected)} tensors of the same run"
+
+
+def region_vectors(head: FindingHead, tokens: Tensor, regions: Regions) -> Tensor:
+    """The head's features of the regions of each image, zero where a region is missing.
+
+    Args:
+        head: frozen.
+        tokens: [U, N, D], of the encoder.
+        regions: R regions of each image.
+
+    Returns:
+        [U, R, H]
+    """
+    vectors = head.features(region_features(tokens, regions))
+    return vectors * regions.is_present[..., None]

@@ -1,0 +1,184 @@
+"""RG-AG in two models (Dalla Serra et al., 2025): predicted reports, then answers from them.
+
+Legend: B rows  U images  R = 36 regions  H width of the finding head
+
+    RG, frozen   [main; reference] of each region | report:                      -> report of main
+    AG, trained  [main; reference] of each region | main: report, end, question  -> answer
+
+Training and inference read the same kind of reports: those that RG generates greedily. RG comes
+from a run of `rgag_report` (`init_model`). While it trains, the model keeps the reports of the
+pairs that it has seen, because RG does not change.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lapse.config import GenerationConfig
+from lapse.config.vqa import RgagPublishedConfig
+from lapse.core.tokenizer import Tokenizer
+from lapse.data.loading.batch import Batch
+from lapse.models.backbones.anatomy_writer import AnatomyWriter
+from lapse.models.backbones.generative_model import GenerativeModel
+from lapse.models.layers.beam_search import Hypothesis
+from lapse.models.layers.finding_classes import CLASS_SETS
+from lapse.models.layers.finding_head import FindingHead, load_finding_head, region_vectors
+from lapse.models.layers.padding import pad_tokens
+from lapse.models.layers.region_features import regions_of
+from lapse.models.layers.token_losses import TokenLosses
+from lapse.models.vqa.rgag_report import NAMES, pair_of
+
+REPORT_PROMPT = "report:"  # the prefix of the tasks report_single_boxes and report_pair_boxes
+LABELS = {"main": " main:", "reference": " reference:"}
+Tokens = Sequence[int]
+
+
+class RgagPublished(GenerativeModel):
+    """Answers from anatomical tokens and generated reports.
+
+    Args:
+        config: sizes and choices.
+        tokenizer: decides which tokens have a row; decodes the answers.
+    """
+
+    config_class = RgagPublishedConfig
+    inherits = ("rgag_report", ("encoder.", "finding_head.", "generator."))
+    further_parts = ("finding_head",)
+    sharded_parts = ("encoder",)
+
+    def __init__(self, config: RgagPublishedConfig, tokenizer: Tokenizer) -> None:
+        super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
+        self.config = config
+        head, language = config.finding_head, config.language_model
+        self.finding_head = FindingHead(
+            config.encoder.width, head.hidden, len(CLASS_SETS[head.classes])
+        )
+        self.generator = AnatomyWriter(head.hidden, len(NAMES), language, tokenizer)
+        self.answerer = AnatomyWriter(head.hidden, len(NAMES), language, tokenizer)
+        self.freeze("finding_head")
+        self.freeze("generator")
+        self.origin = "report generator: random weights, unless init_model names its run"
+        self.uses_true_reports = config.train_reports == "true"
+        self._kept: dict[tuple[str, ...], array[int]] = {}
+
+    def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
+        """Load the finding head of a run of `findings`; one sentence for the log.
+
+        Raises:
+            ValueError: that run has another finding head.
+        """
+        return load_finding_head(self.finding_head, part, state)
+
+    def token_losses(self, batch: Batch) -> TokenLosses:
+        """The loss of every answer token, given the predicted reports (`train_reports`).
+
+        Raises:
+            ValueError: true reports are asked for and the samples carry none.
+        """
+        anatomy = self._anatomy(batch)
+        if self.uses_true_reports and self.training:
+            return self._losses(batch, anatomy, self._true_reports(batch))
+        return self._losses(batch, anatomy, self._predicted(batch, anatomy))
+
+    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
+        """Generate the reports, then the answers by beam search."""
+        anatomy = self._anatomy(batch)
+        prompts = self._prompts(batch, self._predicted(batch, anatomy))
+        end = self.tokenizer.end
+        decoder = self.answerer.decoder(*pair_of(anatomy, batch.image_index))
+        return decoder.hypotheses(pad_tokens(prompts, end, batch.tokens.device), generation, end)
+
+    def reports(self, batch: Batch) -> list[list[str]]:
+        """The generated reports of each row as texts, in the order in which its prompt has them."""
+        predicted = self._predicted(batch, self._anatomy(batch))
+        return [[self.tokenizer.decode(text).strip() for text in row] for row in predicted]
+
+    def _losses(
+        self, batch: Batch, anatomy: Tensor, reports: Sequence[Sequence[Tokens]]
+    ) -> TokenLosses:
+        prompts, device = self._prompts(batch, reports), batch.tokens.device
+        rows = zip(batch.tokens.tolist(), batch.prompt_lengths, batch.lengths, strict=True)
+        answers = [tokens[int(start) : int(stop)] for tokens, start, stop in rows]
+        texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+        text = pad_tokens(texts, self.tokenizer.end, device)
+        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        index = torch.arange(text.tokens.shape[1], device=device)
+        is_target = text.is_used & (index >= starts[:, None])
+        decoder = self.answerer.decoder(*pair_of(anatomy, batch.image_index))
+        return decoder.losses(text, is_target, self.config.label_smoothing)
+
+    def _prompts(self, batch: Batch, reports: Sequence[Sequence[Tokens]]) -> list[list[int]]:
+        """The labelled reports of each row, the end token, and its question."""
+        questions = [
+            tokens[:length]
+            for tokens, length in zip(
+                batch.tokens.tolist(), batch.prompt_lengths.tolist(), strict=True
+            )
+        ]
+        return [
+            [
+                *(
+                    token
+                    for label, report in zip(self._labels(batch), row, strict=True)
+                    for token in (*self.tokenizer.encode(LABELS[label]), *report)
+                ),
+                self.tokenizer.end,
+                *question,
+            ]
+            for row, question in zip(reports, questions, strict=True)
+        ]
+
+    def _labels(self, batch: Batch) -> tuple[str, ...]:
+        is_both = self.config.reports == "both" and batch.image_index.shape[1] == 2
+        return ("reference", "main") if is_both else ("main",)
+
+    def _predicted(self, batch: Batch, anatomy: Tensor) -> list[list[Tokens]]:
+        """The generated reports of each row."""
+        columns = [self._predicted_of(batch, anatomy, label) for label in self._labels(batch)]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def _predicted_of(self, batch: Batch, anatomy: Tensor, label: str) -> list[Tokens]:
+        """The report of the main image with its past, or of the reference alone, of each row."""
+        index = batch.image_index if label == "main" else batch.image_index[:, :1]
+        images = [sample.images[: index.shape[1]] for sample in batch.samples]
+        if not self.training:  # probes and validation change the images behind a name
+            return self._generated(anatomy, index)
+        missing = [row for row, names in enumerate(images) if names not in self._kept]
+        if missing:
+            texts = self._generated(anatomy, index[missing])
+            for row, text in zip(missing, texts, strict=True):
+                self._kept[images[row]] = array("H", text)
+        return [self._kept[names] for names in images]
+
+    @torch.no_grad()
+    def _generated(self, anatomy: Tensor, image_index: Tensor) -> list[Tokens]:
+        end, device = self.tokenizer.end, anatomy.device
+        prompt = self.tokenizer.encode(REPORT_PROMPT)
+        prompts = pad_tokens([prompt] * len(image_index), end, device)
+        greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
+        decoder = self.generator.decoder(*pair_of(anatomy.detach(), image_index))
+        return [texts[0].tokens for texts in decoder.hypotheses(prompts, greedy, end)]
+
+    def _true_reports(self, batch: Batch) -> list[list[Tokens]]:
+        """The reports of the studies of each row, cut to `report_tokens`."""
+        rows: list[list[Tokens]] = []
+        for sample in batch.samples:
+            if not sample.reports:
+                raise ValueError(
+                    f"sample {sample.id} carries no reports, and model.train_reports is 'true': "
+                    "use the task medical_vqa_reports"
+                )
+            texts = sample.reports[-len(self._labels(batch)) :]
+            rows.append(
+                [self.tokenizer.encode(f" {text}")[: self.config.report_tokens] for text in texts]
+            )
+        return rows
+
+    def _anatomy(self, batch: Batch) -> Tensor:
+        """The vectors of the regions of each distinct image: [U, R, H]."""
+        regions = regions_of(batch, NAMES)
+        return region_vectors(self.finding_head, self.image_tokens(batch), regions)
