@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lapse.core.types import Prediction, Score
 from lapse.metrics.abstention import Threshold, abstention_scores
+from lapse.metrics.changes import too_many_unread, withheld
 from lapse.metrics.confidence_scores import confidence_scores
 from lapse.metrics.consistency import consistency
 from lapse.metrics.guard_scores import guarded_scores
@@ -34,11 +35,12 @@ def reliability_scores(
         ValueError: probes of other samples, or a threshold for answers without confidence.
     """
     answers = [item for item in predictions if item.task == "diff_vqa"]
+    unread = too_many_unread([item.answer for item in answers], [item.truth for item in answers])
     scores = {
         "consistency": consistency(answers, probes, seed=seed),
-        "confidence": confidence_scores(answers, seed=seed) if answers else {},
+        "confidence": withheld(confidence_scores(answers, seed=seed) if answers else {}, unread),
         "guarded": guarded_scores(answers, probes, seed=seed),
     }
     if threshold is not None:
-        scores["abstention"] = abstention_scores(answers, threshold, seed=seed)
+        scores["abstention"] = withheld(abstention_scores(answers, threshold, seed=seed), unread)
     return {name: part for name, part in scores.items() if part}

@@ -15,6 +15,18 @@ PLAIN = Prediction("d0", "diff_vqa", EDEMA, (EDEMA,), "p0")
 CAREF = Prediction("caref/i/spine", "caref", "?", ("[0, 0, 9, 9]",), "p1")
 
 
+def test_confidence_in_unread_answers_is_withheld():
+    items = [
+        Prediction(f"d{n}", "diff_vqa", EDEMA if n else "Edema?", (EDEMA,), f"p{n}",
+                   confidence=CONFIDENCE)
+        for n in range(4)
+    ]  # fmt: skip
+    scores = reliability_scores(items)["confidence"]
+    assert all(score.details["withheld"] == "1 of 4 answers unread" for score in scores.values())
+    scores = reliability_scores(items[1:])["confidence"]
+    assert not any("withheld" in score.details for score in scores.values())
+
+
 def test_each_part_is_given_where_its_data_is_given():
     confident = [
         Prediction(

@@ -127,7 +127,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         answers, count=report.num_cases, confidence=lambda item: item.confidence.get("answer", 0.0)
     )
     pairs = find_pairs(report.store, cases) if report.store is not None else {}
-    events = confidence_events(answers) if answers else {}
+    is_read = not too_many_unread([i.answer for i in answers], [i.truth for i in answers])
+    events = confidence_events(answers) if answers and is_read else {}
     provenance = report.scores.get("provenance")
     return render(
         "evaluation_page",
@@ -143,7 +144,7 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         unread=unread_warning(answers),
         answers=_count_answers(answers) if answers else None,
         unread_words=_unread_words(answers),
-        charts=_charts(answers, report.scores) if answers else [],
+        charts=_charts(answers, report.scores, is_read=is_read) if answers else [],
         confidence=_confidence(events) if events else None,
         abstention=_abstention(answers, report.threshold) if events and report.threshold else None,
         num_with_images=len(pairs),
@@ -184,10 +185,11 @@ def _unread_words(answers: Sequence[Prediction]) -> Table | None:
     return Table("Words that are not read", ("word", "count"), rows) if rows else None
 
 
-def _charts(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> list[BarChart]:
+def _charts(
+    answers: Sequence[Prediction], scores: Mapping[str, Any], *, is_read: bool
+) -> list[BarChart]:
     """Errors, and F1 of each finding where enough answers and references are read."""
-    is_withheld = too_many_unread([i.answer for i in answers], [i.truth for i in answers])
-    return [_error_chart(answers)] + ([] if is_withheld else [_finding_chart(answers, scores)])
+    return [_error_chart(answers), *([_finding_chart(answers, scores)] if is_read else [])]
 
 
 def _error_chart(answers: Sequence[Prediction]) -> BarChart:
