@@ -1,13 +1,10 @@
 """The small model of the package on the test pairs of the demo.
 
     OUT/store, src/lapse/assets/model -> predictions, and answers with boxes to a few pairs
-
-An installation without that model shows the run of the demo alone.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,32 +14,14 @@ from lapse.data.store.store import Store
 from lapse.evaluation.html import ModelAnswer
 from lapse.inference.answer import AnswerOptions
 from lapse.inference.predict import PredictOptions, predict
-from lapse.inference.pretrained import DEFAULT, Lapse, load
+from lapse.inference.pretrained import Lapse
 from lapse.training.run_folder import LoadedRun
 from lapse.workflows.demo.verdict import is_right, verdict
 
-logger = logging.getLogger(__name__)
-PACKAGED_MODEL = "the small model of the package"
-ANSWER_NAME = "Small model"  # in the list of answers to a pair
-# the answers of the table above the pairs, which `predict_pairs` scores
+PACKAGED_MODEL = "the packaged model"
+ANSWER_NAME = "Packaged model"  # in the list of answers to a pair
+# the answers of the table of scores, which `predict_pairs` scores
 BEAM_ALONE = AnswerOptions(guarded=False, allow_unusual=True)
-
-
-def load_packaged_model(store: Store, folder: Path = DEFAULT) -> Lapse | None:
-    """The model of the package, None without one that reads images of the size of the store."""
-    if not (folder / "config.json").is_file():
-        logger.info("the package contains no trained model: the report shows the demo's run alone")
-        return None
-    model = load(folder, device="cpu")
-    if model.image_size != store.info.size:
-        logger.info(
-            "%s reads %d px images and the demo has %d px: it is not shown",
-            PACKAGED_MODEL,
-            model.image_size,
-            store.info.size,
-        )
-        return None
-    return model
 
 
 def predict_pairs(
