@@ -1,6 +1,6 @@
 """The small model of the package on the test pairs of the demo.
 
-    OUT/store, src/lapse/assets/model -> predictions, and answers with boxes to a few pairs
+OUT/store, src/lapse/assets/model -> predictions, and answers with boxes to a few pairs
 """
 
 from __future__ import annotations

@@ -36,7 +36,10 @@ GAP_TITLE = "Cost of another patient's images (0: the images are ignored)"
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Everything that the page shows. `scores`: system -> task -> metric -> Score."""
+    """Everything that the page shows. `scores`: system -> task -> metric -> Score.
+
+    `is_improved`: the validation loss of stage 2 is not above that of the packaged weights.
+    """
 
     store: Store
     folder: Path
@@ -46,6 +49,13 @@ class DemoResult:
     num_patients: int
     num_bins: int
     packaged_model: Lapse
+    is_improved: bool
+
+
+def is_improved(folder: Path) -> bool:
+    """Whether stage 2 ended with a validation loss not above its first, of the packaged weights."""
+    losses = _points(_read_metrics(folder / "diffvqa"), "validate/diff_vqa")
+    return losses[-1][1] <= losses[0][1]
 
 
 def build_report(result: DemoResult) -> RunReport:
@@ -101,7 +111,7 @@ def _charts(folder: Path) -> tuple[Chart, ...]:
         Curve(f"{task}, validation", _points(pretrain, f"validate/{task}"), is_validation=True)
         for task in TASKS
     )
-    runs = {task: pretrain for task in TASKS} | {"diff_vqa": _read_metrics(folder / "diffvqa")}
+    runs = dict.fromkeys(TASKS, pretrain) | {"diff_vqa": _read_metrics(folder / "diffvqa")}
     gaps = tuple(
         Curve(f"{task}, validation", _points(lines, f"image_gap/{task}"), is_validation=True)
         for task, lines in runs.items()
@@ -157,8 +167,9 @@ def comparison_sentence(result: DemoResult) -> str:
     is_above = values[MODEL] > values[best]
     return (
         f"Change F1 on test patients (higher is better): {values[MODEL]:.3f}; packaged model "
-        f"before the demo {values[PACKAGED_MODEL]:.3f}; best image-blind baseline {values[best]:.3f} "
-        f"({best}). The model is {'above' if is_above else 'NOT above'} every image-blind baseline."
+        f"before the demo {values[PACKAGED_MODEL]:.3f}; best image-blind baseline "
+        f"{values[best]:.3f} ({best}). The model is {'above' if is_above else 'NOT above'} every "
+        "image-blind baseline."
     )
 
 
@@ -230,8 +241,6 @@ def pair_examples(result: DemoResult) -> tuple[PairExample, ...]:
             pair_of_patient.setdefault(item.patient, pair)
     pairs = list(pair_of_patient.values())
     other_answers = answer_pairs(result.packaged_model, result.store, pairs)
-    losses = _points(_read_metrics(result.folder / "diffvqa"), "validate/diff_vqa")
-    is_first = losses[-1][1] <= losses[0][1]  # step 0: the packaged weights
     examples = []
     for pair in pairs:
         item = predictions[f"diff_vqa/{pair.id}"]
@@ -244,7 +253,7 @@ def pair_examples(result: DemoResult) -> tuple[PairExample, ...]:
                 main=result.store.pixels(pair.main.image),
                 question=pair.question,
                 truth=truth,
-                answers=answers if is_first else answers[::-1],
+                answers=answers if result.is_improved else answers[::-1],
             )
         )
     return tuple(examples)

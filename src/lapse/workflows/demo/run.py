@@ -42,7 +42,7 @@ from lapse.inference.pretrained import Lapse, load
 from lapse.phantom.dataset.writer import MARK, SimulateConfig, simulate
 from lapse.training.trainer import Callbacks, train
 from lapse.workflows.demo.packaged_model import PACKAGED_MODEL, predict_pairs
-from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_report
+from lapse.workflows.demo.page import MODEL, REGIONS, DemoResult, build_report, is_improved
 
 logger = logging.getLogger(__name__)
 CONTINUED = ("init_model=packaged", "optim.warmup_fraction=0.1", "train.eval_samples=64")
@@ -131,6 +131,7 @@ class _Demo:
             num_patients=self.config.num_patients,
             num_bins=self.config.store_size,
             packaged_model=packaged_model,
+            is_improved=is_improved(self.out),
         )
         return write_run_report(self.out / "report.html", build_report(result))
 
