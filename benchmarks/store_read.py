@@ -46,7 +46,7 @@ def build() -> Store:
 
 
 def run() -> Row:
-    """Images per CPU second; each is copied out of the memory map."""
+    """Images per CPU second; each is read from the page cache."""
     store = build()
     logger.info("store_read: measuring")
     rates, copy_rates = [], []
@@ -64,7 +64,7 @@ def run() -> Row:
     detail = f"minimum {min(rates):,.0f} of {ROUNDS} rounds, file in the page cache"
     return Row(
         "store_read",
-        "memory map, shuffled keys, one core",
+        "one read per image, shuffled keys, one core",
         "none",
         (Check("images per second of one core", statistics.median(rates), 5000, detail=detail),),
         f"{SIZE * SIZE / 1e6:.2f} MB per image; a copy inside memory reaches "

@@ -10,6 +10,7 @@ import pytest
 
 import tiny_model
 import tiny_store
+import tiny_tree
 from lapse.training.run_folder import LOCK, run_lock
 from lapse.training.trainer import Callbacks, train
 
@@ -63,6 +64,40 @@ def test_a_child_of_a_killed_holder_does_not_hold_the_lock(tmp_path):
     with run_lock(tmp_path / "run"):  # the child of the holder lives
         assert (tmp_path / "run" / LOCK).read_text("utf-8") == f"{os.getpid()}\n"
     os.close(is_over)
+
+
+def test_a_second_writer_of_a_store_or_a_table_is_refused(tmp_path):
+    """Two real processes: the second one names the first, and the first one finishes."""
+    tree = tiny_tree.write_tree(tmp_path / "raw")
+    data = tiny_store.write(tmp_path / "store")
+    python = """
+import sys
+from pathlib import Path
+from lapse.core.files import writer_lock
+with writer_lock(Path(sys.argv[1]), Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+    commands = {
+        "out.shards/lock": ["prepare", tree, tmp_path / "out", "--size", "16"],
+        "tables/table6.lock": ["table", "table6", "--data", data, "--out", tmp_path / "tables"],
+    }
+    for lock, words in commands.items():
+        holder = subprocess.Popen(
+            [sys.executable, "-c", python, tmp_path / lock, tmp_path],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert holder.stdout.readline() == "held\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "lapse", *map(str, words)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert f"process {holder.pid} writes to" in done.stderr
+        holder.communicate("\n")
+        assert not (tmp_path / lock).exists()
 
 
 def test_a_failed_start_leaves_no_folder(tmp_path):

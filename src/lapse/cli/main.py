@@ -78,11 +78,21 @@ def main() -> None:
     except FileNotFoundError as error:
         _exit_with(f"no such file or folder: {error.filename}")
     except OSError as error:
-        if error.filename is None:
-            raise
-        _exit_with(f"{error.filename}: {error.strerror}")
+        reason = error.strerror or " ".join(str(error).split())
+        _exit_with(reason if error.filename is None else f"{error.filename}: {reason}")
     except ValueError as error:
         _exit_with(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if "DataLoader worker" in str(error):  # raised from a signal handler, at any line
+            _exit_with(f"a worker process ended: {' '.join(str(error).split())}")
+        if not _is_out_of_memory(error):
+            raise
+        _exit_with("out of memory: use a smaller batch or model, or a machine with more memory")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Also torch's error of a GPU, without an import of torch."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _exit_with(message: str) -> None:

@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 def verify_command(
     roots: Annotated[
         list[Path],
-        typer.Argument(help="Folders with the raw data, or the table of your own films."),
+        typer.Argument(
+            help="Folders with the raw data, the table of your own films, or one store written by "
+            "lapse prepare."
+        ),
     ],
     *,
     images: Annotated[
@@ -51,7 +54,16 @@ def verify_command(
     """Search raw data for defects without changing it; exit code 1 means errors were found.
 
     With your own films: lapse verify my_table.csv --images FOLDER.
+    A store is compared with the checksums of its pixels and of its other files.
     """
+    from lapse.data.store.store import INFO
+
+    if len(roots) == 1 and (roots[0] / INFO).is_file():
+        if json_file or page is not None or check_pixels:
+            raise ValueError(
+                f"{roots[0]} is a store: --json, --page and --check-pixels are for raw data"
+            )
+        _verify_store(roots[0])
     from lapse.data.verify.verify import verify
     from lapse.evaluation.html.verify_page import write_verify_page
 
@@ -75,3 +87,26 @@ def verify_command(
     if page is not None:
         logger.info("HTML page in %s", write_verify_page(page, report))
     raise typer.Exit(report.exit_code)
+
+
+def _verify_store(folder: Path) -> None:
+    from lapse.data.store.checksums import CHECKSUMS, read_checksums, store_damage
+    from lapse.data.store.store import open_store
+
+    store = open_store(folder)
+    checksums = read_checksums(folder)
+    if checksums is None:
+        raise ValueError(
+            f"{folder} has no {CHECKSUMS}, as it was written by an earlier version: run prepare "
+            "again"
+        )
+    with progress_bar("verify") as progress:
+        problems = list(store_damage(folder, store.pixel_file, progress))
+    for problem in problems:
+        typer.echo(problem)
+    blocks, files = len(checksums.pixels), len(checksums.files)
+    typer.echo(
+        f"{len(problems)} of {blocks} blocks of {checksums.block} images and {files} files differ "
+        "from their checksums"
+    )
+    raise typer.Exit(1 if problems else 0)

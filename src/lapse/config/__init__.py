@@ -12,7 +12,13 @@ modules do not import torch, so a wrong name is reported at once.
 """
 
 from lapse.config.base import Config, explain
-from lapse.config.loading import check_config, load_config, preset_description, preset_names
+from lapse.config.loading import (
+    check_config,
+    load_config,
+    preset_description,
+    preset_names,
+    read_yaml,
+)
 from lapse.config.models import (
     CaptionerConfig,
     DecoderConfig,
@@ -49,4 +55,5 @@ __all__ = [
     "load_config",
     "preset_description",
     "preset_names",
+    "read_yaml",
 ]

@@ -38,12 +38,12 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ValueError(f"no configuration file {path}")
-        text = path.read_text(encoding="utf-8")
+        values = read_yaml(path)
     elif str(source) in preset_names():
         text = (resources.files("lapse") / "presets" / f"{source}.yaml").read_text("utf-8")
+        values = _parse(text, str(source))
     else:
         raise ValueError(f"no preset {str(source)!r}; {nearest(str(source), preset_names())}")
-    values = yaml.safe_load(text)
     if not isinstance(values, dict):
         raise ValueError(f"{source}: a configuration is a mapping, got {type(values).__name__}")
     for override in overrides:
@@ -76,4 +76,25 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ValueError(f"override {override!r}: {part!r} holds {child!r}, not a group")
         node = child
-    node[last] = yaml.safe_load(text)
+    node[last] = _parse(text, f"override {override!r}")
+
+
+def read_yaml(path: Path) -> Any:
+    """The value of a YAML file.
+
+    Raises:
+        ValueError: not UTF-8, not YAML, or nested too deeply; names the file.
+    """
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is damaged, it is not UTF-8: {error}") from None
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError(f"{source}: its values are nested too deeply") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from None

@@ -26,9 +26,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        with writing(path):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -50,6 +51,21 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, with the line ends of `text`."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def check_output_file(path: Path) -> None:
+    """Refuse a path that cannot become a file, before the work whose result it gets.
+
+    Raises:
+        ValueError: it is a folder, its folder is a file, or neither may be written.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the path of a file")
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is a file: {path} cannot be written below it")
+    if not os.access(existing, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ValueError(f"{path} cannot be written: no permission, or a read-only file system")
 
 
 def rename_folder(temporary: Path, folder: Path) -> None:
@@ -136,6 +152,30 @@ def file_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         finally:
             _locked.discard(file)
             file.close()
+
+
+@contextmanager
+def writer_lock(lock: Path, target: Path) -> Iterator[None]:
+    """Hold the lock file of something that one process at a time may write.
+
+    The lock file, and a new folder of it in which nothing else was written, are deleted at the
+    end.
+
+    Args:
+        lock: the lock file.
+        target: what is written, for the error.
+
+    Raises:
+        ValueError: another process holds the lock; names its id.
+    """
+    is_new = not lock.parent.exists()
+    with file_lock(lock, refuse_second_writer(target)):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            if is_new and lock.parent.is_dir() and not any(lock.parent.iterdir()):
+                lock.parent.rmdir()
 
 
 def refuse_second_writer(target: Path) -> Callable[[str], None]:

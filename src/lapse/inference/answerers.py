@@ -164,7 +164,7 @@ class ModelAnswerer:
             "generation": json.dumps(self.options.generation.model_dump(mode="json")),
             "max_tokens": str(self.options.max_tokens),
             "confidence": self.options.confidence,
-            "precision": str(compute_dtype(device, self.options.precision)),
+            "precision": str(compute_dtype(device, self.options.precision_on(device))),
             "device": device.type,
             "guard": str(self.guards.rule) if self.is_guarded else "none",
         }

@@ -31,13 +31,19 @@ class GenerateOptions:
         generation: beam width, length and batch size.
         max_tokens: limit of a tokenized sample; `data.max_tokens` of the run.
         confidence: "none", "beam" or "clauses" (`lapse.inference.answer_confidence`).
-        precision: "fp32", "bf16", or "auto": bf16 on a GPU; `train.precision` of the run.
+        precision: "fp32", "bf16", or "auto": bf16 on a GPU; `train.precision` of the run. On a CPU
+            the answers are computed in fp32, whatever it is: not every CPU is fast in bf16, and an
+            exported model gives the same answers on all of them.
     """
 
     generation: GenerationConfig
     max_tokens: int
     confidence: str = "none"
     precision: str = "auto"
+
+    def precision_on(self, device: torch.device) -> str:
+        """The precision of answers on a device."""
+        return "fp32" if device.type == "cpu" else self.precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,8 @@ def generate_batch(
     Raises:
         ValueError: as `generate`.
     """
-    with autocast(next(model.parameters()).device, options.precision):
+    device = next(model.parameters()).device
+    with autocast(device, options.precision_on(device)):
         return _answer_batch(model, samples, pixels, options)
 
 

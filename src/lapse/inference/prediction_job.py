@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.files import atomic_write, file_lock, refuse_second_writer, write_text, writing
+from lapse.core.files import atomic_write, check_output_file, write_text, writer_lock, writing
+from lapse.core.json_files import read_json_object
 from lapse.core.progress import Progress, RateLog, no_progress
 from lapse.core.types import Sample
 from lapse.core.version import __version__
@@ -74,7 +75,7 @@ def predict_to_file(
     options = options or PredictOptions()
     if options.exposure_source is not None:
         raise ValueError("a job cannot be continued with an exposure_source: use predict")
-    _check_output(path)
+    check_output_file(path)
     with prediction_ranks() as ranks:
         if isinstance(source, Answerer):
             answerer = source
@@ -91,7 +92,7 @@ def predict_to_file(
             "limit": str(options.limit),
             "probe": str(options.probe),
         }
-        lock = file_lock(job.folder / LOCK, refuse_second_writer(path))
+        lock = writer_lock(job.folder / LOCK, path)
         with enter_on_first_rank(lock, ranks, f"rank 0 cannot write {path}"):
             job.run(facts, progress)
         return len(plan)
@@ -100,13 +101,6 @@ def predict_to_file(
 def prediction_ranks() -> AbstractContextManager[DistributedContext]:
     """The ranks of a job. They exchange no tensors, so gloo serves GPUs too."""
     return init_distributed(backend="gloo", timeout=MAX_WAIT)
-
-
-def _check_output(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: give the path of a file")
-    if path.parent.exists() and not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is a file: {path} cannot be written in it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +172,9 @@ def _start(folder: Path, facts: Mapping[str, str]) -> None:
         write_text(about, json.dumps(facts, indent=1) + "\n")
         return
     try:
-        old = json.loads(about.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{about} is damaged: delete {folder} and start again") from None
+        old = read_json_object(about)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete {folder} and start again") from None
     different = [
         f"{key} is {facts.get(key)!r}, was {old.get(key)!r}"
         for key in sorted(old.keys() | facts.keys())

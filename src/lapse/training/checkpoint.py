@@ -204,6 +204,24 @@ def save_checkpoint(
     return final
 
 
+def check_finite(step: int, model: Module, optimizer: Mapping[str, Tensor]) -> None:
+    """Refuse to save weights or optimizer state that are not finite.
+
+    A finite gradient can still give weights that overflow, inside the optimizer.
+
+    Raises:
+        ValueError: names the first such tensor.
+    """
+    for kind, tensors in (("weight", _untied(model)), ("optimizer state", optimizer)):
+        for name, value in tensors.items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(
+                    f"step {step}: {kind} {name} is not finite; nothing was saved, and the "
+                    "checkpoint before it is intact: lower optim.learning_rate and run the same "
+                    "command in another folder"
+                )
+
+
 def check_disk(run: Path, model: Module) -> None:
     """Refuse a run whose first checkpoint does not fit on the disk.
 

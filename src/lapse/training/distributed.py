@@ -185,6 +185,18 @@ def enter_on_first_rank(
         yield
 
 
+def rank_failure(error: RuntimeError, distributed: DistributedContext) -> str | None:
+    """That another rank has ended, as one sentence; None for an error of another origin."""
+    text = " ".join(str(error).split())
+    is_of_group = isinstance(error, dist.DistError) or "gloo" in text or "by peer" in text
+    if distributed.world_size == 1 or not is_of_group:
+        return None
+    return (
+        f"rank {distributed.rank} lost the connection to another rank, whose message says why it "
+        f"ended; the same command continues from the last checkpoint ({text[:200]})"
+    )
+
+
 @contextmanager
 def _warnings_only(is_quiet: bool) -> Iterator[None]:
     logger = logging.getLogger("lapse")

@@ -16,6 +16,7 @@ from lapse.training.checkpoint import latest_valid_checkpoint
 from lapse.training.checks import check_run
 from lapse.training.distributed import init_distributed
 from lapse.training.initialization import build_run_model, reads_weights
+from lapse.training.pixel_check import check_pixel_sample
 from lapse.training.run_folder import check_same_run, is_run_folder, read_tokenizer, run_facts
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def dry_run(config: RunConfig, data: Path, out: Path) -> int:
     """
     with init_distributed() as distributed:
         store = open_store(data)
+        check_pixel_sample(store)
         tokenizer = None
         if is_run_folder(out):
             check_same_run(out, config, run_facts(store, distributed))

@@ -19,10 +19,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +28,7 @@ from lapse.config import RunConfig
 from lapse.core.files import atomic_write, write_text
 from lapse.core.types import Pair
 from lapse.data.loading.training_data import TrainingData
+from lapse.data.store.array_file import ArrayFile
 from lapse.data.store.store import Store
 from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
 from lapse.training.distributed import DistributedContext, autocast
@@ -38,13 +37,13 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 BLOCK = 64  # images in one file
-NUM_OPEN = 64  # memory maps kept open at once
+NUM_OPEN = 64  # files kept open at once
 ABOUT = "features.json"
 TYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class FeatureCache:
-    """The cached tokens of one encoder on one store, read through memory maps.
+    """The cached tokens of one encoder on one store.
 
     Args:
         folder: STORE.features/KEY.
@@ -54,7 +53,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, row_of: Callable[[str], int], precision: str) -> None:
         self.folder, self.row_of, self.precision = folder, row_of, precision
-        self._open: OrderedDict[int, tuple[npt.NDArray[Any], list[int]]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[ArrayFile, list[int]]] = OrderedDict()
 
     def tokens(self, key: str) -> Tensor:
         """The tokens of one image, [N, D].
@@ -64,7 +63,7 @@ class FeatureCache:
         """
         index, position = divmod(self.row_of(key), BLOCK)
         values, checksums = self._block(index)
-        row = np.array(values[position])
+        row = values.read(position, 1)[0].copy()
         if zlib.crc32(row.tobytes()) != checksums[position]:
             raise ValueError(
                 f"the cached features of image {key!r} in {self._path(index)} are damaged: delete "
@@ -91,13 +90,13 @@ class FeatureCache:
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05d}.npy"
 
-    def _block(self, index: int) -> tuple[npt.NDArray[Any], list[int]]:
+    def _block(self, index: int) -> tuple[ArrayFile, list[int]]:
         if index not in self._open:
             path = self._path(index)
             if not self.has_block(index):
                 raise ValueError(f"{path} does not exist: delete {self.folder} and start again")
             try:
-                values = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+                values = ArrayFile(path)
                 checksums: list[int] = json.loads(path.with_suffix(".json").read_text("utf-8"))
             except (OSError, EOFError, ValueError) as error:
                 raise ValueError(

@@ -16,12 +16,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lapse.config import EncoderConfig, RunConfig, Stage
 from lapse.core.files import write_text
+from lapse.core.json_files import read_json_object
 from lapse.core.tokenizer import Tokenizer
 from lapse.models.backbones.hub import local_folder
 from lapse.models.backbones.pretrained_encoder import read_encoder
@@ -81,8 +83,11 @@ def read_init_report(folder: Path) -> InitReport:
     path = folder / INITIALIZATION
     if not path.is_file():
         return InitReport()
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return InitReport(tuple(values["messages"]), values["sha256"])
+    values: Any = read_json_object(path)
+    try:
+        return InitReport(tuple(values["messages"]), dict(values["sha256"]))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path} is damaged: it lacks messages or sha256") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from lapse.core.files import writing
+
 METRICS, TIMING, TENSORBOARD = "metrics.jsonl", "timing.jsonl", "tensorboard"
 
 
@@ -47,8 +49,9 @@ class MetricsLog:
         """One line {"step": ..., name: value ...}."""
         if self._metrics is None:
             return
-        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
-        self._metrics.flush()
+        with writing(self._path):
+            self._metrics.write(json.dumps({"step": step, **values}) + "\n")
+            self._metrics.flush()
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -58,8 +61,9 @@ class MetricsLog:
         if self._timing is None:
             return
         line = {"step": step, "seconds": round(seconds, 4), "rows_per_second": rows / seconds}
-        self._timing.write(json.dumps(line) + "\n")
-        self._timing.flush()
+        with writing(self._path.with_name(TIMING)):
+            self._timing.write(json.dumps(line) + "\n")
+            self._timing.flush()
 
     def size(self) -> int:
         """Bytes of metrics.jsonl on the disk, 0 where this rank does not write."""

@@ -41,7 +41,7 @@ def resolve_precision(
     if config.train.precision != "auto":
         return config
     if folder is not None:
-        stored = read_facts(folder)
+        stored = read_facts(folder, ("device",))
         # Earlier versions chose by the device and did not write it.
         precision = stored.get("precision") or _of_device(stored["device"])
     elif distributed.device.type != "cpu":

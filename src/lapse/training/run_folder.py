@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import Any
 import torch
 import yaml
 
-from lapse.config import RunConfig, check_config, load_config
+from lapse.config import RunConfig, check_config, load_config, read_yaml
 from lapse.core import registry
 from lapse.core.files import TEMPORARY, file_lock, refuse_second_writer, write_text
+from lapse.core.json_files import read_json, read_json_object
 from lapse.core.seeding import derive_seed
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
@@ -149,7 +150,7 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     if isinstance(values, dict) and not {"loop", "model_name"}.isdisjoint(values):
         raise ValueError(
             f"{folder} is a run of lapse 0.1, which lapse {__version__} does not read: use it with "
@@ -160,13 +161,12 @@ def read_config(folder: Path) -> RunConfig:
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer that a run was trained with."""
-    return tokenizer_of(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What else than the configuration defines a run: data hash, threads, ranks, device."""
-    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return facts
+    path = folder / VOCABULARY
+    spec: Any = read_json(path)
+    try:
+        return tokenizer_of(spec)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged, it is not a vocabulary: {error}") from None
 
 
 def write_run(
@@ -204,7 +204,7 @@ def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) ->
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and key not in FREE_KEYS
     ]
-    stored = read_facts(folder)
+    stored = read_facts(folder, tuple(facts))
     fixed = ("data", "threads") if stored["device"] == facts["device"] == "cpu" else ("data",)
     different += [
         f"{key} is {facts[key]!r}, was {stored[key]!r}"
@@ -224,6 +224,19 @@ def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) ->
                 facts[key],
                 stored[key],
             )
+
+
+def read_facts(folder: Path, required: Sequence[str] = ("data",)) -> dict[str, Any]:
+    """The content of run.json, with these keys at least.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    stored = read_json_object(folder / FACTS)
+    missing = [key for key in required if key not in stored]
+    if missing:
+        raise ValueError(f"{folder / FACTS} is damaged: it lacks {', '.join(missing)}")
+    return stored
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,12 +26,13 @@ from lapse.config import RunConfig
 from lapse.core.progress import Progress, no_progress
 from lapse.core.seeding import derive_seed
 from lapse.data.loading.batch import Batch
-from lapse.data.loading.batch_stream import iterate_batches
+from lapse.data.loading.batch_stream import iterate_batches, worker_failure
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
 from lapse.models.interface import FollowsSteps, HasLossParts
 from lapse.training.checkpoint import (
     BEST,
+    check_finite,
     latest_valid_checkpoint,
     prune_checkpoints,
     save_checkpoint,
@@ -43,6 +44,7 @@ from lapse.training.distributed import (
     enter_on_first_rank,
     init_distributed,
     pick_device,
+    rank_failure,
     stop_signal,
 )
 from lapse.training.feature_cache import build_feature_cache
@@ -57,6 +59,7 @@ from lapse.training.optim import (
     set_learning_rate,
 )
 from lapse.training.parallel import ParallelModel
+from lapse.training.pixel_check import BackgroundPixelCheck, check_pixel_sample
 from lapse.training.precision import resolve_precision
 from lapse.training.run_folder import (
     check_same_run,
@@ -183,6 +186,10 @@ class Trainer:
         for line in search.skipped:
             logger.warning("skipped a damaged checkpoint: %s", line)
         checkpoint = search.checkpoint
+        check_pixel_sample(data, seed=0 if checkpoint is None else checkpoint.step)
+        self.pixel_check = BackgroundPixelCheck(
+            data, self.distributed.rank, self.distributed.world_size
+        )
         self.model, report = build_run_model(config, self.data.tokenizer, checkpoint)
         for line in report.messages if report is not None else ():
             logger.info(line)
@@ -226,14 +233,22 @@ class Trainer:
         """Run all remaining steps.
 
         Raises:
-            ValueError: a full disk, or a loss that is not finite.
+            ValueError: a full disk, a loss or weight that is not finite, or pixels that changed
+                since `prepare` wrote them.
             SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a
                 checkpoint of the last step.
         """
         try:
             with stop_signal() as stop:
                 self._run_steps(stop)
+        except RuntimeError as error:
+            reason = worker_failure(error, self.config.train.num_workers)
+            reason = reason or rank_failure(error, self.distributed)
+            if reason is None:
+                raise
+            raise ValueError(reason) from error
         finally:
+            self.pixel_check.stop()
             self.log.close()
         return TrainReport(
             self.folder, self.step, self.total_steps, self.start or None, self.validation
@@ -253,8 +268,12 @@ class Trainer:
         last_time, last_step = time.perf_counter(), self.step
         with closing(batches):  # ends the worker processes
             for step_batches in batches:
+                self.pixel_check.start()  # after the workers were forked
+                self.pixel_check.check()
                 is_stopping = self._train_step(step_batches, stop)
                 is_last = self.step == self.total_steps
+                if is_last:
+                    self.pixel_check.finish()
                 if self.step % settings.log_every == 0 or is_last:
                     self._write_log()
                     now = time.perf_counter()
@@ -371,6 +390,7 @@ class Trainer:
         tensors = optimizer_tensors(self.model, self.optimizer, is_kept=self.is_first_rank)
         with self.parallel.full_state() as model:
             if self.is_first_rank:
+                check_finite(self.step, model, tensors)
                 state = {
                     "metrics_bytes": self.log.size(),
                     "window": self.window,

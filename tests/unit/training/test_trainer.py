@@ -102,7 +102,7 @@ def test_another_configuration_or_other_data_is_refused(data, pretrained, tmp_pa
         train(tiny_model.config(), other, pretrained)
     with pytest.raises(ValueError, match="already holds a run"):
         train(tiny_model.config(), data, pretrained, resume=False)
-    with pytest.raises(ValueError, match=r"not a run folder and not empty \(it holds pairs"):
+    with pytest.raises(ValueError, match=r"not a run folder and not empty \(it holds checksums"):
         train(tiny_model.config(), data, data)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing.context import ForkContext, ForkProcess
 
@@ -43,6 +43,7 @@ from lapse.data.loading.batch import (
 from lapse.data.loading.tokenized_dataset import TokenizedDataset
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+LOADER_TIMEOUT = 1800  # seconds until the batches of a step are given up
 Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
 FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
 
@@ -202,9 +203,9 @@ def iterate_batches(
     steps = _Steps(stream, rank, world_size)
     num_workers = stream.train.num_workers
     if num_workers == 0:
-        yield from (steps[step] for step in range(start, stop))
+        yield from (stream.batches(step, rank, world_size) for step in range(start, stop))
         return
-    loader: DataLoader[tuple[Batch, ...]] = DataLoader(
+    loader: DataLoader[tuple[Batch, ...] | LoadingError] = DataLoader(
         steps,
         batch_size=None,
         sampler=range(start, stop),
@@ -212,13 +213,38 @@ def iterate_batches(
         collate_fn=_identity,
         generator=torch.Generator(),
         multiprocessing_context=_WorkerContext(),
+        timeout=LOADER_TIMEOUT,
     )
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # workers inherit the mask
     try:
         iterator = iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    yield from iterator
+    for batches in iterator:
+        if isinstance(batches, LoadingError):
+            raise ValueError(batches.message)
+        yield batches
+
+
+def worker_failure(error: RuntimeError, num_workers: int) -> str | None:
+    """Why torch's loader failed, as one sentence; None for an error of another origin.
+
+    torch reports a worker that was killed from a signal handler, so at any line of the main
+    process.
+    """
+    text = " ".join(str(error).split())
+    if "DataLoader timed out" in text:
+        return (
+            f"no worker process made a batch in {LOADER_TIMEOUT} seconds: check the disk of the "
+            "store, or set train.num_workers=0"
+        )
+    if "DataLoader worker" in text:
+        return (
+            f"a worker process that reads batches ended ({text}): the machine may lack memory, or "
+            f"shared memory in /dev/shm; lower train.num_workers, which is {num_workers}, or set "
+            "it to 0"
+        )
+    return None
 
 
 def fixed_batches(
@@ -267,14 +293,24 @@ class _WorkerContext(ForkContext):
     Process = _Worker
 
 
-class _Steps(Dataset[tuple[Batch, ...]]):
+@dataclass(frozen=True, slots=True)
+class LoadingError:
+    """An error in a worker process, without its traceback."""
+
+    message: str
+
+
+class _Steps(Dataset["tuple[Batch, ...] | LoadingError"]):
     """The batches of one rank, indexed by step."""
 
     def __init__(self, stream: BalancedBatchStream, rank: int, world_size: int) -> None:
         self.stream, self.rank, self.world_size = stream, rank, world_size
 
-    def __getitem__(self, step: int) -> tuple[Batch, ...]:
-        return self.stream.batches(step, self.rank, self.world_size)
+    def __getitem__(self, step: int) -> tuple[Batch, ...] | LoadingError:
+        try:
+            return self.stream.batches(step, self.rank, self.world_size)
+        except (ValueError, OSError) as error:
+            return LoadingError(str(error))
 
 
 def _identity(batches: list[Batch]) -> list[Batch]:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from lapse.core.files import writer_lock
 from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Study
 from lapse.data.datasets.discovery import (
@@ -110,8 +111,16 @@ class _PrepareRun:
         )
 
     def run(self) -> PrepareReport:
-        """Make the missing shards, then the store."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the missing shards, then the store.
+
+        One process writes a store. Those that make other shards of it have their own locks.
+        """
+        shard = self.options.shard
+        name = "lock" if shard is None else f"lock-{shard[0]}-of-{shard[1]}"
+        with writer_lock(self.folder / name, self.out):
+            return self._run()
+
+    def _run(self) -> PrepareReport:
         self._make_shards()
         if self.options.shard is not None:
             return self.report
@@ -225,8 +234,8 @@ def _split_lines(plan: StudyPlan, stored: Mapping[str, Study]) -> Iterator[str]:
 
 
 def _remove_shards(folder: Path) -> None:
-    """Remove the shards, and the folder if nothing else is in it."""
-    for path in folder.glob("shard-*"):
+    """Remove the shards and locks, and the folder if nothing else is in it."""
+    for path in (*folder.glob("shard-*"), *folder.glob("lock*")):
         path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

@@ -1,8 +1,9 @@
-"""The store: records as Parquet, and pixels at the training size, which are memory-mapped.
+"""The store: records as Parquet, and pixels at the training size.
 
     studies.parquet   one row per Study, in the order of the pixels
     pairs.parquet     one row per Pair; its two studies as row numbers of studies.parquet
-    pixels.npy        [N, S, S] uint8, memory-mapped
+    pixels.npy        [N, S, S] uint8
+    checksums.json    SHA-256 of blocks of pixels and of the other files
     store.json        StoreInfo, written last
     splits.csv, removed.jsonl    for people and other tools: the split of each image, and the texts
                       that were removed; lapse does not read them
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lapse.core.types import SPLITS, Box, Pair, Region, Study
+from lapse.data.store.array_file import ArrayFile
 from lapse.data.store.parquet import GroupedTable, num_rows, reading
 
 SCHEMA = 3
@@ -176,13 +178,13 @@ class Store:
         return Rows(rows, self._build_pairs)
 
     def pixels(self, key: str) -> npt.NDArray[np.uint8]:
-        """The pixels of one image, [S, S] uint8, a read-only view of the memory map.
+        """The pixels of one image, [S, S] uint8.
 
         Raises:
-            ValueError: the store has no such image.
+            ValueError: the store has no such image, or its file was cut.
         """
-        view: npt.NDArray[np.uint8] = self._pixels[self.row_of(key)]
-        return view
+        image: npt.NDArray[np.uint8] = self.pixel_file.read(self.row_of(key), 1)[0]
+        return image
 
     def row_of(self, key: str) -> int:
         """The position of an image among the pixels.
@@ -197,8 +199,8 @@ class Store:
 
     def pixels_at(self, rows: slice) -> npt.NDArray[np.uint8]:
         """The pixels of consecutive images by their positions, [n, S, S] uint8."""
-        view: npt.NDArray[np.uint8] = self._pixels[rows]
-        return view
+        first, stop, _ = rows.indices(self.pixel_file.shape[0])
+        return self.pixel_file.read(first, max(0, stop - first))
 
     def check(self) -> None:
         """Check that the tables, the pixels and store.json are consistent.
@@ -208,9 +210,9 @@ class Store:
         """
         num_studies, size = num_rows(self.path / STUDIES), self.info.size
         expected = (num_studies, size, size)
-        if self._pixels.shape != expected or self._pixels.dtype != np.uint8:
+        if self.pixel_file.shape != expected or self.pixel_file.dtype != np.uint8:
             raise ValueError(
-                f"{self.path / PIXELS} is {self._pixels.shape} {self._pixels.dtype} and "
+                f"{self.path / PIXELS} is {self.pixel_file.shape} {self.pixel_file.dtype} and "
                 f"{num_studies} studies need {expected} uint8: run prepare again"
             )
         counts = {"studies": num_studies, "pairs": num_rows(self.path / PAIRS)}
@@ -223,13 +225,10 @@ class Store:
                 )
 
     @cached_property
-    def _pixels(self) -> npt.NDArray[np.uint8]:
-        has_rows = num_rows(self.path / STUDIES) > 0  # reads the footer only
-        mode: Any = "r" if has_rows else None  # an empty file cannot be mapped
+    def pixel_file(self) -> ArrayFile:
+        """The pixels by their positions."""
         with reading(self.path / PIXELS):
-            loaded = np.load(self.path / PIXELS, mmap_mode=mode, allow_pickle=False)
-        plain: npt.NDArray[np.uint8] = loaded.view(np.ndarray)
-        return plain
+            return ArrayFile(self.path / PIXELS)
 
     @cached_property
     def _studies(self) -> GroupedTable:

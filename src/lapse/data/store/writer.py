@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from lapse.core.files import rename_folder
 from lapse.core.types import Pair, Study
 from lapse.core.version import __version__
+from lapse.data.store.checksums import CHECKSUMS, BlockHasher
 from lapse.data.store.store import (
     EXTRAS,
     FILES,
@@ -103,6 +104,7 @@ class StoreWriter:
         self._pair_ids: set[str] = set()
         self._patients: set[str] = set()
         self._digest = hashlib.sha256()
+        self._blocks = BlockHasher()
         self._folder = _fresh_folder(out)
         self._studies = _Table(self._folder / STUDIES, STUDY_SCHEMA)
         self._pairs = _Table(self._folder / PAIRS, PAIR_SCHEMA)
@@ -141,6 +143,7 @@ class StoreWriter:
         data, row = np.ascontiguousarray(pixels).tobytes(), study_row(study)
         self._digest.update(data)
         self._digest.update(_canonical(row))
+        self._blocks.add(data)
         self._pixels.write(data)
         self._studies.add(row)
 
@@ -181,6 +184,8 @@ class StoreWriter:
         self._pairs.close()
         self._write_header(len(self._rows))
         self._pixels.close()
+        extras = [name for name in EXTRAS if (self._folder / name).is_file()]
+        self._blocks.write(self._folder, [STUDIES, PAIRS, *extras])
         info = StoreInfo(
             schema=SCHEMA,
             size=self.size,
@@ -293,7 +298,9 @@ def _canonical(row: dict[str, Any]) -> bytes:
 def _fresh_folder(out: Path) -> Path:
     folder = out.with_name(f".{out.name}.partial")
     if folder.exists():
-        unknown = [item.name for item in folder.iterdir() if item.name not in {*FILES, *EXTRAS}]
+        unknown = [
+            item.name for item in folder.iterdir() if item.name not in {*FILES, *EXTRAS, CHECKSUMS}
+        ]
         if unknown:
             raise ValueError(
                 f"{folder} holds {unknown[0]!r}, which no store contains: move it away"

@@ -47,9 +47,9 @@ from lapse.training.exported_model import (
 )
 from lapse.training.initialization import read_init_report
 from lapse.training.run_folder import (
-    FACTS,
     build_model,
     read_config,
+    read_facts,
     read_tokenizer,
     skip_pretrained_weights,
 )
@@ -126,7 +126,7 @@ def from_runs(
         checkpoint = result_checkpoint(folder, config.train.keep).checkpoint
         if checkpoint is None:
             raise ValueError(f"run {folder} has no valid checkpoint: train it first")
-        run_facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        run_facts = read_facts(folder)
         facts[f"{stage}: configuration"] = config.name
         facts[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:

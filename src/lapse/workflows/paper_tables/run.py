@@ -16,12 +16,14 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lapse.config import load_config, preset_names
+from lapse.core.files import writer_lock
 from lapse.core.progress import ProgressBar, no_progress_bar
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Prediction
@@ -70,7 +72,7 @@ def run_tables(
 
     Raises:
         ValueError: two stores of one image size, a store of the wrong size, an unknown row, a
-            setting that no run has, or no store.
+            setting that no run has, no store, or another process that writes one of the tables.
         SystemExit: 143 after SIGTERM or SIGINT, with a checkpoint of the last step.
     """
     options = options or TableOptions()
@@ -79,10 +81,13 @@ def run_tables(
     runner = _TableRunner(stores, out, options)
     for name, spec in specs.items():
         runner.tables[name] = _Table(spec, planned[name])
-    runner.finish_rows()
-    for key, reason in run_jobs(runner.jobs(), options.processes, progress_bar=progress_bar):
-        runner.reasons[key] = reason
+    with ExitStack() as stack:
+        for name in specs:
+            stack.enter_context(writer_lock(out / f"{name}.lock", out / name))
         runner.finish_rows()
+        for key, reason in run_jobs(runner.jobs(), options.processes, progress_bar=progress_bar):
+            runner.reasons[key] = reason
+            runner.finish_rows()
     return {name: list(table.results().values()) for name, table in runner.tables.items()}
 
 

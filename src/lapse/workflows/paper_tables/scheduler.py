@@ -51,14 +51,14 @@ def run_jobs(
         progress_bar: title -> a progress bar.
 
     Raises:
-        ValueError: several processes inside torchrun or srun, where every task would start them.
+        ValueError: inside torchrun or srun, where every task would run all jobs.
         SystemExit: 143 after SIGTERM or SIGINT.
     """
     is_task = dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
-    if processes > 1 and is_task:
+    if is_task:
         raise ValueError(
-            f"{processes} processes inside torchrun or srun: every task would start that many; "
-            "use --processes 1 there"
+            "a table inside torchrun or srun: each of their tasks would run the same table; start "
+            "lapse table once, as an ordinary process"
         )
     if processes == 1:
         outcomes = _run_in_order(jobs, progress_bar)

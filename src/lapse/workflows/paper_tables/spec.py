@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from lapse.config import Config, RunConfig, Stage, check_config, explain, load_config, preset_names
+from lapse.config import (
+    Config,
+    RunConfig,
+    Stage,
+    check_config,
+    explain,
+    load_config,
+    preset_names,
+    read_yaml,
+)
 from lapse.core import registry
 from lapse.core.types import nearest
 from lapse.workflows.paper_tables.settings import (
@@ -218,12 +227,11 @@ def read_table(source: str | Path) -> TableSpec:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ValueError(f"no table file {path}")
-        text = path.read_text(encoding="utf-8")
+        values = read_yaml(path)
     elif str(source) in table_names():
-        text = (_SPECS / f"{source}.yaml").read_text(encoding="utf-8")
+        values = yaml.safe_load((_SPECS / f"{source}.yaml").read_text(encoding="utf-8"))
     else:
         raise ValueError(f"no table {str(source)!r}; {nearest(str(source), table_names())}")
-    values = yaml.safe_load(text)
     if not isinstance(values, dict):
         raise ValueError(f"{source}: a table is a mapping, got {type(values).__name__}")
     try:

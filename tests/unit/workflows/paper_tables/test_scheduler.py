@@ -39,11 +39,12 @@ def test_finished_jobs_are_not_run_again(jobs, processes):
     assert list(run_jobs(jobs, processes)) == [(job.run.key, "") for job in jobs]
 
 
-def test_several_processes_are_refused_under_srun(jobs, monkeypatch):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_table_is_refused_under_srun(jobs, processes, monkeypatch):
     for name, value in {
         "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
         "SLURM_STEP_NODELIST": "a1", "SLURM_JOB_ID": "7",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    with pytest.raises(ValueError, match="2 processes inside torchrun or srun"):
-        list(run_jobs(jobs, 2))
+    with pytest.raises(ValueError, match="a table inside torchrun or srun"):
+        list(run_jobs(jobs, processes))
