@@ -1,7 +1,8 @@
 """A filled example of a table of own films, with images rendered by the phantom.
 
-FOLDER/template.csv, template-boxes.csv    the headers, to fill in
+FOLDER/template.csv, template-boxes.csv, template-changes.csv    the headers, to fill in
 FOLDER/example/films.csv, boxes.csv        simulated patients with findings, reports and boxes
+FOLDER/example/dataset.json                name, licence and description
 FOLDER/example/images/<patient>/<n>.png    their images
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -37,6 +39,12 @@ FILM_COLUMNS = (
     "prior",
     "report",
 )
+CHANGE_COLUMNS = ("reference", "main", "finding", "change", "before", "after")
+DATASET = {
+    "name": "Example of lapse init-data",
+    "licence": "MIT",
+    "description": "Simulated images and reports.",
+}
 BOX_COLUMNS = ("image", "region", "phrase", "x_min", "y_min", "x_max", "y_max")
 # validation and test follow, so that four patients have every split
 SPLIT_CYCLE = (SPLITS[0], SPLITS[0], SPLITS[1], SPLITS[2])
@@ -91,8 +99,10 @@ def write_example(
         progress(patient + 1, patients)
     _write(out / "template.csv", FILM_COLUMNS, [])
     _write(out / "template-boxes.csv", BOX_COLUMNS, [])
+    _write(out / "template-changes.csv", CHANGE_COLUMNS, [])
     _write(example / "films.csv", FILM_COLUMNS, films)
     _write(example / "boxes.csv", BOX_COLUMNS, boxes)
+    write_text(example / "dataset.json", f"{json.dumps(DATASET, indent=1)}\n")
     write_text(example / MARK, "Simulated images and reports. No patient is behind them.\n")
     return len(films)
 

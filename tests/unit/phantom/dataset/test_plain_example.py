@@ -3,7 +3,7 @@
 import pytest
 
 from file_hashes import file_hashes
-from lapse.data.datasets import plain_boxes, plain_rows
+from lapse.data.datasets import plain_boxes, plain_changes, plain_rows
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.store.store import open_store
@@ -25,6 +25,8 @@ def test_the_columns_are_those_of_the_loader(folder):
     header = (folder / "template.csv").read_text("utf-8")
     assert header == ",".join(plain_example.FILM_COLUMNS) + "\n"
     assert (folder / "template-boxes.csv").is_file()
+    columns = {*plain_changes.REQUIRED, *plain_changes.LEVEL_COLUMNS}
+    assert set(plain_example.CHANGE_COLUMNS) == columns
 
 
 def test_prepare_reads_every_row(folder, tmp_path):
@@ -41,6 +43,7 @@ def test_prepare_reads_every_row(folder, tmp_path):
     assert report.read["images"] == sum(studies) and all(pairs)
     assert sum(pairs) == sum(studies) - report.kept["patients"]
     assert "simulated: " in store.info.source
+    assert store.info.release.startswith(plain_example.DATASET["name"])
     assert all(study.taken_at and study.report and study.regions for study in store.studies)
     assert not [line for line in report.skipped.lines() if "phrase repeated" not in line]
 
