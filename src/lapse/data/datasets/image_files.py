@@ -64,7 +64,7 @@ class ImageFiles:
         self._shared: dict[tuple[Path, str], tuple[Path, str]] = {}
 
     def find(self, patient: str, study: str, image: str) -> Path | None:
-        """The file of an image, None if there is none. A file is looked up once."""
+        """The file of an image, None if there is none; the folder is read at the first call."""
         folder = patient_folder(patient) / f"s{study}"
         if image not in self._forms:
             form = self._look_up(folder, image)

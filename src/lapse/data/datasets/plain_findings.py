@@ -31,7 +31,7 @@ class StudyFindings:
     Attributes:
         present: finding -> level, or "" where no level is given.
         uncertain: findings that may be present.
-        unlabelled: findings with a column of their own whose cell is empty.
+        unlabelled: findings that have a column, which is empty in this row.
     """
 
     present: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class FindingReader:
         if name not in self._names:
             raise ValueError(f"{table}: the column {column!r} {self._unknown(name)}")
         finding = self._names[name]
-        other = next((other for other, known in self.columns.items() if known == finding), None)
+        other = next((other for other, name in self.columns.items() if name == finding), None)
         if other is not None:
             raise ValueError(
                 f"{table}: the columns {other!r} and {column!r} are one finding: keep one of them"

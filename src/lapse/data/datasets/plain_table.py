@@ -100,13 +100,12 @@ class PlainTable:
         """An error for each box that does not fit its JPEG or PNG image."""
         for image in self.images:
             boxes = self._boxes_of.get(self._paths[image.id], [])
-            path = self.image_path(image)
-            if not boxes or not path.is_file():
+            if not boxes:
                 continue
             try:
-                size = image_size(path)
+                size = image_size(self.image_path(image))
             except ImageError:
-                continue  # a DICOM or unreadable: its boxes are clipped or counted at decoding
+                continue  # missing, a DICOM or unreadable: counted or clipped at decoding
             yield from filter(None, (_size_error(box, size) for box in boxes))
 
     def regions(self, image: str, size: tuple[int, int] | None) -> tuple[Region, ...]:

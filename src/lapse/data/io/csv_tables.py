@@ -81,11 +81,11 @@ def matching_tables(folder: Path, pattern: str) -> list[Path]:
 def have_same_content(first: Path, second: Path) -> bool:
     """Whether two tables, packed or not, have equal bytes; False if one of them is damaged."""
     try:
-        with _open_bytes(first) as one, _open_bytes(second) as two:
+        with _open_bytes(first) as left, _open_bytes(second) as right:
             pairs = zip_longest(
-                iter(lambda: one.read(_CHUNK), b""), iter(lambda: two.read(_CHUNK), b"")
+                iter(lambda: left.read(_CHUNK), b""), iter(lambda: right.read(_CHUNK), b"")
             )
-            return all(left == right for left, right in pairs)
+            return all(part == other for part, other in pairs)
     except (EOFError, OSError, zlib.error):
         return False
 
