@@ -188,6 +188,9 @@ def write_page(
         "used for any training or choice, and no patient, study or image id is shared with the "
         "training store (checked). Ordinary patients, counterfactual quadruplets and "
         "out-of-distribution groups are in one set; “Subgroups” lists them separately.",
+        "All answers on this page are those of beam search alone, as in the paper. [Input checks "
+        "and guarded answers](input-checks.md) has the figures of the answers that `lapse answer` "
+        "gives.",
     ]
     for tier in tiers:
         parts += _tier(tier)
