@@ -123,6 +123,78 @@ def test_filters_narrow_cases_and_answers(report, tmp_path):
         assert chromium.errors == []
 
 
+PRESS = """document.getElementById('viewer').querySelector('.frame').dispatchEvent(
+new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))"""
+SHOWN = "document.querySelector('#viewer .overlay:not(.behind)').dataset.title"
+WIDTH = "document.querySelector('#viewer .stage').offsetWidth"
+IS_OPEN = "document.getElementById('viewer').open"
+TITLE = "document.querySelector('#viewer .title').textContent"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_images_are_enlarged_and_changed_with_the_keyboard(report, tmp_path, width):
+    page = write_evaluation_report(tmp_path / "page.html", report)
+    with browser.Browser(tmp_path / "profile") as chromium:
+        chromium.open(page, width=width)
+        card = chromium.run("document.querySelector('.case img').offsetWidth")
+        chromium.run("document.querySelector('button.enlarge').click()")
+        assert chromium.run(IS_OPEN) and chromium.run(SHOWN) == "reference"
+        side = chromium.run(WIDTH)
+        assert side >= card and side >= 340
+        for key, expected in ((" ", "main"), (" ", "reference")):
+            chromium.run(PRESS.format(key=key))
+            assert chromium.run(SHOWN) == expected
+        chromium.run(PRESS.format(key="+"))
+        assert chromium.run(WIDTH) == pytest.approx(1.5 * side, abs=2)
+        chromium.run(PRESS.format(key="0"))
+        assert chromium.run(WIDTH) == side
+        first = chromium.run(TITLE)
+        chromium.run(PRESS.format(key="n"))
+        assert chromium.run(TITLE) != first
+        chromium.run(PRESS.format(key="f"))
+        pressed = "document.querySelector('[data-do=flicker]').getAttribute('aria-pressed')"
+        assert chromium.run(pressed) == "true"
+        chromium.run("document.querySelector('[data-do=close]').click()")
+        assert not chromium.run(IS_OPEN)
+        assert chromium.run("document.activeElement.className") == "enlarge"
+        assert chromium.errors == []
+
+
+def test_tables_and_answers_are_saved_as_csv(report, tmp_path):
+    page = write_evaluation_report(tmp_path / "page.html", report)
+    catch = (
+        "(() => { window.texts = [];"
+        " window.Blob = function (parts) { texts.push(parts.join('')); };"
+        " URL.createObjectURL = () => '#'; URL.revokeObjectURL = () => {};"
+        " return document.querySelectorAll('button.save').length; })()"
+    )
+    with browser.Browser(tmp_path / "profile") as chromium:
+        chromium.open(page)
+        num_tables = chromium.run("document.querySelectorAll('table.scores').length")
+        assert chromium.run(catch) == num_tables > 0
+        chromium.run("document.querySelector('button.save').click()")
+        chromium.run("document.getElementById('save').click()")
+        table, answers = (text.splitlines() for text in chromium.run("window.texts"))
+        columns = ("score", "meaning", "this system", "constant answer", "better")
+        assert table[0].lstrip("\ufeff") == ",".join(f'"{name}"' for name in columns)
+        assert len(answers) == 1 + len(report.predictions)
+        assert chromium.errors == []
+
+
+def test_boxes_are_labelled_as_regions(report, tmp_path):
+    page = write_evaluation_report(tmp_path / "page.html", report)
+    with browser.Browser(tmp_path / "profile") as chromium:
+        chromium.open(page)
+        labels = "Array.from(document.querySelectorAll('.boxes text'), (e) => e.textContent)"
+        assert set(chromium.run(labels)) == {"right lung", "carina"}
+        inside = (
+            "Array.from(document.querySelectorAll('.boxes text'), (e) => { const t = "
+            "e.getBoundingClientRect(), b = e.closest('svg').getBoundingClientRect();"
+            " return t.right <= b.right + 1 && t.left >= b.left - 1; }).every(Boolean)"
+        )
+        assert chromium.run(inside)
+
+
 def test_errors_of_a_page_are_detected(tmp_path):
     """Guards the tests above: a broken page must not pass."""
     page = tmp_path / "broken.html"

@@ -21,6 +21,7 @@ CONSTANT = "constant answer"
 NOTHING = "nothing has changed"  # a separate baseline, because it scores well by CIDEr
 RANDOM = "random training answer"
 MEAN_BOX = "mean box"
+BASELINES = (CONSTANT, NOTHING, RANDOM, MEAN_BOX)
 # The tasks of each baseline. The phrase of AREF names no region: its box is the mean of all.
 TASKS: dict[str, tuple[str, ...]] = {
     CONSTANT: ("diff_vqa", "cap", "vqa", "progression"),

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lapse.core.files import sha256_of, write_text
+from lapse.core.files import atomic_write, sha256_of
 from lapse.core.types import Score
 from lapse.evaluation.evaluate import Scores
 from lapse.metrics.paired_tests import Difference
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions"  # keys of the provenance: name and hash of the scored file
 SHA256 = "predictions SHA-256"
+UNFINISHED = "unfinished"  # key of the provenance while scores are still computed
 
 
 def default_path(predictions: Path) -> Path:
@@ -59,8 +60,11 @@ def read_scores(path: Path, predictions: Path | None = None) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON in UTF-8: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a scores file: it holds {type(values).__name__}")
+    provenance = values.get("provenance")
+    if isinstance(provenance, Mapping) and UNFINISHED in provenance:
+        logger.warning("%s is unfinished: %s", path, provenance[UNFINISHED])
     if predictions is not None:
-        _check_predictions(path, values.get("provenance"), predictions)
+        _check_predictions(path, provenance, predictions)
     return values
 
 
@@ -104,7 +108,8 @@ def write_scores(
         "comparisons": {name: score_values(part) for name, part in (comparisons or {}).items()},
         **(extra or {}),
     }
-    write_text(path, json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False))
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def score_values(scores: Mapping[str, Mapping[str, Score]]) -> dict[str, dict[str, Any]]:

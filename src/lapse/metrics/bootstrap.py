@@ -136,7 +136,7 @@ def patient_sums(
                 "samples"
             )
         if id(item.rows) not in by_rows:
-            blocks.append(np.add.reduceat(item.rows[order], starts, axis=0))
+            blocks.append(np.add.reduceat(item.rows[order], starts, axis=0, dtype=np.float64))
             by_rows[id(item.rows)] = slice(width, width + item.rows.shape[1])
             width += item.rows.shape[1]
         columns[name] = by_rows[id(item.rows)]

@@ -114,7 +114,9 @@ def _image(study: Study, title: str, colors: Mapping[str, int], store: Store) ->
     boxes = finding_boxes(study, tuple(colors))
     date = f"{study.taken_at:%Y-%m-%d}" if study.taken_at else "date unknown"
     caption = date + (f", {study.view}" if study.view else "")
-    drawn = outlines([(item.box, colors[item.finding]) for item in boxes])
+    drawn = outlines(
+        [(item.box, colors[item.finding]) for item in boxes], [item.region for item in boxes]
+    )
     return CaseImage(title, caption, store.pixels(study.image), drawn, _regions(boxes))
 
 

@@ -15,6 +15,7 @@ from lapse.core.types import Box
 
 Pixels = NDArray[np.uint8]
 MAX_SIZE = 448  # pixels, of an embedded JPEG image
+LETTER_WIDTH, LETTER_HEIGHT = 2.45, 4.0  # of labels, in percent of the image
 LINE_WIDTH = 0.01  # of an outline, as a fraction of the image
 
 
@@ -31,23 +32,48 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A box drawn over an image. `dashes`: lengths of line and gap, "" for a solid line."""
+    """A box drawn over an image.
+
+    `dashes`: lengths of line and gap, "" for a solid line. `label`: text in its upper left corner,
+    with its left end and base line in percent of the image.
+    """
 
     box: Box
     color: int
     dashes: str = ""
+    label: str = ""
+    label_x: float = 0.0
+    label_y: float = 0.0
 
 
-def outlines(boxes: Sequence[tuple[Box, int]]) -> list[Outline]:
+def outlines(boxes: Sequence[tuple[Box, int]], labels: Sequence[str] = ()) -> list[Outline]:
     """Boxes with their color numbers as outlines.
 
-    Of boxes that coincide, each later one is dashed with wider gaps, so that all stay visible.
+    Of boxes that coincide, each later one is dashed with wider gaps, so that all stay visible; the
+    label of the first names them. A label that would cover an earlier one is moved down.
+
+    Args:
+        boxes: the boxes, and the number of the color of each.
+        labels: one per box, or () for none.
     """
-    drawn = []
+    drawn: list[Outline] = []
     for index, (box, color) in enumerate(boxes):
         num_below = sum(_coincide(box, other) for other, _ in boxes[:index])
-        drawn.append(Outline(box, color, f"8 {8 * num_below}" if num_below else ""))
+        dashes = f"8 {8 * num_below}" if num_below else ""
+        label = labels[index] if labels and not num_below else ""
+        x = max(0.0, min(100 * box.x_min + 1, 99 - LETTER_WIDTH * len(label)))
+        y = 100 * box.y_min + LETTER_HEIGHT
+        while label and any(_covers(item, x, y, label) for item in drawn):
+            y += LETTER_HEIGHT
+        drawn.append(Outline(box, color, dashes, label, x, y))
     return drawn
+
+
+def _covers(item: Outline, x: float, y: float, label: str) -> bool:
+    """Whether the label of an outline covers a label at this place."""
+    ends = item.label_x + LETTER_WIDTH * len(item.label), x + LETTER_WIDTH * len(label)
+    is_beside = ends[0] < x or ends[1] < item.label_x
+    return bool(item.label) and not is_beside and abs(item.label_y - y) < LETTER_HEIGHT
 
 
 def _coincide(first: Box, second: Box) -> bool:

@@ -18,6 +18,7 @@ from lapse.core.types import Prediction, Score
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_card import case_card
 from lapse.evaluation.html.case_selection import TASK, choose_cases, find_pairs, findings_of
+from lapse.evaluation.html.confusion import count_confusion
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.html.plots import Bar, BarChart, Plot, reliability_plot, risk_plot
 from lapse.evaluation.html.render import render, write_html
@@ -141,6 +142,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         subgroups=subgroup_tables(report.scores),
         differences=difference_tables(report.scores),
         facts={**(provenance if isinstance(provenance, Mapping) else {}), **report.facts},
+        is_simulated=_is_simulated(report),
+        confusion=count_confusion(answers),
         unread=unread_warning(answers),
         answers=_count_answers(answers) if answers else None,
         unread_words=_unread_words(answers),
@@ -154,6 +157,16 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         ],
         listed=[_listed(item) for item in answers[:MAX_LISTED]],
     )
+
+
+def _is_simulated(report: EvaluationReport) -> bool:
+    """Whether the patients are simulated, by the provenance of the scores or of the store."""
+    provenance = report.scores.get("provenance")
+    facts = [str(value) for value in provenance.values()] if isinstance(provenance, Mapping) else []
+    sources = [*facts, *report.facts.values()]
+    if report.store is not None:
+        sources.append(report.store.info.source)
+    return any(text.startswith("simulated") for text in sources)
 
 
 def _count_answers(answers: Sequence[Prediction]) -> Answers:
@@ -201,6 +214,7 @@ def _error_chart(answers: Sequence[Prediction]) -> BarChart:
         tuple(
             Bar(kind, counts[kind] / total, note=f"{counts[kind]} of {total} answers")
             for kind in KINDS
+            if counts[kind]
         ),
         "An answer may have several. Hallucinated: a finding that the truth does not name. "
         "Omitted: a finding of the truth that the answer does not name.",

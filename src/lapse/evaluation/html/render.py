@@ -38,6 +38,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.globals["is_simulated"] = False
     environment.globals["static"] = _static
     environment.filters |= {"png_uri": png_uri, "jpeg_uri": jpeg_uri, "outlines": outlines}
     return environment

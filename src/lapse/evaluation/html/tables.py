@@ -6,12 +6,14 @@ Values are read by key and checked, so that a scores file of another version or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lapse.core.grammar import FINDINGS
+from lapse.evaluation.blind_baselines import BASELINES
 from lapse.evaluation.html.elements import Table
-from lapse.evaluation.score_tables import few_events, interval_notes, is_of_side
+from lapse.evaluation.score_tables import HEADLINES, few_events, interval_notes, is_of_side
 
 # The headline scores with their meaning for readers who do not know n-gram metrics.
 DESCRIPTIONS = {
@@ -60,6 +62,7 @@ TITLES = {
     "gcap": "Words for boxes (gcap)",
     "cap": "Reports (cap)",
 }
+GOLD = "gold: "  # prefix of the rows on gold boxes
 SEPARATE_SECTIONS = ("confidence", "abstention")
 Scores = Mapping[str, Mapping[str, Any]]  # name -> {"value": ..., "low": ..., "high": ...}
 
@@ -94,7 +97,20 @@ def _columns(scores: Mapping[str, Any], system: str) -> Iterator[tuple[str, dict
         for row, values in _mapping(scores.get("comparisons")).items():
             if of_row := _mapping(_mapping(values).get(task)):
                 columns[row.rpartition("/")[2]] = of_row
-        yield str(task), columns
+        yield str(task), _best_first(columns)
+
+
+def _best_first(columns: dict[str, Scores]) -> dict[str, Scores]:
+    """The systems by their first main score, the best first, then the image-blind baselines."""
+    systems = [row for row in columns if row.removeprefix(GOLD) not in BASELINES]
+    name = next((n for n in HEADLINES if any(_has_value(columns[r].get(n)) for r in systems)), "")
+
+    def value(row: str) -> float:
+        score = _mapping(columns[row].get(name))
+        return float(score["value"]) if _has_value(score) else -math.inf
+
+    order = sorted(systems, key=value, reverse=True)
+    return {row: columns[row] for row in dict.fromkeys((*order, *columns))}
 
 
 def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
@@ -112,26 +128,40 @@ def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float
 def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
     """Tables of the file's "subgroups": every nested mapping that holds scores is a row.
 
-    The note lists the groups under "hidden_subgroups"; a table may consist of that note alone.
+    A dimension with a single group is left out. The note lists the groups under
+    "hidden_subgroups"; a table may consist of that note alone.
     """
     tables = []
     hidden = _mapping(scores.get("hidden_subgroups"))
     for title, groups in _mapping(scores.get("subgroups")).items():
-        rows = list(_nested_scores(_mapping(groups), ()))
+        listed = hidden.get(title)
+        hidden_names = list(map(str, listed)) if isinstance(listed, list) else []
+        dimensions = {
+            name: part
+            for name, part in _mapping(groups).items()
+            if not _is_single_group(str(name), part, hidden_names)
+        }
+        rows = list(_nested_scores(dimensions, ()))
         names = list(dict.fromkeys(name for _, of_group in rows for name in of_group))
         names = [name for name in DESCRIPTIONS if name in names] or names[:8]
         cells = tuple(
             (label or title, _count(of_group), *(format_cell(of_group.get(name)) for name in names))
             for label, of_group in rows
         )
-        listed = hidden.get(title)
-        note = "; ".join(map(str, listed)) if isinstance(listed, list) else ""
+        note = "; ".join(hidden_names)
         note = f"Not shown, fewer than 50 patients or not read: {note}." if note else ""
         if (cells and names) or note:
             name = TITLES.get(title, str(title))
             labels = (_column_label(column, rows) for column in names)
             tables.append(Table(name, ("group", "n", *labels), cells, note))
     return tables
+
+
+def _is_single_group(dimension: str, groups: object, hidden: Sequence[str]) -> bool:
+    """Whether all samples are in one group, whose scores are those of the main table."""
+    values = list(_mapping(groups).values())
+    is_alone = len(values) == 1 and not _has_value(values[0])
+    return is_alone and not any(name.startswith(f"{dimension} ") for name in hidden)
 
 
 def _column_label(name: str, rows: Sequence[tuple[str, Scores]]) -> str:

@@ -18,6 +18,14 @@ def test_page_shows_scores_cases_and_abstention(report):
     assert text.count("data:image/jpeg;base64,") == 24
 
 
+def test_simulated_patients_are_stated_on_top(report):
+    text = "Simulated patients."
+    assert text not in render_evaluation_report(report)
+    provenance = {"provenance": {"data release": "simulated: mimic-cxr-jpg"}}
+    page = render_evaluation_report(replace(report, scores=provenance))
+    assert page.index(text) < page.index("Research use only")
+
+
 def test_page_is_self_contained_and_escaped(report):
     text = render_evaluation_report(report)
     for address in ("http://", "https://", 'src="/', "@import", "url("):

@@ -23,3 +23,28 @@ def test_a_table_states_the_better_direction():
     (table,) = score_tables(scores, "a")
     assert table.columns == ("score", "meaning", "a", "better")
     assert [row[-1] for row in table.rows] == ["-", "lower, 0 to 1"]
+
+
+def test_the_best_system_is_first_and_baselines_are_last():
+    values = {"constant answer": 0.9, "b": 0.3, "c": 0.5, "mean box": 0.1}
+    scores = {
+        "scores": {"diff_vqa": {"change F1": {"value": 0.4}}},
+        "comparisons": {
+            name: {"diff_vqa": {"change F1": {"value": value}}} for name, value in values.items()
+        },
+    }
+    (table,) = score_tables(scores, "a")
+    names = ("c", "a", "b", "constant answer", "mean box")
+    assert table.columns == ("score", "meaning", *names, "better")
+
+
+def test_a_dimension_with_a_single_group_is_left_out():
+    group = {"exact match": {"value": 0.5}}
+    groups = {
+        "tier": {"coarse": group},
+        "sex": {"female": group},
+        "view": {"AP": group, "PA": group},
+    }
+    hidden = {"diff_vqa": ["sex 'male': 3 patients, 9 samples"]}
+    (table,) = subgroup_tables({"subgroups": {"diff_vqa": groups}, "hidden_subgroups": hidden})
+    assert [row[0] for row in table.rows] == ["sex, female", "view, AP", "view, PA"]

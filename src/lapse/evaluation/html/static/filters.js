@@ -29,14 +29,16 @@
     cell.textContent = text;
     cell.className = style || "";
   }
+  function errorText({ errors }) {
+    return errors.map(([key, names]) => [key, names.join(", ")].filter(Boolean).join(": ")).join("; ");
+  }
   function listMore() {
     for (const item of matching.slice(numListed, numListed + ROWS_PER_CLICK)) {
       const row = list.insertRow();
-      const errors = item.errors.map(([key, names]) => [key, names.join(", ")].filter(Boolean).join(": "));
       addCell(row, item.question);
       addCell(row, item.truth || "(empty)");
       addCell(row, item.answer || "(empty)");
-      addCell(row, errors.join("; ") || "all right", errors.length ? "wrong" : "right");
+      addCell(row, errorText(item) || "all right", item.errors.length ? "wrong" : "right");
     }
     numListed = list.rows.length;
     more.hidden = numListed >= matching.length;
@@ -54,6 +56,10 @@
   finding.addEventListener("change", apply);
   kind.addEventListener("change", apply);
   boxes.addEventListener("change", () => document.body.classList.toggle("without-boxes", !boxes.checked));
+  get("save").addEventListener("click", () => saveCsv("answers", [
+    ["question", "truth", "answer", "errors"],
+    ...matching.map((item) => [item.question, item.truth, item.answer, errorText(item) || "all right"]),
+  ]));
   get("clear").addEventListener("click", () => { finding.value = kind.value = ""; apply(); });
   more.addEventListener("click", listMore);
   apply();
