@@ -176,3 +176,13 @@ def test_caption_scores_have_intervals_and_depend_on_the_seed():
         assert score.low < score.value < score.high, name
     options = [EvaluateOptions(seed=seed, resamples=100) for seed in range(4)]
     assert len({evaluate(predictions, options=o)["cap"]["BLEU-4"].low for o in options}) > 1
+
+
+def test_one_very_long_answer_does_not_end_the_evaluation():
+    reference = "the main image has an additional finding of edema than the reference image."
+    items = [prediction(0, "nothing has changed.", reference), prediction(1, reference, reference)]
+    items.append(prediction(2, "the edema has changed and " * 6000, reference))
+    scores = Captioning()(items)
+    assert scores["METEOR"].details["cut"] == "1 samples to 1000 words per text"
+    assert scores["METEOR"].per_sample[1] > 0.9 > scores["METEOR"].per_sample[2]
+    assert "cut" not in Captioning()(items[:2])["METEOR"].details

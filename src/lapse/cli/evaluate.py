@@ -93,6 +93,17 @@ class MetricOptions:
     bert_baseline: Annotated[
         float | None, typer.Option(help="BERTScore of unrelated texts, to rescale with.")
     ] = None
+    radeval: Annotated[
+        list[str],
+        typer.Option(
+            help="Metric of RadEval, such as radgraph (RadGraph-F1); may be repeated. Needs the "
+            "package and its weights; nothing is downloaded."
+        ),
+    ] = field(default_factory=list)
+    radeval_python: Annotated[
+        str,
+        typer.Option(help="Python that has RadEval.", show_default="the running one"),
+    ] = ""
     seed: Annotated[
         int, typer.Option(help="Seed of the intervals and of random baseline answers.")
     ] = 0
@@ -154,7 +165,11 @@ def evaluate_command(
 def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
     from lapse.evaluation.evaluate import EvaluateOptions
     from lapse.metrics.bertscore import BertChoice
+    from lapse.metrics.radeval import RadEvalChoice
 
+    radeval = None
+    if metrics.radeval:
+        radeval = RadEvalChoice(tuple(metrics.radeval), metrics.radeval_python)
     bert = None
     if metrics.bert:
         bert = BertChoice(metrics.bert, metrics.bert_layer, metrics.bert_baseline)
@@ -163,6 +178,7 @@ def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
         resamples=metrics.resamples,
         use_java=not metrics.no_java,
         bert=bert,
+        radeval=radeval,
         extra_metrics=tuple(metrics.metric),
     )
 

@@ -245,6 +245,12 @@ TABLES: dict[str, dict[str, Plugin]] = {
             tasks=("cap", "gcap", "diff_vqa", "medical_vqa", OTHER_TASKS),
             option="bert",
         ),
+        "radeval": Plugin(
+            "lapse.metrics.radeval:RadEvalScores",
+            "metrics of RadEval, such as RadGraph-F1, with the package and weights of the user",
+            tasks=("cap", "diff_vqa", OTHER_TASKS),
+            option="radeval",
+        ),
         "box_accuracy": Plugin(
             "lapse.metrics.box_accuracy:BoxAccuracy",
             "Acc@0.5 and mean IoU of boxes",

@@ -16,6 +16,7 @@ from lapse.core.types import Prediction, Score
 from lapse.evaluation.predictions.jsonl import check_unique
 from lapse.metrics.bertscore import BertChoice
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.radeval import RadEvalChoice
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class EvaluateOptions:
         resamples: number of resamples of the patients for the intervals.
         use_java: False leaves out the metrics that need Java: BLEU, METEOR, ROUGE-L and CIDEr.
         bert: model for BERTScore, None for no BERTScore.
+        radeval: metrics of RadEval, None for none.
         extra_metrics: names of metrics, or "module:Class", that every task gets as well.
     """
 
@@ -40,6 +42,7 @@ class EvaluateOptions:
     resamples: int = RESAMPLES
     use_java: bool = True
     bert: BertChoice | None = None
+    radeval: RadEvalChoice | None = None
     extra_metrics: tuple[str, ...] = ()
 
 

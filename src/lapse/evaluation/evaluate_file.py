@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lapse.core.types import Prediction
@@ -21,7 +21,13 @@ from lapse.evaluation.readers import changes_facts, with_changes
 from lapse.evaluation.references import DEFAULT_TASK, ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.scores_file import default_path, predictions_facts, score_values, write_scores
+from lapse.evaluation.scores_file import (
+    UNFINISHED,
+    default_path,
+    predictions_facts,
+    score_values,
+    write_scores,
+)
 from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
 from lapse.evaluation.unread import unread_warning
 from lapse.metrics.abstention import check_other_patients, read_threshold
@@ -116,10 +122,22 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     for name, items in {options.predictions.name: predictions, **columns}.items():
         if warning := unread_warning(items):
             logger.warning("%s: %s", name, warning)
+    provenance = {
+        "n": str(len(predictions)),
+        "seed": str(seed),
+        **options.provenance,
+        **source.provenance(),
+        **({} if options.changes is None else changes_facts(options.changes)),
+        **predictions_facts(options.predictions),
+    }
+    path = options.out or default_path(options.predictions)
     evaluator = Evaluator(options.scoring)
     scores = evaluator(predictions)
-    comparisons = {name: evaluator(others) for name, others in columns.items()}
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
+    comparisons: dict[str, Scores] = {}
+    for name, others in columns.items():
+        _write_unfinished(path, scores | reliability, provenance, comparisons)
+        comparisons[name] = _without_statistics(evaluator(others))
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
     subgroups = {
@@ -132,18 +150,27 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         comparisons=comparisons,
         reliability=reliability,
         subgroups=subgroups,
-        provenance={
-            "n": str(len(predictions)),
-            "seed": str(seed),
-            **options.provenance,
-            **source.provenance(),
-            **({} if options.changes is None else changes_facts(options.changes)),
-            **predictions_facts(options.predictions),
-        },
-        path=options.out or default_path(options.predictions),
+        provenance=provenance,
+        path=path,
     )
     _write(result)
     return result
+
+
+def _write_unfinished(
+    path: Path, scores: Scores, provenance: Mapping[str, str], comparisons: Mapping[str, Scores]
+) -> None:
+    """Keep what is computed so far: a failing comparison loses no other score."""
+    state = f"{len(comparisons)} comparisons are computed, subgroups are not"
+    write_scores(path, scores, {**provenance, UNFINISHED: state}, comparisons=comparisons)
+
+
+def _without_statistics(scores: Scores) -> Scores:
+    """Scores whose intervals are computed, without their rows: they need most of the memory."""
+    return {
+        task: {name: replace(score, statistics=None) for name, score in part.items()}
+        for task, part in scores.items()
+    }
 
 
 def _write_joined(options: EvaluateFileOptions, path: Path, predictions: list[Prediction]) -> None:

@@ -3,11 +3,14 @@
 One reference tokenizer (PTB, lower case, punctuation dropped), BLEU with the closest reference
 length, METEOR 1.5 with -norm, ROUGE-L with beta 1.2, CIDEr with sigma 6 and document frequencies
 of the evaluated set. CIDEr therefore depends on which samples are evaluated, and its interval
-keeps those frequencies fixed. The tokenizer and METEOR are Java programs.
+keeps those frequencies fixed. The tokenizer and METEOR are Java programs. METEOR reads at most
+the first 1,000 words of a text, because it needs gigabytes for some thousand; samples that are cut
+are counted.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +23,10 @@ from lapse.metrics.meteor import meteor_of
 from lapse.metrics.ngrams import ORDERS, bleu_of, score_ngrams
 from lapse.metrics.rouge import rouge_each
 from lapse.metrics.statistics import FRACTION, Array, mean_score
+
+MAX_METEOR_WORDS = 1000
+
+logger = logging.getLogger(__name__)
 
 
 class Captioning:
@@ -55,7 +62,19 @@ class Captioning:
             )
         details = {"tokenizer": java.TOKENIZER}
         ngrams = score_ngrams(answers, references)
-        rows = java.shared_meteor().statistics(list(zip(answers, references, strict=True)))
+        pairs = [
+            (_cut(answer), [_cut(text) for text in others])
+            for answer, others in zip(answers, references, strict=True)
+        ]
+        num_cut = sum(
+            pair != (answer, others)
+            for pair, answer, others in zip(pairs, answers, references, strict=True)
+        )
+        rows = java.shared_meteor().statistics(pairs)
+        meteor_details = {**details, "backend": java.METEOR}
+        if num_cut:
+            meteor_details["cut"] = f"{num_cut} samples to {MAX_METEOR_WORDS} words per text"
+            logger.warning("METEOR: %s", meteor_details["cut"])
         idf_corpus = f"evaluated set, {len(predictions)} samples"
         scores = [
             *(
@@ -67,7 +86,7 @@ class Captioning:
                 )
                 for order in range(1, ORDERS + 1)
             ),
-            _corpus_score("METEOR", rows, meteor_of, {**details, "backend": java.METEOR}),
+            _corpus_score("METEOR", rows, meteor_of, meteor_details),
             mean_score(
                 "ROUGE-L",
                 rouge_each(answers, references),
@@ -85,6 +104,13 @@ class Captioning:
             # Every word is in every reference: all weights are 0, and the cosine is 0 / 0.
             scores[-1] = replace(scores[-1], value=math.nan, per_sample=(), statistics=None)
         return {score.name: score for score in scores}
+
+
+def _cut(text: str) -> str:
+    """The first words of a tokenized text; METEOR needs gigabytes for some thousand words."""
+    if len(text) <= MAX_METEOR_WORDS:
+        return text
+    return " ".join(text.split(" ", MAX_METEOR_WORDS)[:MAX_METEOR_WORDS])
 
 
 def _corpus_score(

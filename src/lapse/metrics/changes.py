@@ -34,7 +34,7 @@ from lapse.metrics.laterality import laterality_scores
 from lapse.metrics.statistics import (
     FRACTION,
     PARTS,
-    Array,
+    Counts,
     check_single_reference,
     fraction_score,
     mean_score,
@@ -143,7 +143,7 @@ def _without_value(score: Score, reason: str) -> Score:
     return replace(score, value=np.nan, per_sample=(), details=details, statistics=None)
 
 
-def _fully_read(rows: Array, is_read: Sequence[bool]) -> dict[str, Score]:
+def _fully_read(rows: Counts, is_read: Sequence[bool]) -> dict[str, Score]:
     """Change F1 of the samples that are read in full; {} if all are."""
     mask = np.array(is_read)
     if mask.all():
@@ -153,7 +153,7 @@ def _fully_read(rows: Array, is_read: Sequence[bool]) -> dict[str, Score]:
     return {FULLY_READ: replace(score, name=FULLY_READ)}
 
 
-def count_changes(answers: Sequence[Parsed], references: Sequence[Parsed]) -> Array:
+def count_changes(answers: Sequence[Parsed], references: Sequence[Parsed]) -> Counts:
     """[n, WIDTH] how many changes of each scope are correct, predicted and true.
 
     The scopes of all findings together come first, then those of finding 0, of finding 1, ...
@@ -184,7 +184,7 @@ def _direction_scores(answers: Sequence[Parsed], references: Sequence[Parsed]) -
     return pooled_scores("direction", rows, 0, {})
 
 
-def _per_finding(rows: Array) -> dict[str, Score]:
+def _per_finding(rows: Counts) -> dict[str, Score]:
     """Precision, recall and F1 of every finding that any answer or reference names."""
     scores: dict[str, Score] = {}
     totals = rows.sum(axis=0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction, Score
-from lapse.metrics.statistics import Array, fraction_score, pooled_scores
+from lapse.metrics.statistics import Counts, fraction_score, pooled_scores
 
 SIDES = ("left", "right")
 _SIDE = re.compile(r"\b(left|right)\b")
@@ -39,7 +39,7 @@ def laterality_scores(
     predictions: Sequence[Prediction],
     answers: Sequence[Parsed],
     references: Sequence[Parsed],
-    counts: Array,
+    counts: Counts,
 ) -> dict[str, Score]:
     """Change scores of questions that name a side, and the side errors, where there are any.
 

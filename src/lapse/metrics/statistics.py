@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lapse.core.types import Prediction, Score, Statistics
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.float64] | NDArray[np.uint8]  # rows of small counts, one byte each
 MEAN = "mean"  # details["aggregate"] of a score that is the mean of its per-sample values
 FRACTION = (0.0, 1.0)  # range of a fraction
 PARTS = ("precision", "recall", "F1")
@@ -114,7 +115,7 @@ def ratio(sums: Array) -> Array:
 
 
 def pooled_scores(
-    name: str, rows: Array, first: int, details: Mapping[str, str]
+    name: str, rows: Counts, first: int, details: Mapping[str, str]
 ) -> dict[str, Score]:
     """Micro precision, recall and F1 from the columns (correct, predicted, true).
 
@@ -136,10 +137,11 @@ def pooled_scores(
         score = _from_columns(part, first)
         statistics = Statistics(rows, score, _events(part, first))
         has_samples = part == "F1" and "of" not in details
+        samples = rows[:, first : first + 3].astype(np.float64)
         scores[label] = Score(
             label,
-            float(score(rows.sum(axis=0))),
-            per_sample=tuple(score(rows).tolist()) if has_samples else (),
+            float(score(rows.sum(axis=0, dtype=np.float64))),
+            per_sample=tuple(_from_columns(part, 0)(samples).tolist()) if has_samples else (),
             details={**counts, "events": statistics.num_events()},
             statistics=statistics,
             value_range=FRACTION,

@@ -17,11 +17,12 @@ from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
 from lapse.evaluation.blind_baselines import CONSTANT, NOTHING, RANDOM
 from lapse.evaluation.compare_files import CompareOptions, compare_files
-from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, evaluate
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
 from lapse.evaluation.references import ReferenceOptions
+from lapse.evaluation.scores_file import read_scores
 from lapse.metrics.abstention import Threshold, write_threshold
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
@@ -98,7 +99,7 @@ def test_scores_comparisons_and_provenance_are_written_and_returned(folder):
     exact = result.scores["diff_vqa"]["exact match"].value
     assert values["scores"]["diff_vqa"]["exact match"]["value"] == exact
     assert exact > values["comparisons"][other]["diff_vqa"]["exact match"]["value"]
-    assert values["provenance"] == result.provenance
+    assert values["provenance"] == result.provenance and "unfinished" not in result.provenance
     assert values["hidden_subgroups"].keys() == {"diff_vqa"}
     for scores in (values["scores"], *values["comparisons"].values()):
         assert "change F1" in scores["diff_vqa"] and "BLEU-4" not in scores["diff_vqa"]
@@ -262,3 +263,22 @@ def test_guarded_answers_of_a_file_are_scored_with_their_probes(folder, tmp_path
     scores = evaluate_file(options).reliability["guarded"]
     assert scores["change F1"].value == scores["swap law"].value == 1.0
     assert scores["change F1, unguarded"].value < 1.0
+
+
+def test_scores_computed_before_a_failure_are_kept(folder, tmp_path, monkeypatch, caplog):
+    calls = []
+    score = Evaluator.__call__
+
+    def fail_at_the_second(self, predictions):
+        calls.append(len(predictions))
+        if len(calls) == 2:
+            raise ValueError("a comparison that fails")
+        return score(self, predictions)
+
+    monkeypatch.setattr("lapse.evaluation.evaluate_file.Evaluator.__call__", fail_at_the_second)
+    out = tmp_path / "scores.json"
+    with pytest.raises(ValueError, match="a comparison that fails"):
+        evaluate_file(train_options(folder, "a", out=out))
+    values = read_scores(out)
+    assert "exact match" in values["scores"]["diff_vqa"] and values["comparisons"] == {}
+    assert "is unfinished: 0 comparisons are computed" in caplog.messages[-1]

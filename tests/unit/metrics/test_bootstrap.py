@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from lapse.core.types import Statistics
-from lapse.metrics.bootstrap import bootstrap_draws, bootstrap_interval, with_intervals
+from lapse.metrics.bootstrap import (
+    bootstrap_draws,
+    bootstrap_interval,
+    patient_sums,
+    with_intervals,
+)
 from lapse.metrics.ngrams import bleu_of
-from lapse.metrics.statistics import mean_score
+from lapse.metrics.statistics import mean_score, ratio
 
 REPEATS, PATIENTS, ROWS = 200, 60, 5
 
@@ -88,3 +93,10 @@ def test_a_patient_counts_by_the_number_of_samples():
     values = [float(name.startswith("many")) for name in patients]
     low, high = bootstrap_interval(values, patients)
     assert 0.8 < low < 0.9 < high < 0.95
+
+
+def test_small_counts_of_one_byte_are_summed_without_overflow():
+    rows = np.ones((300, 2), dtype=np.uint8)
+    statistics = {"x": Statistics(rows, ratio)}
+    sums, _ = patient_sums(statistics, ["a"] * 299 + ["b"])
+    assert sums.tolist() == [[299.0, 299.0], [1.0, 1.0]]

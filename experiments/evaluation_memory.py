@@ -1,0 +1,65 @@
+"""Peak memory of `lapse evaluate` on a file of many rows.
+
+    python experiments/evaluation_memory.py 20000
+    python experiments/evaluation_memory.py 200000
+
+Writes answers about simulated changes to a temporary folder, four answers per patient, evaluates
+them without Java in this process, and prints the peak of the resident memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from lapse.core.grammar import FINDINGS, Change, render
+from lapse.core.types import Prediction
+from lapse.evaluation.evaluate import EvaluateOptions
+from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
+from lapse.evaluation.predictions.jsonl import write_predictions
+
+PER_PATIENT = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=int)
+    num_rows = parser.parse_args().rows
+    texts = [
+        render([Change(first, "added"), Change(second, "missing")])
+        for first in FINDINGS
+        for second in FINDINGS
+        if first != second
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answers.jsonl"
+        write_predictions(
+            path,
+            (
+                Prediction(
+                    f"diff_vqa/{row}",
+                    "diff_vqa",
+                    texts[row * 7 % len(texts)] if row % 3 else texts[row * 11 % len(texts)],
+                    (texts[row * 7 % len(texts)],),
+                    f"p{row // PER_PATIENT}",
+                )
+                for row in range(num_rows)
+            ),
+        )
+        before = peak()
+        start = time.monotonic()
+        evaluate_file(EvaluateFileOptions(path, scoring=EvaluateOptions(use_java=False)))
+        seconds = time.monotonic() - start
+    print(f"{num_rows} rows: {before} MB before, peak {peak()} MB, {seconds:.0f} s")
+
+
+def peak() -> int:
+    """The largest resident memory so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    main()

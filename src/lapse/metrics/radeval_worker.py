@@ -1,0 +1,51 @@
+"""The part of `lapse.metrics.radeval` that runs in the Python of the user's RadEval installation.
+
+Standard input: {"metrics": [...], "references": [...], "answers": [...]}. Standard output: one line
+of JSON, metric key -> one number per answer. Imports nothing of lapse.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
+
+
+def compute(
+    metrics: list[str], references: list[str], answers: list[str]
+) -> dict[str, list[float]]:
+    """The scores of every answer by RadEval, or by RadGraph where only that is installed."""
+    if find_spec("radeval") is not None:
+        scorer = import_module("radeval").RadEval(
+            metrics=metrics, per_sample=True, show_progress=False
+        )
+        values = scorer(refs=references, hyps=answers)
+        return {name: list(map(float, column)) for name, column in values.items()}
+    if find_spec("radgraph") is None or metrics != ["radgraph"]:
+        raise ValueError(f"{sys.executable} has no package radeval: pip install RadEval")
+    f1 = import_module("radgraph").F1RadGraph(reward_level="all", model_type="radgraph-xl")
+    by_level = f1(refs=references, hyps=answers)[1]
+    levels = ("simple", "partial", "complete")
+    return {
+        f"radgraph_{level}": list(map(float, column))
+        for level, column in zip(levels, by_level, strict=True)
+    }
+
+
+def main() -> int:
+    """Read the request, compute, print the answer; 1 with a sentence on standard error."""
+    request = json.load(sys.stdin)
+    try:
+        with redirect_stdout(sys.stderr):  # progress of the packages is not part of the answer
+            values = compute(request["metrics"], request["references"], request["answers"])
+    except Exception as error:  # of any package: the caller prints one sentence
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(values))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
