@@ -76,7 +76,8 @@ class RadEvalScores:
         python = self.choice.python or sys.executable
         try:
             done = subprocess.run(
-                [python, str(WORKER)],
+                # As a text, because the folder of a script comes first on its search path.
+                [python, "-c", WORKER.read_text(encoding="utf-8")],
                 input=json.dumps(request),
                 capture_output=True,
                 text=True,

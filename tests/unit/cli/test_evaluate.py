@@ -11,8 +11,9 @@ from lapse.cli.main import app
 from lapse.core.grammar import UNCHANGED
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
-from lapse.evaluation.predictions.jsonl import write_predictions
+from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
+from lapse.evaluation.score_tables import few_events
 
 FAST = ("--no-java", "--resamples", 100, "--split", "train")
 
@@ -81,8 +82,13 @@ def test_the_page_shows_subgroups_and_differences(folder, monkeypatch):
         lapse("report", folder / "a.jsonl", "--scores", scores, "--out", page, "--cases", 2)
         return page.read_text("utf-8")
 
+    studies = {item.id.split("/")[1] for item in read_predictions(folder / "a.jsonl")}
+    tiers = (f"{study},{('coarse', 'fine')[n % 2]}\n" for n, study in enumerate(sorted(studies)))
+    groups = folder / "groups.csv"
+    groups.write_text("study_id,tier\n" + "".join(tiers), "utf-8")
     out = folder / "page.json"
     files = ("evaluate", folder / "a.jsonl", "--data", folder / "store", "--out", out)
+    files += ("--groups", groups)
     lapse(*files, *FAST)
     text = report(out)
     assert (
@@ -92,9 +98,13 @@ def test_the_page_shows_subgroups_and_differences(folder, monkeypatch):
     monkeypatch.setattr(subgroups, "MIN_PATIENTS", 1)
     lapse(*files, *FAST)
     values = json.loads(out.read_text("utf-8"))
-    group = values["subgroups"]["diff_vqa"]["view"]["PA"]["exact match"]
-    cell = f"{group['value']:.3f} [{group['low']:.3f}, {group['high']:.3f}] (16 events)"
-    assert f"<td>view, PA</td><td>{group['details']['n']}</td><td>{cell}</td>" in report(out)
+    dimensions = values["subgroups"]["diff_vqa"]
+    (single,) = dimensions["view"]  # the scores of a single group are those of the main table
+    assert f"<td>view, {single}</td>" not in report(out)
+    group = dimensions["tier"]["coarse"]["exact match"]
+    cell = f"{group['value']:.3f} [{group['low']:.3f}, {group['high']:.3f}]"
+    cell += few_events(group["details"])
+    assert f"<td>tier, coarse</td><td>{group['details']['n']}</td><td>{cell}</td>" in report(out)
     lapse("compare", folder / "a.jsonl", folder / "b.jsonl", *FAST, "--out", folder / "two.json")
     (row, *_) = json.loads((folder / "two.json").read_text("utf-8"))["differences"]["diff_vqa"][
         "b against a"

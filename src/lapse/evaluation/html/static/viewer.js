@@ -60,7 +60,7 @@
     boxes: () => document.getElementById("boxes").click(),
     previous: () => step(-1),
     next: () => step(1),
-    close: () => viewer.close(),
+    close: () => { viewer.close(); opener.focus(); },
   };
   const keys = { " ": () => { flicker(false); show(1 - shown); }, f: actions.flicker, "+": actions.in,
     "=": actions.in, "-": actions.out, 0: () => setZoom(1), b: actions.boxes, n: actions.next, p: actions.previous };
