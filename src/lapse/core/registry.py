@@ -247,7 +247,7 @@ TABLES: dict[str, dict[str, Plugin]] = {
         ),
         "radeval": Plugin(
             "lapse.metrics.radeval:RadEvalScores",
-            "metrics of RadEval, such as RadGraph-F1, with the package and weights of the user",
+            "RadGraph-F1 and other metrics of the user's RadEval",
             tasks=("cap", "diff_vqa", OTHER_TASKS),
             option="radeval",
         ),
