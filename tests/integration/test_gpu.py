@@ -16,6 +16,7 @@ from lapse.data.prepare.options import PrepareOptions
 from lapse.data.prepare.prepare import find_roots, prepare
 from lapse.data.store.store import open_store
 from lapse.inference.predict import PredictOptions, predict
+from lapse.inference.pretrained import ModelImage
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.training.run_folder import load_run
 from lapse.training.trainer import train
@@ -107,7 +108,9 @@ def test_the_packaged_model_answers_as_on_the_cpu(store):
     for device in ("cpu", "cuda"):
         model = lapse.load(device=device)
         answers[device] = [
-            model.compare(*(data.pixels(s.image) for s in (pair.reference, pair.main))).text
+            model.compare(
+                *(ModelImage.of_store(data.pixels(s.image)) for s in (pair.reference, pair.main))
+            ).text
             for pair in pairs
         ]
     same = sum(left == right for left, right in zip(answers["cpu"], answers["cuda"], strict=True))

@@ -169,14 +169,14 @@ def _readers(folder: Path) -> dict[str, Callable[[], str]]:
     from lapse.data.datasets.report_files import ReportFiles
     from lapse.data.io.csv_tables import read_rows
     from lapse.data.io.skip_log import SkipLog
-    from lapse.images import read_at, read_image
+    from lapse.images import ImageProcessing, read_at, read_image
 
     def path(reader: str) -> Path:
         return folder / FILE_NAMES[reader]
 
     def image() -> str:
         image_values = read_image(path("image"))
-        stored = read_at(path("image"), 32, "letterbox")
+        stored = read_at(path("image"), 32, ImageProcessing("letterbox"))
         is_valid = (
             image_values.ndim == 2
             and image_values.size > 0

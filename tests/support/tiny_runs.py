@@ -54,6 +54,9 @@ def config(stage: str, seed: int = 0) -> RunConfig:
     )
 
 
+FACTS = {"data": "d" * 8, "images": {"resize": "squash", "intensity": "mimic"}}
+
+
 def write(folder: Path, *, same_encoder: bool = True, seed: int = 0) -> tuple[Path, Path]:
     """Run folders of stage 1 and 2; the second has the encoder of the first, or another."""
     stage1, stage2 = folder / "stage1", folder / "stage2"
@@ -63,7 +66,7 @@ def write(folder: Path, *, same_encoder: bool = True, seed: int = 0) -> tuple[Pa
     if same_encoder:
         answerer.load_encoder(captioner.encoder.state_dict())
     for run, model, stage in ((stage1, captioner, "pretrain"), (stage2, answerer, "diffvqa")):
-        write_run(run, config(stage, 0 if stage == "pretrain" else 1), tokenizer, {"data": "d" * 8})
+        write_run(run, config(stage, 0 if stage == "pretrain" else 1), tokenizer, FACTS)
         save_checkpoint(run, 1, model, {}, state={})
         assert json.loads((run / "run.json").read_text())["data"] == "d" * 8
     return stage1, stage2

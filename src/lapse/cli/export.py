@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar
 import typer
 
 from lapse.cli.console import commit, progress_bar
-from lapse.cli.options import Resize
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +39,6 @@ def export_command(
     out: Annotated[Path, typer.Argument(help="New folder for the model.")],
     guard: GuardOptions,
     *,
-    resize: Annotated[
-        Resize, typer.Option(help="How the training images were resized by lapse prepare.")
-    ] = "squash",
     trained_on: Annotated[
         str, typer.Option(help="One sentence on the training data for the model card.")
     ] = "",
@@ -62,7 +58,7 @@ def export_command(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: give a new folder")
     facts = {"trained on": trained_on} if trained_on else {}
-    parts = from_runs(stage1, stage2, resize=resize, facts={**facts, "commit": commit()})
+    parts = from_runs(stage1, stage2, facts={**facts, "commit": commit()})
     if guard.data is not None:
         with progress_bar("guarded answers") as progress:
             options = FitOptions(guard.data, guard.precision)

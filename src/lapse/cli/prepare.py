@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from lapse.cli.console import progress_bar
-from lapse.cli.options import Boxes, Frontals, Protocol, RegionSet, Resize
+from lapse.cli.options import Boxes, Frontals, Intensity, Protocol, RegionSet, Resize
 from lapse.cli.raw_data import find_raw_data
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,13 @@ class ContentOptions:
         Resize,
         typer.Option(help="squash, as in the paper, or letterbox, which keeps proportions."),
     ] = "squash"
+    intensity: Annotated[
+        Intensity,
+        typer.Option(
+            help="Grey values of DICOM files: mimic, as MIMIC-CXR-JPG was made, or display, with "
+            "the rescale and the window of the file. All images are histogram-equalised."
+        ),
+    ] = "mimic"
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -104,6 +111,7 @@ def prepare_command(
         protocol=content.protocol,
         priors=content.priors,
         resize=content.resize,
+        intensity=content.intensity,
         boxes=content.boxes,
         regions=content.regions,
         frontals=content.frontals,

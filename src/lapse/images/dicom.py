@@ -1,17 +1,19 @@
-"""A DICOM radiograph -> the 8-bit image that MIMIC-CXR-JPG would contain.
+"""A DICOM radiograph -> grey values of 8 bits, bone bright, before equalisation.
 
-    stored values -> rescale or modality LUT -> VOI LUT or first window -> min-max to 8 bits
-        -> inverted for MONOCHROME1 -> equalised
+    mimic     stored values ----------------------------------------> min-max to 8 bits -> inverted
+    display   stored values -> rescale, VOI LUT or window, no padding -> the same
 
-All steps are functions of one stored value, so they are computed once for each value that occurs.
-MIMIC-CXR-JPG (Johnson et al. 2019, arXiv:1901.07042) describes no window; for a file without one
-the steps are exactly those of MIMIC-CXR-JPG. Pixels that PixelPaddingValue marks as outside the
-image are black and do not count. Source: DICOM PS3.3, C.7.5.1.1.2, C.7.6.3, C.11.1, C.11.2.
+"mimic" is how MIMIC-CXR-JPG was made (Johnson et al. 2019, arXiv:1901.07042, and the conversion
+that its authors published): no rescale, no window, scaling truncated, MONOCHROME1 inverted after
+it. "display" is what a viewer shows. Both are functions of one stored value, so they are computed
+once for each value that occurs. Equalisation follows for every format (lapse.images.read). Source:
+DICOM PS3.3, C.7.5.1.1.2, C.7.6.3, C.11.1, C.11.2.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lapse.core.extras import install_command
+from lapse.images.dicom_colour import COLOURS, grey_of_colours
 from lapse.images.dicom_frames import (
     EXPLICIT_BIG_ENDIAN,
     NATIVE,
@@ -27,39 +30,38 @@ from lapse.images.dicom_frames import (
     PixelTags,
     read_stored_values,
 )
+from lapse.images.dicom_header import MAGIC, PREAMBLE, standard_dicom
 from lapse.images.errors import ImageError, check_size, damaged, truncated
 from lapse.images.intensity import (
     ByteImage,
     IntegerImage,
     apply_table,
-    equalisation_table,
     histogram,
     min_max_scale,
 )
 from lapse.images.pydicom_quiet import quiet_pydicom
-from lapse.images.voi_lut import displayed_values
+from lapse.images.voi_lut import MODALITY, VOI, displayed_values
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-PREAMBLE = 128  # bytes before the letters DICM
 DEFLATED = "1.2.840.10008.1.2.1.99"  # a small deflated DICOM can decompress to gigabytes
 MAX_READS = 100_000  # of the parser; about a thousand are usual
 MAX_LUT = 1024 * 1024  # bytes of a look-up table with its description
 _LUT_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
-_OPTIONAL = (
-    *_LUT_SEQUENCES,
-    "RescaleIntercept",
-    "RescaleSlope",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-)
+_IGNORED = "DICOM display element ignored"
+_PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
 _TAGS = (
-    *_OPTIONAL,
+    *MODALITY,
+    *VOI,
+    *_PADDING,
     "SamplesPerPixel",
+    "PlanarConfiguration",
+    *(
+        f"{colour}PaletteColorLookupTable{part}"
+        for colour in ("Red", "Green", "Blue")
+        for part in ("Descriptor", "Data")
+    ),
     "PhotometricInterpretation",
     "NumberOfFrames",
     "Rows",
@@ -77,25 +79,27 @@ _FILE_META_GROUP, _TRANSFER_SYNTAX_ELEMENT = b"\x02\x00", b"\x10\x00"
 _LONG_REPRESENTATIONS = {b"OB", b"UN", b"UT", b"OW", b"SQ"}  # with a length of four bytes
 
 
-def is_dicom(data: bytes) -> bool:
-    """Whether a file starts with the preamble of a DICOM: any 128 bytes, then "DICM"."""
-    return data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomImage:
+    """The grey values of a DICOM, [H, W] uint8 before equalisation, and what was ignored."""
+
+    grey: ByteImage
+    notes: tuple[str, ...]
 
 
-def read_dicom(path: Path, data: bytes) -> ByteImage:
-    """The processed image of a DICOM with one grey frame.
+def read_dicom(path: Path, data: bytes, intensity: str = "mimic") -> DicomImage:
+    """The grey values of a DICOM with one frame.
 
     Args:
         path: named in errors.
         data: the content of the file.
-
-    Returns:
-        [H, W] uint8, bone bright.
+        intensity: one of lapse.images.INTENSITIES.
 
     Raises:
         ImageError: any code except missing and unknown-format. It names numbers and tags, never
             texts of the file, which may name a patient.
     """
+    data, is_changed = standard_dicom(data)
     syntax = _transfer_syntax(path, data)
     try:
         from pydicom import dcmread
@@ -104,14 +108,21 @@ def read_dicom(path: Path, data: bytes) -> ByteImage:
             "unsupported",
             f"{path} is a DICOM and pydicom is not installed: {install_command('dicom')}",
         ) from error
+    notes = ["DICOM without preamble or file meta information"] if is_changed else []
     try:
         with quiet_pydicom():
             dicom = dcmread(_LimitedReads(path, data), specific_tags=list(_TAGS))
             tags = _pixel_tags(path, syntax, dicom)
-            _check_optional(path, dicom)
+            notes += _clean_optional(dicom)
         values = read_stored_values(path, tags, dicom)
+        if _has_excess(tags, dicom):
+            notes.append("bytes after the DICOM pixels ignored")
         with quiet_pydicom():
-            return _process(path, tags, values, dicom)
+            if tags.photometric in COLOURS:
+                grey = grey_of_colours(path, tags, values, dicom)
+                return DicomImage(grey, (*notes, "grey DICOM stored in colour"))
+            grey, ignored = _process(path, tags, values, dicom, intensity)
+            return DicomImage(grey, (*notes, *(f"{_IGNORED}: {reason}" for reason in ignored)))
     except ImageError:
         raise
     except Exception as error:  # pydicom raises many exception types for damaged files
@@ -140,7 +151,7 @@ class _LimitedReads(io.BytesIO):
 
 def _transfer_syntax(path: Path, data: bytes) -> str:
     """The transfer syntax in the first group of the file; the rest may be compressed."""
-    position = PREAMBLE + 4
+    position = PREAMBLE + len(MAGIC)
     while data[position : position + 2] == _FILE_META_GROUP:
         head = data[position : position + 12]
         is_long = head[4:6] in _LONG_REPRESENTATIONS
@@ -166,13 +177,13 @@ def _pixel_tags(path: Path, syntax: str, dicom: Dataset) -> PixelTags:
     rows, columns = _integer(path, dicom, "Rows"), _integer(path, dicom, "Columns")
     check_size(path, rows, columns)
     frames = _integer(path, dicom, "NumberOfFrames", default=1)
-    if frames != 1:
+    if frames > 1 or frames < 0:
         raise ImageError(
             "multi-frame", f"{path} has {frames} frames: give one radiograph with a single frame"
         )
     photometric = str(dicom.get("PhotometricInterpretation", ""))
     samples = _integer(path, dicom, "SamplesPerPixel", default=1)
-    if photometric not in {"MONOCHROME1", "MONOCHROME2"} or samples != 1:
+    if samples != {"MONOCHROME1": 1, "MONOCHROME2": 1, **COLOURS}.get(photometric):
         # a text of the file appears in the message only if it can be a code
         name = photometric if photometric.replace("_", "").isalnum() else "of unknown kind"
         raise ImageError(
@@ -187,7 +198,23 @@ def _pixel_tags(path: Path, syntax: str, dicom: Dataset) -> PixelTags:
         raise ImageError("unsupported", f"{path} has {allocated} bits per pixel: 8 or 16 are read")
     if not (2 <= stored <= high + 1 <= allocated and signed in {0, 1}):
         raise damaged(path, f"{stored} bits stored up to bit {high} of {allocated}, sign {signed}")
-    return PixelTags(syntax, rows, columns, allocated, stored, high, bool(signed))
+    if samples > 1 and (allocated, stored, signed) != (8, 8, 0):
+        raise ImageError(
+            "unsupported", f"{path} has colours of {stored} bits: store it as 8 bits or as grey"
+        )
+    planes = _integer(path, dicom, "PlanarConfiguration", default=0) if samples > 1 else 0
+    return PixelTags(
+        syntax,
+        rows,
+        columns,
+        allocated,
+        stored,
+        high,
+        bool(signed),
+        photometric=photometric,
+        samples=samples,
+        is_planar=bool(planes),
+    )
 
 
 def _check_pixel_data(path: Path, syntax: str, dicom: Dataset) -> None:
@@ -217,41 +244,55 @@ def _length(dicom: Dataset, name: str) -> int:
     return int(getattr(dicom.get_item(name), "length", 0))
 
 
-def _check_optional(path: Path, dicom: Dataset) -> None:
-    """Remove empty optional elements; check the size of look-up tables before parsing them."""
-    for name in _OPTIONAL:
+def _clean_optional(dicom: Dataset) -> list[str]:
+    """Remove empty optional elements, and display elements that cannot be parsed, with reasons."""
+    ignored = []
+    for name in (*MODALITY, *VOI, *_PADDING):
         if name not in dicom:
             continue
         length = _length(dicom, name)
-        if name in _LUT_SEQUENCES and MAX_LUT < length < UNDEFINED_LENGTH:
-            raise ImageError(
-                "too-many-bytes", f"{path}: {name} has {length} bytes, limit {MAX_LUT}"
-            )
-        value = dicom[name].value
-        if value is None or (hasattr(value, "__len__") and len(value) == 0):
+        if name.endswith("Sequence") and MAX_LUT < length < UNDEFINED_LENGTH:
+            ignored.append(f"{_IGNORED}: look-up table of more than {MAX_LUT} bytes")
             del dicom[name]
+            continue
+        try:
+            value = dicom[name].value
+            is_empty = value is None or (hasattr(value, "__len__") and len(value) == 0)
+        except Exception:  # pydicom raises many exception types
+            ignored.append(f"{_IGNORED}: {name} that is not a number")
+            is_empty = True
+        if is_empty:
+            del dicom[name]
+    return ignored
 
 
-def _process(path: Path, tags: PixelTags, values: IntegerImage, dicom: Dataset) -> ByteImage:
-    """All steps on the table of stored values, then one look-up per pixel."""
+def _has_excess(tags: PixelTags, dicom: Dataset) -> bool:
+    """Whether native pixel data is longer than its size and one byte of padding."""
+    return tags.syntax in NATIVE and len(dicom.PixelData) > tags.num_bytes + tags.num_bytes % 2
+
+
+def _process(
+    path: Path, tags: PixelTags, values: IntegerImage, dicom: Dataset, intensity: str
+) -> tuple[ByteImage, tuple[str, ...]]:
+    """All steps on the table of stored values, then one look-up per pixel.
+
+    Display elements are also checked under "mimic", so that a broken one is always named.
+    """
     lowest, highest = int(values.min()), int(values.max())
-    counts = histogram(values, highest - lowest + 1, lowest)
     levels = np.arange(lowest, highest + 1).astype(values.dtype)
-    is_image = (counts > 0) & ~_is_padding(path, levels, dicom)
+    is_padding = _is_padding(path, levels, dicom)
+    if lowest == highest or is_padding.all():
+        raise ImageError("blank", f"{path} is blank: all its pixels are one grey, or padding")
+    is_image = histogram(values, len(levels), lowest) > 0
+    if intensity == "display":
+        is_image &= ~is_padding
     is_big_endian = tags.syntax == EXPLICIT_BIG_ENDIAN
-    displayed = displayed_values(path, levels[is_image], dicom, is_big_endian=is_big_endian)
-    if len(displayed) < 2 or displayed.min() == displayed.max():
-        raise ImageError(
-            "blank", f"{path} is blank: all pixels are one grey; check the file or its window"
-        )
-    is_inverted = dicom.PhotometricInterpretation == "MONOCHROME1"
-    grey = np.zeros(len(levels), dtype=np.uint8)
-    grey[is_image] = min_max_scale(displayed, is_inverted=is_inverted)
-    grey_counts = np.zeros(256, dtype=np.int64)
-    np.add.at(grey_counts, grey[is_image], counts[is_image])
-    table = equalisation_table(grey_counts)[grey]
-    table[~is_image] = 0
-    return apply_table(table, values, lowest)
+    displayed = displayed_values(levels[is_image], dicom, is_big_endian=is_big_endian)
+    table = np.zeros(len(levels), dtype=np.uint8)  # padding is black
+    shown = displayed.values if intensity == "display" else levels[is_image]
+    scaled = min_max_scale(shown)
+    table[is_image] = 255 - scaled if tags.photometric == "MONOCHROME1" else scaled
+    return apply_table(table, values, lowest), displayed.ignored
 
 
 def _is_padding(path: Path, levels: IntegerImage, dicom: Dataset) -> npt.NDArray[np.bool_]:

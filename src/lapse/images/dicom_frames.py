@@ -1,4 +1,4 @@
-"""The pixel data of a DICOM with one grey frame -> the integers that were stored.
+"""The pixel data of a DICOM with one frame -> the integers that were stored.
 
     native                       numpy
     RLE                          pydicom
@@ -80,10 +80,18 @@ class PixelTags:
     stored: int
     high: int
     is_signed: bool
+    photometric: str = "MONOCHROME2"
+    samples: int = 1
+    is_planar: bool = False
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the uncompressed pixels."""
+        return self.rows * self.columns * self.samples * self.allocated // 8
 
 
 def read_stored_values(path: Path, tags: PixelTags, dicom: Dataset) -> IntegerImage:
-    """The stored integers, without the unused bits around them. # [H, W]
+    """The stored integers, without the unused bits around them. # [H, W], colours [H, W, 3]
 
     Raises:
         ImageError: truncated, damaged, too-many-pixels, multi-frame, unsupported.
@@ -93,6 +101,11 @@ def read_stored_values(path: Path, tags: PixelTags, dicom: Dataset) -> IntegerIm
     check_size(path, tags.rows, tags.columns, BYTES_PER_PIXEL)
     frame = _frame(path, dicom.PixelData)
     check_compression(path, tags.rows, tags.columns, len(frame))
+    if tags.samples > 1 and tags.syntax not in {JPEG_BASELINE, *JPEG_2000}:
+        raise ImageError(
+            "unsupported",
+            f"{path} has colours in transfer syntax {tags.syntax}: store it uncompressed",
+        )
     if tags.syntax == RLE:
         return _used_bits(tags, _rle(path, tags, frame, dicom))
     decode = _jpeg2000 if tags.syntax in JPEG_2000 else _jpeg
@@ -103,11 +116,14 @@ def read_stored_values(path: Path, tags: PixelTags, dicom: Dataset) -> IntegerIm
 
 
 def _native(path: Path, tags: PixelTags, representation: str, data: bytes) -> IntegerImage:
-    num_bytes = tags.rows * tags.columns * tags.allocated // 8
-    if len(data) < num_bytes:
-        raise truncated(path, f"its pixels: {len(data)} of {num_bytes} bytes")
-    if len(data) > num_bytes + num_bytes % 2:
-        raise damaged(path, f"{len(data)} bytes of pixels and its size needs {num_bytes}")
+    if len(data) < tags.num_bytes:
+        raise truncated(path, f"its pixels: {len(data)} of {tags.num_bytes} bytes")
+    if len(data) >= 2 * tags.num_bytes:
+        raise ImageError(
+            "multi-frame",
+            f"{path} has {len(data)} bytes of pixels and its size needs {tags.num_bytes}: give "
+            "one radiograph with a single frame",
+        )
     is_big_endian = tags.syntax == EXPLICIT_BIG_ENDIAN
     if tags.allocated == 16:
         values = np.frombuffer(data, ">u2" if is_big_endian else "<u2").astype(np.uint16)
@@ -115,7 +131,12 @@ def _native(path: Path, tags: PixelTags, representation: str, data: bytes) -> In
         values = np.frombuffer(data[: len(data) // 2 * 2], "<u2").byteswap().view(np.uint8)
     else:
         values = np.frombuffer(data, np.uint8)
-    return _used_bits(tags, values[: tags.rows * tags.columns].reshape(tags.rows, tags.columns))
+    count, shape = tags.rows * tags.columns * tags.samples, (tags.rows, tags.columns)
+    if tags.samples == 1:
+        return _used_bits(tags, values[:count].reshape(shape))
+    if tags.is_planar:
+        return np.moveaxis(values[:count].reshape(tags.samples, *shape), 0, -1)
+    return values[:count].reshape(*shape, tags.samples)
 
 
 def _used_bits(tags: PixelTags, values: npt.NDArray[Any]) -> IntegerImage:
@@ -188,7 +209,7 @@ def _jpeg(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
     if is_lossy and header.precision not in {8, 12}:  # GDCM writes such files
         raise damaged(path, f"JPEG process {header.process} with {header.precision} bits")
     if is_lossy and header.precision == 8:
-        return np.asarray(_load(path, JpegImageFile, frame))
+        return np.asarray(_load(path, JpegImageFile, frame, tags.samples))
     return _gdcm(path, tags, header, frame)
 
 
@@ -201,7 +222,7 @@ def _jpeg2000(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
         raise truncated(path, "the JPEG 2000 pixels: there is no end marker")
     if header.is_signed != tags.is_signed:
         raise damaged(path, "its stream and its tags disagree on the sign of its pixels")
-    raw = np.asarray(_load(path, Jpeg2KImageFile, stream))
+    raw = np.asarray(_load(path, Jpeg2KImageFile, stream, tags.samples))
     depth = 8 if raw.dtype == np.uint8 else 16
     values: IntegerImage = raw >> np.uint8(depth - header.precision)
     if header.is_signed:
@@ -212,20 +233,23 @@ def _jpeg2000(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
 def _check_frame(path: Path, tags: PixelTags, header: tuple[int, int, int, int]) -> None:
     """Check that stream and tags agree on the size, and that a pixel fits into its bits."""
     height, width, components, precision = header
-    if (height, width, components) != (tags.rows, tags.columns, 1):
+    if (height, width, components) != (tags.rows, tags.columns, tags.samples):
         raise damaged(
             path,
             f"its stream holds {height} x {width} pixels of {components} components and its tags "
-            f"say {tags.rows} x {tags.columns} of 1",
+            f"say {tags.rows} x {tags.columns} of {tags.samples}",
         )
     if not 2 <= precision <= tags.allocated:
         raise damaged(path, f"{precision} bits per pixel and {tags.allocated} allocated")
 
 
-def _load(path: Path, plugin: Any, stream: bytes) -> Any:
+def _load(path: Path, plugin: Any, stream: bytes, samples: int) -> Any:
+    """A decoded stream: grey, or colours as RGB."""
     try:
         opened = plugin(io.BytesIO(stream))
         opened.load()
+        if samples > 1:
+            return opened.convert("RGB")
     except Exception as error:  # decoders raise many exception types
         raise damaged(path, f"its stream: {error}") from error
     if opened.mode not in {"L", "I;16"}:

@@ -10,13 +10,14 @@ Code = Literal[
     "missing",  # the file does not exist or cannot be opened
     "too-many-bytes",  # more bytes than the limit, in the file or decompressed
     "too-many-pixels",  # more pixels than the limit, or more memory than decoding may take
-    "unknown-format",  # not a JPEG, PNG or DICOM
+    "unknown-format",  # not a JPEG, PNG or DICOM; the message says what it is
     "truncated",  # it ends early, or holds too few bytes for its size
     "damaged",  # its parts contradict each other, or a decoder fails
     "unsupported",  # possibly valid, but not supported
     "multi-frame",  # several images in one file
     "not-grey",  # a DICOM in colour
     "blank",  # all pixels are equal
+    "noise",  # neighbouring pixels are unrelated
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 

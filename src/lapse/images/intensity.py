@@ -1,25 +1,32 @@
-"""Grey values: min-max scaling, inversion, histogram equalisation, and Pillow images to grey.
+"""Grey values: min-max scaling to 8 bits, histogram equalisation, and images that are no film.
 
 The models are trained on MIMIC-CXR-JPG, whose images went through min-max scaling, inversion of
-MONOCHROME1 and histogram equalisation to 8 bits (Johnson et al. 2019, arXiv:1901.07042).
-Large images are processed in strips, because numpy converts indices to 8 bytes each.
+MONOCHROME1 and histogram equalisation to 8 bits (Johnson et al. 2019, arXiv:1901.07042; the
+authors' conversion truncates when it scales). Every image of every format ends with the same
+equalisation. Large arrays are processed in strips, because numpy converts indices to 8 bytes each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lapse.images.errors import ImageError
+
 FloatImage = npt.NDArray[np.float32]
 ByteImage = npt.NDArray[np.uint8]
 IntegerImage = npt.NDArray[np.integer[Any]]
 
-LUMA = (0.299, 0.587, 0.114)
 STRIP = 1 << 20  # pixels processed at once
+ROUNDING = 1e-6  # of a grey level, so that exact levels survive floating-point arithmetic
+THUMBNAIL = 32  # side of the thumbnail that shows whether an image has any structure
+# The thumbnail of a film has .6 to .95 of the variance of its pixels, that of noise below .07.
+MIN_STRUCTURE = 0.1
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -29,19 +36,17 @@ def strips(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(height, top + rows))
 
 
-def equalise(image: ByteImage) -> ByteImage:
+def equalise(image: Image.Image) -> Image.Image:
     """Spread the grey values evenly over 0 .. 255 (histogram equalisation).
 
     The darkest value of the image becomes 0, the brightest 255; a constant image is returned
     unchanged.
 
     Args:
-        image: [H, W] uint8.
-
-    Returns:
-        [H, W] uint8.
+        image: a Pillow image of mode "L".
     """
-    return apply_table(equalisation_table(histogram(image, 256)), image)
+    table = equalisation_table(np.asarray(image.histogram(), np.int64))
+    return image.point(table.tolist())
 
 
 def equalisation_table(counts: npt.NDArray[np.int64]) -> ByteImage:
@@ -57,23 +62,52 @@ def equalisation_table(counts: npt.NDArray[np.int64]) -> ByteImage:
     return table
 
 
-def min_max_scale(values: npt.NDArray[Any], *, is_inverted: bool) -> ByteImage:
-    """Scale values from their minimum and maximum to 0 .. 255.
+def min_max_scale(values: npt.NDArray[Any]) -> ByteImage:
+    """Scale values from their minimum and maximum to 0 .. 255, truncated.
 
     Args:
         values: any shape, finite, at least two different values.
-        is_inverted: the smallest value is white (MONOCHROME1).
 
     Returns:
         uint8 of the same shape.
     """
     exact = values.astype(np.float64)
     low, high = exact.min(), exact.max()
-    fraction = (exact - low) / (high - low)
-    scaled: ByteImage = np.rint((1.0 - fraction if is_inverted else fraction) * 255).astype(
-        np.uint8
-    )
+    scaled: ByteImage = ((exact - low) * 255 / (high - low) + ROUNDING).astype(np.uint8)
     return scaled
+
+
+def equalise_film(name: Path | str, image: Image.Image) -> Image.Image:
+    """Equalise a grey image, and refuse one without a film in it.
+
+    Args:
+        name: of the image, for errors.
+        image: a Pillow image of mode "L".
+
+    Raises:
+        ImageError: blank (one grey value), noise (no structure at 32 x 32 pixels).
+    """
+    counts = np.asarray(image.histogram(), np.int64)
+    if np.count_nonzero(counts) < 2:
+        raise ImageError(
+            "blank", f"{name} is blank: all its pixels are one grey; export the image again"
+        )
+    table = equalisation_table(counts)
+    equalised = image.point(table.tolist())
+    total = counts.sum()
+    levels = table.astype(np.float64)
+    mean = counts @ levels / total
+    variance = counts @ (levels - mean) ** 2 / total
+    factors = max(1, image.width // THUMBNAIL), max(1, image.height // THUMBNAIL)
+    thumbnail = np.asarray(equalised.reduce(factors), np.float64)
+    structure = float(thumbnail.var() / variance)
+    if structure < MIN_STRUCTURE:
+        raise ImageError(
+            "noise",
+            f"{name} is noise and not a film: a thumbnail has {structure:.3f} of the variance of "
+            f"its pixels, and at least {MIN_STRUCTURE} is needed; export the image again",
+        )
+    return equalised
 
 
 def histogram(image: IntegerImage, size: int, lowest: int = 0) -> npt.NDArray[np.int64]:
@@ -93,39 +127,6 @@ def apply_table(table: ByteImage, image: IntegerImage, lowest: int = 0) -> ByteI
     return result
 
 
-def to_grey(decoded: Image.Image) -> FloatImage:
-    """[H, W] float32 in [0, 1] from any mode of JPEG and PNG; transparent pixels are black.
-
-    Files of 16 bits often use only 10, 12 or 14 of them: white is the largest value of the
-    smallest number of bits that holds the brightest pixel.
-    """
-    white = 255
-    if decoded.mode.startswith("I"):
-        extrema: Any = decoded.getextrema()
-        white = 2 ** max(8, int(extrema[1]).bit_length()) - 1
-    image = np.empty((decoded.height, decoded.width), dtype=np.float32)
-    for rows in strips(*image.shape):
-        band = decoded.crop((0, rows.start, decoded.width, rows.stop))
-        band.info = decoded.info
-        image[rows] = to_unit_range(_grey_values(band), white)
-    return image
-
-
-def to_unit_range(values: npt.NDArray[Any], white: int) -> FloatImage:
-    """Values 0 .. `white` as float32 in [0, 1]."""
-    scaled: FloatImage = np.clip(values.astype(np.float32) / np.float32(white), 0.0, 1.0)
-    return scaled
-
-
-def _grey_values(decoded: Image.Image) -> npt.NDArray[Any]:
-    if decoded.mode.startswith("I"):
-        return np.asarray(decoded)
-    if "transparency" in decoded.info or decoded.mode in {"LA", "RGBA", "PA"}:
-        layer = decoded.convert("RGBA")
-        black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-        decoded = Image.alpha_composite(black, layer).convert("RGB")
-    if decoded.mode in {"1", "L"}:
-        return np.asarray(decoded.convert("L"))
-    colours = np.asarray(decoded.convert("RGB")).astype(np.float32)
-    values: npt.NDArray[Any] = colours @ np.asarray(LUMA, np.float32)
-    return values
+def to_unit_range(image: Image.Image) -> FloatImage:
+    """Grey values 0 .. 255 as float32 in [0, 1]. # [H, W]"""
+    return np.asarray(image, np.float32) / np.float32(255)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lapse.images.errors import ImageError, check_size, damaged, truncated
@@ -37,13 +37,14 @@ _PASSES = (
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """Size in pixels, depth in bits per sample, colour type as in IHDR."""
+    """Size in pixels, depth in bits per sample, colour type as in IHDR, body of the eXIf chunk."""
 
     height: int
     width: int
     depth: int
     colour: int
     is_interlaced: bool
+    exif: bytes = b""
 
     @property
     def num_bytes(self) -> int:
@@ -67,6 +68,7 @@ def check_png(path: Path, data: bytes) -> PngHeader:
     header: PngHeader | None = None
     num_unpacked = 0
     pixels: list[bytes] = []
+    exif = b""
     has_palette = False
     for kind, body in _chunks(path, data):
         if (kind == b"IHDR") != (header is None):
@@ -77,6 +79,8 @@ def check_png(path: Path, data: bytes) -> PngHeader:
             raise ImageError("multi-frame", f"{path} is an animated PNG: give one radiograph")
         elif kind == b"IDAT":
             pixels.append(body)
+        elif kind == b"eXIf":
+            exif = body
         elif kind == b"PLTE":
             has_palette = True
         elif kind in {b"zTXt", b"iTXt", b"iCCP"}:
@@ -92,7 +96,7 @@ def check_png(path: Path, data: bytes) -> PngHeader:
     if header.colour == _PALETTE and not has_palette:
         raise damaged(path, "a PNG with palette colours but no palette")
     _check_pixels(path, header, pixels)
-    return header
+    return replace(header, exif=exif)
 
 
 def _check_pixels(path: Path, header: PngHeader, pixels: list[bytes]) -> None:

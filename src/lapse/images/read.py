@@ -1,33 +1,32 @@
 """Read image files: at full size, at a training size, or only their size.
 
-JPEG and PNG are used as they are, because the images of MIMIC-CXR-JPG are processed already. A
-DICOM is processed as MIMIC-CXR-JPG processed its own (lapse.images.dicom).
+    DICOM (lapse.images.dicom) --------.
+    JPEG, PNG (lapse.images.picture) --+--> grey values of 8 bits --> equalised --> resized
+    Pillow image, array ---------------'
+
+Every image is equalised, whatever its format and history: a rule by content would treat the two
+images of a pair differently. An image that was equalised before changes by about one grey level.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
-from lapse.core.types import nearest
-from lapse.images.dicom import is_dicom, read_dicom
-from lapse.images.errors import Code, ImageError, check_compression, check_size, read_file
-from lapse.images.intensity import ByteImage, FloatImage, to_grey, to_unit_range
-from lapse.images.jpeg_header import BASELINE, EXTENDED, PROGRESSIVE, START, jpeg_frame
-from lapse.images.png_header import SIGNATURE, check_png
+from lapse.images.dicom import read_dicom
+from lapse.images.dicom_header import is_dicom
+from lapse.images.errors import read_file
+from lapse.images.intensity import ByteImage, FloatImage, equalise_film, to_unit_range
+from lapse.images.picture import exif_orientation, open_picture, to_grey, upright
+from lapse.images.processing import ImageProcessing
 from lapse.images.resize import Crop, letterbox_size, pad_to_square
 from lapse.images.resize import resize as resize_to
 
-RESIZES = ("squash", "letterbox")
-RESULT_BYTES = 8  # bytes per pixel of the float image and of the copy that is resized
-_PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}  # bytes per pixel; 4 in all other modes
-_JPEG_PROCESSES = {BASELINE, EXTENDED, PROGRESSIVE}
-_JPEG_PRECISION = 8  # bits, the only precision that Pillow decodes
+DEFAULT = ImageProcessing()
+MIN_REDUCED = 256  # pixels of a side of a reduced decode, so that noise is recognised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,19 +35,41 @@ class StoredImage:
 
     Attributes:
         pixels: [size, size] uint8.
-        height: rows of the original.
-        width: columns of the original.
+        height: rows of the original, upright.
+        width: columns of the original, upright.
+        notes: what was ignored or changed in the file, as reasons without its values.
     """
 
     pixels: ByteImage
     height: int
     width: int
+    notes: tuple[str, ...] = ()
 
 
-def read_image(path: Path) -> FloatImage:
-    """One radiograph as grey values, 0 black to 1 white; air is dark and bone is bright.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Film:
+    """An equalised image of mode "L", perhaps at a part of its size (height, width)."""
+
+    image: Image.Image
+    shape: tuple[int, int]
+    notes: tuple[str, ...] = ()
+    crop: Crop | None = None  # the part of a reduced image without incomplete blocks
+
+    def resized(self, size: int, resize: str) -> StoredImage:
+        """The film in a square."""
+        target = target_size(self.shape, size, resize)
+        pixels = pad_to_square(resize_to(self.image, *target, self.crop), size)
+        return StoredImage(pixels, *self.shape, self.notes)
+
+
+def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
+    """One radiograph as equalised grey values, 0 black to 1 white; bone is bright.
 
     The format is recognised by the first bytes of the file, not by its name.
+
+    Args:
+        path: JPEG, PNG of 8 or 16 bits, or DICOM.
+        intensity: grey values of a DICOM, "mimic" or "display"; see `ImageProcessing`.
 
     Returns:
         [H, W] float32 in [0, 1].
@@ -56,124 +77,86 @@ def read_image(path: Path) -> FloatImage:
     Raises:
         ImageError: a ValueError; its `code` is one of lapse.images.errors.CODES.
     """
-    data = read_file(path)
-    if is_dicom(data):
-        return to_unit_range(read_dicom(path, data), 255)
-    return to_grey(_decode(path, _open(path, data)))
+    return to_unit_range(_read_film(path, ImageProcessing(intensity=intensity)).image)
 
 
-def read_at(path: Path, size: int, resize: str = "squash") -> StoredImage:
+def read_at(path: Path, size: int, processing: ImageProcessing = DEFAULT) -> StoredImage:
     """One radiograph at a training size, with its original size.
 
     libjpeg decodes a JPEG at 1/2, 1/4 or 1/8 of its size as long as height and width keep twice
-    the target size; the rest is bicubic with antialiasing. This differs from a full decode by 0.2
-    grey levels on average and is 1.5 times as fast for 3056 x 2544 -> 448. Other formats are
-    decoded at full size.
+    the target size; the rest is bicubic with antialiasing. Other formats are decoded at full size.
 
     Args:
         path: JPEG, PNG of 8 or 16 bits, or DICOM.
         size: side of the square in pixels.
-        resize: "squash", or "letterbox" to keep the proportions.
+        processing: how it is resized, and the grey values of a DICOM.
 
     Raises:
         ImageError: as for `read_image`.
-        ValueError: the size is below 1, or `resize` is unknown.
+        ValueError: the size is below 1.
     """
-    if size < 1:
-        raise ValueError(f"cannot read an image at {size} x {size} pixels: at least 1 x 1")
-    if resize not in RESIZES:
-        raise ValueError(f"unknown way to resize {resize!r}; {nearest(resize, list(RESIZES))}")
-    data = read_file(path)
-    if is_dicom(data):
-        image = read_dicom(path, data)
-        height, width = image.shape
-        return StoredImage(_resized(image, (height, width), size, resize), height, width)
-    opened = _open(path, data)
-    height, width = opened.height, opened.width
-    crop: Crop | None = None
-    if opened.mode == "L" and isinstance(opened, JpegImageFile):
-        square = (size, size)
-        target = square if resize == "squash" else letterbox_size(height, width, size)
-        # a reduced image has complete blocks only; the crop excludes those beyond the image
-        draft = opened.draft("L", (2 * target[1], 2 * target[0]))
-        crop = draft[1] if draft else None
-        decoded: FloatImage | Image.Image = _decode(path, opened)
+    _check_side(size)
+    return _read_film(path, processing, size).resized(size, processing.resize)
+
+
+def fit_image(
+    image: Image.Image | ByteImage | FloatImage, size: int, processing: ImageProcessing = DEFAULT
+) -> StoredImage:
+    """An image in memory at a training size, processed as a file is.
+
+    Args:
+        image: an open Pillow image, or [H, W] uint8 or float in [0, 1].
+        size: side of the square in pixels.
+        processing: how it is resized.
+
+    Raises:
+        ImageError: blank or noise.
+        ValueError: the size is below 1.
+    """
+    _check_side(size)
+    notes: tuple[str, ...] = ()
+    if isinstance(image, Image.Image):
+        grey, notes = upright(to_grey(image)[0], exif_orientation(image.info.get("exif", b"")))
     else:
-        decoded = to_grey(_decode(path, opened))
-    return StoredImage(_resized(decoded, (height, width), size, resize, crop), height, width)
+        is_float = image.dtype != np.uint8
+        grey = Image.fromarray(np.rint(image * 255).astype(np.uint8) if is_float else image)
+    film = equalise_film("the image", grey)
+    return _Film(film, (film.height, film.width), notes).resized(size, processing.resize)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of a JPEG or PNG from its headers alone.
+    """Height and width of a JPEG or PNG, upright, from its headers alone.
 
     Raises:
         ImageError: as for `read_image`, and for a DICOM (its size is only read with its pixels).
     """
-    opened = _open(path, read_file(path))
-    return opened.height, opened.width
+    return open_picture(path, read_file(path)).shape
 
 
-def _resized(
-    image: FloatImage | ByteImage | Image.Image,
-    shape: tuple[int, int],
-    size: int,
-    how: str,
-    crop: Crop | None = None,
-) -> ByteImage:
-    """[size, size] uint8; `shape` is that of the original, `crop` the part to resize."""
-    if how == "squash":
-        return resize_to(image, size, size, crop)
-    height, width = letterbox_size(shape[0], shape[1], size)
-    return pad_to_square(resize_to(image, height, width, crop), size)
+def target_size(shape: tuple[int, int], size: int, resize: str) -> tuple[int, int]:
+    """Height and width inside the square of an image of this height and width."""
+    return (size, size) if resize == "squash" else letterbox_size(*shape, size)
 
 
-def _open(path: Path, data: bytes) -> Image.Image:
-    """Open a file without decoding it.
-
-    The plug-ins of Pillow are called directly, so that the limits here apply and not Pillow's.
-    """
-    bytes_per_pixel = RESULT_BYTES
-    if data.startswith(START):
-        frame = jpeg_frame(path, data)
-        check_size(path, frame.height, frame.width)
-        check_compression(path, frame.height, frame.width, len(data))
-        is_usual = frame.process in _JPEG_PROCESSES and frame.precision == _JPEG_PRECISION
-        if not is_usual or frame.components not in {1, 3, 4}:
-            raise ImageError(
-                "unsupported",
-                f"{path} is a JPEG of process {frame.process}, {frame.precision} bits and "
-                f"{frame.components} components: export it again as an ordinary JPEG",
-            )
-        bytes_per_pixel += 2 * frame.components if frame.is_progressive else 0
-    elif data.startswith(SIGNATURE):
-        check_png(path, data)
-    else:
-        raise ImageError(
-            "unknown-format",
-            f"{path} is neither JPEG, PNG nor DICOM (it starts with {data[:8]!r}): convert it "
-            "to one of these",
-        )
-    plugin = JpegImageFile if data.startswith(START) else PngImageFile
-    try:
-        opened: Image.Image = plugin(io.BytesIO(data))
-    except Exception as error:  # plug-ins raise many exception types for damaged files
-        raise _decoding_error(path, error) from error
-    bytes_per_pixel += _PILLOW_BYTES.get(opened.mode, 4)
-    check_size(path, opened.height, opened.width, bytes_per_pixel)
-    return opened
+def _read_film(path: Path, processing: ImageProcessing, size: int | None = None) -> _Film:
+    """The equalised image; a JPEG may be smaller than its file if `size` is the training size."""
+    data = read_file(path)
+    if is_dicom(data):
+        dicom = read_dicom(path, data, processing.intensity)
+        film = equalise_film(path, Image.fromarray(dicom.grey))
+        return _Film(film, (film.height, film.width), dicom.notes)
+    picture = open_picture(path, data)
+    shape, crop = picture.shape, None
+    if size is not None and picture.can_reduce:
+        sides = target_size(shape, size, processing.resize)
+        height, width = (max(side, MIN_REDUCED // 2) for side in sides)
+        # a reduced image has complete blocks only; the crop excludes those beyond the image
+        draft = picture.opened.draft("L", (2 * width, 2 * height))
+        crop = draft[1] if draft else None
+    grey, notes = picture.grey()
+    return _Film(equalise_film(path, grey), shape, notes, crop)
 
 
-def _decode(path: Path, opened: Image.Image) -> Image.Image:
-    try:
-        opened.load()
-    except Exception as error:  # decoders raise many exception types for damaged files
-        raise _decoding_error(path, error) from error
-    return opened
-
-
-def _decoding_error(path: Path, error: Exception) -> ImageError:
-    code: Code = "truncated" if "truncated" in str(error) else "damaged"
-    return ImageError(
-        code,
-        f"{path} is truncated or damaged ({error}): fetch the file again and compare its size",
-    )
+def _check_side(size: int) -> None:
+    if size < 1:
+        raise ValueError(f"cannot read an image at {size} x {size} pixels: at least 1 x 1")

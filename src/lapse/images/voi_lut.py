@@ -1,82 +1,151 @@
 """Stored values -> displayed values: rescale or modality LUT, then VOI LUT or window.
 
-Implemented here because pydicom 3.0.2 misreads an 8-bit VOI LUT of more than 256 entries, refuses
-a 12-bit modality LUT, and inverts a window where the slope is negative. The first of several
-tables or windows is used, and a table is preferred to a window. Only the order and the
-proportions of the results matter, because they are scaled to their own range afterwards.
+A look-up table is preferred to a window, and the first usable one of several is used. These
+elements say how to show sound pixels, so a broken one is ignored and named, and never costs the
+image. Implemented here because pydicom 3.0.2 misreads an 8-bit VOI LUT of more than 256 entries,
+refuses a 12-bit modality LUT, and inverts a window where the slope is negative. Only the order and
+the proportions of the results matter, because they are scaled to their own range afterwards.
 Source: DICOM PS3.3, C.11.1 and C.11.2.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-
-from lapse.images.errors import damaged
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 Values = npt.NDArray[np.float64]
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+MODALITY = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
+VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction")
+_LUT = "look-up table that is empty, damaged or of another size than its descriptor"
+_NUMBER = "window or rescale that is not a number"
 
 
-def displayed_values(
-    path: Path, levels: npt.NDArray[Any], dicom: Dataset, *, is_big_endian: bool
-) -> Values:
+class UnusableHintError(ValueError):
+    """A display element cannot be applied; the message is a reason without texts of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Displayed:
+    """[V] displayed values, float64 and finite, and why display elements were ignored."""
+
+    values: Values
+    ignored: tuple[str, ...]
+
+
+def displayed_values(levels: npt.NDArray[Any], dicom: Dataset, *, is_big_endian: bool) -> Displayed:
     """The displayed value of each stored value.
 
     Args:
-        path: named in errors.
         levels: [V] stored values.
-        dicom: its optional elements; empty elements must be removed.
+        dicom: its display elements; empty elements must be removed.
         is_big_endian: byte order of the file.
-
-    Returns:
-        [V] float64, finite.
-
-    Raises:
-        ImageError: damaged (a table of a different size than its descriptor says, half of a
-            window, infinite values).
     """
+    ignored: list[str] = []
     values = levels.astype(np.float64)
-    _check_pair(path, dicom, "RescaleSlope", "RescaleIntercept")
-    _check_pair(path, dicom, "WindowCenter", "WindowWidth")
-    with np.errstate(over="ignore", invalid="ignore"):
-        if "ModalityLUTSequence" in dicom:
-            values = _apply_lut(path, values, dicom.ModalityLUTSequence[0], is_big_endian)
-        elif "RescaleSlope" in dicom:
-            values = values * float(dicom.RescaleSlope) + float(dicom.RescaleIntercept)
-        if "VOILUTSequence" in dicom:
-            values = _apply_lut(path, values, dicom.VOILUTSequence[0], is_big_endian)
-        elif "WindowCenter" in dicom:
-            function = str(dicom.get("VOILUTFunction", "LINEAR")).upper()
-            centre, width = _first(dicom.WindowCenter), _first(dicom.WindowWidth)
-            values = _apply_window(path, values, centre, width, function)
-    if not np.isfinite(values).all():
-        raise damaged(path, "its rescale or its window gives infinite values")
-    return values
+    for steps in (_modality_steps(dicom, is_big_endian), _voi_steps(dicom, is_big_endian)):
+        for step in steps:
+            try:
+                values = _usable(step, values)
+            except UnusableHintError as error:
+                ignored.append(str(error))
+            else:
+                break
+    if _function(dicom) is None:
+        ignored.append("unknown VOILUTFunction")
+    return Displayed(values, tuple(ignored))
 
 
-def _check_pair(path: Path, dicom: Dataset, first: str, second: str) -> None:
-    if (first in dicom) != (second in dicom):
-        raise damaged(path, f"only one of {first} and {second} is present")
+Step = Callable[[Values], Values]
 
 
-def _first(value: Any) -> float:
-    """The first of several windows."""
+def _usable(step: Step, values: Values) -> Values:
+    """The result of a step, which must be finite and keep at least two different values."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = step(values)
+    except UnusableHintError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnusableHintError(_LUT) from error  # a damaged item of a sequence
+    if not np.isfinite(result).all():
+        raise UnusableHintError("window or rescale with infinite values")
+    if len(values) > 1 and result.min() == result.max():
+        raise UnusableHintError("window, table or rescale that makes all pixels one grey")
+    return result
+
+
+def _modality_steps(dicom: Dataset, is_big_endian: bool) -> Iterator[Step]:
+    yield from _tables(dicom, "ModalityLUTSequence", is_big_endian)
+    slope, intercept = (name in dicom for name in MODALITY[1:])
+    if slope and intercept:
+        yield (
+            lambda values: (
+                values * _numbers(dicom.RescaleSlope)[0] + _numbers(dicom.RescaleIntercept)[0]
+            )
+        )
+    elif slope or intercept:
+        yield _refuse("rescale with only one of slope and intercept")
+
+
+def _voi_steps(dicom: Dataset, is_big_endian: bool) -> Iterator[Step]:
+    yield from _tables(dicom, "VOILUTSequence", is_big_endian)
+    centre, width = (name in dicom for name in VOI[1:3])
+    if centre != width:
+        yield _refuse("window with only one of centre and width")
+    if not (centre and width):
+        return
+    try:
+        centres, widths = _numbers(dicom.WindowCenter), _numbers(dicom.WindowWidth)
+    except UnusableHintError as error:
+        yield _refuse(str(error))
+        return
+    function = _function(dicom) or "LINEAR"
+    for window in zip(centres, widths, strict=False):
+        yield partial(_apply_window, window=window, function=function)
+
+
+def _tables(dicom: Dataset, name: str, is_big_endian: bool) -> Iterator[Step]:
+    for item in dicom.get(name, ()):
+        yield partial(_apply_lut, item=item, is_big_endian=is_big_endian)
+
+
+def _refuse(reason: str) -> Step:
+    def step(_: Values) -> Values:
+        raise UnusableHintError(reason)
+
+    return step
+
+
+def _function(dicom: Dataset) -> str | None:
+    """The name of the window function; None for an unknown one."""
+    name = str(dicom.get("VOILUTFunction", "LINEAR")).strip().upper()
+    return name if name in FUNCTIONS else None
+
+
+def _numbers(value: Any) -> list[float]:
+    """One number, or the numbers of several windows."""
     is_single = isinstance(value, str) or not hasattr(value, "__getitem__")
-    return float(value if is_single else value[0])
+    try:
+        return [float(item) for item in ([value] if is_single else value)]
+    except (TypeError, ValueError) as error:
+        raise UnusableHintError(_NUMBER) from error
 
 
-def _apply_window(path: Path, values: Values, centre: float, width: float, function: str) -> Values:
-    """0 below the window, 1 above; a sigmoid approaches both."""
+def _apply_window(values: Values, window: tuple[float, float], function: str) -> Values:
+    """0 below the window (centre, width), 1 above; a sigmoid approaches both."""
+    centre, width = window
     min_width = 1.0 if function == "LINEAR" else 0.0
-    if function not in FUNCTIONS or not (width >= min_width and width > 0):
-        raise damaged(path, f"a window of width {width:g}, or a function outside {FUNCTIONS}")
+    if not (width >= min_width and width > 0):
+        raise UnusableHintError("window of a width that is zero or negative")
     if function == "SIGMOID":
         curve: Values = 1.0 / (1.0 + np.exp(-4.0 * (values - centre) / width))
         return curve
@@ -87,18 +156,14 @@ def _apply_window(path: Path, values: Values, centre: float, width: float, funct
     return np.clip((values - centre) / width + 0.5, 0.0, 1.0)
 
 
-def _apply_lut(path: Path, values: Values, item: Dataset, is_big_endian: bool) -> Values:
+def _apply_lut(values: Values, item: Dataset, is_big_endian: bool) -> Values:
     """The entry of each value; values outside the table use its first or last entry."""
     count, first, depth = (int(number) for number in item.LUTDescriptor)
     count = count or 65536
     entries = _lut_entries(item.LUTData, count, depth, is_big_endian)
     if len(entries) != count or not 1 <= depth <= 16 or int(entries.max()) >> depth:
-        raise damaged(
-            path, f"a look-up table of {len(entries)} entries that says {count} of {depth} bits"
-        )
+        raise UnusableHintError(_LUT)
     position = np.clip(values - first, 0, count - 1)
-    if not np.isfinite(position).all():
-        raise damaged(path, "its rescale gives infinite values")
     return entries[np.rint(position).astype(np.int64)].astype(np.float64)
 
 

@@ -7,6 +7,7 @@ pair alone; it is `Answer.beam`, and the answer itself with `guarded=False`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from lapse.config import RunConfig
 from lapse.core.grammar import QUESTION_CHANGED, Change, parse
 from lapse.core.types import Sample
-from lapse.images import read_at
+from lapse.images import ImageProcessing, read_at
 from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
 from lapse.inference.checks.film_facts import facts_of_file
 from lapse.inference.checks.issues import refuse_unusual
@@ -29,6 +30,8 @@ from lapse.metrics.confidence import BEAM, change_key
 from lapse.metrics.guard import GuardRule, decide
 from lapse.models.interface import CandidateModel, TrainableModel
 from lapse.training.run_folder import LoadedRun, read_facts
+
+logger = logging.getLogger(__name__)
 
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
@@ -155,7 +158,7 @@ def answer_pair(
     files = (reference, main)
     facts = options.facts or tuple(facts_of_file(path) for path in files)
     films = {
-        f"{role} image": CheckedFilm(read_at(path, image_size).pixels, item)
+        f"{role} image": CheckedFilm(_pixels(path, image_size, run.processing), item)
         for role, path, item in zip(ROLES, files, facts, strict=True)
     }
     issues = InputChecker().issues(films)
@@ -166,6 +169,14 @@ def answer_pair(
     data = str(read_facts(run.folder).get("data", ""))[:12]
     trained_on = f"data {data}..., not described" if data else "unknown data"
     return replace(answer, issues=(*issues, *answer.issues), trained_on=trained_on)
+
+
+def _pixels(path: Path, image_size: int, processing: ImageProcessing) -> NDArray[np.uint8]:
+    """A file as a training image; logs what was ignored or changed in it."""
+    stored = read_at(path, image_size, processing)
+    for note in stored.notes:
+        logger.warning("%s: %s", path, note)
+    return stored.pixels
 
 
 def answer_images(

@@ -22,6 +22,7 @@ from lapse.data.loading.batch import encode_sample, image_keys
 from lapse.data.loading.batch_stream import Pixels
 from lapse.data.loading.records import check_image_size
 from lapse.data.store.store import Store
+from lapse.images import ImageProcessing
 from lapse.inference.checks import InputChecker
 from lapse.inference.generate import (
     GeneratedAnswer,
@@ -95,12 +96,12 @@ class ModelGuards:
     """What a model folder says about its images and guarded answers.
 
     Attributes:
-        resize: how the images of the training store became squares; None if unknown.
+        processing: of the images of the training store; None if unknown.
         rule: limits of guarded answers; those of a run folder were not chosen.
         checker: of the images.
     """
 
-    resize: str | None = None
+    processing: ImageProcessing | None = None
     rule: GuardRule = field(default_factory=GuardRule)
     checker: InputChecker = field(default_factory=InputChecker)
 
@@ -170,13 +171,14 @@ class ModelAnswerer:
         }
 
     def check_store(self, store: Store) -> None:
-        """Refuse another image size, or another way in which images became squares."""
+        """Refuse another image size, or another processing of the images."""
         check_image_size(store, self.config)
-        resize = self.guards.resize
-        if resize is not None and resize != store.info.resize:
+        processing = self.guards.processing
+        if processing is not None and processing != store.info.processing:
             raise ValueError(
-                f"the store {store.path} was prepared with --resize {store.info.resize} and the "
-                f"model reads images by {resize}: prepare the data with --resize {resize}"
+                f"the store {store.path} was prepared with {store.info.processing} and the model "
+                f"reads images by {processing}: prepare the data with --resize "
+                f"{processing.resize} --intensity {processing.intensity}"
             )
 
     def prompt_length(self, sample: Sample) -> int:
@@ -225,10 +227,9 @@ def open_answerer(
     if options.bits is not None:
         raise ValueError(f"--bits is for models of transformers ({SCHEME}FOLDER), got {source}")
     if isinstance(source, LoadedRun):
-        return ModelAnswerer(source.model, source.config, options)
+        return _answerer_of_run(source, options)
     if source != PACKAGED and (Path(source) / CONFIG).is_file():
-        run = load_run(Path(source), device)
-        return ModelAnswerer(run.model, run.config, options)
+        return _answerer_of_run(load_run(Path(source), device), options)
     if (
         source != PACKAGED
         and Path(source).is_dir()
@@ -241,8 +242,12 @@ def open_answerer(
     model, config = _stage(parts, options.tasks)
     model.to(device or pick_device())
     rule = parts.guard or GuardRule()
-    guards = ModelGuards(parts.resize, rule, InputChecker(parts.pixel_check, parts.encode))
+    guards = ModelGuards(parts.processing, rule, InputChecker(parts.pixel_check, parts.encode))
     return ModelAnswerer(model, config, options, guards=guards)
+
+
+def _answerer_of_run(run: LoadedRun, options: PredictOptions) -> ModelAnswerer:
+    return ModelAnswerer(run.model, run.config, options, guards=ModelGuards(run.processing))
 
 
 def _stage(parts: ModelParts, tasks: Sequence[str]) -> tuple[TrainableModel, RunConfig]:

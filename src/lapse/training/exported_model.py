@@ -30,6 +30,7 @@ from lapse.core.files import check_inside, sha256_of
 from lapse.core.json_files import read_json_object
 from lapse.core.tokenizer import SIZE, Tokenizer
 from lapse.core.version import __version__
+from lapse.images import ImageProcessing
 from lapse.models.backbones.hub import check_finite
 from lapse.training.checkpoint import check_header, opened, read_tensors
 from lapse.training.run_folder import build_model, flatten, skip_pretrained_weights
@@ -39,7 +40,7 @@ CHECK = "input_check.safetensors"
 MAX_CHECK = 1 << 20  # bytes of the arrays of an input check
 DEFAULT = Path(__file__).parents[1] / "assets" / "model"
 PACKAGED = "packaged"  # names DEFAULT in a configuration
-LIBRARY, FORMAT = "lapse", 2
+LIBRARY, FORMAT = "lapse", 3
 ENCODER = "encoder."
 PREFIXES: dict[Stage, str] = {"pretrain": "captioner.", "diffvqa": "answerer."}
 
@@ -52,7 +53,7 @@ class ExportedModel:
         configs: stage -> resolved configuration of its run.
         kept: stage -> GPT-2 ids that its trimmed vocabulary keeps; None for all.
         all_tensors: every tensor of the file, in float32.
-        resize: how training images were made square.
+        processing: of the training images, which inference repeats.
         facts: what it was trained on.
         sha256: of the weights file.
         input_check: arrays of the input check; None without one.
@@ -63,7 +64,7 @@ class ExportedModel:
     configs: Mapping[Stage, RunConfig]
     kept: Mapping[Stage, list[int] | None]
     all_tensors: Mapping[str, Tensor]
-    resize: str
+    processing: ImageProcessing
     facts: Mapping[str, str]
     sha256: str
     input_check: Mapping[str, Tensor] | None = None
@@ -117,7 +118,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
         configs,
         values.vocabulary,
         {name: value.float() for name, value in tensors.items()},
-        values.resize,
+        ImageProcessing(values.resize, values.intensity),
         values.facts,
         digest,
         *_read_input_check(folder, values),
@@ -167,6 +168,7 @@ class _Values(Config):
     format: int
     version: str
     resize: Literal["squash", "letterbox"]
+    intensity: Literal["mimic", "display"]
     facts: dict[str, str]
     sha256: str
     vocabulary: dict[Stage, list[Annotated[int, Field(ge=0, lt=SIZE)]] | None]
@@ -180,7 +182,8 @@ def _read_values(path: Path) -> _Values:
     raw = read_json_object(path)
     version = raw.get("format")
     if version != FORMAT:
-        fix = "use lapse 0.1.0" if version == 1 else "use the version of lapse that wrote it"
+        releases: dict[Any, str] = {1: "use lapse 0.1.0", 2: "use lapse 0.2.0"}
+        fix = releases.get(version, "use the version of lapse that wrote it")
         raise ValueError(
             f"{path.parent} has model format {version!r}, and lapse {__version__} reads format "
             f"{FORMAT}: {fix}, or export the model again"

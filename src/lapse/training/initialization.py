@@ -137,7 +137,7 @@ def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | Non
     if not is_exported_model(folder):
         return None
     model = read_exported_model(folder)
-    name = f"{source}, weights {model.sha256[:12]}, images by {model.resize}"
+    name = f"{source}, weights {model.sha256[:12]}, images by {model.processing}"
     return InitSource(
         model.configs[stage], model.kept[stage], model.tensors(stage), name, model.sha256
     )

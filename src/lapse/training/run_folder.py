@@ -2,7 +2,8 @@
 
 RUN/config.yaml           the resolved configuration, the only input of `predict`
 RUN/vocabulary.json       the GPT-2 ids that a trimmed vocabulary keeps, or null; or other words
-RUN/run.json              what else changes the result: data hash, threads, ranks, device, precision
+RUN/run.json              what else changes the result: data hash, image processing, threads, ranks,
+                          device, precision
 RUN/initialization.json   the source of the first weights, see `lapse.training.initialization`
 RUN/metrics.jsonl         one line per logged step, without times: equal runs, equal bytes
 RUN/timing.jsonl          the duration of the logged steps
@@ -17,7 +18,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
 from lapse.core.word_tokenizer import tokenizer_of
 from lapse.data.store.store import Store
+from lapse.images import ImageProcessing, recorded_processing
 from lapse.models.interface import TrainableModel
 from lapse.training.checkpoint import MODEL, load_weights, result_checkpoint
 from lapse.training.distributed import DistributedContext, pick_device
@@ -46,7 +48,10 @@ FREE_KEYS = frozenset(("train.num_workers", "train.save_every", "train.keep_chec
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A trained run: the model is on `device` and in evaluation mode."""
+    """A trained run: the model is on `device` and in evaluation mode.
+
+    `processing` is that of its training images, which inference repeats.
+    """
 
     folder: Path
     config: RunConfig
@@ -54,6 +59,7 @@ class LoadedRun:
     model: TrainableModel
     device: torch.device
     step: int
+    processing: ImageProcessing
 
 
 def build_model(config: RunConfig, tokenizer: Tokenizer) -> TrainableModel:
@@ -80,7 +86,8 @@ def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRu
         device: None picks a GPU if there is one.
 
     Raises:
-        ValueError: the folder is not a run, or has no valid checkpoint.
+        ValueError: the folder is not a run, has no valid checkpoint, or does not record how its
+            images were processed.
     """
     device = torch.device(device) if device is not None else pick_device()
     config, tokenizer = read_config(folder), read_tokenizer(folder)
@@ -93,7 +100,8 @@ def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRu
     model = build_model(skip_pretrained_weights(config), tokenizer)
     load_weights(search.checkpoint.folder / MODEL, model)
     model.to(device).eval()
-    return LoadedRun(folder, config, tokenizer, model, device, search.checkpoint.step)
+    step, processing = search.checkpoint.step, read_processing(folder)
+    return LoadedRun(folder, config, tokenizer, model, device, step, processing)
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -169,6 +177,15 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         raise ValueError(f"{path} is damaged, it is not a vocabulary: {error}") from None
 
 
+def read_processing(folder: Path) -> ImageProcessing:
+    """How the training images of a run were resized and scaled.
+
+    Raises:
+        ValueError: the run does not record it.
+    """
+    return recorded_processing(read_facts(folder).get("images", {}), f"run {folder}")
+
+
 def write_run(
     folder: Path, config: RunConfig, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> None:
@@ -183,6 +200,7 @@ def run_facts(store: Store, distributed: DistributedContext) -> dict[str, Any]:
     """What changes the result of a run besides its configuration; see `check_same_run`."""
     return {
         "data": store.info.fingerprint,
+        "images": asdict(store.info.processing),
         "threads": torch.get_num_threads(),
         "ranks": distributed.world_size,
         "device": distributed.device.type,

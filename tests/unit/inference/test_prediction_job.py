@@ -5,6 +5,7 @@ import logging
 import os
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import tiny_store
 from lapse.core.files import file_lock
 from lapse.core.progress import RateLog
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
+from lapse.images import ImageProcessing
 from lapse.inference import selection
 from lapse.inference.answerers import open_answerer
 from lapse.inference.predict import PredictOptions, predict
@@ -191,9 +193,10 @@ def test_a_model_folder_answers_with_the_model_of_the_tasks(model_folder, tmp_pa
 
 
 def test_a_model_of_other_squares_is_refused(model_folder, tmp_path):
-    parts = from_runs(model_folder / "stage1", model_folder / "stage2", resize="letterbox")
+    parts = from_runs(model_folder / "stage1", model_folder / "stage2")
+    parts = replace(parts, processing=ImageProcessing("letterbox"))
     Lapse(parts).save_pretrained(tmp_path / "model")
-    with pytest.raises(ValueError, match="--resize squash and the model reads images by letterbox"):
+    with pytest.raises(ValueError, match="the model reads images by letterbox, intensity"):
         predict_to_file(tmp_path / "model", model_folder / "store", "test", tmp_path / "p.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

@@ -26,7 +26,7 @@ from lapse.core.files import write_text
 from lapse.core.progress import Progress, no_progress
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
 from lapse.data.io.skip_log import SkipLog
-from lapse.images.dicom import PREAMBLE, is_dicom
+from lapse.images.dicom_header import PREAMBLE, is_dicom
 from lapse.images.pydicom_quiet import quiet_pydicom
 
 if TYPE_CHECKING:
@@ -142,7 +142,9 @@ def _row(path: Path, name: str, key: bytes) -> IndexRow | str:
 
     try:
         with quiet_pydicom():
-            header = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+            header = dcmread(  # force: files without preamble
+                path, force=True, stop_before_pixels=True, specific_tags=list(_TAGS)
+            )
             return _row_of(header, name, key)
     except Exception:  # pydicom raises many exception types, whose texts quote the file
         return "damaged DICOM header"

@@ -11,11 +11,12 @@ from lapse.data.datasets.mimic_cxr import FRONTALS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PRIORS
-from lapse.images import RESIZES
+from lapse.images import INTENSITIES, RESIZES, ImageProcessing
 
 CHOICES = {
     "protocol": PROTOCOLS,
     "resize": RESIZES,
+    "intensity": INTENSITIES,
     "boxes": ("silver", "gold"),
     "regions": tuple(REGION_SETS),
     "frontals": FRONTALS,
@@ -31,6 +32,8 @@ class PrepareOptions:
         protocol: how three disagreeing splits are combined; see `lapse.data.datasets.splits`.
         priors: how references to earlier examinations are removed from reports and phrases.
         resize: "squash" as in the paper, or "letterbox", which keeps proportions.
+        intensity: grey values of a DICOM: "mimic" as in MIMIC-CXR-JPG, or "display" as a viewer
+            shows them. Every image is equalised under both.
         boxes: "silver", or "gold" for a store of the manually annotated images, to evaluate on;
             it holds no pairs.
         regions: "29" region names as in the paper, or all "36" that have boxes.
@@ -47,6 +50,7 @@ class PrepareOptions:
     protocol: str = "patient-safe"
     priors: str = "rules"
     resize: str = "squash"
+    intensity: str = "mimic"
     boxes: str = "silver"
     regions: str = "29"
     frontals: str = "first"
@@ -73,6 +77,11 @@ class PrepareOptions:
             raise ValueError(f"shard {self.shard[0]} of {self.shard[1]}: needs 1 <= i <= n")
         if self.shard_size < 1:
             raise ValueError(f"shards of {self.shard_size} studies: at least 1")
+
+    @property
+    def processing(self) -> ImageProcessing:
+        """How the images are resized and scaled."""
+        return ImageProcessing(self.resize, self.intensity)
 
 
 @dataclass(slots=True)

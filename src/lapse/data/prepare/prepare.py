@@ -215,6 +215,7 @@ class _PrepareRun:
             priors=self.priors,
             source=self.source,
             resize=options.resize,
+            intensity=options.intensity,
             boxes=boxes,
             regions=num_regions,
             frontals=options.frontals,

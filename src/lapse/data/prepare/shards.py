@@ -150,11 +150,11 @@ class _ShardBuilder:
         try:
             if rejection is not None:
                 raise ValueError(f"{item.path}: {rejection}")
-            image = read_at(item.path, options.size, options.resize)
+            image = read_at(item.path, options.size, options.processing)
         except ValueError as error:
             self.skipped.add(f"{self.job.source}: unreadable image", str(error))
             return
-        self._note_size(item, image)
+        self._note_image(item, image)
         text, impression = self._report(item)
         report, _ = self.job.remover.remove(text)
         self._note_removed(study, "report")
@@ -217,7 +217,9 @@ class _ShardBuilder:
             self.skipped.add(reason, str(error))
             return ()
 
-    def _note_size(self, item: ShardItem, image: StoredImage) -> None:
+    def _note_image(self, item: ShardItem, image: StoredImage) -> None:
+        for reason in image.notes:
+            self.noted.add(f"{self.job.source}: {reason}", item.study.id)
         size = (image.height, image.width)
         if item.size is not None and size != item.size:
             example = f"{item.study.id} is {size}, metadata says {item.size}"

@@ -24,7 +24,7 @@ from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import Shard, ShardItem
 from lapse.data.prepare.sources import SourceCount
 
-PLAN_VERSION = 3  # shards of another version are not reused
+PLAN_VERSION = 4  # shards of another version are not reused
 
 
 class StudyPlan(ABC):

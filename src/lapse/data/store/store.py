@@ -28,9 +28,9 @@ import numpy.typing as npt
 from lapse.core.types import SPLITS, Box, Pair, Region, Study
 from lapse.data.store.array_file import ArrayFile
 from lapse.data.store.parquet import GroupedTable, num_rows, reading
+from lapse.images.processing import ImageProcessing
 
-SCHEMA = 3
-READABLE = (2, 3)  # schema 2 has no impressions and no findings of regions
+SCHEMA = 4  # before it, not every image was equalised
 FORMAT = "lapse-store"
 STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy", "store.json"
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
@@ -51,6 +51,7 @@ class StoreInfo:
         size: side of the stored images in pixels.
         resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
             square, so with "squash" fractions of the original image.
+        intensity: grey values of DICOMs, "mimic" or "display"; every image is equalised.
         protocol: "patient-safe" or "published".
         protocol_hash: identifies the assignment of patients to splits.
         release: releases of the datasets.
@@ -68,6 +69,7 @@ class StoreInfo:
     schema: int
     size: int
     resize: str
+    intensity: str
     protocol: str
     protocol_hash: str
     release: str
@@ -81,9 +83,14 @@ class StoreInfo:
     fingerprint: str
     created_by: str
 
+    @property
+    def processing(self) -> ImageProcessing:
+        """How the images were resized and scaled."""
+        return ImageProcessing(self.resize, self.intensity)
+
     def provenance(self) -> dict[str, str]:
         """The facts that are reported with every score computed from this store."""
-        images = f"{self.size} px {self.resize}, {self.frontals} frontal image of a study"
+        images = f"{self.size} px {self.processing}, {self.frontals} frontal image of a study"
         if self.subset:
             images += ", without missing images"
         return {
@@ -290,10 +297,10 @@ def _read_info(path: Path) -> StoreInfo:
         values = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise ValueError(f"{path} belongs to another program: give a folder made by prepare")
-    if values.get("schema") not in READABLE:
+    if values.get("schema") != SCHEMA:
         raise ValueError(
-            f"{path} has schema {values.get('schema')} and this version reads "
-            f"{' and '.join(map(str, READABLE))}: run prepare again"
+            f"{path} has schema {values.get('schema')} and this version reads {SCHEMA}: run "
+            "prepare again"
         )
     expected = {field.name for field in fields(StoreInfo)}
     if expected != values.keys():

@@ -74,6 +74,7 @@ class Origin:
     priors: str
     source: str
     resize: str = "squash"
+    intensity: str = "mimic"
     boxes: str = "silver"
     regions: int = 29
     frontals: str = "first"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from lapse.config import RunConfig
 from lapse.core.files import sha256_of, write_text
 from lapse.core.tokenizer import Tokenizer
-from lapse.core.types import nearest
 from lapse.core.version import __version__
-from lapse.images import RESIZES
+from lapse.images import ImageProcessing
 from lapse.inference.checks.check_file import (
     check_tensors,
     check_values,
@@ -50,6 +49,7 @@ from lapse.training.run_folder import (
     build_model,
     read_config,
     read_facts,
+    read_processing,
     read_tokenizer,
     skip_pretrained_weights,
 )
@@ -64,7 +64,7 @@ class ModelParts:
         answerer: stage 2; its encoder is the captioner's.
         pretrain: resolved configuration of stage 1.
         diffvqa: resolved configuration of stage 2.
-        resize: how training images were made square.
+        processing: of the training images, which inference repeats.
         facts: what the models were trained on; printed on the model card.
         pixel_check: fitted to the encoder (`lapse.inference.pretrained.fit_guards`).
         guard: limits of guarded answers, chosen for the answerer.
@@ -74,7 +74,7 @@ class ModelParts:
     answerer: TrainableModel
     pretrain: RunConfig
     diffvqa: RunConfig
-    resize: str
+    processing: ImageProcessing
     facts: Mapping[str, str]
     pixel_check: PixelCheck | None = None
     guard: GuardRule | None = None
@@ -97,23 +97,18 @@ class ModelParts:
         return lambda images: model.encode(images.to(device))
 
 
-def from_runs(
-    stage1: Path, stage2: Path, *, resize: str = "squash", facts: Mapping[str, str] | None = None
-) -> ModelParts:
+def from_runs(stage1: Path, stage2: Path, *, facts: Mapping[str, str] | None = None) -> ModelParts:
     """Join the newest valid checkpoints of a stage-1 run and of a stage-2 run built on it.
 
     Args:
         stage1: run folder of the captioner.
         stage2: run folder of the answerer, with the encoder of `stage1`.
-        resize: how training images were made square.
         facts: what the models were trained on; the facts of the runs are added.
 
     Raises:
-        ValueError: a folder is not a run of its stage, the encoders differ, or an unknown
-            `resize`.
+        ValueError: a folder is not a run of its stage, or the encoders or the processing of
+            their images differ.
     """
-    if resize not in RESIZES:
-        raise ValueError(f"no resize mode {resize!r}; {nearest(resize, list(RESIZES))}")
     facts = dict(facts or {})
     stages = []
     for stage, folder in (("pretrain", stage1), ("diffvqa", stage2)):
@@ -139,7 +134,8 @@ def from_runs(
     _check_same_encoder(tensors1, tensors2)
     captioner = _load_model(pretrain, tokenizer1, tensors1)
     answerer = _load_model(diffvqa, tokenizer2, tensors2)
-    return _share_encoder(ModelParts(captioner, answerer, pretrain, diffvqa, resize, facts))
+    processing = _same_processing(stage1, stage2)
+    return _share_encoder(ModelParts(captioner, answerer, pretrain, diffvqa, processing, facts))
 
 
 def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
@@ -158,7 +154,7 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         "library_name": LIBRARY,
         "format": FORMAT,
         "version": __version__,
-        "resize": parts.resize,
+        **asdict(parts.processing),
         "facts": dict(parts.facts),
         "sha256": digest,
         "vocabulary": {
@@ -200,7 +196,7 @@ def read_folder(folder: Path) -> ModelParts:
             answerer,
             pretrain,
             diffvqa,
-            exported.resize,
+            exported.processing,
             exported.facts,
             parse_check(exported.input_check, exported.input_check_values),
             parse_rule(exported.guard),
@@ -234,6 +230,17 @@ def _describe_source(source: str, digest: str | None) -> str:
         return f"run {Path(source).name}"
     name = "the packaged model" if source == PACKAGED else f"model {Path(source).name}"
     return f"{name}, SHA-256 {digest[:12]}..."
+
+
+def _same_processing(stage1: Path, stage2: Path) -> ImageProcessing:
+    """The processing of the training images of both runs."""
+    first, second = read_processing(stage1), read_processing(stage2)
+    if first != second:
+        raise ValueError(
+            f"{stage1} was trained on images by {first} and {stage2} on images by {second}: one "
+            "model reads every image in one way; train both on the same store"
+        )
+    return first
 
 
 def _check_same_encoder(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:

@@ -60,14 +60,14 @@ def fit_guards(
         progress: called with (answered questions, all questions).
 
     Raises:
-        ValueError: the store has another image size or resizing, or too few films or pairs.
+        ValueError: the store has another image size or processing, or too few films or pairs.
     """
     store = open_store(options.data)
     size = parts.pretrain.model_config_object().encoder.image_size
-    if (store.info.size, store.info.resize) != (size, parts.resize):
+    if (store.info.size, store.info.processing) != (size, parts.processing):
         raise ValueError(
-            f"{options.data} has images of {store.info.size} px, {store.info.resize}; the model "
-            f"reads {size} px, {parts.resize}: prepare a store with these options"
+            f"{options.data} has images of {store.info.size} px, {store.info.processing}; the "
+            f"model reads {size} px, {parts.processing}: prepare a store with these options"
         )
     check = _fit_check(parts, store)
     facts = {**parts.facts, "input check": check.facts["fitted on"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -13,9 +14,12 @@ from PIL import Image
 from lapse.core.tokenizer import bins_box, box_text, find_box
 from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
-from lapse.images import letterbox, read_at, resize_square
+from lapse.images import ImageProcessing, fit_image, read_at
 from lapse.images.intensity import ByteImage, FloatImage
+from lapse.images.read import DEFAULT
 from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
+
+logger = logging.getLogger(__name__)
 
 # A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
@@ -41,6 +45,12 @@ class ModelImage:
     facts: FilmFacts = NO_FACTS
     allow_unusual: bool = False
 
+    @classmethod
+    def of_store(cls, pixels: NDArray[np.uint8]) -> ModelImage:
+        """An image of a store, [S, S], which is processed already; boxes are on that square."""
+        height, width = pixels.shape
+        return cls(pixels, height, width, "squash")
+
     @property
     def image_size(self) -> int:
         """S, which is also the number of box bins."""
@@ -63,33 +73,36 @@ class ModelImage:
         return box
 
 
-def load_model_image(source: Source, image_size: int, resize: str = "squash") -> ModelImage:
-    """Read a radiograph from a file, a Pillow image or an array.
+def load_model_image(
+    source: Source, image_size: int, processing: ImageProcessing = DEFAULT
+) -> ModelImage:
+    """Read a radiograph from a file, a Pillow image or an array; it is equalised like any other.
 
     Args:
         source: a path, an open image (converted to grey), or [H, W] uint8 or floats in [0, 1].
         image_size: S in pixels.
-        resize: "squash" or "letterbox", as the training images were resized.
+        processing: of the training images: the way to resize, and the grey values of a DICOM.
 
     Raises:
-        ValueError: a file that cannot be read (an `ImageError`), or an array of another kind.
+        ValueError: an `ImageError` (a file that cannot be read, a blank image, noise), or an
+            array of another kind.
     """
+    facts = NO_FACTS
     if isinstance(source, str | Path):
-        stored = read_at(Path(source), image_size, resize)
+        stored = read_at(Path(source), image_size, processing)
         facts = facts_of_file(Path(source))
-        return ModelImage(stored.pixels, stored.height, stored.width, resize, facts)
-    if isinstance(source, Image.Image):
+    elif isinstance(source, Image.Image):
         if source.mode.startswith(("I", "F")):
             raise ValueError(
                 f"a Pillow image of mode {source.mode} has no defined grey scale: save it as PNG "
                 "and give the path, or window it to 8 bits"
             )
-        source = np.asarray(source.convert("L"))
-    grey = _check_grey(np.asarray(source))
-    is_letterbox = resize == "letterbox"
-    square = letterbox(grey, image_size) if is_letterbox else resize_square(grey, image_size)
-    height, width = grey.shape
-    return ModelImage(square, height, width, resize)
+        stored = fit_image(source, image_size, processing)
+    else:
+        stored = fit_image(_check_grey(np.asarray(source)), image_size, processing)
+    for note in stored.notes:
+        logger.warning("%s: %s", source if isinstance(source, str | Path) else "image", note)
+    return ModelImage(stored.pixels, stored.height, stored.width, processing.resize, facts)
 
 
 def _check_grey(grey: np.ndarray) -> ByteImage | FloatImage:

@@ -127,7 +127,7 @@ class Lapse(nn.Module, ModelHubMixin):
             allow_unusual: answer about it although an input check refuses it.
         """
         if not isinstance(image, ModelImage):
-            image = load_model_image(image, self.image_size, self.parts.resize)
+            image = load_model_image(image, self.image_size, self.parts.processing)
         return replace(image, allow_unusual=True) if allow_unusual else image
 
     def check(self, images: Mapping[str, Source | ModelImage]) -> tuple[InputIssue, ...]:

@@ -43,7 +43,7 @@ def model_card(parts: ModelParts) -> str:
     encoder = parts.pretrain.model_config_object().encoder
     size = f"{encoder.image_size} x {encoder.image_size}"
     rows = {
-        "image": f"{size} pixels, {parts.resize}, patch {encoder.patch_size}",
+        "image": f"{size} pixels, {parts.processing}, patch {encoder.patch_size}",
         "parameters: encoder": _count(parts.encoder),
         "format of the encoder": _format(encoder.stem),
         "parameters: captioner without encoder": _count(parts.captioner, parts.encoder),

@@ -1,25 +1,31 @@
 """The DICOM file of a simulated image, and the JPEG converted from it.
 
-    film tone --12 bits, markers, shutter--> stored values --> DICOM
+    film tone --12 bits, markers, shutter--> values --half a grey level--> stored values --> DICOM
                                   \\--min-max, equalisation--> 8 bits --> JPEG
 
 The conversion is that of MIMIC-CXR-JPG: min-max scaling, inversion of MONOCHROME1 and histogram
 equalisation (Johnson et al. 2019, arXiv:1901.07042). The tags are those of a de-identified file,
-with numbers instead of names. The bytes depend on the seed only.
+with numbers instead of names. Display elements differ from file to file, as those of several
+manufacturers do: full and narrow windows, a sigmoid, a look-up table, an intercept. The bytes
+depend on the seed only.
+
+The JPEG rounds to 8 bits and the conversion truncates, so stored values are half a grey level
+higher (lower for MONOCHROME1): the DICOM gives the pixels of the JPEG before its compression.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lapse.core.extras import install_command
 from lapse.core.seeding import derive_index, derive_seed
 from lapse.images import equalise
-from lapse.images.intensity import min_max_scale
 from lapse.phantom.dataset.scene_graph import ImageRecord
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.rendering.detector import close_shutter
@@ -27,11 +33,14 @@ from lapse.phantom.rendering.kernels import Singles
 from lapse.phantom.rendering.markers import NEAR_WHITE, overlay
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
 IMAGE_FORMATS = ("jpeg", "dicom", "both")
 BITS = 12
 WHITE = 2**BITS - 1
+DISPLAYS = ("full", "narrow", "sigmoid", "table", "intercept")
+INTERCEPT = -1024
 SHUTTER = 32  # stored value behind the collimator
 _DX_IMAGE = "1.2.840.10008.5.1.4.1.1.1.1"  # digital X-ray, for presentation
 _EXPLICIT = "1.2.840.10008.1.2.1"
@@ -51,22 +60,61 @@ def stored_values(tone: Singles, acquisition: Acquisition) -> Values:
 
 def jpeg_image(values: Values) -> NDArray[np.uint8]:
     """The 8-bit image that the conversion of MIMIC-CXR-JPG gives for these values. # [H, W]"""
-    return equalise(min_max_scale(values, is_inverted=False))
+    return np.asarray(equalise(Image.fromarray(_levels(values))))
 
 
-def is_monochrome1(seed: int, patient: int, visit: int) -> bool:
-    """Whether a file stores bones dark: a random third of the files does."""
-    return derive_index(3, seed, "phantom/photometric", patient, visit) == 0
+def _levels(values: Values) -> NDArray[np.uint8]:
+    """Values from their minimum to their maximum as 0 .. 255, rounded. # [H, W]"""
+    exact = values.astype(np.float64)
+    low, high = exact.min(), exact.max()
+    levels: NDArray[np.uint8] = np.rint((exact - low) / (high - low) * 255).astype(np.uint8)
+    return levels
 
 
-def write_dicom(path: Path, values: Values, record: ImageRecord, *, is_inverted: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class DicomForm:
+    """How a file stores its film.
+
+    Attributes:
+        is_inverted: bones dark, as MONOCHROME1.
+        display: one of `DISPLAYS`.
+    """
+
+    is_inverted: bool
+    display: str
+
+
+def draw_form(seed: int, patient: int, visit: int) -> DicomForm:
+    """The form of one file: a random third is MONOCHROME1, and each display is as frequent."""
+    is_inverted = derive_index(3, seed, "phantom/photometric", patient, visit) == 0
+    display = DISPLAYS[derive_index(len(DISPLAYS), seed, "phantom/display", patient, visit)]
+    return DicomForm(is_inverted, display)
+
+
+def to_stored(values: Values, *, is_inverted: bool) -> Values:
+    """The values as a file stores them; truncated scaling gives the levels of the JPEG. # [H, W]"""
+    low, high = int(values.min()), int(values.max())
+    size = high - low
+    exact = np.arange(size + 1) * 255 / size
+    level = np.rint(exact).astype(np.int64)
+    if is_inverted:
+        exact, level = 255 - exact, 255 - level
+    # the stored values from -(-level * size // 255) on are truncated to this level
+    first, after = -(-level * size // 255), -(-(level + 1) * size // 255)
+    table = np.clip(np.ceil((exact + 0.5) * size / 255), first, np.minimum(after - 1, size))
+    table[exact == 0] = 0  # the scale begins at the darkest pixel
+    table += WHITE - high if is_inverted else low
+    return np.asarray(table[values - low], dtype=np.uint16)
+
+
+def write_dicom(path: Path, values: Values, record: ImageRecord, form: DicomForm) -> None:
     """Write one uncompressed DICOM file.
 
     Args:
         path: the new file; its folder exists.
         values: [H, W] of 12 bits, bones bright.
         record: patient, study and acquisition of the image.
-        is_inverted: store bones dark, as MONOCHROME1.
+        form: photometric interpretation and display elements.
 
     Raises:
         ValueError: pydicom is not installed.
@@ -102,15 +150,37 @@ def write_dicom(path: Path, values: Values, record: ImageRecord, *, is_inverted:
     file.ViewPosition = record.view
     file.Rows, file.Columns = values.shape
     file.SamplesPerPixel = 1
-    file.PhotometricInterpretation = "MONOCHROME1" if is_inverted else "MONOCHROME2"
-    file.PresentationLUTShape = "INVERSE" if is_inverted else "IDENTITY"
+    file.PhotometricInterpretation = "MONOCHROME1" if form.is_inverted else "MONOCHROME2"
+    file.PresentationLUTShape = "INVERSE" if form.is_inverted else "IDENTITY"
     file.BitsAllocated, file.BitsStored, file.HighBit = 16, BITS, BITS - 1
     file.PixelRepresentation = 0
-    file.RescaleIntercept, file.RescaleSlope, file.RescaleType = 0, 1, "US"
-    file.WindowCenter, file.WindowWidth = (WHITE + 1) // 2, WHITE + 1
-    file.PixelData = (WHITE - values if is_inverted else values).astype("<u2").tobytes()
+    stored = to_stored(values, is_inverted=form.is_inverted)
+    _add_display(file, form.display, stored)
+    file.PixelData = stored.astype("<u2").tobytes()
     file["PixelData"].VR = "OW"
     file.save_as(path, enforce_file_format=True)
+
+
+def _add_display(file: Dataset, display: str, stored: Values) -> None:
+    """Rescale, and a window or a look-up table for these stored values."""
+    from pydicom.dataset import Dataset
+
+    low, high = (int(value) for value in np.percentile(stored, (10, 90)))
+    intercept = INTERCEPT if display == "intercept" else 0
+    file.RescaleIntercept, file.RescaleSlope, file.RescaleType = intercept, 1, "US"
+    if display == "table":
+        item = Dataset()
+        item.add_new("LUTDescriptor", "US", [WHITE + 1, 0, BITS])
+        curve = 1 / (1 + np.exp(-6 * (np.arange(WHITE + 1) - (low + high) / 2) / (high - low)))
+        item.add_new("LUTData", "OW", np.rint(curve * WHITE).astype("<u2").tobytes())
+        file.VOILUTSequence = [item]
+        return
+    centre, width = (WHITE + 1) // 2, WHITE + 1
+    if display != "full":
+        centre, width = (low + high) // 2, max(2, high - low)
+    file.WindowCenter, file.WindowWidth = centre + intercept, width
+    if display == "sigmoid":
+        file.VOILUTFunction = "SIGMOID"
 
 
 def _uid(dicom_id: str, purpose: str) -> UID:

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from lapse.phantom.dataset.cohort import CohortRole
-from lapse.phantom.dataset.dicom_file import is_monochrome1, jpeg_image, stored_values, write_dicom
+from lapse.phantom.dataset.dicom_file import draw_form, jpeg_image, stored_values, write_dicom
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.ms_cxr_t import progression_rows
 from lapse.phantom.dataset.options import SimulateConfig
@@ -187,8 +187,8 @@ def _write_images(
         visit = exposure.visit
         values = stored_values(rendered.tone, exposure.acquisition)
         image = jpeg_image(values)
-        is_inverted = is_monochrome1(config.seed, visit.patient, visit.index)
-        write_dicom(_image_path(out, "dcm", record), values, record, is_inverted=is_inverted)
+        form = draw_form(config.seed, visit.patient, visit.index)
+        write_dicom(_image_path(out, "dcm", record), values, record, form)
     if config.images != "dicom":
         Image.fromarray(image).save(_image_path(out, "jpg", record), quality=JPEG_QUALITY)
 

@@ -14,7 +14,7 @@ from lapse.data.store.store import Store
 from lapse.evaluation.html import ModelAnswer
 from lapse.inference.answer import AnswerOptions
 from lapse.inference.predict import PredictOptions, predict
-from lapse.inference.pretrained import Lapse
+from lapse.inference.pretrained import Lapse, ModelImage
 from lapse.training.run_folder import LoadedRun
 from lapse.workflows.demo.verdict import is_right, verdict
 
@@ -30,7 +30,9 @@ def predict_pairs(
     """The answers of the model to the difference questions of the test split."""
     answerer = model.answerer
     device = next(answerer.parameters()).device
-    run = LoadedRun(data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0)
+    run = LoadedRun(
+        data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0, model.parts.processing
+    )
     options = PredictOptions(limit=limit, confidence="beam")
     return list(predict(run, data, "test", options, progress=progress))
 
@@ -39,7 +41,9 @@ def answer_pairs(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str,
     """Id of a pair -> answer, confidence in each change, and boxes of the findings."""
     answers = {}
     for pair in pairs:
-        reference, main = (store.pixels(study.image) for study in (pair.reference, pair.main))
+        reference, main = (
+            ModelImage.of_store(store.pixels(study.image)) for study in (pair.reference, pair.main)
+        )
         comparison = model.compare(reference, main, pair.question, BEAM_ALONE)
         answer, *notes = comparison.answer.body()
         answers[pair.id] = ModelAnswer(

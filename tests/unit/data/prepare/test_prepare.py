@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import small_files as small
 import tiny_tree
 from lapse.data.io.csv_tables import plain_id
 from lapse.data.prepare import plan as plan_module
@@ -16,6 +17,7 @@ from lapse.data.prepare import prepare as prepare_module
 from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
+from lapse.images import ImageProcessing, equalise, image_size, read_at
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 
@@ -89,10 +91,30 @@ def test_pixels_are_those_of_the_image(prepared, tree):
     for study in store.studies:
         path = next((tree / "mimic-cxr-jpg").rglob(f"{study.image}.jpg"))
         with Image.open(path) as opened:
-            full = opened.resize((32, 32), Image.Resampling.BICUBIC)
+            full = equalise(opened).resize((32, 32), Image.Resampling.BICUBIC)
         pixels = store.pixels(study.image)
         assert pixels.shape == (32, 32) and pixels.dtype == np.uint8
         assert np.abs(pixels.astype(int) - np.asarray(full).astype(int)).max() <= 8
+
+
+@pytest.mark.parametrize("intensity", ["mimic", "display"])
+def test_what_was_done_to_the_images_is_recorded_and_counted(tree, tmp_path, intensity):
+    """A DICOM without a JPEG: its intensity is chosen, and its broken window is counted."""
+    root = shutil.copytree(tree, tmp_path / "raw")
+    jpeg = next((root / "mimic-cxr-jpg").rglob("*.jpg"))
+    height, width = image_size(jpeg)
+    data = small.dicom(small.picture(height, width), WindowCenter=[5, 1800], WindowWidth=[0, 700])
+    jpeg.with_suffix(".dcm").write_bytes(data)
+    jpeg.unlink()
+    options = PrepareOptions(32, intensity=intensity)
+    report = prepare(find_roots([root]), tmp_path / "store", options)
+    store = open_store(tmp_path / "store")
+    assert store.info.processing == options.processing == ImageProcessing("squash", intensity)
+    assert f"squash, intensity {intensity}" in store.info.provenance()["images"]
+    expected = read_at(jpeg.with_suffix(".dcm"), 32, options.processing).pixels
+    np.testing.assert_array_equal(store.pixels(jpeg.stem), expected)
+    (line,) = [line for line in report.noted.lines() if "DICOM display element ignored" in line]
+    assert line.startswith("1 x ") and jpeg.stem in line and "zero or negative" in line
 
 
 def test_the_report_counts_everything(prepared):

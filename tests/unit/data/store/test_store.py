@@ -187,7 +187,7 @@ def test_other_folders_are_refused(tmp_path):
     values = json.loads(info.read_text())
     for change, message in (
         ({"format": "other"}, "another program"),
-        ({"schema": 99}, "schema 99 and this version reads 2 and 3"),
+        ({"schema": 99}, "schema 99 and this version reads 4"),
         ({"colour": 1}, "lacks or adds colour"),
         ({"counts": {"studies/train": 3}}, "holds 16 studies and its store.json says 3"),
         ({"size": 9}, r"need \(16, 9, 9\) uint8"),

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from lapse.cli.main import app
 from lapse.core.grammar import Change
 from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
+from lapse.images import ImageProcessing, read_at
 from lapse.inference.answer import RESEARCH_USE, Answer, AnswerOptions, answer_pair
 from lapse.inference.checks import FilmFacts, InputIssue, UnusualInputError
 from lapse.inference.pretrained import Lapse, load, load_model_image
@@ -230,7 +232,8 @@ def test_an_array_of_another_kind_is_refused(array, message):
 
 @pytest.mark.parametrize("resize", ["squash", "letterbox"])
 def test_a_box_is_formatted_and_parsed_on_the_original(resize):
-    image = load_model_image(np.zeros((100, 50), np.uint8), 448, resize)
+    picture = np.tile(np.arange(50, dtype=np.uint8), (100, 1))
+    image = load_model_image(picture, 448, ImageProcessing(resize))
     box = Box(0.2, 0.1, 0.7, 0.9)
     parsed = image.parse_box(f"There is edema. {image.format_box(box)}")
     assert parsed.iou(box) > 0.98
@@ -255,8 +258,58 @@ def test_runs_with_different_encoders_or_exchanged_stages_are_refused(folders, t
         from_runs(*other)
     with pytest.raises(ValueError, match="is of stage 'diffvqa', expected 'pretrain'"):
         from_runs(folders.runs[1], folders.runs[0])
-    with pytest.raises(ValueError, match="did you mean 'squash'"):
-        from_runs(*folders.runs, resize="squish")
+
+
+def test_the_processing_of_the_training_images_is_repeated(folders, tmp_path):
+    """Recorded in run.json, then in config.json, and used by both ways to answer."""
+    runs = tiny_runs.write(tmp_path)
+    record_images(runs, {"resize": "letterbox", "intensity": "display"})
+    Lapse(from_runs(*runs)).save_pretrained(tmp_path / "model")
+    values = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (values["resize"], values["intensity"]) == ("letterbox", "display")
+    processing = ImageProcessing("letterbox", "display")
+    assert load_run(runs[1], "cpu").processing == processing
+    model = load(tmp_path / "model", device="cpu")
+    assert model.parts.processing == processing
+    path = folders.folder / "main.png"
+    letterboxed = read_at(path, model.image_size, processing).pixels
+    np.testing.assert_array_equal(model.open(path).pixels, letterboxed)
+    assert not letterboxed[0].any() and load(folders.model).open(path).pixels[0].any()
+    answer = answer_pair(round_to_half_run(runs[1]), path, path)
+    assert answer.text == model.compare(path, path).text
+
+
+def round_to_half_run(folder):
+    run = load_run(folder, "cpu")
+    round_to_half(run.model)
+    return run
+
+
+def record_images(runs, images):
+    for run in runs:
+        facts = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**facts, "images": images}))
+
+
+def test_runs_without_a_record_or_with_two_are_refused(tmp_path):
+    runs = tiny_runs.write(tmp_path)
+    record_images(runs[:1], {"resize": "letterbox", "intensity": "mimic"})
+    with pytest.raises(ValueError, match="one model reads every image in one way"):
+        from_runs(*runs)
+    record_images(runs, {"resize": "squash"})
+    for read in (lambda: from_runs(*runs), lambda: load_run(runs[1], "cpu")):
+        with pytest.raises(ValueError, match="does not record how its images were processed"):
+            read()
+
+
+def test_a_model_folder_of_the_format_before_is_refused(folders, tmp_path):
+    shutil.copytree(folders.model, tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    values = json.loads(path.read_text())
+    del values["intensity"]
+    path.write_text(json.dumps({**values, "format": 2}))
+    with pytest.raises(ValueError, match=r"reads format 3: use lapse 0\.2\.0, or export"):
+        load(tmp_path / "model")
 
 
 def test_every_flipped_bit_of_the_weights_is_refused(folders, tmp_path):

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 import lapse
 from lapse.cli.main import app
 from lapse.core.grammar import invert, parse
+from lapse.images import ImageError
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks import UnusualInputError
-from lapse.inference.pretrained import DEFAULT
+from lapse.inference.pretrained import DEFAULT, ModelImage
 from lapse.inference.pretrained.export import read_folder
 from lapse.metrics.guard import UNDECIDED
 from lapse.training.exported_model import CARD, CHECK, CONFIG, WEIGHTS
@@ -71,21 +72,24 @@ def test_the_answer_to_the_exchanged_pair_is_the_inverted_answer(pair):
 def test_noise_turned_and_negative_films_are_refused_with_their_kind(pair):
     model = lapse.load(device="cpu")
     film = np.asarray(Image.open(pair[1]))
-    noise = np.random.default_rng(0).integers(0, 256, film.shape, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (model.image_size,) * 2, np.uint8)
+    stored = ModelImage.of_store(noise)  # of a store: a file of noise is not read at all
+    with pytest.raises(ImageError, match="is noise and not a film"):
+        model.open(noise)
     for image, words in (
         (film[::-1, ::-1], "turned by 180 degrees"),
         (np.rot90(film), "90 degrees to the left"),
         (255 - film, "negative"),
-        (noise, "not like a frontal chest film"),
+        (stored, "not like a frontal chest film"),
     ):
-        image = np.ascontiguousarray(image)
+        image = image if image is stored else np.ascontiguousarray(image)
         with pytest.raises(UnusualInputError, match=words):
             model.compare(pair[0], image)
         with pytest.raises(UnusualInputError, match=words):
             model.caption(image)
-    (issue,) = model.check({"image": noise})
+    (issue,) = model.check({"image": stored})
     assert issue.level == "refused"
-    assert model.caption(model.open(noise, allow_unusual=True), num_beams=1)
+    assert model.caption(model.open(stored, allow_unusual=True), num_beams=1)
 
 
 def test_the_command_refuses_what_headers_contradict(pair, tmp_path):

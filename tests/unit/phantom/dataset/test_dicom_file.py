@@ -3,15 +3,24 @@
 import csv
 import gzip
 import io
+from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import recipe
 from file_hashes import file_hashes
-from lapse.images import letterbox, read_at, read_image
+from lapse.images import ImageProcessing, letterbox, read_at, read_image
 from lapse.images.dicom import read_dicom
-from lapse.phantom.dataset.dicom_file import is_monochrome1, jpeg_image
+from lapse.phantom.dataset.dicom_file import (
+    DISPLAYS,
+    DicomForm,
+    draw_form,
+    jpeg_image,
+    write_dicom,
+)
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 
 pydicom = pytest.importorskip("pydicom")
@@ -82,7 +91,8 @@ def test_the_layout_and_the_tags_are_those_of_mimic_cxr(trees):
 def test_jpeg_and_dicom_of_one_image_agree(trees, resize):
     means, maxima = [], []
     for jpeg, dicom in pairs(trees / "both"):
-        first, second = read_at(jpeg, 96, resize), read_at(dicom, 96, resize)
+        processing = ImageProcessing(resize)
+        first, second = read_at(jpeg, 96, processing), read_at(dicom, 96, processing)
         assert (first.height, first.width) == (second.height, second.width)
         errors = np.abs(first.pixels.astype(int) - second.pixels)
         means.append(errors.mean())
@@ -98,39 +108,42 @@ def test_without_the_inversion_of_monochrome1_they_differ(trees):
             file.PhotometricInterpretation = "MONOCHROME2"
             stream = io.BytesIO()
             file.save_as(stream)
-            negative = read_dicom(path, stream.getvalue()).astype(int)
+            negative = read_dicom(path, stream.getvalue()).grey.astype(int)
             assert np.abs(negative - np.rint(read_image(jpeg) * 255)).mean() > 60
 
 
-def test_the_jpeg_is_min_max_scaled_and_fully_equalised(trees):
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_the_recipe_on_the_dicom_gives_the_jpeg(tmp_path, trees, display, is_inverted):
+    """Exactly, before the compression of the JPEG; a display with a window gives other pixels."""
+    record = SimpleNamespace(dicom_id="a", taken_at=datetime(2180, 5, 6), subject_id=1, study_id=2,
+                             view="PA")  # fmt: skip
+    values = pydicom.dcmread(pairs(trees / "both")[0][1]).pixel_array
+    path = tmp_path / "a.dcm"
+    write_dicom(path, values, record, DicomForm(is_inverted, display))
+    expected = jpeg_image(values).astype(int)
+    np.testing.assert_array_equal(recipe.mimic_of_file(path.read_bytes()), expected)
+    np.testing.assert_array_equal(np.rint(read_image(path) * 255), expected)
+    shown = np.rint(read_image(path, "display") * 255)
+    assert (np.abs(shown - expected).mean() > 0.3) == (display != "full")
+
+
+def test_the_jpeg_is_the_compressed_image_of_the_recipe(trees):
     for jpeg, path in pairs(trees / "both"):
-        file = pydicom.dcmread(path)
-        values = file.pixel_array.astype(np.uint16)
-        if file.PhotometricInterpretation == "MONOCHROME1":
-            values = 4095 - values
-        expected = jpeg_image(values)
+        expected = recipe.mimic_of_file(path.read_bytes()).astype(int)
         with Image.open(jpeg) as opened:
-            pixels = np.asarray(opened).astype(int)
-        assert np.abs(pixels - expected).mean() < 2.55
+            assert np.abs(np.asarray(opened).astype(int) - expected).mean() < 2.55
         assert expected.min() == 0 and expected.max() == 255
-        counts = np.bincount(expected.reshape(-1), minlength=256)
-        cumulative = (counts.cumsum() - counts[0]) / (expected.size - counts[0])
-        levels = np.unique(expected)  # equalised: a level is the fraction of pixels up to it
-        assert np.abs(cumulative[levels] - levels / 255).max() < 0.01
-        # Inversion before or after scaling rounds ties differently, by one level. Ties are up to
-        # a hundredth of the pixels.
-        read = read_dicom(path, path.read_bytes()).astype(int)
-        assert np.abs(read - expected).max() <= 1 and (read != expected).mean() < 1e-2
 
 
-def test_a_third_is_stored_inverted():
-    inverted = [is_monochrome1(0, patient, visit) for patient in range(100) for visit in range(3)]
-    assert 70 < sum(inverted) < 130
+def test_the_forms_of_the_files_vary():
+    forms = [draw_form(0, patient, visit) for patient in range(100) for visit in range(3)]
+    assert 70 < sum(form.is_inverted for form in forms) < 130
+    assert all(40 < sum(form.display == name for form in forms) < 80 for name in DISPLAYS)
 
 
 def test_the_borders_of_a_letterbox_are_black(trees):
     for _, path in pairs(trees / "both"):
-        stored = read_at(path, 64, "letterbox")
-        np.testing.assert_array_equal(
-            stored.pixels, letterbox(read_dicom(path, path.read_bytes()), 64)
-        )
+        stored = read_at(path, 64, ImageProcessing("letterbox"))
+        full = np.rint(read_image(path) * 255).astype(np.uint8)
+        np.testing.assert_array_equal(stored.pixels, letterbox(full, 64))
