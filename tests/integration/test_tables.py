@@ -140,6 +140,11 @@ def test_the_command_prints_its_plan_and_runs_a_table_file(data, tmp_path, caplo
     with pytest.raises(ValueError, match="--language-model random, which every table then states"):
         CliRunner().invoke(app, [*arguments, "--scale", "paper"], catch_exceptions=False)
     assert not (tmp_path / "o").exists()
+    caplog.clear()
+    broken = ["--set", "pretrain:data.tasks=[cap,diff_vqa]"]
+    done = CliRunner().invoke(app, [*arguments, "--dry-run", *broken], catch_exceptions=False)
+    assert done.exit_code == 0 and "not counted, it cannot run: the tasks" in caplog.text
+    assert "all tables: 2 runs" in caplog.text and "not counted: 1 runs" in caplog.text
     with pytest.raises(ValueError, match="--records '5' is not of the form N,M"):
         CliRunner().invoke(app, [*arguments, "--dry-run", "--records", "5"], catch_exceptions=False)
     arguments += ["--set", "train.steps=2", "--set", "train.eval_every=1"]

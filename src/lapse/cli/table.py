@@ -186,6 +186,7 @@ def _print_plan(
 
     costs: dict[str, RunCost] = {}
     stage_of: dict[str, Stage] = {}
+    uncounted: set[str] = set()
     for name, planned in plan_tables(specs, out, open_stores(data), options).items():
         logger.info(specs[name].title)
         for item in planned:
@@ -200,10 +201,16 @@ def _print_plan(
                     "    parameters at the scale of the paper: %s; published: %s", size, published
                 )
             for run in item.runs:
-                if run.key not in costs:
+                if run.key in costs or run.key in uncounted:
+                    continue
+                try:
                     costs[run.key] = run_cost(run, records)
-                    stage_of[run.key] = run.config.stage
-                    logger.info("    %s: %s", run.key, describe(costs[run.key]))
+                except ValueError as error:
+                    uncounted.add(run.key)
+                    logger.warning("    %s: not counted, it cannot run: %s", run.key, error)
+                    continue
+                stage_of[run.key] = run.config.stage
+                logger.info("    %s: %s", run.key, describe(costs[run.key]))
     peaks = ", ".join(f"{gpu} {peak / 1e12:.0f}" for gpu, peak in PEAKS.items())
     logger.info(
         "hours assume %.0f%% of the peak (T operations per second in bf16: %s); answers and "
@@ -215,3 +222,5 @@ def _print_plan(
         of_stage = [cost for key, cost in costs.items() if stage_of[key] == stage]
         logger.info(describe_sum(f"stage {number}", sum_costs(of_stage)))
     logger.info(describe_sum("all tables", sum_costs(costs.values())))
+    if uncounted:
+        logger.warning("not counted: %d runs, see above", len(uncounted))
