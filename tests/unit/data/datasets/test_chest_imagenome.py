@@ -329,3 +329,19 @@ def test_a_damaged_member_of_the_archive_is_an_error(tmp_path, packing):
 def test_regions_are_read_without_unpacking(tmp_path):
     read(tmp_path, [box("carina", 45, 30, 54, 60)])
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["scene_graph.zip"]
+
+
+def test_findings_of_a_region_are_what_is_stated_as_present(tmp_path):
+    described = attribute("carina", "There is edema.", "No pneumonia.")
+    described["attributes"] = [
+        ["anatomicalfinding|yes|pulmonary edema/hazy opacity", "nlp|yes|abnormal"],
+        ["disease|no|pneumonia", "tubesandlines|yes|endotracheal tube", 7, "broken"],
+        "not a list",
+    ]
+    objects = [box("carina", 45, 30, 54, 60), box("right lung", 9, 12, 45, 90)]
+    _, regions = read(tmp_path, objects, [described, attribute("right lung", "Clear.")])
+    findings = {region.name: region.findings for region in regions}
+    assert findings == {
+        "carina": ("pulmonary edema/hazy opacity", "endotracheal tube"),
+        "right lung": (),
+    }

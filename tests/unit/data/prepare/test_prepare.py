@@ -415,3 +415,11 @@ def test_an_existing_output_is_refused_before_any_work(tree, tmp_path):
     with pytest.raises(ValueError, match="exists: give another folder"):
         prepare(find_roots([tree]), tmp_path, PrepareOptions(16))
     assert [item.name for item in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_impression_is_the_end_of_the_report(prepared):
+    _, store = prepared
+    for study in store.studies:
+        assert study.report == f"{study.findings} {study.impression}"
+        assert study.findings == "There is a nodule of 2.5 cm. No edema."
+        assert study.impression == "1. Stable heart. No pneumothorax."

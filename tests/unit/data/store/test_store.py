@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -269,3 +270,30 @@ def test_a_table_without_rows_and_a_damaged_one(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"t\.parquet is damaged"):
         GroupedTable(path, [])
+
+
+def test_impressions_and_findings_of_regions_are_kept(tmp_path):
+    studies, _ = records(4)
+    region = Region("carina", (), None, ("edema", "pneumonia"))
+    studies[0] = replace(studies[0], report="Clear. No edema.", impression="No edema.",
+                         regions=(region,))  # fmt: skip
+    images = [pixels(number) for number in range(4)]
+    write_store(tmp_path / "s", zip(studies, images, strict=True), [], size=SIZE, origin=ORIGIN)
+    stored = open_store(tmp_path / "s").studies[0]
+    assert (stored.impression, stored.findings) == ("No edema.", "Clear.")
+    assert stored.regions == (region,)
+
+
+def test_a_store_of_schema_2_has_neither(tmp_path):
+    studies, _ = records(2)
+    images = [pixels(number) for number in range(2)]
+    write_store(tmp_path / "s", zip(studies, images, strict=True), [], size=SIZE, origin=ORIGIN)
+    table = pq.read_table(tmp_path / "s/studies.parquet")
+    pq.write_table(
+        table.drop_columns(["impression", "region_findings"]), tmp_path / "s/studies.parquet"
+    )
+    info = json.loads((tmp_path / "s/store.json").read_text())
+    (tmp_path / "s/store.json").write_text(json.dumps({**info, "schema": 2}))
+    stored = open_store(tmp_path / "s").studies[0]
+    assert stored == studies[0]
+    assert open_store(tmp_path / "s").studies[1].regions == studies[1].regions
