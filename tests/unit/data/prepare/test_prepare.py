@@ -422,4 +422,4 @@ def test_the_impression_is_the_end_of_the_report(prepared):
     for study in store.studies:
         assert study.report == f"{study.findings} {study.impression}"
         assert study.findings == "There is a nodule of 2.5 cm. No edema."
-        assert study.impression == "1. Stable heart. No pneumothorax."
+        assert study.impression == "No pneumothorax."  # "Stable heart" refers to a prior
