@@ -144,7 +144,7 @@ def gaps(tmp_path_factory):
     made = tiny_store.studies(6)
     train_ids = [index for index, study in enumerate(made) if study.split == "train"]
     made[train_ids[1]] = replace(made[train_ids[1]], regions=())
-    made[train_ids[2]] = replace(made[train_ids[2]], report="")
+    made[train_ids[2]] = replace(made[train_ids[2]], report="", impression="")
     rows = [(study, tiny_store.pixels(study.image)) for study in made]
     origin = Origin("patient-safe", "0" * 16, "invented", "none", "random pixels")
     folder = tmp_path_factory.mktemp("gaps") / "store"

@@ -282,12 +282,22 @@ class RgagReportConfig(Config):
     """Train the image encoder instead of keeping it frozen."""
 
 
-class RgagPublishedConfig(RgagReportConfig):
+class RgagPublishedConfig(Config):
     """RG-AG's answer generator: answers from anatomical tokens and predicted reports.
 
     The report generator has the same sizes; `init_model` names its run.
     """
 
+    encoder: EncoderConfig = EncoderConfig()
+    """Image encoder; must match that of the report generator."""
+    finding_head: FindingHeadConfig = FindingHeadConfig(classes="scene_graph")
+    """Finding head, frozen; must match that of the report generator."""
+    language_model: LanguageModelConfig = RGAG_LANGUAGE_MODEL
+    """Language model of each of the two generators, from random weights."""
+    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
+    """Label smoothing of the token loss."""
+    train_encoder: bool = False
+    """Train the image encoder instead of keeping it frozen."""
     report_tokens: int = Field(160, ge=4)
     """Maximum tokens of a report."""
     train_reports: Literal["predicted", "true"] = "predicted"

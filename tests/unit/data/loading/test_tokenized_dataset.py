@@ -29,7 +29,7 @@ def test_a_row_has_the_tokens_of_its_sample(store):
 
 def test_records_without_a_task_are_left_out_and_counted(store):
     studies = list(store.studies_of("train"))
-    dataset = tokenize([replace(studies[0], report="", id="empty"), *studies])
+    dataset = tokenize([replace(studies[0], report="", impression="", id="empty"), *studies])
     assert len(dataset) == len(studies)
     assert dataset.missing == {"cap": 1, "aref": 0, "gcap": 0, "caref": 0}
     assert "train: 1 records have no cap sample and are left out" in dataset.summary("train")
