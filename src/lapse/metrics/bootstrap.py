@@ -125,7 +125,7 @@ def patient_sums(
     index, count = patient_index(patients)
     order = np.argsort(index, kind="stable")
     starts = np.searchsorted(index[order], np.arange(count))
-    blocks: list[Array] = []
+    is_sorted = bool(np.all(order[:-1] < order[1:]))
     by_rows: dict[int, slice] = {}
     columns: dict[str, slice] = {}
     width = 0
@@ -136,11 +136,15 @@ def patient_sums(
                 "samples"
             )
         if id(item.rows) not in by_rows:
-            blocks.append(np.add.reduceat(item.rows[order], starts, axis=0, dtype=np.float64))
             by_rows[id(item.rows)] = slice(width, width + item.rows.shape[1])
             width += item.rows.shape[1]
         columns[name] = by_rows[id(item.rows)]
-    return np.concatenate(blocks, axis=1), columns
+    sums = np.empty((count, width))  # filled in place: a copy would double the largest array
+    rows_by_id = {id(item.rows): item.rows for item in statistics.values()}
+    for key, part in by_rows.items():
+        rows = rows_by_id[key] if is_sorted else rows_by_id[key][order]
+        np.add.reduceat(rows, starts, axis=0, dtype=np.float64, out=sums[:, part])
+    return sums, columns
 
 
 def patient_index(patients: Sequence[str]) -> tuple[NDArray[np.int64], int]:
