@@ -16,22 +16,27 @@ from importlib.util import find_spec
 def compute(
     metrics: list[str], references: list[str], answers: list[str]
 ) -> dict[str, list[float]]:
-    """The scores of every answer by RadEval, or by RadGraph where only that is installed."""
-    if find_spec("radeval") is not None:
-        scorer = import_module("radeval").RadEval(
-            metrics=metrics, per_sample=True, show_progress=False
-        )
-        values = scorer(refs=references, hyps=answers)
-        return {name: list(map(float, column)) for name, column in values.items()}
-    if find_spec("radgraph") is None or metrics != ["radgraph"]:
-        raise ValueError(f"{sys.executable} has no package radeval: pip install RadEval")
-    f1 = import_module("radgraph").F1RadGraph(reward_level="all", model_type="radgraph-xl")
-    by_level = f1(refs=references, hyps=answers)[1]
-    levels = ("simple", "partial", "complete")
-    return {
-        f"radgraph_{level}": list(map(float, column))
-        for level, column in zip(levels, by_level, strict=True)
-    }
+    """The scores of every answer.
+
+    RadGraph-F1 comes from the package radgraph where it is installed, because RadEval 2.2.1 cannot
+    import its own copy on a file system that distinguishes cases.
+    """
+    values: dict[str, list[float]] = {}
+    others = list(metrics)
+    if "radgraph" in metrics and find_spec("radgraph") is not None:
+        others.remove("radgraph")
+        f1 = import_module("radgraph").F1RadGraph(reward_level="all", model_type="radgraph-xl")
+        by_level = f1(refs=references, hyps=answers)[1]
+        for level, column in zip(("simple", "partial", "complete"), by_level, strict=True):
+            values[f"radgraph_{level}"] = list(map(float, column))
+    if others:
+        if find_spec("radeval") is None:
+            raise ValueError(f"{sys.executable} has no package radeval: pip install RadEval")
+        package = import_module("radeval")
+        scorer = package.RadEval(metrics=others, per_sample=True, show_progress=False)
+        for name, column in scorer(refs=references, hyps=answers).items():
+            values[name] = list(map(float, column))
+    return values
 
 
 def main() -> int:

@@ -44,6 +44,26 @@ def test_every_number_of_radeval_becomes_a_score(package):
     assert score.statistics is not None and score.details["backend"] == "RadEval, radgraph"
 
 
+def test_the_package_radgraph_is_preferred(package):
+    text = (
+        "class F1RadGraph:\n"
+        "    def __init__(self, reward_level, model_type): pass\n"
+        "    def __call__(self, refs, hyps):\n"
+        "        columns = ([0.5] * len(refs), [0.25] * len(refs), [0.0] * len(refs))\n"
+        "        return (0, columns)\n"
+    )
+    (package / "radgraph.py").write_text(text, "utf-8")
+    scores = RadEvalScores(RadEvalChoice(("radgraph", "rouge")))(ITEMS)
+    assert {name: score.value for name, score in scores.items()} == pytest.approx(
+        {
+            "RadEval radgraph_simple": 0.5,
+            "RadEval radgraph_partial": 0.25,
+            "RadEval radgraph_complete": 0.0,
+            "RadEval rouge_simple": 1 / 3,
+        }
+    )
+
+
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
