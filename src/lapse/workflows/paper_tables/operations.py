@@ -105,9 +105,9 @@ class OperationCounter(TorchFunctionMode):
         if getattr(func, "__name__", "") in _CELLS:
             weights = [item for item in args if isinstance(item, nn.Parameter) and item.dim() == 2]
             self._add(2.0 * len(args[0]) * sum(item.numel() for item in weights), args)
-        if func in _SAME_SHAPE and args[0].numel() > LARGE:
+        if func in _SAME_SHAPE and _is_large(args[0]):
             return self._result(args[0].shape, 0.0, args[:1])
-        if func in _SUMS and args[0].numel() > LARGE and isinstance(args[1], Tensor):
+        if func in _SUMS and _is_large(args[0]) and isinstance(args[1], Tensor):
             shape = np.broadcast_shapes(args[0].shape, args[1].shape)
             return self._result(shape, 0.0, (), args[:2])
         return func(*args, **options)
@@ -201,6 +201,11 @@ def count_step(model: TrainableModel, batches: Sequence[Batch]) -> StepCost:
         for hook in hooks:
             hook.remove()
     return StepCost(counter.operations, frozen, counter.saved_bytes)
+
+
+def _is_large(tensor: Tensor) -> bool:
+    """Whether a result is not computed; indices always are."""
+    return tensor.numel() > LARGE and tensor.is_floating_point()
 
 
 def _no_backward(_: object) -> Tensor:

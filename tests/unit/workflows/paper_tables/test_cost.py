@@ -63,6 +63,15 @@ def test_gradients_and_frozen_layers_by_hand():
     assert counter.operations == 1024
 
 
+def test_large_sums_are_zeros_and_large_indices_are_computed():
+    with OperationCounter() as counter:
+        floats = torch.ones(300, 300) + torch.ones(300)
+        indices = torch.ones(300, 300, dtype=torch.long) + torch.ones(300, dtype=torch.long)
+    assert not floats.any() and floats.shape == (300, 300)
+    assert bool((indices == 2).all())
+    assert counter.operations == 0.0
+
+
 def test_a_model_of_the_paper_is_counted_without_its_weights():
     with UndrawnWeights():
         weight = nn.Linear(2048, 2048).weight
