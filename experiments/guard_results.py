@@ -18,6 +18,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,13 +27,17 @@ from numpy.typing import NDArray
 from unusual_images import photographs, unusual_images
 
 import lapse
-from lapse.core.grammar import UNCHANGED, invert, parse
-from lapse.core.types import Score
+from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
+from lapse.core.types import Sample, Score
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
-from lapse.inference.answer import Answer, answer_images
+from lapse.images.errors import ImageError
+from lapse.inference.answer import ROLES
 from lapse.inference.checks.checker import InputChecker
+from lapse.inference.generate import GenerateOptions
+from lapse.inference.guard import GuardedGeneration, generate_guarded
 from lapse.inference.pretrained import Lapse
+from lapse.metrics.guard import decide
 from lapse.metrics.guard_scores import guarded_scores
 
 SEED, COUNT = 19, 65  # of images that are not films, a kind
@@ -82,31 +87,44 @@ def _checks(store: Path | None, real: Path | None, out: Path) -> None:
             turned = np.stack([np.ascontiguousarray(view(film)) for film in films[:300]])
             rows[f"simulated films, {name}"] = _rates(model, turned, name)
     negatives: list[Pixels] = []
+    num_refused = 0  # images that are not read
     for kind, images in {**unusual_images(SEED, COUNT), "photographs": photographs()}.items():
-        read = np.stack([model.open(image).pixels for image in images])
-        rows[kind] = _rates(model, read)
-        negatives += list(read)
+        read = []
+        for image in images:
+            with suppress(ImageError):  # blank images and noise are refused by the reader
+                read.append(model.open(image).pixels)
+        num_unread = len(images) - len(read)
+        rows[kind] = _rates(model, np.array(read), num_unread=num_unread)
+        num_refused += num_unread
+        negatives += read
     for view in list(VIEWS.values())[2:]:
         films = _real_films(model, real, view) if real is not None else films[:0]
         negatives += list(films)
     if real is not None:
         for name, view in VIEWS.items():
             rows[f"Hannover, {name}"] = _rates(model, _real_films(model, real, view), name)
-    rows["all images that are not upright films"] = _rates(model, np.stack(negatives))
+    rows["all images that are not upright films"] = _rates(
+        model, np.stack(negatives), num_unread=num_refused
+    )
     out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     print(json.dumps(rows, indent=1))
 
 
-def _rates(model: Lapse, pixels: Pixels, name: str = "") -> dict[str, float]:
+def _rates(
+    model: Lapse, pixels: Pixels, name: str = "", *, num_unread: int = 0
+) -> dict[str, float]:
     """Fractions of warnings (refusals included) and of refusals; how often the kind is named."""
-    levels = InputChecker(model.parts.pixel_check, model.parts.encode).levels(pixels)
+    checker = InputChecker(model.parts.pixel_check, model.parts.encode)
+    levels = checker.levels(pixels) if len(pixels) else []
     refused = [row for row, level in enumerate(levels) if level == "refused"]
     check = model.parts.pixel_check
     assert check is not None
+    count = len(levels) + num_unread
     rates = {
-        "n": len(levels),
-        "warned": sum(bool(level) for level in levels) / len(levels),
-        "refused": len(refused) / len(levels),
+        "n": count,
+        "unread": num_unread,
+        "warned": (sum(bool(level) for level in levels) + num_unread) / count,
+        "refused": (len(refused) + num_unread) / count,
     }
     if refused and (name.startswith("turned") or name in {"negative", "flipped"}):
         word = {"flipped": "180 degrees or flipped"}.get(name, name)
@@ -138,28 +156,35 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
     rule = model.parts.guard
     assert rule is not None
 
-    def answer(*films: Pixels) -> Answer:
-        return answer_images(model.answerer, model.parts.diffvqa, films, rule=rule)
+    config = model.parts.diffvqa
+    generation = GenerateOptions(
+        config.generation, config.data.max_tokens, "beam", config.train.precision
+    )
+
+    def read(*films: Pixels) -> GuardedGeneration:
+        pixels = dict(zip(ROLES, films, strict=True))
+        sample = Sample("pair", "diff_vqa", ROLES, "", QUESTION_CHANGED, "", " ?")
+        return dict(generate_guarded(model.answerer, [sample], pixels.__getitem__, generation))[0]
 
     done = len(out.read_text("utf-8").splitlines()) if out.is_file() else 0
     pairs = list(real_pairs(real))
     for number in range(done, min(limit, len(pairs))):
         patient, *paths = pairs[number]
         first, second = (model.open(path).pixels for path in paths)
-        forward, backward, same = answer(first, second), answer(second, first), answer(first, first)
-        plain, exchanged = parse(forward.beam).changes, parse(backward.beam).changes
+        forward, backward, same = read(first, second), read(second, first), read(first, first)
+        answer, exchanged = (decide(item.evidence, rule) for item in (forward, backward))
+        plain, inverted = (parse(item.plain.text).changes for item in (forward, backward))
         row = {
             "patient": patient,
-            "status": forward.status,
-            "stated": len(forward.changes),
-            "unsure": len(forward.unsure),
-            "swap": invert(forward.changes) == set(backward.changes)
-            and invert(forward.unsure) == set(backward.unsure)
-            and (forward.status, forward.reasons) == (backward.status, backward.reasons),
-            "identity": same.text == UNCHANGED,
+            "status": answer.status,
+            "stated": len(answer.stated),
+            "unsure": len(answer.unsure),
+            "swap": answer.inverse() == exchanged,
+            "identity": decide(same.evidence, rule).text == UNCHANGED,
             "beam stated": len(plain),
-            "beam swap": invert(plain) == exchanged,
-            "beam identity": not parse(same.beam).changes,
+            "beam swap": invert(plain) == inverted,
+            "beam identity": not parse(same.plain.text).changes,
+            "evidence": forward.evidence.confidence(),
         }
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -167,10 +192,13 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
 
 def _page(out: Path, predictions: Path | None) -> None:
     if (out / "checks.json").is_file():
-        print("| images | n | warned | refused | kind named |\n|---|---|---|---|---|")
+        print("| images | n | of them not read | warned | refused | kind named |")
+        print("|---|---|---|---|---|---|")
         for name, rates in json.loads((out / "checks.json").read_text("utf-8")).items():
             named = f"{rates['named']:.2f}" if "named" in rates else ""
-            values = f"{rates['n']} | {rates['warned']:.3f} | {rates['refused']:.3f} | {named}"
+            unread = rates["unread"] or ""
+            fractions = f"{rates['warned']:.3f} | {rates['refused']:.3f}"
+            values = f"{rates['n']} | {unread} | {fractions} | {named}"
             print(f"| {name} | {values} |")
     if (out / "pairs.jsonl").is_file():
         rows = [json.loads(line) for line in (out / "pairs.jsonl").read_text("utf-8").splitlines()]
