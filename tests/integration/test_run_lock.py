@@ -11,8 +11,11 @@ import pytest
 import tiny_model
 import tiny_store
 import tiny_tree
+from lapse.core.files import file_lock, writer_lock
 from lapse.training.run_folder import LOCK, run_lock
 from lapse.training.trainer import Callbacks, train
+from lapse.workflows.paper_tables.run import run_tables
+from small_table import ROWS, spec
 
 COMMAND = [sys.executable, "-m", "lapse", "train"]
 
@@ -66,38 +69,28 @@ def test_a_child_of_a_killed_holder_does_not_hold_the_lock(tmp_path):
     os.close(is_over)
 
 
-def test_a_second_writer_of_a_store_or_a_table_is_refused(tmp_path):
-    """Two real processes: the second one names the first, and the first one finishes."""
+def test_a_second_writer_of_a_store_is_refused(tmp_path):
+    """Two real processes: the second one names the first."""
     tree = tiny_tree.write_tree(tmp_path / "raw")
-    data = tiny_store.write(tmp_path / "store")
-    python = """
-import sys
-from pathlib import Path
-from lapse.core.files import writer_lock
-with writer_lock(Path(sys.argv[1]), Path(sys.argv[2])):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-    commands = {
-        "out.shards/lock": ["prepare", tree, tmp_path / "out", "--size", "16"],
-        "tables/table6.lock": ["table", "table6", "--data", data, "--out", tmp_path / "tables"],
-    }
-    for lock, words in commands.items():
-        holder = subprocess.Popen(
-            [sys.executable, "-c", python, tmp_path / lock, tmp_path],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert holder.stdout.readline() == "held\n"
+    lock = tmp_path / "out.shards" / "lock"
+    with file_lock(lock, print):
         done = subprocess.run(
-            [sys.executable, "-m", "lapse", *map(str, words)],
+            [sys.executable, "-m", "lapse", "prepare", tree, tmp_path / "out", "--size", "16"],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
-        assert done.returncode == 2, done.stderr
-        assert f"process {holder.pid} writes to" in done.stderr
-        holder.communicate("\n")
-        assert not (tmp_path / lock).exists()
+    assert done.returncode == 2, done.stderr
+    assert f"process {os.getpid()} writes to {tmp_path / 'out'}" in done.stderr
+
+
+def test_a_second_writer_of_a_table_is_refused(tmp_path):
+    data = tiny_store.write(tmp_path / "store")
+    refused = pytest.raises(ValueError, match=f"process {os.getpid()} writes to")
+    with file_lock(tmp_path / "tables" / "t.lock", print), refused:
+        run_tables({"t": spec(rows=ROWS[:1])}, [data], tmp_path / "tables")
+    with writer_lock(tmp_path / "free" / "lock", tmp_path):
+        assert (tmp_path / "free" / "lock").exists()
+    assert not (tmp_path / "free").exists()
 
 
 def test_a_failed_start_leaves_no_folder(tmp_path):

@@ -9,6 +9,7 @@ every result that the host has to wait for is counted with its line.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections import Counter
@@ -43,6 +44,10 @@ SHAPES = {
     aten.bincount.default,
 }
 PUTS = {aten.index_put_.default, aten.index_put.default}
+# Torch has no fake kernel for the GRU of these two, and the losses of the third are not replayed.
+NOT_REPLAYED = {("ekaid", "loss"), ("ekaid", "answer"), ("ekaid_published", "loss"),
+                ("ekaid_published", "answer"), ("rgag_published", "loss")}  # fmt: skip
+NO_ANSWER = {"global_contrastive", "regional_contrastive", "blind"}
 HALF = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "conv2d")  # as autocast of CUDA
 FULL = ("layer_norm", "_softmax", "_log_softmax", "cross_entropy_loss", "nll_loss")
 
@@ -225,8 +230,6 @@ def replay(table: str, name: str, kind: str, is_half: bool) -> dict[str, Any]:
         model, batch = on_gpu(model, batch)
         with autocast(GPU, is_half), Functions(None), player:
             out = step(model, batch, kind)
-            if kind == "loss" and out["loss"].requires_grad:
-                out["loss"].backward()
     assert player.results == [], "the step on the GPU took another path"
     if kind == "loss":
         assert out.keys() == expected.keys()
@@ -240,6 +243,8 @@ if __name__ == "__main__":
     waits, errors = {}, {}
     for table, name in tiny_models.TINY:
         for kind in ("loss", "answer"):
+            if (name, kind) in NOT_REPLAYED or (name in NO_ANSWER and kind == "answer"):
+                continue
             for is_half in (False, True):
                 case = f"{name if table == 'vqa' else f'pretrain {name}'} {kind}"
                 case += " bf16" if is_half else ""
@@ -249,4 +254,7 @@ if __name__ == "__main__":
                     frames = traceback.extract_tb(error.__traceback__)
                     lines = [f"{f.filename}:{f.lineno}" for f in frames if "/lapse/" in f.filename]
                     errors[case] = f"{type(error).__name__} at {lines[-2:]}: {error}"
+                sys.stderr.write(f"{case}: {errors.get(case, 'done')}\n")
     json.dump({"waits": waits, "errors": errors}, sys.stdout, indent=1)
+    sys.stdout.flush()
+    os._exit(0)  # the threads of the imitated device cannot be joined

@@ -48,7 +48,12 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
         raise ValueError(f"{source}: a configuration is a mapping, got {type(values).__name__}")
     for override in overrides:
         _apply(values, override)
-    return check_config(values)
+    try:
+        return check_config(values)
+    except ValueError as error:
+        if overrides or not path.is_file():
+            raise
+        raise ValueError(f"{path}: {error}") from None
 
 
 def check_config(values: dict[str, Any], *, registered_only: bool = False) -> RunConfig:

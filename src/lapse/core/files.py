@@ -127,7 +127,13 @@ def file_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
         on_wait: called with the id of the process that holds the lock, before waiting for it. An
             exception that it raises ends the attempt.
     """
-    import fcntl  # POSIX only, and only this function needs it
+    try:
+        import fcntl  # POSIX only
+    except ImportError:
+        raise ValueError(
+            "this platform has no flock, which keeps two processes from writing to one folder: "
+            "use Linux, macOS or WSL to train, predict and prepare"
+        ) from None
 
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)

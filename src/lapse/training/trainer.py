@@ -241,9 +241,10 @@ class Trainer:
         try:
             with stop_signal() as stop:
                 self._run_steps(stop)
-        except RuntimeError as error:
+        except (RuntimeError, EOFError, OSError) as error:
             reason = worker_failure(error, self.config.train.num_workers)
-            reason = reason or rank_failure(error, self.distributed)
+            if reason is None and isinstance(error, RuntimeError):
+                reason = rank_failure(error, self.distributed)
             if reason is None:
                 raise
             raise ValueError(reason) from error

@@ -16,11 +16,12 @@ step k; workers, prefetching and the number of ranks do not change which rows a 
 from __future__ import annotations
 
 import math
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing.context import ForkContext, ForkProcess
+from multiprocessing.context import BaseContext
 
 import numpy as np
 import torch
@@ -42,7 +43,11 @@ from lapse.data.loading.batch import (
 )
 from lapse.data.loading.tokenized_dataset import TokenizedDataset
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+STOP_SIGNALS = tuple(  # SIGHUP and SIGUSR1 are POSIX only
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
+)
 LOADER_TIMEOUT = 1800  # seconds until the batches of a step are given up
 Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
 FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
@@ -212,7 +217,7 @@ def iterate_batches(
         num_workers=num_workers,
         collate_fn=_identity,
         generator=torch.Generator(),
-        multiprocessing_context=_WorkerContext(),
+        multiprocessing_context=_worker_context(),
         timeout=LOADER_TIMEOUT,
     )
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # workers inherit the mask
@@ -226,19 +231,22 @@ def iterate_batches(
         yield batches
 
 
-def worker_failure(error: RuntimeError, num_workers: int) -> str | None:
+def worker_failure(error: Exception, num_workers: int) -> str | None:
     """Why torch's loader failed, as one sentence; None for an error of another origin.
 
     torch reports a worker that was killed from a signal handler, so at any line of the main
-    process.
+    process; a batch that the worker was sending ends in a broken connection.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    is_broken = isinstance(error, EOFError | ConnectionError) or (
+        isinstance(error, FileNotFoundError) and error.filename is None
+    )
     if "DataLoader timed out" in text:
         return (
             f"no worker process made a batch in {LOADER_TIMEOUT} seconds: check the disk of the "
             "store, or set train.num_workers=0"
         )
-    if "DataLoader worker" in text:
+    if "DataLoader worker" in text or (is_broken and num_workers > 0):
         return (
             f"a worker process that reads batches ended ({text}): the machine may lack memory, or "
             f"shared memory in /dev/shm; lower train.num_workers, which is {num_workers}, or set "
@@ -282,15 +290,26 @@ def _collate_rows(
     return rows, batch
 
 
-class _Worker(ForkProcess):
-    """A process that blocks SIGTERM and is ended with SIGKILL."""
+def _worker_context() -> BaseContext:
+    """Forked processes that block SIGTERM and are ended with SIGKILL.
 
-    def terminate(self) -> None:
-        self.kill()
+    Raises:
+        ValueError: this platform cannot fork.
+    """
+    if not hasattr(os, "fork"):
+        raise ValueError(
+            "worker processes need fork, which this platform lacks: set train.num_workers=0"
+        )
+    from multiprocessing.context import ForkContext, ForkProcess
 
+    class Worker(ForkProcess):
+        def terminate(self) -> None:
+            self.kill()
 
-class _WorkerContext(ForkContext):
-    Process = _Worker
+    class WorkerContext(ForkContext):
+        Process = Worker
+
+    return WorkerContext()
 
 
 @dataclass(frozen=True, slots=True)

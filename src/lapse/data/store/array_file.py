@@ -45,7 +45,7 @@ class ArrayFile:
         expected, size = self._start + shape[0] * self._row, path.stat().st_size
         if size != expected:
             raise ValueError(f"{size} bytes, and its header says {expected}")
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def read(self, first: int, count: int) -> npt.NDArray[Any]:
         """Consecutive rows, [count, ...], read-only.
@@ -53,23 +53,33 @@ class ArrayFile:
         Raises:
             ValueError: the file was cut or cannot be read.
         """
-        buffer = bytearray(count * self._row)
-        view, position, done = memoryview(buffer), self._start + first * self._row, 0
-        while done < len(view):
+        size, position = count * self._row, self._start + first * self._row
+        parts: list[bytes] = []
+        done = 0
+        while done < size:
             try:
-                num_bytes = os.preadv(self._descriptor, [view[done:]], position + done)
+                part = _read_at(self._descriptor, size - done, position + done)
             except OSError as error:
                 raise ValueError(f"{self.path} cannot be read: {error.strerror}") from error
-            if num_bytes == 0:
+            if not part:
                 raise ValueError(
-                    f"{self.path} ends at byte {position + done}, and row {first} needs more: the "
-                    "file was cut while it was open; restore it or write it again"
+                    f"{self.path} ends before byte {position + done}, which belongs to row "
+                    f"{first + done // self._row}: the file was cut while it was open; restore it "
+                    "or write it again"
                 )
-            done += num_bytes
-        rows = np.frombuffer(buffer, self.dtype).reshape(count, *self.shape[1:])
-        rows.flags.writeable = False
-        return rows
+            parts.append(part)
+            done += len(part)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        return np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
+
+
+def _read_at(descriptor: int, size: int, position: int) -> bytes:
+    """At most `size` bytes from a position; Windows has no `pread` and no forked processes."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, position)
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return os.read(descriptor, size)

@@ -60,4 +60,4 @@ def test_a_file_that_is_cut_while_open_is_an_error(kind, code, tmp_path):
     )
     assert done.returncode == code
     if kind == "read":
-        assert "a.npy ends at byte 4096, and row 40 needs more" in done.stderr
+        assert "a.npy ends before byte 41088, which belongs to row 40" in done.stderr
