@@ -36,6 +36,7 @@ from lapse.core.word_tokenizer import tokenizer_of
 from lapse.data.store.store import Store
 from lapse.images import ImageProcessing, recorded_processing
 from lapse.models.interface import TrainableModel
+from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.training.checkpoint import MODEL, load_weights, result_checkpoint
 from lapse.training.distributed import DistributedContext, pick_device
 
@@ -66,7 +67,8 @@ def build_model(config: RunConfig, tokenizer: Tokenizer) -> TrainableModel:
     """The model of a configuration, with random weights derived from the seed.
 
     Raises:
-        ValueError: the class behind `model_type` is not a `TrainableModel`.
+        ValueError: the class behind `model_type` is not a `TrainableModel`, or reads another
+            vocabulary.
     """
     torch.manual_seed(derive_seed(config.train.seed, "init"))
     model = registry.load(config.table, config.model_type)(config.model_config_object(), tokenizer)
@@ -75,7 +77,18 @@ def build_model(config: RunConfig, tokenizer: Tokenizer) -> TrainableModel:
             f"{config.model_type!r} is not a trainable model: it needs the methods loss, weight "
             "and answer, and a tokenizer (lapse.models.interface.TrainableModel)"
         )
+    _check_vocabulary(config, model, tokenizer)
     return model
+
+
+def _check_vocabulary(config: RunConfig, model: TrainableModel, tokenizer: Tokenizer) -> None:
+    """Refuse words or word pieces for a model with a table of GPT-2's tokens."""
+    tables = [part for part in model.modules() if isinstance(part, TokenEmbedding)]
+    if any(len(table.row_of) != tokenizer.size for table in tables):
+        raise ValueError(
+            f"data.vocabulary is {config.data.vocabulary!r} and {config.model_type!r} reads "
+            "GPT-2's tokens: set it to 'full' or 'trimmed'"
+        )
 
 
 def load_run(folder: Path, device: torch.device | str | None = None) -> LoadedRun:

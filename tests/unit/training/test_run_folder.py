@@ -1,11 +1,21 @@
 """Run folders: what they hold, and which ones are refused."""
 
 import pytest
+import torch
 import yaml
 
 import tiny_model
+from lapse.config import load_config
 from lapse.core.tokenizer import Tokenizer
-from lapse.training.run_folder import CONFIG, is_run_folder, load_run, read_config, write_run
+from lapse.core.word_tokenizer import WordTokenizer
+from lapse.training.run_folder import (
+    CONFIG,
+    build_model,
+    is_run_folder,
+    load_run,
+    read_config,
+    write_run,
+)
 
 FACTS = {"data": "0f", "threads": 1, "ranks": 1, "device": "cpu", "torch": "2"}
 
@@ -32,3 +42,11 @@ def test_a_run_of_the_first_version_is_refused_with_the_version_that_reads_it(ke
     (tmp_path / CONFIG).write_text(yaml.safe_dump(values), "utf-8")
     with pytest.raises(ValueError, match=r"a run of lapse 0\.1, .*: use it with lapse 0\.1\.0"):
         load_run(tmp_path)
+
+
+def test_words_are_refused_for_a_model_of_gpt2s_tokens():
+    words = WordTokenizer(["edema"])
+    with torch.device("meta"):
+        build_model(load_config("diffvqa-ekaid-published-tiny"), words)
+        with pytest.raises(ValueError, match="vocabulary is 'words' and 'prefix_lm' reads GPT-2"):
+            build_model(load_config("diffvqa-tiny", ["data.vocabulary=words"]), words)
