@@ -213,8 +213,10 @@ def decide(evidence: Evidence, rule: GuardRule) -> GuardedChanges:
     excluded = {*contradictions(certain), *disturbed}
     stated = {change for change in certain if change.finding not in excluded}
     reasons: tuple[str, ...] = ()
-    if disturbed:
-        reasons += (NULL_REASON + ", ".join(disturbed),)
+    named = {change.finding for change in evidence.shares}
+    relevant = [name for name in disturbed if name in named or not stated]
+    if relevant:
+        reasons += (NULL_REASON + ", ".join(relevant),)
     if not stated and not evidence.is_unchanged:
         reasons += (SPLIT_REASON,)
     is_decided = evidence.is_unchanged and not disturbed

@@ -132,6 +132,14 @@ def test_a_disturbed_finding_does_not_touch_the_others():
     assert answer.reasons == (NULL_REASON + "hernia",)
 
 
+def test_a_disturbed_finding_that_no_reading_names_is_not_a_reason_for_a_stated_change():
+    readings, null = [reading(added("edema"))] * 2, [reading(added("hernia"))]
+    answer = decide(combine(readings, null), RULE)
+    assert answer.stated == (EDEMA,) and answer.reasons == ()
+    answer = decide(combine([reading(NOTHING)] * 2, null), RULE)
+    assert answer.text == UNDECIDED and answer.reasons == (NULL_REASON + "hernia",)
+
+
 def prediction(number, evidence, true="", **values):
     return Prediction(
         f"diff_vqa/{number}",
