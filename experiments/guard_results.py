@@ -19,6 +19,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,7 +34,8 @@ from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.images.errors import ImageError
 from lapse.inference.answer import ROLES
-from lapse.inference.checks.checker import InputChecker
+from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.issues import is_unfamiliar
 from lapse.inference.generate import GenerateOptions
 from lapse.inference.guard import GuardedGeneration, generate_guarded
 from lapse.inference.pretrained import Lapse
@@ -160,6 +162,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
     assert rule is not None
 
     config = model.parts.diffvqa
+    checker = InputChecker(model.parts.pixel_check, model.parts.encode)
     generation = GenerateOptions(
         config.generation, config.data.max_tokens, "beam", config.train.precision
     )
@@ -175,7 +178,10 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
         patient, *paths = pairs[number]
         first, second = (model.open(path).pixels for path in paths)
         forward, backward, same = read(first, second), read(second, first), read(first, first)
-        answer, exchanged = (decide(item.evidence, rule) for item in (forward, backward))
+        films = {"a": CheckedFilm(first), "b": CheckedFilm(second)}
+        is_strict = is_unfamiliar(checker.issues(films))
+        used = replace(rule, is_strict=is_strict)
+        answer, exchanged = (decide(item.evidence, used) for item in (forward, backward))
         plain, inverted = (parse(item.plain.text).changes for item in (forward, backward))
         row = {
             "patient": patient,
@@ -187,6 +193,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
             "beam stated": len(plain),
             "beam swap": invert(plain) == inverted,
             "beam identity": not parse(same.plain.text).changes,
+            "unfamiliar": is_strict,
             "evidence": forward.evidence.confidence(),
         }
         with out.open("a", encoding="utf-8") as file:
