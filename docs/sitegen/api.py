@@ -22,7 +22,12 @@ TOP = """# lapse
 ::: lapse.inference.pretrained.model
     options:
       show_root_heading: false
-      members: [load, Lapse, Comparison]
+      members: [load, Lapse]
+
+::: lapse.inference.comparison
+    options:
+      show_root_heading: false
+      members: [Comparison, Film]
 
 ::: lapse.inference.answer
     options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -9,6 +10,8 @@ from typing import Annotated, ClassVar
 import typer
 
 from lapse.core.grammar import QUESTION_CHANGED
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,26 @@ class GuardOptions:
     ] = False
 
 
+@dataclass(frozen=True)
+class OutputOptions:
+    """Files to write, several at once."""
+
+    panel: ClassVar[str] = "Files to write"
+
+    json: Annotated[
+        Path | None, typer.Option(help="Everything that is known about the answer, as JSON.")
+    ] = None
+    csv: Annotated[Path | None, typer.Option(help="The answer as one row of a table.")] = None
+    html: Annotated[
+        Path | None,
+        typer.Option(help="One page with both films, regions, changes, checks and the model."),
+    ] = None
+    png: Annotated[
+        Path | None,
+        typer.Option(help="Both films with regions, changes and notices, as a picture."),
+    ] = None
+
+
 def answer_command(
     model: Annotated[
         str,
@@ -45,6 +68,7 @@ def answer_command(
     ] = "",
     *,
     guard: GuardOptions,
+    outputs: OutputOptions,
     reference: Annotated[Path, typer.Option(help="Earlier image (JPEG, PNG or DICOM).")],
     main: Annotated[Path, typer.Option(help="Later image of the same patient.")],
     question: Annotated[
@@ -57,14 +81,16 @@ def answer_command(
     not chest films are refused.
     """
     from lapse.inference.answer import AnswerOptions
-    from lapse.training.run_folder import CONFIG
+    from lapse.inference.comparison import compare_with_run, with_full_films
+    from lapse.inference.outputs import AnswerFiles
+    from lapse.training.run_folder import CONFIG, load_run
 
+    films = (reference, main)
+    files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png)
+    files.check(films)
     options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
     if model and (Path(model) / CONFIG).is_file():
-        from lapse.inference.answer import answer_pair
-        from lapse.training.run_folder import load_run
-
-        lines = answer_pair(load_run(Path(model)), reference, main, question, options).lines()
+        comparison = compare_with_run(load_run(Path(model)), *films, question, options)
     else:
         import torch
 
@@ -72,6 +98,12 @@ def answer_command(
 
         # A second thread slows a model of this size down on a busy machine.
         torch.set_num_threads(1)
-        lines = load(model or None).compare(reference, main, question, options).lines()
-    for line in lines:
+        exported = load(model or None)
+        comparison = exported.compare(*films, question, options)
+        if files.shows_films:
+            comparison = with_full_films(comparison, films, exported.parts.processing)
+    files.write(comparison)
+    for line in comparison.lines():
         typer.echo(line)
+    for _, path in files.paths():
+        logger.info("%s", path)

@@ -22,7 +22,7 @@ from lapse.core.types import Sample
 from lapse.images import ImageProcessing, read_at
 from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
 from lapse.inference.checks.film_facts import facts_of_file
-from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
+from lapse.inference.checks.issues import refuse_unusual
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
@@ -36,6 +36,12 @@ logger = logging.getLogger(__name__)
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
 IDENTICAL_REASON = "both images have the same pixels"
+# least fraction of the beam -> word
+AGREEMENT = ((0.9, "strong"), (0.6, "moderate"), (0.0, "weak"))
+AGREEMENT_NOTE = (
+    "Agreement is that of the model with itself; it is not calibrated, and not a probability "
+    "that a change is real."
+)
 Status = Literal["changed", "unchanged", "undecided", "unguarded"]
 
 
@@ -91,25 +97,39 @@ class Answer:
     def body(self) -> list[str]:
         """The answer and its changes."""
         lines = [f"answer: {self.text or '(empty)'}"]
-        lines += [f"  {describe(change)}{self._percent(change)}" for change in self.changes]
+        lines += [f"  {describe(change)}{self._suffix(change)}" for change in self.changes]
         lines += [f"  not understood: {words!r}" for words in self.leftover]
-        lines += [f"  unsure: {describe(change)}{self._percent(change)}" for change in self.unsure]
+        lines += [f"  unsure: {describe(change)}{self._suffix(change)}" for change in self.unsure]
         return [*lines, *(f"  reason: {reason}" for reason in self.reasons)]
 
     def footer(self) -> list[str]:
         """The input checks, the training data and the research-use notice."""
-        lines = [issue.line() for issue in self.issues]
+        lines = [*(issue.line() for issue in self.issues), *self.notes()]
         if self.trained_on:
             lines.append(f"Model trained on: {self.trained_on}.")
         return [*lines, RESEARCH_USE]
 
-    def _percent(self, change: Change) -> str:
+    def certainty(self, change: Change) -> str:
+        """How far the model agrees with itself on a change, in words; "" if that is unknown.
+
+        The fraction of the beam is not a probability of being right, so no number is given.
+        """
         confidence = self.confidence.get(change_key(change))
         if confidence is None:
             return ""
-        if self.status == "unguarded":
-            return f", {confidence:.0%} of the beam"
-        return f", at least {confidence:.0%} of the beam in {NUM_READINGS} readings"
+        word = next(word for limit, word in AGREEMENT if confidence >= limit)
+        source = "the beam" if self.status == "unguarded" else f"{NUM_READINGS} readings"
+        return f"{word} agreement of {source}"
+
+    def notes(self) -> tuple[str, ...]:
+        """What the words of `certainty` mean; () where no change has any."""
+        if not any(map(self.certainty, (*self.changes, *self.unsure))):
+            return ()
+        return (AGREEMENT_NOTE,)
+
+    def _suffix(self, change: Change) -> str:
+        certainty = self.certainty(change)
+        return f", {certainty}" if certainty else ""
 
 
 def describe(change: Change) -> str:
@@ -164,7 +184,7 @@ def answer_pair(
     issues = InputChecker().issues(films)
     refuse_unusual(issues, allow_unusual=options.allow_unusual)
     images = [film.pixels for film in films.values()]
-    rule = GuardRule(is_strict=is_unfamiliar(issues)) if options.guarded else None
+    rule = GuardRule() if options.guarded else None
     answer = answer_images(run.model, run.config, images, question, rule=rule)
     data = str(read_facts(run.folder).get("data", ""))[:12]
     trained_on = f"data {data}..., not described" if data else "unknown data"

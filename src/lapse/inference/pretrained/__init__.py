@@ -7,9 +7,10 @@ Both stages share one encoder, which is stored once. `Lapse.save_pretrained` wri
 """
 
 from lapse.inference.answer import AnswerOptions
+from lapse.inference.comparison import Comparison
 from lapse.inference.pretrained.export import ModelParts
 from lapse.inference.pretrained.image_input import ModelImage, load_model_image
-from lapse.inference.pretrained.model import Comparison, Lapse, load
+from lapse.inference.pretrained.model import Lapse, load
 from lapse.training.exported_model import DEFAULT
 
 __all__ = [

@@ -17,9 +17,12 @@ from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import ImageProcessing, fit_image, read_at
 from lapse.images.intensity import ByteImage, FloatImage
 from lapse.images.read import DEFAULT
+from lapse.images.resize import letterbox_size, resize
 from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
+from lapse.inference.films import Film
 
 logger = logging.getLogger(__name__)
+SHOWN = 512  # pixels of the longer edge of a film in a notebook
 
 # A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
@@ -36,6 +39,7 @@ class ModelImage:
         resize: "squash" or "letterbox".
         facts: of the header of a DICOM.
         allow_unusual: answer about it although an input check refuses it.
+        file: name of the file, without its folder; "" for an image in memory.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,6 +48,7 @@ class ModelImage:
     resize: str
     facts: FilmFacts = NO_FACTS
     allow_unusual: bool = False
+    file: str = ""
 
     @classmethod
     def of_store(cls, pixels: NDArray[np.uint8]) -> ModelImage:
@@ -55,6 +60,17 @@ class ModelImage:
     def image_size(self) -> int:
         """S, which is also the number of box bins."""
         return int(self.pixels.shape[0])
+
+    def film(self) -> Film:
+        """The pixels in the proportions of the original, enlarged to `SHOWN` pixels."""
+        picture = Image.fromarray(self.pixels)
+        size = self.image_size
+        if self.resize == "letterbox":
+            height, width = letterbox_size(self.height, self.width, size)
+            top, left = (size - height) // 2, (size - width) // 2
+            picture = picture.crop((left, top, left + width, top + height))
+        height, width = letterbox_size(self.height, self.width, max(SHOWN, size))
+        return Film(resize(picture, height, width), self.height, self.width, self.file)
 
     def format_box(self, box: Box) -> str:
         """A box of the original as the text that the model reads."""
@@ -87,8 +103,9 @@ def load_model_image(
         ValueError: an `ImageError` (a file that cannot be read, a blank image, noise), or an
             array of another kind.
     """
-    facts = NO_FACTS
+    facts, file = NO_FACTS, ""
     if isinstance(source, str | Path):
+        file = Path(source).name
         stored = read_at(Path(source), image_size, processing)
         facts = facts_of_file(Path(source))
     elif isinstance(source, Image.Image):
@@ -102,7 +119,9 @@ def load_model_image(
         stored = fit_image(_check_grey(np.asarray(source)), image_size, processing)
     for note in stored.notes:
         logger.warning("%s: %s", source if isinstance(source, str | Path) else "image", note)
-    return ModelImage(stored.pixels, stored.height, stored.width, processing.resize, facts)
+    return ModelImage(
+        stored.pixels, stored.height, stored.width, processing.resize, facts, file=file
+    )
 
 
 def _check_grey(grey: np.ndarray) -> ByteImage | FloatImage:

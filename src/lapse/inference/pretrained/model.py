@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,11 @@ from lapse.core.grammar import QUESTION_CHANGED, Change
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
-from lapse.inference.answer import (
-    RESEARCH_USE,
-    ROLES,
-    Answer,
-    AnswerOptions,
-    answer_images,
-)
+from lapse.inference.answer import ROLES, AnswerOptions, answer_images
 from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
-from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
+from lapse.inference.checks.issues import refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
+from lapse.inference.comparison import Comparison
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
@@ -43,55 +38,6 @@ from lapse.training.distributed import pick_device
 from lapse.training.exported_model import CARD, CHECK, CONFIG, DEFAULT, PACKAGED, WEIGHTS
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A model's comparison of two radiographs of one patient.
-
-    Attributes:
-        answer: the sentence, its parsed changes, and words that could not be parsed.
-        boxes: "reference" or "main" -> finding -> box on that image. A finding is listed for
-            the images that show it according to the answer; None for a malformed box.
-        notice: research use only.
-    """
-
-    answer: Answer
-    boxes: Mapping[str, Mapping[str, Box | None]]
-    notice: str = RESEARCH_USE
-
-    @property
-    def text(self) -> str:
-        """The answer; `answer.beam` is that of beam search alone."""
-        return self.answer.text
-
-    @property
-    def confidence(self) -> Mapping[str, float]:
-        """A number in [0, 1] for each change (`Answer.confidence`)."""
-        return self.answer.confidence
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The stated changes."""
-        return self.answer.changes
-
-    @property
-    def unsure(self) -> tuple[Change, ...]:
-        """Changes that some readings name and that are not stated."""
-        return self.answer.unsure
-
-    @property
-    def issues(self) -> tuple[InputIssue, ...]:
-        """What the input checks report."""
-        return self.answer.issues
-
-    def lines(self) -> list[str]:
-        """The answer and its boxes for a terminal; the last line is the research-use notice."""
-        lines = self.answer.body()
-        for role, boxes in self.boxes.items():
-            for finding, box in boxes.items():
-                lines.append(f"  {finding} in the {role} image: {_describe_box(box)}")
-        return [*lines, *self.answer.footer()]
 
 
 class Lapse(nn.Module, ModelHubMixin):
@@ -118,6 +64,16 @@ class Lapse(nn.Module, ModelHubMixin):
         facts = self.parts.facts
         data = facts.get("diffvqa: data", "unknown data")[:12]
         return facts.get("trained on", f"data {data}..., not described")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Name, image size and facts of the model, as outputs state them."""
+        parts = self.parts
+        return {
+            "model": f"{parts.pretrain.name} + {parts.diffvqa.name}",
+            "image": f"{self.image_size} x {self.image_size} pixels, {parts.processing}",
+            **parts.facts,
+        }
 
     def open(self, image: Source | ModelImage, *, allow_unusual: bool = False) -> ModelImage:
         """Read an image once, for several calls.
@@ -171,9 +127,7 @@ class Lapse(nn.Module, ModelHubMixin):
         is_allowed = options.allow_unusual or any(i.allow_unusual for i in images.values())
         refuse_unusual(issues, allow_unusual=is_allowed)
         pixels = [image.pixels for image in images.values()]
-        rule = None
-        if options.guarded:
-            rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
+        rule = (self.parts.guard or GuardRule()) if options.guarded else None
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
         boxes = {
             role: self._find_boxes(
@@ -182,7 +136,8 @@ class Lapse(nn.Module, ModelHubMixin):
             for role, image in images.items()
         }
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
-        return Comparison(answer, boxes)
+        films = {role: image.film() for role, image in images.items()}
+        return Comparison(answer, boxes, question=question, model=self.facts, films=films)
 
     def caption(self, image: Source | ModelImage, *, num_beams: int | None = None) -> str:
         """Generate the report of one radiograph (Cap)."""
@@ -329,15 +284,6 @@ def model_folder(name: str, cache: str | Path | None = None) -> Path:
     repo, revision = hub_id
     files = [CONFIG, WEIGHTS, CARD, CHECK]
     return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
-
-
-def _describe_box(box: Box | None) -> str:
-    if box is None:
-        return "no box found"
-    return (
-        f"{box.x_min:.0%} .. {box.x_max:.0%} from the left edge, "
-        f"{box.y_min:.0%} .. {box.y_max:.0%} from the top"
-    )
 
 
 def _roles_with(change: Change) -> tuple[str, ...]:

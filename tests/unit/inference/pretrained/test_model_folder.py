@@ -23,7 +23,13 @@ from lapse.core.grammar import Change
 from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
 from lapse.images import ImageProcessing, read_at
-from lapse.inference.answer import RESEARCH_USE, Answer, AnswerOptions, answer_pair
+from lapse.inference.answer import (
+    AGREEMENT_NOTE,
+    RESEARCH_USE,
+    Answer,
+    AnswerOptions,
+    answer_pair,
+)
 from lapse.inference.checks import FilmFacts, InputIssue, UnusualInputError
 from lapse.inference.pretrained import Lapse, load, load_model_image
 from lapse.inference.pretrained.export import from_runs, read_folder
@@ -117,9 +123,10 @@ def test_facts_of_the_caller_are_checked(folders):
 def test_lines_give_the_confidence_of_each_change():
     edema, air = Change("edema", "added"), Change("pneumothorax", "missing")
     answer = Answer("...", (edema, air), (), {"answer": 0.5, "added edema": 0.75})
-    assert answer.lines()[1:3] == [
-        "  + edema (in the main image only), 75% of the beam",
+    assert answer.lines()[1:4] == [
+        "  + edema (in the main image only), moderate agreement of the beam",
         "  - pneumothorax (in the reference image only; not proven resolved)",
+        AGREEMENT_NOTE,
     ]
 
 
@@ -137,11 +144,12 @@ def test_lines_of_a_guarded_answer():
         trained_on="drawings",
     )
     assert answer.lines()[1:] == [
-        "  + edema (in the main image only), at least 90% of the beam in 6 readings",
-        "  unsure: - pneumothorax (in the reference image only; not proven resolved), at least 10% "
-        "of the beam in 6 readings",
+        "  + edema (in the main image only), strong agreement of 6 readings",
+        "  unsure: - pneumothorax (in the reference image only; not proven resolved), weak "
+        "agreement of 6 readings",
         "  reason: why",
         "warning: not frontal",
+        AGREEMENT_NOTE,
         "Model trained on: drawings.",
         RESEARCH_USE,
     ]

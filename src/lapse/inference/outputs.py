@@ -1,0 +1,131 @@
+"""Write a comparison to files: JSON, CSV, HTML, PNG.
+
+All paths are checked before the model is loaded. A film is never overwritten.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lapse.core.files import atomic_write, check_output_file, write_text
+from lapse.core.version import __version__
+from lapse.inference.answer_picture import draw_comparison
+from lapse.inference.comparison import Comparison, zone
+from lapse.metrics.confidence import change_key
+
+SEPARATOR = "; "  # of several values in a cell
+ANSWER_COLUMNS = (
+    "status", "answer", "changes", "unsure", "confidence", "regions", "reasons", "not understood",
+    "input checks", "trained on", "model", "lapse", "research use",
+)  # fmt: skip
+COLUMNS = ("reference", "main", "question", *ANSWER_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFiles:
+    """The files to write; None for those that are not."""
+
+    json: Path | None = None
+    csv: Path | None = None
+    html: Path | None = None
+    png: Path | None = None
+
+    def check(self, films: Sequence[Path]) -> None:
+        """Refuse paths that cannot be written, before any work.
+
+        Args:
+            films: the input files.
+
+        Raises:
+            ValueError: a path is a folder, may not be written, is given twice, or is a film.
+        """
+        used = {path.resolve(): f"the film {path}" for path in films}
+        for name, path in self.paths():
+            check_output_file(path)
+            if path.resolve() in used:
+                raise ValueError(
+                    f"--{name} {path} would overwrite {used[path.resolve()]}: give another path"
+                )
+            used[path.resolve()] = f"--{name}"
+
+    def paths(self) -> list[tuple[str, Path]]:
+        """(name of the option, path) of the files to write."""
+        named = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return [(name, path) for name, path in named if path is not None]
+
+    @property
+    def shows_films(self) -> bool:
+        """Whether a file contains the films."""
+        return self.html is not None or self.png is not None
+
+    def write(self, comparison: Comparison) -> None:
+        """Write all files, each one complete or not at all."""
+        if self.json is not None:
+            text = json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False)
+            write_text(self.json, text + "\n")
+        if self.csv is not None:
+            write_text(self.csv, csv_text(COLUMNS, [csv_row(comparison)]))
+        if self.html is not None:
+            write_text(self.html, comparison.page())
+        if self.png is not None:
+            picture = draw_comparison(comparison)
+            with atomic_write(self.png) as temporary:
+                picture.save(temporary, format="PNG")
+
+
+def csv_row(comparison: Comparison) -> dict[str, str]:
+    """A comparison as one row; several values of a cell are separated by a semicolon."""
+    answer = comparison.answer
+    changes = (*answer.changes, *answer.unsure)
+    values = {
+        **{role: film.file for role, film in comparison.films.items()},
+        "question": comparison.question,
+        "status": answer.status,
+        "answer": answer.text,
+        "changes": _joined(map(change_key, answer.changes)),
+        "unsure": _joined(map(change_key, answer.unsure)),
+        "confidence": _joined(
+            f"{change_key(change)} = {certainty}"
+            for change in changes
+            if (certainty := answer.certainty(change))
+        ),
+        "regions": _joined(
+            f"{role} {finding} = "
+            + ("none" if box is None else f"{zone(box)} {' '.join(_numbers(asdict(box)))}")
+            for role, boxes in comparison.boxes.items()
+            for finding, box in boxes.items()
+        ),
+        "reasons": _joined(answer.reasons),
+        "not understood": _joined(answer.leftover),
+        "input checks": _joined(f"{issue.level} {issue.code}" for issue in answer.issues),
+        "trained on": answer.trained_on,
+        "model": comparison.model.get("model", ""),
+        "lapse": __version__,
+        "research use": comparison.notice,
+    }
+    return {name: values.get(name, "") for name in COLUMNS}
+
+
+def csv_text(
+    columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, has_header: bool = True
+) -> str:
+    """Rows as CSV text, with a header line."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    if has_header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _joined(values: Iterable[str]) -> str:
+    return SEPARATOR.join(values)
+
+
+def _numbers(values: Mapping[str, float]) -> list[str]:
+    return [f"{value:.4f}" for value in values.values()]
