@@ -19,6 +19,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,13 +34,15 @@ from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.images.errors import ImageError
 from lapse.inference.answer import ROLES
-from lapse.inference.checks.checker import InputChecker
+from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.issues import is_unfamiliar
 from lapse.inference.generate import GenerateOptions
 from lapse.inference.guard import GuardedGeneration, generate_guarded
 from lapse.inference.pretrained import Lapse
 from lapse.metrics.guard import decide
 from lapse.metrics.guard_scores import guarded_scores
 
+NUM_FILMS = 1000  # of each split, about
 SEED, COUNT = 19, 65  # of images that are not films, a kind
 VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "upright": lambda film: film,
@@ -80,11 +83,12 @@ def _checks(store: Path | None, real: Path | None, out: Path) -> None:
         opened = open_store(store)
         for split in ("validate", "test"):
             # the limits are those of validation films; test films are new
-            keys = [study.image for study in opened.studies_of(split)]
+            studies = opened.studies_of(split)
+            keys = [study.image for study in studies[:: max(1, len(studies) // NUM_FILMS)]]
             films = np.stack([np.asarray(opened.pixels(key)) for key in keys])
             rows[f"simulated films, {split}"] = _rates(model, films)
         for name, view in list(VIEWS.items())[1:]:
-            turned = np.stack([np.ascontiguousarray(view(film)) for film in films[:300]])
+            turned = np.stack([np.ascontiguousarray(view(film)) for film in films[:200]])
             rows[f"simulated films, {name}"] = _rates(model, turned, name)
     negatives: list[Pixels] = []
     num_refused = 0  # images that are not read
@@ -97,12 +101,13 @@ def _checks(store: Path | None, real: Path | None, out: Path) -> None:
         rows[kind] = _rates(model, np.array(read), num_unread=num_unread)
         num_refused += num_unread
         negatives += read
-    for view in list(VIEWS.values())[2:]:
-        films = _real_films(model, real, view) if real is not None else films[:0]
-        negatives += list(films)
     if real is not None:
+        upright = _real_films(model, real)
         for name, view in VIEWS.items():
-            rows[f"Hannover, {name}"] = _rates(model, _real_films(model, real, view), name)
+            films = np.stack([np.ascontiguousarray(view(film)) for film in upright])
+            rows[f"Hannover, {name}"] = _rates(model, films, name)
+            if name not in {"upright", "mirrored"}:
+                negatives += list(films)
     rows["all images that are not upright films"] = _rates(
         model, np.stack(negatives), num_unread=num_refused
     )
@@ -132,10 +137,10 @@ def _rates(
     return rates
 
 
-def _real_films(model: Lapse, real: Path, view: Callable[[Pixels], Pixels]) -> Pixels:
-    """Every film of the folder, read as at inference, then turned."""
+def _real_films(model: Lapse, real: Path) -> Pixels:
+    """Every film of the folder, read as at inference. # [n, S, S]"""
     paths = sorted((real / "png").glob("*.png"))
-    return np.stack([np.ascontiguousarray(view(model.open(path).pixels)) for path in paths])
+    return np.stack([model.open(path).pixels for path in paths])
 
 
 def real_pairs(real: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -157,6 +162,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
     assert rule is not None
 
     config = model.parts.diffvqa
+    checker = InputChecker(model.parts.pixel_check, model.parts.encode)
     generation = GenerateOptions(
         config.generation, config.data.max_tokens, "beam", config.train.precision
     )
@@ -172,7 +178,10 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
         patient, *paths = pairs[number]
         first, second = (model.open(path).pixels for path in paths)
         forward, backward, same = read(first, second), read(second, first), read(first, first)
-        answer, exchanged = (decide(item.evidence, rule) for item in (forward, backward))
+        films = {"a": CheckedFilm(first), "b": CheckedFilm(second)}
+        is_strict = is_unfamiliar(checker.issues(films))
+        used = replace(rule, is_strict=is_strict)
+        answer, exchanged = (decide(item.evidence, used) for item in (forward, backward))
         plain, inverted = (parse(item.plain.text).changes for item in (forward, backward))
         row = {
             "patient": patient,
@@ -184,6 +193,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
             "beam stated": len(plain),
             "beam swap": invert(plain) == inverted,
             "beam identity": not parse(same.plain.text).changes,
+            "unfamiliar": is_strict,
             "evidence": forward.evidence.confidence(),
         }
         with out.open("a", encoding="utf-8") as file:

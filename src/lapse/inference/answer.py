@@ -22,7 +22,7 @@ from lapse.core.types import Sample
 from lapse.images import ImageProcessing, read_at
 from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
 from lapse.inference.checks.film_facts import facts_of_file
-from lapse.inference.checks.issues import refuse_unusual
+from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
@@ -184,7 +184,7 @@ def answer_pair(
     issues = InputChecker().issues(films)
     refuse_unusual(issues, allow_unusual=options.allow_unusual)
     images = [film.pixels for film in films.values()]
-    rule = GuardRule() if options.guarded else None
+    rule = GuardRule(is_strict=is_unfamiliar(issues)) if options.guarded else None
     answer = answer_images(run.model, run.config, images, question, rule=rule)
     data = str(read_facts(run.folder).get("data", ""))[:12]
     trained_on = f"data {data}..., not described" if data else "unknown data"

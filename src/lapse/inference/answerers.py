@@ -195,7 +195,10 @@ class ModelAnswerer:
             replace(
                 item.plain,
                 confidence=item.plain.confidence | item.evidence.confidence() | unusual[row],
-                guarded=decide(item.evidence, self.guards.rule).text,
+                guarded=decide(
+                    item.evidence,
+                    replace(self.guards.rule, is_strict=unusual[row].get(UNUSUAL, 1.0) > 0.0),
+                ).text,
             )
             for row, item in sorted(generated.items())
         ]

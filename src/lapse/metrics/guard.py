@@ -9,6 +9,9 @@ the two exchanged (its changes are inverted), or one of them slightly perturbed
                                 perturbed
     otherwise                   unsure
 
+A strict rule, for films that the input check warns about, states nothing at all where a null share
+is above its limit.
+
 An answer without a stated change is "nothing has changed." if no reading names a change and no
 null share is above its limit, and "undecided." otherwise.
 
@@ -142,6 +145,8 @@ class GuardRule:
         target: the precision that the threshold was chosen for; 0 for limits that were not chosen.
         precision, recall: of the stated changes on the validation pairs.
         patients, answers: numbers of validation patients and pairs.
+        is_strict: the films are unlike the training films: any null share above the limit leaves
+            the entire answer undecided. Not a part of the model folder.
     """
 
     threshold: float = 0.7
@@ -151,6 +156,7 @@ class GuardRule:
     recall: float = 0.0
     patients: int = 0
     answers: int = 0
+    is_strict: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threshold", "null_limit", "target", "precision", "recall"):
@@ -212,10 +218,15 @@ def decide(evidence: Evidence, rule: GuardRule) -> GuardedChanges:
     disturbed = [name for name in FINDINGS if evidence.null.get(name, 0.0) > rule.null_limit]
     excluded = {*contradictions(certain), *disturbed}
     stated = {change for change in certain if change.finding not in excluded}
+    if rule.is_strict and disturbed:
+        stated = set()
     reasons: tuple[str, ...] = ()
-    if disturbed:
-        reasons += (NULL_REASON + ", ".join(disturbed),)
-    if not stated and not evidence.is_unchanged:
+    named = {change.finding for change in evidence.shares}
+    relevant = [name for name in disturbed if name in named or not stated]
+    if relevant:
+        reasons += (NULL_REASON + ", ".join(relevant),)
+    is_split = not certain - {c for c in certain if c.finding in excluded}
+    if is_split and not evidence.is_unchanged:
         reasons += (SPLIT_REASON,)
     is_decided = evidence.is_unchanged and not disturbed
     status: Status = "changed" if stated else "unchanged" if is_decided else "undecided"

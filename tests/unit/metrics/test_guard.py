@@ -1,6 +1,7 @@
 """Guarded answers: the laws hold for any readings; each rule alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,24 @@ def test_a_disturbed_finding_does_not_touch_the_others():
     assert answer.stated == (EDEMA,) and answer.status == "changed"
     assert answer.unsure == (Change("hernia", "added"),)
     assert answer.reasons == (NULL_REASON + "hernia",)
+
+
+def test_a_disturbed_finding_that_no_reading_names_is_not_a_reason_for_a_stated_change():
+    readings, null = [reading(added("edema"))] * 2, [reading(added("hernia"))]
+    answer = decide(combine(readings, null), RULE)
+    assert answer.stated == (EDEMA,) and answer.reasons == ()
+    answer = decide(combine([reading(NOTHING)] * 2, null), RULE)
+    assert answer.text == UNDECIDED and answer.reasons == (NULL_REASON + "hernia",)
+
+
+def test_a_strict_rule_states_nothing_where_any_null_test_fails():
+    evidence = combine([reading(added("edema"))] * 2, [reading(added("hernia"))])
+    strict = replace(RULE, is_strict=True)
+    answer = decide(evidence, strict)
+    assert answer.text == UNDECIDED and answer.unsure == (EDEMA,)
+    assert answer.reasons == (NULL_REASON + "hernia",)
+    assert decide(evidence.inverse(), strict) == answer.inverse()
+    assert decide(combine([reading(added("edema"))] * 2), strict).stated == (EDEMA,)
 
 
 def prediction(number, evidence, true="", **values):

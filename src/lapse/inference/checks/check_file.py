@@ -76,7 +76,7 @@ def parse_rule(values: Mapping[str, Any]) -> GuardRule | None:
     """
     if not values:
         return None
-    names = {field.name for field in fields(GuardRule)}
+    names = {field.name for field in fields(GuardRule)} - {"is_strict"}
     if values.keys() != names:
         different = ", ".join(sorted(names ^ values.keys()))
         raise ValueError(f"the guard of the model lacks or adds {different}: export it again")
@@ -87,4 +87,4 @@ def parse_rule(values: Mapping[str, Any]) -> GuardRule | None:
 
 def rule_values(rule: GuardRule) -> dict[str, Any]:
     """The limits of guarded answers, as JSON."""
-    return asdict(rule)
+    return {name: value for name, value in asdict(rule).items() if name != "is_strict"}

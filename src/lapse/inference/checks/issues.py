@@ -54,6 +54,11 @@ class UnusualInputError(ValueError):
         super().__init__(f"{reasons} (answer nevertheless: allow_unusual, --allow-unusual)")
 
 
+def is_unfamiliar(issues: Sequence[InputIssue]) -> bool:
+    """Whether a film is unlike the training films, or that could not be checked."""
+    return any(issue.code in {"unusual-pixels", "not-checked"} for issue in issues)
+
+
 def refuse_unusual(issues: Sequence[InputIssue], *, allow_unusual: bool) -> None:
     """Stop at refused inputs.
 

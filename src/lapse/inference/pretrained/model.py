@@ -24,7 +24,7 @@ from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
 from lapse.inference.answer import ROLES, AnswerOptions, answer_images
 from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
-from lapse.inference.checks.issues import refuse_unusual
+from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
 from lapse.inference.comparison import Comparison
 from lapse.inference.generate import GenerateOptions, generate
@@ -127,7 +127,9 @@ class Lapse(nn.Module, ModelHubMixin):
         is_allowed = options.allow_unusual or any(i.allow_unusual for i in images.values())
         refuse_unusual(issues, allow_unusual=is_allowed)
         pixels = [image.pixels for image in images.values()]
-        rule = (self.parts.guard or GuardRule()) if options.guarded else None
+        rule = None
+        if options.guarded:
+            rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
         boxes = {
             role: self._find_boxes(
