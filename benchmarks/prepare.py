@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.inputs import scratch
 from benchmarks.row import ROUNDS, Check, Row, alternate, at_most, logger
 from lapse.data.io.worker_pool import ItemCallback, run_isolated
-from lapse.images import read_at
+from lapse.images import equalise, read_at
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.findings import draw_visits
 from lapse.phantom.patients.patient import draw_patient
@@ -42,9 +42,10 @@ def radiographs() -> list[Path]:
 
 
 def full_decode(path: Path) -> npt.NDArray[np.uint8]:
-    """The peer: every pixel decoded, then bicubic resizing."""
+    """The peer: every pixel decoded and equalised, then bicubic resizing."""
     with Image.open(path) as opened:
-        square = opened.convert("L").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        film = equalise(opened.convert("L"))
+        square = film.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     return np.asarray(square)
 
 
@@ -90,10 +91,10 @@ def run() -> Row:
     return Row(
         "prepare",
         "read_at (libjpeg decodes at a half or a quarter)",
-        "Pillow, full decode and bicubic",
+        "Pillow, full decode, equalisation and bicubic",
         (
             ratios.check("time per image, one core", 1.5),
-            at_most("mean difference, grey levels of 255", difference, 0.5),
+            at_most("mean difference, grey levels of 255", difference, 1.5),
             Check("two processes over one", statistics.median(gains), 1.9, detail=detail),
         ),
         f"the Huffman codes of {megabytes:.1f} MB per image are read at every size; {rate:.0f} "

@@ -142,7 +142,7 @@ def test_a_metric(workspace, store):
     ]
     write_predictions(workspace / "predictions.jsonl", rows)
     output = follow("Add a metric", workspace, store)
-    assert "| length ratio | 0.500 [0.500, 0.500] |" in output
+    assert "| length ratio | 0.500 [0.500, 0.500] (" in output
     scores = json.loads((workspace / "predictions.scores.json").read_text("utf-8"))["scores"][
         "diff_vqa"
     ]

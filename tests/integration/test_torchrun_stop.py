@@ -23,12 +23,13 @@ STEPS = 60
 
 
 def start(folder: Path, name: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "lapse", "train", str(folder / "config.yaml"), "--data", str(folder / "store"),
-         "--out", str(folder / name)],
-        env=ENVIRONMENT, start_new_session=True, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    with (folder / f"{name}.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+             "2", "-m", "lapse", "train", str(folder / "config.yaml"), "--data",
+             str(folder / "store"), "--out", str(folder / name)],
+            env=ENVIRONMENT, start_new_session=True, stderr=log,
+        )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -40,7 +41,7 @@ def test_a_signal_to_the_group_of_torchrun_saves_and_resumes(num_workers, tmp_pa
     text = yaml.safe_dump(config.model_dump(mode="json"))
     (tmp_path / "config.yaml").write_text(text, "utf-8")
     straight = start(tmp_path, "straight")
-    assert straight.wait(280) == 0, straight.stderr.read()[-2000:]
+    assert straight.wait(280) == 0, (tmp_path / "straight.log").read_text()[-2000:]
 
     stopped = start(tmp_path, "stopped")
     metrics, limit = tmp_path / "stopped" / "metrics.jsonl", time.monotonic() + 280
@@ -50,10 +51,10 @@ def test_a_signal_to_the_group_of_torchrun_saves_and_resumes(num_workers, tmp_pa
     os.killpg(stopped.pid, signal.SIGTERM)
     assert stopped.wait(120) != 0
     saved = latest_valid_checkpoint(tmp_path / "stopped").checkpoint
-    assert saved is not None and 0 < saved.step < STEPS, stopped.stderr.read()[-2000:]
+    assert saved is not None and 0 < saved.step < STEPS, (tmp_path / "stopped.log").read_text()
 
     resumed = start(tmp_path, "stopped")
-    assert resumed.wait(280) == 0, resumed.stderr.read()[-2000:]
+    assert resumed.wait(280) == 0, (tmp_path / "stopped.log").read_text()[-2000:]
     ends = [latest_valid_checkpoint(tmp_path / n).checkpoint for n in ("straight", "stopped")]
     assert [end.step for end in ends] == [STEPS, STEPS]
     one, two = ((end.folder / MODEL).read_bytes() for end in ends)
