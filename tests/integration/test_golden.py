@@ -4,7 +4,8 @@
 Answers and boxes are compared as text, losses and scores within the rounding of another processor.
 The losses of the two contrastive presets were recorded again when their bias became -log(B - 1).
 Answers and losses were recorded again when `prepare` began to equalise every image: the JPEGs of
-the phantom are equalised in part, so the pixels of the store changed.
+the phantom are equalised in part, so the pixels of the store changed. The answers were recorded in
+bf16 then, and again in fp32: answers on a CPU are computed in fp32. Their texts did not change.
 """
 
 import json
