@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from lapse.cli.console import progress_bar
 from lapse.core.grammar import QUESTION_CHANGED
+
+if TYPE_CHECKING:
+    from lapse.images import ImageProcessing
+    from lapse.inference.comparison import Comparison
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +75,18 @@ def answer_command(
     *,
     guard: GuardOptions,
     outputs: OutputOptions,
-    reference: Annotated[Path, typer.Option(help="Earlier image (JPEG, PNG or DICOM).")],
-    main: Annotated[Path, typer.Option(help="Later image of the same patient.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Earlier image (JPEG, PNG or DICOM).")
+    ] = None,
+    main: Annotated[Path | None, typer.Option(help="Later image of the same patient.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of two images: a table with the columns reference, main and, if wanted, "
+            "question; paths are relative to its folder. Needs --csv. After an interruption the "
+            "same command continues."
+        ),
+    ] = None,
     question: Annotated[
         str, typer.Option(help="Question to answer, in the words of the data set.")
     ] = QUESTION_CHANGED,
@@ -80,30 +96,85 @@ def answer_command(
     Films that contradict the question (another patient, another view, reversed order) or that are
     not chest films are refused.
     """
-    from lapse.inference.answer import AnswerOptions
-    from lapse.inference.comparison import compare_with_run, with_full_films
     from lapse.inference.outputs import AnswerFiles
-    from lapse.training.run_folder import CONFIG, load_run
 
-    films = (reference, main)
     files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png)
+    if pairs is not None:
+        if reference or main or files.csv is None or len(files.paths()) > 1:
+            raise ValueError(
+                "--pairs needs --csv and no other output, and replaces --reference and --main"
+            )
+        files.check([pairs])
+        _answer_table(pairs, files.csv, _comparer(model, guard), question)
+        return
+    if reference is None or main is None:
+        raise ValueError("give two images with --reference and --main, or a table with --pairs")
+    films = (reference, main)
     files.check(films)
-    options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
-    if model and (Path(model) / CONFIG).is_file():
-        comparison = compare_with_run(load_run(Path(model)), *films, question, options)
-    else:
-        import torch
+    comparer = _comparer(model, guard)
+    comparison = comparer.compare(*films, question)
+    if files.shows_films:
+        from lapse.inference.comparison import with_full_films
 
-        from lapse.inference.pretrained import load
-
-        # A second thread slows a model of this size down on a busy machine.
-        torch.set_num_threads(1)
-        exported = load(model or None)
-        comparison = exported.compare(*films, question, options)
-        if files.shows_films:
-            comparison = with_full_films(comparison, films, exported.parts.processing)
+        comparison = with_full_films(comparison, films, comparer.processing)
     files.write(comparison)
     for line in comparison.lines():
         typer.echo(line)
     for _, path in files.paths():
         logger.info("%s", path)
+
+
+@dataclass(frozen=True)
+class _Comparer:
+    """A loaded model, how it reads images, and what a batch records about it."""
+
+    compare: Callable[[Path, Path, str], Comparison]
+    processing: ImageProcessing
+    facts: Mapping[str, str]
+
+
+def _comparer(model: str, guard: GuardOptions) -> _Comparer:
+    """Load a run folder or an exported model."""
+    from lapse.core.files import sha256_of
+    from lapse.inference.answer import AnswerOptions
+    from lapse.inference.comparison import compare_with_run
+    from lapse.training.run_folder import CONFIG, load_run
+
+    options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
+    facts = {"guard": repr(guard)}
+    if model and (Path(model) / CONFIG).is_file():
+        run = load_run(Path(model))
+        return _Comparer(
+            lambda reference, main, text: compare_with_run(run, reference, main, text, options),
+            run.processing,
+            {**facts, "model": f"{sha256_of(Path(model) / CONFIG)}, step {run.step}"},
+        )
+    import torch
+
+    from lapse.inference.pretrained.model import load, model_folder
+    from lapse.training.exported_model import CONFIG as EXPORTED
+    from lapse.training.exported_model import PACKAGED
+
+    # A second thread slows a model of this size down on a busy machine.
+    torch.set_num_threads(1)
+    exported = load(model or None)
+    digest = sha256_of(model_folder(model or PACKAGED) / EXPORTED)  # names the weights
+    return _Comparer(
+        lambda reference, main, text: exported.compare(reference, main, text, options),
+        exported.parts.processing,
+        {**facts, "model": digest},
+    )
+
+
+def _answer_table(table: Path, out: Path, comparer: _Comparer, question: str) -> None:
+    from lapse.inference.pair_table import answer_pairs
+
+    facts = {**comparer.facts, "question": question}
+    with progress_bar("answer", unit="pairs") as progress:
+        counts = answer_pairs(table, out, comparer.compare, facts=facts, progress=progress)
+    for line, error in counts.errors:
+        logger.warning("%s line %d: %s", table, line, error)
+    resumed = f", {counts.resumed} of them by an earlier run" if counts.resumed else ""
+    typer.echo(
+        f"{counts.rows} pairs{resumed}; {len(counts.errors)} with an error; answers in {out}"
+    )

@@ -22,9 +22,10 @@ from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
 from lapse.inference.films import Film
 
 logger = logging.getLogger(__name__)
+MAX_GREY = 65535  # of 16 bits
 SHOWN = 512  # pixels of the longer edge of a film in a notebook
 
-# A file (JPEG, PNG, DICOM), an open Pillow image, or grey values [H, W]: uint8 or 0 .. 1.
+# A file (JPEG, PNG, DICOM), a Pillow image, or grey values [H, W]: uint8, uint16 or 0 .. 1.
 Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
 
 
@@ -95,7 +96,8 @@ def load_model_image(
     """Read a radiograph from a file, a Pillow image or an array; it is equalised like any other.
 
     Args:
-        source: a path, an open image (converted to grey), or [H, W] uint8 or floats in [0, 1].
+        source: a path, an open image (converted to grey), or [H, W] uint8, uint16 or floats in
+            [0, 1]. 16 bits are scaled as those of a PNG file are.
         image_size: S in pixels.
         processing: of the training images: the way to resize, and the grey values of a DICOM.
 
@@ -109,12 +111,7 @@ def load_model_image(
         stored = read_at(Path(source), image_size, processing)
         facts = facts_of_file(Path(source))
     elif isinstance(source, Image.Image):
-        if source.mode.startswith(("I", "F")):
-            raise ValueError(
-                f"a Pillow image of mode {source.mode} has no defined grey scale: save it as PNG "
-                "and give the path, or window it to 8 bits"
-            )
-        stored = fit_image(source, image_size, processing)
+        stored = fit_image(_check_mode(source), image_size, processing)
     else:
         stored = fit_image(_check_grey(np.asarray(source)), image_size, processing)
     for note in stored.notes:
@@ -124,13 +121,32 @@ def load_model_image(
     )
 
 
-def _check_grey(grey: np.ndarray) -> ByteImage | FloatImage:
+def _check_mode(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError(
+            "a Pillow image of mode F has no defined grey scale: give floats in [0, 1] as an "
+            "array, or 8 or 16 bits"
+        )
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        low, high = int(grey.min()), int(grey.max())
+        if low < 0 or high > MAX_GREY:
+            raise ValueError(
+                f"grey values of a Pillow image of mode {image.mode} are 0 .. {MAX_GREY}, got "
+                f"{low} .. {high}"
+            )
+    return image
+
+
+def _check_grey(grey: np.ndarray) -> ByteImage | FloatImage | Image.Image:
     if grey.ndim != 2 or 0 in grey.shape:
         raise ValueError(f"an image is [H, W] grey values, got an array of shape {grey.shape}")
     if grey.dtype == np.uint8:
         return grey
+    if grey.dtype.kind == "u" and grey.dtype.itemsize == 2:  # of either byte order
+        return Image.fromarray(np.ascontiguousarray(grey, np.uint16))
     if not np.issubdtype(grey.dtype, np.floating):
-        raise ValueError(f"grey values are uint8 or floats in [0, 1], got {grey.dtype}")
+        raise ValueError(f"grey values are uint8, uint16 or floats in [0, 1], got {grey.dtype}")
     low, high = float(grey.min()), float(grey.max())
     if not (low >= 0.0 and high <= 1.0):  # also refuses NaN
         raise ValueError(f"floating grey values must be in [0, 1], got {low} .. {high}")

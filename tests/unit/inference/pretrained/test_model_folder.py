@@ -224,11 +224,41 @@ def test_paths_pillow_images_and_arrays_give_the_same_image(folders):
         )  # bytes and floats round differently
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_sixteen_bits_in_memory_are_read_as_in_a_file(tmp_path, bits):
+    draw = np.random.default_rng(bits)
+    smooth = np.cumsum(draw.random((80, 60)), axis=0)
+    grey = (smooth / smooth.max() * (2**bits - 1)).astype(np.uint16)
+    path = tmp_path / "film.png"
+    Image.fromarray(grey).save(path)
+    expected = load_model_image(path, 32).pixels
+    for source in (
+        Image.fromarray(grey),  # mode I;16
+        Image.fromarray(grey.astype(np.int32)),  # mode I
+        grey,
+        grey.astype(">u2"),
+    ):
+        assert np.array_equal(load_model_image(source, 32).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("F", (4, 4)), "mode F has no defined grey scale"),
+        (Image.fromarray(np.full((4, 4), 70000, np.int32)), "are 0 .. 65535"),
+        (Image.fromarray(np.full((4, 4), -1, np.int32)), "are 0 .. 65535"),
+    ],
+)
+def test_a_pillow_image_without_a_grey_scale_is_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        load_model_image(image, 32)
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros((4, 4, 3), np.uint8), "shape"),
-        (np.zeros((4, 4), np.int32), "uint8 or floats"),
+        (np.zeros((4, 4), np.int32), "uint8, uint16 or floats"),
         (np.full((4, 4), 1.5), "must be in"),
         (np.full((4, 4), np.nan), "must be in"),
     ],
@@ -365,6 +395,26 @@ def test_the_commands_export_and_answer(folders, tmp_path):
     done = run(app, ["answer", str(out), *images])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == RESEARCH_USE
+
+
+def test_the_command_answers_a_table_of_pairs(folders, tmp_path):
+    table, out = tmp_path / "pairs.csv", tmp_path / "out.csv"
+    films = [folders.folder / f"{name}.png" for name in ("reference", "main")]
+    table.write_text(
+        f"reference;main\n{films[0]};{films[1]}\nnone.png;{films[1]}\n", encoding="utf-8"
+    )
+    arguments = ["answer", str(folders.model), "--pairs", str(table)]
+    done = CliRunner().invoke(app, [*arguments, "--csv", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "2 pairs; 1 with an error" in done.output
+    text = out.read_text("utf-8")
+    assert "none.png" in text and text.count(RESEARCH_USE) == 2
+    assert "nothing: random weights" in text
+    for more in ([], ["--csv", str(out), "--json", "a.json"], ["--csv", str(table)]):
+        refused = CliRunner().invoke(app, [*arguments, *more])
+        assert isinstance(refused.exception, ValueError), more
+        assert "--csv" in str(refused.exception)
+    assert table.read_text("utf-8").startswith("reference")
 
 
 def test_importing_the_package_does_not_wait_for_torch():
