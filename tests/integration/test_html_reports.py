@@ -6,6 +6,7 @@ import pytest
 import browser
 import evaluation_pages
 import tiny_store
+from comparisons import comparison
 from lapse.core.types import Box
 from lapse.data.verify.results import Findings, VerifyReport
 from lapse.evaluation.html import (
@@ -62,13 +63,15 @@ def verify_report() -> VerifyReport:
     return VerifyReport(roots, False, False, findings.defects(), (), ("pixels were not decoded",))
 
 
-@pytest.mark.parametrize("kind", ["evaluation", "run", "verify"])
+@pytest.mark.parametrize("kind", ["evaluation", "run", "verify", "answer"])
 def test_page_fits_wide_and_narrow_screens_in_both_color_schemes(kind, report, tmp_path):
     path = tmp_path / "page.html"
     if kind == "evaluation":
         write_evaluation_report(path, report)
     elif kind == "run":
         write_run_report(path, run_report())
+    elif kind == "answer":
+        path.write_text(comparison().page(), encoding="utf-8")
     else:
         write_verify_page(path, verify_report())
     with browser.Browser(tmp_path / "profile") as chromium:
@@ -193,6 +196,25 @@ def test_boxes_are_labelled_as_regions(report, tmp_path):
             " return t.right <= b.right + 1 && t.left >= b.left - 1; }).every(Boolean)"
         )
         assert chromium.run(inside)
+
+
+def test_films_and_regions_of_an_answer_are_drawn(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(comparison().page(), encoding="utf-8")
+    with browser.Browser(tmp_path / "profile") as chromium:
+        for width in (1280, 390):
+            chromium.open(page, width=width)
+            sizes = chromium.run("Array.from(document.images, (e) => e.complete && e.naturalWidth)")
+            assert sizes == [60, 60]
+            edges = chromium.run(
+                "(() => { const box = document.querySelector('rect').getBoundingClientRect();"
+                " const film = document.images[1].getBoundingClientRect();"
+                " return [(box.left - film.left) / film.width,"
+                " (box.bottom - film.top) / film.height];"
+                " })()"
+            )
+            assert np.allclose(edges, (0.1, 0.9), atol=0.02)  # half of a line
+        assert chromium.errors == []
 
 
 def test_errors_of_a_page_are_detected(tmp_path):
