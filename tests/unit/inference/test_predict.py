@@ -82,7 +82,7 @@ def test_another_image_size_is_refused(trained, tmp_path, monkeypatch):
     [
         ("nowhere", {}, "no split 'nowhere'"),
         ("test", {"num_beams": 0}, "num_beams"),
-        ("test", {"tasks": ("caption",)}, "'caption'"),
+        ("test", {"tasks": ("captions",)}, "'captions'"),
     ],
 )
 def test_invalid_options_are_refused(trained, split, options, message):

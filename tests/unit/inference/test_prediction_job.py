@@ -130,7 +130,8 @@ def test_memory_does_not_grow_with_the_number_of_samples(trained, tmp_path, monk
     peak(52)  # caches of the tokenizer and of torch
     (few, low), (many, high) = peak(52), peak(416)
     assert many > 6 * few  # a task has fewer captions than its part of the limit
-    assert high < low + 200 * (many - few)  # a sample with its prediction has over 800 bytes
+    # The ids are kept; a sample with its prediction has over 800 bytes.
+    assert high < low + 500 * (many - few)
 
 
 def test_another_job_does_not_continue_this_one(trained, tmp_path):

@@ -208,10 +208,10 @@ def test_a_folder_that_names_code_is_refused_before_any_import(change, tmp_path,
     assert "evilmod" not in sys.modules
 
 
-@pytest.mark.parametrize(("version", "fix"), [(1, "use lapse 0.1.0"), (3, "use the version of")])
+@pytest.mark.parametrize(("version", "fix"), [(1, "use lapse 0.1.0"), (4, "use the version of")])
 def test_another_model_format_is_refused_with_the_fix(version, fix, tmp_path):
     folder = copy_model(tmp_path / "model", lambda values: values.update(format=version))
-    with pytest.raises(ValueError, match=f"has model format {version}, .* reads format 2: {fix}"):
+    with pytest.raises(ValueError, match=f"has model format {version}, .* reads format 3: {fix}"):
         read_exported_model(folder)
 
 

@@ -240,8 +240,8 @@ def test_workers_and_shards_do_not_change_the_store(tree, tmp_path):
     assert seen == [(done, 12) for done in range(1, 13)] * 3
     first, *others = (content(tmp_path / n) for n in ("here", "one shard each", "processes"))
     assert sorted(first) == sorted(
-        ["pairs.parquet", "pixels.npy", "removed.jsonl", "splits.csv", "store.json",
-         "studies.parquet"]
+        ["checksums.json", "pairs.parquet", "pixels.npy", "removed.jsonl", "splits.csv",
+         "store.json", "studies.parquet"]
     )  # fmt: skip
     assert all(other == first for other in others)
 
