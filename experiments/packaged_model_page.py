@@ -293,7 +293,7 @@ def _subgroups(tier: Tier, task: str) -> list[str]:
     if lines:
         parts.append(format_plain([["by", "group", "n", *names], *lines]))
     if hidden := tier.hidden.get(task):
-        parts.append(f"Hidden, fewer than 50 patients: {'; '.join(hidden)}.")
+        parts.append(f"Hidden, fewer than 50 patients or not read: {'; '.join(hidden)}.")
     return parts
 
 

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from lapse.cli import main as cli
 from lapse.cli.main import app
+from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 
 ENCODER = (
     "model.encoder={image_size: 32, patch_size: 16, channels: 1, width: 16, layers: 1, heads: 2, "
@@ -80,6 +82,12 @@ def test_raw_data_to_scores(folder):
     assert lines and all(json.loads(line)["task"] == "diff_vqa" for line in lines)
 
 
+def write_readable(path):
+    """Replace the answers of an untrained model, which the grammar cannot read."""
+    items = [replace(item, prediction="nothing has changed.") for item in read_predictions(path)]
+    write_predictions(path, items)
+
+
 def test_probes_confidence_and_report(folder):
     store, run = folder / "store", folder / "diffvqa"
     common = [run, "--data", store, "--num-beams", 2]
@@ -88,9 +96,14 @@ def test_probes_confidence_and_report(folder):
     lapse("predict", *common, "--probe", "swap", "--probe", "identity", "--out", plain)
     validation = folder / "confidence" / "validate.jsonl"
     lapse("predict", *common, "--split", "validate", "--confidence", "beam", "--out", validation)
+    with pytest.raises(ValueError, match="answers unread: a threshold cannot rest on unread"):
+        lapse("calibrate", validation, "--alpha", 0.5, "--num-resplits", 3)
+    write_readable(validation)
     output = lapse("calibrate", validation, "--alpha", 0.5, "--num-resplits", 3)
     assert "limit 0.5" in output and "3 resplits by patient: mean " in output
     threshold = folder / "confidence" / "threshold.json"
+    for name in ("test.jsonl", "test.swap.jsonl", "test.identity.jsonl"):
+        write_readable(folder / "confidence" / name)
     probes = ["--probe", folder / "confidence" / "test.swap.jsonl"]
     probes += ["--probe", folder / "confidence" / "test.identity.jsonl"]
     output = lapse("evaluate", plain, "--data", store, *probes, "--threshold", threshold)

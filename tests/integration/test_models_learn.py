@@ -53,7 +53,8 @@ def answers_of(model, batch, num_beams):
     return model.answer(batch, GenerationConfig(num_beams=num_beams, max_new_tokens=40))
 
 
-@pytest.mark.parametrize("name", list(vqa_systems.SYSTEMS))
+# EKAID's writer as published needs more steps: tests/integration/test_overfit_vqa.py (slow).
+@pytest.mark.parametrize("name", [n for n in vqa_systems.SYSTEMS if n != "ekaid_published"])
 def test_a_system_memorizes_four_pairs(name):
     model, batch = vqa_systems.build(name, label_smoothing=0.0), vqa_systems.batch()
     fit(model, batch, steps=150)
