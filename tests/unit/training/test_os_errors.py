@@ -81,6 +81,8 @@ def test_too_little_shared_memory_is_refused_before_the_run(data, tmp_path, monk
     dry_run(tiny_model.config(), data, tmp_path / "run")
 
 
+# Slow: torch can wait without a limit for a tensor of a dead worker, and then this test hangs.
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["killed", "hanging"])
 def test_a_worker_that_dies_or_hangs_ends_the_run(kind, data, tmp_path, monkeypatch):
     """In a child: torch reports a dead worker by an exception from a signal handler."""
