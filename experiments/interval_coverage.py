@@ -2,7 +2,7 @@
 
     python experiments/interval_coverage.py [--trials 1000]
 
-Patients have 1 to 8 answers and a skill of their own, so that the answers of one patient fail
+Patients have 1 to 8 answers and a skill, so that the answers of one patient fail
 together. The true values are known. Each row gives the fraction of trials whose 95% interval
 covers the true value: of a fraction of answers that is low, middle or high, and of the F1 of a
 frequent and of a rare finding. `docs/explanation/evaluation.md` quotes the table.

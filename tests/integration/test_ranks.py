@@ -1,30 +1,14 @@
 """Several ranks: equal losses, checkpoints and samples for every number of ranks."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parents[1] / "support"
+from script_trials import run_script
 
 
 def run_trials(mode: str, folder: Path) -> dict:
-    import lapse
-
-    path = os.pathsep.join([str(Path(lapse.__file__).parents[1]), str(SUPPORT)])
-    done = subprocess.run(
-        [sys.executable, str(SUPPORT / "rank_trials.py"), mode, str(folder)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    return run_script("rank_trials.py", mode, folder, timeout=280)
 
 
 def distance(one: list[float], two: list[float]) -> float:

@@ -1,28 +1,10 @@
 """The sigmoid loss over ranks equals one process with the complete batch."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import lapse
-
-SUPPORT = Path(__file__).parents[1] / "support"
+from script_trials import run_script
 
 
 def test_ranks_equal_one_process_with_the_complete_batch(tmp_path):
-    path = os.pathsep.join([str(Path(lapse.__file__).parents[1]), str(SUPPORT)])
-    done = subprocess.run(
-        [sys.executable, str(SUPPORT / "sigmoid_ranks.py"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = run_script("sigmoid_ranks.py", tmp_path)
     complete = result["one"]
     for name in ("two", "three", "two ignoring"):
         expected = result["one ignoring"] if "ignoring" in name else complete

@@ -1,34 +1,17 @@
 """Training in real processes: kills, stop signals, two ranks, and losses that fall."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import tiny_model
 import tiny_store
 from lapse.training.trainer import train
-
-SUPPORT = Path(__file__).parents[1] / "support"
+from script_trials import run_script
 
 
 def run_trials(*arguments: object) -> dict:
-    import lapse
-
-    path = os.pathsep.join([str(Path(lapse.__file__).parents[1]), str(SUPPORT)])
-    done = subprocess.run(
-        [sys.executable, str(SUPPORT / "kill_trials.py"), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return run_script("kill_trials.py", *arguments, timeout=300)
 
 
 @pytest.mark.parametrize(

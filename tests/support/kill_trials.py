@@ -64,7 +64,7 @@ def at_step(step: int, number: int = signal.SIGKILL) -> Callable[[int], None]:
 
 
 def group_stop(go: Callable[..., Callable[[], object]], name: str, number: int):
-    """A run in a process group of its own that gets a stop signal after step 3: all processes of
+    """A run in a separate process group that gets a stop signal after step 3: all processes of
     the group get it, and SIGTERM twice, as from `timeout`."""
 
     def on_step(done: int) -> None:

@@ -30,7 +30,7 @@ def random_changes(draw: np.random.Generator, most: int = 4) -> frozenset[Change
 
 
 def random_beam(draw: np.random.Generator, common: frozenset[Change], size: int) -> list[Candidate]:
-    """Hypotheses that mostly contain the common changes, each with some of its own."""
+    """Hypotheses that mostly contain the common changes, each with some further ones."""
     texts: dict[str, None] = {}
     while len(texts) < size:
         kept = {change for change in sorted(common) if draw.random() < 0.9}

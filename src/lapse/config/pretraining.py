@@ -136,7 +136,7 @@ class Blip2WriterConfig(Config):
 
 
 class FindingHeadConfig(Config):
-    """Classifier of the findings in a region; stands in for a finding detector."""
+    """Classifier of the findings in a region; it replaces a finding detector."""
 
     hidden: int = Field(1024, ge=8)
     """Width of the features."""

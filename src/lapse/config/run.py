@@ -151,7 +151,7 @@ class TrainConfig(Config):
     keep_checkpoints: int = Field(2, ge=1)
     """Number of newest checkpoints that are kept."""
     keep: Literal["last", "best"] = "last"
-    """Weights that the finished run stands for: those of the last step, or those with the lowest
+    """Weights of the finished run: those of the last step, or those with the lowest
     validation loss. Prediction, export and later runs read them.
     """
     log_every: int = Field(10, ge=1)

@@ -241,7 +241,7 @@ class PluralPublishedConfig(Config):
     freeze_tokens: bool = False
     """Keep the token embeddings as they are, as published; needs `weights`."""
     further_tokens: int = Field(0, ge=0)
-    """Entries of the output beside the vocabulary: OFA's image codes and location bins."""
+    """Entries of the output in addition to the vocabulary: OFA's image codes and location bins."""
     sample_patches: int | None = Field(None, ge=1)
     """Visual tokens of each image that are drawn in each step, for rows of two images. Null: all.
     """

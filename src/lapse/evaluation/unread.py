@@ -36,7 +36,7 @@ def unread_warning(predictions: Sequence[Prediction]) -> str:
         "change scores are withheld (-), and no test of them is made"
         if any(count > MAX_UNREAD * total for _, count, total in counts)
         else 'change scores and tests count them as naming no change; "change F1, fully read" '
-        "leaves them out"
+        "omits them"
     )
     return (
         f"UNREAD: {' and '.join(parts)} cannot be read: {effect}. For free text use "

@@ -145,8 +145,8 @@ class GuardRule:
         target: the precision that the threshold was chosen for; 0 for limits that were not chosen.
         precision, recall: of the stated changes on the validation pairs.
         patients, answers: numbers of validation patients and pairs.
-        is_strict: the films are unlike the training films: any null share above the limit leaves
-            the entire answer undecided. Not a part of the model folder.
+        is_strict: the films are unlike the training films: with any null share above the limit
+            the entire answer is undecided. Not a part of the model folder.
     """
 
     threshold: float = 0.7

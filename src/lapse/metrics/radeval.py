@@ -1,6 +1,6 @@
 """Scores of RadEval, such as RadGraph-F1, where the user has that package and its weights.
 
-RadEval needs other versions of many packages, so it runs in a Python of its own
+RadEval needs other versions of many packages, so it runs in a separate Python environment
 (`--radeval-python`), which reads texts and writes one number per answer. Nothing is downloaded: the
 process runs with the offline switches of the Hugging Face libraries.
 Sources: RadEval (Xu et al. 2025), RadGraph-F1 (Yu et al. 2023; Delbrouck et al. 2022).

@@ -255,7 +255,7 @@ def latest_valid_checkpoint(run: Path) -> CheckpointSearch:
 
 
 def result_checkpoint(run: Path, keep: Literal["last", "best"]) -> CheckpointSearch:
-    """The checkpoint whose weights a run stands for (`train.keep`).
+    """The checkpoint whose weights are the result of a run (`train.keep`).
 
     A run that keeps its best weights and was not evaluated yet has only its newest ones.
     """

@@ -79,7 +79,7 @@ class TextDecoder(nn.Module):
     """Generates text from visual tokens.
 
     Weights: linear layers, tokens and positions normal with deviation 0.02, norms one and zero.
-    With an output layer of its own, tokens are normal with deviation one and the output is zero.
+    With a separate output layer, tokens are normal with deviation one and the output is zero.
     """
 
     def __init__(self, config: DecoderConfig, kept: tuple[int, ...] | None = None) -> None:
@@ -97,7 +97,7 @@ class TextDecoder(nn.Module):
 
     @property
     def output_table(self) -> Tensor:
-        """The output layer [V, D]: the token embedding, or a table of its own."""
+        """The output layer [V, D]: the token embedding, or a separate table."""
         return self.tokens.weight if self.output is None else self.output
 
     def logits(self, hidden: Tensor) -> Tensor:

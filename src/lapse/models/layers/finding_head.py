@@ -1,4 +1,4 @@
-"""A classifier of the findings in a region: what stands in for a finding detector.
+"""A classifier of the findings in a region: the replacement of a finding detector.
 
 Legend: R regions  D width of the encoder  H hidden width  C classes of findings
 

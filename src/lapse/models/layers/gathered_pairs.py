@@ -3,7 +3,7 @@
 Legend: b pairs of this rank  B pairs of all ranks  Q queries  E width of the common space
 
 Vectors of other ranks carry no gradient, as in the published program: each rank adds the gradients
-of its own rows.
+of the rows that it computed.
 """
 
 from __future__ import annotations

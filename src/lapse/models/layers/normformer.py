@@ -61,7 +61,7 @@ class NormedFeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + drop_path(dropout(update)): stochastic depth leaves out the update of whole rows.
+    """x + drop_path(dropout(update)): stochastic depth skips the update of complete rows.
 
     Args:
         dropout: probability of dropping a number.

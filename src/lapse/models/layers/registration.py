@@ -150,7 +150,7 @@ def _slopes(images: Tensor) -> tuple[Tensor, Tensor]:
 def _registered_by_affine(
     reference: Tensor, main: Tensor, max_shift: float
 ) -> tuple[Tensor, Tensor]:
-    """The mapped reference; shifted only, or unchanged, where that leaves a smaller residual."""
+    """The mapped reference; shifted only, or unchanged, where that gives a smaller residual."""
     shift = phase_shift(reference, main, max_shift)
     maps = affine_map(reference, main, shift)
     is_near = (maps - torch.eye(2, 3).to(maps)).abs().amax((1, 2)) <= 2 * max_shift

@@ -136,7 +136,7 @@ class PluralPublished(GenerativeModel):
         return encoded
 
     def _images(self, batch: Batch, num_patches: int | None) -> Images:
-        """The visual tokens of each row; `num_patches` of them, drawn anew, for two images."""
+        """The visual tokens of each row; two images give `num_patches` each, drawn per batch."""
         tokens = self.image_tokens(batch)[batch.image_index]  # [B, I, N, D_v]
         num_rows, num_images, count, width = tokens.shape
         side = int(count**0.5)

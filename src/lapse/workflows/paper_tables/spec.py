@@ -190,7 +190,7 @@ class TableOptions:
         provenance: further facts for the end of the HTML reports.
         settings: overrides of all runs (`parse_settings`), after the changes of the table.
         language_model: the first weights of GPT-2 (`read_language_model`).
-        bert: model for BERTScore; None leaves its column empty.
+        bert: model for BERTScore; None: its column is empty.
     """
 
     scale: Scale = "tiny"

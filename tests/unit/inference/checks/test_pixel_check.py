@@ -31,7 +31,7 @@ def encode(images):
 
 
 def films(count, seed):
-    """Dark lungs beside a bright middle that is wider below, with noise."""
+    """Dark lungs and a bright middle that is wider below, with noise."""
     draw = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     images = []
