@@ -30,6 +30,7 @@ def comparison() -> Comparison:
     return Comparison(
         answer,
         {"reference": {}, "main": {"edema": Box(0.1, 0.6, 0.4, 0.9), "hernia": None}},
+        anatomy={"main": {"edema": "right lower lung zone"}},
         model={"model": "tiny <1>"},
         films={"reference": Film(grey, 80, 60), "main": Film(grey, 80, 60, "<b>main.png")},
     )

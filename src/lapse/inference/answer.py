@@ -26,7 +26,7 @@ from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
-from lapse.metrics.confidence import BEAM, change_key
+from lapse.metrics.confidence import BEAM, agreement, change_key
 from lapse.metrics.guard import GuardRule, decide
 from lapse.models.interface import CandidateModel, TrainableModel
 from lapse.training.run_folder import LoadedRun, read_facts
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
 IDENTICAL_REASON = "both images have the same pixels"
-# least fraction of the beam -> word
-AGREEMENT = ((0.9, "strong"), (0.6, "moderate"), (0.0, "weak"))
 AGREEMENT_NOTE = (
     "Agreement is that of the model with itself; it is not calibrated, and not a probability "
     "that a change is real."
@@ -117,9 +115,8 @@ class Answer:
         confidence = self.confidence.get(change_key(change))
         if confidence is None:
             return ""
-        word = next(word for limit, word in AGREEMENT if confidence >= limit)
         source = "the beam" if self.status == "unguarded" else f"{NUM_READINGS} readings"
-        return f"{word} agreement of {source}"
+        return f"{agreement(confidence)} agreement of {source}"
 
     def notes(self) -> tuple[str, ...]:
         """What the words of `certainty` mean; () where no change has any."""

@@ -36,6 +36,7 @@ from lapse.training.run_folder import LoadedRun
 
 FORMAT = 1  # of the dictionary
 UNIT = "fractions of the width and height of the film, from its upper left corner"
+MAX_LABEL = 38  # characters over a film
 FRAME_HEIGHT = 900  # pixels of a comparison in a notebook
 
 
@@ -47,6 +48,8 @@ class Comparison:
         answer: the sentence, its parsed changes, and words that could not be parsed.
         boxes: "reference" or "main" -> finding -> box on that image. A finding is listed for
             the images that show it according to the answer; None for a malformed box.
+        anatomy: "reference" or "main" -> finding -> the anatomical region whose box, by the same
+            model on the same film, overlaps the box of the finding most.
         notice: research use only.
         question: as it was given.
         model: name and facts of the model.
@@ -55,6 +58,7 @@ class Comparison:
 
     answer: Answer
     boxes: Mapping[str, Mapping[str, Box | None]]
+    anatomy: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     notice: str = RESEARCH_USE
     question: str = QUESTION_CHANGED
     model: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +94,8 @@ class Comparison:
         lines = self.answer.body()
         for role, boxes in self.boxes.items():
             for finding, box in boxes.items():
-                lines.append(f"  region of {finding} in the {role} image: {_describe_box(box)}")
+                region = "no box found" if box is None else self._describe_box(role, finding, box)
+                lines.append(f"  region of {finding} in the {role} image: {region}")
         return [*lines, *self.answer.footer()]
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,7 +113,12 @@ class Comparison:
             "not_understood": list(answer.leftover),
             "beam_answer": answer.beam,
             "regions": [
-                {"image": role, "finding": finding, **_region_values(box)}
+                {
+                    "image": role,
+                    "finding": finding,
+                    "anatomy": self.anatomy.get(role, {}).get(finding),
+                    **_region_values(box),
+                }
                 for role, boxes in self.boxes.items()
                 for finding, box in boxes.items()
             ],
@@ -129,9 +139,20 @@ class Comparison:
         drawn = {}
         for role in self.films:
             boxes = [(n, box) for n, box in self.boxes.get(role, {}).items() if box is not None]
-            labels = [f"{name} region" for name, _ in boxes]
+            labels = [self._label(role, name) for name, _ in boxes]
             drawn[role] = outlines([(box, colors.get(name, 0)) for name, box in boxes], labels)
         return drawn
+
+    def region_name(self, role: str, finding: str) -> str:
+        """The anatomical region of a finding; the part of the film where it has no name.
+
+        Raises:
+            KeyError: no such finding on that film, or its box is malformed.
+        """
+        box = self.boxes[role][finding]
+        if box is None:
+            raise KeyError(finding)
+        return self.anatomy.get(role, {}).get(finding) or zone(box)
 
     def page(self) -> str:
         """The comparison as one self-contained HTML page."""
@@ -183,9 +204,22 @@ class Comparison:
 
     def _image(self, role: str, film: Film, drawn: Sequence[Outline]) -> CaseImage:
         boxes = self.boxes.get(role, {})
-        regions = {name: [zone(box)] for name, box in boxes.items() if box is not None}
+        regions = {
+            name: [self.region_name(role, name)] for name, box in boxes.items() if box is not None
+        }
         caption = f"{film.height} x {film.width} pixels"
         return CaseImage(role, caption, film.pixels, drawn, regions)
+
+    def _describe_box(self, role: str, finding: str, box: Box) -> str:
+        return (
+            f"{self.region_name(role, finding)} ({zone(box)}, {box.x_min:.0%} .. {box.x_max:.0%} "
+            f"from the left edge, {box.y_min:.0%} .. {box.y_max:.0%} from the top)"
+        )
+
+    def _label(self, role: str, finding: str) -> str:
+        """The finding and its region, or the finding alone where both are too long for a film."""
+        label = f"{finding}, {self.region_name(role, finding)}"
+        return label if len(label) <= MAX_LABEL else finding
 
     def _colors(self) -> dict[str, int]:
         """The number of the color of each finding."""
@@ -236,12 +270,3 @@ def _region_values(box: Box | None) -> dict[str, Any]:
         "region": zone(box),
         "box": {key: round(value, 4) for key, value in asdict(box).items()},
     }
-
-
-def _describe_box(box: Box | None) -> str:
-    if box is None:
-        return "no box found"
-    return (
-        f"{zone(box)}, {box.x_min:.0%} .. {box.x_max:.0%} from the left edge, "
-        f"{box.y_min:.0%} .. {box.y_max:.0%} from the top"
-    )

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lapse.core.files import atomic_write, check_output_file, write_text
+from lapse.core.types import Box
 from lapse.core.version import __version__
 from lapse.inference.answer_picture import draw_comparison
-from lapse.inference.comparison import Comparison, zone
+from lapse.inference.comparison import Comparison
 from lapse.metrics.confidence import change_key
 
 SEPARATOR = "; "  # of several values in a cell
@@ -96,7 +97,7 @@ def csv_row(comparison: Comparison) -> dict[str, str]:
         ),
         "regions": _joined(
             f"{role} {finding} = "
-            + ("none" if box is None else f"{zone(box)} {' '.join(_numbers(asdict(box)))}")
+            + ("none" if box is None else _region(comparison, role, finding, box))
             for role, boxes in comparison.boxes.items()
             for finding, box in boxes.items()
         ),
@@ -125,6 +126,10 @@ def csv_text(
 
 def _joined(values: Iterable[str]) -> str:
     return SEPARATOR.join(values)
+
+
+def _region(comparison: Comparison, role: str, finding: str, box: Box) -> str:
+    return f"{comparison.region_name(role, finding)} {' '.join(_numbers(asdict(box)))}"
 
 
 def _numbers(values: Mapping[str, float]) -> list[str]:

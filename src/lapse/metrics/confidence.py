@@ -27,6 +27,8 @@ from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
 METHODS = ("beam", "clauses")
+# least fraction of the beam -> word; the fraction is not a probability of being right
+AGREEMENT = ((0.9, "strong"), (0.6, "moderate"), (0.0, "weak"))
 _KEY = re.compile(
     f"(?P<kind>{'|'.join(KINDS)}) (?P<finding>[^:]+)(?:: (?P<before>.+) -> (?P<after>.+))?"
 )
@@ -58,6 +60,15 @@ def change_key(change: Change) -> str:
     """
     levels = f": {change.before} -> {change.after}" if change.kind == "level" else ""
     return f"{change.kind} {change.finding}{levels}"
+
+
+def agreement(fraction: float) -> str:
+    """An uncalibrated confidence in [0, 1] in one word.
+
+    >>> agreement(0.7)
+    'moderate'
+    """
+    return next(word for limit, word in AGREEMENT if fraction >= limit)
 
 
 def change_of_key(key: str) -> Change:

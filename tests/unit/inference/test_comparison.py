@@ -1,6 +1,7 @@
 """What a comparison says to people and programs: dictionary, page, notebook."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -30,10 +31,11 @@ def test_the_dictionary_is_json_and_complete():
         {
             "image": "main",
             "finding": "edema",
+            "anatomy": "right lower lung zone",
             "region": "lower left of the film",
             "box": {"x_min": 0.1, "y_min": 0.6, "x_max": 0.4, "y_max": 0.9},
         },
-        {"image": "main", "finding": "hernia", "region": None, "box": None},
+        {"image": "main", "finding": "hernia", "anatomy": None, "region": None, "box": None},
     ]
     assert values["films"]["main"] == {"file": "<b>main.png", "height": 80, "width": 60}
     assert values["input_checks"] == [
@@ -47,8 +49,7 @@ def test_the_page_shows_everything_and_needs_no_other_file():
     for words in (
         "Research use only",
         "the answer.",
-        "edema region",
-        "lower left of the film",
+        "edema, right lower lung zone",
         "strong agreement of 6 readings",
         "pneumothorax",
         "Reason: why.",
@@ -73,6 +74,17 @@ def test_a_notebook_shows_the_page_in_a_frame_without_scripts():
     text = comparison()._repr_html_()
     assert text.startswith("<iframe sandbox srcdoc=") and text.count("<") == 2
     assert "&lt;!doctype html&gt;" in text
+
+
+def test_boxes_have_the_names_of_anatomical_regions():
+    line = "  region of edema in the main image: right lower lung zone (lower left of the film, "
+    assert any(text.startswith(line) for text in comparison().lines())
+    (outline,) = comparison().outlines()["main"]
+    assert outline.label == "edema, right lower lung zone"
+    unnamed = replace(comparison(), anatomy={})
+    assert unnamed.region_name("main", "edema") == "lower left of the film"
+    with pytest.raises(KeyError):
+        unnamed.region_name("main", "hernia")
 
 
 def test_zones_of_a_film():

@@ -11,7 +11,7 @@ from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
 from lapse.evaluation.html.elements import Outline, Pixels, outlines
 from lapse.metrics.abstention import Threshold
-from lapse.metrics.confidence import stated_changes
+from lapse.metrics.confidence import agreement, stated_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class ChangeLine:
 
 @dataclass(frozen=True, slots=True)
 class CaseCard:
-    """A case as the page shows it. `confidence`: probability of the answer, None if unknown."""
+    """A case as the page shows it. `confidence` in words; "" if unknown."""
 
     number: int
     case: Case
     images: Sequence[CaseImage]
     changes: Sequence[ChangeLine]
-    confidence: float | None
+    confidence: str
 
 
 def case_card(
@@ -56,7 +56,9 @@ def case_card(
         studies = (("reference", pair.reference), ("main", pair.main))
         images = [_image(study, title, colors, store) for title, study in studies]
     changes = _change_lines(case, colors, threshold)
-    return CaseCard(number, case, images, changes, case.item.confidence.get("answer"))
+    fraction = case.item.confidence.get("answer")
+    confidence = "" if fraction is None else f"{agreement(fraction)} agreement of the beam"
+    return CaseCard(number, case, images, changes, confidence)
 
 
 def describe(change: Change) -> str:
@@ -80,6 +82,8 @@ def _change_lines(
     answer, truth = case.item.answer, case.item.truth
     error_of = {name: kind for kind, names in case.errors.items() for name in names}
     probabilities = _probabilities(case.item, threshold)
+    by_clauses = threshold is not None and threshold.method == "clauses"
+    source = "support of its clauses" if by_clauses else "agreement of the beam"
     lines = []
     for change in sorted(answer.changes | truth.changes):
         kind = error_of.get(change.finding, "wrong")
@@ -92,7 +96,7 @@ def _change_lines(
         if change in probabilities:
             if threshold is not None and probabilities[change] <= threshold.threshold:
                 mark = f"{mark}; undecided at this threshold"
-            mark = f"{mark} {100 * probabilities[change]:.0f}%"
+            mark = f"{mark}, {agreement(probabilities[change])} {source}"
         lines.append(ChangeLine(describe(change), style, mark, colors[change.finding]))
     if not lines:
         text = "nothing has changed" if answer.is_unchanged else "no change was parsed"

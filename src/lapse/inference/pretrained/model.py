@@ -22,6 +22,7 @@ from lapse.core.grammar import QUESTION_CHANGED, Change
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
+from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.inference.answer import ROLES, AnswerOptions, answer_images
 from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
@@ -137,9 +138,10 @@ class Lapse(nn.Module, ModelHubMixin):
             )
             for role, image in images.items()
         }
+        anatomy = {role: self._name_boxes(image, boxes[role]) for role, image in images.items()}
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
         films = {role: image.film() for role, image in images.items()}
-        return Comparison(answer, boxes, question=question, model=self.facts, films=films)
+        return Comparison(answer, boxes, anatomy, question=question, model=self.facts, films=films)
 
     def caption(self, image: Source | ModelImage, *, num_beams: int | None = None) -> str:
         """Generate the report of one radiograph (Cap)."""
@@ -206,6 +208,19 @@ class Lapse(nn.Module, ModelHubMixin):
         phrases = [f"There is {name}." for name in findings]
         texts = self._generate(image, "aref:", phrases, None)
         return {name: image.parse_box(text) for name, text in zip(findings, texts, strict=True)}
+
+    def _name_boxes(self, image: ModelImage, boxes: Mapping[str, Box | None]) -> dict[str, str]:
+        """The anatomical region of each box; {} for a model that is not trained on regions.
+
+        A model learns the box of a finding as the box of a region, so its boxes of the regions of
+        this film name it. They need no beam search.
+        """
+        present = {name: box for name, box in boxes.items() if box is not None}
+        if not present or "caref" not in self.parts.pretrain.data.tasks:
+            return {}
+        texts = self._generate(image, "caref:", [f"{name}:" for name in REGIONS], 1)
+        regions = {name: image.parse_box(text) for name, text in zip(REGIONS, texts, strict=True)}
+        return name_boxes(present, {name: box for name, box in regions.items() if box is not None})
 
     def _generate(
         self, image: ModelImage, prefix: str, given: Sequence[str], num_beams: int | None
@@ -286,6 +301,21 @@ def model_folder(name: str, cache: str | Path | None = None) -> Path:
     repo, revision = hub_id
     files = [CONFIG, WEIGHTS, CARD, CHECK]
     return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
+
+
+def name_boxes(boxes: Mapping[str, Box], regions: Mapping[str, Box]) -> dict[str, str]:
+    """The region that overlaps each box most, by intersection over union.
+
+    >>> name_boxes({"edema": Box(0.1, 0.1, 0.4, 0.9)}, {"right lung": Box(0.1, 0.1, 0.5, 0.9)})
+    {'edema': 'right lung'}
+    """
+    names = {}
+    for finding, box in boxes.items():
+        overlaps = {name: box.iou(region) for name, region in regions.items()}
+        name = max(overlaps, key=overlaps.__getitem__, default="")
+        if overlaps.get(name, 0.0) > 0.0:
+            names[finding] = name
+    return names
 
 
 def _roles_with(change: Change) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The HTML text of an evaluation report. tests/integration/test_html_reports.py opens it."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,23 @@ def test_page_shows_scores_cases_and_abstention(report):
     assert "<caption>view</caption>" in text and "0.750" in text
     assert "at most 10% of a patient's answers" in text and "undecided at this" in text
     assert text.count("data:image/jpeg;base64,") == 24
+
+
+def test_cases_give_the_confidence_in_words(report):
+    cards = render_evaluation_report(report).partition("<h2>Cases</h2>")[2]
+    marks = re.findall(r'<span class="mark">(.*?)</span>', cards)
+    assert any("agreement of the beam" in mark for mark in marks)
+    assert not any("%" in mark for mark in marks) and "% of the beam" not in cards
+    by_clauses = replace(report.threshold, method="clauses")
+    items = [
+        replace(
+            item,
+            confidence={name.replace("beam:", "clause:"): v for name, v in item.confidence.items()},
+        )
+        for item in report.predictions
+    ]
+    cards = render_evaluation_report(replace(report, predictions=items, threshold=by_clauses))
+    assert "support of its clauses" in cards and "agreement of the beam</span>" not in cards
 
 
 def test_simulated_patients_are_stated_on_top(report):

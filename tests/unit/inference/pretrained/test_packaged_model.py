@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import lapse
 from lapse.cli.main import app
 from lapse.core.grammar import invert, parse
+from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.images import ImageError
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks import UnusualInputError
@@ -55,6 +56,10 @@ def test_the_default_model_answers_a_pair(pair):
     assert not [issue for issue in comparison.issues if issue.level == "refused"]
     assert any("simulated patients" in line for line in comparison.lines())
     assert comparison.lines()[-1] == comparison.notice == RESEARCH_USE
+    for role, boxes in comparison.boxes.items():
+        named = comparison.anatomy[role]
+        assert named.keys() == {name for name, box in boxes.items() if box is not None}
+        assert set(named.values()) <= set(REGIONS)
     (region,) = model.region(pair[1], ["cardiac silhouette"])
     assert region.box is not None and region.phrases
 
