@@ -32,8 +32,9 @@ class ContentOptions:
     intensity: Annotated[
         Intensity,
         typer.Option(
-            help="Grey values of DICOM files: mimic, as MIMIC-CXR-JPG was made, or display, with "
-            "the rescale and the window of the file. All images are histogram-equalised."
+            help="Grey values of DICOM files: mimic, as MIMIC-CXR-JPG was made, display, with the "
+            "rescale and the window of the file, or percentile, without the darkest and the "
+            "brightest pixels, also for PNG files of 16 bits. All images are histogram-equalised."
         ),
     ] = "mimic"
     protocol: Annotated[

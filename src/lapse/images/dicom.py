@@ -38,6 +38,7 @@ from lapse.images.intensity import (
     apply_table,
     histogram,
     min_max_scale,
+    percentile_window,
 )
 from lapse.images.pydicom_quiet import quiet_pydicom
 from lapse.images.voi_lut import MODALITY, VOI, displayed_values
@@ -283,13 +284,17 @@ def _process(
     is_padding = _is_padding(path, levels, dicom)
     if lowest == highest or is_padding.all():
         raise ImageError("blank", f"{path} is blank: all its pixels are one grey, or padding")
-    is_image = histogram(values, len(levels), lowest) > 0
+    counts = histogram(values, len(levels), lowest)
+    is_image = counts > 0
     if intensity == "display":
         is_image &= ~is_padding
     is_big_endian = tags.syntax == EXPLICIT_BIG_ENDIAN
     displayed = displayed_values(levels[is_image], dicom, is_big_endian=is_big_endian)
     table = np.zeros(len(levels), dtype=np.uint8)  # padding is black
     shown = displayed.values if intensity == "display" else levels[is_image]
+    if intensity == "percentile":
+        low, high = percentile_window(counts)
+        shown = np.clip(levels[is_image], levels[low], levels[high])
     scaled = min_max_scale(shown)
     table[is_image] = 255 - scaled if tags.photometric == "MONOCHROME1" else scaled
     return apply_table(table, values, lowest), displayed.ignored

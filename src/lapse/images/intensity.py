@@ -27,6 +27,7 @@ ROUNDING = 1e-6  # of a grey level, so that exact levels survive floating-point 
 THUMBNAIL = 32  # side of the thumbnail that shows whether an image has any structure
 # The thumbnail of a film has .6 to .95 of the variance of its pixels, that of noise below .07.
 MIN_STRUCTURE = 0.1
+PERCENTILES = (0.005, 0.995)  # of the pixels; black and white of "percentile"
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -108,6 +109,19 @@ def equalise_film(name: Path | str, image: Image.Image) -> Image.Image:
             f"its pixels, and at least {MIN_STRUCTURE} is needed; export the image again",
         )
     return equalised
+
+
+def percentile_window(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """The positions of black and white in a histogram, from PERCENTILES of its pixels.
+
+    An image whose pixels are nearly all of one grey keeps its darkest and its brightest value.
+    """
+    below = np.cumsum(counts)
+    low, high = (int(np.searchsorted(below, part * below[-1])) for part in PERCENTILES)
+    if low == high:
+        levels = np.flatnonzero(counts)
+        low, high = int(levels[0]), int(levels[-1])
+    return low, high
 
 
 def histogram(image: IntegerImage, size: int, lowest: int = 0) -> npt.NDArray[np.int64]:

@@ -22,7 +22,13 @@ from PIL.PngImagePlugin import PngImageFile
 
 from lapse.images.errors import Code, ImageError, check_compression, check_size
 from lapse.images.file_kind import describe_file
-from lapse.images.intensity import IntegerImage, apply_table, histogram, min_max_scale
+from lapse.images.intensity import (
+    IntegerImage,
+    apply_table,
+    histogram,
+    min_max_scale,
+    percentile_window,
+)
 from lapse.images.jpeg_header import BASELINE, EXTENDED, PROGRESSIVE, START, jpeg_frame
 from lapse.images.png_header import SIGNATURE, check_png
 
@@ -70,8 +76,11 @@ class Picture:
         is_grey_jpeg = isinstance(self.opened, JpegImageFile) and self.opened.mode == "L"
         return is_grey_jpeg and self.orientation == 1
 
-    def grey(self) -> tuple[Image.Image, tuple[str, ...]]:
+    def grey(self, intensity: str = "mimic") -> tuple[Image.Image, tuple[str, ...]]:
         """Decode it: the upright grey image of mode "L", and what was changed.
+
+        Args:
+            intensity: one of lapse.images.INTENSITIES.
 
         Raises:
             ImageError: truncated, damaged.
@@ -80,7 +89,7 @@ class Picture:
             self.opened.load()
         except Exception as error:  # decoders raise many exception types for damaged files
             raise _decoding_error(self.path, error) from error
-        grey, is_clipped = to_grey(self.opened)
+        grey, is_clipped = to_grey(self.opened, intensity)
         turned, notes = upright(grey, self.orientation)
         return turned, (*notes, "bright defects did not set white") if is_clipped else notes
 
@@ -139,13 +148,14 @@ def upright(image: Image.Image, orientation: int) -> tuple[Image.Image, tuple[st
     return image.transpose(_UPRIGHT[orientation]), ("turned upright by its EXIF orientation",)
 
 
-def to_grey(decoded: Image.Image) -> tuple[Image.Image, bool]:
-    """Mode "L" from any mode of JPEG and PNG, and whether bright pixels were clipped.
+def to_grey(decoded: Image.Image, intensity: str = "mimic") -> tuple[Image.Image, bool]:
+    """Mode "L" from any mode of JPEG and PNG, and whether bright defects were clipped.
 
-    Transparent pixels are black.
+    Transparent pixels are black. A percentile window of 16 bits clips without a defect.
     """
     if decoded.mode.startswith("I"):
-        return _scaled(np.asarray(decoded))
+        values = np.asarray(decoded)
+        return (_windowed(values), False) if intensity == "percentile" else _scaled(values)
     if "transparency" in decoded.info or decoded.mode in {"LA", "RGBA", "PA"}:
         layer = decoded.convert("RGBA")
         black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
@@ -164,6 +174,17 @@ def _scaled(values: IntegerImage) -> tuple[Image.Image, bool]:
     if white > 0:
         table[: white + 1] = min_max_scale(np.arange(white + 1))
     return Image.fromarray(apply_table(table, values, lowest)), white < len(counts) - 1
+
+
+def _windowed(values: IntegerImage) -> Image.Image:
+    """16 bits -> 8 bits, from a low to a high percentile of the pixels."""
+    lowest, highest = int(values.min()), int(values.max())
+    counts = histogram(values, highest - lowest + 1, lowest)
+    if lowest == highest:
+        return Image.fromarray(np.full(values.shape, 255, np.uint8))
+    low, high = percentile_window(counts)
+    table = min_max_scale(np.clip(np.arange(len(counts)), low, high))
+    return Image.fromarray(apply_table(table, values, lowest))
 
 
 def _white(counts: np.ndarray[Any, np.dtype[np.int64]]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from lapse.core.types import nearest
 
 RESIZES = ("squash", "letterbox")
-INTENSITIES = ("mimic", "display")
+INTENSITIES = ("mimic", "display", "percentile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,10 @@ class ImageProcessing:
     Attributes:
         resize: "squash" as in the paper, or "letterbox" to keep the proportions.
         intensity: grey values of a DICOM. "mimic": the stored values, as MIMIC-CXR-JPG was made.
-            "display": as a viewer shows them (rescale, then look-up table or window). JPEG and
-            PNG files are the same under both.
+            "display": as a viewer shows them (rescale, then look-up table or window).
+            "percentile": as "mimic", from the 0.5th to the 99.5th percentile instead of from the
+            darkest to the brightest pixel, also for a PNG of 16 bits. JPEG files and PNG files of
+            8 bits are the same under all.
 
     Raises:
         ValueError: an unknown choice.

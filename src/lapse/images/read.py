@@ -69,7 +69,7 @@ def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
 
     Args:
         path: JPEG, PNG of 8 or 16 bits, or DICOM.
-        intensity: grey values of a DICOM, "mimic" or "display"; see `ImageProcessing`.
+        intensity: one of INTENSITIES; see `ImageProcessing`.
 
     Returns:
         [H, W] float32 in [0, 1].
@@ -77,10 +77,17 @@ def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
     Raises:
         ImageError: a ValueError; its `code` is one of lapse.images.errors.CODES.
     """
-    return to_unit_range(_read_film(path, ImageProcessing(intensity=intensity)).image)
+    processing = ImageProcessing(intensity=intensity)
+    return to_unit_range(_read_film(path, read_file(path), processing).image)
 
 
-def read_at(path: Path, size: int, processing: ImageProcessing = DEFAULT) -> StoredImage:
+def read_at(
+    path: Path,
+    size: int,
+    processing: ImageProcessing = DEFAULT,
+    *,
+    data: bytes | None = None,
+) -> StoredImage:
     """One radiograph at a training size, with its original size.
 
     libjpeg decodes a JPEG at 1/2, 1/4 or 1/8 of its size as long as height and width keep twice
@@ -90,13 +97,15 @@ def read_at(path: Path, size: int, processing: ImageProcessing = DEFAULT) -> Sto
         path: JPEG, PNG of 8 or 16 bits, or DICOM.
         size: side of the square in pixels.
         processing: how it is resized, and the grey values of a DICOM.
+        data: the content of the file, where it is a member of an archive; None to read the file.
 
     Raises:
         ImageError: as for `read_image`.
         ValueError: the size is below 1.
     """
     _check_side(size)
-    return _read_film(path, processing, size).resized(size, processing.resize)
+    data = read_file(path) if data is None else data
+    return _read_film(path, data, processing, size).resized(size, processing.resize)
 
 
 def fit_image(
@@ -116,7 +125,8 @@ def fit_image(
     _check_side(size)
     notes: tuple[str, ...] = ()
     if isinstance(image, Image.Image):
-        grey, notes = upright(to_grey(image)[0], exif_orientation(image.info.get("exif", b"")))
+        decoded, _ = to_grey(image, processing.intensity)
+        grey, notes = upright(decoded, exif_orientation(image.info.get("exif", b"")))
     else:
         is_float = image.dtype != np.uint8
         grey = Image.fromarray(np.rint(image * 255).astype(np.uint8) if is_float else image)
@@ -138,9 +148,10 @@ def target_size(shape: tuple[int, int], size: int, resize: str) -> tuple[int, in
     return (size, size) if resize == "squash" else letterbox_size(*shape, size)
 
 
-def _read_film(path: Path, processing: ImageProcessing, size: int | None = None) -> _Film:
+def _read_film(
+    path: Path, data: bytes, processing: ImageProcessing, size: int | None = None
+) -> _Film:
     """The equalised image; a JPEG may be smaller than its file if `size` is the training size."""
-    data = read_file(path)
     if is_dicom(data):
         dicom = read_dicom(path, data, processing.intensity)
         film = equalise_film(path, Image.fromarray(dicom.grey))
@@ -153,7 +164,7 @@ def _read_film(path: Path, processing: ImageProcessing, size: int | None = None)
         # a reduced image has complete blocks only; the crop excludes those beyond the image
         draft = picture.opened.draft("L", (2 * width, 2 * height))
         crop = draft[1] if draft else None
-    grey, notes = picture.grey()
+    grey, notes = picture.grey(processing.intensity)
     return _Film(equalise_film(path, grey), shape, notes, crop)
 
 

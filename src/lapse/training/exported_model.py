@@ -168,7 +168,7 @@ class _Values(Config):
     format: int
     version: str
     resize: Literal["squash", "letterbox"]
-    intensity: Literal["mimic", "display"]
+    intensity: Literal["mimic", "display", "percentile"]
     facts: dict[str, str]
     sha256: str
     vocabulary: dict[Stage, list[Annotated[int, Field(ge=0, lt=SIZE)]] | None]

@@ -86,6 +86,31 @@ def test_png_of_16_bits_is_not_clipped(tmp_path):
         assert np.asarray(opened.convert("L")).mean() > 200 > actual.mean() * 255
 
 
+def test_a_percentile_window_ignores_a_few_bright_pixels(tmp_path):
+    film = gradient() * 40 + 3000
+    marked = film.copy()
+    marked[:2, :3] = 65535  # 0.2% of the pixels, which the window for bright defects keeps
+    plain = write_png16(tmp_path / "plain.png", film)
+    changed = write_png16(tmp_path / "marked.png", marked)
+    rest = np.ones(film.shape, bool)
+    rest[:2, :3] = False
+
+    def difference(intensity):
+        one, other = (read_image(path, intensity)[rest] * 255 for path in (plain, changed))
+        return np.abs(one - other).mean()
+
+    assert difference("percentile") < 1.5
+    assert difference("mimic") > 2 * difference("percentile")
+    eight = save(tmp_path / "8.png", gradient().astype(np.uint8))
+    np.testing.assert_array_equal(read_image(eight, "percentile"), read_image(eight, "mimic"))
+
+
+def test_the_bytes_of_a_member_of_an_archive_are_read_as_a_file(tmp_path):
+    path = write_png16(tmp_path / "a.png", gradient() * 9)
+    member = read_at(tmp_path / "films.zip" / "a.png", 16, data=path.read_bytes())
+    np.testing.assert_array_equal(member.pixels, read_at(path, 16).pixels)
+
+
 def test_colour_palette_alpha_and_one_bit(tmp_path):
     image = gradient().astype(np.uint8)
     grey = Image.fromarray(image)

@@ -51,7 +51,7 @@ class StoreInfo:
         size: side of the stored images in pixels.
         resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
             square, so with "squash" fractions of the original image.
-        intensity: grey values of DICOMs, "mimic" or "display"; every image is equalised.
+        intensity: grey values of DICOMs and of PNGs of 16 bits; every image is equalised.
         protocol: "patient-safe" or "published".
         protocol_hash: identifies the assignment of patients to splits.
         release: releases of the datasets.
