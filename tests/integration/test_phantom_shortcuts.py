@@ -22,9 +22,11 @@ from phantom_probe import (
 
 
 @cache
-def pairs(confound: float, tier: str = "coarse"):
+def pairs(confound: float, tier: str = "coarse", portable: float = 0.0):
     fractions = {"counterfactual_fraction": 0, "ood_fraction": 0}
-    config = SimulateConfig(700, 12, 64, confound=confound, tier=tier, **fractions)
+    config = SimulateConfig(
+        700, 12, 64, confound=confound, tier=tier, portable_fraction=portable, **fractions
+    )
     cohort = enumerate(assign_cohort(config))
     return consecutive_pairs([draw_history(config, *item) for item in cohort])
 
@@ -35,6 +37,18 @@ def test_without_confounding_no_change_is_predicted(inputs, tier):
     names, labels = change_labels(pairs(0.0, tier), 6)
     *aucs, mean = probe(inputs(pairs(0.0, tier)), labels, patients_of(pairs(0.0, tier)))
     assert mean.is_chance, dict(zip(names, map(str, aucs), strict=True))
+
+
+def test_portable_films_predict_no_change():
+    films = pairs(0.0, "coarse", 0.5)
+    assert 0.45 < np.mean([main.acquisition.portable is not None for _, main in films]) < 0.55
+    _, labels = change_labels(films, 6)
+    *_, mean = probe(acquisition_inputs(films), labels, patients_of(films))
+    assert mean.is_chance
+    ill = pairs(1.0, "coarse", 0.5)
+    _, labels = change_labels(ill, 6)
+    *_, mean = probe(acquisition_inputs(ill), labels, patients_of(ill))
+    assert not mean.is_chance
 
 
 @pytest.mark.parametrize("inputs", [acquisition_inputs, device_inputs])

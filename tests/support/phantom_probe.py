@@ -7,14 +7,14 @@ by test_phantom_shortcuts.py and experiments/phantom_probes.py.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lapse.phantom.dataset.history import Exposure, History
-from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.acquisition import Acquisition, Portable
 from lapse.phantom.patients.catalogue import DEVICES
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.state import Visit
@@ -182,9 +182,19 @@ def _parameters(acquisition: Acquisition) -> Floats:
             *words,
             *acquisition.marker_at,
             *acquisition.collimation,
+            *_portable_parameters(acquisition.portable),
         ],
         dtype=float,
     )
+
+
+def _portable_parameters(portable: Portable | None) -> list[float]:
+    """All numbers of a portable film; zeros for another film."""
+    values = [0.0 for item in fields(Portable)]
+    if portable is not None:
+        values = [float(np.sum(getattr(portable, item.name))) for item in fields(Portable)]
+        values[-1] = 1.0  # the seed of the clutter is not a parameter
+    return values
 
 
 def _devices(visit: Visit) -> Floats:

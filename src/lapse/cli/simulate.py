@@ -63,6 +63,9 @@ class DifficultyOptions:
     nuisance: Annotated[
         float, typer.Option(min=0, max=1.5, help="Strength of acquisition differences and noise.")
     ] = 1.0
+    portable_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Fraction of the films that are portable.")
+    ] = 0.0
     subtlety: Annotated[
         float, typer.Option(min=0, max=1, help="How faint the findings are within their level.")
     ] = 0.0
@@ -136,6 +139,7 @@ def simulate_command(
         processes=processes,
         images=files.images,
         subtlety=difficulty.subtlety,
+        portable_fraction=difficulty.portable_fraction,
         tier=difficulty.tier,
         counterfactual_fraction=cohort.counterfactual_fraction,
         ood_fraction=cohort.ood_fraction,

@@ -78,17 +78,25 @@ class DicomForm:
     Attributes:
         is_inverted: bones dark, as MONOCHROME1.
         display: one of `DISPLAYS`.
+        exposure: of a portable film, whose tags describe it; None for other films.
     """
 
     is_inverted: bool
     display: str
+    exposure: Acquisition | None = None
 
 
-def draw_form(seed: int, patient: int, visit: int) -> DicomForm:
-    """The form of one file: a random third is MONOCHROME1, and each display is as frequent."""
+def draw_form(
+    seed: int, patient: int, visit: int, exposure: Acquisition | None = None
+) -> DicomForm:
+    """The form of one file: a random third is MONOCHROME1, and each display is as frequent.
+
+    `exposure` is written into the tags if it is portable.
+    """
     is_inverted = derive_index(3, seed, "phantom/photometric", patient, visit) == 0
     display = DISPLAYS[derive_index(len(DISPLAYS), seed, "phantom/display", patient, visit)]
-    return DicomForm(is_inverted, display)
+    is_bedside = exposure is not None and exposure.portable is not None
+    return DicomForm(is_inverted, display, exposure if is_bedside else None)
 
 
 def to_stored(values: Values, *, is_inverted: bool) -> Values:
@@ -148,6 +156,8 @@ def write_dicom(path: Path, values: Values, record: ImageRecord, form: DicomForm
     file.StudyID = str(record.study_id)
     file.BodyPartExamined = "CHEST"
     file.ViewPosition = record.view
+    if form.exposure is not None:
+        _add_exposure(file, form.exposure, record)
     file.Rows, file.Columns = values.shape
     file.SamplesPerPixel = 1
     file.PhotometricInterpretation = "MONOCHROME1" if form.is_inverted else "MONOCHROME2"
@@ -159,6 +169,18 @@ def write_dicom(path: Path, values: Values, record: ImageRecord, form: DicomForm
     file.PixelData = stored.astype("<u2").tobytes()
     file["PixelData"].VR = "OW"
     file.save_as(path, enforce_file_format=True)
+
+
+def _add_exposure(file: Dataset, exposure: Acquisition, record: ImageRecord) -> None:
+    """What a portable machine writes: beam, grid, orientation, age and sex."""
+    file.StudyDescription = file.SeriesDescription = "CHEST (PORTABLE AP)"
+    file.AcquisitionDate, file.AcquisitionTime = file.ContentDate, file.ContentTime
+    file.PatientSex, file.PatientAge = record.sex, f"{record.age:03d}Y"
+    file.PatientOrientation = ["L", "F"]
+    file.KVP = f"{exposure.kilovolts:.0f}"
+    file.DistanceSourceToDetector = f"{exposure.source_distance:.0f}"
+    file.Grid = "NONE"
+    file.BurnedInAnnotation = "YES" if exposure.marker or exposure.label else "NO"
 
 
 def _add_display(file: Dataset, display: str, stored: Values) -> None:

@@ -18,6 +18,7 @@ from lapse.phantom.patients.counterfactuals import draw_quadruplet
 from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
 from lapse.phantom.patients.ood_splits import ood_acquisition, ood_anatomy, ood_combination
 from lapse.phantom.patients.patient import Patient, draw_patient
+from lapse.phantom.patients.portable import is_portable, make_portable
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.text.questions import visit_pairs
 
@@ -93,6 +94,15 @@ def _acquisition(
         nuisance=config.nuisance,
         confound=0.0 if role.is_counterfactual else config.confound,
     )
+    exposure = (config.seed, patient, visit)
+    is_bedside = config.portable_fraction > 0.0 and is_portable(
+        config.portable_fraction,
+        exposure,
+        illness=illness,
+        confound=0.0 if role.is_counterfactual else config.confound,
+    )
+    if is_bedside:
+        acquisition = make_portable(acquisition, config.nuisance, exposure)
     if role.ood == "acquisition":
         key = (config.seed, "phantom/tail", patient, visit)
         return ood_acquisition(acquisition, config.nuisance, key)

@@ -41,6 +41,8 @@ class SimulateConfig:
             of the four (lapse.phantom.patients.ood_splits).
         split: write only the patients of this split, "train", "validate" or "test", with the same
             files as in the complete simulation; "" writes all splits.
+        portable_fraction: fraction of the films that are made at the bedside
+            (lapse.phantom.patients.portable).
     """
 
     patients: int
@@ -58,6 +60,7 @@ class SimulateConfig:
     counterfactual_fraction: float = 0.1
     ood_fraction: float = 0.2
     split: str = ""
+    portable_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -74,6 +77,10 @@ class SimulateConfig:
             raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGE_FORMATS)}")
         if self.split and self.split not in SPLITS:
             raise ValueError(f"no split {self.split!r}; {nearest(self.split, SPLITS)}")
+        if not 0.0 <= self.portable_fraction <= 1.0:
+            raise ValueError(
+                f"portable_fraction {self.portable_fraction}: a fraction of the films, 0 to 1"
+            )
         fractions = {
             "counterfactual_fraction": self.counterfactual_fraction,
             "ood_fraction": self.ood_fraction,
@@ -87,11 +94,12 @@ class SimulateConfig:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The options that determine the files; `split` only if it is set."""
+        """The options that determine the files; those added later only if they are set."""
         options = asdict(self)
         del options["processes"]
-        if not self.split:
-            del options["split"]
+        for name in ("split", "portable_fraction"):
+            if not options[name]:
+                del options[name]
         return options
 
     def difficulty(self, tier: str) -> Difficulty:

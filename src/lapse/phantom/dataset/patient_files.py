@@ -187,7 +187,7 @@ def _write_images(
         visit = exposure.visit
         values = stored_values(rendered.tone, exposure.acquisition)
         image = jpeg_image(values)
-        form = draw_form(config.seed, visit.patient, visit.index)
+        form = draw_form(config.seed, visit.patient, visit.index, exposure.acquisition)
         write_dicom(_image_path(out, "dcm", record), values, record, form)
     if config.images != "dicom":
         Image.fromarray(image).save(_image_path(out, "jpg", record), quality=JPEG_QUALITY)

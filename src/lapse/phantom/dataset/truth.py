@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from lapse.phantom.dataset.history import History, draw_person
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
+from lapse.phantom.patients.acquisition import Acquisition, Portable, draw_acquisition
 from lapse.phantom.patients.counterfactuals import pair_kind
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.identity import dicom_name, study_number, subject_number
+from lapse.phantom.patients.portable import make_portable
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
 from lapse.phantom.rendering.render import render
 
@@ -120,6 +121,8 @@ def pair_rows(config: SimulateConfig, history: History) -> list[tuple[str | int 
 def state_record(state: StudyState) -> dict[str, Any]:
     """A state as one JSON-ready dict."""
     record = asdict(state)
+    if state.acquisition.portable is None:
+        del record["acquisition"]["portable"]
     record["visit"]["taken_at"] = state.visit.taken_at.isoformat(timespec="milliseconds")
     return record
 
@@ -160,6 +163,10 @@ def _state(record: Mapping[str, Any]) -> StudyState:
         visit[key] = tuple(kind(**item) for item in visit[key])
     for key in ("shift", "warp", "marker_at", "collimation"):
         exposure[key] = tuple(exposure[key])
+    if "portable" in exposure:
+        portable = dict(exposure["portable"])
+        portable |= {key: tuple(portable[key]) for key in ("curve", "shading")}
+        exposure["portable"] = Portable(**portable)
     values = {**record, "visit": Visit(**visit), "acquisition": Acquisition(**exposure)}
     return StudyState(**values)
 
@@ -172,7 +179,8 @@ def rerender(
     Args:
         state: as read by `read_states`.
         acquisition_seed: seed of another exposure of the same patient in the same state; None for
-            the exposure of the file. View and posture may differ.
+            the exposure of the file. View and posture may differ; a portable film has another
+            portable exposure.
         size: longest side in pixels; None for that of the file.
     """
     if acquisition_seed is not None:
@@ -180,6 +188,9 @@ def rerender(
         acquisition = draw_acquisition(
             acquisition_seed, visit.patient, visit.index, 1, nuisance=state.nuisance
         )
+        if state.acquisition.portable is not None:
+            key = (acquisition_seed, visit.patient, visit.index, 1)
+            acquisition = make_portable(acquisition, state.nuisance, key)
         state = replace(state, acquisition=acquisition)
     person = draw_person(state.seed, state.visit.patient, state.tail)
     return render(person, state.visit, state.acquisition, size or state.size).image

@@ -22,6 +22,28 @@ MAX_ROTATION = 9.0  # degrees about the long axis, at nuisance 1
 
 
 @dataclass(frozen=True, slots=True)
+class Portable:
+    """What a film at the bedside adds to an exposure (lapse.phantom.patients.portable)."""
+
+    latitude: float  # fraction of the low spatial frequencies that processing removes
+    latitude_mm: float  # sigma of these frequencies
+    sharpness: float  # gain of the detail; below 0 the film is blurred
+    sharpness_mm: float  # sigma of the detail
+    curve: tuple[float, float]  # steepness and middle of the film curve
+    shading: tuple[float, float]  # change of the film density from left to right, top to bottom
+    field_tilt: float  # degrees between the collimated field and the image
+    border: float  # grey level outside the collimated field, 0 .. 255
+    border_contrast: float  # of what is visible there, 0 .. 1
+    is_boxed: bool  # marker and label are in a grey box
+    scapulae: float  # mm that the scapulae are moved towards the spine
+    arms: float  # mm that the arms are moved towards the chest
+    num_cables: int
+    num_tubings: int
+    num_electrodes: int
+    seed: int  # of the courses of cables, tubings and electrodes
+
+
+@dataclass(frozen=True, slots=True)
 class Acquisition:
     """One exposure. Angles in degrees, lengths in mm in the plane through the carina."""
 
@@ -48,6 +70,7 @@ class Acquisition:
     label: str  # "PORTABLE", "AP", "SUPINE" or ""
     collimation: tuple[float, float, float, float]  # fraction cut at left, top, right, bottom
     seed: int  # of the noise
+    portable: Portable | None = None  # only for a film at the bedside
 
 
 def draw_acquisition(

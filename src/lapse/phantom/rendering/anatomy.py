@@ -13,7 +13,7 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.acquisition import Acquisition, Portable
 from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.effects import Effects
@@ -106,7 +106,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         table=table,
         hearts=_hearts(patient, effects, top, expired, middle),
         domes=domes,
-        extras=_extras(patient, half, depth),
+        extras=_extras(patient, half, depth, acquisition.portable),
         gases=np.zeros((0, 9)),
         apex=apex,
         top=top,
@@ -238,10 +238,11 @@ def _hearts(
     return np.array(rows, dtype=np.float64)
 
 
-def _extras(patient: Patient, half: float, depth: float) -> Floats:
+def _extras(patient: Patient, half: float, depth: float, portable: Portable | None) -> Floats:
     rows = []
     for sign in SIGNS:
         arm = 208.0 * patient.width + 1.2 * (patient.bmi - 26)
+        arm -= portable.arms if portable else 0.0
         lean = sign * 0.16
         rows.append([sign * arm, -12, -20, 52, 62, 170, cos(lean), sin(lean), -1.0])
         rows.append([sign * 0.93 * 176 * patient.width, -8, 66, 44, 42, 42, 1, 0, -1.0])

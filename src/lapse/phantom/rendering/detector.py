@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.phantom.patients.acquisition import Acquisition
+from lapse.phantom.patients.acquisition import Acquisition, Portable
 from lapse.phantom.rendering.kernels import Floats, Singles, compiled
 
 SCATTER_MM = 38.0
@@ -22,6 +22,7 @@ PHOTONS = 1.1e6  # per mm2, without a patient
 STEEP, MIDDLE = 3.7, 0.36  # film curve: its toe is in the lung, its shoulder in the abdomen
 IMAGE_WEIGHT = 0.25  # of the window of the image itself; the rest is the expected window
 SHUTTER = 2  # grey level outside the collimated field
+DEEP_WHITE = 4095  # of an image with 12 bits
 _BINS = 1024
 
 
@@ -95,7 +96,7 @@ def film_tone(
     rng = np.random.Generator(np.random.PCG64(acquisition.seed))
     noise = rng.standard_normal(integrals.shape, dtype=np.float32)
     film = _film(integrals, acquisition, pixel, noise)
-    window = _window(film)
+    window = _window(film, acquisition)
     low, high = (
         IMAGE_WEIGHT * value + (1.0 - IMAGE_WEIGHT) * expected_value
         for value, expected_value in zip(window, expected, strict=True)
@@ -107,7 +108,8 @@ def expected_window(
     integrals: Singles, acquisition: Acquisition, pixel: float
 ) -> tuple[float, float]:
     """The window for a patient without findings, from a small noise-free image. # [H, W]"""
-    return _window(_film(integrals, acquisition, pixel, np.zeros_like(integrals)))
+    film = _film(integrals, acquisition, pixel, np.zeros_like(integrals))
+    return _window(film, acquisition)
 
 
 def _film(integrals: Singles, acquisition: Acquisition, pixel: float, noise: Singles) -> Singles:
@@ -120,8 +122,21 @@ def _film(integrals: Singles, acquisition: Acquisition, pixel: float, noise: Sin
     beam += noise * np.sqrt(beam / np.float32(photons))
     film = -np.log(np.maximum(beam, 1e-4))
     # latitude: attenuate low spatial frequencies
+    if acquisition.portable is not None:
+        return _processed(film, acquisition.portable, pixel)
     film -= np.float32(LATITUDE) * wide_blur(film, LATITUDE_MM / pixel)
     return film
+
+
+def _processed(film: Singles, portable: Portable, pixel: float) -> Singles:
+    """Latitude, sharpness and shading of a portable film. # [H, W]"""
+    height, width = film.shape
+    detail = film - wide_blur(film, portable.sharpness_mm / pixel)
+    film = film - np.float32(portable.latitude) * wide_blur(film, portable.latitude_mm / pixel)
+    film += np.float32(portable.sharpness) * detail
+    across = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(portable.shading[0])
+    down = np.linspace(-0.5, 0.5, height, dtype=np.float32) * np.float32(portable.shading[1])
+    return np.asarray(film + across + down[:, None], dtype=np.float32)
 
 
 def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
@@ -132,7 +147,14 @@ def develop(tone: Singles, acquisition: Acquisition) -> NDArray[np.uint8]:
 
 
 def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -> None:
-    """Fill the area outside the collimated field, in place. # [H, W]"""
+    """Fill the area outside the collimated field, in place. # [H, W]
+
+    The border of a portable film is tilted and has its grey level (`Portable.border` of 255)
+    instead of `value`.
+    """
+    if acquisition.portable is not None:
+        _tilted_border(image, acquisition, acquisition.portable)
+        return
     height, width = image.shape
     left, top, right, bottom = acquisition.collimation
     image[: round(top * height)] = value
@@ -141,17 +163,47 @@ def close_shutter(image: NDArray[Any], acquisition: Acquisition, value: float) -
     image[:, width - round(right * width) :] = value
 
 
-def _window(film: Singles) -> tuple[float, float]:
+def _tilted_border(image: NDArray[Any], acquisition: Acquisition, portable: Portable) -> None:
+    height, width = image.shape
+    white = 255.0 if image.dtype == np.uint8 else float(DEEP_WHITE)
+    left, top, right, bottom = acquisition.collimation
+    x = (np.arange(width, dtype=np.float32) + 0.5) / width - 0.5
+    y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.5
+    angle = np.deg2rad(portable.field_tilt)
+    ratio = height / width
+    across = np.cos(angle) * x + np.sin(angle) * ratio * y[:, None]
+    down = np.cos(angle) * y[:, None] - np.sin(angle) / ratio * x
+    inside = np.ones((height, width), dtype=bool)
+    for cut, distance in ((left, across), (top, down), (right, -across), (bottom, -down)):
+        if cut:
+            inside &= distance > cut - 0.5
+    outside = ~inside
+    if not outside.any():
+        return
+    values = image[outside].astype(np.float32)
+    level = portable.border / 255.0 * white
+    values = level + portable.border_contrast * (values - values.mean())
+    image[outside] = np.clip(np.rint(values), 0, white)
+
+
+def _window(film: Singles, acquisition: Acquisition) -> tuple[float, float]:
     """Densities of the darkest lung and of the abdomen."""
-    inside = film[film > 0.45 * float(film.mean())]
-    low, high = np.percentile(inside[:: max(1, inside.size // 20_000)], (4.0, 92.0))
+    limits = (4.0, 92.0)
+    if acquisition.portable is None:
+        inside = film[film > 0.45 * float(film.mean())]
+    else:  # strong latitude compression makes lungs as dark as air
+        height, width = film.shape
+        inside = film[height // 10 : -height // 10, width // 8 : -width // 8].ravel()
+        limits = (3.0, 97.0)
+    low, high = np.percentile(inside[:: max(1, inside.size // 20_000)], limits)
     return float(low), float(high)
 
 
 def _curve(film: Singles, acquisition: Acquisition, low: float, high: float) -> Singles:
     """The film curve: a sigmoid between the limits of the window, then a power."""
-    steep = STEEP / (high - low)
-    tone = 1.0 / (1.0 + np.exp((low + MIDDLE * (high - low) - film) * np.float32(steep)))
+    curve = (STEEP, MIDDLE) if acquisition.portable is None else acquisition.portable.curve
+    steep = curve[0] / (high - low)
+    tone = 1.0 / (1.0 + np.exp((low + curve[1] * (high - low) - film) * np.float32(steep)))
     return np.asarray(tone ** np.float32(acquisition.gamma), dtype=np.float32)
 
 

@@ -19,6 +19,7 @@ Stroke = tuple[tuple[float, float], ...]
 
 NEAR_WHITE = 236.0  # grey level of a marker
 OPACITY = 0.6  # of one disc of a stroke
+BOX_OPACITY = 0.35  # of the box behind a marker or label of a portable film
 
 _ROUND: Stroke = ((0, 0), (2.6, 0), (3.7, 0.8), (3.7, 2.2), (2.6, 3), (0, 3))
 LETTERS: dict[str, tuple[Stroke, ...]] = {
@@ -68,18 +69,32 @@ def _draw_text(image: Singles, text: str, left: float, top: float, height: float
         left += 5.6 * unit
 
 
+def _draw_box(image: Singles, left: float, top: float, width: float, height: float) -> None:
+    """A box with a margin of a quarter of its height; lengths in pixels."""
+    margin = 0.25 * height
+    rows = slice(max(0, round(top - margin)), max(0, round(top + height + margin)))
+    columns = slice(max(0, round(left - margin)), max(0, round(left + width + margin)))
+    image[rows, columns] = BOX_OPACITY
+
+
 def overlay(image: NDArray[np.uint8], acquisition: Acquisition) -> NDArray[np.uint8]:
     """The image with the markers and the label of the acquisition. # [H, W]"""
     height, width = image.shape
     letters = np.zeros((height, width), dtype=np.float32)
+    is_boxed = acquisition.portable is not None and acquisition.portable.is_boxed
     size = max(5.0, 0.034 * max(height, width))
+    texts = []
     if acquisition.marker:
         column, row = acquisition.marker_at
         x = column if acquisition.marker == "R" else 1.0 - column
-        _draw_text(letters, acquisition.marker, x * width - 0.33 * size, row * height, size)
+        texts.append((acquisition.marker, x * width - 0.33 * size, row * height, size))
     if acquisition.label:
         small = 0.6 * size
         left = width * 0.97 - len(acquisition.label) * 0.94 * small
-        _draw_text(letters, acquisition.label, left, 0.025 * height, small)
+        texts.append((acquisition.label, left, 0.025 * height, small))
+    for text, left, top, tall in texts:
+        if is_boxed:
+            _draw_box(letters, left, top, (len(text) * 5.6 - 1.6) * tall / 6.0, tall)
+        _draw_text(letters, text, left, top, tall)
     opacity = np.minimum(letters, 1.0)
     return np.asarray(np.rint(image + opacity * (NEAR_WHITE - image)), dtype=np.uint8)

@@ -19,6 +19,7 @@ from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.anatomy import Anatomy, build_anatomy
 from lapse.phantom.rendering.boxes import FractionBox, region_boxes
 from lapse.phantom.rendering.camera import make_camera, pixel_size, rays
+from lapse.phantom.rendering.clutter import clutter_parts
 from lapse.phantom.rendering.detector import develop, expected_window, film_tone
 from lapse.phantom.rendering.devices import device_parts
 from lapse.phantom.rendering.effects import collect_effects
@@ -112,6 +113,10 @@ def line_integrals(
     tubes = [device_tubes, airway_tubes(anatomy, acquisition), *lesions.dense]
     paint_tubes(total, np.vstack(tubes), camera)
     paint_blocks(total, device_blocks, camera)
+    if acquisition.portable is not None:
+        clutter_tubes, clutter_blocks = clutter_parts(acquisition.portable, anatomy)
+        paint_tubes(total, clutter_tubes, camera)
+        paint_blocks(total, clutter_blocks, camera)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
 
 

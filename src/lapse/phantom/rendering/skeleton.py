@@ -103,6 +103,10 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     density = patient.bone
     rows: list[Floats] = []
     out = -4.0 if acquisition.view == "AP" else 17.0  # PA: arms forward rotate the scapulae out
+    near = 0.0  # of the arms
+    if acquisition.portable is not None:
+        out -= acquisition.portable.scapulae
+        near = acquisition.portable.arms
     wide = patient.width
     for side in (0, 1):
         sign = SIGNS[side]
@@ -129,7 +133,7 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
         radii = np.linspace(22.0, 5.0, 16)
         rows.append(tubes_of(smooth_line(points, 16), radii, 0.0011 * density))
         arm = [(177, -14, 84), (183, -14, 66), (196, -12, 20), (212, -10, -70)]
-        points = np.array([(sign * x * wide, y, z) for x, y, z in arm])
+        points = np.array([(sign * (x * wide - near), y, z) for x, y, z in arm])
         radii = np.interp(np.linspace(0, 1, 30), [0, 0.1, 0.25, 1], [19, 22, 12.5, 10.5])
         rows.append(
             tubes_of(smooth_line(points, 30), radii, 0.03 * density, wall=2.2, inside=0.004)

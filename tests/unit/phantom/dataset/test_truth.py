@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from lapse.core.grammar import QUESTION_CHANGED, parse
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.verify.verify import verify
+from lapse.inference.checks.fact_rules import film_issues
+from lapse.inference.checks.film_facts import facts_of_file
 from lapse.phantom.dataset.patient_files import JPEG_QUALITY
 from lapse.phantom.dataset.truth import read_states, rerender
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
@@ -94,6 +97,28 @@ def test_the_states_of_a_quadruplet_differ_in_the_image_of_one_acquisition(tree)
     assert first.acquisition == second.acquisition and first.subject_id == second.subject_id
     images = [rerender(state) for state in (first, second)]
     assert images[0].shape == images[1].shape and (images[0] != images[1]).any()
+
+
+def test_portable_states_are_rendered_again_and_others_do_not_mention_them(tree, tmp_path):
+    assert '"portable":' not in (tree[0] / "phantom" / "states.jsonl").read_text()
+    pydicom = pytest.importorskip("pydicom")
+    options = {"patients": 5, "visits": (2, 2), "portable_fraction": 0.6, "images": "both"}
+    simulate(tmp_path / "raw", replace(CONFIG, **options))
+    states = list(read_states(tmp_path / "raw"))
+    portable = [state for state in states if state.acquisition.portable is not None]
+    assert 0 < len(portable) < len(states)
+    for state in (portable[0], states[0]):
+        folder = tmp_path / "raw" / "mimic-cxr" / study_folder(state.subject_id, state.study_id)
+        file = pydicom.dcmread(folder / f"{state.dicom_id}.dcm")
+        is_bedside = state.acquisition.portable is not None
+        assert (file.get("Grid") == "NONE") == is_bedside
+        assert file.ViewPosition == state.acquisition.view
+        if is_bedside:
+            assert float(file.KVP) == round(state.acquisition.kilovolts)
+            assert list(film_issues("film", facts_of_file(folder / f"{state.dicom_id}.dcm"))) == []
+        assert rerender(state).shape == file.pixel_array.shape
+    other = rerender(portable[0], acquisition_seed=3)
+    assert np.array_equal(other, rerender(portable[0], acquisition_seed=3))
 
 
 def test_verify_and_prepare_do_not_read_the_ground_truth(tree, tmp_path):

@@ -44,6 +44,16 @@ def test_a_box_contains_its_structure(name, rendered):
     assert max(values) <= 1.2, f"{name} exceeds its box by {max(values):.1f} of {SIZE} px"
 
 
+def test_boxes_follow_the_geometry_of_portable_films():
+    num_checked = 0
+    for *exposure, acquisition in exposures(13, 2, nuisance=1.5, is_portable=True):
+        boxes = render(*exposure, acquisition, SIZE).boxes
+        for name, box in boxes.items():
+            assert max(excess(name, box, *exposure, acquisition)) <= 1.5, name
+            num_checked += 1
+    assert num_checked > 60
+
+
 ANATOMY_CHANGES = (
     Finding("pleural effusion", "right", "basilar", 0.5, "", 3),
     Finding("cardiomegaly", "", "", 0.9, "", 4),
