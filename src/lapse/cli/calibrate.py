@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lapse.cli.options import ConfidenceSource
 from lapse.cli.references import ValidationGroup
+
+if TYPE_CHECKING:
+    from lapse.core.types import Prediction
+    from lapse.evaluation.references import ReferenceSource
 
 TOLERANCE = 0.03  # a resplit counts as kept when its rate is at most alpha + TOLERANCE
 
@@ -39,6 +44,13 @@ def calibrate_command(
             show_default="threshold.json in the folder of the predictions",
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also fit calibrated probabilities of changes and write them to this file, for "
+            "lapse export --calibration."
+        ),
+    ] = None,
     num_resplits: Annotated[
         int,
         typer.Option(
@@ -52,10 +64,13 @@ def calibrate_command(
     At most ALPHA of the answers then state a change that did not happen. Apply the threshold to
     other patients with lapse evaluate --threshold FILE.
     """
+    from lapse.core.files import check_output_file
     from lapse.evaluation.references import ReferenceSource
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
     from lapse.metrics.changes import too_many_unread
 
+    if calibration is not None:
+        check_output_file(calibration)
     source = ReferenceSource(references.to_options())
     answers = source.read_predictions(validation, is_checked=False)
     predictions = [item for item in answers if item.task == "diff_vqa"]
@@ -79,3 +94,20 @@ def calibrate_command(
             f"{num_kept}/{num_resplits} at most {alpha + TOLERANCE:.2f}"
         )
     logger.info("threshold in %s", path)
+    if calibration is not None:
+        _calibrate(predictions, validation, source, calibration)
+
+
+def _calibrate(
+    predictions: Sequence[Prediction], validation: Path, source: ReferenceSource, path: Path
+) -> None:
+    """Fit the probabilities of changes and write them."""
+    from lapse.metrics.probability import CalibrationData, fit_calibration, write_calibration
+
+    store = source.store
+    described = "data not described" if store is None else store.info.description
+    data = CalibrationData(source.options.split, described, validation)
+    calibration = fit_calibration(predictions, data)
+    write_calibration(path, calibration)
+    typer.echo(calibration.describe())
+    logger.info("calibration in %s", path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -31,6 +31,13 @@ class GuardOptions:
         float,
         typer.Option(help="Precision of the stated changes on validation patients (0 to 1)."),
     ] = 0.85
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of lapse calibrate --calibration on validation answers of this model. "
+            "Without it, the answers that --data gives are calibrated."
+        ),
+    ] = None
 
 
 def export_command(
@@ -54,11 +61,14 @@ def export_command(
     from lapse.inference.pretrained import Lapse
     from lapse.inference.pretrained.export import from_runs
     from lapse.inference.pretrained.fit_guards import FitOptions, fit_guards
+    from lapse.metrics.probability import read_calibration
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: give a new folder")
     facts = {"trained on": trained_on} if trained_on else {}
+    calibration = None if guard.calibration is None else read_calibration(guard.calibration)
     parts = from_runs(stage1, stage2, facts={**facts, "commit": commit()})
+    parts = replace(parts, calibration=calibration)
     if guard.data is not None:
         with progress_bar("guarded answers") as progress:
             options = FitOptions(guard.data, guard.precision)

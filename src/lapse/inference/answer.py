@@ -28,6 +28,7 @@ from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
 from lapse.metrics.confidence import BEAM, agreement, change_key
 from lapse.metrics.guard import GuardRule, decide
+from lapse.metrics.probability import Calibration
 from lapse.models.interface import CandidateModel, TrainableModel
 from lapse.training.run_folder import LoadedRun, read_facts
 
@@ -36,6 +37,10 @@ logger = logging.getLogger(__name__)
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
 IDENTICAL_REASON = "both images have the same pixels"
+PROBABILITY_UNUSUAL = (
+    "The probabilities of this model are not given: they hold for films like those of its "
+    "validation patients, and these films are unlike them or were not checked."
+)
 AGREEMENT_NOTE = (
     "Agreement is that of the model with itself; it is not calibrated, and not a probability "
     "that a change is real."
@@ -75,6 +80,10 @@ class Answer:
         beam: the text of beam search for this pair alone.
         issues: of the input checks.
         trained_on: the training data of the model.
+        probabilities: each change in words -> the calibrated probability that it is right. Empty
+            for a model without a calibration, and for films that it does not hold for.
+        calibration: what the probabilities rest on, or why there are none; "" for a model without
+            a calibration.
     """
 
     text: str
@@ -87,6 +96,8 @@ class Answer:
     beam: str = ""
     issues: tuple[InputIssue, ...] = ()
     trained_on: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    calibration: str = ""
 
     def lines(self) -> list[str]:
         """The answer for a terminal; the last line is the research-use notice."""
@@ -108,10 +119,14 @@ class Answer:
         return [*lines, RESEARCH_USE]
 
     def certainty(self, change: Change) -> str:
-        """How far the model agrees with itself on a change, in words; "" if that is unknown.
+        """The calibrated probability of a change, or else the model's agreement with itself.
 
-        The fraction of the beam is not a probability of being right, so no number is given.
+        The agreement is in words, because the fraction of the beam is not a probability of being
+        right. "" if both are unknown.
         """
+        probability = self.probabilities.get(change_key(change))
+        if probability is not None:
+            return f"calibrated probability {probability:.2f}"
         confidence = self.confidence.get(change_key(change))
         if confidence is None:
             return ""
@@ -119,10 +134,12 @@ class Answer:
         return f"{agreement(confidence)} agreement of {source}"
 
     def notes(self) -> tuple[str, ...]:
-        """What the words of `certainty` mean; () where no change has any."""
+        """What the values of `certainty` mean; () where no change has any."""
         if not any(map(self.certainty, (*self.changes, *self.unsure))):
             return ()
-        return (AGREEMENT_NOTE,)
+        if self.probabilities:
+            return (self.calibration,)
+        return (AGREEMENT_NOTE, *((self.calibration,) if self.calibration else ()))
 
     def _suffix(self, change: Change) -> str:
         certainty = self.certainty(change)
@@ -241,6 +258,25 @@ def answer_images(
         beam=generated.text,
         issues=notes,
     )
+
+
+def with_probabilities(answer: Answer, calibration: Calibration | None) -> Answer:
+    """The answer with the calibrated probabilities of its changes.
+
+    Only for an answer of the kind that was calibrated (guarded or not), to films that the input
+    checks report nothing unusual about.
+    """
+    if calibration is None or (calibration.source == "beam") != (answer.status == "unguarded"):
+        return answer
+    if is_unfamiliar(answer.issues):
+        return replace(answer, calibration=PROBABILITY_UNUSUAL)
+    keys = map(change_key, (*answer.changes, *answer.unsure))
+    probabilities = {
+        key: calibration.probability(answer.confidence[key])
+        for key in keys
+        if key in answer.confidence
+    }
+    return replace(answer, probabilities=probabilities, calibration=calibration.describe())
 
 
 NO_GUARD = InputIssue(

@@ -128,6 +128,7 @@ class Comparison:
                 for role, film in self.films.items()
             },
             "input_checks": [asdict(issue) for issue in answer.issues],
+            "calibration": answer.calibration or None,
             "trained_on": answer.trained_on,
             "model": dict(self.model),
             "lapse": __version__,
@@ -196,6 +197,7 @@ class Comparison:
             "text": describe(change),
             "confidence": self.answer.certainty(change) or None,
             "beam_fraction": self.answer.confidence.get(key),
+            "probability": self.answer.probabilities.get(key),
         }
 
     def _change_line(self, change: Change, colors: Mapping[str, int]) -> ChangeLine:

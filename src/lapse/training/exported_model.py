@@ -6,8 +6,8 @@
     input_check.safetensors   optional: arrays of the input check
 
 "input_check" in config.json has the limits of the input check and the SHA-256 of its arrays;
-"guard" has the limits of guarded answers. Both are optional and name the SHA-256 of the weights
-that they were fitted to.
+"guard" has the limits of guarded answers, "calibration" the map from confidence to probability. All
+three are optional and name the SHA-256 of the weights that they were fitted to.
 
 `lapse.inference.pretrained` writes such folders and loads them for inference;
 `lapse.training.initialization` initializes new runs from them.
@@ -59,6 +59,7 @@ class ExportedModel:
         input_check: arrays of the input check; None without one.
         input_check_values: its limits and facts.
         guard: limits of guarded answers; {} without any.
+        calibration: from confidence to probability; {} without one.
     """
 
     configs: Mapping[Stage, RunConfig]
@@ -70,6 +71,7 @@ class ExportedModel:
     input_check: Mapping[str, Tensor] | None = None
     input_check_values: Mapping[str, Any] = field(default_factory=dict)
     guard: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def tensors(self, stage: Stage) -> dict[str, Tensor]:
         """The tensors of one stage, encoder included, under the names of its model."""
@@ -123,6 +125,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
         digest,
         *_read_input_check(folder, values),
         _of_weights(folder, "guard", values.guard, digest),
+        _of_weights(folder, "calibration", values.calibration, digest),
     )
 
 
@@ -176,6 +179,7 @@ class _Values(Config):
     diffvqa: dict[str, Any]
     input_check: dict[str, Any] | None = None
     guard: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 def _read_values(path: Path) -> _Values:

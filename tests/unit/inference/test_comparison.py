@@ -23,6 +23,7 @@ def test_the_dictionary_is_json_and_complete():
         "text": "+ edema (in the main image only)",
         "confidence": "strong agreement of 6 readings",
         "beam_fraction": 0.95,
+        "probability": None,
     }
     assert values["unsure"][0]["finding"] == "pneumothorax"
     assert values["unsure"][0]["confidence"] == "weak agreement of 6 readings"
@@ -41,6 +42,7 @@ def test_the_dictionary_is_json_and_complete():
     assert values["input_checks"] == [
         {"code": "view", "level": "warning", "message": "not frontal"}
     ]
+    assert values["calibration"] is None
     assert values["trained_on"] == "drawings" and values["model"] == {"model": "tiny <1>"}
 
 

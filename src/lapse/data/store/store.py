@@ -88,6 +88,12 @@ class StoreInfo:
         """How the images were resized and scaled."""
         return ImageProcessing(self.resize, self.intensity)
 
+    @property
+    def description(self) -> str:
+        """The data in a few words, such as "simulated patients, data 3da8d3b9342d"."""
+        kind = "simulated patients" if self.source.startswith("simulated") else "patients"
+        return f"{kind}, data {self.fingerprint[:12]}"
+
     def provenance(self) -> dict[str, str]:
         """The facts that are reported with every score computed from this store."""
         images = f"{self.size} px {self.processing}, {self.frontals} frontal image of a study"

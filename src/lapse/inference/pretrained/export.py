@@ -30,6 +30,7 @@ from lapse.inference.checks.check_file import (
 from lapse.inference.checks.checker import Encode
 from lapse.inference.checks.pixel_check import PixelCheck
 from lapse.metrics.guard import GuardRule
+from lapse.metrics.probability import Calibration, calibration_values, parse_calibration
 from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
 from lapse.training.checkpoint import read_tensors, result_checkpoint
 from lapse.training.exported_model import (
@@ -68,6 +69,7 @@ class ModelParts:
         facts: what the models were trained on; printed on the model card.
         pixel_check: fitted to the encoder (`lapse.inference.pretrained.fit_guards`).
         guard: limits of guarded answers, chosen for the answerer.
+        calibration: from the confidence of its changes to probabilities.
     """
 
     captioner: TrainableModel
@@ -78,6 +80,7 @@ class ModelParts:
     facts: Mapping[str, str]
     pixel_check: PixelCheck | None = None
     guard: GuardRule | None = None
+    calibration: Calibration | None = None
 
     @property
     def encoder(self) -> nn.Module:
@@ -173,6 +176,8 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         }
     if parts.guard is not None:
         values["guard"] = {**rule_values(parts.guard), "weights": digest}
+    if parts.calibration is not None:
+        values["calibration"] = {**calibration_values(parts.calibration), "weights": digest}
     write_text(folder / CONFIG, json.dumps(values) + "\n")
     write_text(folder / CARD, card)
     return (folder / WEIGHTS).stat().st_size
@@ -200,6 +205,9 @@ def read_folder(folder: Path) -> ModelParts:
             exported.facts,
             parse_check(exported.input_check, exported.input_check_values),
             parse_rule(exported.guard),
+            parse_calibration(dict(exported.calibration), f"{folder / CONFIG}, calibration")
+            if exported.calibration
+            else None,
         )
     )
 

@@ -2,12 +2,14 @@
 
 training films      -> mean, directions and mean film of the input check; limit of a refusal
 validation films    -> limit of a warning
-validation pairs    -> threshold of the guard, for a precision of the stated changes
+validation pairs    -> threshold of the guard, for a precision of the stated changes; calibrated
+                       probabilities of changes
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.progress import Progress, no_progress
+from lapse.core.types import Prediction
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.inference.answerers import ModelAnswerer
 from lapse.inference.checks.pixel_check import PixelCheck, fit_pixel_check
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained.export import ModelParts
-from lapse.metrics.guard import GuardRule
 from lapse.metrics.guard_scores import choose_rule
+from lapse.metrics.probability import Calibration, CalibrationData, fit_calibration
 from lapse.models.interface import CandidateModel
 
 logger = logging.getLogger(__name__)
@@ -52,7 +55,9 @@ class FitOptions:
 def fit_guards(
     parts: ModelParts, options: FitOptions, *, progress: Progress = no_progress
 ) -> ModelParts:
-    """The same model with an input check and a guard; the model card names the data.
+    """The same model with an input check, a guard, and a calibration unless it has one.
+
+    The model card names the data.
 
     Args:
         parts: a model, for example of `from_runs`.
@@ -71,12 +76,14 @@ def fit_guards(
         )
     check = _fit_check(parts, store)
     facts = {**parts.facts, "input check": check.facts["fitted on"]}
-    guard = None
+    guard, calibration = None, parts.calibration
     if isinstance(parts.answerer, CandidateModel):
-        guard = _choose_guard(parts, options, progress)
+        predictions = _guarded_predictions(parts, options, progress)
+        guard = choose_rule(predictions, options.precision)
+        calibration = calibration or _calibrate(predictions, store)
         facts["guarded answers"] = guard.describe()
         logger.info("%s", guard.describe())
-    return replace(parts, pixel_check=check, guard=guard, facts=facts)
+    return replace(parts, pixel_check=check, guard=guard, calibration=calibration, facts=facts)
 
 
 def _fit_check(parts: ModelParts, store: Store) -> PixelCheck:
@@ -100,10 +107,20 @@ def _films(store: Store, split: str, limit: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(store.pixels(study.image)) for study in studies[::step]])
 
 
-def _choose_guard(parts: ModelParts, options: FitOptions, progress: Progress) -> GuardRule:
+def _calibrate(predictions: Sequence[Prediction], store: Store) -> Calibration | None:
+    """The probabilities of changes; None, with the reason in the log, where they have no basis."""
+    try:
+        return fit_calibration(predictions, CalibrationData("validate", store.info.description))
+    except ValueError as error:
+        logger.warning("the model has no calibrated probabilities: %s", error)
+        return None
+
+
+def _guarded_predictions(
+    parts: ModelParts, options: FitOptions, progress: Progress
+) -> list[Prediction]:
     if options.predictions is not None:
-        return choose_rule(read_predictions(options.predictions), options.precision)
+        return read_predictions(options.predictions)
     predict_options = PredictOptions(tasks=("diff_vqa",), limit=options.num_pairs, guarded=True)
     answerer = ModelAnswerer(parts.answerer, parts.diffvqa, predict_options)
-    predictions = predict(answerer, options.data, "validate", predict_options, progress=progress)
-    return choose_rule(list(predictions), options.precision)
+    return list(predict(answerer, options.data, "validate", predict_options, progress=progress))

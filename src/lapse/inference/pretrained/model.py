@@ -23,7 +23,7 @@ from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
 from lapse.data.datasets.chest_imagenome import REGIONS
-from lapse.inference.answer import ROLES, AnswerOptions, answer_images
+from lapse.inference.answer import ROLES, AnswerOptions, answer_images, with_probabilities
 from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
@@ -140,6 +140,7 @@ class Lapse(nn.Module, ModelHubMixin):
         }
         anatomy = {role: self._name_boxes(image, boxes[role]) for role, image in images.items()}
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
+        answer = with_probabilities(answer, self.parts.calibration)
         films = {role: image.film() for role, image in images.items()}
         return Comparison(answer, boxes, anatomy, question=question, model=self.facts, films=films)
 
