@@ -8,11 +8,13 @@ import typer
 
 from lapse.core.registry import TABLES
 
-Kind = Literal["presets", "tasks", "pretraining", "systems", "datasets", "metrics"]
+Kind = Literal[
+    "presets", "tasks", "pretraining", "systems", "datasets", "releases", "layouts", "metrics"
+]
 
 
 def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """List presets, tasks, models, datasets or metrics, each with a short description."""
+    """List presets, tasks, models, data sets, layouts or metrics, each with a short description."""
     descriptions = _descriptions(kind)
     width = max(len(name) for name in descriptions)
     for name, description in descriptions.items():

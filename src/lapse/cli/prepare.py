@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,7 +11,7 @@ import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import Boxes, Frontals, Intensity, Protocol, RegionSet, Resize
-from lapse.cli.raw_data import find_raw_data
+from lapse.cli.raw_data import find_raw_data, with_release_options
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,23 @@ class ContentOptions:
     ] = False
 
 
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """How another public release than MIMIC-CXR is read."""
+
+    panel: ClassVar[str] = "Other public releases"
+
+    map_label: Annotated[
+        list[str],
+        typer.Option(
+            metavar="LABEL=FINDING",
+            help='Read a label outside the 30 findings as one of them, such as "Infiltration=lung '
+            'opacity"; may be repeated. Pairs that differ in another such label are left out.',
+            show_default="none",
+        ),
+    ] = field(default_factory=list)
+
+
 def prepare_command(
     roots: Annotated[
         list[Path],
@@ -82,6 +99,7 @@ def prepare_command(
         ),
     ],
     content: ContentOptions,
+    release: ReleaseOptions,
     *,
     images: Annotated[
         Path | None,
@@ -97,7 +115,8 @@ def prepare_command(
 ) -> None:
     """Convert raw data into one store: records as Parquet, pixels decoded once.
 
-    With your own films: lapse prepare my_table.csv --images FOLDER OUT.
+    With your own films: lapse prepare my_table.csv --images FOLDER OUT. Releases are recognised by
+    their tables: lapse prepare ROOT OUT.
 
     The same command continues an interrupted run. To share the work between machines, run each
     with --shard I/N, copy the folders OUT.shards into one, and run without --shard to merge them.
@@ -121,6 +140,7 @@ def prepare_command(
         shard=_parse_shard(shard),
     )
     raw_data = find_raw_data(sources, images, command="lapse prepare TABLE.csv --images FOLDER OUT")
+    raw_data = with_release_options(raw_data, release.map_label)
     with progress_bar("prepare") as progress:
         report = prepare(raw_data, out, options, progress=progress)
     if options.shard is not None:

@@ -1,4 +1,4 @@
-"""The raw data that a command line names: folders of the public data sets, or one table."""
+"""The raw data that a command line names: folders of public data sets, or one table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lapse.data.datasets.discovery import DatasetRoots, TableRoots
+    from lapse.data.datasets.discovery import DatasetRoots
+    from lapse.data.datasets.release import FilmRoots
 
 
 def find_raw_data(
     sources: list[Path], images: Path | None, *, command: str
-) -> DatasetRoots | TableRoots:
-    """The public datasets in folders, or a table of own films.
+) -> DatasetRoots | FilmRoots:
+    """MIMIC-CXR and its companions or another release in folders, or a table of own films.
 
     Args:
         sources: folders, or one table.
@@ -23,12 +24,34 @@ def find_raw_data(
         ValueError: the sources cannot be combined, or something is missing.
     """
     from lapse.data.datasets.discovery import find_roots, find_table_roots
+    from lapse.data.datasets.release import find_release
 
     is_table = len(sources) == 1 and (images is not None or sources[0].is_file())
     if images is not None and not is_table:
         raise ValueError(f"--images goes with one table: {command}")
     if not is_table:
-        return find_roots(sources)
+        return find_release(sources) or find_roots(sources)
     if images is None:
         raise ValueError(f"{sources[0]} is a table: give the folder of its images with --images")
     return find_table_roots(sources[0], images)
+
+
+def with_release_options(
+    raw_data: DatasetRoots | FilmRoots, label_map: list[str]
+) -> DatasetRoots | FilmRoots:
+    """The raw data with the options of a release.
+
+    Raises:
+        ValueError: an option is not allowed for this data.
+    """
+    from lapse.data.datasets.discovery import ReleaseRoots
+    from lapse.data.datasets.release import with_label_map
+
+    if not label_map:
+        return raw_data
+    if not isinstance(raw_data, ReleaseRoots):
+        raise ValueError(
+            "--map-label goes with a release that has labels outside the findings, such as NIH "
+            "ChestX-ray14"
+        )
+    return with_label_map(raw_data, label_map)

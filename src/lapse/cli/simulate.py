@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import ImageFormat, Split, Tier
 from lapse.core.extras import check_extra
+from lapse.core.registry import find, load
+
+if TYPE_CHECKING:
+    from lapse.phantom.dataset.options import SimulateConfig
+    from lapse.phantom.dataset.release_tree import LayoutWriter
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +90,12 @@ class FileOptions:
 
     size: Annotated[int, typer.Option(min=64, help="Longest side of the images in pixels.")] = 512
     images: Annotated[ImageFormat, typer.Option(help="Image files to write.")] = "jpeg"
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Layout of the files: mimic, or a release of `lapse list layouts`, such as nih."
+        ),
+    ] = "mimic"
     priors: Annotated[
         bool, typer.Option(help="Write sentences that refer to the earlier study into reports.")
     ] = False
@@ -148,6 +159,9 @@ def simulate_command(
     if files.images != "jpeg":
         check_extra("dicom", ["pydicom"], f"--images {files.images}")
     check_defects(files.defect)
+    if files.layout != "mimic":
+        _write_layout(out, config, files)
+        return
     if files.defect and not files.defect_rate:
         raise ValueError(f"--defect {files.defect[0]} needs a rate, such as --defect-rate 0.02")
     with progress_bar("simulate") as progress:
@@ -156,6 +170,17 @@ def simulate_command(
         injected = inject(out, files.defect_rate, seed, files.defect or None)
         num_defects = sum(len(ids) for ids in injected.values())
         logger.info("%d defects of %d types, listed in %s", num_defects, len(injected), out / TRUTH)
+
+
+def _write_layout(out: Path, config: SimulateConfig, files: FileOptions) -> None:
+    """Write the layout of another release."""
+    if files.defect or files.defect_rate or files.images != "jpeg":
+        raise ValueError("--layout goes without --images, --defect and --defect-rate")
+    find("layouts", files.layout, registered_only=True)
+    write: LayoutWriter = load("layouts", files.layout)
+    with progress_bar("simulate") as progress:
+        write(out, config, progress)
+    logger.info("simulated tree of the layout %s in %s", files.layout, out)
 
 
 def _draw_sheets(folder: Path, seed: int) -> None:

@@ -53,7 +53,8 @@ def verify_command(
 ) -> None:
     """Search raw data for defects without changing it; exit code 1 means errors were found.
 
-    With your own films: lapse verify my_table.csv --images FOLDER.
+    With your own films: lapse verify my_table.csv --images FOLDER. Releases are recognised by their
+    tables.
     A store is compared with the checksums of its pixels and of its other files.
     """
     from lapse.data.store.store import INFO

@@ -223,6 +223,12 @@ TABLES: dict[str, dict[str, Plugin]] = {
             "lapse.data.datasets.plain_table:PlainTable", "your own films: one CSV and a folder"
         ),
     },
+    "releases": {
+        "nih": Plugin("lapse.data.datasets.nih:Nih", "NIH ChestX-ray14"),
+    },
+    "layouts": {
+        "nih": Plugin("lapse.phantom.dataset.nih_tree:write_nih_tree", "NIH ChestX-ray14"),
+    },
     "metrics": {
         "changes": Plugin(
             "lapse.metrics.changes:Changes",

@@ -15,6 +15,7 @@ from typing import Any
 
 from lapse.core.grammar import Parsed, read_template
 
+FINDING_BOX = "finding: "  # starts the name of a region that marks a finding
 SPLITS = ("train", "validate", "test")
 
 
@@ -74,6 +75,11 @@ class Region:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a region needs a name, got an empty string")
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether the box marks a finding, not a part of the anatomy."""
+        return self.name.startswith(FINDING_BOX)
 
 
 @dataclass(frozen=True, slots=True)

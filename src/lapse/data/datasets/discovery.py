@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
+from lapse.core.registry import TABLES
 from lapse.data.datasets.chest_imagenome import MAC_FOLDER
 from lapse.data.io.csv_tables import matching_tables
 
@@ -64,6 +65,55 @@ class TableRoots:
         return ("simulated: " if is_simulated else "") + self.table.name
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseRoots:
+    """The files of a public release of films (lapse.data.datasets.release).
+
+    Attributes:
+        name: its registered name.
+        folder: the folder of its tables; the images are in it or below.
+        tables: the tables by which it was recognised, the main one first.
+        masks: a CSV of CheXmask for the regions, or None.
+        experts: tables of labels by expert readers, for a store to evaluate on.
+        label_map: (label, finding): labels outside the 30 findings that the user maps to one.
+        reports: None: the reports are in the tables.
+    """
+
+    name: str
+    folder: Path
+    tables: tuple[Path, ...]
+    masks: Path | None = None
+    experts: tuple[Path, ...] = ()
+    label_map: tuple[tuple[str, str], ...] = ()
+    reports: Path | None = None
+
+    @property
+    def table(self) -> Path:
+        """The main table."""
+        return self.tables[0]
+
+    @property
+    def images(self) -> Path:
+        """The folder to which the paths of the images are relative."""
+        return self.folder
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether `lapse simulate` wrote the files."""
+        return (self.folder / SIMULATED).is_file()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files but the images."""
+        masks = () if self.masks is None else (self.masks,)
+        return (*self.tables, *self.experts, *masks)
+
+    def describe(self) -> str:
+        """The names of the files, and whether the images are simulated."""
+        names = ", ".join(path.name for path in self.files)
+        return f"{'simulated: ' if self.is_simulated else ''}{names}"
+
+
 def find_table_roots(table: Path, images: Path) -> TableRoots:
     """The files of a table of own films: the table, and what is next to it.
 
@@ -110,7 +160,7 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
     for path in paths:
         if not Path(path).is_dir():
             raise ValueError(f"no folder {path}: give the folders that hold the datasets")
-        for folder in _folders(Path(path), MAX_DEPTH):
+        for folder in folders_below(Path(path)):
             archives += _archives(folder)
             for dataset, is_dataset in _DETECTORS.items():
                 if is_dataset(folder) and folder not in folders_of[dataset]:
@@ -123,6 +173,9 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
     if missing:
         listed = ", ".join(map(str, archives[:5]))
         hint = f". These archives are packed: {listed}; unpack them there" if archives else ""
+        if not any(folders_of.values()):
+            others = ", ".join(plugin.description for plugin in TABLES["releases"].values())
+            hint = f". Nor is there another release ({others}){hint}"
         raise ValueError(
             f"not found under {', '.join(str(path) for path in paths)}: {'; '.join(missing)}{hint}"
         )
@@ -136,19 +189,19 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
     )
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
+def folders_below(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
     """This folder and those below, except those of patients, images and scene graphs."""
     yield folder
     if depth == 0:
         return
-    is_dataset = any(is_dataset(folder) for is_dataset in _DETECTORS.values())
+    is_dataset = is_mimic_folder(folder)
     for child in sorted(folder.iterdir()):
         is_part = is_dataset and child.name in _PARTS
         is_hidden = child.name.startswith(".") or child.name == MAC_FOLDER
         if is_part or is_hidden or _PATIENT_GROUP.fullmatch(child.name):
             continue
         if child.is_dir():
-            yield from _folders(child, depth - 1)
+            yield from folders_below(child, depth - 1)
 
 
 def _archives(folder: Path) -> list[Path]:
@@ -158,6 +211,11 @@ def _archives(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in {".zip", ".tar", ".tgz"} and not path.name.startswith(".")
     )
+
+
+def is_mimic_folder(folder: Path) -> bool:
+    """Whether a folder holds one of the datasets of `DatasetRoots`."""
+    return any(is_dataset(folder) for is_dataset in _DETECTORS.values())
 
 
 def _is_mimic_cxr_jpg(folder: Path) -> bool:

@@ -22,9 +22,11 @@ CORNERS = REQUIRED[2:]
 
 @dataclass(frozen=True, slots=True)
 class BoxRow:
-    """One box: corners in pixels of the image, origin at the top left.
+    """One box: the corners x_min, y_min, x_max, y_max, origin at the top left.
 
-    `size` is the (height, width) of the image on which it was drawn, None if the file has none.
+    Attributes:
+        size: (height, width) of the image on which it was drawn, None if the file has none.
+        unit: "pixel", or "fraction" of width and height.
     """
 
     cells: Cells
@@ -33,20 +35,24 @@ class BoxRow:
     phrase: str
     corners: tuple[float, float, float, float]
     size: tuple[int, int] | None = None
+    unit: str = "pixel"
 
 
-def read_boxes(path: Path, *, on_error: Callable[[ValueError], None] = raise_error) -> list[BoxRow]:
+def read_boxes(
+    path: Path, *, unit: str = "pixel", on_error: Callable[[ValueError], None] = raise_error
+) -> list[BoxRow]:
     """The boxes of a table or of a COCO file.
 
     Args:
         path: `boxes.csv` or `boxes.json`.
+        unit: of the corners in `boxes.csv`, "pixel" or "fraction"; COCO has pixels.
         on_error: called with the error of a box, which is then left out.
 
     Raises:
         ValueError: a column or a key is missing, or a value cannot be read.
     """
     boxes = []
-    for read in _coco_boxes(path) if path.suffix.lower() == ".json" else _table_boxes(path):
+    for read in _coco_boxes(path) if path.suffix.lower() == ".json" else _table_boxes(path, unit):
         try:
             boxes.append(read())
         except ValueError as error:
@@ -54,10 +60,10 @@ def read_boxes(path: Path, *, on_error: Callable[[ValueError], None] = raise_err
     return boxes
 
 
-def _table_boxes(path: Path) -> Iterator[Callable[[], BoxRow]]:
+def _table_boxes(path: Path, unit: str) -> Iterator[Callable[[], BoxRow]]:
     """A reader for each box."""
     _, rows = read_cells(path, REQUIRED, ("phrase",))
-    return (partial(_box, cells, None) for cells in rows)
+    return (partial(_box, cells, None, unit) for cells in rows)
 
 
 def image_cell(cells: Cells) -> str:
@@ -77,24 +83,31 @@ def image_cell(cells: Cells) -> str:
     return path.as_posix()
 
 
-def _box(cells: Cells, size: tuple[int, int] | None) -> BoxRow:
+def _box(cells: Cells, size: tuple[int, int] | None, unit: str = "pixel") -> BoxRow:
     region = cells["region"]
     if not region:
         raise cells.error("region", "is empty: name the region or the finding, such as 'carina'")
     if set(region) & set("/#"):
         raise cells.error("region", "has '/' or '#': write the name without them")
     x_min, y_min, x_max, y_max = (_number(cells, column) for column in CORNERS)
-    if max(x_min, y_min, x_max, y_max) <= 1:
-        raise cells.error("x_max", "is a fraction: write the corners in pixels of the image")
+    largest = max(x_min, y_min, x_max, y_max)
+    if unit == "pixel" and largest <= 1:
+        raise cells.error(
+            "x_max",
+            "is a fraction: write the corners in pixels of the image, or 'box_unit': 'fraction' in "
+            "dataset.json",
+        )
+    if unit == "fraction" and largest > 1:
+        raise cells.error("x_max", "is not a fraction: dataset.json says 'box_unit': 'fraction'")
     for low, high, column in ((x_min, x_max, "x_max"), (y_min, y_max, "y_max")):
         if high <= low:
             raise cells.error(
                 column,
-                f"is not above {low:g}: write the corners x_min, y_min, x_max, y_max in pixels "
+                f"is not above {low:g}: write the corners x_min, y_min, x_max, y_max "
                 "(not width and height)",
             )
     corners = (x_min, y_min, x_max, y_max)
-    return BoxRow(cells, image_cell(cells), region, cells["phrase"], corners, size)
+    return BoxRow(cells, image_cell(cells), region, cells["phrase"], corners, size, unit)
 
 
 def _number(cells: Cells, column: str) -> float:

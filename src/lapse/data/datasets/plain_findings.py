@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from lapse.core.grammar import ALIASES, FINDINGS, LEVELS
 from lapse.core.types import nearest
 from lapse.data.datasets.plain_cells import FINDING_COLUMN, Cells
+from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.io.csv_tables import is_empty
 
 COLUMN = "findings"
@@ -45,15 +46,17 @@ class FindingReader:
     Args:
         table: its name.
         columns: its columns.
-        outside: names outside the 30 findings that the table may hold.
+        info: the findings that were looked for, and names outside the 30 that the table may hold.
 
     Raises:
         ValueError: a column has an unknown name, two columns are one finding, or the table has
             both forms.
     """
 
-    def __init__(self, table: str, columns: Sequence[str], outside: Sequence[str] = ()) -> None:
-        self._names = {**_KNOWN, **{_plain(name): _plain(name) for name in outside}}
+    def __init__(self, table: str, columns: Sequence[str], info: DatasetInfo) -> None:
+        labelled = info.labelled or FINDINGS
+        self._names = {name: finding for name, finding in _KNOWN.items() if finding in labelled}
+        self._names |= {_plain(name): _plain(name) for name in info.outside}
         self.columns: dict[str, str] = {}  # column -> finding
         for column in columns:
             if column.lower().startswith(FINDING_COLUMN):

@@ -1,7 +1,8 @@
 """The rows of a table of own films: one row per image, read and checked.
 
 patient, study, image     required; the image is a path below the folder of images
-date, order               one of them per patient; ISO dates, or integers that grow with time
+date, order, days         one of them per patient; ISO dates, integers that grow with time, or days
+                          from any zero of the patient
 view, split, prior        optional; PA or AP, train / validate / test, an earlier study
 report, or report:findings and report:impression
 findings, or finding:<name>    lapse.data.datasets.plain_findings
@@ -9,8 +10,9 @@ findings, or finding:<name>    lapse.data.datasets.plain_findings
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,14 +20,16 @@ from pathlib import Path
 from lapse.data.datasets.plain_boxes import image_cell
 from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
 from lapse.data.datasets.plain_findings import COLUMN, FindingReader, StudyFindings
+from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
 from lapse.data.reports.sections import join_sections, report_text
 
 REQUIRED = ("patient", "study", "image")
-TIMES = ("date", "order")
+TIMES = ("date", "order", "days")
 SECTIONS = ("report:findings", "report:impression")
 OPTIONAL = ("view", COLUMN, "report", *SECTIONS, "prior", "split")
 UNUSED = ("modality",)  # written by `lapse index`
+MAX_DAYS = 100_000  # either side of zero
 _DAMAGED_NUMBER = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 _INTEGER = re.compile(r"[+-]?\d{1,15}(\.0+)?")
 _NOT_ISO = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
@@ -39,6 +43,8 @@ class FilmRow:
         cells: the row, for errors.
         findings: None if the study is not labelled.
         report: None if the table has no column for reports.
+        days: days from any zero of the patient, growing with time.
+        id: the id of the image in the store, "" for the id of its study.
     """
 
     cells: Cells
@@ -52,19 +58,21 @@ class FilmRow:
     prior: str
     findings: StudyFindings | None
     report: str | None
+    days: float | None = None
+    id: str = ""
 
 
 def read_films(
     path: Path,
     *,
-    outside: Sequence[str] = (),
+    info: DatasetInfo | None = None,
     on_error: Callable[[ValueError], None] = raise_error,
 ) -> list[FilmRow]:
     """The rows of the table of films.
 
     Args:
         path: CSV or Parquet.
-        outside: findings outside the 30 known ones that the table may name.
+        info: which findings the table may name, and outside the 30 known ones.
         on_error: called with the error of a row, which is then left out.
 
     Raises:
@@ -73,8 +81,12 @@ def read_films(
     columns, rows = read_cells(path, REQUIRED, (*TIMES, *OPTIONAL, *UNUSED))
     if not set(TIMES) & set(columns):
         raise ValueError(
-            f"{path.name} has neither a column 'date' nor 'order': add dates (2024-03-01), or the "
-            "order of each patient's studies as 1, 2, 3"
+            f"{path.name} has neither a column 'date' nor 'order' nor 'days': add dates "
+            "(2024-03-01), or the order of each patient's studies as 1, 2, 3"
+        )
+    if "days" in columns and len(set(TIMES) & set(columns)) > 1:
+        raise ValueError(
+            f"{path.name} has the column 'days' and 'date' or 'order': keep one of them"
         )
     if "report" in columns and set(SECTIONS) & set(columns):
         raise ValueError(
@@ -82,7 +94,7 @@ def read_films(
             "or 'report:findings' and 'report:impression'"
         )
     has_report = bool({"report", *SECTIONS} & set(columns))
-    reader = FindingReader(path.name, columns, outside)
+    reader = FindingReader(path.name, columns, info or DatasetInfo())
     films = []
     for cells in rows:
         try:
@@ -107,6 +119,7 @@ def _film(cells: Cells, reader: FindingReader, *, has_report: bool) -> FilmRow:
         prior=cells["prior"],
         findings=reader.read(cells),
         report=_report(cells) if has_report else None,
+        days=_days(cells),
     )
 
 
@@ -146,6 +159,23 @@ def _order(cells: Cells) -> int | None:
     if not _INTEGER.fullmatch(text):
         raise cells.error("order", "is not an integer: write 1, 2, 3 from the earliest study on")
     return int(text.partition(".")[0])
+
+
+def _days(cells: Cells) -> float | None:
+    text = cells["days"]
+    if not text:
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.inf
+    if not abs(days) <= MAX_DAYS:
+        raise cells.error(
+            "days",
+            f"is not a number of days up to {MAX_DAYS}: write the days from any zero of the "
+            "patient, growing with time, such as 0 and 12.5",
+        )
+    return days
 
 
 def _split(cells: Cells) -> str:

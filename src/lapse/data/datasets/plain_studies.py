@@ -8,19 +8,21 @@ Checks that need more than one row are here; `lapse.data.datasets.plain_rows` ch
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lapse.core.seeding import derive_uniform
 from lapse.core.types import SPLITS, nearest
 from lapse.data.datasets.plain_cells import FINDING_COLUMN
 from lapse.data.datasets.plain_findings import StudyFindings
-from lapse.data.datasets.plain_rows import SECTIONS, FilmRow
+from lapse.data.datasets.plain_rows import SECTIONS, TIMES, FilmRow
 from lapse.data.io.csv_tables import plain_id
 
 SPLIT_ENDS = ((0.70, "train"), (0.85, "validate"), (1.0, "test"))
 OF_A_STUDY = ("findings", "prior", "report", *SECTIONS)  # columns on which its rows agree
+
+DAY_ZERO = datetime(2000, 1, 1)  # `taken_at` of day 0 where only days are known
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +65,19 @@ class PlainStudy:
         return min((row.date for row in self.rows if row.date is not None), default=None)
 
     @property
+    def taken_at(self) -> datetime | None:
+        """The date, or a time whose distances within a patient are true; None if unknown."""
+        days = self.rows[0].days
+        return self.date if days is None else DAY_ZERO + timedelta(days)
+
+    @property
     def time(self) -> float:
-        """A number that grows with time within a patient: the order, else the date."""
-        order = self.rows[0].order
+        """A number that grows with time within a patient: the order, the days, or the date."""
+        order, days = self.rows[0].order, self.rows[0].days
         if order is not None:
             return order
+        if days is not None:
+            return days
         assert self.date is not None, "a study has neither order nor date"
         return (self.date - datetime.min).total_seconds()
 
@@ -89,6 +99,16 @@ def group_studies(rows: Iterable[FilmRow]) -> dict[str, PlainStudy]:
     _check_times(rows, studies)
     _check_priors(studies)
     return studies
+
+
+def time_scale(studies: Iterable[PlainStudy]) -> str:
+    """What is known about time: "dates", "days" (distances only) or "order"."""
+    for study in studies:
+        if study.rows[0].days is not None:
+            return "days"
+        if study.date is not None:
+            return "dates"
+    return "order"
 
 
 def patient_splits(rows: Iterable[FilmRow]) -> dict[str, str]:
@@ -127,10 +147,15 @@ def patient_splits(rows: Iterable[FilmRow]) -> dict[str, str]:
     return splits
 
 
-def split_of(patient: str) -> str:
-    """The split of a patient: 70% train, 15% validate, 15% test, by a hash of the id."""
+def split_of(patient: str, ends: Sequence[tuple[float, str]] = SPLIT_ENDS) -> str:
+    """The split of a patient: 70% train, 15% validate, 15% test, by a hash of the id.
+
+    Args:
+        patient: the id.
+        ends: (cumulative fraction, split), ascending, the last fraction is 1.
+    """
     value = derive_uniform("plain_table/split", patient)
-    return next(split for end, split in SPLIT_ENDS if value < end)
+    return next(split for end, split in ends if value < end)
 
 
 def _check_ids(rows: Iterable[FilmRow]) -> None:
@@ -165,10 +190,11 @@ def _check_agreement(rows: Iterable[FilmRow]) -> None:
     """The rows of one study have one text in each column that describes the study."""
     first: dict[str, FilmRow] = {}
     for row in rows:
-        if first.setdefault("order", row).order != row.order:
-            raise row.cells.error(
-                "order", "differs from another row of the same study: a study has one order"
-            )
+        for column in ("order", "days"):
+            if getattr(first.setdefault(column, row), column) != getattr(row, column):
+                raise row.cells.error(
+                    column, f"differs from another row of the same study: a study has one {column}"
+                )
         wide = (name for name in row.cells.texts if name.lower().startswith(FINDING_COLUMN))
         for column in (*OF_A_STUDY, *wide):
             if not row.cells[column]:
@@ -196,9 +222,9 @@ def _check_times(rows: Iterable[FilmRow], studies: Mapping[str, PlainStudy]) -> 
                     f"is empty and other rows of patient {patient!r} have an order: fill in all of "
                     "them, or none",
                 )
-            if not has_order and row.date is None:
+            if not has_order and row.date is None and row.days is None:
                 raise row.cells.error(
-                    "date",
+                    next(name for name in TIMES if name in row.cells.texts),
                     f"is empty and patient {patient!r} has no order: write a date, or the order of "
                     "the studies as 1, 2, 3",
                 )

@@ -1,4 +1,4 @@
-"""A table of own films -> studies, regions, and difference questions from labelled findings.
+"""A table of own films, or a public release -> studies and questions from labelled findings.
 
     my_table.csv    one row per image (plain_rows); my_table.parquet with the same columns
     boxes.csv       optional, next to it: regions or findings; or boxes.json (plain_boxes)
@@ -6,29 +6,23 @@
     dataset.json    optional, next to it: name, licence, description (plain_info)
     IMAGES/...      JPEG, PNG or DICOM
 
-The first PA or AP image of a study represents it.
+A release (lapse.data.datasets.release) is read into the same records (film_records), so all that
+follows is shared. The first PA or AP image of a study represents it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lapse.core.types import Box, Pair, Region, Study
+from lapse.core.types import FINDING_BOX, Pair, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS
-from lapse.data.datasets.discovery import TableRoots
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
-from lapse.data.datasets.plain_boxes import BoxRow, read_boxes
-from lapse.data.datasets.plain_changes import read_changes
-from lapse.data.datasets.plain_info import read_dataset_info
+from lapse.data.datasets.plain_boxes import BoxRow
 from lapse.data.datasets.plain_pairs import PairLabels, PlainPairs
-from lapse.data.datasets.plain_rows import read_films
-from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient_splits
-from lapse.data.datasets.region_reader import RegionReader
-from lapse.data.datasets.scene_graph import Frame, original_box
-from lapse.data.io.skip_log import SkipLog
-from lapse.data.reports.prior_removal import PriorRemover
+from lapse.data.datasets.plain_regions import region_name
+from lapse.data.datasets.plain_studies import PlainStudy, time_scale
+from lapse.data.datasets.release import FilmRoots, read_records
 from lapse.images import ImageError, image_size
 
 
@@ -36,8 +30,7 @@ class PlainTable:
     """The films of one table.
 
     Args:
-        roots: the table, the folder of images and the table of boxes.
-        remover: removes references to earlier examinations from the phrases.
+        roots: the table or the release, and the folder of images.
         frontals: "first" (one image per study) or "all" (every PA and AP image).
 
     Attributes:
@@ -55,25 +48,21 @@ class PlainTable:
 
     name = "plain_table"
 
-    def __init__(
-        self, roots: TableRoots, remover: PriorRemover | None = None, *, frontals: str = "first"
-    ) -> None:
+    def __init__(self, roots: FilmRoots, *, frontals: str = "first") -> None:
         self.roots, self.frontals = roots, frontals
-        self.skipped, self.noted = SkipLog(), SkipLog()
-        self.info = read_dataset_info(roots.dataset)
-        rows = read_films(roots.table, outside=self.info.outside)
-        boxes = read_boxes(roots.boxes) if roots.boxes is not None else []
-        self.num_rows, self.num_boxes = len(rows), len(boxes)
-        self.splits = patient_splits(rows)
-        self._studies = group_studies(rows)
-        changes = roots.changes
-        self._stated = {} if changes is None else read_changes(changes, self._studies)
+        records = read_records(roots)
+        self.info, self.notes = records.info, records.notes
+        self.skipped, self.noted = records.skipped, records.noted
+        rows = records.rows
+        self.num_rows, self.num_boxes = len(rows), len(records.boxes)
+        self.splits = {self.info.patient(name): split for name, split in records.splits.items()}
+        self.time = time_scale(records.studies.values())
+        self._studies, self._stated = records.studies, records.stated
         self._paths: dict[str, str] = {}  # image id -> path below the folder of images
         self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
         self.images = [image for images in self._images_of.values() for image in images]
-        self._boxes_of = self._group_boxes(boxes, {row.image for row in rows})
-        self.region_names = tuple(dict.fromkeys(box.region for box in boxes))
-        self._reader = RegionReader(self.region_names, self.region_names, remover)
+        self._boxes_of = self._group_boxes(records.boxes, {row.image for row in rows})
+        self.region_names = tuple(dict.fromkeys(region_name(box.region) for box in records.boxes))
 
     def image_path(self, study: Study) -> Path:
         """The file of an image."""
@@ -108,39 +97,9 @@ class PlainTable:
                 continue  # missing, a DICOM or unreadable: counted or clipped at decoding
             yield from filter(None, (_size_error(box, size) for box in boxes))
 
-    def regions(self, image: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
-        """The boxes of one image with their phrases; a second box of a region is numbered.
-
-        Args:
-            image: its id.
-            size: its height and width in pixels.
-        """
-        boxes = self._boxes_of.get(self._paths[image], [])
-        if not boxes or size is None:
-            return ()
-        phrases: dict[tuple[str, Box], list[str]] = {}
-        for row in boxes:
-            example = row.cells.name
-            box, is_clipped = original_box(row.corners, Frame(*size))
-            if box is None:
-                self._reader.skipped.add("box outside its image", example)
-                continue
-            if is_clipped:
-                self._reader.noted.add("box clipped to its image", example)
-            phrases.setdefault((row.region, box), []).append(row.phrase)
-        counts: Counter[str] = Counter()
-        regions = []
-        for (name, box), texts in phrases.items():
-            counts[name] += 1
-            described = [(name, [text for text in texts if text])] if any(texts) else []
-            cleaned = self._reader.phrases(image, described).get(name, ())
-            number = f" {counts[name]}" if counts[name] > 1 else ""
-            regions.append(Region(f"{name}{number}", cleaned, box))
-        return tuple(regions)
-
-    def take_logs(self) -> tuple[SkipLog, SkipLog]:
-        """The logs of `regions` since the last call; both start again empty."""
-        return self._reader.take_logs()
+    def boxes_of(self, study: Study) -> tuple[BoxRow, ...]:
+        """The boxes of an image, for `PlainRegions`."""
+        return tuple(self._boxes_of.get(self._paths[study.id], ()))
 
     def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
         """The difference questions and progressions (lapse.data.datasets.plain_pairs).
@@ -165,21 +124,22 @@ class PlainTable:
                 continue
             if not view:
                 self.noted.add("image without a view (taken as frontal)", row.image)
-            name = f"{study.id}-{len(images) + 1}" if images else study.id
-            if name in self._paths or (images and name in self._studies):
+            name = row.id or (f"{study.id}-{len(images) + 1}" if images else study.id)
+            if name in self._paths or (not row.id and images and name in self._studies):
                 raise row.cells.error(
                     "study", f"needs the image name {name!r}, which is a study: rename that study"
                 )
             self._paths[name] = row.image
+            patient = self.info.patient(study.patient)
             images.append(
                 Study(
                     id=name,
                     study=study.id,
-                    patient=study.patient,
+                    patient=patient,
                     image=name,
                     view=view,
-                    split=self.splits[study.patient],
-                    taken_at=study.date,
+                    split=self.splits[patient],
+                    taken_at=study.taken_at,
                     report="",
                     regions=(),
                 )
@@ -188,7 +148,7 @@ class PlainTable:
             self.noted.add("study without a frontal image", study.id)
         return images
 
-    def _group_boxes(self, boxes: list[BoxRow], paths: set[str]) -> dict[str, list[BoxRow]]:
+    def _group_boxes(self, boxes: Iterable[BoxRow], paths: set[str]) -> dict[str, list[BoxRow]]:
         """Path of an image -> its boxes."""
         used = set(self._paths.values())
         boxes_of: dict[str, list[BoxRow]] = {}
@@ -200,7 +160,9 @@ class PlainTable:
                 )
             if row.image not in used:
                 self.skipped.add("box of an image that is not used", row.image)
-            if row.region not in REGION_SETS["36"]:
+            if row.region not in REGION_SETS["36"] and not region_name(row.region).startswith(
+                FINDING_BOX
+            ):
                 self.noted.add("box with a name outside the 36 regions (kept)", row.region)
             boxes_of.setdefault(row.image, []).append(row)
         return boxes_of
@@ -215,6 +177,8 @@ def _size_error(box: BoxRow, size: tuple[int, int]) -> ValueError | None:
             f"has {width} x {height} pixels and the boxes were drawn on {box.size[1]} x "
             f"{box.size[0]}: give the boxes in pixels of this file",
         )
+    if box.unit == "fraction":
+        return None
     for column, value, limit in (
         ("x_max", box.corners[2], width),
         ("y_max", box.corners[3], height),

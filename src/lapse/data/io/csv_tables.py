@@ -90,6 +90,11 @@ def have_same_content(first: Path, second: Path) -> bool:
         return False
 
 
+def is_csv(path: Path) -> bool:
+    """Whether a path is a table, packed or not, that an operating system does not hide."""
+    return bool(_EXTENSION.search(path.name)) and path.is_file() and not path.name.startswith(".")
+
+
 def is_packed(path: Path) -> bool:
     """Whether a table is compressed, by its name."""
     return path.suffix.lower() == ".gz"
@@ -105,7 +110,11 @@ def is_empty(text: str) -> bool:
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], skipped: SkipLog | None = None
+    path: Path,
+    columns: Sequence[str],
+    skipped: SkipLog | None = None,
+    *,
+    width: int | None = None,
 ) -> Iterator[tuple[str, ...]]:
     """The given columns of every row, in the given order.
 
@@ -113,6 +122,7 @@ def read_rows(
         path: a `.csv` or `.csv.gz` file, with or without a byte order mark.
         columns: names that the header must contain, in any order.
         skipped: counts rows with a wrong number of fields; without it they are an error.
+        width: number of fields that rows may have besides that of the header.
 
     Raises:
         ValueError: a column is missing or occurs twice, a row is malformed, or the file is
@@ -126,7 +136,7 @@ def read_rows(
                 raise ValueError(f"{path} is empty: fetch the file again")
             indices = [_column_index(path, header, column) for column in columns]
             for row in reader:
-                if len(row) == len(header):
+                if len(row) in (len(header), width):
                     yield tuple(row[index] for index in indices)
                 elif row and skipped is None:
                     raise ValueError(

@@ -27,6 +27,7 @@ from lapse.data.datasets.discovery import (
     find_roots,
     find_table_roots,
 )
+from lapse.data.datasets.release import FilmRoots
 from lapse.data.datasets.splits import protocol_hash
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import run_inline, run_isolated
@@ -61,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 
 def prepare(
-    roots: DatasetRoots | TableRoots,
+    roots: DatasetRoots | FilmRoots,
     out: Path,
     options: PrepareOptions,
     *,
@@ -73,7 +74,8 @@ def prepare(
     folder is removed when the store is complete.
 
     Args:
-        roots: the raw datasets, from `find_roots`, or own films, from `find_table_roots`.
+        roots: the raw datasets, from `find_roots`, own films, from `find_table_roots`, or another
+            release, from `find_release`.
         out: the new store; it must not exist.
         options: how the store is made.
         progress: called with (images done, images in all shards of this run).
@@ -92,7 +94,7 @@ class _PrepareRun:
 
     def __init__(
         self,
-        roots: DatasetRoots | TableRoots,
+        roots: DatasetRoots | FilmRoots,
         out: Path,
         options: PrepareOptions,
         progress: Progress,
@@ -220,6 +222,7 @@ class _PrepareRun:
             regions=num_regions,
             frontals=options.frontals,
             subset=options.is_subset,
+            labels=self.plan.label_facts,
         )
 
 

@@ -26,9 +26,12 @@ from lapse.core.files import atomic_write, sha256_of, write_text
 from lapse.core.types import Region, Study
 from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
-from lapse.data.datasets.discovery import DatasetRoots, TableRoots
+from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.mimic_cxr import MimicCxr, note_report
+from lapse.data.datasets.plain_boxes import BoxRow
+from lapse.data.datasets.plain_regions import PlainRegions
 from lapse.data.datasets.plain_table import PlainTable
+from lapse.data.datasets.release import FilmRoots
 from lapse.data.datasets.report_files import ReportFiles
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import ItemCallback
@@ -48,7 +51,7 @@ class ShardItem:
     """A planned study in its split, and where its image is; regions and pixels are still to come.
 
     `report` is None if the text has a file of its own. `size` is the (height, width) of the
-    metadata table.
+    metadata table. `boxes` are those of own films and of releases.
     """
 
     study: Study
@@ -56,6 +59,7 @@ class ShardItem:
     size: tuple[int, int] | None
     report: str | None = None
     impression: str = ""
+    boxes: tuple[BoxRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class ShardJob:
 
     folder: Path
     key: str
-    roots: DatasetRoots | TableRoots
+    roots: DatasetRoots | FilmRoots
     options: PrepareOptions
 
     def __call__(self, task: Shard, rejected: dict[str, str], on_item: ItemCallback) -> ShardInfo:
@@ -108,7 +112,7 @@ class ShardJob:
     @property
     def source(self) -> str:
         """The dataset of the images and reports, for the reasons in the logs."""
-        return PlainTable.name if isinstance(self.roots, TableRoots) else MimicCxr.name
+        return MimicCxr.name if isinstance(self.roots, DatasetRoots) else PlainTable.name
 
     @cached_property
     def report_files(self) -> ReportFiles:
@@ -121,10 +125,10 @@ class ShardJob:
         return RecordingRemover(prior_remover(self.options.priors))
 
     @cached_property
-    def annotations(self) -> ChestImaGenome | ChestImaGenomeGold | PlainTable:
+    def annotations(self) -> ChestImaGenome | ChestImaGenomeGold | PlainRegions:
         """The annotated regions, opened once per process."""
-        if isinstance(self.roots, TableRoots):
-            return PlainTable(self.roots, self.remover, frontals=self.options.frontals)
+        if not isinstance(self.roots, DatasetRoots):
+            return PlainRegions(self.remover)
         root, names = self.roots.chest_imagenome, REGION_SETS[self.options.regions]
         if self.options.boxes == "gold":
             names = tuple(name for name in names if name not in NOT_IN_GOLD)
@@ -208,8 +212,9 @@ class _ShardBuilder:
 
     def _regions(self, item: ShardItem, image: StoredImage) -> tuple[Region, ...]:
         annotations = self.job.annotations
-        if isinstance(annotations, PlainTable):  # its boxes are in pixels of the file itself
-            return annotations.regions(item.study.id, (image.height, image.width))
+        if isinstance(annotations, PlainRegions):  # in pixels of the file itself, or fractions
+            size = image.height, image.width
+            return annotations.regions(item.study.id, item.boxes, size)
         try:
             return annotations.regions(item.study.id, item.size)
         except ValueError as error:

@@ -18,13 +18,15 @@ from pathlib import Path
 
 from lapse.core.extras import check_extra
 from lapse.core.types import Pair, Study
-from lapse.data.datasets.discovery import DatasetRoots, TableRoots
+from lapse.data.datasets.discovery import DatasetRoots
+from lapse.data.datasets.release import FilmRoots
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import Shard, ShardItem
 from lapse.data.prepare.sources import SourceCount
+from lapse.data.store.store import NO_LABEL_FACTS
 
-PLAN_VERSION = 4  # shards of another version are not reused
+PLAN_VERSION = 5  # shards of another version are not reused
 
 
 class StudyPlan(ABC):
@@ -37,15 +39,17 @@ class StudyPlan(ABC):
         studies: image id -> study in its split, without its report, in the order of the store.
         skipped, noted: records that the tables alone rule out, and anomalies.
         split_columns: the names of further columns of splits.csv.
+        label_facts: what store.json says about time and labels.
     """
 
     root: Path
     patients: dict[str, str]
     num_leaked: int
+    label_facts = NO_LABEL_FACTS
     studies: dict[str, Study]
     split_columns: tuple[str, ...]
 
-    def __init__(self, roots: DatasetRoots | TableRoots, options: PrepareOptions) -> None:
+    def __init__(self, roots: DatasetRoots | FilmRoots, options: PrepareOptions) -> None:
         self.roots, self.options = roots, options
         self.skipped, self.noted = SkipLog(), SkipLog()
 

@@ -1,4 +1,4 @@
-"""The plan of a table of own films (lapse.data.datasets.plain_table)."""
+"""The plan of a table of own films or of a public release (lapse.data.datasets.plain_table)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 
 from lapse.core.files import sha256_of
 from lapse.core.types import Pair, Study
-from lapse.data.datasets.discovery import DatasetRoots, TableRoots
+from lapse.data.datasets.discovery import DatasetRoots, ReleaseRoots, TableRoots
 from lapse.data.datasets.plain_table import PlainTable
+from lapse.data.datasets.release import FilmRoots
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import ShardItem
 from lapse.data.prepare.study_plan import StudyPlan
+from lapse.data.store.store import LabelFacts
+
+MAX_HASHED = 256 * 1024**2  # bytes; larger tables are identified by their size
 
 
 class TablePlan(StudyPlan):
@@ -25,15 +29,19 @@ class TablePlan(StudyPlan):
 
     split_columns = ("image",)
 
-    def __init__(self, roots: TableRoots, options: PrepareOptions) -> None:
+    def __init__(self, roots: FilmRoots, options: PrepareOptions) -> None:
         super().__init__(roots, options)
         if options.boxes == "gold":
             raise ValueError(
-                "--boxes gold needs Chest ImaGenome: the boxes of own films are in boxes.csv"
+                "--boxes gold needs Chest ImaGenome: the boxes of own films are in boxes.csv, "
+                "those of other releases in their tables"
             )
         self.root = roots.table
         self.table = PlainTable(roots, frontals=options.frontals)
-        self.table.check_box_sizes()
+        if isinstance(roots, TableRoots):
+            self.table.check_box_sizes()
+        info = self.table.info
+        self.label_facts = LabelFacts(self.table.time, info.remark, info.labelled)
         self.patients, self.num_leaked = self.table.splits, 0
         paths = ((study, self.table.image_path(study)) for study in self.table.images)
         images = ((study, path if path.is_file() else None) for study, path in paths)
@@ -55,7 +63,9 @@ class TablePlan(StudyPlan):
         """Add the counts and the logs of the table; its hash is the release."""
         table = self.table
         report.read = {"images": table.num_rows, "boxes": table.num_boxes}
-        report.release = table.info.release(sha256_of(table.roots.table)[:12])
+        kind = "own table" if isinstance(self.roots, TableRoots) else "table"
+        parts = [f"{kind} {sha256_of(table.roots.table)[:12]}", *table.notes]
+        report.release = table.info.release(", ".join(parts))
         report.skipped.merge(self.skipped)
         report.skipped.merge(table.skipped, f"{table.name}: ")
         report.noted.merge(table.noted, f"{table.name}: ")
@@ -66,18 +76,22 @@ class TablePlan(StudyPlan):
         return "table", len(self.table.region_names)
 
     def _item(self, study: Study) -> ShardItem:
-        return ShardItem(study, self.table.image_path(study), None, self.table.report(study))
+        path, boxes = self.table.image_path(study), self.table.boxes_of(study)
+        return ShardItem(study, path, None, self.table.report(study), boxes=boxes)
 
     def _expected_path(self, study: Study) -> Path:
         return self.table.image_path(study)
 
     def _raw_lines(self) -> Iterator[str]:
         for path in self.table.roots.files:
-            yield f"{path.name} {sha256_of(path)}\n"
+            is_large = path.stat().st_size > MAX_HASHED
+            yield f"{path.name} {path.stat().st_size if is_large else sha256_of(path)}\n"
+        if isinstance(self.roots, ReleaseRoots):
+            yield f"{self.roots.label_map}\n"
 
 
-def make_plan(roots: DatasetRoots | TableRoots, options: PrepareOptions) -> StudyPlan:
-    """The plan of the public datasets, or of a table of own films."""
-    if isinstance(roots, TableRoots):
-        return TablePlan(roots, options)
-    return Plan(roots, options)
+def make_plan(roots: DatasetRoots | FilmRoots, options: PrepareOptions) -> StudyPlan:
+    """The plan of MIMIC-CXR and its companions, of own films, or of another release."""
+    if isinstance(roots, DatasetRoots):
+        return Plan(roots, options)
+    return TablePlan(roots, options)

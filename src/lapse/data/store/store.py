@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -36,10 +36,30 @@ STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy",
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
 SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
 EXTRAS = (SPLIT_TABLE, REMOVED)
+REMARK = "remark"  # the key of `LabelFacts.remark` in the provenance of a score
 NUM_CACHED = 4096  # studies cached for the pairs that share them
 BLOCK = 512  # rows converted to records at once when a sequence is iterated
 
 Record = TypeVar("Record", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFacts:
+    """What a store says about its times and labels.
+
+    Attributes:
+        time: "dates"; "days" where `taken_at` gives true distances within a patient and no dates;
+            "order" where it is unknown.
+        remark: what a reader of a score needs to know about the labels.
+        labelled: the findings that were looked for, () for all.
+    """
+
+    time: str = "dates"
+    remark: str = ""
+    labelled: tuple[str, ...] = ()
+
+
+NO_LABEL_FACTS = LabelFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,7 @@ class StoreInfo:
         counts: "studies/train" and so on, "pairs/train" and so on, "patients".
         fingerprint: SHA-256 of all records and pixels, in order.
         created_by: package and version.
+        labels: what is said about times and labels; stores before it have dates.
     """
 
     schema: int
@@ -82,6 +103,7 @@ class StoreInfo:
     counts: dict[str, int]
     fingerprint: str
     created_by: str
+    labels: LabelFacts = NO_LABEL_FACTS
 
     @property
     def processing(self) -> ImageProcessing:
@@ -99,7 +121,11 @@ class StoreInfo:
         images = f"{self.size} px {self.processing}, {self.frontals} frontal image of a study"
         if self.subset:
             images += ", without missing images"
+        labels = {REMARK: self.labels.remark} if self.labels.remark else {}
+        if self.labels.labelled:
+            labels["labelled findings"] = ", ".join(self.labels.labelled)
         return {
+            **labels,
             "data release": self.release,
             "data source": self.source,
             "split protocol": f"{self.protocol} {self.protocol_hash}",
@@ -309,10 +335,17 @@ def _read_info(path: Path) -> StoreInfo:
             "prepare again"
         )
     expected = {field.name for field in fields(StoreInfo)}
-    if expected != values.keys():
-        differing = ", ".join(sorted(expected ^ values.keys()))
+    needed = {field.name for field in fields(StoreInfo) if field.default is MISSING}
+    if not needed <= values.keys() <= expected:
+        differing = ", ".join(sorted((needed - values.keys()) | (values.keys() - expected)))
         raise ValueError(f"{path} lacks or adds {differing}: run prepare again")
-    return StoreInfo(**values)
+    labels = values.pop("labels", {})
+    try:
+        return StoreInfo(
+            **values, labels=LabelFacts(**{**labels, "labelled": tuple(labels.get("labelled", ()))})
+        )
+    except TypeError as error:
+        raise ValueError(f"{path} is damaged ({error}): run prepare again") from error
 
 
 def _rows_of(table: GroupedTable, split: str) -> npt.NDArray[np.int64]:

@@ -32,10 +32,12 @@ from lapse.data.store.store import (
     FILES,
     FORMAT,
     INFO,
+    NO_LABEL_FACTS,
     PAIRS,
     PIXELS,
     SCHEMA,
     STUDIES,
+    LabelFacts,
     Store,
     StoreInfo,
     open_store,
@@ -79,6 +81,7 @@ class Origin:
     regions: int = 29
     frontals: str = "first"
     subset: bool = False
+    labels: LabelFacts = NO_LABEL_FACTS
 
 
 class StoreWriter:
@@ -193,7 +196,7 @@ class StoreWriter:
             counts={**dict(sorted(self.counts.items())), "patients": len(self._patients)},
             fingerprint=self._digest.hexdigest(),
             created_by=f"lapse {__version__}",
-            **asdict(origin),
+            **{**asdict(origin), "labels": origin.labels},
         )
         text = json.dumps({"format": FORMAT, **asdict(info)}, indent=2)
         (self._folder / INFO).write_text(text + "\n", encoding="utf-8")

@@ -18,9 +18,12 @@ class Caref:
         self.num_bins = num_bins
 
     def samples(self, record: Study) -> Iterator[Sample]:
-        """One sample per described region with a box; its phrases are joined in order."""
+        """One sample per described region with a box; its phrases are joined in order.
+
+        Boxes of findings give none: the prompt would name what the phrase says.
+        """
         for region in record.regions:
-            if region.box is None or not region.phrases:
+            if region.box is None or not region.phrases or region.is_finding:
                 continue
             box = box_text(region.box, self.num_bins)
             yield Sample(

@@ -24,7 +24,11 @@ class RegionFindings:
         boxes = located_regions(record)
         if not boxes:
             return
-        findings = tuple((region.name, region.findings) for region in record.regions if region.box)
+        findings = tuple(
+            (region.name, region.findings)
+            for region in record.regions
+            if region.box is not None and not region.is_finding
+        )
         text = findings_text(findings)
         yield Sample(
             id=f"{self.name}/{record.id}",

@@ -106,5 +106,9 @@ class ReportPairBoxes(ReportPair):
 
 
 def located_regions(study: Study) -> tuple[tuple[str, Box], ...]:
-    """The regions of a study that have a box."""
-    return tuple((region.name, region.box) for region in study.regions if region.box is not None)
+    """The parts of the anatomy that have a box; that of a finding would give the answer away."""
+    return tuple(
+        (region.name, region.box)
+        for region in study.regions
+        if region.box is not None and not region.is_finding
+    )

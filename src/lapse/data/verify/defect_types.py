@@ -186,6 +186,14 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
     DefectType("table-file", "error", "file", "a file of own films cannot be used"),
     DefectType("table-cell", "error", "row and column", "a cell of own films cannot be used"),
     DefectType("table-rows", "error", "row and column", "rows of own films contradict each other"),
+    # public releases of films
+    DefectType("release-table", "error", "file", "a table of a public release cannot be used"),
+    DefectType("nih-2017-numbers", "error", "table", "the table numbers the films of a patient as "
+               "in 2017, not in time order: fetch Data_Entry_2017_v2020.csv"),
+    DefectType("age-falls", "error", "patient: films", "a later film of a patient has a lower "
+               "age: the order cannot be used"),
+    DefectType("box-label", "error", "image label", "a box marks a finding that the labels of its "
+               "image lack"),
     DefectType("sides-swapped", "error", "image region", "the box of a right region is right of "
                "that of the left one: the patient's right is left in the image"),
 )  # fmt: skip

@@ -6,18 +6,12 @@ be read, and then the first contradiction is listed.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
-
-import numpy as np
 
 from lapse.core.progress import Progress, no_progress
 from lapse.data.datasets.discovery import SIMULATED, TableRoots
-from lapse.data.datasets.image_files import suffix_rank
 from lapse.data.datasets.plain_boxes import BoxRow, read_boxes
 from lapse.data.datasets.plain_changes import read_changes
 from lapse.data.datasets.plain_info import read_dataset_info
@@ -25,8 +19,8 @@ from lapse.data.datasets.plain_rows import FilmRow, read_films
 from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient_splits
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release_counts import RowCount
+from lapse.data.verify.film_files import FilmFiles, check_sides
 from lapse.data.verify.results import Findings, VerifyReport
-from lapse.images import read_image
 
 DATASET = "own films"
 Result = TypeVar("Result")
@@ -52,7 +46,7 @@ def verify_table(
     check = _TableCheck(roots, is_subset=subset)
     check.run()
     if pixels:
-        check.check_pixels(workers, progress)
+        check.files.check_pixels(check.findings, workers, progress)
     else:
         check.findings.note("image files were not decoded: --check-pixels finds truncated ones")
     files = [(path.name, str(path)) for path in roots.files]
@@ -76,14 +70,22 @@ class _TableCheck:
         self.films: list[FilmRow] = []
         self._num_errors = 0
 
+    @property
+    def files(self) -> FilmFiles:
+        """The images of the rows that could be read."""
+        return FilmFiles(self.roots.images, {row.image: row.patient for row in self.films})
+
     def run(self) -> None:
         """Everything except the pixels."""
         boxes = self._read(self._read_tables, "table-file")
-        self._check_files()
+        self.files.check(self.findings, subset=self.is_subset)
+        if not self._num_errors:  # else a row that cannot be read may name the image
+            self.files.check_unlisted(self.findings)
         if boxes is None or self._num_errors:
             self.findings.note("the rows were not compared: correct the errors first")
             return
-        self._check_sides(boxes)
+        centers = ((box.image, box.region, (box.corners[0] + box.corners[2]) / 2) for box in boxes)
+        check_sides(centers, self.findings)
         studies = self._read(self._group, "table-rows")
         if studies is None:
             self.findings.note("only the first contradiction of rows is listed")
@@ -96,11 +98,11 @@ class _TableCheck:
 
     def _read_tables(self) -> list[BoxRow]:
         info = read_dataset_info(self.roots.dataset)
-        self.films = read_films(self.roots.table, outside=info.outside, on_error=self._on_cell)
+        self.films = read_films(self.roots.table, info=info, on_error=self._on_cell)
         self.counts["films"] = len(self.films)
         if self.roots.boxes is None:
             return []
-        boxes = read_boxes(self.roots.boxes, on_error=self._on_cell)
+        boxes = read_boxes(self.roots.boxes, unit=info.box_unit, on_error=self._on_cell)
         self.counts["boxes"] = len(boxes)
         return boxes
 
@@ -133,67 +135,3 @@ class _TableCheck:
         }
         for line in (*table.skipped.lines(), *table.noted.lines()):
             self.findings.note(line)
-
-    def _check_files(self) -> None:
-        """Every row has an image that is not empty; other images are not in the table."""
-        listed = {row.image: row for row in self.films}
-        num_missing = 0
-        for name in listed:
-            path = self.roots.images / name
-            if not path.is_file():
-                num_missing += 1
-                if not self.is_subset:
-                    self.findings.add("missing-image", name)
-            elif path.stat().st_size == 0:
-                self.findings.add("empty-file", name)
-        if self.is_subset and num_missing:
-            self.findings.note(f"subset: {num_missing} of {len(listed)} images have no file")
-        if self._num_errors:
-            return  # a row that cannot be read may name the image
-        for name in _image_names(self.roots.images):
-            if name not in listed:
-                self.findings.add("unlisted-image", name)
-
-    def _check_sides(self, boxes: Iterable[BoxRow]) -> None:
-        """The patient's right is left in the image."""
-        centers: dict[str, dict[str, float]] = {}
-        for box in boxes:
-            center = (box.corners[0] + box.corners[2]) / 2
-            centers.setdefault(box.image, {}).setdefault(box.region, center)
-        for image, by_region in centers.items():
-            for region, center in by_region.items():
-                other = by_region.get(f"left {region.removeprefix('right ')}")
-                if region.startswith("right ") and other is not None and center > other:
-                    self.findings.add("sides-swapped", f"{image} {region}")
-
-    def check_pixels(self, workers: int, progress: Progress) -> None:
-        """Decode every image that exists; images of two patients must differ."""
-        by_digest: dict[bytes, list[FilmRow]] = {}
-        rows = [row for row in self.films if (self.roots.images / row.image).is_file()]
-        with ThreadPoolExecutor(workers) as pool:
-            for number, (row, digest) in enumerate(
-                zip(rows, pool.map(self._digest, rows), strict=True), start=1
-            ):
-                progress(number, len(rows))
-                if digest is None:
-                    self.findings.add("undecodable-image", row.image)
-                else:
-                    by_digest.setdefault(digest, []).append(row)
-        for same in by_digest.values():
-            if len({row.patient for row in same}) > 1:
-                self.findings.add("identical-pixels", " = ".join(row.image for row in same))
-
-    def _digest(self, row: FilmRow) -> bytes | None:
-        try:
-            image = read_image(self.roots.images / row.image)
-        except ValueError:
-            return None
-        digest = hashlib.sha256(f"{image.shape} ".encode())
-        digest.update(np.ascontiguousarray(image).data)
-        return digest.digest()
-
-
-def _image_names(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
-        if suffix_rank(path.suffix) is not None and not path.name.startswith("."):
-            yield path.relative_to(folder).as_posix()

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from lapse.core.progress import Progress, no_progress
-from lapse.data.datasets.discovery import SIMULATED, DatasetRoots, TableRoots
+from lapse.data.datasets.discovery import SIMULATED, DatasetRoots, ReleaseRoots, TableRoots
+from lapse.data.datasets.release import FilmRoots
 from lapse.data.datasets.release_counts import compare_with_published
 from lapse.data.verify.checksums import check_checksums
 from lapse.data.verify.context import ProgressCounter, VerifyContext
@@ -25,6 +26,7 @@ from lapse.data.verify.own_table import verify_table
 from lapse.data.verify.pixels import check_pixels
 from lapse.data.verify.progressions import check_progressions
 from lapse.data.verify.questions import check_questions
+from lapse.data.verify.release import verify_release
 from lapse.data.verify.reports import check_reports
 from lapse.data.verify.results import Findings, VerifyReport
 from lapse.data.verify.scene_graphs import check_scene_graphs
@@ -48,7 +50,7 @@ CHECKS: tuple[Callable[[VerifyContext], None], ...] = (
 
 
 def verify(
-    roots: DatasetRoots | TableRoots,
+    roots: DatasetRoots | FilmRoots,
     *,
     pixels: bool = False,
     subset: bool = False,
@@ -58,7 +60,8 @@ def verify(
     """Check the raw datasets for every defect type.
 
     Args:
-        roots: the folders of the datasets (`find_roots`), or own films (`find_table_roots`).
+        roots: the folders of the datasets (`find_roots`), own films (`find_table_roots`), or
+            another release (`find_release`).
         pixels: also decode every image: truncated files, sizes, identical images of two patients.
         subset: the copy is a part of a release, such as the patients of p10. Files of studies
             without an image, records of studies that the metadata lacks, and sources that deliver
@@ -72,6 +75,10 @@ def verify(
     """
     if isinstance(roots, TableRoots):
         return verify_table(roots, pixels=pixels, subset=subset, workers=workers, progress=progress)
+    if isinstance(roots, ReleaseRoots):
+        return verify_release(
+            roots, pixels=pixels, subset=subset, workers=workers, progress=progress
+        )
     context = VerifyContext(
         roots, Findings(), ProgressCounter(progress), has_pixels=pixels, is_subset=subset
     )

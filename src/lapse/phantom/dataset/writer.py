@@ -133,7 +133,7 @@ def simulate(out: Path, config: SimulateConfig, progress: Progress = no_progress
             tables.write(files)
             report.add(files)
         tables.finish()
-    (out / MARK).write_text(_notice(config), encoding="utf-8", newline="\n")
+    write_notice(out, config)
     drop_blocks(out)
     for line in report.lines():
         logger.info(line)
@@ -222,6 +222,11 @@ class _Tables:
         raw = self._stack.enter_context(path.open("wb"))
         packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
         return self._stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8", newline=""))
+
+
+def write_notice(out: Path, config: SimulateConfig) -> None:
+    """Mark a complete tree as simulated; loaders and `verify` state the mark."""
+    (out / MARK).write_text(_notice(config), encoding="utf-8", newline="\n")
 
 
 def _notice(config: SimulateConfig) -> str:

@@ -237,9 +237,12 @@ def test_an_error_in_stated_changes(row, parts, tmp_path):
 
 def test_the_data_set_is_described(tmp_path):
     table = with_files(tmp_path, dataset=INFO)
-    assert table.info.release("abc") == "Ward 7, licence internal, Bedside films., own table abc"
+    assert (
+        table.info.release("own table abc")
+        == "Ward 7, licence internal, Bedside films., own table abc"
+    )
     assert read_dataset_info(None) == DatasetInfo()
-    assert DatasetInfo().release("abc") == "own table abc"
+    assert DatasetInfo().release("own table abc") == "own table abc"
 
 
 @pytest.mark.parametrize(

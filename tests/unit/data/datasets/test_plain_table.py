@@ -11,6 +11,7 @@ from lapse.core.registry import load
 from lapse.core.seeding import derive_index
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.datasets.plain_pairs import changes_between
+from lapse.data.datasets.plain_regions import PlainRegions
 from lapse.data.datasets.plain_rows import read_films
 from lapse.data.datasets.plain_studies import split_of
 from lapse.data.datasets.plain_table import PlainTable
@@ -169,18 +170,23 @@ def test_sections_in_columns_are_joined(tmp_path):
 
 
 def test_boxes_become_regions_and_second_boxes_are_numbered(tmp_path):
-    roots = write_table(tmp_path, boxes=BOXES)
-    table = PlainTable(roots, prior_remover("rules"))
-    silhouette = table.regions("S1", (100, 96))[1]
+    table = PlainTable(write_table(tmp_path, boxes=BOXES))
+    reader = PlainRegions(prior_remover("rules"))
+    films = {study.id: study for study in table.images}
+
+    def regions(name, size):
+        return reader.regions(name, table.boxes_of(films[name]), size)
+
+    silhouette = regions("S1", (100, 96))[1]
     assert silhouette.name == "cardiac silhouette"
     assert silhouette.phrases == ("The heart is large.", "The heart is wide.")
     assert silhouette.box.x_min == pytest.approx(30 / 96)
     assert silhouette.box.y_min == pytest.approx(40 / 100)
-    names = [region.name for region in table.regions("S4", (96, 96))]
+    names = [region.name for region in regions("S4", (96, 96))]
     assert names == ["right lung", "right lung 2"]
-    assert table.regions("S6", (96, 96)) == ()
-    table.regions("S4", (18, 30))
-    skipped, noted = table.take_logs()
+    assert regions("S6", (96, 96)) == ()
+    regions("S4", (18, 30))
+    skipped, noted = reader.take_logs()
     assert skipped.counts == {"box outside its image": 1}
     assert noted.counts["box clipped to its image"] == 1
 

@@ -22,8 +22,10 @@ from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
 from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, HARMLESS_DEFECTS, INJECTORS, inject
 from lapse.phantom.defects.own_table import OWN_TABLE
+from lapse.phantom.defects.releases import RELEASES
 from lapse.phantom.defects.sources import HARMLESS_FILES, MAC_FILES, MOST_OF_A_SOURCE, MOVED
 
+RELEASE_CODES = {code for injectors in RELEASES.values() for code in injectors}
 DOCS = Path(__file__).parents[4] / "docs" / "reference" / "defects.md"
 RATE = 0.1
 SEEDS = range(3)
@@ -145,8 +147,8 @@ def test_every_defect_type_with_25_seeds(clean, tmp_path, code):
 
 def test_every_defect_type_has_an_injector_except_row_counts():
     codes = {code.code for code in DEFECT_TYPES}
-    # a simulated tree has no published counts; own films are a table, and not this tree
-    assert codes - set(INJECTORS) == {"row-count", *OWN_TABLE}
+    # a simulated tree has no published counts; own films and releases are not this tree
+    assert codes - set(INJECTORS) == {"row-count", *OWN_TABLE, *RELEASE_CODES}
     assert set(INJECTORS) - codes == set(HARMLESS_DEFECTS)
     assert len(codes) == len(DEFECT_TYPES)
 

@@ -1,0 +1,226 @@
+"""Public releases of films: one class per release, registered under "releases".
+
+    folder --Release.find--> its tables, known by their headers
+           --Release.read--> FilmRecords: rows, findings, boxes, splits, what is said about time
+                    '------> PlainTable -> pairs, regions, store: shared with own films
+
+To add a release: write a class with the members of `Release`, register it in
+`lapse.core.registry` under "releases", add the types of its defects to
+`lapse.data.verify.defect_types` and docs/reference/defects.md, and write its simulated tree in
+`lapse.phantom.dataset`, registered under "layouts". `lapse prepare ROOT OUT`, `lapse verify ROOT`
+and `lapse simulate OUT --layout NAME` then work. docs/how-to/extend.md has the steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, cast
+
+from lapse.core.grammar import FINDINGS
+from lapse.core.registry import load, names
+from lapse.core.types import nearest
+from lapse.data.datasets.discovery import (
+    ReleaseRoots,
+    TableRoots,
+    folders_below,
+    is_mimic_folder,
+)
+from lapse.data.datasets.film_records import FilmRecords, read_own_table
+from lapse.data.datasets.image_files import split_name, suffix_rank
+from lapse.data.datasets.plain_findings import StudyFindings
+from lapse.data.io.csv_tables import is_csv, read_header
+from lapse.data.io.skip_log import SkipLog
+
+FilmRoots = TableRoots | ReleaseRoots
+
+
+class Release(Protocol):
+    """How one public release is recognised and read.
+
+    Attributes:
+        title: the release in messages, "NIH ChestX-ray14".
+        outside: its labels outside the 30 findings, in lower case, that a user may map to one.
+        published: what `verify` counts -> the number in the published release: "images",
+            "patients", "boxes", "difference questions".
+    """
+
+    title: str
+    outside: tuple[str, ...]
+    published: Mapping[str, int]
+
+    def find(self, folder: Path) -> tuple[Path, ...]:
+        """The tables of the release in a folder, the main one first; () if it has none.
+
+        Tables are recognised by their headers. Other releases are not an error.
+        """
+
+    def read(self, roots: ReleaseRoots) -> FilmRecords:
+        """The films.
+
+        `FilmRow.image` is the path of the file below `roots.folder`, or where it is expected;
+        `FilmRow.id` is the id of the image in the release. Patient ids carry no prefix.
+
+        Raises:
+            ValueError: a table cannot be used; the message says why and what to fetch.
+        """
+
+    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+        """(code of a defect type, id) of what is wrong in the tables; reads nothing else.
+
+        Missing images, pixels and row counts are checked for all releases in one way
+        (lapse.data.verify.release).
+        """
+
+
+def release_of(roots: ReleaseRoots) -> Release:
+    """The registered release of some files."""
+    return cast("Release", load("releases", roots.name)())
+
+
+def find_release(paths: Sequence[Path]) -> ReleaseRoots | None:
+    """The public release in the given folders or below them, None if there is none.
+
+    Raises:
+        ValueError: a folder does not exist, or there are several data sets.
+    """
+    roots: list[ReleaseRoots] = []
+    mimic: list[str] = []
+    for path in paths:
+        if not path.is_dir():
+            raise ValueError(f"no folder {path}: give the folders that hold the datasets")
+        for folder in folders_below(path):
+            mimic += [f"MIMIC-CXR in {folder}"] if is_mimic_folder(folder) else []
+            for name in names("releases"):
+                tables = cast("Release", load("releases", name)()).find(folder)
+                if tables:
+                    roots.append(ReleaseRoots(name, folder, tables))
+    if len(roots) > 1 or (roots and mimic):
+        listed = ", ".join([f"{release_of(item).title} in {item.folder}" for item in roots] + mimic)
+        raise ValueError(f"several data sets: {listed}; give only one of them")
+    return roots[0] if roots else None
+
+
+def with_label_map(roots: ReleaseRoots, texts: Sequence[str]) -> ReleaseRoots:
+    """The roots with labels that the user maps to findings.
+
+    Args:
+        roots: of a release.
+        texts: "Infiltration=lung opacity" and so on.
+
+    Raises:
+        ValueError: a text has another form, the release has no such label, or the finding is not
+            one of the 30.
+    """
+    release, label_map = release_of(roots), []
+    for text in texts:
+        label, equals, finding = (part.strip().lower() for part in text.partition("="))
+        if not equals:
+            raise ValueError(f"--map-label {text!r} is not of the form LABEL=FINDING")
+        if label not in release.outside:
+            raise ValueError(
+                f"{release.title} has no label {label!r} outside the findings; "
+                f"{nearest(label, release.outside)}"
+            )
+        if finding not in FINDINGS:
+            raise ValueError(f"--map-label {text!r}: {nearest(finding, FINDINGS)}")
+        label_map.append((label, finding))
+    return replace(roots, label_map=tuple(label_map))
+
+
+def read_records(roots: FilmRoots) -> FilmRecords:
+    """The films of a table of the user or of a public release.
+
+    Raises:
+        ValueError: a table is missing or has an error.
+    """
+    return read_own_table(roots) if isinstance(roots, TableRoots) else release_of(roots).read(roots)
+
+
+def tables_with(folder: Path, columns: Sequence[str], *, without: Sequence[str] = ()) -> list[Path]:
+    """The CSV tables of a folder whose header has these columns, in order of their names.
+
+    Args:
+        folder: searched without its subfolders.
+        columns: names that the header has.
+        without: names of which it has none.
+    """
+    headers = {path: set(_columns(path)) for path in sorted(folder.iterdir()) if is_csv(path)}
+    return [
+        path
+        for path, header in headers.items()
+        if set(columns) <= header and not set(without) & header
+    ]
+
+
+class ImageIndex:
+    """The image files of a release, found by reading each folder once.
+
+    Args:
+        folder: of the release.
+        patterns: of the folders with images, relative to it; the folder itself is the last.
+        noted: counts names that are in two folders, of which the first is used.
+    """
+
+    def __init__(self, folder: Path, patterns: Sequence[str], noted: SkipLog) -> None:
+        self._paths: dict[str, str] = {}  # name without ending -> path
+        folders = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+        for path in dict.fromkeys([*folders, folder]):
+            if path.is_dir():
+                self._add(path, path.relative_to(folder).as_posix(), noted)
+
+    def _add(self, path: Path, prefix: str, noted: SkipLog) -> None:
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        for name in names:
+            stem, suffix = split_name(name)
+            path_below = name if prefix == "." else f"{prefix}/{name}"
+            if suffix_rank(suffix) is None:
+                continue
+            if self._paths.setdefault(stem, path_below) != path_below:
+                noted.add("image in two folders or formats (the first is used)", name)
+
+    def path(self, image: str, expected: str) -> str:
+        """The path of an image below the folder, or where it is expected.
+
+        Args:
+            image: its file name; the file may have another ending.
+            expected: the path in messages where there is no file.
+        """
+        return self._paths.get(split_name(image)[0], expected)
+
+
+def mapping_notes(roots: ReleaseRoots) -> list[str]:
+    """The labels that the user maps, for the provenance."""
+    return [f"{label} read as {finding}" for label, finding in roots.label_map]
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        return read_header(path)
+    except ValueError:
+        return []
+
+
+def labelled_findings(
+    labels: Sequence[str], exact: Mapping[str, str], outside: Sequence[str]
+) -> StudyFindings:
+    """The findings that the labels of an image state.
+
+    Args:
+        labels: as in the table.
+        exact: label -> finding, by its exact name.
+        outside: further labels, in lower case, which stay outside the 30 findings.
+
+    Raises:
+        ValueError: a label is not known.
+    """
+    present: dict[str, str] = {}
+    for label in labels:
+        name = exact.get(label, label.lower())
+        if label not in exact and name not in outside:
+            raise ValueError(f"label {label!r} is not known; {nearest(label, (*exact, *outside))}")
+        present[name] = ""
+    return StudyFindings(present)

@@ -1,0 +1,100 @@
+"""Defects of the simulated trees of public releases, by registered name of the layout.
+
+Each injector changes the tables of a tree in place and returns the ids that `lapse verify` reports.
+The choice of rows is derived from (seed, defect, row).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from lapse.core.seeding import derive_seed
+
+Injector = Callable[[Path, int], list[str]]
+Rows = list[list[str]]
+ENTRIES, BOXES = "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
+FOLLOW_UP, PATIENT, AGE = 2, 3, 4  # columns of the entries
+
+
+def _edit(path: Path, change: Callable[[Rows], None]) -> None:
+    """Change the rows of a table; its header stays as it is."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        header, rows = stream.readline(), list(csv.reader(stream))
+    change(rows)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(header)
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def _chosen(count: int, seed: int, defect: str) -> list[int]:
+    """About a fifth of the indices, at least one."""
+    order = sorted(range(count), key=lambda index: derive_seed(seed, "release", defect, index))
+    return sorted(order[: max(1, count // 5)])
+
+
+def release_table(folder: Path, seed: int) -> list[str]:
+    """An unknown label of a film without boxes."""
+    boxed = (folder / BOXES).read_text(encoding="utf-8")
+
+    def change(rows: Rows) -> None:
+        free = [row for row in rows if row[0] not in boxed]
+        free[_chosen(len(free), seed, "release-table")[0]][1] = "Oedema"
+
+    _edit(folder / ENTRIES, change)
+    return ["Data_Entry_2017_v2020.csv line"]
+
+
+def file_numbers(folder: Path, _: int) -> list[str]:
+    """`Follow-up #` as in the file names, and one age per patient."""
+
+    def change(rows: Rows) -> None:
+        ages: dict[str, str] = {}
+        for row in rows:
+            row[FOLLOW_UP] = str(int(row[0].partition("_")[2].partition(".")[0]))
+            row[AGE] = ages.setdefault(row[PATIENT], row[AGE])
+
+    _edit(folder / ENTRIES, change)
+    return [ENTRIES]
+
+
+def falling_ages(folder: Path, seed: int) -> list[str]:
+    """The last film of some patients has age 0."""
+    ids: list[str] = []
+
+    def change(rows: Rows) -> None:
+        series: dict[str, Rows] = {}
+        for row in rows:
+            series.setdefault(row[PATIENT], []).append(row)
+        several = [films for films in series.values() if len(films) > 1]
+        for index in _chosen(len(several), seed, "age-falls"):
+            ordered = sorted(several[index], key=lambda row: int(row[FOLLOW_UP]))
+            ordered[-1][AGE] = "0"
+            ids.append(f"{ordered[0][PATIENT]}: {ordered[-2][0]}, {ordered[-1][0]}")
+
+    _edit(folder / ENTRIES, change)
+    return ids
+
+
+def box_labels(folder: Path, seed: int) -> list[str]:
+    """Boxes of a finding that no film of the phantom has."""
+    ids: list[str] = []
+
+    def change(rows: Rows) -> None:
+        for index in _chosen(len(rows), seed, "box-label"):
+            rows[index][1] = "Mass"
+            ids.append(f"{rows[index][0]} Mass")
+
+    _edit(folder / BOXES, change)
+    return ids
+
+
+RELEASES: dict[str, dict[str, Injector]] = {
+    "nih": {
+        "release-table": release_table,
+        "nih-2017-numbers": file_numbers,
+        "age-falls": falling_ages,
+        "box-label": box_labels,
+    },
+}
