@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 
-from torch import Tensor
-
 from lapse.config import RunConfig
-from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.data.loading.training_data import TrainingData
 from lapse.models.interface import TrainableModel
 from lapse.training.checkpoint import check_disk
@@ -17,8 +13,6 @@ from lapse.training.feature_cache import cacheable_encoder
 from lapse.training.optim import warmup_steps
 
 logger = logging.getLogger(__name__)
-SHARED_MEMORY = Path("/dev/shm")  # of Linux
-PREFETCHED = 2  # batches that torch's loader keeps per worker
 
 
 def check_run(
@@ -34,8 +28,7 @@ def check_run(
         world_size: number of ranks.
 
     Raises:
-        ValueError: too few records per step, features that cannot be cached, a full disk, or too
-            little shared memory for the worker processes.
+        ValueError: too few records per step, features that cannot be cached, or a full disk.
     """
     data.stream.check_num_ranks(world_size)
     if config.data.cache_features != "none":
@@ -46,7 +39,6 @@ def check_run(
             "train.keep=last, or prepare data with a validation split"
         )
     check_disk(out, model)
-    _check_shared_memory(data.stream, config.train.num_workers, world_size)
     total = data.stream.total_steps
     warm = warmup_steps(config.optim, total)
     if warm > total:
@@ -55,24 +47,4 @@ def check_run(
             "reach optim.learning_rate; lower optim.warmup_steps",
             warm,
             total,
-        )
-
-
-def _check_shared_memory(stream: BalancedBatchStream, num_workers: int, world_size: int) -> None:
-    """Worker processes pass batches through shared memory; a worker that fills it is killed."""
-    if num_workers == 0 or not SHARED_MEMORY.is_dir():
-        return
-    tensors = [
-        value
-        for batch in stream.batches(0, 0, world_size)
-        for name in batch.__dataclass_fields__
-        if isinstance(value := getattr(batch, name), Tensor)
-    ]
-    needed = PREFETCHED * num_workers * sum(value.nbytes for value in tensors)
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < needed:
-        raise ValueError(
-            f"{num_workers} worker processes need {needed} bytes of shared memory for their "
-            f"batches, and {free} are free in {SHARED_MEMORY}: lower train.num_workers, set it to "
-            "0, or give the container more shared memory (docker run --shm-size)"
         )

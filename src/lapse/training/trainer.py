@@ -26,7 +26,7 @@ from lapse.config import RunConfig
 from lapse.core.progress import Progress, no_progress
 from lapse.core.seeding import derive_seed
 from lapse.data.loading.batch import Batch
-from lapse.data.loading.batch_stream import iterate_batches, worker_failure
+from lapse.data.loading.batch_workers import iterate_batches
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
 from lapse.models.interface import FollowsSteps, HasLossParts
@@ -241,10 +241,8 @@ class Trainer:
         try:
             with stop_signal() as stop:
                 self._run_steps(stop)
-        except (RuntimeError, EOFError, OSError) as error:
-            reason = worker_failure(error, self.config.train.num_workers)
-            if reason is None and isinstance(error, RuntimeError):
-                reason = rank_failure(error, self.distributed)
+        except RuntimeError as error:
+            reason = rank_failure(error, self.distributed)
             if reason is None:
                 raise
             raise ValueError(reason) from error

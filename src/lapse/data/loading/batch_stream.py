@@ -16,18 +16,14 @@ step k; workers, prefetching and the number of ranks do not change which rows a 
 from __future__ import annotations
 
 import math
-import os
-import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from multiprocessing.context import BaseContext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lapse.config import DataConfig, RunConfig
 from lapse.core.seeding import derive_index, derive_permutation, derive_uniform
@@ -43,12 +39,6 @@ from lapse.data.loading.batch import (
 )
 from lapse.data.loading.tokenized_dataset import TokenizedDataset
 
-STOP_SIGNALS = tuple(  # SIGHUP and SIGUSR1 are POSIX only
-    getattr(signal, name)
-    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
-    if hasattr(signal, name)
-)
-LOADER_TIMEOUT = 1800  # seconds until the batches of a step are given up
 Pixels = Callable[[str], NDArray[np.uint8]]  # image key -> [S, S]
 FeatureReader = Callable[[str], Tensor]  # image key -> the frozen encoder's tokens [N, D]
 
@@ -197,64 +187,6 @@ def read_pixels(pixels: Pixels, samples: Sequence[Sample]) -> dict[str, Tensor]:
     return {key: torch.from_numpy(np.array(pixels(key))) for key in image_keys(samples)}
 
 
-def iterate_batches(
-    stream: BalancedBatchStream, start: int, stop: int, *, rank: int = 0, world_size: int = 1
-) -> Generator[tuple[Batch, ...], None, None]:
-    """The batches of steps start .. stop - 1 in order, made by `train.num_workers` processes.
-
-    The worker processes block stop signals, which a scheduler sends to all processes of a job: the
-    step in work needs their batches. They end when the iterator is closed.
-    """
-    steps = _Steps(stream, rank, world_size)
-    num_workers = stream.train.num_workers
-    if num_workers == 0:
-        yield from (stream.batches(step, rank, world_size) for step in range(start, stop))
-        return
-    loader: DataLoader[tuple[Batch, ...] | LoadingError] = DataLoader(
-        steps,
-        batch_size=None,
-        sampler=range(start, stop),
-        num_workers=num_workers,
-        collate_fn=_identity,
-        generator=torch.Generator(),
-        multiprocessing_context=_worker_context(),
-        timeout=LOADER_TIMEOUT,
-    )
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # workers inherit the mask
-    try:
-        iterator = iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    for batches in iterator:
-        if isinstance(batches, LoadingError):
-            raise ValueError(batches.message)
-        yield batches
-
-
-def worker_failure(error: Exception, num_workers: int) -> str | None:
-    """Why torch's loader failed, as one sentence; None for an error of another origin.
-
-    torch reports a worker that was killed from a signal handler, so at any line of the main
-    process; a batch that the worker was sending ends in a broken connection.
-    """
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    is_broken = isinstance(error, EOFError | ConnectionError) or (
-        isinstance(error, FileNotFoundError) and error.filename is None
-    )
-    if "DataLoader timed out" in text:
-        return (
-            f"no worker process made a batch in {LOADER_TIMEOUT} seconds: check the disk of the "
-            "store, or set train.num_workers=0"
-        )
-    if "DataLoader worker" in text or (is_broken and num_workers > 0):
-        return (
-            f"a worker process that reads batches ended ({text}): the machine may lack memory, or "
-            f"shared memory in /dev/shm; lower train.num_workers, which is {num_workers}, or set "
-            "it to 0"
-        )
-    return None
-
-
 def fixed_batches(
     dataset: TokenizedDataset,
     rows: Sequence[int],
@@ -288,52 +220,6 @@ def _collate_rows(
     texts = [dataset.text(row) for row in rows]
     batch = collate(samples, texts, read_pixels(pixels, samples), loss_on_given=loss_on_given)
     return rows, batch
-
-
-def _worker_context() -> BaseContext:
-    """Forked processes that block SIGTERM and are ended with SIGKILL.
-
-    Raises:
-        ValueError: this platform cannot fork.
-    """
-    if not hasattr(os, "fork"):
-        raise ValueError(
-            "worker processes need fork, which this platform lacks: set train.num_workers=0"
-        )
-    from multiprocessing.context import ForkContext, ForkProcess
-
-    class Worker(ForkProcess):
-        def terminate(self) -> None:
-            self.kill()
-
-    class WorkerContext(ForkContext):
-        Process = Worker
-
-    return WorkerContext()
-
-
-@dataclass(frozen=True, slots=True)
-class LoadingError:
-    """An error in a worker process, without its traceback."""
-
-    message: str
-
-
-class _Steps(Dataset["tuple[Batch, ...] | LoadingError"]):
-    """The batches of one rank, indexed by step."""
-
-    def __init__(self, stream: BalancedBatchStream, rank: int, world_size: int) -> None:
-        self.stream, self.rank, self.world_size = stream, rank, world_size
-
-    def __getitem__(self, step: int) -> tuple[Batch, ...] | LoadingError:
-        try:
-            return self.stream.batches(step, self.rank, self.world_size)
-        except (ValueError, OSError) as error:
-            return LoadingError(str(error))
-
-
-def _identity(batches: list[Batch]) -> list[Batch]:
-    return batches
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,5 @@
 """The stream: equal tasks, each image once per batch, and step k from (config, data, k) alone."""
 
-import multiprocessing
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import tiny_model
 import tiny_store
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import ParallelForm
-from lapse.data.loading.batch_stream import BalancedBatchStream, fixed_batches, iterate_batches
+from lapse.data.loading.batch_stream import BalancedBatchStream, fixed_batches
 from lapse.data.loading.records import load_tasks
 from lapse.data.loading.tokenized_dataset import (
     DatasetOptions,
@@ -20,29 +19,12 @@ from lapse.data.loading.tokenized_dataset import (
     sort_by_prompt_length,
 )
 from lapse.data.store.store import open_store
-from tiny_loading import TASKS, tokenize
+from tiny_loading import TASKS, same, stream_of, tokenize
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return open_store(tiny_store.write(tmp_path_factory.mktemp("loader") / "store"))
-
-
-def stream_of(store, **changes):
-    config = tiny_model.config(data__vocabulary="full", **changes)
-    dataset = tokenize(store.studies_of("train"), max_records=config.data.max_records)
-    return BalancedBatchStream(dataset, store.pixels, config)
-
-
-def same(left, right) -> bool:
-    names = [
-        name
-        for name in left.__dataclass_fields__
-        if name not in {"samples", "features", "part", "parallel_form"}
-    ]
-    return (left.samples, left.part) == (right.samples, right.part) and all(
-        torch.equal(getattr(left, name), getattr(right, name)) for name in names
-    )
 
 
 def ids(batches) -> list[str]:
@@ -170,15 +152,6 @@ def test_nothing_to_train_on_is_an_error(store):
 def test_max_records_limits_the_records_of_all_steps(store):
     stream = stream_of(store, data__max_records=4)
     assert len({name for k in range(9) for name in ids(stream.batches(k))}) <= 4 * 13
-
-
-def test_workers_change_nothing(store):
-    plain = list(iterate_batches(stream_of(store), 2, 8))
-    with_workers = list(iterate_batches(stream_of(store, train__num_workers=2), 2, 8))
-    assert len(plain) == len(with_workers) == 6
-    for left, right in zip(plain, with_workers, strict=True):
-        assert all(map(same, left, right))
-    assert multiprocessing.active_children() == []
 
 
 def test_rows_of_different_image_counts_never_share_a_batch(store):
