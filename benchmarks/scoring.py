@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.row import Row, alternate, at_most, logger
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.core.seeding import derive_index
 from lapse.core.types import Prediction, Score
 from lapse.metrics import java

@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lapse.core.grammar import FINDINGS, Change, render
+from lapse.core.changes import Change, render
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lapse.core.grammar import UNCHANGED
+from lapse.core.changes import UNCHANGED
 from lapse.core.types import Prediction, Score, Statistics
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.metrics.bootstrap import with_intervals

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lapse.core.free_text import read_statements
-from lapse.core.free_text_clauses import Statement
+from lapse.core.free_text.reader import read_statements
+from lapse.core.free_text.sentence import Statement
 
 FOLDER = Path(__file__).parent
 FILES = ("free_text_sentences.jsonl", "free_text_unseen.jsonl")

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from unusual_images import photographs, unusual_images
 
 import lapse
-from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
+from lapse.core.changes import QUESTION_CHANGED, UNCHANGED, invert
+from lapse.core.grammar import parse
 from lapse.core.types import Sample, Score
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from lapse.cli.audit import ColumnGroup, audit_command
-from lapse.core.grammar import QUESTION_CHANGED
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.phantom.dataset.cohort import assign_cohort
 from lapse.phantom.dataset.history import draw_history
 from lapse.phantom.dataset.options import SimulateConfig

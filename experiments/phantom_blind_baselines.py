@@ -16,7 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from lapse.core.grammar import FINDINGS, UNCHANGED, Change, invert, parse, render
+from lapse.core.changes import UNCHANGED, Change, invert, render
+from lapse.core.findings import FINDINGS
+from lapse.core.grammar import parse
 from lapse.core.seeding import derive_permutation, derive_uniform
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, evaluate

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 import experiment_page
 from experiment_scores import Run, arms_of, constant_endpoints, endpoints_of
 
-from lapse.core.grammar import invert, parse, render
+from lapse.core.changes import invert, render
+from lapse.core.grammar import parse
 from lapse.core.types import Prediction
 from lapse.evaluation.predictions.jsonl import write_predictions
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import tiny_store
 import tiny_vlm
 from lapse.cli.main import app
-from lapse.core.grammar import FINDINGS, LEVELS, parse
+from lapse.core.findings import FINDINGS, LEVELS
+from lapse.core.grammar import parse
 from lapse.core.types import Sample
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import EvaluateOptions, evaluate

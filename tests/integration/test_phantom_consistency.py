@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.core.grammar import QUESTION_CHANGED, Change, invert, parse
+from lapse.core.changes import QUESTION_CHANGED, Change, invert
+from lapse.core.grammar import parse
 from lapse.phantom.dataset.history import History
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import study_report

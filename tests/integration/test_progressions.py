@@ -1,6 +1,6 @@
 """The MS-CXR-T table of simulated patients is stored, and true answers score 1."""
 
-from lapse.core.grammar import QUESTION_CHANGED
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.registry import load
 from lapse.core.types import Prediction
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.inference.answer import Answer
 from lapse.inference.checks import InputIssue

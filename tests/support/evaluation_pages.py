@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tiny_store
-from lapse.core.grammar import Change, render
+from lapse.core.changes import Change, render
 from lapse.core.types import Box, Prediction, Region
 from lapse.data.store.store import Store, open_store
 from lapse.data.store.writer import Origin, write_store

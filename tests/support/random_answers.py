@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from lapse.config import GenerationConfig
-from lapse.core.grammar import FINDINGS, Change, contradictions, render
+from lapse.core.changes import Change, contradictions, render
+from lapse.core.findings import FINDINGS
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Candidate
 from lapse.data.loading.batch import Batch

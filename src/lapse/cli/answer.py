@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from lapse.cli.console import progress_bar
-from lapse.core.grammar import QUESTION_CHANGED
+from lapse.core.changes import QUESTION_CHANGED
 
 if TYPE_CHECKING:
     from lapse.images import ImageProcessing

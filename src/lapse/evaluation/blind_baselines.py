@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lapse.core.grammar import UNCHANGED
+from lapse.core.changes import UNCHANGED
 from lapse.core.registry import load
 from lapse.core.tokenizer import box_text, without_box
 from lapse.core.types import Box, Prediction, Sample

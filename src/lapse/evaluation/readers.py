@@ -3,9 +3,9 @@
     {"id": "diff_vqa/1", "changes": [{"finding": "edema", "kind": "increased"}]}
 
 Keys of a line: `id` of the prediction; `changes`, a list of objects with `finding` (a name or
-alias of `lapse.core.grammar`), `kind` (added, missing, increased, decreased, or level with `before`
-and `after`); and, where needed, `unread`, texts that could not be read, `reference_changes`, and
-`system`, the name of the predictions file without its suffix.
+alias of `lapse.core.findings`), `kind` (added, missing, increased, decreased, or level with
+`before` and `after`); and, where needed, `unread`, texts that could not be read,
+`reference_changes`, and `system`, the name of the predictions file without its suffix.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lapse.core.changes import Change
 from lapse.core.files import sha256_of
-from lapse.core.free_text import parse_free_text
-from lapse.core.grammar import NAMES, Change, Parsed, read_template
+from lapse.core.findings import NAMES
+from lapse.core.free_text.reader import parse_free_text
+from lapse.core.grammar import Parsed, read_template
 from lapse.core.types import Prediction, nearest
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.config import RunConfig
-from lapse.core.grammar import QUESTION_CHANGED, Change, parse
+from lapse.core.changes import QUESTION_CHANGED, Change
+from lapse.core.grammar import parse
 from lapse.core.types import Sample
 from lapse.images import ImageProcessing, read_at
 from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue

@@ -20,7 +20,8 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from lapse.core.grammar import Change, Parsed, parse, render
+from lapse.core.changes import Change, render
+from lapse.core.grammar import Parsed, parse
 from lapse.core.types import Candidate, Sample
 from lapse.metrics.confidence import BEAM, CLAUSE, change_key
 

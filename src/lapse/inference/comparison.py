@@ -14,7 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lapse.core.grammar import FINDINGS, QUESTION_CHANGED, Change
+from lapse.core.changes import QUESTION_CHANGED, Change
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Box
 from lapse.core.version import __version__
 from lapse.evaluation.html.answer_page import AnswerPage, render_answer_page

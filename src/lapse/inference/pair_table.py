@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.files import file_lock, sha256_of, write_text
-from lapse.core.grammar import QUESTION_CHANGED
 from lapse.core.progress import Progress, no_progress
 from lapse.evaluation.predictions.delimited import read_table
 from lapse.inference.answer import RESEARCH_USE

@@ -1,7 +1,7 @@
 """Probes: the same samples with other images, where the right answer follows from another answer.
 
     plain         reference, main              "the main image has ... edema ..."
-    swap          main, reference              the same changes inverted (`grammar.invert`)
+    swap          main, reference              the same changes inverted (`changes.invert`)
     identity      main, main                   "nothing has changed."
     acquisition   reference, main re-exposed   the same answer
     shuffled      another patient, main        scores must fall: the truth is about the reference
@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.grammar import UNCHANGED, invert, parse, render
+from lapse.core.changes import UNCHANGED, invert, render
+from lapse.core.grammar import parse
 from lapse.core.seeding import derive_index, derive_permutation
 from lapse.core.types import Sample, nearest
 from lapse.data.loading.batch_stream import Pixels

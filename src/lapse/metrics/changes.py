@@ -1,6 +1,6 @@
 """Change scores: does the answer name the right findings in the right direction?
 
-An answer is a set of changes (`lapse.core.grammar`): (finding, added), (finding, missing),
+An answer is a set of changes (`lapse.core.changes`): (finding, added), (finding, missing),
 (finding, level, from, to). Order and template words do not count.
 
     change / added / missing / level    precision, recall, F1, pooled over all answers (micro),
@@ -27,7 +27,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lapse.core.grammar import FINDINGS, IDS, KINDS, Change, Parsed, contradictions
+from lapse.core.changes import KINDS, Change, contradictions
+from lapse.core.findings import FINDINGS, IDS
+from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction, Score
 from lapse.metrics.direction import directions_of
 from lapse.metrics.laterality import laterality_scores

@@ -22,7 +22,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import FINDINGS, FREE_KINDS, KINDS, Change
+from lapse.core.changes import FREE_KINDS, KINDS, Change
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "

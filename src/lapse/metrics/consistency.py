@@ -20,7 +20,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lapse.core.grammar import Change, Parsed, invert
+from lapse.core.changes import Change, invert
+from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction, Score, Statistics, nearest
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.changes import too_many_unread, withheld

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 
 Direction = Literal["worse", "better", ""]
 

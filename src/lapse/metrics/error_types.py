@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lapse.core.grammar import FINDINGS, Change, Parsed, contradictions
+from lapse.core.changes import Change, contradictions
+from lapse.core.findings import FINDINGS
+from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction
 from lapse.metrics.direction import directions_of
 

@@ -29,7 +29,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lapse.core.grammar import FINDINGS, Change, contradictions, invert, parse, render
+from lapse.core.changes import Change, contradictions, invert, render
+from lapse.core.findings import FINDINGS
+from lapse.core.grammar import parse
 from lapse.core.types import Candidate
 from lapse.metrics.confidence import change_key
 

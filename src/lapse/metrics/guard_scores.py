@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lapse.core.grammar import UNCHANGED, invert, parse
+from lapse.core.changes import UNCHANGED, invert
+from lapse.core.grammar import parse
 from lapse.core.types import Prediction, Score
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 from lapse.metrics.changes import Changes

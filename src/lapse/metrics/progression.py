@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Prediction, Score
 from lapse.metrics.changes import too_many_unread, withheld
 from lapse.metrics.direction import direction_of

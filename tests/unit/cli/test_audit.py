@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from experiments.phantom_blind_audit import write_questions
 from lapse.cli.main import app
-from lapse.core.grammar import QUESTION_CHANGED
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.evaluation.blind_audit import CLASSIFIER, audit_questions
 from lapse.evaluation.question_file import QuestionColumns, read_questions
 from lapse.phantom.dataset.options import SimulateConfig

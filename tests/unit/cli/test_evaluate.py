@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import tiny_store
 from lapse.cli.main import app
-from lapse.core.grammar import UNCHANGED
+from lapse.core.changes import UNCHANGED
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions

@@ -5,7 +5,9 @@ import re
 
 from sitegen.pages import DOCS
 
-from lapse.core.grammar import FINDINGS, LEVELS, Change, parse
+from lapse.core.changes import Change
+from lapse.core.findings import FINDINGS, LEVELS
+from lapse.core.grammar import parse
 from lapse.evaluation.readers import READERS
 
 PAGE = (DOCS / "how-to" / "chat-models.md").read_text("utf-8")

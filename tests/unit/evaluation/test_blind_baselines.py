@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 import tiny_store
-from lapse.core.grammar import FINDINGS, UNCHANGED, Change, render
+from lapse.core.changes import UNCHANGED, Change, render
+from lapse.core.findings import FINDINGS
 from lapse.core.registry import load
 from lapse.core.tokenizer import bins_box, find_box
 from lapse.core.types import Prediction

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.core.grammar import invert, parse, render
+from lapse.core.changes import invert, render
+from lapse.core.grammar import parse
 from lapse.core.registry import load
 from lapse.core.types import Prediction
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare

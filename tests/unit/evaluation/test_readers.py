@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Prediction
 from lapse.evaluation.compare_files import CompareOptions, compare_files
 from lapse.evaluation.evaluate import EvaluateOptions

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 
-from lapse.core.free_text import parse_free_text
+from lapse.core.free_text.reader import parse_free_text
 from lapse.core.types import Prediction
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.subgroups import answer_labels, subgroup_scores

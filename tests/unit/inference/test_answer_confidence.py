@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.core.grammar import Change, parse, render
+from lapse.core.changes import Change, render
+from lapse.core.grammar import parse
 from lapse.core.types import Candidate, Sample
 from lapse.inference.answer_confidence import beam_confidence, clause_confidence, log_orders
 

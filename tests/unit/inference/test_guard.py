@@ -7,7 +7,8 @@ import pytest
 
 import tiny_runs
 from lapse.config import GenerationConfig
-from lapse.core.grammar import QUESTION_CHANGED, invert, parse
+from lapse.core.changes import QUESTION_CHANGED, invert
+from lapse.core.grammar import parse
 from lapse.core.types import Sample
 from lapse.inference.answer import IDENTICAL_REASON, answer_images
 from lapse.inference.generate import GenerateOptions, generate

@@ -8,7 +8,7 @@ import pytest
 import tiny_model
 import tiny_store
 from lapse.config import check_config
-from lapse.core.grammar import Change, render
+from lapse.core.changes import Change, render
 from lapse.data.store.store import open_store
 from lapse.data.store.writer import Origin, write_store
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions

@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lapse.core.grammar import FINDINGS, Change, render
+from lapse.core.changes import Change, render
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction
 from lapse.metrics.abstention import (
     Threshold,

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from lapse.core.grammar import FINDINGS, Change, invert, render
+from lapse.core.changes import Change, invert, render
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction
 from lapse.evaluation.score_tables import format_score
 from lapse.metrics.bootstrap import with_intervals

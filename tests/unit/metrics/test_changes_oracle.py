@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapse.core.grammar import UNCHANGED, Change, render
+from lapse.core.changes import UNCHANGED, Change, render
 from lapse.core.types import Prediction
 from lapse.metrics.changes import Changes
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Prediction
 from lapse.metrics.confidence import (
     answer_events,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.core.grammar import Change, invert, render
+from lapse.core.changes import Change, invert, render
 from lapse.core.types import Prediction
 from lapse.metrics.consistency import consistency, group_probes, pair_probes, split_id
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.core.grammar import Change, invert
+from lapse.core.changes import Change, invert
 from lapse.metrics.direction import direction_of, directions_of
 
 LEVEL = ("level", "mild", "severe")

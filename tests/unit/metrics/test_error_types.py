@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.core.grammar import Change, render
+from lapse.core.changes import Change, render
 from lapse.core.types import Prediction
 from lapse.metrics.error_types import error_kinds
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lapse.core.grammar import Change, contradictions, invert
+from lapse.core.changes import Change, contradictions, invert
 from lapse.core.types import Candidate, Prediction
 from lapse.metrics.guard import (
     NULL_REASON,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.grammar import QUESTION_CHANGED
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.types import Pair, Study, days_between
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lapse.core.grammar import LEVELS, Change
+from lapse.core.changes import Change
+from lapse.core.findings import LEVELS
 from lapse.core.types import nearest
 from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
 from lapse.data.datasets.plain_findings import known_finding

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lapse.core.grammar import ALIASES, FINDINGS, LEVELS
+from lapse.core.findings import ALIASES, FINDINGS, LEVELS
 from lapse.core.types import nearest
 from lapse.data.datasets.plain_cells import FINDING_COLUMN, Cells
 from lapse.data.datasets.plain_info import DatasetInfo

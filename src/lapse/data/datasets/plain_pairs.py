@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, Change, render
+from lapse.core.changes import QUESTION_CHANGED, UNCHANGED, Change, render
 from lapse.core.types import Pair, Study
 from lapse.data.datasets.ms_cxr_t import CATEGORY
 from lapse.data.datasets.plain_changes import StatedChanges

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lapse.core.grammar import ALIASES, FINDINGS, parse
+from lapse.core.findings import ALIASES, FINDINGS
+from lapse.core.grammar import parse
 
 KNOWN_FINDINGS = frozenset((*FINDINGS, *ALIASES))
 GLITCH = "pneumonia atelectasis"  # 53 answers of the release lack a comma here

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import FREE_KINDS, Change
+from lapse.core.changes import FREE_KINDS, Change
 from lapse.core.types import Pair, Prediction, Study
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes

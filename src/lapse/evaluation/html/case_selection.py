@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import FINDINGS, findings_in
+from lapse.core.findings import FINDINGS, findings_in
 from lapse.core.types import Box, Pair, Prediction, Study
 from lapse.data.store.store import Store
 from lapse.metrics.error_types import error_kinds

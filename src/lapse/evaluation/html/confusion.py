@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Prediction
 from lapse.metrics.direction import direction_of
 

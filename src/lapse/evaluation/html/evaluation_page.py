@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction, Score
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_card import case_card

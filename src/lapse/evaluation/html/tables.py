@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.evaluation.blind_baselines import BASELINES
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.score_tables import HEADLINES, few_events, interval_notes, is_of_side

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lapse.core.grammar import ALIASES, FINDINGS, QUESTION_CHANGED, TYPES, findings_in
+from lapse.core.changes import QUESTION_CHANGED
+from lapse.core.findings import ALIASES, FINDINGS, TYPES, findings_in
 from lapse.core.types import nearest
 from lapse.data.datasets.chest_imagenome import REGION_SETS
 

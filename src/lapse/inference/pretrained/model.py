@@ -18,7 +18,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import nn
 
 from lapse.config import GenerationConfig
-from lapse.core.grammar import QUESTION_CHANGED, Change
+from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample

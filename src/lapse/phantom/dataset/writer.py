@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED
+from lapse.core.changes import QUESTION_CHANGED, UNCHANGED
 from lapse.core.progress import Progress, no_progress
 from lapse.core.version import __version__
 from lapse.phantom.dataset.cohort import selected_patients

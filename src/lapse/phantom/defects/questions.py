@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from lapse.core.grammar import invert, parse, render
+from lapse.core.changes import invert, render
+from lapse.core.grammar import parse
 from lapse.phantom.defects.files import Injector
 from lapse.phantom.defects.images import LATERAL
 from lapse.phantom.defects.tree import DefectTree, Table

@@ -50,7 +50,7 @@ class Spec:
     """How one finding is distributed over a population of patients.
 
     Attributes:
-        name: one of `lapse.core.grammar.FINDINGS`.
+        name: one of `lapse.core.findings.FINDINGS`.
         prevalence: probability at the first visit.
         resolve: probability of resolution by the next visit; 0 for a lifelong finding.
         sides: relative frequencies of the sides; like all weights, they need not sum to one.

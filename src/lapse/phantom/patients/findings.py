@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.phantom.patients.catalogue import (
     CUTS,
     FINDING_SPECS,

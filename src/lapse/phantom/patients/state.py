@@ -1,7 +1,7 @@
 """The state of a simulated patient at one visit: findings, mimics and devices.
 
 Rendering and text generation both read these values and nothing else of a visit. Names of findings
-are those of `lapse.core.grammar.FINDINGS`; "left" and "right" are the patient's.
+are those of `lapse.core.findings.FINDINGS`; "left" and "right" are the patient's.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from datetime import datetime
 class Finding:
     """One abnormality. A finding that persists over visits keeps its `seed`."""
 
-    name: str  # one of grammar.FINDINGS
+    name: str  # one of findings.FINDINGS
     side: str  # "left", "right", "bilateral" or "" (midline or systemic)
     zone: str  # "apical", "upper", "mid", "lower", "basilar" or ""
     severity: float  # 0 .. 1
-    type: str  # one of grammar.TYPES or ""
+    type: str  # one of findings.TYPES or ""
     seed: int  # identity of the instance; determines position, shape and texture
     is_fine: bool = False  # tier "fine": only the cue below the sampling limit is drawn
 
@@ -31,7 +31,7 @@ class Mimic:
     "nutrient canal" (fracture)."""
 
     name: str
-    like: str  # the finding that it resembles, one of grammar.FINDINGS
+    like: str  # the finding that it resembles, one of findings.FINDINGS
     side: str
     zone: str
     seed: int

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from lapse.core.grammar import FINDINGS, QUESTION_CHANGED, Change, render
+from lapse.core.changes import QUESTION_CHANGED, Change, render
+from lapse.core.findings import FINDINGS
 from lapse.core.seeding import derive_index, derive_uniform
 from lapse.phantom.patients.anatomy_locations import adjective, location_phrase, sides_of
 from lapse.phantom.patients.catalogue import FINDING_SPECS

@@ -5,7 +5,7 @@ import gzip
 
 import pytest
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.data.datasets.padchest import COLUMNS, count_serial, parse_names, read_padchest
 from lapse.data.datasets.padchest_labels import FINDING_OF, findings_of, outside_of
 

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lapse.core.grammar import UNCHANGED, Change, parse
+from lapse.core.changes import UNCHANGED, Change
+from lapse.core.grammar import parse
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.datasets.plain_boxes import read_boxes
 from lapse.data.datasets.plain_findings import known_finding

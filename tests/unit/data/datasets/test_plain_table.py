@@ -6,7 +6,9 @@ from collections import Counter
 
 import pytest
 
-from lapse.core.grammar import FINDINGS, LEVELS, UNCHANGED, Change, parse, render
+from lapse.core.changes import UNCHANGED, Change, render
+from lapse.core.findings import FINDINGS, LEVELS
+from lapse.core.grammar import parse
 from lapse.core.registry import load
 from lapse.core.seeding import derive_index
 from lapse.data.datasets.discovery import find_table_roots

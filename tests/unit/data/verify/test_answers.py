@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.core.grammar import UNCHANGED
+from lapse.core.changes import UNCHANGED
 from lapse.data.verify.answers import answer_defects
 
 DIFFERENCE = "what has changed compared to the reference image?"

@@ -1,6 +1,6 @@
 """Confusion of changes: counts by kind of the truth and kind of the answer."""
 
-from lapse.core.grammar import Change, render
+from lapse.core.changes import Change, render
 from lapse.core.types import Prediction
 from lapse.evaluation.html.confusion import NOT_NAMED, SEVERAL, count_confusion
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.inference.checks.questions import (
     DIFFERENCE,
     REGION_NAMES,

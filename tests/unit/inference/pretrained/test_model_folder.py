@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import lapse
 import tiny_runs
 from lapse.cli.main import app
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
 from lapse.images import ImageProcessing, read_at

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lapse.core.grammar import QUESTION_CHANGED, parse
+from lapse.core.changes import QUESTION_CHANGED
+from lapse.core.grammar import parse
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.verify.verify import verify

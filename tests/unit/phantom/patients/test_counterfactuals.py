@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from lapse.core.grammar import QUESTION_CHANGED, UNCHANGED, invert, parse
+from lapse.core.changes import QUESTION_CHANGED, UNCHANGED, invert
+from lapse.core.grammar import parse
 from lapse.phantom.patients.counterfactuals import PAIR_KINDS, pair_kind
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.mimics import FINE_FINDINGS, mimic_of

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.core.grammar import FINDINGS, LEVELS, TYPES, Change, invert
+from lapse.core.changes import Change, invert
+from lapse.core.findings import FINDINGS, LEVELS, TYPES
 from lapse.phantom.patients.catalogue import CUTS, DEAD_BAND, FINDING_SPECS, MIN_LEVEL_CHANGE
 from lapse.phantom.patients.findings import difference, draw_visits, level_of
 from lapse.phantom.patients.state import Finding, Visit

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from lapse.core.grammar import QUESTION_CHANGED, parse
+from lapse.core.changes import QUESTION_CHANGED
+from lapse.core.grammar import parse
 from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.patients.findings import difference, draw_visits, level_of
 from lapse.phantom.text.questions import CATEGORIES, entities, pair_questions, visit_pairs

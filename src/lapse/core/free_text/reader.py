@@ -14,8 +14,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from lapse.core.free_text_clauses import Noun, Reading, Statement, read_sentence, tokens_of
-from lapse.core.grammar import LEVELS, MAX_ANSWER, Change, Kind, Parsed, parse
+from lapse.core.changes import Change, Kind
+from lapse.core.findings import LEVELS
+from lapse.core.free_text.sentence import Reading, Statement, read_sentence
+from lapse.core.free_text.tokens import Noun, tokens_of
+from lapse.core.grammar import MAX_ANSWER, Parsed, parse
 
 _END_TOKENS = re.compile(
     r"<\|[^|>]*\|>|</?s>|<(?:eos|bos|pad|unk|(?:start|end)_of_turn)>|\[/?(?:inst|eos|sep|cls|pad)\]"

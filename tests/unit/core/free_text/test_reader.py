@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.free_text_reader import FILES, SCOPES, counts_of, read_rows
-from lapse.core.free_text import parse_free_text, read_statements, sentences_of
-from lapse.core.free_text_clauses import Statement
-from lapse.core.grammar import ALIASES, FINDINGS, Change, render
+from lapse.core.changes import Change, render
+from lapse.core.findings import ALIASES, FINDINGS
+from lapse.core.free_text.reader import parse_free_text, read_statements, sentences_of
+from lapse.core.free_text.sentence import Statement
 
 EFFUSION = "pleural effusion"
 

@@ -1,0 +1,201 @@
+"""Which direction belongs to which noun of a segment, and which nouns a negation concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lapse.core.free_text.places import place_of
+from lapse.core.free_text.tokens import LIGHT, LIST, NOUNS, PLACES, Noun, Token
+
+ATTRIBUTES = ("new", "additional", "develop", "there", "now ha", "now show")
+MAX_WORDS = 3  # unknown words between a direction and its noun
+
+
+def mark_negated(segment: Sequence[Token], nouns: Sequence[Noun]) -> bool:
+    """Mark the nouns that a negation concerns; whether there are any."""
+    by_index = {noun.index: noun for noun in nouns}
+    num_negated = 0
+    for start, token in enumerate(segment):
+        if token.kind != "negation":
+            continue
+        is_first = True
+        for index in range(start + 1, len(segment)):
+            kind = segment[index].kind
+            if kind in NOUNS:
+                if not is_first and _has_predicate(segment, index):
+                    break
+                by_index[index].is_negated = True
+                is_first = False
+                num_negated += 1
+            elif (kind == "direction" and not is_first) or kind not in (
+                *LIST,
+                "direction",
+                "negation",
+            ):
+                break
+        if is_first and start and not any(t.kind in NOUNS for t in segment[start:]):
+            previous = [noun for noun in nouns if noun.index < start]
+            is_none = token.text == "none" or start == len(segment) - 1
+            was_seen = (
+                any(t.kind == "past" for t in segment[: previous[-1].index]) if previous else 0
+            )
+            if previous and is_none:
+                previous[-1].is_negated = True
+                num_negated += 1
+            elif was_seen:  # "the previously described opacity is not evident"
+                previous[-1].directions.append("resolved")
+    if any(t.text in ("unlike", "any more", "anymore") for t in segment):
+        for noun in nouns:
+            if noun.is_negated:
+                noun.is_negated = False
+                noun.directions.append("resolved")
+    return num_negated > 0
+
+
+def _has_predicate(segment: Sequence[Token], index: int) -> bool:
+    """Whether a verb and a direction follow a noun before the next one."""
+    for token in segment[index + 1 :]:
+        if token.kind == "direction":
+            return True
+        if token.kind not in (*LIGHT, "verb", "word"):
+            return False
+    return False
+
+
+def assign_directions(
+    segment: Sequence[Token], nouns: Sequence[Noun], last: Noun | None
+) -> tuple[list[Noun], bool]:
+    """Give each direction its nouns.
+
+    Returns:
+        Copies of findings for another side ("the right one has resolved"), and whether the
+        segment says that nothing has changed.
+    """
+    negated = _negated_directions(segment)
+    forward: list[tuple[int, Noun]] = []
+    backward: list[tuple[int, Noun | None]] = []
+    for index, token in enumerate(segment):
+        if token.kind not in ("direction", "unchanged") or index in negated:
+            continue
+        after = next((noun for noun in nouns if noun.index > index), None)
+        before = next((noun for noun in reversed(nouns) if noun.index < index), None)
+        if after is not None and _is_forward(segment, index, before, after):
+            forward.append((index, after))
+        else:
+            backward.append((index, before))
+    for index, noun in forward:
+        noun.directions.append(segment[index].value)
+    copies: list[Noun] = []
+    says_unchanged = False
+    for index, previous in backward:
+        value = segment[index].value
+        start = 0 if previous is None else previous.index
+        side, zone = _other_place(segment, start, index)
+        if previous is not None and previous.directions == ["stable"] and value != "stable":
+            previous.directions = [value]  # "persists and has grown"
+        elif previous is not None and not previous.directions:
+            previous.directions.append(value)
+            previous.side, previous.zone = side or previous.side, zone or previous.zone
+            _share_left(segment, nouns, previous, value)
+        elif previous is not None or last is not None:
+            base = previous or last
+            has_pronoun = any(t.kind == "pronoun" for t in segment)
+            if base is not None and side and side != base.side:
+                copies.append(replace(base, side=side, zone=zone, level="", directions=[value]))
+            elif base is not None and previous is None and (not base.directions or has_pronoun):
+                copies.append(replace(base, directions=[value]))
+            elif previous is None and value == "stable":
+                says_unchanged = True
+        elif value == "stable":
+            following = next((noun for noun in nouns if noun.index > index), None)
+            if following is not None and not following.directions and index < 2:
+                following.directions.append(value)  # "As before, the heart is enlarged"
+            else:
+                says_unchanged = True
+    for index, noun in forward:
+        _share_right(segment, nouns, noun, segment[index].value)
+    return copies, says_unchanged
+
+
+def _negated_directions(segment: Sequence[Token]) -> set[int]:
+    """Directions that follow a negation with light words between them."""
+    negated: set[int] = set()
+    is_open = False
+    for index, token in enumerate(segment):
+        if token.kind == "negation":
+            is_open = True
+        elif token.kind == "direction":
+            if is_open:
+                negated.add(index)
+        elif token.kind not in ("light", "and", "word"):
+            is_open = False
+    return negated
+
+
+def _is_forward(segment: Sequence[Token], index: int, before: Noun | None, after: Noun) -> bool:
+    gap = segment[index + 1 : after.index]
+    if any(token.kind not in (*LIGHT, "word", "now", "past") for token in gap):
+        return False
+    if sum(token.kind == "word" for token in gap) > MAX_WORDS:
+        return False
+    is_noun = bool(gap) and gap[0].text in ("of", "in")
+    if before is None or is_noun or before.directions:
+        return True
+    between = segment[before.index + 1 : index]
+    is_claimed = any(token.kind == "direction" for token in between)
+    if is_claimed or segment[index].text.startswith(ATTRIBUTES):
+        return True
+    is_predicate = any(token.kind in ("verb", "colon") for token in between)
+    return not is_predicate and bool(between)
+
+
+def _other_place(segment: Sequence[Token], start: int, index: int) -> tuple[str, str]:
+    """The place that the nearest words give a direction: "the right one has", "on the left"."""
+    nearest = start
+    for position in range(start + 1, index):
+        if segment[position].kind in ("direction", "unchanged", "comma", "colon"):
+            nearest = position
+    before = segment[nearest + 1 : index]
+    is_subject = any(
+        first.kind in PLACES and second.kind in ("verb", "pronoun", "direction", "light")
+        for first, second in zip(before, [*before[1:], segment[index]], strict=False)
+    )
+    if is_subject and (nearest > start or segment[start].kind not in NOUNS):
+        return place_of(before)
+    after: list[Token] = []
+    for token in segment[index + 1 :]:
+        if token.kind not in (*PLACES, "light"):
+            break
+        after.append(token)
+    if not any(token.kind in PLACES for token in segment[start + 1 : index]):
+        return place_of(after)
+    return "", ""
+
+
+def _share_left(
+    segment: Sequence[Token], nouns: Sequence[Noun], noun: Noun, direction: str
+) -> None:
+    """Give the nouns of a list before this one the same direction."""
+    position = noun.index
+    for other in reversed([item for item in nouns if item.index < noun.index]):
+        between = segment[other.index + 1 : position]
+        if other.directions or any(token.kind not in LIST for token in between):
+            return
+        other.directions.append(direction)
+        position = other.index
+
+
+def _share_right(
+    segment: Sequence[Token], nouns: Sequence[Noun], noun: Noun, direction: str
+) -> None:
+    """Give the nouns of a list after this one the same direction."""
+    position = noun.index
+    for other in [item for item in nouns if item.index > noun.index]:
+        between = segment[position + 1 : other.index]
+        if other.directions or any(token.kind not in (*LIGHT, "comma", "and") for token in between):
+            return
+        if not any(token.kind in ("comma", "and") or token.text == "with" for token in between):
+            return
+        other.directions.append(direction)
+        position = other.index

@@ -1,0 +1,69 @@
+"""The tokens of a sentence, its nouns, and its segments without what is in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lapse.core.free_text.lexicon import KINDS, SYMBOLS, TOKEN, TokenKind
+
+NOUNS = ("finding", "organ", "other")
+PLACES = ("side", "zone", "side_zone")
+LIGHT = ("light", "level", *PLACES)
+LIST = (*LIGHT, "comma", "and", "past", "word")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or phrase of the lexicon."""
+
+    kind: TokenKind
+    value: str
+    text: str
+
+
+@dataclass(slots=True)
+class Noun:
+    """A finding, an organ or another noun in a segment, with what is known about it."""
+
+    index: int
+    token: Token
+    side: str = ""
+    zone: str = ""
+    level: str = ""
+    directions: list[str] = field(default_factory=list)
+    is_negated: bool = False
+
+
+def tokens_of(sentence: str) -> list[Token]:
+    """The tokens of a sentence in lower case."""
+    tokens = []
+    for match in TOKEN.finditer(sentence):
+        name = str(match.lastgroup)
+        kind, value = KINDS[name] if name in KINDS else SYMBOLS[name]
+        tokens.append(Token(kind, value, match.group(0)))
+    return tokens
+
+
+def segments_of(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    segment: list[Token] = []
+    for token in tokens:
+        if token.kind == "break":
+            yield segment
+            segment = []
+        else:
+            segment.append(token)
+    yield segment
+
+
+def without_hedged(segment: list[Token]) -> list[Token]:
+    """The part of a segment that its words of doubt do not concern."""
+    for index, token in enumerate(segment):
+        if token.kind == "hedge":
+            after = segment[index + 1 :]
+            if token.value != "right" and not any(
+                t.kind in ("finding", "organ", "direction") for t in after
+            ):
+                return []
+            return segment[:index]
+    return segment
