@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.core.types import nearest
 
 MAX_TEXT = 500  # characters of a text: it is printed with every score

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
-from lapse.core.grammar import FINDINGS
+from lapse.core.findings import FINDINGS
 from lapse.core.registry import load, names
 from lapse.core.types import nearest
 from lapse.data.datasets.discovery import (

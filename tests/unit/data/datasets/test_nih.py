@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lapse.core.grammar import Change, parse
+from lapse.core.changes import Change
+from lapse.core.grammar import parse
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import find_release, with_label_map
