@@ -88,6 +88,13 @@ class ReleaseOptions:
             show_default="none",
         ),
     ] = field(default_factory=list)
+    chexmask: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of CheXmask (OriginalResolution) for the images: boxes of both lungs and of "
+            "the heart. Also for your own films.",
+        ),
+    ] = None
 
 
 def prepare_command(
@@ -140,7 +147,7 @@ def prepare_command(
         shard=_parse_shard(shard),
     )
     raw_data = find_raw_data(sources, images, command="lapse prepare TABLE.csv --images FOLDER OUT")
-    raw_data = with_release_options(raw_data, release.map_label)
+    raw_data = with_release_options(raw_data, release.map_label, release.chexmask)
     with progress_bar("prepare") as progress:
         report = prepare(raw_data, out, options, progress=progress)
     if options.shard is not None:

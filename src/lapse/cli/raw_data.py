@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,16 +39,27 @@ def find_raw_data(
 
 
 def with_release_options(
-    raw_data: DatasetRoots | FilmRoots, label_map: list[str]
+    raw_data: DatasetRoots | FilmRoots, label_map: Sequence[str] = (), masks: Path | None = None
 ) -> DatasetRoots | FilmRoots:
     """The raw data with the options of a release.
 
+    Args:
+        raw_data: from `find_raw_data`.
+        label_map: "LABEL=FINDING" and so on.
+        masks: a CSV of CheXmask.
+
     Raises:
-        ValueError: an option is not allowed for this data.
+        ValueError: an option is not allowed for this data, or the file of masks does not exist.
     """
-    from lapse.data.datasets.discovery import ReleaseRoots
+    from lapse.data.datasets.discovery import DatasetRoots, ReleaseRoots
     from lapse.data.datasets.release import with_label_map
 
+    if masks is not None:
+        if isinstance(raw_data, DatasetRoots):
+            raise ValueError("--chexmask: the boxes of MIMIC-CXR are those of Chest ImaGenome")
+        if not masks.is_file():
+            raise ValueError(f"no file {masks}: give a CSV of CheXmask with --chexmask")
+        raw_data = replace(raw_data, masks=masks)
     if not label_map:
         return raw_data
     if not isinstance(raw_data, ReleaseRoots):

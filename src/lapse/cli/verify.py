@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lapse.cli.console import progress_bar
-from lapse.cli.raw_data import find_raw_data
+from lapse.cli.raw_data import find_raw_data, with_release_options
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,10 @@ def verify_command(
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of the images that the table of your own films lists."),
+    ] = None,
+    chexmask: Annotated[
+        Path | None,
+        typer.Option(help="CSV of CheXmask (OriginalResolution) for the images, to check it too."),
     ] = None,
     check_pixels: Annotated[
         bool,
@@ -68,9 +72,10 @@ def verify_command(
     from lapse.data.verify.verify import verify
     from lapse.evaluation.html.verify_page import write_verify_page
 
+    raw_data = find_raw_data(roots, images, command="lapse verify TABLE.csv --images FOLDER")
     with progress_bar("verify") as progress:
         report = verify(
-            find_raw_data(roots, images, command="lapse verify TABLE.csv --images FOLDER"),
+            with_release_options(raw_data, masks=chexmask),
             pixels=check_pixels,
             subset=subset,
             workers=workers,

@@ -43,7 +43,7 @@ class DatasetRoots:
 class TableRoots:
     """A table of the user's own films, the folder of its images, and optional files next to it.
 
-    `reports` is None: the reports are in the table.
+    `masks` is a CSV of CheXmask. `reports` is None: the reports are in the table.
     """
 
     table: Path
@@ -51,12 +51,13 @@ class TableRoots:
     boxes: Path | None = None
     changes: Path | None = None
     dataset: Path | None = None
+    masks: Path | None = None
     reports: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files but the images."""
-        files = (self.table, self.boxes, self.changes, self.dataset)
+        files = (self.table, self.boxes, self.changes, self.dataset, self.masks)
         return tuple(path for path in files if path is not None)
 
     def describe(self) -> str:

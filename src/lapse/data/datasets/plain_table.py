@@ -37,7 +37,7 @@ class PlainTable:
         images: the images to read without their reports, in the order of the table.
         info: what the data set is.
         splits: patient -> split.
-        num_rows: rows of the table, of any view.
+        rows: the rows of the table, of any view; `num_rows` of them.
         skipped: rows and pairs that are not used, by reason.
         noted: anomalies of what is used.
 
@@ -53,15 +53,15 @@ class PlainTable:
         records = read_records(roots)
         self.info, self.notes = records.info, records.notes
         self.skipped, self.noted = records.skipped, records.noted
-        rows = records.rows
-        self.num_rows, self.num_boxes = len(rows), len(records.boxes)
+        self.rows = records.rows
+        self.num_rows, self.num_boxes = len(self.rows), len(records.boxes)
         self.splits = {self.info.patient(name): split for name, split in records.splits.items()}
         self.time = time_scale(records.studies.values())
         self._studies, self._stated = records.studies, records.stated
         self._paths: dict[str, str] = {}  # image id -> path below the folder of images
         self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
         self.images = [image for images in self._images_of.values() for image in images]
-        self._boxes_of = self._group_boxes(records.boxes, {row.image for row in rows})
+        self._boxes_of = self._group_boxes(records.boxes, {row.image for row in self.rows})
         self.region_names = tuple(dict.fromkeys(region_name(box.region) for box in records.boxes))
 
     def image_path(self, study: Study) -> Path:

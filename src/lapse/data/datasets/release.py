@@ -22,6 +22,7 @@ from typing import Protocol, cast
 from lapse.core.findings import FINDINGS
 from lapse.core.registry import load, names
 from lapse.core.types import nearest
+from lapse.data.datasets.chexmask import mask_boxes
 from lapse.data.datasets.discovery import (
     ReleaseRoots,
     TableRoots,
@@ -136,7 +137,14 @@ def read_records(roots: FilmRoots) -> FilmRecords:
     Raises:
         ValueError: a table is missing or has an error.
     """
-    return read_own_table(roots) if isinstance(roots, TableRoots) else release_of(roots).read(roots)
+    if isinstance(roots, TableRoots):
+        records = read_own_table(roots)
+    else:
+        records = release_of(roots).read(roots)
+    if roots.masks is None:
+        return records
+    masks = mask_boxes(roots.masks, records.rows, records.skipped, records.noted)
+    return replace(records, boxes=(*records.boxes, *masks))
 
 
 def tables_with(folder: Path, columns: Sequence[str], *, without: Sequence[str] = ()) -> list[Path]:

@@ -13,6 +13,7 @@ from lapse.data.datasets.release import FilmRoots
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import ShardItem
+from lapse.data.prepare.sources import SourceCount
 from lapse.data.prepare.study_plan import StudyPlan
 from lapse.data.store.store import LabelFacts
 
@@ -28,6 +29,7 @@ class TablePlan(StudyPlan):
     """
 
     split_columns = ("image",)
+    roots: FilmRoots
 
     def __init__(self, roots: FilmRoots, options: PrepareOptions) -> None:
         super().__init__(roots, options)
@@ -69,6 +71,15 @@ class TablePlan(StudyPlan):
         report.skipped.merge(self.skipped)
         report.skipped.merge(table.skipped, f"{table.name}: ")
         report.noted.merge(table.noted, f"{table.name}: ")
+
+    def source_counts(self) -> Iterator[SourceCount]:
+        """Images with a box of CheXmask."""
+        masks = self.roots.masks
+        if masks is not None:
+            boxes = map(self.table.boxes_of, self.studies.values())
+            count = sum(any(box.cells.table == masks.name for box in group) for group in boxes)
+            hint = f"check that {masks} is the file of this data set"
+            yield SourceCount("images with boxes of CheXmask", count, len(self.studies), hint)
 
     @property
     def box_source(self) -> tuple[str, int]:

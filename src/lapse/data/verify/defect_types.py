@@ -194,6 +194,13 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
                "age: the order cannot be used"),
     DefectType("box-label", "error", "image label", "a box marks a finding that the labels of its "
                "image lack"),
+    DefectType("mask-landmarks", "error", "image", "a row of CheXmask has no 240 landmark "
+               "coordinates"),
+    DefectType("mask-size", "error", "image", "Height or Width of CheXmask differ from the image"),
+    DefectType("mask-box", "error", "image region", "the landmarks of a region have no area or "
+               "are outside the image"),
+    DefectType("few-masks", "error", "source", "less than half of the images have a row of "
+               "CheXmask of enough quality"),
     DefectType("sides-swapped", "error", "image region", "the box of a right region is right of "
                "that of the left one: the patient's right is left in the image"),
 )  # fmt: skip

@@ -20,6 +20,7 @@ from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release_counts import RowCount
 from lapse.data.verify.film_files import FilmFiles, check_sides
+from lapse.data.verify.masks import check_masks
 from lapse.data.verify.results import Findings, VerifyReport
 
 DATASET = "own films"
@@ -127,6 +128,8 @@ class _TableCheck:
         table = PlainTable(self.roots)
         for error in table.box_errors():
             self._on_cell(error)
+        if self.roots.masks is not None:
+            check_masks(table, self.findings)
         pairs = list(table.pairs({study.id: study for study in table.images}))
         self.counts |= {
             "patients": len(table.splits),

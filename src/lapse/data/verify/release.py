@@ -11,6 +11,7 @@ from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import release_of
 from lapse.data.datasets.release_counts import RowCount
 from lapse.data.verify.film_files import FilmFiles
+from lapse.data.verify.masks import check_masks
 from lapse.data.verify.results import Findings, VerifyReport
 
 
@@ -48,6 +49,8 @@ def verify_release(
         patients = {table.image_name(study): study.patient for study in table.images}
         files = FilmFiles(roots.images, patients)
         files.check(findings, subset=subset)
+        if roots.masks is not None:
+            check_masks(table, findings)
         if pixels:
             files.check_pixels(findings, workers, progress)
         else:

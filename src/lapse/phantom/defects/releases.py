@@ -7,6 +7,7 @@ The choice of rows is derived from (seed, defect, row).
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from lapse.core.seeding import derive_seed
 Injector = Callable[[Path, int], list[str]]
 Rows = list[list[str]]
 ENTRIES, BOXES = "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
+MASKS = Path("chexmask") / "OriginalResolution" / "ChestX-Ray8.csv"
+NIH_IMAGES = "images_001/images"
 FOLLOW_UP, PATIENT, AGE = 2, 3, 4  # columns of the entries
 
 
@@ -90,11 +93,81 @@ def box_labels(folder: Path, seed: int) -> list[str]:
     return ids
 
 
+def _edit_masks(folder: Path, seed: int, defect: str, change: Callable[[list[str]], None]) -> Rows:
+    """The changed rows of CheXmask."""
+    changed: Rows = []
+
+    def edit(rows: Rows) -> None:
+        for index in _chosen(len(rows), seed, defect):
+            change(rows[index])
+            changed.append([*rows[index], str(index + 2)])
+
+    _edit(folder / MASKS, edit)
+    return changed
+
+
+def mask_landmarks(folder: Path, seed: int) -> list[str]:
+    """Rows with one coordinate less."""
+
+    def change(row: list[str]) -> None:
+        row[3] = " ".join(row[3].replace(",", " ").split()[:-1])
+
+    rows = _edit_masks(folder, seed, "mask-landmarks", change)
+    return [f"{MASKS.name} line {row[-1]}" for row in rows]
+
+
+def mask_size(folder: Path, seed: int) -> list[str]:
+    """Rows of images of another height."""
+
+    def change(row: list[str]) -> None:
+        row[-2] = "1100"
+
+    rows = _edit_masks(folder, seed, "mask-size", change)
+    return [f"{NIH_IMAGES}/{row[0]} is (1024, 1024)" for row in rows]
+
+
+def mask_box(folder: Path, seed: int) -> list[str]:
+    """Rows whose right lung starts left of the image."""
+
+    def change(row: list[str]) -> None:
+        row[3] = re.sub(r"[\d.]+", "-9.0", row[3], count=1)
+
+    rows = _edit_masks(folder, seed, "mask-box", change)
+    return [f"{NIH_IMAGES}/{row[0]} right lung" for row in rows]
+
+
+def mask_sides(folder: Path, seed: int) -> list[str]:
+    """Mirrored rows."""
+
+    def change(row: list[str]) -> None:
+        numbers = [float(text) for text in re.findall(r"[\d.]+", row[3])]
+        numbers[::2] = [1024 - value for value in numbers[::2]]
+        row[3] = ",".join(f"{value:.1f}" for value in numbers)
+
+    rows = _edit_masks(folder, seed, "sides-swapped", change)
+    return [f"{NIH_IMAGES}/{row[0]} right lung" for row in rows]
+
+
+def few_masks(folder: Path, _: int) -> list[str]:
+    """A file with the rows of a few images."""
+
+    def change(rows: Rows) -> None:
+        del rows[len(rows) // 3 :]
+
+    _edit(folder / MASKS, change)
+    return [f"{MASKS.name}: "]
+
+
 RELEASES: dict[str, dict[str, Injector]] = {
     "nih": {
         "release-table": release_table,
         "nih-2017-numbers": file_numbers,
         "age-falls": falling_ages,
         "box-label": box_labels,
+        "mask-landmarks": mask_landmarks,
+        "mask-size": mask_size,
+        "mask-box": mask_box,
+        "sides-swapped": mask_sides,
+        "few-masks": few_masks,
     },
 }

@@ -1,6 +1,7 @@
 """prepare on a public release: the store, what it says about labels, and its options."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,15 @@ from lapse.cli.main import app
 from lapse.data.datasets.release import find_release
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.store.store import open_store
+from lapse.data.tasks.aref import Aref
+from lapse.data.tasks.caref import Caref
+from lapse.data.tasks.reports import located_regions
+from lapse.phantom.dataset.history import draw_person
+from lapse.phantom.dataset.mask_table import MASK_HEADER
 from lapse.phantom.dataset.nih_tree import write_nih_tree
 from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.truth import read_states
+from lapse.phantom.rendering.render import render
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +44,32 @@ def test_the_store_says_what_its_labels_are_worth(tree, tmp_path):
     assert all(not region.name.startswith("right") for film in films for region in film.regions)
     assert sum(region.is_finding for film in films for region in film.regions) > 2
     assert len(store.pairs) > 3 and {pair.category for pair in store.pairs} == {"difference"}
+
+
+def test_chexmask_gives_regions(tree, tmp_path):
+    """Boxes of the anatomy, which are inputs of EKAID; boxes of findings are not."""
+    masks = tree / "chexmask" / "OriginalResolution" / "ChestX-Ray8.csv"
+    prepare(replace(find_release([tree]), masks=masks), tmp_path / "store", PrepareOptions(32))
+    store = open_store(tmp_path / "store")
+    state = next(state for state in read_states(tree) if state.visit.patient == 0)
+    person = draw_person(state.seed, 0, state.tail)
+    rendered = render(person, state.visit, state.acquisition, state.size)
+    first = next(film for film in store.studies if film.study == "1_0")
+    located = dict(located_regions(first))
+    assert set(located) == {"right lung", "left lung", "cardiac silhouette"}
+    for name, box in located.items():
+        expected = rendered.boxes[name]
+        assert [box.x_min, box.y_min, box.x_max, box.y_max] == pytest.approx(expected, abs=1e-3)
+    samples = [sample for film in store.studies for sample in Caref(100).samples(film)]
+    assert not samples  # lungs have no phrases, and a box of a finding would name the answer
+    assert any(list(Aref(100).samples(film)) for film in store.studies)
+
+
+def test_a_file_of_masks_of_another_data_set_is_refused(tree, tmp_path):
+    masks = tmp_path / "Padchest.csv"
+    masks.write_text(f"{MASK_HEADER}\n")
+    with pytest.raises(ValueError, match="images with boxes of CheXmask: 0 of"):
+        prepare(replace(find_release([tree]), masks=masks), tmp_path / "store", PrepareOptions(32))
 
 
 def test_films_with_an_alpha_channel_are_not_darker(tree, tmp_path):

@@ -1,6 +1,8 @@
 """`verify` of public releases: every injected defect with its id, and no false alarm."""
 
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -25,8 +27,16 @@ def trees(tmp_path_factory):
     return folder
 
 
+def copy_or_link(source, target):
+    """Tables are changed in place, images are not."""
+    (os.link if source.endswith(".png") else shutil.copy)(source, target)
+
+
 def report_of(folder, **options):
-    return verify(find_release([folder]), **options)
+    """The report, with the masks where the layout has them."""
+    roots = find_release([folder])
+    masks = next(folder.glob("chexmask/OriginalResolution/*.csv"), None)
+    return verify(replace(roots, masks=masks), **options)
 
 
 def codes_of(report):
@@ -42,10 +52,10 @@ def test_a_clean_tree_has_no_defect(trees, name):
     assert all(row.num_published is None for row in report.rows)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("name", "code"), CASES)
 def test_every_defect_is_found_and_nothing_else(trees, tmp_path, name, code, seed):
-    tree = shutil.copytree(trees / name, tmp_path / name, copy_function=shutil.copy)
+    tree = shutil.copytree(trees / name, tmp_path / name, copy_function=copy_or_link)
     truth = RELEASES[name][code](tree, seed)
     report = report_of(tree)
     ids = sorted(report.ids(code))
