@@ -24,7 +24,8 @@ def write(path, tags):
     film = Dataset()
     for name, value in tags.items():
         setattr(film, name, value)
-    film.SOPClassUID, film.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.3"
+    film.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    film.SOPInstanceUID = tags.get("SOPInstanceUID", "1.2.3")
     film.Rows, film.Columns, film.SamplesPerPixel = 8, 8, 1
     film.PhotometricInterpretation, film.PixelRepresentation = "MONOCHROME2", 0
     film.BitsAllocated, film.BitsStored, film.HighBit = 8, 8, 7

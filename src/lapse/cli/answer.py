@@ -62,6 +62,13 @@ class OutputOptions:
         Path | None,
         typer.Option(help="Both films with regions, changes and notices, as a picture."),
     ] = None
+    sr: Annotated[
+        Path | None,
+        typer.Option(
+            help="The answer as a DICOM structured report (TID 1500) with the regions on both "
+            "films, which must be DICOM. Needs the extra dicom."
+        ),
+    ] = None
 
 
 def answer_command(
@@ -98,7 +105,7 @@ def answer_command(
     """
     from lapse.inference.outputs import AnswerFiles
 
-    files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png)
+    files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png, outputs.sr)
     if pairs is not None:
         if reference or main or files.csv is None or len(files.paths()) > 1:
             raise ValueError(
@@ -117,7 +124,7 @@ def answer_command(
         from lapse.inference.comparison import with_full_films
 
         comparison = with_full_films(comparison, films, comparer.processing)
-    files.write(comparison)
+    files.write(comparison, films)
     for line in comparison.lines():
         typer.echo(line)
     for _, path in files.paths():

@@ -1,4 +1,4 @@
-"""Write a comparison to files: JSON, CSV, HTML, PNG.
+"""Write a comparison to files: JSON, CSV, HTML, PNG, DICOM structured report.
 
 All paths are checked before the model is loaded. A film is never overwritten.
 """
@@ -12,11 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lapse.core.extras import check_extra
 from lapse.core.files import atomic_write, check_output_file, write_text
 from lapse.core.types import Box
 from lapse.core.version import __version__
+from lapse.inference.answer import ROLES
 from lapse.inference.answer_picture import draw_comparison
 from lapse.inference.comparison import Comparison
+from lapse.inference.structured_report.document import (
+    check_dicom_films,
+    read_header,
+    structured_report,
+    write_report,
+)
 from lapse.metrics.confidence import change_key
 
 SEPARATOR = "; "  # of several values in a cell
@@ -35,6 +43,7 @@ class AnswerFiles:
     csv: Path | None = None
     html: Path | None = None
     png: Path | None = None
+    sr: Path | None = None
 
     def check(self, films: Sequence[Path]) -> None:
         """Refuse paths that cannot be written, before any work.
@@ -43,8 +52,12 @@ class AnswerFiles:
             films: the input files.
 
         Raises:
-            ValueError: a path is a folder, may not be written, is given twice, or is a film.
+            ValueError: a path is a folder, may not be written, is given twice, or is a film; a
+                structured report of films that are not DICOM, or without highdicom.
         """
+        if self.sr is not None:
+            check_extra("dicom", ["pydicom", "highdicom"], "a structured report (--sr)")
+            check_dicom_films(films)
         used = {path.resolve(): f"the film {path}" for path in films}
         for name, path in self.paths():
             check_output_file(path)
@@ -64,8 +77,19 @@ class AnswerFiles:
         """Whether a file contains the films."""
         return self.html is not None or self.png is not None
 
-    def write(self, comparison: Comparison) -> None:
-        """Write all files, each one complete or not at all."""
+    def write(self, comparison: Comparison, films: Sequence[Path]) -> None:
+        """Write all files, each one complete or not at all.
+
+        Args:
+            comparison: of the films.
+            films: reference and main; a structured report refers to their headers.
+
+        Raises:
+            ValueError: a structured report cannot be made from the headers.
+        """
+        if self.sr is not None:
+            headers = dict(zip(ROLES, map(read_header, films), strict=True))
+            write_report(self.sr, structured_report(comparison, headers))
         if self.json is not None:
             text = json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False)
             write_text(self.json, text + "\n")

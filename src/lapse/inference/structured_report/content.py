@@ -1,0 +1,261 @@
+"""The content tree of a structured report, by TID 1500 (Measurement Report).
+
+    Imaging Measurements
+        comparison                both films, status of the answer        TID 1501
+        finding on a film         box as POLYLINE, change, level,         TID 1410, or TID 1501
+                                  certainty or agreement                  without a box
+    Qualitative Evaluations       intended use, answer, changes that are not stated, input checks,
+                                  training data, model, calibration       free text
+
+A finding that both films show has one Tracking Unique Identifier on both. Boxes are closed
+polygons in pixels of the original film: column and row from the upper left corner of its first
+pixel.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from highdicom import UID
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForRegion,
+    TextContentItem,
+    TimePointContext,
+    TrackingIdentifier,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from lapse.core.grammar import Change
+from lapse.core.types import Box
+from lapse.core.version import __version__
+from lapse.inference.answer import ROLES, describe
+from lapse.inference.comparison import Comparison
+from lapse.inference.structured_report.codes import (
+    CERTAINTY,
+    EVALUATIONS,
+    PERCENT,
+    finding_code,
+    finding_site,
+    private,
+)
+from lapse.metrics.confidence import agreement, change_key
+
+Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+CHANGES = {
+    "added": "In the later image only",
+    "missing": "In the earlier image only; not proven resolved",
+    "level": "In both images, with another level",
+}
+FILMS = {"reference": "earlier image (reference)", "main": "later image (main)"}
+MAX_TEXT = 1024  # characters of one free text
+
+
+def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -> MeasurementReport:
+    """The content of the report of one comparison.
+
+    Args:
+        comparison: with an answer and boxes.
+        headers: "reference" and "main" -> the header of the film.
+    """
+    groups = [
+        _comparison_group(comparison, headers),
+        *(
+            group
+            for change in comparison.changes
+            for role in films_with(change)
+            for group in [_finding_group(comparison, change, role, headers)]
+        ),
+    ]
+    listed = [item for item in headers.values() if _has_library_tags(item)]
+    report = MeasurementReport(
+        _observation_context(comparison),
+        private("procedure", "comparison", "Comparison of two chest radiographs by software"),
+        groups,
+        referenced_images=listed if len(listed) == len(ROLES) else None,
+    )
+    report[0].ContentSequence.append(_evaluations(comparison))
+    return report
+
+
+def films_with(change: Change) -> tuple[str, ...]:
+    """The films that show a finding according to a change, reference first."""
+    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, ROLES)
+
+
+def polygon(box: Box, rows: int, columns: int) -> NDArray[np.float64]:
+    """A box as a closed polygon. # [5, 2]: column, row
+
+    Args:
+        box: fractions of the original film.
+        rows, columns: of the original film.
+
+    >>> polygon(Box(0.25, 0.5, 0.75, 1.0), rows=100, columns=200).tolist()[0]
+    [50.0, 50.0]
+    """
+    left, right = box.x_min * columns, box.x_max * columns
+    top, bottom = box.y_min * rows, box.y_max * rows
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    return np.array(corners, dtype=np.float64)
+
+
+def derived_uid(*parts: str) -> UID:
+    """A UID of the root 2.25 that is the same for the same parts."""
+    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(parts)).int}")
+
+
+def _finding_group(
+    comparison: Comparison, change: Change, role: str, headers: Mapping[str, Dataset]
+) -> Group:
+    """One finding on one film, with its box if the model gives a valid one."""
+    header, box = headers[role], comparison.boxes.get(role, {}).get(change.finding)
+    films = [str(headers[name].SOPInstanceUID) for name in ROLES]
+    tracking = TrackingIdentifier(derived_uid(*films, change.finding), change.finding)
+    probability = comparison.answer.probabilities.get(change_key(change))
+    measurements = []
+    if probability is not None:
+        measurements.append(Measurement(CERTAINTY, round(100 * probability, 1), PERCENT))
+    time_point = TimePointContext(FILMS[role], time_point_order=ROLES.index(role) + 1)
+    evaluations = list(_finding_evaluations(comparison, change, role))
+    if box is None:
+        source = SourceImageForMeasurementGroup.from_source_image(header)
+        return MeasurementsAndQualitativeEvaluations(
+            tracking,
+            time_point_context=time_point,
+            finding_type=finding_code(change.finding),
+            algorithm_id=_algorithm(comparison),
+            measurements=measurements,
+            qualitative_evaluations=evaluations,
+            source_images=[source],
+        )
+    region = ImageRegion(
+        GraphicTypeValues.POLYLINE,
+        polygon(box, int(header.Rows), int(header.Columns)),
+        SourceImageForRegion.from_source_image(header),
+    )
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking,
+        region,
+        time_point_context=time_point,
+        finding_type=finding_code(change.finding),
+        algorithm_id=_algorithm(comparison),
+        finding_sites=[finding_site(comparison.region_name(role, change.finding))],
+        measurements=measurements,
+        qualitative_evaluations=evaluations,
+    )
+
+
+def _finding_evaluations(
+    comparison: Comparison, change: Change, role: str
+) -> Iterator[QualitativeEvaluation]:
+    kind = private("change", change.kind, CHANGES[change.kind])
+    yield QualitativeEvaluation(private("item", "change", "Change between both images"), kind)
+    level = change.before if role == "reference" else change.after
+    if level:
+        name = private("item", "level", "Level of the finding in this image")
+        yield QualitativeEvaluation(name, private("level", level))
+    confidence = comparison.answer.confidence.get(change_key(change))
+    if confidence is not None:
+        name = private("item", "agreement", "Agreement of the model with itself; no probability")
+        yield QualitativeEvaluation(name, private("agreement", agreement(confidence)))
+
+
+def _comparison_group(comparison: Comparison, headers: Mapping[str, Dataset]) -> Group:
+    """The status of the answer, which both films support."""
+    status = comparison.answer.status
+    evaluation = QualitativeEvaluation(
+        private("item", "status", "Status of the answer"), private("status", status)
+    )
+    films = [headers[role] for role in ROLES]
+    return MeasurementsAndQualitativeEvaluations(
+        TrackingIdentifier(
+            derived_uid(*(str(film.SOPInstanceUID) for film in films), "comparison"), "comparison"
+        ),
+        algorithm_id=_algorithm(comparison),
+        qualitative_evaluations=[evaluation],
+        source_images=[SourceImageForMeasurementGroup.from_source_image(film) for film in films],
+    )
+
+
+def _evaluations(comparison: Comparison) -> ContainerContentItem:
+    """What a reader must know about the answer, as free text."""
+    container = ContainerContentItem(EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence(
+        [
+            TextContentItem(
+                private("item", name, meaning),
+                text[:MAX_TEXT],
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            )
+            for name, meaning, text in _texts(comparison)
+            if text
+        ]
+    )
+    return container
+
+
+def _texts(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """(name of the item, its meaning, the text)."""
+    answer = comparison.answer
+    yield "intended-use", "Intended use", comparison.notice
+    yield "question", "Question to the model", comparison.question
+    yield "answer", "Answer of the model", answer.text or "(empty)"
+    for change in answer.unsure:
+        certainty = answer.certainty(change)
+        text = f"{describe(change)}{', ' if certainty else ''}{certainty}"
+        yield "not-stated", "Change that is unsure and not stated", text
+    for reason in answer.reasons:
+        yield "reason", "Reason", reason
+    for words in answer.leftover:
+        yield "not-understood", "Words of the answer that are not understood", words
+    for issue in answer.issues:
+        yield "input-check", "Result of an input check", issue.line()
+    if not answer.issues:
+        yield "input-check", "Result of an input check", "no input check reports an issue"
+    for note in answer.notes():
+        yield "confidence", "How confidence is meant", note
+    yield "training-data", "Training data of the model", answer.trained_on or "unknown"
+    for name, value in comparison.model.items():
+        yield "model", "Fact of the model", f"{name}: {value}"
+
+
+def _algorithm(comparison: Comparison) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        f"lapse, {comparison.model.get('model', 'unknown model')}",
+        __version__,
+        parameters=["research use only"],
+    )
+
+
+def _observation_context(comparison: Comparison) -> ObservationContext:
+    name = comparison.model.get("model", "unknown model")
+    device = DeviceObserverIdentifyingAttributes(
+        derived_uid("device", name, __version__),
+        name="lapse",
+        manufacturer_name="lapse, open-source software, research use only",
+        model_name=name[:MAX_TEXT],
+    )
+    return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
+
+
+def _has_library_tags(header: Dataset) -> bool:
+    """Whether a header has what an entry of the image library needs."""
+    return all(header.get(name) for name in ("PatientOrientation", "ImagerPixelSpacing"))
