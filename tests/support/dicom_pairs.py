@@ -6,7 +6,7 @@ import numpy as np
 
 import small_dicom
 from comparisons import comparison
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.inference.comparison import Comparison
 from lapse.inference.films import Film

@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from lapse.core.grammar import Change
+from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.core.version import __version__
 from lapse.inference.answer import ROLES, describe

@@ -30,6 +30,7 @@ EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime",
 )  # fmt: skip
+METHOD_UNKNOWN = "not stated in the image"
 UTF8 = "ISO_IR 192"
 
 
@@ -170,4 +171,7 @@ def _evidence(header: Dataset, role: str, comparison: Comparison) -> Dataset:
     for name in EMPTY:
         if name not in evidence:
             setattr(evidence, name, "")
+    is_described = "DeidentificationMethod" in evidence
+    if evidence.get("PatientIdentityRemoved") == "YES" and not is_described:
+        evidence.DeidentificationMethod = METHOD_UNKNOWN  # must not be absent
     return evidence

@@ -3,7 +3,8 @@
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
-from lapse.core.grammar import FINDINGS, KINDS
+from lapse.core.changes import KINDS
+from lapse.core.findings import FINDINGS
 from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.inference.structured_report import codes
 from lapse.inference.structured_report.codes import finding_code, finding_site, private

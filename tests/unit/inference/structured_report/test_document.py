@@ -200,12 +200,14 @@ def test_other_films_than_the_compared_ones_are_refused(tmp_path):
 def test_elements_that_a_header_may_lack_are_empty_and_the_rest_is_utf8(tmp_path):
     bare = {name: LATER[name] for name in LATER if name.endswith("UID") or name == "Modality"}
     earlier = {name: EARLIER[name] for name in bare}
+    bare["PatientIdentityRemoved"] = "YES"  # without the method, which the standard demands
     films = write_films(tmp_path, earlier, bare)
     headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
     base = compared()
     answer = replace(base.answer, trained_on="Röntgen 東京")
     write_report(tmp_path / "sr.dcm", structured_report(replace(base, answer=answer), headers))
     report = dcmread(tmp_path / "sr.dcm")
+    assert report.DeidentificationMethod == "not stated in the image"
     assert report.PatientID == "" and report.AccessionNumber == ""
     texts = [item.TextValue for item in report.ContentSequence[-1].ContentSequence]
     assert "Röntgen 東京" in texts
