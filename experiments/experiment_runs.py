@@ -36,9 +36,10 @@ from lapse.inference.predict import PredictOptions, predict
 from lapse.models.interface import ScoringModel
 from lapse.training.run_folder import LoadedRun, load_run
 from lapse.training.trainer import train
+from lapse.workflows.paper_tables.plan import PlannedRow, TableOptions, plan, run_folder
 from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.settings import check_settings, parse_settings
-from lapse.workflows.paper_tables.spec import PlannedRow, TableOptions, plan, read_table, run_folder
+from lapse.workflows.paper_tables.spec import read_table
 
 TABLE = "experiment"
 POLL_SECONDS = 4.0

@@ -7,8 +7,9 @@ import pytest
 
 import tiny_store
 from lapse.config import load_config
+from lapse.workflows.paper_tables.plan import TableOptions
 from lapse.workflows.paper_tables.run import run_tables
-from lapse.workflows.paper_tables.spec import TableOptions, read_table, table_names
+from lapse.workflows.paper_tables.spec import read_table, table_names
 
 TWO_SIZES = ("table5", "experiment")  # the others read 128 px only
 IMAGE_SIZES = {128: 32, 64: 16}  # of the tiny presets -> of the stores here
@@ -65,7 +66,7 @@ def stores(tmp_path_factory):
 
 @pytest.mark.parametrize("name", table_names())
 def test_every_row_trains_answers_and_is_scored(name, stores, monkeypatch):
-    monkeypatch.setattr("lapse.workflows.paper_tables.spec.load_config", small)
+    monkeypatch.setattr("lapse.workflows.paper_tables.plan.load_config", small)
     out = stores[0].parent / "tables"
     options = TableOptions(scale="small" if name == "experiment" else "tiny")
     sizes = stores if name in TWO_SIZES else stores[:1]

@@ -16,9 +16,9 @@ import torch
 
 import tiny_store
 from lapse.workflows.paper_tables.jobs import plan_jobs
+from lapse.workflows.paper_tables.plan import TableOptions, plan
 from lapse.workflows.paper_tables.run import open_stores, run_tables
 from lapse.workflows.paper_tables.scheduler import run_jobs
-from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -117,7 +117,7 @@ import logging
 import sys
 from pathlib import Path
 from lapse.workflows.paper_tables.run import run_tables
-from lapse.workflows.paper_tables.spec import TableOptions
+from lapse.workflows.paper_tables.plan import TableOptions
 from small_table import ROWS, SMALL, spec
 
 if __name__ == "__main__":

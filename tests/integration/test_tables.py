@@ -15,9 +15,9 @@ from lapse.config import LanguageModelConfig
 from lapse.metrics.bertscore import BertChoice
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import export_gpt2
+from lapse.workflows.paper_tables.plan import TableOptions
 from lapse.workflows.paper_tables.run import run_tables
 from lapse.workflows.paper_tables.settings import read_language_model
-from lapse.workflows.paper_tables.spec import TableOptions
 from small_table import ROWS, spec
 
 OPTIONS = TableOptions(seeds=2)

@@ -22,7 +22,7 @@ import torch.distributed as dist
 import tiny_model
 import tiny_store
 from lapse.core import files
-from lapse.training import checkpoint
+from lapse.training import checkpoint, optimizer_step, weight_files
 from lapse.training import trainer as train
 from lapse.training import validation as watch
 from lapse.training.trainer import Callbacks
@@ -122,12 +122,12 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         **{
             name: (lambda name=name, call=call: killed(name, *call))
             for name, call in {
-                "weights written": (checkpoint, "_write_tensors", 4),
+                "weights written": (checkpoint, "write_tensors", 2),
                 "manifest": (checkpoint, "_manifest", 2),
                 "sync": (files, "sync", 17),  # of the second checkpoint
                 "old one dropped": (train, "prune_checkpoints", 3),
                 "validation": (watch, "fixed_batches", 3),
-                "clipping": (train, "clip_gradients", 4),
+                "clipping": (optimizer_step, "clip_gradients", 4),
             }.items()
         },
     }
@@ -150,7 +150,7 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         go("lost optimizer")()
 
     def other_dropout():
-        train.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
+        optimizer_step.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
         go("other dropout")()
 
     assert forked(lose_optimizer) == forked(other_dropout) == 0
@@ -191,7 +191,7 @@ def ranks(folder: Path) -> dict[str, object]:
 
     def weights(name: str) -> list[float]:
         newest = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
-        tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
+        tensors = weight_files.read_tensors(newest.folder / checkpoint.MODEL)
         return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 
     def log(name: str) -> list[dict[str, float]]:

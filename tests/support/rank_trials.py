@@ -18,7 +18,7 @@ import torch.distributed as dist
 import tiny_store
 from lapse.config import RunConfig, check_config
 from lapse.data.loading.batch_stream import BalancedBatchStream
-from lapse.training import checkpoint
+from lapse.training import checkpoint, weight_files
 from lapse.training import trainer as train
 from lapse.training.parallel import ParallelModel
 from lapse.training.trainer import Callbacks
@@ -119,7 +119,7 @@ def result(folder: Path, name: str) -> dict[str, object]:
     """The log and the checkpoint of a run: names, shapes, and one flat list of weights."""
     lines = (folder / name / "metrics.jsonl").read_text("utf-8").splitlines()
     newest = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
-    tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
+    tensors = weight_files.read_tensors(newest.folder / checkpoint.MODEL)
     moments = newest.optimizer()
     return {
         "log": [json.loads(line) for line in lines],

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 import tiny_store
 from lapse.config import load_config
 from lapse.models.layers import sigmoid_loss
-from lapse.training import checkpoint
+from lapse.training import checkpoint, weight_files
 from lapse.training.trainer import train
 
 COUNT, WIDTH = 7, 5
@@ -105,7 +105,7 @@ def trained(data: Path, out: Path, name: str, size: int) -> list[float]:
     config = load_config("pretrain-global-tiny", SMALL)
     on_ranks(size, lambda rank: train(config, data, out / name).step, out, name)
     newest = checkpoint.latest_valid_checkpoint(out / name).checkpoint
-    tensors = checkpoint.read_tensors(newest.folder / checkpoint.MODEL)
+    tensors = weight_files.read_tensors(newest.folder / checkpoint.MODEL)
     return torch.cat([tensors[key].flatten() for key in sorted(tensors)]).tolist()
 
 

@@ -12,13 +12,14 @@ import typer
 from lapse.cli.console import program_facts, progress_bar
 from lapse.cli.options import Split
 from lapse.config import Stage
+from lapse.workflows.paper_tables.plan import TableOptions
 from lapse.workflows.paper_tables.settings import (
     STAGES,
     Scale,
     parse_settings,
     read_language_model,
 )
-from lapse.workflows.paper_tables.spec import TableOptions, TableSpec, read_table
+from lapse.workflows.paper_tables.spec import TableSpec, read_table
 
 logger = logging.getLogger(__name__)
 

@@ -61,7 +61,7 @@ def verify_command(
     tables.
     A store is compared with the checksums of its pixels and of its other files.
     """
-    from lapse.data.store.store import INFO
+    from lapse.data.store.info import INFO
 
     if len(roots) == 1 and (roots[0] / INFO).is_file():
         if json_file or page is not None or check_pixels:

@@ -16,19 +16,24 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lapse.core.files import TEMPORARY, rename_folder, sha256_of
 from lapse.training.optim import Module, trained_parameters
+from lapse.training.weight_files import (
+    distinct_tensors,
+    num_bytes,
+    read_tensors,
+    save_weights,
+    write_tensors,
+)
 
 MODEL, OPTIMIZER, STATE, MANIFEST = (
     "model.safetensors",
@@ -38,9 +43,6 @@ MODEL, OPTIMIZER, STATE, MANIFEST = (
 )
 BEST = "best"
 FORMAT = 1
-# Names of types in a safetensors header
-FLOATS = ("F32", "F16", "BF16")
-DTYPES = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
 MARGIN = 1 << 20  # bytes of a checkpoint besides its tensors
 NAME = re.compile(r"step-(\d{8,})")
 
@@ -66,106 +68,6 @@ class CheckpointSearch:
     skipped: tuple[str, ...]
 
 
-def save_weights(path: Path, model: Module) -> None:
-    """Write a model's tensors. Tied tensors are written once, under their first name."""
-    _write_tensors(path, _untied(model))
-
-
-def load_weights(path: Path, model: Module) -> None:
-    """Read a model's tensors in place. Nothing is changed unless all tensors fit.
-
-    Raises:
-        ValueError: the file is damaged, or a name, shape or dtype differs from the model's.
-    """
-    targets = _untied(model)
-    check_header(path, targets)
-    tensors = read_tensors(path)
-    for name, target in targets.items():
-        if tensors[name].dtype != target.dtype:
-            raise ValueError(f"{path}: {name} is {tensors[name].dtype}, not {target.dtype}")
-    with torch.no_grad():
-        for name, target in targets.items():
-            target.copy_(tensors[name])
-
-
-def check_header(path: Path, expected: Mapping[str, Tensor]) -> None:
-    """Compare names, types and shapes in a file's header with tensors; no weight is read.
-
-    Args:
-        path: a safetensors file.
-        expected: name -> a tensor of the model, which may be on the meta device. Floating weights
-            may have 16 or 32 bits, all others exactly the type of the model.
-
-    Raises:
-        ValueError: a tensor is missing, unknown, or of another shape or kind.
-    """
-    with opened(path) as file:
-        names = set(file.keys())
-        missing, unknown = sorted(expected.keys() - names), sorted(names - expected.keys())
-        if missing or unknown:
-            raise ValueError(
-                f"{path} does not fit the model: missing {_shorten(missing)}; "
-                f"unknown {_shorten(unknown)}"
-            )
-        for name, target in expected.items():
-            part = file.get_slice(name)
-            shape, dtype = tuple(part.get_shape()), part.get_dtype()
-            accepted = FLOATS if target.is_floating_point() else (DTYPES[target.dtype],)
-            if shape != tuple(target.shape) or dtype not in accepted:
-                raise ValueError(
-                    f"{path}: {name} is {dtype} {shape}, the model needs {' or '.join(accepted)} "
-                    f"{tuple(target.shape)}"
-                )
-
-
-class Slice(Protocol):
-    """One tensor of a file, before it is read."""
-
-    def get_shape(self) -> list[int]: ...
-
-    def get_dtype(self) -> str: ...
-
-
-class TensorFile(Protocol):
-    """The methods of `safetensors.safe_open` in use."""
-
-    def keys(self) -> list[str]: ...
-
-    def get_slice(self, name: str, /) -> Slice: ...
-
-    def get_tensor(self, name: str, /) -> Tensor: ...
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[TensorFile]:
-    """An open safetensors file.
-
-    Raises:
-        ValueError: there is no such file, or it is not a valid safetensors file.
-    """
-    if not path.is_file():
-        raise ValueError(f"no weights at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
-
-
-def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose name starts with `prefix`, which is removed.
-
-    Raises:
-        ValueError: there is no such file, or it is not a valid safetensors file.
-    """
-    with opened(path) as file:
-        return {
-            name[len(prefix) :]: file.get_tensor(name)
-            for name in file.keys()  # noqa: SIM118 (not a mapping)
-            if name.startswith(prefix)
-        }
-
-
 def save_checkpoint(
     run: Path,
     step: int,
@@ -185,14 +87,14 @@ def save_checkpoint(
     final = parent / f"step-{step:08d}"
     temporary = final.with_name(final.name + TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
-    needed = _num_bytes(_untied(model)) + _num_bytes(optimizer) + MARGIN
+    needed = num_bytes(distinct_tensors(model)) + num_bytes(optimizer) + MARGIN
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise ValueError(_disk_message(step, needed, f"{free} are free", parent))
     try:
         temporary.mkdir()
         save_weights(temporary / MODEL, model)
-        _write_tensors(temporary / OPTIMIZER, optimizer)
+        write_tensors(temporary / OPTIMIZER, optimizer)
         _write_json(temporary / STATE, {**state, "step": step})
         _write_json(temporary / MANIFEST, _manifest(temporary, step))
         if final.exists():
@@ -212,7 +114,7 @@ def check_finite(step: int, model: Module, optimizer: Mapping[str, Tensor]) -> N
     Raises:
         ValueError: names the first such tensor.
     """
-    for kind, tensors in (("weight", _untied(model)), ("optimizer state", optimizer)):
+    for kind, tensors in (("weight", distinct_tensors(model)), ("optimizer state", optimizer)):
         for name, value in tensors.items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise ValueError(
@@ -232,7 +134,7 @@ def check_disk(run: Path, model: Module) -> None:
         ValueError: says how many bytes are needed and how many are free.
     """
     trained = dict(trained_parameters(model))
-    needed = _num_bytes(_untied(model)) + 2 * _num_bytes(trained) + MARGIN
+    needed = num_bytes(distinct_tensors(model)) + 2 * num_bytes(trained) + MARGIN
     existing = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -312,23 +214,6 @@ def prune_checkpoints(run: Path, step: int, keep: int) -> None:
         shutil.rmtree(folder)
 
 
-def _untied(model: Module) -> dict[str, Tensor]:
-    """Each tensor of the state once, under its first name."""
-    tensors: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            tensors[name] = tensor
-    return tensors
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    # One key only: safetensors writes several keys in an order that differs between processes.
-    save_file(contiguous, path, metadata={"format": "pt"})
-
-
 def _manifest(folder: Path, step: int) -> dict[str, Any]:
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -345,18 +230,9 @@ def _write_json(path: Path, value: object) -> None:
     path.write_bytes(_json_bytes(value))
 
 
-def _num_bytes(tensors: Mapping[str, Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-
-
 def _disk_message(step: int, needed: int, reason: str, parent: Path) -> str:
     return (
         f"the checkpoint of step {step} needs {needed} bytes in {parent} and was not written "
         f"({reason}); the checkpoint before it is intact: free some space and run the same "
         "command again"
     )
-
-
-def _shorten(names: list[str]) -> str:
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return shown or "none"

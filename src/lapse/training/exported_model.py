@@ -32,8 +32,8 @@ from lapse.core.tokenizer import SIZE, Tokenizer
 from lapse.core.version import __version__
 from lapse.images import ImageProcessing
 from lapse.models.backbones.hub import check_finite
-from lapse.training.checkpoint import check_header, opened, read_tensors
 from lapse.training.run_folder import build_model, flatten, skip_pretrained_weights
+from lapse.training.weight_files import check_header, opened, read_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 CHECK = "input_check.safetensors"

@@ -36,13 +36,7 @@ from lapse.models.interface import (
     has_encoder,
 )
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.training.checkpoint import (
-    MODEL,
-    Checkpoint,
-    load_weights,
-    read_tensors,
-    result_checkpoint,
-)
+from lapse.training.checkpoint import MODEL, Checkpoint, result_checkpoint
 from lapse.training.exported_model import (
     DEFAULT,
     PACKAGED,
@@ -56,6 +50,7 @@ from lapse.training.run_folder import (
     read_tokenizer,
     skip_pretrained_weights,
 )
+from lapse.training.weight_files import load_weights, read_tensors
 
 INITIALIZATION = "initialization.json"
 

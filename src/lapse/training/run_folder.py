@@ -37,8 +37,9 @@ from lapse.data.store.store import Store
 from lapse.images import ImageProcessing, recorded_processing
 from lapse.models.interface import TrainableModel
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.training.checkpoint import MODEL, load_weights, result_checkpoint
+from lapse.training.checkpoint import MODEL, result_checkpoint
 from lapse.training.distributed import DistributedContext, pick_device
+from lapse.training.weight_files import load_weights
 
 logger = logging.getLogger(__name__)
 

@@ -14,22 +14,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from lapse.config import RunConfig
 from lapse.core.progress import Progress, no_progress
-from lapse.core.seeding import derive_seed
 from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_workers import iterate_batches
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
-from lapse.models.interface import FollowsSteps, HasLossParts
 from lapse.training.checkpoint import (
     BEST,
     check_finite,
@@ -40,7 +35,6 @@ from lapse.training.checkpoint import (
 from lapse.training.checks import check_run
 from lapse.training.distributed import (
     DistributedContext,
-    autocast,
     enter_on_first_rank,
     init_distributed,
     pick_device,
@@ -52,12 +46,11 @@ from lapse.training.initialization import build_run_model, write_init_report
 from lapse.training.metrics_log import MetricsLog
 from lapse.training.optim import (
     build_optimizer,
-    clip_gradients,
     learning_rate,
     load_optimizer_tensors,
     optimizer_tensors,
-    set_learning_rate,
 )
+from lapse.training.optimizer_step import OptimizerStep
 from lapse.training.parallel import ParallelModel
 from lapse.training.pixel_check import BackgroundPixelCheck, check_pixel_sample
 from lapse.training.precision import resolve_precision
@@ -74,7 +67,6 @@ from lapse.training.validation import Validator
 logger = logging.getLogger(__name__)
 
 STOPPED = 143  # exit code of a run that a signal stopped, as after SIGTERM
-WeightedLoss = tuple[str, Tensor, float]  # name, mean, and the weight of that mean
 
 
 def _ignore_step(step: int) -> None:
@@ -223,10 +215,7 @@ class Trainer:
             self.best_loss = checkpoint.state.get("best_loss")
             logger.info("resumed from step %d of %s", self.step, out)
         self.start = self.step
-        tasks = tuple(f"loss/{name}" for name in dict.fromkeys(self.data.stream.task_names))
-        parts = self.model.loss_parts if isinstance(self.model, HasLossParts) else ()
-        self.loss_parts = tuple(f"loss/{part}" for part in parts)
-        self.loss_names = ("loss", *tasks, *self.loss_parts)
+        self.optimizer_step = OptimizerStep(config, self.data.stream, self.parallel, self.optimizer)
         self.log = MetricsLog(out, log_size, self.step, is_writing=self.is_first_rank)
 
     def train(self) -> TrainReport:
@@ -296,60 +285,16 @@ class Trainer:
 
     def _train_step(self, batches: tuple[Batch, ...], stop: threading.Event) -> bool:
         """One optimizer step; returns whether any rank got a stop signal."""
-        seed = derive_seed(self.config.train.seed, "dropout", self.step, self.distributed.rank)
-        torch.manual_seed(seed)
-        if isinstance(self.model, FollowsSteps):
-            self.model.start_step(self.step)
-        rate = learning_rate(self.config.optim, self.step, self.total_steps)
-        set_learning_rate(self.optimizer, rate)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self._backward(batches)
-        gradient_norm = clip_gradients(self.model, self.config.optim.clip_norm)
-
-        *values, norm = torch.stack([*(loss for _, loss, _ in losses), gradient_norm]).tolist()
-        sums = dict.fromkeys((*self.loss_names, *(f"{name}#" for name in self.loss_names)), 0.0)
-        for (name, _, weight), value in zip(losses, values, strict=True):
-            sums[name] += value * weight
-            sums[f"{name}#"] += weight
-        *totals, num_stopped = self.distributed.sum([*sums.values(), float(stop.is_set())])
-        if not all(math.isfinite(value) for value in (*totals, norm)):
-            raise ValueError(_not_finite_message(self.step, batches, losses, norm))
-        self.optimizer.step()
+        result = self.optimizer_step.run(self.step, batches, stop)
         self.step += 1
-        for name, value in zip(sums, totals, strict=True):
+        for name, value in result.sums.items():
             self.window.setdefault(name, [0.0])[0] += value
-        self.window.setdefault("norm", []).append(norm)
-        return num_stopped > 0
-
-    def _backward(self, batches: tuple[Batch, ...]) -> list[WeightedLoss]:
-        """Add up the gradients of the mean loss of the step; returns the losses of this rank.
-
-        With `data.second_tasks` it is the sum of the means of both batches.
-        """
-        weights = [float(self.model.weight(batch)) for batch in batches]
-        sums = [0.0, 0.0]  # of the first and the second batch of the step
-        for batch, weight in zip(batches, weights, strict=True):
-            sums[batch.part] += weight
-        total_weights = self.distributed.sum(sums)
-        self.parallel.check_num_batches(len(batches))
-        device, world_size = self.distributed.device, self.distributed.world_size
-        weighted_losses: list[WeightedLoss] = []
-        for index, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
-            with self.parallel.gradient_sync(is_last=index + 1 == len(batches)):
-                with autocast(device, self.config.train.precision):
-                    losses = self.parallel.losses(batch.to(device))
-                # DDP and FSDP average over the ranks, hence the factor world_size.
-                scale = weight / total_weights[batch.part] * world_size
-                (losses["loss"] * scale).backward()
-            weighted_losses += _losses_by_task(batch, losses, weight)
-            weighted_losses += [
-                (part, losses[part].detach().float(), weight) for part in self.loss_parts
-            ]
-        return weighted_losses
+        self.window.setdefault("norm", []).append(result.gradient_norm)
+        return result.is_stopping
 
     def _write_log(self) -> None:
         window, values = self.window, {}
-        for name in self.loss_names:
+        for name in self.optimizer_step.loss_names:
             if window[f"{name}#"][0] > 0:
                 values[name] = window[name][0] / window[f"{name}#"][0]
         values["learning_rate"] = learning_rate(self.config.optim, self.step - 1, self.total_steps)
@@ -400,31 +345,3 @@ class Trainer:
                 save_checkpoint(self.folder, self.step, model, tensors, state)
                 prune_checkpoints(self.folder, self.step, self.config.train.keep_checkpoints)
         self.distributed.barrier()
-
-
-def _losses_by_task(
-    batch: Batch, losses: dict[str, Tensor], weight: float
-) -> Iterator[WeightedLoss]:
-    """The loss of a batch, and of each of its tasks where it is known."""
-    yield "loss", losses["loss"].detach().float(), weight
-    num_targets = batch.loss_mask.sum(1).tolist()
-    tasks = [sample.task for sample in batch.samples]
-    for task in dict.fromkeys(tasks):
-        if f"loss/{task}" in losses:
-            counts = (count for name, count in zip(tasks, num_targets, strict=True) if name == task)
-            yield f"loss/{task}", losses[f"loss/{task}"].detach().float(), float(sum(counts))
-        elif len(set(tasks)) == 1:
-            yield f"loss/{task}", losses["loss"].detach().float(), weight
-
-
-def _not_finite_message(
-    step: int, batches: tuple[Batch, ...], losses: list[WeightedLoss], norm: float
-) -> str:
-    names = [name for name, value, _ in losses if not math.isfinite(float(value))]
-    what = ", ".join(dict.fromkeys(names)) or f"gradient norm {norm} (or another rank's loss)"
-    ids = [sample.id for batch in batches for sample in batch.samples]
-    shown = ", ".join(ids[:64]) + (f" and {len(ids) - 64} more" if len(ids) > 64 else "")
-    return (
-        f"step {step + 1}: {what} is not finite; the weights were not changed and nothing was "
-        f"saved. Samples of the step: {shown}. Lower optim.learning_rate or inspect these samples"
-    )

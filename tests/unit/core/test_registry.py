@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lapse.core import registry
-from lapse.training.checkpoint import load_weights, save_weights
+from lapse.training.weight_files import load_weights, save_weights
 from tiny_models import build
 
 # Methods whose mean loss is over rows, not over tokens.

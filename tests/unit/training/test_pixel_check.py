@@ -6,7 +6,8 @@ import tiny_model
 import tiny_store
 from lapse.data.store import checksums
 from lapse.data.store.checksums import CHECKSUMS
-from lapse.data.store.store import PIXELS, open_store
+from lapse.data.store.info import PIXELS
+from lapse.data.store.store import open_store
 from lapse.training import pixel_check
 from lapse.training.dry_run import dry_run
 from lapse.training.pixel_check import BackgroundPixelCheck, check_pixel_sample

@@ -231,7 +231,7 @@ def test_second_tasks_add_the_mean_loss_of_another_kind_of_record(data, tmp_path
     assert set(trainer.data.validation) == {"diff_vqa", "cap"}
     trainer.train()
     trainer.optimizer.zero_grad()
-    trainer._backward(batches)
+    trainer.optimizer_step.backward(batches)
     gradient = trainer.model.project.weight.grad.clone()
     trainer.optimizer.zero_grad()
     sum(trainer.model.loss(batch)["loss"] for batch in batches).backward()

@@ -43,8 +43,8 @@ from lapse.data.prepare.sources import SourceCount, check_sources
 from lapse.data.prepare.study_plan import StudyPlan
 from lapse.data.prepare.table_plan import make_plan
 from lapse.data.reports.prior_removal import prior_remover
+from lapse.data.store.info import REMOVED, SPLIT_TABLE
 from lapse.data.store.leakage import check_store_for_leaks
-from lapse.data.store.store import REMOVED, SPLIT_TABLE
 from lapse.data.store.writer import Origin, StoreWriter, check_free
 
 __all__ = [

@@ -24,7 +24,7 @@ from lapse.data.io.skip_log import SkipLog
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import Shard, ShardItem
 from lapse.data.prepare.sources import SourceCount
-from lapse.data.store.store import NO_LABEL_FACTS
+from lapse.data.store.info import NO_LABEL_FACTS
 
 PLAN_VERSION = 5  # shards of another version are not reused
 

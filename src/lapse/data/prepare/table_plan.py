@@ -15,7 +15,7 @@ from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import ShardItem
 from lapse.data.prepare.sources import SourceCount
 from lapse.data.prepare.study_plan import StudyPlan
-from lapse.data.store.store import LabelFacts
+from lapse.data.store.info import LabelFacts
 
 MAX_HASHED = 256 * 1024**2  # bytes; larger tables are identified by their size
 

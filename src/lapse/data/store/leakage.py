@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from lapse.data.datasets.splits import LeakGuard
 from lapse.data.io.csv_tables import plain_id
-from lapse.data.store.store import PAIRS, STUDIES, Store
+from lapse.data.store.info import PAIRS, STUDIES
+from lapse.data.store.store import Store
 
 NAMES = ("patient", "study", "image", "split")
 

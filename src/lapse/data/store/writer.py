@@ -27,7 +27,7 @@ from lapse.core.files import rename_folder
 from lapse.core.types import Pair, Study
 from lapse.core.version import __version__
 from lapse.data.store.checksums import CHECKSUMS, BlockHasher
-from lapse.data.store.store import (
+from lapse.data.store.info import (
     EXTRAS,
     FILES,
     FORMAT,
@@ -38,10 +38,9 @@ from lapse.data.store.store import (
     SCHEMA,
     STUDIES,
     LabelFacts,
-    Store,
     StoreInfo,
-    open_store,
 )
+from lapse.data.store.store import Store, open_store
 
 ROW_GROUP = 4096  # rows that are written together
 STUDY_SCHEMA = pa.schema(

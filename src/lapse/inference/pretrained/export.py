@@ -32,7 +32,7 @@ from lapse.inference.checks.pixel_check import PixelCheck
 from lapse.metrics.guard import GuardRule
 from lapse.metrics.probability import Calibration, calibration_values, parse_calibration
 from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
-from lapse.training.checkpoint import read_tensors, result_checkpoint
+from lapse.training.checkpoint import result_checkpoint
 from lapse.training.exported_model import (
     CARD,
     CHECK,
@@ -54,6 +54,7 @@ from lapse.training.run_folder import (
     read_tokenizer,
     skip_pretrained_weights,
 )
+from lapse.training.weight_files import read_tensors
 
 
 @dataclass(frozen=True, slots=True)

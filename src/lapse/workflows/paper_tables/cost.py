@@ -29,7 +29,7 @@ from lapse.models.interface import TrainableModel
 from lapse.training.feature_cache import cacheable_encoder
 from lapse.training.run_folder import build_model, skip_pretrained_weights
 from lapse.workflows.paper_tables.operations import StepCost, UndrawnWeights, count_step
-from lapse.workflows.paper_tables.spec import PlannedRun
+from lapse.workflows.paper_tables.plan import PlannedRun
 
 PEAKS = {"A100": 312e12, "H100": 989e12}  # operations per second, dense bf16
 UTILISATION = 0.4

@@ -18,13 +18,8 @@ from lapse.inference.predict import PredictOptions
 from lapse.inference.prediction_job import predict_to_file
 from lapse.training.run_folder import run_lock
 from lapse.training.trainer import Callbacks, train
-from lapse.workflows.paper_tables.spec import (
-    PlannedRow,
-    PlannedRun,
-    TableOptions,
-    TableSpec,
-    run_folder,
-)
+from lapse.workflows.paper_tables.plan import PlannedRow, PlannedRun, TableOptions, run_folder
+from lapse.workflows.paper_tables.spec import TableSpec
 
 logger = logging.getLogger(__name__)
 # Errors that fail a run without ending the harness: they are reported, and other runs continue.

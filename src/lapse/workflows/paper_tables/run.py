@@ -36,19 +36,18 @@ from lapse.training.run_folder import build_model, read_facts, skip_pretrained_w
 from lapse.workflows.paper_tables.examples import choose_examples
 from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
-from lapse.workflows.paper_tables.results import Curve, RowResult, Scores
-from lapse.workflows.paper_tables.scheduler import run_jobs
-from lapse.workflows.paper_tables.settings import check_settings
-from lapse.workflows.paper_tables.spec import (
+from lapse.workflows.paper_tables.plan import (
     PlannedRow,
     PlannedRun,
-    RowSpec,
     StoreRef,
     TableOptions,
-    TableSpec,
     plan,
     run_folder,
 )
+from lapse.workflows.paper_tables.results import Curve, RowResult, Scores
+from lapse.workflows.paper_tables.scheduler import run_jobs
+from lapse.workflows.paper_tables.settings import check_settings
+from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import tiny_store
 from lapse.cli.main import app
 from lapse.data.store import checksums
 from lapse.data.store.checksums import CHECKSUMS, PixelChecker, read_checksums, store_damage
-from lapse.data.store.store import PAIRS, PIXELS, STUDIES, open_store
+from lapse.data.store.info import PAIRS, PIXELS, STUDIES
+from lapse.data.store.store import open_store
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from lapse.config import load_config
 from lapse.core import registry
 from lapse.workflows.paper_tables.cost import PEAKS, UTILISATION, describe, run_cost, sum_costs
 from lapse.workflows.paper_tables.operations import OperationCounter, UndrawnWeights, count_step
+from lapse.workflows.paper_tables.plan import PlannedRun, TableOptions, plan
 from lapse.workflows.paper_tables.run import open_stores
-from lapse.workflows.paper_tables.spec import PlannedRun, TableOptions, plan
 from small_table import ROWS, spec
 
 # All their products are linear layers, attention and convolutions, which torch counts too. Others

@@ -1,8 +1,8 @@
 """Jobs: equal runs once, and one process at a time."""
 
 from lapse.workflows.paper_tables.jobs import FAILURES, plan_jobs
+from lapse.workflows.paper_tables.plan import TableOptions, plan
 from lapse.workflows.paper_tables.run import open_stores
-from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 

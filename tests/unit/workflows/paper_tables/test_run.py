@@ -2,6 +2,7 @@
 
 import pytest
 
+from lapse.workflows.paper_tables.plan import StoreRef, TableOptions
 from lapse.workflows.paper_tables.run import (
     count_parameters,
     open_stores,
@@ -9,7 +10,7 @@ from lapse.workflows.paper_tables.run import (
     run_tables,
 )
 from lapse.workflows.paper_tables.settings import parse_settings
-from lapse.workflows.paper_tables.spec import StoreRef, TableOptions, read_table
+from lapse.workflows.paper_tables.spec import read_table
 from small_table import ROWS, spec
 
 

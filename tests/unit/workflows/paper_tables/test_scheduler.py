@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from lapse.workflows.paper_tables.jobs import plan_jobs
+from lapse.workflows.paper_tables.plan import TableOptions, plan
 from lapse.workflows.paper_tables.run import open_stores
 from lapse.workflows.paper_tables.scheduler import run_jobs
-from lapse.workflows.paper_tables.spec import TableOptions, plan
 from small_table import ROWS, spec
 
 
