@@ -14,7 +14,7 @@ from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of
 from lapse.evaluation.readers import changes_facts, with_changes
-from lapse.evaluation.references import ReferenceOptions, ReferenceSource
+from lapse.evaluation.references import ReferenceOptions, ReferenceSource, remark_of
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import difference_values, predictions_facts, write_scores
 from lapse.evaluation.unread import unread_warning
@@ -111,6 +111,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "n": str(len(first)),
             "seed": str(seed),
             **options.provenance,
+            **remark_of(first),
             **source.provenance(),
             **({} if options.changes is None else changes_facts(options.changes)),
             **predictions_facts(first_path),

@@ -18,7 +18,12 @@ from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
 from lapse.evaluation.readers import changes_facts, with_changes
-from lapse.evaluation.references import DEFAULT_TASK, ReferenceOptions, ReferenceSource
+from lapse.evaluation.references import (
+    DEFAULT_TASK,
+    ReferenceOptions,
+    ReferenceSource,
+    remark_of,
+)
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import (
@@ -126,6 +131,7 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         "n": str(len(predictions)),
         "seed": str(seed),
         **options.provenance,
+        **remark_of(predictions),
         **source.provenance(),
         **({} if options.changes is None else changes_facts(options.changes)),
         **predictions_facts(options.predictions),

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lapse.core.registry import load, names
 from lapse.core.types import Prediction
+from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.leakage import check_no_shared_patients
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselines, has_training
@@ -202,3 +204,18 @@ class ReferenceSource:
         if self.options.questions is not None:
             facts |= table_facts(self.options.questions, self.options.split)
         return facts
+
+
+def remark_of(predictions: Sequence[Prediction]) -> dict[str, str]:
+    """The remark of a public release about its answers, known by the prefix of its patients.
+
+    A file may be scored without the store, which also holds the remark. {} for other patients, and
+    for other tasks than the difference question.
+    """
+    prefixes = {
+        item.patient.partition(":")[0]
+        for item in predictions
+        if item.task == DEFAULT_TASK and ":" in item.patient
+    }
+    remarks = [load("releases", name).remark for name in names("releases") if name in prefixes]
+    return {REMARK: "; ".join(remarks)} if any(remarks) else {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lapse.core.types import Score
+from lapse.data.datasets.plain_info import REMARK
 from lapse.metrics.bootstrap import MIN_PATIENTS
 from lapse.metrics.laterality import SIDES
 from lapse.metrics.paired_tests import Difference
@@ -124,7 +125,8 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
 def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]) -> str:
     """The note under a table: n, release, split, tokenizer, METEOR program, idf corpus.
 
-    All values are those of the first row; the n of rows with other samples is added.
+    The remark of a data set about its labels is the first line. All values are those of the first
+    row; the n of rows with other samples is added.
     """
     scores = next(iter(rows.values()))
     note = {name: facts.get(name, UNKNOWN) for name in ("data release", "split protocol")}
@@ -147,7 +149,8 @@ def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]
     n += f" ({', '.join(others)})" if others else ""
     facts_line = f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in note.items())
     notes = interval_notes({name: score.details for name, score in scores.items()})
-    return "\n".join((facts_line, *notes))
+    remark = [f"remark: {facts[REMARK]}"] if REMARK in facts else []
+    return "\n".join((*remark, facts_line, *notes))
 
 
 def _num_samples(scores: Mapping[str, Score]) -> str:

@@ -237,6 +237,9 @@ def patient_labels(
     if store is None:
         logger.info("age band: needs the date of the study, which --data STORE holds")
         return {"sex": sex}
+    if store.info.labels.time != "dates":
+        logger.info("age band: not known, as the store has no dates")
+        return {"sex": sex}
     pairs, studies = _records(store, predictions)
     ages = []
     for item in predictions:

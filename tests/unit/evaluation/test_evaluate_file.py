@@ -22,7 +22,7 @@ from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, evaluate
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
-from lapse.evaluation.references import ReferenceOptions
+from lapse.evaluation.references import ReferenceOptions, remark_of
 from lapse.evaluation.scores_file import read_scores
 from lapse.metrics.abstention import Threshold, write_threshold
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
@@ -283,3 +283,11 @@ def test_scores_computed_before_a_failure_are_kept(folder, tmp_path, monkeypatch
     values = read_scores(out)
     assert "exact match" in values["scores"]["diff_vqa"] and values["comparisons"] == {}
     assert "is unfinished: 0 comparisons are computed" in caplog.messages[-1]
+
+
+def test_the_remark_of_a_release_is_known_by_its_patients():
+    """A file may be scored without the store."""
+    item = Prediction("diff_vqa/1/0", "diff_vqa", "x", ("nothing has changed.",), patient="nih:13")
+    assert "never an evaluation set" in remark_of([item])["remark"]
+    assert not remark_of([replace(item, patient="13")])
+    assert not remark_of([replace(item, task="cap")])

@@ -84,3 +84,9 @@ def test_few_samples_of_a_mean_are_marked():
     for count, remark in ((19, " (19 events)"), (20, "")):
         cell = format_score(mean_score("accuracy", [1.0] * count, {}))
         assert cell == f"1.000{remark}"
+
+
+def test_the_remark_of_a_data_set_is_printed_with_the_scores():
+    rows = {"lapse": {"Acc": Score("Acc", 0.5, details={"n": "10"})}}
+    lines = table_note(rows, {"remark": "labels of a program"}).splitlines()
+    assert lines[0] == "remark: labels of a program" and lines[1].startswith("n: 10")

@@ -59,7 +59,7 @@ LABELS = {  # exact names; the others are outside the 30 findings
 }
 OUTSIDE = ("infiltration", "mass", "nodule", "fibrosis")
 NO_FINDING = "No Finding"
-REMARK = (
+LABEL_REMARK = (
     "about 85% of NIH change labels are not confirmed by expert readers: never an evaluation set "
     "on its own answers"
 )
@@ -74,6 +74,7 @@ class Nih:
     """The release; see `lapse.data.datasets.release.Release`."""
 
     title = "NIH ChestX-ray14"
+    remark = LABEL_REMARK
     outside = OUTSIDE
     published: Mapping[str, int] = {"images": 112_120, "patients": 30_805, "boxes": 984}
 
@@ -114,7 +115,7 @@ class Nih:
         info = DatasetInfo(
             name=self.title,
             licence="open, with link, acknowledgement and citation",
-            remark=REMARK,
+            remark=LABEL_REMARK,
             prefix="nih",
             labelled=tuple(dict.fromkeys(exact.values())),
             outside=outside,

@@ -17,6 +17,7 @@ from lapse.core.findings import FINDINGS
 from lapse.core.types import nearest
 
 MAX_TEXT = 500  # characters of a text: it is printed with every score
+REMARK = "remark"  # the key of `DatasetInfo.remark` in the provenance of a score
 BOX_UNITS = ("pixel", "fraction")
 _LISTS = ("labelled", "outside")
 _PREFIX = re.compile(r"[a-z0-9-]{0,20}")

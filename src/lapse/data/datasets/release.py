@@ -43,12 +43,15 @@ class Release(Protocol):
 
     Attributes:
         title: the release in messages, "NIH ChestX-ray14".
+        remark: what a reader of a score needs to know about its answers, "" for nothing; printed
+            with every score.
         outside: its labels outside the 30 findings, in lower case, that a user may map to one.
         published: what `verify` counts -> the number in the published release: "images",
             "patients", "boxes", "difference questions".
     """
 
     title: str
+    remark: str
     outside: tuple[str, ...]
     published: Mapping[str, int]
 

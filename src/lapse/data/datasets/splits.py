@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from lapse.core.types import SPLITS
 from lapse.data.io.csv_tables import plain_id
 
+MIMIC_DIGITS = 8
 PROTOCOLS = ("patient-safe", "published")
 _PRIORITY = {split: priority for priority, split in enumerate(SPLITS)}
 
@@ -59,10 +60,23 @@ def protocol_hash(assignment: Mapping[str, str]) -> str:
     return digest.hexdigest()[:16]
 
 
+def comparable_id(text: str) -> str:
+    """A patient or study for comparisons between data sets.
+
+    Only a number of eight digits, as MIMIC-CXR has them, loses its padding and its letter: in
+    another data set, 0012 and 12 may be two patients.
+
+    >>> comparable_id("p10000032"), comparable_id("0012"), comparable_id("nih:13")
+    ('10000032', '0012', 'nih:13')
+    """
+    number = plain_id(text)
+    return number if number.isdecimal() and len(number) == MIMIC_DIGITS else text.strip()
+
+
 class LeakGuard:
     """Collects the patients, studies and images of training and of evaluation.
 
-    Ids are compared without padding and prefix letters.
+    Numbers of MIMIC-CXR are compared without padding and prefix letters, other ids as texts.
     """
 
     def __init__(self) -> None:
@@ -73,8 +87,8 @@ class LeakGuard:
     def add(self, patient: str, study: str, image: str, split: str) -> None:
         """Add one record, or one study of a pair."""
         names = self._trained if split == "train" else self._evaluated
-        names["patient"].add(plain_id(patient))
-        names["study"].add(plain_id(study))
+        names["patient"].add(comparable_id(patient))
+        names["study"].add(comparable_id(study))
         names["image"].add(image)
 
     def check(self) -> None:

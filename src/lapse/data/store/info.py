@@ -6,6 +6,7 @@ import json
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
+from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.parquet import reading
 from lapse.images.processing import ImageProcessing
 
@@ -15,7 +16,6 @@ STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy",
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
 SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
 EXTRAS = (SPLIT_TABLE, REMOVED)
-REMARK = "remark"  # the key of `LabelFacts.remark` in the provenance of a score
 
 
 @dataclass(frozen=True, slots=True)

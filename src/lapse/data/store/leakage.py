@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from lapse.data.datasets.splits import LeakGuard
-from lapse.data.io.csv_tables import plain_id
+from lapse.data.datasets.splits import LeakGuard, comparable_id
 from lapse.data.store.info import PAIRS, STUDIES
 from lapse.data.store.store import Store
 
@@ -53,11 +52,11 @@ def check_no_shared_patients(training: Store, evaluated: Store, patients: Collec
         ValueError: a patient, study or image is in both, with the counts and a few ids.
     """
     guard = LeakGuard()
-    evaluated_patients = {plain_id(patient) for patient in patients}
+    evaluated_patients = {comparable_id(patient) for patient in patients}
     for patient in evaluated_patients:
         guard.add(patient, "", "", "test")
     for patient, study, image, _ in _studies(evaluated):
-        if plain_id(patient) in evaluated_patients:
+        if comparable_id(patient) in evaluated_patients:
             guard.add(patient, study, image, "test")
     is_trained, _ = _studies_in_pairs(training)
     for row, (patient, study, image, split) in enumerate(_studies(training)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lapse.core.changes import FREE_KINDS, Change
 from lapse.core.types import Pair, Prediction, Study
+from lapse.data.datasets.plain_studies import DAY_ZERO
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
 from lapse.evaluation.html.elements import Outline, Pixels, outlines
@@ -116,12 +117,20 @@ def _probabilities(item: Prediction, threshold: Threshold | None) -> dict[Change
 
 def _image(study: Study, title: str, colors: Mapping[str, int], store: Store) -> CaseImage:
     boxes = finding_boxes(study, tuple(colors))
-    date = f"{study.taken_at:%Y-%m-%d}" if study.taken_at else "date unknown"
-    caption = date + (f", {study.view}" if study.view else "")
+    caption = _time(study, store) + (f", {study.view}" if study.view else "")
     drawn = outlines(
         [(item.box, colors[item.finding]) for item in boxes], [item.region for item in boxes]
     )
     return CaseImage(title, caption, store.pixels(study.image), drawn, _regions(boxes))
+
+
+def _time(study: Study, store: Store) -> str:
+    """The date, the day of the patient's series, or that it is not known."""
+    if study.taken_at is None:
+        return "date unknown"
+    if store.info.labels.time == "days":
+        return f"day {(study.taken_at - DAY_ZERO).total_seconds() / 86400:g}"
+    return f"{study.taken_at:%Y-%m-%d}"
 
 
 def _regions(boxes: Sequence[FindingBox]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction, Score
+from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.store import Store
 from lapse.evaluation.html.case_card import case_card
 from lapse.evaluation.html.case_selection import TASK, choose_cases, find_pairs, findings_of
@@ -131,6 +132,9 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     is_read = not too_many_unread([i.answer for i in answers], [i.truth for i in answers])
     events = confidence_events(answers) if answers and is_read else {}
     provenance = report.scores.get("provenance")
+    facts = {**(provenance if isinstance(provenance, Mapping) else {}), **report.facts}
+    if report.store is not None:
+        facts.setdefault(REMARK, report.store.info.labels.remark)
     return render(
         "evaluation_page",
         title=report.title,
@@ -141,7 +145,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         every_score=every_score(report.scores, report.system),
         subgroups=subgroup_tables(report.scores),
         differences=difference_tables(report.scores),
-        facts={**(provenance if isinstance(provenance, Mapping) else {}), **report.facts},
+        facts={name: text for name, text in facts.items() if name != REMARK or text},
+        remark=facts.get(REMARK, ""),
         is_simulated=_is_simulated(report),
         confusion=count_confusion(answers),
         unread=unread_warning(answers),

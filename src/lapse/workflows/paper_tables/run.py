@@ -27,6 +27,7 @@ from lapse.core.files import writer_lock
 from lapse.core.progress import ProgressBar, no_progress_bar
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Prediction
+from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html import ModelAnswer
@@ -305,7 +306,8 @@ class _TableRunner:
 
     def _remarks(self, table: _Table) -> tuple[str, ...]:
         """What a reader has to know about the scores."""
-        remarks = [f"GPT-2 starts from {self.options.language_model.description}."]
+        remarks = [f"Labels: {self.facts[REMARK]}."] if REMARK in self.facts else []
+        remarks.append(f"GPT-2 starts from {self.options.language_model.description}.")
         columns = table.spec.columns.values()
         if self.options.bert is None and any("BERTScore" in name for name in columns):
             remarks.append("BERTScore is not computed: give its model with --bert.")

@@ -67,3 +67,36 @@ def test_patients_of_two_stores(tmp_path):
     with pytest.raises(ValueError, match=r"patient: 2 .*another --seed"):
         check_no_shared_patients(training, training, {item.patient for item in training.studies})
     check_no_shared_patients(training, training, {"10000001", "10000002"})  # not in training
+
+
+def renamed(studies, pairs, patient):
+    studies = [replace(item, patient=patient(item), study=f"s{item.study}x", id=f"x{item.id}",
+                       image=f"x{item.image}") for item in studies]  # fmt: skip
+    ends = {item.image: item for item in studies}
+    return studies, [
+        replace(pair, reference=ends[f"x{pair.reference.image}"], main=ends[f"x{pair.main.image}"])
+        for pair in pairs
+    ]
+
+
+def test_ids_of_other_data_sets_are_compared_as_texts(tmp_path):
+    """0012 and 12 are one patient of MIMIC-CXR and two of a hospital; a prefix keeps sets apart."""
+    plain = records()
+    training = written(tmp_path / "own", *renamed(*plain, lambda item: f"{int(item.patient):012d}"))
+    evaluated = written(tmp_path / "mimic", *plain)
+    patients = {item.patient for item in evaluated.studies}
+    with pytest.raises(ValueError, match="patient: 2"):  # numbers of MIMIC-CXR, padded
+        check_no_shared_patients(training, evaluated, patients)
+    short = [replace(item, patient=item.patient[-2:]) for item in plain[0]]
+    ends = {item.image: item for item in short}
+    pairs = [replace(pair, reference=ends[pair.reference.image], main=ends[pair.main.image])
+             for pair in plain[1]]  # fmt: skip
+    evaluated = written(tmp_path / "short", short, pairs)
+    training = written(
+        tmp_path / "padded", *renamed(short, pairs, lambda item: f"00{item.patient}")
+    )
+    check_no_shared_patients(training, evaluated, {item.patient for item in short})
+    training = written(
+        tmp_path / "prefixed", *renamed(short, pairs, lambda item: f"nih:{item.patient}")
+    )
+    check_no_shared_patients(training, evaluated, {item.patient for item in short})

@@ -91,3 +91,10 @@ def test_thousands_of_answers_give_a_small_page(report):
     text = render_evaluation_report(EvaluationReport("t", many, store=report.store))
     assert len(text) < 3_000_000
     assert "The first 3000 of 3200 answers." in text
+
+
+def test_the_remark_of_a_data_set_is_stated_on_top(report):
+    assert "Labels:" not in render_evaluation_report(report)
+    scores = {**report.scores, "provenance": {"remark": "labels of a program"}}
+    top = render_evaluation_report(replace(report, scores=scores)).partition("<h2>")[0]
+    assert "<strong>Labels: labels of a program.</strong>" in top
