@@ -3,17 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,dicom,metrics,track,docs
+EXTRAS := dev,dicom,metrics,serve,track,docs
 VENV_FLAGS := $(if $(SYSTEM_SITE),--system-site-packages,)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two OpenMP threads on a busy machine are slower than one, and the tests need only one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 SOURCES := src benchmarks tests experiments docs
 
-.PHONY: help demo test integration test-all bench docs lint check clean
+.PHONY: help demo serve test integration test-all bench docs lint check clean
 
 help:
 	@echo "make demo         the full pipeline on simulated patients, then demo/report.html"
+	@echo "make serve        the page that compares two films, on http://127.0.0.1:8000"
 	@echo "make test         unit tests (minutes)"
 	@echo "make integration  tests of processes, training and complete commands"
 	@echo "make test-all     both"
@@ -29,6 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/lapse demo demo
+
+serve: $(STAMP)
+	$(BIN)/lapse serve
 
 test: $(STAMP)
 	$(PYTEST) tests/unit

@@ -23,6 +23,7 @@ from lapse.cli.options import expand_options
 from lapse.cli.predict import predict_command
 from lapse.cli.prepare import prepare_command
 from lapse.cli.report import report_command
+from lapse.cli.serve import serve_command
 from lapse.cli.simulate import simulate_command
 from lapse.cli.table import table_command
 from lapse.cli.train import train_command
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": audit_command,
     "report": report_command,
     "answer": answer_command,
+    "serve": serve_command,
     "table": table_command,
     "export": export_command,
     "demo": demo_command,

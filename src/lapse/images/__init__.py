@@ -12,7 +12,14 @@ a closed list. Decoders that crash on damaged files run in a process of their ow
 from lapse.images.errors import Code, ImageError
 from lapse.images.intensity import equalise
 from lapse.images.processing import INTENSITIES, RESIZES, ImageProcessing, recorded_processing
-from lapse.images.read import StoredImage, fit_image, image_size, read_at, read_image
+from lapse.images.read import (
+    StoredImage,
+    decode_shown,
+    fit_image,
+    image_size,
+    read_at,
+    read_image,
+)
 from lapse.images.resize import letterbox, resize_square
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "ImageError",
     "ImageProcessing",
     "StoredImage",
+    "decode_shown",
     "equalise",
     "fit_image",
     "image_size",

@@ -26,6 +26,7 @@ from lapse.images.resize import Crop, letterbox_size, pad_to_square
 from lapse.images.resize import resize as resize_to
 
 DEFAULT = ImageProcessing()
+_IN_MEMORY = Path("the film")  # names a film without a file in errors
 MIN_REDUCED = 256  # pixels of a side of a reduced decode, so that noise is recognised
 
 
@@ -106,6 +107,29 @@ def read_at(
     _check_side(size)
     data = read_file(path) if data is None else data
     return _read_film(path, data, processing, size).resized(size, processing.resize)
+
+
+def decode_shown(data: bytes, max_side: int) -> Image.Image:
+    """The content of a file for a screen: with its window, and not equalised.
+
+    Args:
+        data: JPEG, PNG of 8 or 16 bits, or DICOM.
+        max_side: pixels of the longer edge; a smaller film keeps its size.
+
+    Returns:
+        An upright image of mode "L", bone bright.
+
+    Raises:
+        ImageError: as for `read_image`, except blank and noise.
+    """
+    _check_side(max_side)
+    if is_dicom(data):
+        grey = Image.fromarray(read_dicom(_IN_MEMORY, data, "display").grey)
+    else:
+        grey, _ = open_picture(_IN_MEMORY, data).grey()
+    if max(grey.size) <= max_side:
+        return grey
+    return Image.fromarray(resize_to(grey, *letterbox_size(grey.height, grey.width, max_side)))
 
 
 def fit_image(

@@ -21,8 +21,8 @@ from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.grammar import parse
 from lapse.core.types import Sample
 from lapse.images import ImageProcessing, read_at
+from lapse.images.film_facts import facts_of_file
 from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
-from lapse.inference.checks.film_facts import facts_of_file
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate

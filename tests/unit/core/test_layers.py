@@ -16,6 +16,7 @@ LAYERS = (
     ("training",),
     ("inference",),
     ("workflows",),
+    ("serve",),
     ("cli",),
 )
 # The order of the packages inside a package; packages of one group do not import each other.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lapse.images.film_facts import NO_FACTS, FilmFacts
 from lapse.inference.checks.fact_rules import all_fact_issues, picture_issues
-from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts
 from lapse.inference.checks.issues import InputIssue
 from lapse.inference.checks.pixel_check import PixelCheck, pooled_tokens
 

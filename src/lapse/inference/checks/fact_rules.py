@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.inference.checks.film_facts import DATES, FilmFacts
+from lapse.images.film_facts import DATES, FilmFacts
 from lapse.inference.checks.issues import InputIssue, Level
 
 FRONTAL = frozenset(("PA", "AP", "AP AXIAL", "PA AXIAL", "FRONTAL"))

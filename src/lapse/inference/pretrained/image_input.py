@@ -15,10 +15,10 @@ from lapse.core.tokenizer import bins_box, box_text, find_box
 from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import ImageProcessing, fit_image, read_at
+from lapse.images.film_facts import NO_FACTS, FilmFacts, facts_of_file
 from lapse.images.intensity import ByteImage, FloatImage
 from lapse.images.read import DEFAULT
 from lapse.images.resize import letterbox_size, resize
-from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
 from lapse.inference.films import Film
 
 logger = logging.getLogger(__name__)

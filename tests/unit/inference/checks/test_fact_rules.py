@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lapse.images.film_facts import NO_FACTS, FilmFacts, facts_of_file
 from lapse.inference.checks.fact_rules import all_fact_issues, picture_issues
-from lapse.inference.checks.film_facts import NO_FACTS, FilmFacts, facts_of_file
 from lapse.inference.checks.issues import CODES, UnusualInputError, refuse_unusual
 from small_dicom import FIRST, write
 

@@ -36,6 +36,7 @@ _TEXTS = {
     "body_part": "BodyPartExamined",
     "modality": "Modality",
     "intent": "PresentationIntentType",
+    "sop_class": "SOPClassUID",
 }
 _TAGS = [*_TEXTS.values(), *(name for pair in DATES for name in pair if name)]
 MAX_HEADER_TEXT = 256  # characters of a value; longer ones are not codes, ids or dates
@@ -53,6 +54,7 @@ class FilmFacts:
         body_part: "CHEST", "HAND", ...
         modality: "DX", "CR", ...
         intent: "FOR PRESENTATION" or "FOR PROCESSING".
+        sop_class: UID of the kind of image.
         dates: name of a DICOM tag -> digits "YYYYMMDD" or "YYYYMMDDHHMMSS".
     """
 
@@ -66,6 +68,7 @@ class FilmFacts:
     body_part: str = ""
     modality: str = ""
     intent: str = ""
+    sop_class: str = ""
     dates: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -83,11 +86,15 @@ def facts_of_file(path: Path) -> FilmFacts:
 
     A header that pydicom cannot parse gives no facts.
     """
+    return facts_of_bytes(read_file(path))
+
+
+def facts_of_bytes(data: bytes) -> FilmFacts:
+    """The facts of `facts_of_file`, from the content of the file."""
     try:
         from pydicom import dcmread
     except ImportError:  # without pydicom no DICOM has been read
         return NO_FACTS
-    data = read_file(path)
     if not data.startswith((b"\xff\xd8", b"\x89PNG")):
         try:
             with quiet_pydicom():

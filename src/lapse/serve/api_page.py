@@ -1,0 +1,123 @@
+"""The documentation of the REST interface as a page, from its OpenAPI document.
+
+FastAPI's own page loads scripts from other hosts, so it is switched off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lapse.serve.errors import ERRORS
+
+CLIENT = """\
+import json, urllib.request
+
+def post(path, body, kind):
+    url, headers = "http://127.0.0.1:8000/api" + path, {"Content-Type": kind}
+    request = urllib.request.Request(url, body, headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+films = {role: post("/films", open(name, "rb").read(), "application/octet-stream")["id"]
+         for role, name in {"reference": "earlier.png", "main": "later.png"}.items()}
+print(post("/comparisons", json.dumps(films).encode(), "application/json")["answer"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value of a JSON object."""
+
+    name: str
+    kind: str
+    text: str
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path with a method."""
+
+    method: str
+    path: str
+    summary: str
+    text: str
+    body: tuple[Field, ...]
+    body_types: tuple[str, ...]
+    answer: tuple[Field, ...]
+    answer_types: tuple[str, ...]
+    errors: tuple[int, ...]
+
+
+def api_page(document: Mapping[str, Any]) -> str:
+    """The page of an OpenAPI document."""
+    environment = Environment(
+        loader=PackageLoader("lapse.serve"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    routes = [
+        _route(document, path, method, values)
+        for path, methods in document["paths"].items()
+        for method, values in methods.items()
+    ]
+    template = environment.get_template("docs.html.jinja")
+    return template.render(info=document["info"], routes=routes, errors=ERRORS, client=CLIENT)
+
+
+def _route(document: Mapping[str, Any], path: str, method: str, values: Mapping[str, Any]) -> Route:
+    body = values.get("requestBody", {}).get("content", {})
+    success = next(item for status, item in values["responses"].items() if status.startswith("2"))
+    answer = success.get("content", {})
+    return Route(
+        method.upper(),
+        path,
+        values.get("summary", ""),
+        " ".join(values.get("description", "").split()),
+        _fields(document, body),
+        tuple(sorted(body)),
+        _fields(document, answer),
+        tuple(sorted(answer)),
+        tuple(sorted(int(status) for status in values["responses"] if int(status) >= 400)),
+    )
+
+
+def _fields(document: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[Field, ...]:
+    schema = _resolved(document, content.get("application/json", {}).get("schema", {}))
+    required = schema.get("required", [])
+    return tuple(
+        Field(name, _kind(document, value), _text(value), name in required)
+        for name, value in schema.get("properties", {}).items()
+    )
+
+
+def _kind(document: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+    if "$ref" in value:
+        names = _resolved(document, value).get("properties", {})
+        return "object with " + ", ".join(names) if names else "object"
+    if "anyOf" in value:
+        return " or ".join(_kind(document, item) for item in value["anyOf"])
+    if value.get("type") == "array":
+        return f"list of {_kind(document, value.get('items', {}))}"
+    return str(value.get("type", "any value"))
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    default = value.get("default")
+    suffix = "" if default is None else f"Default: {json.dumps(default)}."
+    return f"{value.get('description', '')} {suffix}".strip()
+
+
+def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    name = schema["$ref"].rpartition("/")[2]
+    resolved: Mapping[str, Any] = document["components"]["schemas"][name]
+    return resolved

@@ -1,0 +1,221 @@
+"""The work of the service: films in, pictures, comparisons and reports out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lapse.core.version import __version__
+from lapse.serve.child import Child, ChildDiedError
+from lapse.serve.errors import ERRORS, ServiceError
+from lapse.serve.films import FilmStore, StoredFilm
+from lapse.serve.limits import Limits
+from lapse.serve.messages import Message
+from lapse.serve.timeline import order_films
+from lapse.serve.uploads import Upload, Uploads
+from lapse.serve.waiting import Waiting
+
+DECODER, MODEL = "lapse.serve.decoder", "lapse.serve.model_process"
+SWEEP_SECONDS = 20.0  # between searches for expired films
+
+
+class Service:
+    """The state of a running service. Used from one event loop.
+
+    Attributes:
+        model_name: a model folder or hub id; "" for the packaged model.
+        limits: of everything.
+        model: what the model process says about its model; empty before `start`.
+    """
+
+    def __init__(self, model_name: str, limits: Limits) -> None:
+        self.model_name, self.limits = model_name, limits
+        self.model: dict[str, Any] = {}
+        self.films = FilmStore(limits)
+        self.stopping = asyncio.Event()
+        self.uploads = Uploads(limits, self.stopping)
+        self.decoding = Waiting(running=limits.decoders, waiting=limits.waiting)
+        self.answering = Waiting(running=1, waiting=limits.waiting)
+        self.decoders = [
+            Child(DECODER, max_uses=limits.decoder_uses) for _ in range(limits.decoders)
+        ]
+        self.answerer = Child(MODEL)
+        self._idle = list(self.decoders)
+        self._is_loaded = False
+        self._start_time = time.monotonic()
+
+    async def start(self) -> None:
+        """Load the model, warm it up, and start the decoders.
+
+        Raises:
+            ValueError: the model cannot be loaded.
+        """
+        await asyncio.gather(*(decoder.start() for decoder in self.decoders))
+        try:
+            await self._load()
+        except ChildDiedError:
+            raise ValueError(
+                "the process of the model ended while it loaded: out of memory, or the package is "
+                "damaged"
+            ) from None
+
+    async def stop(self) -> None:
+        """End all processes."""
+        for child in (*self.decoders, self.answerer):
+            await child.stop()
+
+    async def sweep(self) -> None:
+        """Forget expired films until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.films.expire()
+
+    def facts(self) -> dict[str, Any]:
+        """What the service is, for clients."""
+        shown = ("facts", "trained_on", "research_use", "questions", "has_reports")
+        return {
+            **{name: self.model[name] for name in shown},
+            "lapse": __version__,
+            "film_bytes": self.limits.film_bytes,
+            "film_seconds": self.limits.films_seconds,
+            "timeline_films": self.limits.timeline_films,
+        }
+
+    def check_room(self) -> None:
+        """Refuse a film before its body is read, if there is no place for it.
+
+        Raises:
+            ServiceError: stopping, busy, memory-full.
+        """
+        self._check_running()
+        self.films.check()
+        self.decoding.check()
+
+    async def add_film(self, upload: Upload) -> dict[str, Any]:
+        """Decode a film and keep it."""
+        async with self.decoding.turn(), self._decoder() as decoder:
+            try:
+                answer = await decoder.ask(
+                    self._decoding_values(), [upload.file], seconds=self.limits.decoder_seconds
+                )
+            except ChildDiedError:
+                raise ServiceError("decoder-failed") from None
+        film = _checked_film(upload.sha256, answer, int(self.model["size"]))
+        return {
+            "id": self.films.add(film),
+            "height": film.height,
+            "width": film.width,
+            "sha256": film.sha256,
+            "notes": list(film.notes),
+            "expires_in": self.limits.films_seconds,
+        }
+
+    async def compare(
+        self, reference: str, main: str, question: str, *, allow_unusual: bool
+    ) -> dict[str, Any]:
+        """The comparison of two films, with the SHA-256 of both."""
+        films = [self.films.get(name) for name in (reference, main)]
+        values = await self._answer("compare", films, question, allow_unusual=allow_unusual)
+        pair = {
+            role: {"sha256": film.sha256, "height": film.height, "width": film.width}
+            for role, film in zip(("reference", "main"), films, strict=True)
+        }
+        return {**values, "pair": pair}
+
+    async def report(self, name: str, *, allow_unusual: bool) -> dict[str, Any]:
+        """The report of one film."""
+        if not self.model["has_reports"]:
+            raise ServiceError("not-found")
+        film = self.films.get(name)
+        values = await self._answer("report", [film], "", allow_unusual=allow_unusual)
+        return {**values, "film": {"sha256": film.sha256}}
+
+    def timeline(self, names: Sequence[str]) -> dict[str, Any]:
+        """The order of films in time."""
+        films = [self.films.get(name) for name in names]
+        timeline = order_films([film.facts.get("dates", {}) for film in films])
+        return {
+            "films": [names[position] for position in timeline.order],
+            "days": list(timeline.days),
+            "is_dated": timeline.is_dated,
+        }
+
+    async def _answer(
+        self, task: str, films: Sequence[StoredFilm], question: str, *, allow_unusual: bool
+    ) -> dict[str, Any]:
+        self._check_running(may_finish=True)
+        values = {
+            "do": task,
+            "question": question,
+            "allow_unusual": allow_unusual,
+            "films": [
+                {"height": film.height, "width": film.width, "facts": film.facts} for film in films
+            ],
+        }
+        async with self.answering.turn():
+            try:
+                if not (self._is_loaded and self.answerer.is_running):
+                    await self._load()
+                answer = await self.answerer.ask(
+                    values, [film.pixels for film in films], seconds=self.limits.model_seconds
+                )
+            except (ChildDiedError, ValueError):
+                raise ServiceError("model-failed") from None
+        refused = answer.values.pop("refused", None)
+        if refused is not None:
+            raise ServiceError(refused, details=answer.values)
+        return answer.values
+
+    async def _load(self) -> None:
+        self._is_loaded = False
+        seconds = self.limits.model_seconds
+        answer = await self.answerer.ask({"model": self.model_name}, [], seconds=seconds)
+        if "failed" in answer.values:
+            raise ValueError(str(answer.values["failed"]))
+        self.model = answer.values
+        self._is_loaded = True
+
+    def _check_running(self, *, may_finish: bool = False) -> None:
+        if self.stopping.is_set() and not may_finish:
+            raise ServiceError("stopping", headers={"Connection": "close", "Retry-After": "30"})
+
+    @asynccontextmanager
+    async def _decoder(self) -> AsyncIterator[Child]:
+        """A decoder that nobody uses; there is one for each turn."""
+        decoder = self._idle.pop()
+        try:
+            yield decoder
+        finally:
+            self._idle.append(decoder)
+
+    def _decoding_values(self) -> dict[str, Any]:
+        return {
+            **{name: self.model[name] for name in ("size", "resize", "intensity")},
+            "shown": self.limits.shown_side,
+            "memory": self.limits.decoder_bytes,
+            "cpu": self.limits.decoder_cpu,
+        }
+
+
+def _checked_film(sha256: str, answer: Message, size: int) -> StoredFilm:
+    """The film of a decoder's answer, which is checked as if an attacker had written it."""
+    values, parts = answer.values, answer.parts
+    refused = values.get("refused")
+    if refused is not None:
+        raise ServiceError(refused if refused in ERRORS else "decoder-failed")
+    height, width, facts = values.get("height"), values.get("width"), values.get("facts")
+    if not (
+        isinstance(height, int)
+        and isinstance(width, int)
+        and len(parts) == 2
+        and len(parts[0]) == size * size
+        and parts[1].startswith(b"\x89PNG")
+        and isinstance(facts, dict)
+        and isinstance(values.get("notes"), list)
+    ):
+        raise ServiceError("decoder-failed")
+    notes = tuple(str(note)[:200] for note in values["notes"])
+    return StoredFilm(sha256, height, width, notes, parts[0], parts[1], facts)

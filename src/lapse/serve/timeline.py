@@ -1,0 +1,55 @@
+"""The order of one patient's films in time, and the days between neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+from lapse.images.film_facts import DATES
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Films from the earliest to the latest.
+
+    Attributes:
+        order: positions in the input.
+        days: between a film and the next; None where a date is not a day of the calendar.
+        is_dated: whether all films have a date; if not, the order is that of the input.
+    """
+
+    order: tuple[int, ...]
+    days: tuple[int | None, ...]
+    is_dated: bool
+
+
+def order_films(dates: Sequence[Mapping[str, str]]) -> Timeline:
+    """Order films by the most exact date that all of them have.
+
+    Args:
+        dates: of each film: name of a DICOM tag -> digits "YYYYMMDD" or "YYYYMMDDHHMMSS".
+    """
+    num_films = len(dates)
+    for tag, _ in DATES:
+        texts = [film.get(tag, "") for film in dates]
+        if all(len(text) >= 8 for text in texts):
+            has_times = all(len(text) >= 14 for text in texts)
+            keys = [text[: 14 if has_times else 8] for text in texts]
+            order = sorted(range(num_films), key=keys.__getitem__)
+            days = [_days(keys[a], keys[b]) for a, b in pairwise(order)]
+            return Timeline(tuple(order), tuple(days), True)
+    return Timeline(tuple(range(num_films)), (None,) * (num_films - 1), False)
+
+
+def _days(earlier: str, later: str) -> int | None:
+    first, second = _day(earlier), _day(later)
+    return None if first is None or second is None else (second - first).days
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
