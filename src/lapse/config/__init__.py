@@ -1,6 +1,7 @@
 """Configuration as data: frozen pydantic models, YAML presets, and a.b=value overrides.
 
     base          base class and error messages: an unknown key is an error
+    augment       changes of training films and pairs
     models        the paper's models
     pretraining   the other stage-1 methods
     vqa           the compared systems of stage 2
@@ -11,6 +12,7 @@ The resolved configuration is saved in the run folder and is the only input of `
 modules do not import torch, so a wrong name is reported at once.
 """
 
+from lapse.config.augment import AugmentConfig
 from lapse.config.base import Config, explain
 from lapse.config.loading import (
     check_config,
@@ -37,6 +39,7 @@ from lapse.config.run import (
 )
 
 __all__ = [
+    "AugmentConfig",
     "CaptionerConfig",
     "Config",
     "DataConfig",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
+from lapse.config.augment import AugmentConfig
 from lapse.config.base import Config, explain
 from lapse.core import registry
 
@@ -63,6 +64,8 @@ class DataConfig(Config):
     """Use at most this many training records. Null: all."""
     cache_features: Literal["none", "bf16", "fp32"] = "none"
     """Store the tokens of a frozen encoder on disk in this precision and train on them."""
+    augment: AugmentConfig = AugmentConfig()
+    """Changes of training films and pairs. Validation is never changed."""
 
     @model_validator(mode="after")
     def _known_tasks(self, info: ValidationInfo) -> DataConfig:
@@ -81,6 +84,11 @@ class DataConfig(Config):
         if self.second_tasks and self.cache_features != "none":
             raise ValueError(
                 "second_tasks and cache_features cannot be combined: set cache_features to 'none'"
+            )
+        if self.augment.fraction and self.cache_features != "none":
+            raise ValueError(
+                "augment.fraction and cache_features cannot be combined, because every film is "
+                "another one in each epoch: set cache_features to 'none'"
             )
         return self
 

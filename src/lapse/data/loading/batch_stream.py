@@ -28,6 +28,7 @@ from torch import Tensor
 from lapse.config import DataConfig, RunConfig
 from lapse.core.seeding import derive_index, derive_permutation, derive_uniform
 from lapse.core.types import Sample
+from lapse.data.loading.augmentation import Augmenter
 from lapse.data.loading.batch import (
     Batch,
     EncodedText,
@@ -52,6 +53,8 @@ class BalancedBatchStream:
         config: the run; reads `data`, `train` and `stage`.
 
     Attributes:
+        pixels: of the store, never augmented.
+        augmenter: changes films and pairs (`data.augment`), or None.
         features: if set, adds an encoder's cached tokens to every batch.
         second: a stream whose batches follow in every step (`data.second_tasks`), or None.
 
@@ -63,6 +66,7 @@ class BalancedBatchStream:
         self.dataset, self.pixels = dataset, pixels
         self.features: FeatureReader | None = None
         self.second: BalancedBatchStream | None = None
+        self.augmenter = Augmenter(pixels, config) if config.data.augment.is_active else None
         self.data, self.train, self.stage = config.data, config.train, config.stage
         rows = rows_per_record(self.data, len(dataset.tasks))
         size = self.train.batch_size
@@ -141,7 +145,7 @@ class BalancedBatchStream:
             batch = collate(
                 samples,
                 texts,
-                read_pixels(self.pixels, samples),
+                read_pixels(self.augmenter.pixels if self.augmenter else self.pixels, samples),
                 parallel=parallel,
                 loss_on_given=self.data.loss_on_given,
             )
@@ -159,6 +163,9 @@ class BalancedBatchStream:
         order = _epoch_order(len(self.dataset), self.train.seed, self.stage, epoch)
         number = int(order[index])
         record = self.dataset.record(number)
+        changed = None
+        if self.augmenter is not None:
+            changed = self.augmenter.changed(record, self.dataset.tasks, epoch)
         tasks = list(enumerate(self.dataset.tasks))
         if self.data.draw_task:
             draw = (self.train.seed, self.stage, epoch, record.id, "task")
@@ -166,13 +173,19 @@ class BalancedBatchStream:
         for task_index, task in tasks:
             key = (self.train.seed, self.stage, epoch, record.id, task.name)
             rows = self.dataset.rows(number, task_index)
-            choices = derive_permutation(len(rows), *key) if len(rows) > 1 else [0]
+            samples = [] if changed is None else list(task.samples(changed))
+            count = len(samples) or len(rows)
+            choices = derive_permutation(count, *key) if count > 1 else [0]
             for turn in range(self.data.regions_per_image):
-                choice = choices[turn % len(rows)]
+                choice = choices[turn % count]
                 is_parallel = (
                     task.name in self.data.parallel_tasks
                     and derive_uniform(*key, turn, "parallel") < self.data.parallel_fraction
                 )
+                if samples:
+                    sample = samples[choice]
+                    yield sample, self.dataset.encode(sample), is_parallel
+                    continue
                 sample = self.dataset.sample_of(record, task_index, choice)
                 yield sample, self.dataset.text(rows[choice]), is_parallel
 

@@ -72,8 +72,9 @@ class TokenizedDataset:
         self.records, self.tasks = records, tuple(tasks)
         names = [task.name for task in (*tasks, *options.required_tasks)]
         self.missing = dict.fromkeys(names, 0)
+        self.max_tokens = options.max_tokens
         self.num_truncated = 0
-        memo = _MemoTokenizer(tokenizer)
+        self._tokenizer = memo = _MemoTokenizer(tokenizer)
         ids, used = array("H"), array("q")
         offsets, first = array("q", [0]), array("q", [0])
         parts = array("H")
@@ -134,6 +135,10 @@ class TokenizedDataset:
         start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
         prefix, prompt = (int(value) for value in self._parts[row])
         return EncodedText(tuple(self._ids[start:stop].tolist()), prefix, prompt)
+
+    def encode(self, sample: Sample) -> EncodedText:
+        """The tokens of a sample that is not in the dataset, such as one with a moved box."""
+        return encode_sample(sample, self._tokenizer, self.max_tokens)
 
     def record(self, number: int) -> Record:
         """The record in use with this number, read from the store."""

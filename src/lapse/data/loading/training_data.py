@@ -11,6 +11,7 @@ from pathlib import Path
 from lapse.config import RunConfig
 from lapse.core.tokenizer import Tokenizer, trimmed_ids
 from lapse.core.word_tokenizer import WordPieceTokenizer, WordTokenizer
+from lapse.data.loading.augmentation import changed_answers
 from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.data.loading.records import (
     Record,
@@ -100,6 +101,8 @@ def read_stream(
     groups = [(_records(store, part[0], num_records), part) for part in (tasks, second) if part]
     if tokenizer is None:
         texts = chain.from_iterable(starmap(sample_texts, groups))
+        if config.data.augment.exchanged_pairs or config.data.augment.repeated_films:
+            texts = chain(texts, *(changed_answers(records) for records, _ in groups))
         tokenizer = _tokenizer(config, chain(box_texts(size), texts))
     required = load_tasks((*config.data.tasks, *config.data.require_tasks), size)[len(tasks) :]
     streams = [
