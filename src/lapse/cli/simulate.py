@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from lapse.cli.console import progress_bar
-from lapse.cli.options import ImageFormat, Split, Tier
+from lapse.cli.options import Anatomy, ImageFormat, Split, Tier
 from lapse.core.extras import check_extra
 from lapse.core.registry import find, load
 
@@ -71,6 +71,9 @@ class DifficultyOptions:
     portable_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Fraction of the films that are portable.")
     ] = 0.0
+    anatomy: Annotated[
+        Anatomy, typer.Option(help="Plain, or with menisci, fissures, mass effect and more.")
+    ] = "plain"
     subtlety: Annotated[
         float, typer.Option(min=0, max=1, help="How faint the findings are within their level.")
     ] = 0.0
@@ -151,6 +154,7 @@ def simulate_command(
         images=files.images,
         subtlety=difficulty.subtlety,
         portable_fraction=difficulty.portable_fraction,
+        anatomy=difficulty.anatomy,
         tier=difficulty.tier,
         counterfactual_fraction=cohort.counterfactual_fraction,
         ood_fraction=cohort.ood_fraction,

@@ -8,7 +8,7 @@ can use tens of thousands of pairs (experiments/phantom_blind_baselines.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lapse.core.seeding import derive_index
 from lapse.phantom.dataset.cohort import CohortRole
@@ -17,7 +17,7 @@ from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.counterfactuals import draw_quadruplet
 from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
 from lapse.phantom.patients.ood_splits import ood_acquisition, ood_anatomy, ood_combination
-from lapse.phantom.patients.patient import Patient, draw_patient
+from lapse.phantom.patients.patient import DETAILS, Patient, draw_patient
 from lapse.phantom.patients.portable import is_portable, make_portable
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.text.questions import visit_pairs
@@ -54,7 +54,7 @@ class History:
 def draw_history(config: SimulateConfig, patient: int, role: CohortRole) -> History:
     """Sample the history of a patient; equal arguments give equal histories."""
     seed = config.seed
-    person = draw_person(seed, patient, role.ood)
+    person = draw_person(seed, patient, role.ood, config.anatomy)
     combination = ood_combination(seed, patient) if role.ood == "combination" else ()
     course = DiseaseCourse(config.difficulty(role.tier), combination)
     if role.is_counterfactual:
@@ -75,9 +75,11 @@ def draw_history(config: SimulateConfig, patient: int, role: CohortRole) -> Hist
     return History(patient, role, person, exposures)
 
 
-def draw_person(seed: int, patient: int, ood: str) -> Patient:
+def draw_person(seed: int, patient: int, ood: str, anatomy: str = "plain") -> Patient:
     """The anatomy of a patient of an OOD group, "" for an in-distribution patient."""
     person = draw_patient(seed, patient)
+    if anatomy == "detailed":
+        person = replace(person, details=DETAILS)
     return ood_anatomy(person, seed) if ood == "anatomy" else person
 
 

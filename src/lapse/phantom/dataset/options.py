@@ -11,6 +11,7 @@ from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import MAX_VISITS
 from lapse.phantom.patients.identity import SPLITS
 from lapse.phantom.patients.mimics import TIERS
+from lapse.phantom.patients.patient import ANATOMIES
 
 TIER_CHOICES = (*TIERS, "mixed")
 
@@ -43,6 +44,7 @@ class SimulateConfig:
             files as in the complete simulation; "" writes all splits.
         portable_fraction: fraction of the films that are made at the bedside
             (lapse.phantom.patients.portable).
+        anatomy: "plain", or "detailed" with the differences of lapse.phantom.patients.patient.
     """
 
     patients: int
@@ -61,6 +63,7 @@ class SimulateConfig:
     ood_fraction: float = 0.2
     split: str = ""
     portable_fraction: float = 0.0
+    anatomy: str = "plain"
 
     def __post_init__(self) -> None:
         low, high = self.visits
@@ -77,6 +80,8 @@ class SimulateConfig:
             raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGE_FORMATS)}")
         if self.split and self.split not in SPLITS:
             raise ValueError(f"no split {self.split!r}; {nearest(self.split, SPLITS)}")
+        if self.anatomy not in ANATOMIES:
+            raise ValueError(f"no anatomy {self.anatomy!r}; {nearest(self.anatomy, ANATOMIES)}")
         if not 0.0 <= self.portable_fraction <= 1.0:
             raise ValueError(
                 f"portable_fraction {self.portable_fraction}: a fraction of the films, 0 to 1"
@@ -97,8 +102,8 @@ class SimulateConfig:
         """The options that determine the files; those added later only if they are set."""
         options = asdict(self)
         del options["processes"]
-        for name in ("split", "portable_fraction"):
-            if not options[name]:
+        for name, default in (("split", ""), ("portable_fraction", 0.0), ("anatomy", "plain")):
+            if options[name] == default:
                 del options[name]
         return options
 

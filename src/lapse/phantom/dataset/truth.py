@@ -57,6 +57,7 @@ class StudyState:
         tail: the OOD group, one of OOD_KINDS, else "".
         visit: patient, index, time, findings, devices and mimics.
         acquisition: acquisition of the image.
+        anatomy: "plain" or "detailed"; a line without it is plain.
     """
 
     subject_id: int
@@ -71,6 +72,7 @@ class StudyState:
     tail: str
     visit: Visit
     acquisition: Acquisition
+    anatomy: str = "plain"
 
 
 def study_states(config: SimulateConfig, history: History) -> list[StudyState]:
@@ -90,6 +92,7 @@ def study_states(config: SimulateConfig, history: History) -> list[StudyState]:
             tail=role.ood,
             visit=item.visit,
             acquisition=item.acquisition,
+            anatomy=config.anatomy,
         )
         for item in history.exposures
     ]
@@ -123,6 +126,8 @@ def state_record(state: StudyState) -> dict[str, Any]:
     record = asdict(state)
     if state.acquisition.portable is None:
         del record["acquisition"]["portable"]
+    if state.anatomy == "plain":
+        del record["anatomy"]
     record["visit"]["taken_at"] = state.visit.taken_at.isoformat(timespec="milliseconds")
     return record
 
@@ -192,5 +197,5 @@ def rerender(
             key = (acquisition_seed, visit.patient, visit.index, 1)
             acquisition = make_portable(acquisition, state.nuisance, key)
         state = replace(state, acquisition=acquisition)
-    person = draw_person(state.seed, state.visit.patient, state.tail)
+    person = draw_person(state.seed, state.visit.patient, state.tail, state.anatomy)
     return render(person, state.visit, state.acquisition, size or state.size).image

@@ -16,6 +16,21 @@ import numpy as np
 from lapse.core.seeding import derive_seed
 
 Sex = Literal["F", "M"]
+ANATOMIES = ("plain", "detailed")
+# what a detailed anatomy draws in another way (docs/explanation/phantom-appearance.md)
+DETAILS = frozenset(
+    (
+        "meniscus",
+        "fissures",
+        "mass effect",
+        "basal atelectasis",
+        "mediastinum",
+        "hila",
+        "scapulae and arms",
+        "breasts",
+        "bowel gas",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,7 @@ class Patient:
     texture: tuple[float, float]  # mm, offset into the texture tile
     vessel_seed: int
     bone_seed: int
+    details: frozenset[str] = frozenset()  # of `DETAILS`; empty for a plain anatomy
 
 
 def draw_patient(seed: int, index: int) -> Patient:

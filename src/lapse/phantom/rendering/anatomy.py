@@ -8,12 +8,12 @@ shallow inspiration elevates the domes, narrows the chest and makes the heart mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, radians, sin
 
 import numpy as np
 
-from lapse.phantom.patients.acquisition import Acquisition, Portable
+from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.patients.patient import Patient
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.effects import Effects
@@ -43,6 +43,8 @@ class Anatomy:
     rise: tuple[float, float]  # mm, elevation of the lung bases relative to full inspiration
     breath: float  # inspiration, 1 is full
     level: list[float]  # heights of fluid levels in the pleural space; NO_LEVEL for none
+    meniscus: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """mm by which fluid climbs along the lateral wall; 0 for the level top of a plain anatomy"""
 
     def at(self, column: Column, z: float) -> float:
         """The value of a column at a height, by linear interpolation."""
@@ -81,6 +83,8 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
     table = np.zeros((Z_ROWS, int(Column.END)))
     _cavity(table, half=half, depth=depth, apex=apex)
     _middle(table, patient, effects)
+    if "mass effect" in patient.details:
+        _displace(table, effects)
     _body(table, patient, half, depth)
     domes = np.array(
         [
@@ -98,6 +102,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         ]
     )
     domes[:, 0] += float(np.interp(-100.0, GRID, table[:, Column.MIDDLE]))
+    domes[:, 0] -= float(np.interp(-100.0, GRID, table[:, Column.SHIFT]))
     sulcus = tuple(top[side] - (0.5 * half * 0.93) ** 2 / (2 * domes[side, 3]) for side in (0, 1))
     middle = float(np.interp(-15.0, GRID, table[:, Column.MIDDLE]))
     anatomy = Anatomy(
@@ -106,7 +111,7 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
         table=table,
         hearts=_hearts(patient, effects, top, expired, middle),
         domes=domes,
-        extras=_extras(patient, half, depth, acquisition.portable),
+        extras=_extras(patient, half, depth, acquisition),
         gases=np.zeros((0, 9)),
         apex=apex,
         top=top,
@@ -118,6 +123,8 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
     )
     _fill_pleural_space(anatomy, acquisition.is_supine)
     anatomy.gases = _gases(anatomy)
+    if "bowel gas" in patient.details:
+        anatomy.gases = np.vstack([anatomy.gases, _bowel_gas(anatomy, acquisition)])
     return anatomy
 
 
@@ -148,6 +155,9 @@ def _middle(table: Floats, patient: Patient, effects: Effects) -> None:
     heights = [-150, -110, -60, -30, -5, 20, 40, 60, 80, 110]
     right = [20, 21, 22, 25, 30, 31, 29, 25, 27, 36]
     left = [22, 22, 22, 25, 27, 26, 26, 25, 29, 38]
+    if "mediastinum" in patient.details:  # vessels make the contour, not the column
+        right = [20, 20, 19, 20, 22, 21, 19, 19, 24, 40]
+        left = [22, 20, 18, 19, 20, 18, 17, 19, 27, 42]
     for column, widths in ((Column.MEDIASTINUM_R, right), (Column.MEDIASTINUM_L, left)):
         waviness = (
             1.0 + 0.05 * np.sin(GRID / 17.0 + phase * column) + 0.04 * np.sin(GRID / 41.0 + column)
@@ -238,8 +248,9 @@ def _hearts(
     return np.array(rows, dtype=np.float64)
 
 
-def _extras(patient: Patient, half: float, depth: float, portable: Portable | None) -> Floats:
-    rows = []
+def _extras(patient: Patient, half: float, depth: float, acquisition: Acquisition) -> Floats:
+    rows, portable = [], acquisition.portable
+    is_detailed = "breasts" in patient.details
     for sign in SIGNS:
         arm = 208.0 * patient.width + 1.2 * (patient.bmi - 26)
         arm -= portable.arms if portable else 0.0
@@ -248,12 +259,44 @@ def _extras(patient: Patient, half: float, depth: float, portable: Portable | No
         rows.append([sign * 0.93 * 176 * patient.width, -8, 66, 44, 42, 42, 1, 0, -1.0])
         if patient.breast:
             size = patient.breast
+            if is_detailed:
+                rows += _breast(patient, sign, half, depth, is_supine=acquisition.is_supine)
+                continue
             row = [sign * 0.56 * half, depth, -72 - 0.25 * size, 1.15 * size, 0.8 * size]
             rows.append([*row, 0.85 * size, 1, 0, 0.34])
         else:
             pad = [sign * 0.55 * half, depth, 4, 72, 20, 58]
             rows.append([*pad, cos(sign * 0.4), sin(sign * 0.4), 0.5])
     return np.array(rows, dtype=np.float64)
+
+
+def _breast(
+    patient: Patient, sign: float, half: float, depth: float, *, is_supine: bool
+) -> list[list[float]]:
+    """A breast with a sharp lower border; in supine position it spreads to the side."""
+    size = patient.breast
+    x, wide = (0.74, 1.05) if is_supine else (0.58, 1.0)
+    z, tall = (-58.0 - 0.1 * size, 0.9) if is_supine else (-78.0 - 0.3 * size, 1.0)
+    turn = sign * (0.35 if is_supine else 0.12)
+    shape = [sign * x * half, depth, z]
+    turned = [cos(turn), sin(turn)]
+    body = [*shape, wide * size, 0.7 * size, tall * size, *turned, 0.3]
+    # a shell of the same shape: its path is longest at the border
+    rim = [*shape[:2], z - 0.12 * size, 0.96 * wide * size, 0.25 * size, 0.86 * tall * size]
+    return [body, [*rim, *turned, 0.3]]
+
+
+def _displace(table: Floats, effects: Effects) -> None:
+    """Move the mediastinum between the walls of the chest, which keep their position."""
+    narrow = effects.shift * np.exp(-(((GRID + 50.0) / 110.0) ** 2))
+    shift = effects.shift * np.exp(-(((GRID + 30.0) / 240.0) ** 2))
+    table[:, Column.MIDDLE] += shift - narrow
+    table[:, Column.AORTA_X] += 0.3 * shift - narrow  # it is held by the spine
+    is_chest = table[:, Column.CAVITY_R] > 1.0
+    table[:, Column.SHIFT] = shift
+    for column, sign in ((Column.CAVITY_R, 1.0), (Column.CAVITY_L, -1.0)):
+        width = np.maximum(table[:, column] + sign * shift, 2.0)
+        table[:, column] = np.where(is_chest, width, table[:, column])
 
 
 def _fill_pleural_space(anatomy: Anatomy, is_supine: bool) -> None:
@@ -273,7 +316,11 @@ def _fill_pleural_space(anatomy: Anatomy, is_supine: bool) -> None:
             low_edge = sulcus + 4.0 + 40.0 * severity
             fluid = np.maximum(fluid, 9.0 * np.exp(np.minimum((low_edge - GRID) / 12.0, 5.0)))
         elif severity:
-            anatomy.level[side] = sulcus + 8.0 + 0.95 * reach * severity**1.35
+            height = 8.0 + 0.95 * reach * severity**1.35
+            if "meniscus" in anatomy.patient.details:
+                anatomy.meniscus[side] = min(58.0, 14.0 + 0.6 * height)
+                height -= 0.25 * anatomy.meniscus[side]
+            anatomy.level[side] = sulcus + height
         grain = 1.0 + 0.35 * np.sin(GRID / 9.0 + side) * np.sin(GRID / 23.0)
         if effects.cap[side]:
             bell = np.exp(-((np.maximum(anatomy.apex - 12 - GRID, 0.0) / 30.0) ** 2))
@@ -304,3 +351,18 @@ def _gases(anatomy: Anatomy) -> Floats:
         rows.append([x + 46, 20.0, top - 62, 20, 15, 14, 1.0, 0.0, 0.008])
         rows.append([x + 18, 25.0, top - 92, 15, 13, 11, 1.0, 0.0, 0.007])
     return np.array(rows, dtype=np.float64)
+
+
+def _bowel_gas(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
+    """Loops of bowel with gas below the domes, other ones at each exposure. # [n, 9]"""
+    rng = np.random.Generator(np.random.PCG64([acquisition.seed, 1]))
+    base = min(anatomy.top) - 40.0
+    rows = []
+    for _ in range(int(rng.poisson(4.0))):
+        centre = [float(rng.uniform(-110, 110)), float(rng.uniform(0, 40))]
+        size = float(rng.uniform(9.0, 24.0))
+        turn = float(rng.uniform(0.0, np.pi))
+        shape = [size * float(rng.uniform(1.0, 2.2)), size, size]
+        z = base - size - float(rng.uniform(0.0, 130.0))
+        rows.append([*centre, z, *shape, cos(turn), sin(turn), float(rng.uniform(0.005, 0.013))])
+    return np.array(rows, dtype=np.float64).reshape(-1, 9)

@@ -31,4 +31,5 @@ class Column(IntEnum):
     AIR_L = 19
     BACK_R = 20  # depth of fluid that layers posteriorly
     BACK_L = 21
-    END = 22
+    SHIFT = 22  # of the mediastinum to the left, while the cavity stays
+    END = 23

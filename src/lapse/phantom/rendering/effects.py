@@ -54,8 +54,8 @@ def side_indices(side: str) -> tuple[int, ...]:
     return {"right": (0,), "left": (1,)}.get(side, (0, 1))
 
 
-def collect_effects(visit: Visit) -> Effects:
-    """The effects of all findings of a visit."""
+def collect_effects(visit: Visit, details: frozenset[str] = frozenset()) -> Effects:
+    """The effects of all findings of a visit, with the details of the patient's anatomy."""
     effects = Effects()
     for finding in visit.findings:
         if not finding.is_fine:  # fine_findings.py draws the cue
@@ -64,7 +64,29 @@ def collect_effects(visit: Visit) -> Effects:
         if mimic.name == MAGNIFIED:
             effects.heart = max(effects.heart, 1.07)
             effects.knob = max(effects.knob, 1.5)
+    if "mass effect" in details:
+        _displace(effects, visit)
     return effects
+
+
+def _displace(effects: Effects, visit: Visit) -> None:
+    """A large effusion or pneumothorax pushes the mediastinum and lowers the dome; a large
+    collapse pulls the mediastinum."""
+    effects.shift = 0.0
+    for finding in visit.findings:
+        sides = side_indices(finding.side)
+        if finding.is_fine or len(sides) > 1:
+            continue
+        severity = min(1.0, max(0.0, finding.severity))
+        push = 0.0
+        if finding.name == "pleural effusion":
+            push = 85.0 * max(0.0, severity - 0.55)
+        elif finding.name == "pneumothorax":
+            push = 85.0 * max(0.0, severity - 0.65)
+        elif finding.name == "atelectasis" and finding.type not in ("linear", "plate-like"):
+            push = -45.0 * max(0.0, severity - 0.5)
+        effects.shift += push if sides[0] == 0 else -push
+        effects.lift[sides[0]] -= 0.5 * max(0.0, push)
 
 
 def _add(effects: Effects, finding: Finding) -> None:

@@ -15,7 +15,7 @@ from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
 from lapse.phantom.rendering.kernels import Floats
 
-NUM_BODY_VALUES = 21
+NUM_BODY_VALUES = 23
 SOLID = 0.0139  # per mm: soft tissue instead of aerated lung
 
 
@@ -34,9 +34,11 @@ class LesionBody:
     solid: float = 0.0  # fraction of consolidated lung, which shows air bronchograms
     plane: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Fissure (a, b, c, w): only a x + b z > c is opaque, with a transition of w mm (0: none)."""
+    wave: tuple[float, float] = (0.0, 0.0)
+    """Unevenness of the fissure in mm, and its curvature; 0 for a straight cut."""
 
     def values(self, rng: np.random.Generator) -> list[float]:
-        """The values that volumes.soft_tissue reads, with a random texture offset. # [21]"""
+        """The values that volumes.soft_tissue reads, with a random texture offset. # [23]"""
         texture = rng.uniform(0, 512, 2)
         return [
             *(float(value) for value in self.centre),
@@ -53,6 +55,7 @@ class LesionBody:
             self.solid,
             SIGNS[self.side],
             *self.plane,
+            *self.wave,
         ]
 
 
@@ -60,7 +63,7 @@ class LesionBody:
 class Lesions:
     """All lesions of a visit at one exposure."""
 
-    bodies: list[list[float]] = field(default_factory=list)  # [n][21] inside the lung
+    bodies: list[list[float]] = field(default_factory=list)  # [n][23] inside the lung
     bands: list[Floats] = field(default_factory=list)  # tubes, visible only through aerated lung
     dense: list[Floats] = field(default_factory=list)  # tubes, visible everywhere
     masses: list[list[float]] = field(default_factory=list)  # [n][8] ellipsoids that displace lung
@@ -73,7 +76,7 @@ class Lesions:
         self.bodies.append(body.values(rng))
 
     def body_array(self) -> Floats:
-        """The bodies as an array. # [n, 21]"""
+        """The bodies as an array. # [n, 23]"""
         return np.array(self.bodies, dtype=np.float64).reshape(-1, NUM_BODY_VALUES)
 
 

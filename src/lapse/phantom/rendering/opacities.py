@@ -42,6 +42,11 @@ def paint_opacity(
         sign = 1.0 if is_upper else -1.0
         offset = sign * (tilt * centre[0] + centre[2]) - 0.42 * axes[2]
         plane = (sign * tilt, sign, float(offset), 3.0)
+        wave, ragged = (0.0, 0.0), 0.12
+        if "fissures" in anatomy.patient.details:
+            bend = np.random.Generator(np.random.PCG64([abs(finding.seed), side, 1]))
+            wave, ragged = (float(bend.uniform(4.0, 8.0)), float(bend.uniform(-2.2, 2.2))), 0.24
+            plane = (*plane[:3], float(bend.uniform(8.0, 16.0)))
         mu = SOLID * (0.25 + 0.53 * severity) * (1.15 if finding.type == "dense" else 1.0)
         lesions.add_body(
             LesionBody(
@@ -49,12 +54,13 @@ def paint_opacity(
                 (axes[0] * 1.25, axes[1], axes[2] * 1.3),
                 mu,
                 side,
-                ragged=0.12,
+                ragged=ragged,
                 patchy=0.1,
                 power=0.75,
                 turn=turn,
                 solid=0.9,
                 plane=plane,
+                wave=wave,
             ),
             rng,
         )
@@ -142,7 +148,8 @@ def paint_atelectasis(
         lesions.add_body(
             LesionBody(
                 centre,
-                (wide, 62.0, tall),
+                # at 30 mm it is as bright as the spine, at 62 mm brighter
+                (wide, 30.0 if "basal atelectasis" in anatomy.patient.details else 62.0, tall),
                 SOLID * (0.3 + 0.45 * severity) * density,
                 side,
                 ragged=0.13,

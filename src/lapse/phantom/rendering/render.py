@@ -36,7 +36,12 @@ from lapse.phantom.rendering.skeleton import (
 )
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, saturated
 from lapse.phantom.rendering.textures import texture_tile
-from lapse.phantom.rendering.vessels import airway_tubes, bronchogram_tubes, vessel_tubes
+from lapse.phantom.rendering.vessels import (
+    airway_tubes,
+    bronchogram_tubes,
+    hilar_tubes,
+    vessel_tubes,
+)
 from lapse.phantom.rendering.volumes import soft_tissue
 
 MIN_SIZE, MAX_SIZE = 32, 3072
@@ -77,7 +82,7 @@ def expose(
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
-    anatomy = build_anatomy(patient, collect_effects(visit), acquisition)
+    anatomy = build_anatomy(patient, collect_effects(visit, patient.details), acquisition)
     # The field of view does not depend on the findings.
     base = -(patient.dome_right + 0.5 * patient.dome_left) * patient.height - 47.0
     middle = 0.5 * (anatomy.apex + base + 30.0 * (1.0 - anatomy.breath))
@@ -94,6 +99,8 @@ def line_integrals(
     total, aerated, solid = layers[0], layers[1], layers[2]
     intrapulmonary = np.zeros_like(total)
     paint_tubes(intrapulmonary, vessel_tubes(anatomy), camera)
+    if "hila" in anatomy.patient.details:
+        paint_tubes(intrapulmonary, hilar_tubes(anatomy), camera)
     for band in lesions.bands:
         paint_tubes(intrapulmonary, band, camera)
     intrapulmonary = saturated(intrapulmonary, 0.9)
@@ -161,7 +168,7 @@ def _expected_window(
 
 
 def _tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
-    """The parameters of volumes.soft_tissue besides the geometry. # [15]"""
+    """The parameters of volumes.soft_tissue besides the geometry. # [17]"""
     effects = anatomy.effects
     return np.array(
         [
@@ -175,6 +182,7 @@ def _tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
             0.8,
             0.25,
             *anatomy.level,
+            *anatomy.meniscus,
         ]
     )
 

@@ -43,7 +43,7 @@ def rib_line(anatomy: Anatomy, side: int, number: int) -> Floats:
     along = -np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.86
     height = np.full_like(angle, head - 25.0)
     for _ in range(3):  # fixed point: the size of the ring depends on its height, and vice versa
-        width = np.interp(height, GRID, table[:, Column.CAVITY_R]) + 3.5
+        width = np.interp(height, GRID, table[:, Column.CAVITY_R + side]) + 3.5
         deep = np.interp(height, GRID, table[:, Column.CAVITY_D]) + 3.5
         least = (46.0, 70.0)[number - 1] if number <= 2 else 0.0
         width = np.maximum(width, least * patient.width)
@@ -93,7 +93,7 @@ def clavicle_line(anatomy: Anatomy, side: int, acquisition: Acquisition) -> Floa
         (160.0 * wide, 2.0, z + lift),
     ]
     points = np.array([(sign * x, y, height) for x, y, height in knots])
-    points[:, 0] += anatomy.at(Column.MIDDLE, z)
+    points[:, 0] += anatomy.at(Column.MIDDLE, z) - anatomy.at(Column.SHIFT, z)
     return smooth_line(points, 30)
 
 
@@ -104,6 +104,7 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     rows: list[Floats] = []
     out = -4.0 if acquisition.view == "AP" else 17.0  # PA: arms forward rotate the scapulae out
     near = 0.0  # of the arms
+    firm = density * (1.7 if "scapulae and arms" in patient.details else 1.0)
     if acquisition.portable is not None:
         out -= acquisition.portable.scapulae
         near = acquisition.portable.arms
@@ -126,18 +127,16 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
             (spine, 4.6, 0.018, 1.5),
         ):
             points = np.array([(sign * x * wide, y, z) for x, y, z in knots])
-            tubes = tubes_of(smooth_line(points, 24), size, mu * density, wall=wall)
-            tubes[:, 10] = 0.003 * density
+            tubes = tubes_of(smooth_line(points, 24), size, mu * firm, wall=wall)
+            tubes[:, 10] = 0.003 * firm
             rows.append(tubes)
         points = np.array([(sign * x * wide, y, z) for x, y, z in plate])
         radii = np.linspace(22.0, 5.0, 16)
-        rows.append(tubes_of(smooth_line(points, 16), radii, 0.0011 * density))
+        rows.append(tubes_of(smooth_line(points, 16), radii, 0.0011 * firm))
         arm = [(177, -14, 84), (183, -14, 66), (196, -12, 20), (212, -10, -70)]
         points = np.array([(sign * (x * wide - near), y, z) for x, y, z in arm])
         radii = np.interp(np.linspace(0, 1, 30), [0, 0.1, 0.25, 1], [19, 22, 12.5, 10.5])
-        rows.append(
-            tubes_of(smooth_line(points, 30), radii, 0.03 * density, wall=2.2, inside=0.004)
-        )
+        rows.append(tubes_of(smooth_line(points, 30), radii, 0.03 * firm, wall=2.2, inside=0.004))
     return np.vstack(rows)
 
 
@@ -185,7 +184,7 @@ def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:
             tubes_of(spinous, np.array([2.4, 3.0, 3.4]), 0.013 * density, wall=1.2, inside=0.006)
         )
     front = anatomy.at(Column.CAVITY_D, -20.0) + anatomy.at(Column.CAVITY_Y, -20.0)
-    x = anatomy.at(Column.MIDDLE, 0.0)
+    x = anatomy.at(Column.MIDDLE, 0.0) - anatomy.at(Column.SHIFT, 0.0)
     blocks.append([x, front - 12, 46 * patient.height, 25, 21, 0.0, 0.03, 0.02])
     blocks.append([x, front + 3, -28 * patient.height, 15, 52, radians(0.5), 0.025, 0.02])
     return np.array(blocks, dtype=np.float64), np.vstack(tubes)

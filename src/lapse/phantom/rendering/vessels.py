@@ -155,6 +155,26 @@ def vessel_tubes(anatomy: Anatomy) -> Floats:
     return rows
 
 
+def hilar_tubes(anatomy: Anatomy) -> Floats:
+    """The pulmonary arteries of both hila: the right turns down, the left crosses its bronchus and
+    is higher. # [n, 11]"""
+    effects = anatomy.effects
+    size = anatomy.patient.vessel_size * effects.vessels * (1.0 + 0.5 * effects.hila)
+    rows = []
+    for side, knots in enumerate(
+        (
+            [(12, 0, 6), (26, -2, 0), (35, -6, -14), (39, -12, -34), (42, -18, -52)],
+            [(12, 2, 10), (27, -6, 18), (37, -14, 12), (42, -18, -6), (46, -22, -36)],
+        )
+    ):
+        hx, hz = anatomy.hila[side]
+        offset = np.array([hx - SIGNS[side] * 34.0, 0.0, hz + 6.0])
+        points = np.array(knots, dtype=np.float64) * (SIGNS[side], 1.0, 1.0) + offset
+        radii = size * np.interp(np.linspace(0, 1, 24), [0, 0.3, 0.6, 1], [8.5, 8.5, 7.0, 3.6])
+        rows.append(tubes_of(smooth_line(points, 24), radii, 0.62 * MU_VESSEL))
+    return np.vstack(rows)
+
+
 def bronchogram_tubes(anatomy: Anatomy) -> Floats:
     """Airways parallel to medium-sized vessels, which only solid lung makes visible. # [n, 11]"""
     tree = grow_tree(anatomy.patient)
@@ -185,6 +205,16 @@ def airway_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     )
     right = np.array([[middle - 2, -12, 3], [middle - 14, -10, -13], [middle - 25, -12, -28.0]])
     left = np.array([[middle + 2, -12, 3], [middle + 18, -12, -11], [middle + 35, -16, -20.0]])
+    if "hila" in anatomy.patient.details:
+        right[2], left[2] = (middle - 34, -12, -38.0), (middle + 50, -16, -28.0)
+        sizes = np.linspace(7.4, 5.0, 16), np.linspace(6.8, 4.6, 18)
+        return np.vstack(
+            [
+                tubes_of(smooth_line(top, 40), wide, -0.0195),
+                tubes_of(smooth_line(right, 16), sizes[0], -0.021),
+                tubes_of(smooth_line(left, 18), sizes[1], -0.021),
+            ]
+        )
     return np.vstack(
         [
             tubes_of(smooth_line(top, 40), wide, -0.019),

@@ -162,7 +162,7 @@ def soft_tissue(
     `extras` are ellipsoids with a value: above 0 added to the body, below 0 united with it.
     `lesions` are rows of LesionBody values. `params` are: texture offset x, z; lung density right,
     left; haze right, left; hilum x, z right, left; mm per pixel; strength of the lung texture;
-    basal density; fluid level right, left.
+    basal density; fluid level right, left; meniscus right, left (0: a level top).
     """
     height, width = beams.shape[0], beams.shape[1]
     out = np.zeros((3, height, width), dtype=np.float32)
@@ -260,8 +260,14 @@ def soft_tissue(
                     free *= min(1.0, (x + 3.0) / 36.0)  # the lungs are thinner near the midline
                     level = params[13 + side]
                     if level > -1e8:  # fluid level with a meniscus at the walls
-                        rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
-                        above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
+                        meniscus = params[15 + side]
+                        if meniscus > 0.0:
+                            rise = meniscus * np.exp((x - wall) / 30.0)
+                            rise += 0.3 * meniscus * np.exp(-x / 24.0)
+                            above = min(1.0, max(0.0, 0.3 + (z - level - rise) / 62.0))
+                        else:
+                            rise = 17.0 * np.exp((x - wall) / 15.0) + 6.0 * np.exp(-x / 22.0)
+                            above = min(1.0, max(0.0, 0.5 + (z - level - rise) / 30.0))
                         free *= above * above * (3.0 - 2.0 * above)
                     lung = free
                     full = max(last - first, 1.0)
@@ -317,10 +323,17 @@ def soft_tissue(
                         bulk = (1.0 - max(0.0, distance) ** 2) ** lesions[k, 14]
                         if lesions[k, 20] > 0.0:  # a fissure
                             beyond = lesions[k, 17] * xm + lesions[k, 18] * zm - lesions[k, 19]
+                            if lesions[k, 21] > 0.0:  # curved, and uneven like its lobe
+                                bow = (xm - lesions[k, 0]) / 45.0
+                                beyond += lesions[k, 21] * (edge + lesions[k, 22] * bow * bow)
                             bulk *= min(1.0, max(0.0, 0.5 + beyond / lesions[k, 20]))
                         speck = sample(tile, 1.9 * pz + 31.0, 1.9 * px + 77.0)
                         patch = max(0.05, 1.0 + lesions[k, 13] * speck)
-                        amount = lesions[k, 8] * 2.0 * lesions[k, 4] * bulk * patch * weight
+                        here = weight
+                        if lesions[k, 21] > 0.0:  # next to heart and diaphragm it hides them
+                            here = np.sqrt(weight)
+                            bulk *= min(1.0, max(0.0, (abs(x0 - middle) - 3.0) / 16.0))
+                        amount = lesions[k, 8] * 2.0 * lesions[k, 4] * bulk * patch * here
                         integral += amount
                         cover = min(1.0, bulk * patch * weight * lesions[k, 15])
                         solid = max(solid, cover)

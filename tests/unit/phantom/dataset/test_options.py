@@ -17,6 +17,7 @@ from lapse.phantom.dataset.options import SimulateConfig
         ({"images": "tiff"}, "no images 'tiff'"),
         ({"split": "tests"}, "no split 'tests'; .*'test'"),
         ({"counterfactual_fraction": -0.1}, "counterfactual_fraction -0.1"),
+        ({"anatomy": "detailled"}, "did you mean 'detailed'"),
         ({"portable_fraction": 1.5}, "portable_fraction 1.5"),
         ({"ood_fraction": 1.1}, "ood_fraction 1.1"),
         (
@@ -32,7 +33,9 @@ def test_invalid_options_are_rejected(options, message):
 
 def test_the_number_of_processes_and_options_that_are_not_set_are_not_recorded():
     config = SimulateConfig(patients=2, seed=0, size=96, processes=2)
-    assert not {"processes", "split", "portable_fraction"} & set(config.recorded)
+    assert not {"processes", "split", "portable_fraction", "anatomy"} & set(config.recorded)
     portable = SimulateConfig(patients=2, seed=0, size=96, portable_fraction=0.25)
     assert portable.recorded["portable_fraction"] == 0.25
+    detailed = SimulateConfig(patients=2, seed=0, size=96, anatomy="detailed")
+    assert detailed.recorded["anatomy"] == "detailed"
     assert SimulateConfig(patients=2, seed=0, size=96, split="test").recorded["split"] == "test"

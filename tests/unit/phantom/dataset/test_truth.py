@@ -101,9 +101,11 @@ def test_the_states_of_a_quadruplet_differ_in_the_image_of_one_acquisition(tree)
 
 
 def test_portable_states_are_rendered_again_and_others_do_not_mention_them(tree, tmp_path):
-    assert '"portable":' not in (tree[0] / "phantom" / "states.jsonl").read_text()
+    lines = (tree[0] / "phantom" / "states.jsonl").read_text()
+    assert '"portable":' not in lines and '"anatomy"' not in lines
     pydicom = pytest.importorskip("pydicom")
     options = {"patients": 5, "visits": (2, 2), "portable_fraction": 0.6, "images": "both"}
+    options["anatomy"] = "detailed"
     simulate(tmp_path / "raw", replace(CONFIG, **options))
     states = list(read_states(tmp_path / "raw"))
     portable = [state for state in states if state.acquisition.portable is not None]
@@ -118,6 +120,8 @@ def test_portable_states_are_rendered_again_and_others_do_not_mention_them(tree,
             assert float(file.KVP) == round(state.acquisition.kilovolts)
             assert list(film_issues("film", facts_of_file(folder / f"{state.dicom_id}.dcm"))) == []
         assert rerender(state).shape == file.pixel_array.shape
+    plain = rerender(replace(states[0], anatomy="plain"))
+    assert not np.array_equal(plain, rerender(states[0]))
     other = rerender(portable[0], acquisition_seed=3)
     assert np.array_equal(other, rerender(portable[0], acquisition_seed=3))
 

@@ -1,15 +1,19 @@
 """The box of every region contains its isolated structure; negative controls with wrong boxes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from exposures import exposures, visit_with
 from isolated_regions import isolated_region
+from lapse.phantom.patients.patient import DETAILS
 from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.render import render
 
 SIZE = 96
+DISPLACED = ("cardiac silhouette", "trachea", "carina", "spine", "right clavicle", "svc")
 THRESHOLD = 0.12  # of the maximum: where a structure is visible
 NUM_PATIENTS = 14
 NAMES = (*REGIONS, *OTHER_REGIONS)
@@ -42,6 +46,28 @@ def test_a_box_contains_its_structure(name, rendered):
     values = [max(excess(name, boxes[name], *rest)) for *rest, boxes in rendered if name in boxes]
     assert len(values) >= NUM_PATIENTS - 3
     assert max(values) <= 1.2, f"{name} exceeds its box by {max(values):.1f} of {SIZE} px"
+
+
+def test_boxes_follow_the_displaced_organs_of_a_detailed_anatomy():
+    pushed = (
+        Finding("pleural effusion", "right", "basilar", 0.95, "", 3),
+        Finding("pneumothorax", "left", "apical", 0.95, "", 4),
+    )
+    num_checked = 0
+    for finding in (None, *pushed):
+        visit = visit_with(*((finding,) if finding else ()))
+        for person, _, acquisition in exposures(14, 1, is_portable=finding is None):
+            detailed = replace(person, details=DETAILS)
+            boxes = render(detailed, visit, acquisition, SIZE).boxes
+            for name, box in boxes.items():
+                if finding is None or name in DISPLACED:
+                    assert max(excess(name, box, detailed, visit, acquisition)) <= 1.5, name
+                    num_checked += 1
+            if finding is not None:  # the boxes have moved with the organs
+                before = render(person, visit, acquisition, SIZE).boxes
+                moved = boxes["trachea"][0] - before["trachea"][0]
+                assert moved > 0.02 if finding.side == "right" else moved < -0.02
+    assert num_checked > 40
 
 
 def test_boxes_follow_the_geometry_of_portable_films():
