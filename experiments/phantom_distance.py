@@ -7,7 +7,7 @@ of them give the mean and the directions of largest variance of the pooled encod
 distance is the Mahalanobis distance in these directions. Printed is the median distance of the real
 films divided by the median distance of the remaining third: 1 means that the model cannot
 distinguish them by this measure. "alone" adds one change to plain films, "left out" removes it from
-films with all changes.
+films with all changes; "augmented" are films after `data.augment`.
 
 FOLDER contains png/ with real films, which are read and not copied. Encoder and packaged model are
 those of this version.
@@ -24,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lapse
+from lapse.config import AugmentConfig
+from lapse.images.film_augmentation import augment_film, draw_film
 from lapse.inference.checks.pixel_check import pooled_tokens
 from lapse.inference.pretrained import Lapse
 from lapse.phantom.patients.acquisition import Acquisition, Portable, draw_acquisition
 from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
-from lapse.phantom.patients.patient import draw_patient
+from lapse.phantom.patients.patient import DETAILS, draw_patient
 from lapse.phantom.patients.portable import make_portable
 from lapse.phantom.rendering.detector import LATITUDE, LATITUDE_MM, MIDDLE, STEEP
 from lapse.phantom.rendering.render import render
@@ -77,7 +79,9 @@ class Variant:
     """A name and the groups of parameters that portable films change."""
 
     name: str
-    groups: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    details: frozenset[str] = frozenset()
+    is_augmented: bool = False
 
     def exposure(self, plain: Acquisition, portable: Acquisition) -> Acquisition:
         """The plain exposure with the parameters of these groups from the portable one."""
@@ -104,19 +108,33 @@ def variants() -> list[Variant]:
         Variant(f"{name} left out", tuple(other for other in every if other != name))
         for name in every
     ]
-    return [Variant("plain", ()), *alone, Variant("portable", every), *rest]
+    details = [Variant(f"{name} (detail) alone", (), frozenset([name])) for name in sorted(DETAILS)]
+    return [
+        Variant("plain"),
+        *alone,
+        Variant("portable", every),
+        *rest,
+        *details,
+        Variant("detailed", (), DETAILS),
+        Variant("portable and detailed", every, DETAILS),
+        Variant("plain, augmented", is_augmented=True),
+        Variant("portable and detailed, augmented", every, DETAILS, is_augmented=True),
+    ]
 
 
 def simulated(model: Lapse, variant: Variant, count: int, size: int) -> NDArray[np.uint8]:
     """Simulated films as the model reads them. # [count, S, S]"""
     films = []
     for index in range(count):
-        person = draw_patient(SEED, index)
+        person = replace(draw_patient(SEED, index), details=variant.details)
         (visit,) = draw_visits(SEED, index, 1, age=person.age, course=DiseaseCourse())
         plain = draw_acquisition(SEED, index, 0, 0)
         portable = make_portable(plain, 1.0, (SEED, index, 0))
         image = render(person, visit, variant.exposure(plain, portable), size).image
-        films.append(model.open(image).pixels)
+        film = model.open(image).pixels
+        if variant.is_augmented:
+            film = augment_film(film, draw_film(AugmentConfig(), index))
+        films.append(film)
     return np.stack(films)
 
 
@@ -138,6 +156,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=900)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--only", default="", help="variants whose name contains this")
+    parser.add_argument("--skip", default="nothing", help="not those whose name contains this")
     options = parser.parse_args()
     paths = sorted((options.real / "png").glob("*.png"))
     if not paths:
@@ -149,7 +168,7 @@ def main() -> None:
     print(f"{len(real)} real films, {options.films} simulated films of {options.size} px\n")
     print("| simulated films | distance ratio |\n|---|---|", flush=True)
     for variant in variants():
-        if options.only in variant.name:
+        if options.only in variant.name and options.skip not in variant.name:
             films = simulated(model, variant, options.films, options.size)
             ratio = distance_ratio(pooled_tokens(encode, films), real)
             print(f"| {variant.name} | {ratio:.2f} |", flush=True)

@@ -17,7 +17,7 @@ from lapse.phantom.dataset.options import SimulateConfig
         ({"images": "tiff"}, "no images 'tiff'"),
         ({"split": "tests"}, "no split 'tests'; .*'test'"),
         ({"counterfactual_fraction": -0.1}, "counterfactual_fraction -0.1"),
-        ({"anatomy": "detaild"}, "did you mean 'detailed'"),
+        ({"anatomy": "detail"}, "did you mean 'detailed'"),
         ({"portable_fraction": 1.5}, "portable_fraction 1.5"),
         ({"ood_fraction": 1.1}, "ood_fraction 1.1"),
         (
