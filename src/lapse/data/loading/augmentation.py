@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.config import RunConfig
-from lapse.core.grammar import UNCHANGED, invert, parse, render
+from lapse.core.changes import UNCHANGED, invert, render
+from lapse.core.grammar import parse
 from lapse.core.seeding import derive_index, derive_seed, derive_uniform
 from lapse.core.types import Pair, Study
 from lapse.data.loading.records import Record, Task

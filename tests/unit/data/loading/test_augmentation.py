@@ -6,7 +6,8 @@ import torch
 
 import tiny_model
 import tiny_store
-from lapse.core.grammar import UNCHANGED, invert, parse
+from lapse.core.changes import UNCHANGED, invert
+from lapse.core.grammar import parse
 from lapse.core.tokenizer import BOX_PATTERN, Tokenizer, bins_box
 from lapse.data.loading.augmentation import Augmenter, changed_answers, exchanged, repeated
 from lapse.data.loading.batch_stream import BalancedBatchStream, iterate_batches
