@@ -104,6 +104,7 @@ def answer_command(
     not chest films are refused.
     """
     from lapse.inference.outputs import AnswerFiles
+    from lapse.inference.structured_report.document import headers_of, structured_report
 
     files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png, outputs.sr)
     if pairs is not None:
@@ -124,7 +125,8 @@ def answer_command(
         from lapse.inference.comparison import with_full_films
 
         comparison = with_full_films(comparison, films, comparer.processing)
-    files.write(comparison, films)
+    report = None if files.sr is None else structured_report(comparison, headers_of(films))
+    files.write(comparison, report)
     for line in comparison.lines():
         typer.echo(line)
     for _, path in files.paths():

@@ -20,6 +20,7 @@ from lapse.cli.index import index_command
 from lapse.cli.init_data import init_data_command
 from lapse.cli.list import list_command
 from lapse.cli.options import expand_options
+from lapse.cli.pacs import pacs_command
 from lapse.cli.predict import predict_command
 from lapse.cli.prepare import prepare_command
 from lapse.cli.report import report_command
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report_command,
     "answer": answer_command,
     "serve": serve_command,
+    "pacs": pacs_command,
     "table": table_command,
     "export": export_command,
     "demo": demo_command,

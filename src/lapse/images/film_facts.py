@@ -38,7 +38,7 @@ _TEXTS = {
     "intent": "PresentationIntentType",
     "sop_class": "SOPClassUID",
 }
-_TAGS = [*_TEXTS.values(), *(name for pair in DATES for name in pair if name)]
+FACT_TAGS = [*_TEXTS.values(), *(name for pair in DATES for name in pair if name)]
 MAX_HEADER_TEXT = 256  # characters of a value; longer ones are not codes, ids or dates
 
 
@@ -99,15 +99,16 @@ def facts_of_bytes(data: bytes) -> FilmFacts:
         try:
             with quiet_pydicom():
                 header = dcmread(
-                    io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS, force=True
+                    io.BytesIO(data), stop_before_pixels=True, specific_tags=FACT_TAGS, force=True
                 )
-                return _facts(header)
+                return facts_of_header(header)
         except Exception:  # pydicom raises many types; the pixels are valid
             return NO_FACTS
     return NO_FACTS
 
 
-def _facts(header: Dataset) -> FilmFacts:
+def facts_of_header(header: Dataset) -> FilmFacts:
+    """The facts in a DICOM header that has been read."""
     texts = {name: _text(header, tag) for name, tag in _TEXTS.items()}
     dates = {}
     for date_tag, time_tag in DATES:

@@ -11,21 +11,22 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lapse.core.extras import check_extra
 from lapse.core.files import atomic_write, check_output_file, write_text
 from lapse.core.types import Box
 from lapse.core.version import __version__
-from lapse.inference.answer import ROLES
 from lapse.inference.answer_picture import draw_comparison
 from lapse.inference.comparison import Comparison
 from lapse.inference.structured_report.document import (
     check_dicom_films,
-    read_header,
-    structured_report,
     write_report,
 )
 from lapse.metrics.confidence import change_key
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 SEPARATOR = "; "  # of several values in a cell
 ANSWER_COLUMNS = (
@@ -77,19 +78,15 @@ class AnswerFiles:
         """Whether a file contains the films."""
         return self.html is not None or self.png is not None
 
-    def write(self, comparison: Comparison, films: Sequence[Path]) -> None:
+    def write(self, comparison: Comparison, report: Dataset | None = None) -> None:
         """Write all files, each one complete or not at all.
 
         Args:
             comparison: of the films.
-            films: reference and main; a structured report refers to their headers.
-
-        Raises:
-            ValueError: a structured report cannot be made from the headers.
+            report: its structured report, for `sr`.
         """
-        if self.sr is not None:
-            headers = dict(zip(ROLES, map(read_header, films), strict=True))
-            write_report(self.sr, structured_report(comparison, headers))
+        if self.sr is not None and report is not None:
+            write_report(self.sr, report)
         if self.json is not None:
             text = json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False)
             write_text(self.json, text + "\n")

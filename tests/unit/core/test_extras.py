@@ -80,7 +80,11 @@ def test_a_missing_module_is_named_with_its_purpose(installed):
 
 
 # Modules that do nothing without an extra; all others import them inside functions only.
-WITH_EXTRA = ("inference.structured_report.codes", "inference.structured_report.content")
+WITH_EXTRA = (
+    "inference.structured_report.codes",
+    "inference.structured_report.content",
+    "inference.pacs.",
+)
 
 
 def test_no_module_needs_an_extra_to_be_imported():

@@ -15,13 +15,14 @@ from lapse.core.tokenizer import bins_box, box_text, find_box
 from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
 from lapse.images import ImageProcessing, fit_image, read_at
-from lapse.images.film_facts import NO_FACTS, FilmFacts, facts_of_file
+from lapse.images.film_facts import NO_FACTS, FilmFacts, facts_of_bytes, facts_of_file
 from lapse.images.intensity import ByteImage, FloatImage
 from lapse.images.read import DEFAULT
 from lapse.images.resize import letterbox_size, resize
 from lapse.inference.films import Film
 
 logger = logging.getLogger(__name__)
+IN_MEMORY = Path("the film")  # names a film without a file in errors
 MAX_GREY = 65535  # of 16 bits
 SHOWN = 512  # pixels of the longer edge of a film in a notebook
 
@@ -119,6 +120,21 @@ def load_model_image(
     return ModelImage(
         stored.pixels, stored.height, stored.width, processing.resize, facts, file=file
     )
+
+
+def model_image_of_bytes(
+    data: bytes, image_size: int, processing: ImageProcessing = DEFAULT
+) -> ModelImage:
+    """The content of an image file as `load_model_image` reads the file, without a file.
+
+    Raises:
+        ValueError: an `ImageError`; it calls the file "the film".
+    """
+    stored = read_at(IN_MEMORY, image_size, processing, data=data)
+    for note in stored.notes:
+        logger.warning("film: %s", note)
+    facts = facts_of_bytes(data)
+    return ModelImage(stored.pixels, stored.height, stored.width, processing.resize, facts)
 
 
 def _check_mode(image: Image.Image) -> Image.Image:

@@ -58,6 +58,15 @@ def read_header(path: Path) -> Dataset:
     return parse_header(read_file(path), str(path))
 
 
+def headers_of(films: Sequence[Path]) -> dict[str, Dataset]:
+    """ "reference" and "main" -> the header of the film.
+
+    Raises:
+        ValueError: as `read_header`.
+    """
+    return dict(zip(ROLES, map(read_header, films), strict=True))
+
+
 def parse_header(data: bytes, name: str) -> Dataset:
     """The header of a DICOM film in memory, without its pixels.
 

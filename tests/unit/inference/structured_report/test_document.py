@@ -14,6 +14,7 @@ from lapse.core.types import Box
 from lapse.inference.answer import RESEARCH_USE
 from lapse.inference.structured_report.document import (
     check_dicom_films,
+    headers_of,
     read_header,
     structured_report,
     write_report,
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
 def path(folder):
     """The file of a report."""
     films = write_films(folder)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     write_report(folder / "sr.dcm", structured_report(compared(), headers))
     return folder / "sr.dcm"
 
@@ -141,7 +142,7 @@ def test_dciodvfy_accepts_the_report(path):
 
 def test_the_tracking_uids_are_the_same_again_and_the_report_is_new(folder, report):
     films = write_films(folder)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     again = structured_report(compared(), headers)
     assert again.SOPInstanceUID != report.SOPInstanceUID
 
@@ -154,7 +155,7 @@ def test_the_tracking_uids_are_the_same_again_and_the_report_is_new(folder, repo
 
 def test_an_answer_without_a_change_is_a_report_of_both_films(folder):
     films = write_films(folder)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     base = compared()
     answer = replace(base.answer, changes=(), text="nothing has changed.", status="unchanged")
     report = structured_report(replace(base, answer=answer, boxes={}), headers)
@@ -183,7 +184,7 @@ def test_a_box_of_a_wide_film_is_in_its_pixels():
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_headers_that_cannot_be_referred_to_are_refused(tmp_path, tags, message):
     films = write_films(tmp_path, later=LATER | tags)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     with pytest.raises(ValueError, match=message) as error:
         structured_report(compared(), headers)
     assert not any(str(value) in str(error.value) for value in ("A-4711", "DOE", "OTHER"))
@@ -191,7 +192,7 @@ def test_headers_that_cannot_be_referred_to_are_refused(tmp_path, tags, message)
 
 def test_other_films_than_the_compared_ones_are_refused(tmp_path):
     films = write_films(tmp_path)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     headers["main"].Rows = 9
     with pytest.raises(ValueError, match="give the films that were compared"):
         structured_report(compared(), headers)
@@ -202,7 +203,7 @@ def test_elements_that_a_header_may_lack_are_empty_and_the_rest_is_utf8(tmp_path
     earlier = {name: EARLIER[name] for name in bare}
     bare["PatientIdentityRemoved"] = "YES"  # without the method, which the standard demands
     films = write_films(tmp_path, earlier, bare)
-    headers = dict(zip(("reference", "main"), map(read_header, films), strict=True))
+    headers = headers_of(films)
     base = compared()
     answer = replace(base.answer, trained_on="Röntgen 東京")
     write_report(tmp_path / "sr.dcm", structured_report(replace(base, answer=answer), headers))
