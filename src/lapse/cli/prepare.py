@@ -88,6 +88,15 @@ class ReleaseOptions:
             show_default="none",
         ),
     ] = field(default_factory=list)
+    experts: Annotated[
+        list[Path],
+        typer.Option(
+            help="Table of labels by expert readers (NIH ChestX-ray14: Google's two tables; may be "
+            "repeated). Their pairs become the task expert_changes, and their patients are in "
+            "test.",
+            show_default="none",
+        ),
+    ] = field(default_factory=list)
     chexmask: Annotated[
         Path | None,
         typer.Option(
@@ -147,7 +156,9 @@ def prepare_command(
         shard=_parse_shard(shard),
     )
     raw_data = find_raw_data(sources, images, command="lapse prepare TABLE.csv --images FOLDER OUT")
-    raw_data = with_release_options(raw_data, release.map_label, release.chexmask)
+    raw_data = with_release_options(
+        raw_data, label_map=release.map_label, experts=release.experts, masks=release.chexmask
+    )
     with progress_bar("prepare") as progress:
         report = prepare(raw_data, out, options, progress=progress)
     if options.shard is not None:

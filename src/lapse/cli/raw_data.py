@@ -39,20 +39,25 @@ def find_raw_data(
 
 
 def with_release_options(
-    raw_data: DatasetRoots | FilmRoots, label_map: Sequence[str] = (), masks: Path | None = None
+    raw_data: DatasetRoots | FilmRoots,
+    *,
+    label_map: Sequence[str] = (),
+    experts: Sequence[Path] = (),
+    masks: Path | None = None,
 ) -> DatasetRoots | FilmRoots:
     """The raw data with the options of a release.
 
     Args:
         raw_data: from `find_raw_data`.
         label_map: "LABEL=FINDING" and so on.
+        experts: tables of expert readers.
         masks: a CSV of CheXmask.
 
     Raises:
         ValueError: an option is not allowed for this data, or the file of masks does not exist.
     """
     from lapse.data.datasets.discovery import DatasetRoots, ReleaseRoots
-    from lapse.data.datasets.release import with_label_map
+    from lapse.data.datasets.release import with_experts, with_label_map
 
     if masks is not None:
         if isinstance(raw_data, DatasetRoots):
@@ -60,11 +65,9 @@ def with_release_options(
         if not masks.is_file():
             raise ValueError(f"no file {masks}: give a CSV of CheXmask with --chexmask")
         raw_data = replace(raw_data, masks=masks)
-    if not label_map:
+    if not label_map and not experts:
         return raw_data
     if not isinstance(raw_data, ReleaseRoots):
-        raise ValueError(
-            "--map-label goes with a release that has labels outside the findings, such as NIH "
-            "ChestX-ray14"
-        )
-    return with_label_map(raw_data, label_map)
+        name = "--map-label" if label_map else "--experts"
+        raise ValueError(f"{name} goes with a release that has such labels: NIH ChestX-ray14")
+    return with_experts(with_label_map(raw_data, label_map), experts)

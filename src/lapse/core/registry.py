@@ -96,6 +96,10 @@ TABLES: dict[str, dict[str, Plugin]] = {
             "lapse.data.tasks.diff_vqa:Progression",
             "two images -> progression of five findings (MS-CXR-T, evaluation only)",
         ),
+        "expert_changes": Plugin(
+            "lapse.data.tasks.diff_vqa:ExpertChanges",
+            "two images -> changes of three labels by expert readers (NIH, evaluation only)",
+        ),
     },
     "pretraining": {
         "captioner": Plugin(
@@ -266,6 +270,11 @@ TABLES: dict[str, dict[str, Plugin]] = {
             "lapse.metrics.progression:ProgressionAccuracy",
             "accuracy of the progression of five findings",
             tasks=("progression",),
+        ),
+        "expert_changes": Plugin(
+            "lapse.metrics.expert_changes:ExpertChanges",
+            "precision, recall and F1 of the changes that expert readers see",
+            tasks=("expert_changes",),
         ),
     },
 }

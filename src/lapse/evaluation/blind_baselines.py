@@ -24,11 +24,12 @@ MEAN_BOX = "mean box"
 BASELINES = (CONSTANT, NOTHING, RANDOM, MEAN_BOX)
 # The tasks of each baseline. The phrase of AREF names no region: its box is the mean of all.
 TASKS: dict[str, tuple[str, ...]] = {
-    CONSTANT: ("diff_vqa", "cap", "vqa", "progression"),
-    NOTHING: ("diff_vqa",),
-    RANDOM: ("diff_vqa", "cap", "gcap", "vqa"),
+    CONSTANT: ("diff_vqa", "cap", "vqa", "progression", "expert_changes"),
+    NOTHING: ("diff_vqa", "expert_changes"),
+    RANDOM: ("diff_vqa", "cap", "gcap", "vqa", "expert_changes"),
     MEAN_BOX: ("caref", "aref"),
 }
+TRAINED_ON = {"expert_changes": "diff_vqa"}  # the task of its training answers, if another
 
 # Constant answers of evaluation sets without a train split.
 UNTRAINED = {"progression": UNCHANGED}
@@ -86,7 +87,8 @@ def blind_baselines(
         ]
         for name, baseline_tasks in TASKS.items()
     }
-    return _non_empty(answers, constants.get("diff_vqa", ""))
+    constant = next((constants[task] for task in TASKS[NOTHING] if task in constants), "")
+    return _non_empty(answers, constant)
 
 
 def blind_text_baselines(
@@ -140,7 +142,7 @@ def _non_empty(
 
 
 def _training_samples(store: Store, name: str) -> Iterator[Sample]:
-    task = load("tasks", name)(store.info.size)
+    task = load("tasks", TRAINED_ON.get(name, name))(store.info.size)
     records = store.pairs_of("train") if task.records == "pairs" else store.studies_of("train")
     for record in records:
         yield from task.samples(record)

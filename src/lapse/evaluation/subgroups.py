@@ -29,6 +29,7 @@ from lapse.data.store.store import Store
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 from lapse.metrics.changes import MAX_UNREAD, Changes
 
+PAIR_TASKS = ("diff_vqa", "vqa", "medical_vqa", "progression", "expert_changes")
 logger = logging.getLogger(__name__)
 
 MIN_PATIENTS = 50
@@ -335,7 +336,7 @@ def _records(
 ) -> tuple[dict[str, Pair], dict[str, Study]]:
     """The pairs and studies of the predictions, by `_key`."""
     keys = {_key(item) for item in predictions}
-    if any(item.task in ("diff_vqa", "vqa", "medical_vqa", "progression") for item in predictions):
+    if any(item.task in PAIR_TASKS for item in predictions):
         return {pair.id: pair for pair in store.pairs if pair.id in keys}, {}
     images = {key.partition("/")[0] for key in keys}
     by_image = {study.id: study for study in store.studies if study.id in images}

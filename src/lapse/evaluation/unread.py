@@ -9,7 +9,7 @@ from lapse.core.types import Prediction
 from lapse.metrics.changes import MAX_UNREAD
 
 WARN_UNREAD = 0.02  # a larger fraction of unread texts gives a warning
-TASKS = ("diff_vqa", "progression")  # answers that name changes
+TASKS = ("diff_vqa", "progression", "expert_changes")  # answers that name changes
 MAX_WORDS = 30
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from lapse.core.types import FINDING_BOX
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
+from lapse.data.datasets.nih_experts import expert_pairs, read_experts
 from lapse.data.datasets.nih_splits import LISTS, SPLIT_FILE, list_defects, read_splits
 from lapse.data.datasets.nih_tables import (
     BOX_COLUMNS,
@@ -76,6 +77,7 @@ class Nih:
     title = "NIH ChestX-ray14"
     remark = LABEL_REMARK
     outside = OUTSIDE
+    expert_columns = ("Image Index", *EXPERT_COLUMNS)
     published: Mapping[str, int] = {"images": 112_120, "patients": 30_805, "boxes": 984}
 
     def find(self, folder: Path) -> tuple[Path, ...]:
@@ -112,6 +114,9 @@ class Nih:
         images = ImageIndex(roots.folder, ("images", "images_*/images", "images_*"), noted)
         rows = [_row(entry, exact, outside, images) for entry in entries]
         splits, source = read_splits(roots.folder, entries)
+        stated = expert_pairs(entries, read_experts(roots.experts))
+        evaluated = {reference.partition("_")[0] for reference, _ in stated}
+        splits |= dict.fromkeys(evaluated, "test")
         info = DatasetInfo(
             name=self.title,
             licence="open, with link, acknowledgement and citation",
@@ -122,8 +127,14 @@ class Nih:
         )
         paths = {row.id: row.image for row in rows}
         boxes = tuple(_boxes(roots, paths, exact)) if _box_table(roots) else ()
-        notes = (source, *mapping_notes(roots))
-        return FilmRecords(info, group_studies(rows), splits, boxes=boxes, notes=notes, noted=noted)
+        notes = [source, *mapping_notes(roots)]
+        if roots.experts:
+            notes.append(
+                f"{len(stated)} pairs of expert readers, {len(evaluated)} patients moved to test"
+            )
+        return FilmRecords(
+            info, group_studies(rows), splits, boxes, stated, notes=tuple(notes), noted=noted
+        )
 
     def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Numbers of 2017, falling ages, patients in two lists, boxes without their label."""
@@ -156,7 +167,7 @@ def _row(
     return FilmRow(
         cells=Cells(entry.table, entry.line, {}, "line"),
         patient=entry.patient,
-        study=f"{entry.patient}_{entry.follow_up}",
+        study=entry.study,
         image=images.path(entry.image, f"images/{entry.image}"),
         date=None,
         order=entry.follow_up,

@@ -47,6 +47,11 @@ class Entry:
     number: int
 
     @property
+    def study(self) -> str:
+        """The study: every image is one."""
+        return f"{self.patient}_{self.follow_up}"
+
+    @property
     def where(self) -> str:
         """The row in a message."""
         return f"{self.table} line {self.line}"

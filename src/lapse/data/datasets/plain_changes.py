@@ -36,10 +36,13 @@ class StatedChanges:
     Attributes:
         changes: None if only progressions are stated.
         progressions: finding -> improving, stable or worsening.
+        experts: label -> added, missing or unchanged, by expert readers of a release
+            (lapse.metrics.expert_changes).
     """
 
     changes: set[Change] | None = None
     progressions: dict[str, str] = field(default_factory=dict)
+    experts: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
 
 

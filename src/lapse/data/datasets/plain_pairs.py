@@ -21,6 +21,7 @@ from lapse.data.datasets.plain_changes import StatedChanges
 from lapse.data.datasets.plain_findings import StudyFindings
 from lapse.data.datasets.plain_studies import PlainStudy
 from lapse.data.io.skip_log import SkipLog
+from lapse.metrics.expert_changes import TASK as EXPERTS
 
 MIN_PATIENTS = 20  # from which on one patient with many pairs is unusual
 MAX_PATIENT_FRACTION = 0.05
@@ -73,8 +74,8 @@ class PlainPairs:
         for main in self.labels.studies.values():
             for reference, category, answer in self._answers(main, stored):
                 images = [stored[self.images[study.id]] for study in (reference, main)]
-                if category == CATEGORY and images[1].split == "train":
-                    reason = "progression of a training patient (evaluated only)"
+                if category in (CATEGORY, EXPERTS) and images[1].split == "train":
+                    reason = f"{category} of a training patient (evaluated only)"
                     self.skipped.add(reason, f"{reference.id} -> {main.id}")
                     continue
                 counts[main.patient] += 1
@@ -95,16 +96,18 @@ class PlainPairs:
     ) -> Iterator[tuple[PlainStudy, str, str]]:
         """(reference, category, answer) of the pairs of a study: stated changes, then findings."""
         answered: set[str] = set()
-        for (name, main_name), stated in self.labels.stated.items():
-            reference = self.labels.studies[name]
-            if main_name != main.id or not self._has_images(reference, main, stored):
+        for reference, stated in self._stated.get(main.id, ()):
+            if not self._has_images(reference, main, stored):
                 continue
             if stated.changes is not None:
-                answered.add(name)
+                answered.add(reference.id)
                 yield reference, "difference", render(frozenset(stated.changes))
             if stated.progressions:
                 words = (f"{finding}: {word}" for finding, word in stated.progressions.items())
                 yield reference, CATEGORY, "; ".join(words)
+            if stated.experts:
+                words = (f"{label}: {state}" for label, state in stated.experts.items())
+                yield reference, EXPERTS, "; ".join(words)
         before = self._reference(main)
         if before is None or before.id in answered:
             return
@@ -126,6 +129,14 @@ class PlainPairs:
             self.skipped.add(reason, main.id)
             return None
         return earlier[-1]
+
+    @cached_property
+    def _stated(self) -> dict[str, list[tuple[PlainStudy, StatedChanges]]]:
+        """Main study -> (reference, stated changes)."""
+        by_main: dict[str, list[tuple[PlainStudy, StatedChanges]]] = {}
+        for (reference, main), stated in self.labels.stated.items():
+            by_main.setdefault(main, []).append((self.labels.studies[reference], stated))
+        return by_main
 
     @cached_property
     def _sequences(self) -> dict[str, list[PlainStudy]]:

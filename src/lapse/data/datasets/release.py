@@ -46,6 +46,7 @@ class Release(Protocol):
         remark: what a reader of a score needs to know about its answers, "" for nothing; printed
             with every score.
         outside: its labels outside the 30 findings, in lower case, that a user may map to one.
+        expert_columns: columns of tables of expert readers that `read` uses, () for none.
         published: what `verify` counts -> the number in the published release: "images",
             "patients", "boxes", "difference questions".
     """
@@ -53,6 +54,7 @@ class Release(Protocol):
     title: str
     remark: str
     outside: tuple[str, ...]
+    expert_columns: tuple[str, ...]
     published: Mapping[str, int]
 
     def find(self, folder: Path) -> tuple[Path, ...]:
@@ -132,6 +134,25 @@ def with_label_map(roots: ReleaseRoots, texts: Sequence[str]) -> ReleaseRoots:
             raise ValueError(f"--map-label {text!r}: {nearest(finding, FINDINGS)}")
         label_map.append((label, finding))
     return replace(roots, label_map=tuple(label_map))
+
+
+def with_experts(roots: ReleaseRoots, paths: Sequence[Path]) -> ReleaseRoots:
+    """The roots with tables of expert readers, whose pairs are evaluated on.
+
+    Raises:
+        ValueError: the release has none, or a file is missing or has other columns.
+    """
+    release = release_of(roots)
+    for path in paths:
+        if not release.expert_columns:
+            raise ValueError(f"--experts: {release.title} has no labels of expert readers")
+        missing = sorted(set(release.expert_columns) - set(read_header(path)))
+        if missing:
+            raise ValueError(
+                f"{path} has no column {missing[0]!r}: --experts takes the tables with "
+                f"{', '.join(release.expert_columns)}"
+            )
+    return replace(roots, experts=tuple(paths))
 
 
 def read_records(roots: FilmRoots) -> FilmRecords:

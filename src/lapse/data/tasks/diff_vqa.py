@@ -11,6 +11,8 @@ medical_vqa_boxes
               the samples of medical_vqa with both images and their boxes in every category
 progression   MS-CXR-T, for evaluation: the difference question, answered by a list of
               progressions
+expert_changes
+              the same with the changes that expert readers of NIH ChestX-ray14 see
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from lapse.core.types import Box, Pair, Sample, Study
 from lapse.data.tasks.reports import located_regions
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
-PAIRED = ("difference", "progression")  # categories with the reference as an input
+PAIRED = (
+    "difference",
+    "progression",
+    "expert_changes",
+)  # categories with the reference as an input
 
 
 class DiffVqa:
@@ -120,3 +126,10 @@ class Progression(DiffVqa):
 
     name = "progression"
     categories = ("progression",)
+
+
+class ExpertChanges(DiffVqa):
+    """Changes of three labels by expert readers, as a difference question; evaluation only."""
+
+    name = "expert_changes"
+    categories = ("expert_changes",)

@@ -2,6 +2,7 @@
 
     OUT/Data_Entry_2017_v2020.csv, BBox_List_2017.csv, train_val_list.txt, test_list.txt
     OUT/images_001/images/<patient>_<number>.png    1024 x 1024, squashed, some of them RGBA
+    OUT/experts/four_findings_expert_labels.csv     what expert readers see: the truth
     OUT/chexmask/OriginalResolution/ChestX-Ray8.csv (lapse.phantom.dataset.mask_table)
 
 The numbers in the names of one patient in ten are rotated, while `Follow-up #` keeps the order in
@@ -58,7 +59,16 @@ BOXED = {"Infiltration": "Infiltrate"} | {
     )
 }
 MAX_AGE = 95
-ROTATED, RGBA, SHUFFLED = 10, 20, 10  # one of so many patients, first films, label lists
+# one of so many patients, first films, label lists, patients with expert labels
+ROTATED, RGBA, SHUFFLED, READ = 10, 20, 10, 2
+EXPERT_HEADER = "Image Index,Patient ID,Fracture,Pneumothorax,Airspace opacity,Nodule or mass"
+EXPERT_FINDINGS = (
+    {"fracture"},
+    {"pneumothorax"},
+    {"lung opacity", "consolidation", "pneumonia", "edema"},
+    {"granuloma"},
+)
+EXPERTS = Path("experts") / "four_findings_expert_labels.csv"
 MASKS = Path("chexmask") / "OriginalResolution" / "ChestX-Ray8.csv"
 
 
@@ -76,6 +86,7 @@ def write_nih_tree(out: Path, config: SimulateConfig, progress: Progress = no_pr
     entries: list[tuple[Cell, ...]] = []
     boxes: list[tuple[Cell, ...]] = []
     masks: list[tuple[Cell, ...]] = []
+    experts: list[tuple[Cell, ...]] = []
     lists: dict[str, list[str]] = {"train_val_list.txt": [], "test_list.txt": []}
     is_rotated = False
     for films in simulated_patients(out, config, progress):
@@ -91,13 +102,20 @@ def write_nih_tree(out: Path, config: SimulateConfig, progress: Progress = no_pr
             entries.append((name, *_entry(film, labels)))
             boxes += ((name, *row) for row in _boxes(film, labels))
             masks.append((name, *mask_row(film.rendered.boxes, SIDE, (config.seed, name))))
+            if patient % READ == 0:
+                experts.append((name, patient + 1, *_expert_labels(film)))
             part = "test_list.txt" if film.history.role.split == "test" else "train_val_list.txt"
             lists[part].append(name)
     write_csv(out / "Data_Entry_2017_v2020.csv", ENTRY_HEADER, entries)
     write_csv(out / "BBox_List_2017.csv", BOX_HEADER, boxes)
+    write_csv(out / EXPERTS, EXPERT_HEADER, experts)
     write_csv(out / MASKS, MASK_HEADER, masks)
     for file, names in lists.items():
         (out / file).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _expert_labels(film: SimulatedFilm) -> list[str]:
+    return ["YES" if film.levels.keys() & names else "NO" for names in EXPERT_FINDINGS]
 
 
 def _labels(film: SimulatedFilm, seed: int) -> list[str]:

@@ -10,12 +10,20 @@ from PIL import Image
 
 from lapse.core.changes import Change
 from lapse.core.grammar import parse
+from lapse.core.types import Prediction
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.plain_table import PlainTable
-from lapse.data.datasets.release import find_release, with_label_map
-from lapse.phantom.dataset.nih_tree import LABELS, write_nih_tree
+from lapse.data.datasets.release import (
+    find_release,
+    read_records,
+    with_experts,
+    with_label_map,
+)
+from lapse.metrics.expert_changes import LABELS as LABELS_OF_EXPERTS
+from lapse.metrics.expert_changes import STATES, TASK, read_states
+from lapse.phantom.dataset.nih_tree import EXPERTS, LABELS, write_nih_tree
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.truth import read_states
+from lapse.phantom.dataset.truth import read_states as read_states_of_phantom
 from lapse.phantom.patients.findings import levels
 
 OUTSIDE = {"lung opacity", "granuloma"}  # Infiltration and Nodule
@@ -60,7 +68,7 @@ def edit(path, change):
 def truth(folder, outside):
     """(reference, main) -> changes, from the states of the phantom."""
     series = {}
-    for state in read_states(folder):
+    for state in read_states_of_phantom(folder):
         seen = {name for name in levels(state.visit) if name in LABELS}
         series.setdefault(state.visit.patient + 1, []).append(seen)
     pairs = {}
@@ -201,7 +209,9 @@ def test_boxes_of_findings_have_nine_names_and_six_values(clean):
 
 def test_the_published_split_is_by_patient(clean, tree):
     table = table_of(clean)
-    expected = {f"nih:{state.visit.patient + 1}": state.split for state in read_states(clean)}
+    expected = {
+        f"nih:{state.visit.patient + 1}": state.split for state in read_states_of_phantom(clean)
+    }
     assert any("test_list.txt" in note for note in table.notes)
     is_test = {patient: split == "test" for patient, split in table.splits.items()}
     assert is_test == {patient: split == "test" for patient, split in expected.items()}
@@ -261,3 +271,64 @@ def test_a_label_is_mapped_by_name_only(clean):
         table_of(clean, "Effusion=edema")
     with pytest.raises(ValueError, match="did you mean 'lung opacity'"):
         table_of(clean, "Infiltration=lung opacities")
+
+
+def experts_of(folder, *label_map):
+    roots = with_label_map(find_release([folder]), label_map)
+    return with_experts(roots, [folder / EXPERTS])
+
+
+def test_pairs_of_expert_readers_equal_the_truth(clean):
+    """Of every second patient, who is then evaluated on and never trained on."""
+    table = PlainTable(experts_of(clean))
+    pairs = list(table.pairs({study.id: study for study in table.images}))
+    stated = {
+        (pair.reference.study, pair.main.study): read_states(
+            Prediction(pair.id, TASK, "", (pair.answer,))
+        )
+        for pair in pairs
+        if pair.category == TASK
+    }
+    expected = {}
+    series = {}
+    for state in read_states_of_phantom(clean):
+        series.setdefault(state.visit.patient + 1, []).append(set(levels(state.visit)))
+    for patient, visits in series.items():
+        for index, ends in enumerate(pairwise(visits) if patient % 2 else ()):
+            states = {}
+            for label, names in {**LABELS_OF_EXPERTS, "nodule or mass": {"granuloma"}}.items():
+                old, new = (bool(seen & names) for seen in ends)
+                change = "added" if new else "missing"
+                states[label] = "unchanged" if old == new else change
+            expected[f"{patient}_{index}", f"{patient}_{index + 1}"] = states
+    assert stated == expected and len(stated) > 8
+    assert {state for states in stated.values() for state in states.values()} == set(STATES)
+    assert {pair.split for pair in pairs if pair.category == TASK} == {"test"}
+    patients = {name.partition("_")[0] for name, _ in expected}
+    assert {table.splits[f"nih:{patient}"] for patient in patients} == {"test"}
+    assert f"{len(stated)} pairs of expert readers, {len(patients)} patients moved to test" in (
+        table.notes
+    )
+    differences = {(pair.reference.study, pair.main.study) for pair in pairs} - stated.keys()
+    assert differences and pairs_of(table_of(clean)).keys() >= differences
+
+
+def test_a_film_without_a_verdict_makes_no_statement(tree):
+    path = tree / EXPERTS
+    path.parent.mkdir(exist_ok=True)
+    names = sorted(path.name for path in (tree / "images").glob("00000002_*.png"))
+    rows = [
+        f"{name},NO,{value},YES" for name, value in zip(names, ("YES", "HEDGE", "NO"), strict=False)
+    ]
+    header = "Image Index,Pneumothorax,Airspace opacity,Nodule or mass"
+    path.write_text("\n".join([header, *rows]))
+    pairs = list(PlainTable(experts_of(tree)).pairs({}))
+    assert not pairs  # no image is stored
+    records = read_records(experts_of(tree))
+    first = next(iter(records.stated.values()))
+    assert first.experts.keys() == {"pneumothorax", "nodule or mass"}
+    path.write_text("\n".join([header, *rows, f"{names[0]},YES,NO,NO"]))
+    with pytest.raises(ValueError, match="twice and differently"):
+        read_records(experts_of(tree))
+    with pytest.raises(ValueError, match="no column 'Airspace opacity'"):
+        with_experts(find_release([tree]), [tree / "Data_Entry_2017_v2020.csv"])

