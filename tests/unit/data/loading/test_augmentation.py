@@ -10,7 +10,8 @@ from lapse.core.changes import UNCHANGED, invert
 from lapse.core.grammar import parse
 from lapse.core.tokenizer import BOX_PATTERN, Tokenizer, bins_box
 from lapse.data.loading.augmentation import Augmenter, changed_answers, exchanged, repeated
-from lapse.data.loading.batch_stream import BalancedBatchStream, iterate_batches
+from lapse.data.loading.batch_stream import BalancedBatchStream
+from lapse.data.loading.batch_workers import iterate_batches
 from lapse.data.store.store import open_store
 from tiny_loading import tokenize
 
