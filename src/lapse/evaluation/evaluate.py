@@ -7,7 +7,7 @@ is resampled by patient from its statistics.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -70,25 +70,26 @@ class Evaluator:
             ValueError: no prediction, an id that occurs twice, an unknown metric, or a metric
                 that cannot read the predictions.
         """
+        return dict(self.by_task(predictions))
+
+    def by_task(self, predictions: Sequence[Prediction]) -> Iterator[tuple[str, TaskScores]]:
+        """The same, task by task, so that the scores of one are kept if the next one fails."""
         if not predictions:
             raise ValueError("there is nothing to evaluate: got no prediction")
         check_unique(predictions)
-        scores: Scores = {}
+        has_scores = False
         for task in dict.fromkeys(item.task for item in predictions):
             of_task = [item for item in predictions if item.task == task]
-            task_scores: TaskScores = {}
+            scores: TaskScores = {}
             for metric in self._task_metrics(task):
-                task_scores |= metric(of_task)
-            if task_scores:
-                scores[task] = with_intervals(
-                    task_scores,
-                    [item.patient for item in of_task],
-                    resamples=self.options.resamples,
-                    seed=self.options.seed,
-                )
-        if not scores:
+                scores |= metric(of_task)
+            if scores:
+                has_scores = True
+                patients = [item.patient for item in of_task]
+                resamples, seed = self.options.resamples, self.options.seed
+                yield task, with_intervals(scores, patients, resamples=resamples, seed=seed)
+        if not has_scores:
             raise ValueError("every metric of these tasks needs Java: evaluate with Java")
-        return scores
 
     def _task_metrics(self, task: str) -> list[Metric]:
         names = self.metrics.get(task) or task_metrics(task, self.options)

@@ -138,12 +138,15 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     }
     path = options.out or default_path(options.predictions)
     evaluator = Evaluator(options.scoring)
-    scores = evaluator(predictions)
-    reliability = reliability_scores(predictions, probed, threshold, seed=seed)
+    scores: Scores = {}
     comparisons: dict[str, Scores] = {}
-    for name, others in columns.items():
+    for task, task_scores in evaluator.by_task(predictions):
+        scores[task] = task_scores
+        _write_unfinished(path, scores, provenance, comparisons)
+    reliability = reliability_scores(predictions, probed, threshold, seed=seed)
+    for name in list(columns):
+        comparisons[name] = _without_statistics(evaluator(columns.pop(name)))
         _write_unfinished(path, scores | reliability, provenance, comparisons)
-        comparisons[name] = _without_statistics(evaluator(others))
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
     subgroups = {
@@ -166,8 +169,8 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
 def _write_unfinished(
     path: Path, scores: Scores, provenance: Mapping[str, str], comparisons: Mapping[str, Scores]
 ) -> None:
-    """Keep what is computed so far: a failing comparison loses no other score."""
-    state = f"{len(comparisons)} comparisons are computed, subgroups are not"
+    """Keep what is computed so far: a score that fails loses no other one."""
+    state = f"only {', '.join(scores)} and {len(comparisons)} comparisons are computed"
     write_scores(path, scores, {**provenance, UNFINISHED: state}, comparisons=comparisons)
 
 

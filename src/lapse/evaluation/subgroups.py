@@ -63,7 +63,7 @@ class SubgroupScores:
     """Scores of subgroups, and which groups are hidden.
 
     Attributes:
-        scores: dimension -> group -> name -> Score.
+        scores: dimension -> group -> name -> Score, without statistics.
         hidden: one line per hidden group: its name, patients and samples.
     """
 
@@ -111,9 +111,10 @@ def subgroup_scores(
             if not subset and of_read is not scores:
                 hidden.append(f"{dimension} {group!r}: not read, {mask.sum()} samples")
                 continue
-            visible.setdefault(dimension, {})[group] = with_intervals(
-                subset, of_group, resamples=resamples, seed=seed
-            )
+            computed = with_intervals(subset, of_group, resamples=resamples, seed=seed)
+            visible.setdefault(dimension, {})[group] = {
+                name: replace(score, statistics=None) for name, score in computed.items()
+            }
     return SubgroupScores(visible, tuple(hidden))
 
 
@@ -134,7 +135,9 @@ def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, S
         if score.statistics is None:
             continue
         key = id(score.statistics.rows)
-        rows = rows_by_id.setdefault(key, score.statistics.rows[mask])
+        if key not in rows_by_id:
+            rows_by_id[key] = score.statistics.rows[mask]
+        rows = rows_by_id[key]
         value = float(score.statistics.score(rows.sum(axis=0)))
         if np.isnan(value):
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from lapse.metrics.statistics import ratio
 RESAMPLES = 2000
 MIN_PATIENTS = 50  # with fewer, the intervals cover the true value too rarely
 LEVEL = 0.95
-CHUNK = 128  # draws in memory at once; it decides the draws of a seed, so it is not an option
+CHUNK = 128  # draws in memory at once
+BLOCK = 4096  # patients whose sums are in memory as 64-bit numbers at once
 
 Array = NDArray[np.float64]
 
@@ -106,45 +108,69 @@ def bootstrap_draws(
     """
     if resamples < 1:
         raise ValueError(f"{resamples} resamples: at least one is needed")
-    totals, columns = patient_sums(statistics, patients)
+    sums = PatientSums(statistics, patients)
     drawn: dict[str, list[Array]] = {name: [] for name in statistics}
-    for weights in draw_weights(len(totals), resamples, seed):
-        sums = weights @ totals  # [d, K]
+    for weights in draw_weights(len(sums), resamples, seed):
+        totals = sums.weighted(weights)  # [d, K]
         for name, item in statistics.items():
-            drawn[name].append(item.score(sums[:, columns[name]]))
+            drawn[name].append(item.score(totals[:, sums.columns[name]]))
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
-def patient_sums(
-    statistics: Mapping[str, Statistics], patients: Sequence[str]
-) -> tuple[Array, dict[str, slice]]:
-    """[P, K] the sums of every patient, and the columns of each name.
+class PatientSums:
+    """The sums of the statistics of every patient, [P, K]; small counts stay small integers.
 
-    Rows that several names share are summed once.
+    Args:
+        statistics: name -> statistics of the same samples.
+        patients: [n], the patient of each sample.
+
+    Attributes:
+        columns: the columns of each name; rows that several names share are summed once.
+
+    Raises:
+        ValueError: not one row per sample.
     """
-    index, count = patient_index(patients)
-    order = np.argsort(index, kind="stable")
-    starts = np.searchsorted(index[order], np.arange(count))
-    is_sorted = bool(np.all(order[:-1] < order[1:]))
-    by_rows: dict[int, slice] = {}
-    columns: dict[str, slice] = {}
-    width = 0
-    for name, item in statistics.items():
-        if len(item.rows) != len(patients):
-            raise ValueError(
-                f"{name} has {len(item.rows)} rows of statistics and there are {len(patients)} "
-                "samples"
-            )
-        if id(item.rows) not in by_rows:
-            by_rows[id(item.rows)] = slice(width, width + item.rows.shape[1])
-            width += item.rows.shape[1]
-        columns[name] = by_rows[id(item.rows)]
-    sums = np.empty((count, width))  # filled in place: a copy would double the largest array
-    rows_by_id = {id(item.rows): item.rows for item in statistics.values()}
-    for key, part in by_rows.items():
-        rows = rows_by_id[key] if is_sorted else rows_by_id[key][order]
-        np.add.reduceat(rows, starts, axis=0, dtype=np.float64, out=sums[:, part])
-    return sums, columns
+
+    def __init__(self, statistics: Mapping[str, Statistics], patients: Sequence[str]) -> None:
+        index, self._count = patient_index(patients)
+        order = np.argsort(index, kind="stable")
+        starts = np.searchsorted(index[order], np.arange(self._count))
+        is_sorted = bool(np.all(order[:-1] < order[1:]))
+        most = int(np.bincount(index).max()) if len(index) else 0  # samples of one patient
+        by_rows: dict[int, slice] = {}
+        self._parts: list[NDArray[np.float64] | NDArray[np.unsignedinteger]] = []
+        self.columns: dict[str, slice] = {}
+        width = 0
+        for name, item in statistics.items():
+            rows = item.rows
+            if len(rows) != len(patients):
+                raise ValueError(
+                    f"{name} has {len(rows)} rows of statistics and there are {len(patients)} "
+                    "samples"
+                )
+            if id(rows) not in by_rows:
+                by_rows[id(rows)] = slice(width, width + rows.shape[1])
+                width += rows.shape[1]
+                dtype = np.min_scalar_type(255 * most) if rows.dtype == np.uint8 else np.float64
+                ordered = rows if is_sorted else rows[order]
+                self._parts.append(np.add.reduceat(ordered, starts, axis=0, dtype=dtype))
+            self.columns[name] = by_rows[id(rows)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def block(self, start: int, stop: int) -> Array:
+        """[stop - start, K] the sums of consecutive patients."""
+        return np.concatenate([part[start:stop] for part in self._parts], axis=1, dtype=np.float64)
+
+    def weighted(self, weights: NDArray[np.uint16]) -> Array:
+        """[d, P] how often each patient counts -> [d, K] the sums of all patients."""
+        parts = (slice(start, start + BLOCK) for start in range(0, self._count, BLOCK))
+        totals = (
+            weights[:, part].astype(np.float64) @ self.block(part.start, part.stop)
+            for part in parts
+        )
+        return reduce(np.add, totals)
 
 
 def patient_index(patients: Sequence[str]) -> tuple[NDArray[np.int64], int]:
@@ -168,12 +194,12 @@ def _bounds(drawn: Array) -> tuple[float | None, float | None]:
     return interval_of(defined)
 
 
-def draw_weights(num_patients: int, resamples: int, seed: int) -> Iterator[Array]:
+def draw_weights(num_patients: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint16]]:
     """[d, P] how often each patient is in each draw; a function of the seed."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):
-        rows = min(CHUNK, resamples - start)
-        drawn = generator.integers(0, num_patients, size=(rows, num_patients), dtype=np.int32)
-        drawn += np.arange(rows, dtype=np.int32)[:, None] * num_patients
-        counts = np.bincount(drawn.ravel(), minlength=rows * num_patients)
-        yield counts.reshape(rows, num_patients).astype(np.float64)
+        weights = np.empty((min(CHUNK, resamples - start), num_patients), dtype=np.uint16)
+        for row in weights:
+            drawn = generator.integers(0, num_patients, size=num_patients, dtype=np.int32)
+            row[:] = np.bincount(drawn, minlength=num_patients)
+        yield weights

@@ -95,7 +95,7 @@ class _Table:
             return None
         return np.array(
             [
-                value(*self.sums(times[self.patient]))
+                value(*self.sums(times[self.patient].astype(np.float64)))
                 for weights in draw_weights(self.num_patients, resamples, seed)
                 for times in weights
             ]

@@ -22,7 +22,7 @@ from lapse.metrics import java
 from lapse.metrics.meteor import meteor_of
 from lapse.metrics.ngrams import ORDERS, bleu_of, score_ngrams
 from lapse.metrics.rouge import rouge_each
-from lapse.metrics.statistics import FRACTION, Array, mean_score
+from lapse.metrics.statistics import FRACTION, Array, mean_score, shared_floats
 
 MAX_METEOR_WORDS = 1000
 
@@ -120,7 +120,7 @@ def _corpus_score(
     return Score(
         name,
         float(score(rows.sum(axis=0))),
-        per_sample=tuple(score(rows).tolist()),
+        per_sample=shared_floats(score(rows)),
         details={"n": str(len(rows)), "events": str(len(rows)), **details},
         statistics=Statistics(rows, score),
         value_range=FRACTION,

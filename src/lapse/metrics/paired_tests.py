@@ -22,10 +22,9 @@ from lapse.core.types import Score, Statistics
 from lapse.metrics.bootstrap import (
     CHUNK,
     RESAMPLES,
+    PatientSums,
     bootstrap_draws,
     interval_of,
-    patient_index,
-    patient_sums,
 )
 
 Array = NDArray[np.float64]
@@ -137,9 +136,9 @@ def permutation_p(
 
     The observed arrangement counts as one of the draws, so p is never 0.
     """
-    sums, columns = patient_sums(first, patients)  # [P, K]
-    other_sums, others = patient_sums(second, patients)
-    _, count = patient_index(patients)
+    first_sums, second_sums = PatientSums(first, patients), PatientSums(second, patients)
+    columns, others, count = first_sums.columns, second_sums.columns, len(first_sums)
+    sums, other_sums = first_sums.block(0, count), second_sums.block(0, count)  # [P, K]
     generator = np.random.default_rng(seed)
 
     def differences(left: Array, right: Array) -> dict[str, Array]:

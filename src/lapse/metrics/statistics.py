@@ -6,6 +6,7 @@ without scoring any text again. Dimension legend: n samples, k columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -55,7 +56,7 @@ def mean_score(
     return Score(
         name,
         float(column.sum() / len(column)),
-        per_sample=tuple(column.tolist()),
+        per_sample=shared_floats(column),
         details={**counts, **details, "aggregate": MEAN},
         statistics=Statistics(rows, ratio, _second),
         higher_is_better=higher_is_better,
@@ -102,6 +103,15 @@ def fraction_score(
     )
 
 
+def shared_floats(values: Array) -> tuple[float, ...]:
+    """[n] as Python numbers, equal ones as one object: most scores have few different values."""
+    shared: dict[float, float] = {}
+    return tuple(
+        math.nan if math.isnan(value) else shared.setdefault(value, value)
+        for value in values.tolist()
+    )
+
+
 def _second(sums: Array) -> float:
     """The count of a ratio."""
     return float(sums[1])
@@ -141,7 +151,7 @@ def pooled_scores(
         scores[label] = Score(
             label,
             float(score(rows.sum(axis=0, dtype=np.float64))),
-            per_sample=tuple(_from_columns(part, 0)(samples).tolist()) if has_samples else (),
+            per_sample=shared_floats(_from_columns(part, 0)(samples)) if has_samples else (),
             details={**counts, "events": statistics.num_events()},
             statistics=statistics,
             value_range=FRACTION,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lapse.core.changes import invert, render
+from lapse.core.changes import UNCHANGED, invert, render
 from lapse.core.grammar import parse
 from lapse.core.registry import load
 from lapse.core.types import Prediction
@@ -18,7 +18,7 @@ from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
 from lapse.evaluation.blind_baselines import CONSTANT, NOTHING, RANDOM
 from lapse.evaluation.compare_files import CompareOptions, compare_files
-from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, evaluate
+from lapse.evaluation.evaluate import EvaluateOptions, evaluate
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
@@ -267,22 +267,35 @@ def test_guarded_answers_of_a_file_are_scored_with_their_probes(folder, tmp_path
 
 
 def test_scores_computed_before_a_failure_are_kept(folder, tmp_path, monkeypatch, caplog):
-    calls = []
-    score = Evaluator.__call__
+    def fail(*_):
+        raise ValueError("a comparison that fails")
 
-    def fail_at_the_second(self, predictions):
-        calls.append(len(predictions))
-        if len(calls) == 2:
-            raise ValueError("a comparison that fails")
-        return score(self, predictions)
-
-    monkeypatch.setattr("lapse.evaluation.evaluate_file.Evaluator.__call__", fail_at_the_second)
+    monkeypatch.setattr("lapse.evaluation.evaluate_file.Evaluator.__call__", fail)
     out = tmp_path / "scores.json"
     with pytest.raises(ValueError, match="a comparison that fails"):
         evaluate_file(train_options(folder, "a", out=out))
     values = read_scores(out)
     assert "exact match" in values["scores"]["diff_vqa"] and values["comparisons"] == {}
-    assert "is unfinished: 0 comparisons are computed" in caplog.messages[-1]
+    assert "is unfinished: only diff_vqa and 0 comparisons are computed" in caplog.messages[-1]
+
+
+def test_scores_of_a_task_are_kept_if_the_next_task_fails(tmp_path, monkeypatch):
+    items = [
+        Prediction(f"{task}/{index}", task, UNCHANGED, (UNCHANGED,), f"p{index}")
+        for task in ("diff_vqa", "vqa")
+        for index in range(3)
+    ]
+    write_predictions(tmp_path / "two.jsonl", items)
+
+    def fail(*_):
+        raise ValueError("a metric that fails")
+
+    monkeypatch.setattr("lapse.metrics.answer_accuracy.AnswerAccuracy.__call__", fail)
+    with pytest.raises(ValueError, match="a metric that fails"):
+        evaluate_file(EvaluateFileOptions(tmp_path / "two.jsonl", scoring=SCORING))
+    values = read_scores(tmp_path / "two.scores.json")
+    assert list(values["scores"]) == ["diff_vqa"]
+    assert values["provenance"]["unfinished"].startswith("only diff_vqa")
 
 
 def test_the_remark_of_a_release_is_known_by_its_patients():

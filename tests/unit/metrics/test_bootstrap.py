@@ -8,9 +8,9 @@ import pytest
 
 from lapse.core.types import Statistics
 from lapse.metrics.bootstrap import (
+    PatientSums,
     bootstrap_draws,
     bootstrap_interval,
-    patient_sums,
     with_intervals,
 )
 from lapse.metrics.ngrams import bleu_of
@@ -98,5 +98,22 @@ def test_a_patient_counts_by_the_number_of_samples():
 def test_small_counts_of_one_byte_are_summed_without_overflow():
     rows = np.ones((300, 2), dtype=np.uint8)
     statistics = {"x": Statistics(rows, ratio)}
-    sums, _ = patient_sums(statistics, ["a"] * 299 + ["b"])
-    assert sums.tolist() == [[299.0, 299.0], [1.0, 1.0]]
+    sums = PatientSums(statistics, ["a"] * 299 + ["b"])
+    assert sums.block(0, 2).tolist() == [[299.0, 299.0], [1.0, 1.0]]
+    statistics = {"x": Statistics(np.full((300, 2), 255, dtype=np.uint8), ratio)}
+    assert PatientSums(statistics, ["a"] * 300).block(0, 1).tolist() == [[76500.0, 76500.0]]
+
+
+def test_blocks_of_patients_change_nothing(monkeypatch):
+    chance = np.random.default_rng(4)
+    rows, counts = chance.random((500, 3)), chance.integers(0, 9, (500, 4), dtype=np.uint8)
+    statistics = {
+        "x": Statistics(rows, lambda sums: sums[..., 0] / sums[..., 1]),
+        "y": Statistics(counts, lambda sums: sums[..., 2] / sums[..., 3]),
+    }
+    patients = [str(number) for number in chance.integers(0, 90, 500)]
+    draws = bootstrap_draws(statistics, patients, resamples=300, seed=1)
+    monkeypatch.setattr("lapse.metrics.bootstrap.BLOCK", 7)
+    blocks = bootstrap_draws(statistics, patients, resamples=300, seed=1)
+    assert np.array_equal(draws["y"], blocks["y"])  # sums of integers are exact
+    assert np.allclose(draws["x"], blocks["x"], rtol=1e-13)

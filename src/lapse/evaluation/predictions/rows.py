@@ -20,6 +20,7 @@ Other keys are allowed and listed. Lines and entries are counted from 1.
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ KEYS = frozenset(
     | {"question", "confidence", "probe", "guarded"}
 )
 TABLES = frozenset({".csv", ".tsv", ".txt"})
+
+NO_CONFIDENCE: Mapping[str, float] = {}  # one for all rows
 
 Values: TypeAlias = Mapping[str, object]
 
@@ -209,14 +212,14 @@ def _identifier(source: str, values: Values, name: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ValueError(f"{source}: {name} is {value!r}: a text or an integer is needed")
-    return value.strip() if name != "id" else value
+    return sys.intern(value.strip()) if name != "id" else value
 
 
 def _text(source: str, values: Values, name: str) -> str:
     value = values.get(name, "")
     if not isinstance(value, str):
         raise ValueError(f"{source}: {name} is {value!r}: a text is needed")
-    return value
+    return sys.intern(value)  # answers, prompts and tasks repeat
 
 
 def _references(source: str, values: Values) -> tuple[str, ...]:
@@ -232,11 +235,11 @@ def _references(source: str, values: Values) -> tuple[str, ...]:
         raise ValueError(f"{source}: references is a list of texts, got {references!r:.60}")
     if not references:
         raise ValueError(f"{source}: prediction {values.get('id', '')} has no reference")
-    return tuple(references)
+    return tuple(map(sys.intern, references))
 
 
 def _confidence(source: str, values: Values) -> Mapping[str, float]:
-    confidence = values.get("confidence") or {}
+    confidence = values.get("confidence") or NO_CONFIDENCE
     if not isinstance(confidence, dict):
         raise ValueError(f"{source}: confidence maps names to numbers")
     return confidence
