@@ -114,18 +114,18 @@ def pacs_command(
         connection.allow_unencrypted,
         connection.timeout,
     )
-    pacs = connect(options)
     answer_options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
-    answered = compare_studies(pacs, query, load(model or None), answer_options)
-    for line in (*summary(answered.chosen), *answered.comparison.lines()):
-        typer.echo(line)
-    report = None
-    if results.store or results.sr is not None:
-        report = structured_report(answered.comparison, answered.headers)
-    files.write(answered.comparison, report)
-    if results.store and report is not None:
-        store_report(pacs, report)
-        typer.echo("structured report stored in the study of the later film")
+    with connect(options) as pacs:
+        answered = compare_studies(pacs, query, load(model or None), answer_options)
+        for line in (*summary(answered.chosen), *answered.comparison.lines()):
+            typer.echo(line)
+        report = None
+        if results.store or results.sr is not None:
+            report = structured_report(answered.comparison, answered.headers)
+        files.write(answered.comparison, report)
+        if results.store and report is not None:
+            store_report(pacs, report)
+            typer.echo("structured report stored in the study of the later film")
 
 
 def _ids(patient: str, accessions: list[str]) -> tuple[str, tuple[str, ...]]:

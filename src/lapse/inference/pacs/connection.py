@@ -67,7 +67,9 @@ class PacsOptions:
 
 @dataclass(frozen=True, slots=True)
 class PacsConnection:
-    """An open connection. All requests are made inside `requesting`.
+    """An open connection, closed at the end of a with block.
+
+    All requests are made inside `requesting`.
 
     Attributes:
         url: without a trailing slash.
@@ -80,6 +82,12 @@ class PacsConnection:
     host: str
     session: requests.Session = field(repr=False)
     client: DICOMwebClient = field(repr=False)
+
+    def __enter__(self) -> PacsConnection:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.session.close()
 
     @contextmanager
     def requesting(self, what: str) -> Iterator[None]:
@@ -226,11 +234,13 @@ class _LimitedBody:
         while part := self._raw.read1(min(chunk, CHUNK), decode_content=decode_content):
             num_bytes += len(part)
             if num_bytes > self._max_bytes:
+                self._raw.close()
                 raise PacsError(
                     f"the PACS sends more than {self._max_bytes} bytes in one answer, which is "
                     "the limit"
                 )
             if time.monotonic() > self._end:
+                self._raw.close()
                 raise PacsError("the PACS takes longer than the limit of time for one answer")
             yield part
 

@@ -15,7 +15,8 @@ JSON = "application/dicom+json"
 
 
 def search(url, **options):
-    return films_of_patient(connect(PacsOptions(url, **options)), CANARY)
+    with connect(PacsOptions(url, **options)) as pacs:
+        return films_of_patient(pacs, CANARY)
 
 
 def failure(answer, **options):

@@ -87,13 +87,16 @@ def pacs_with(rows):
     ],
 )
 def test_answers_that_do_not_fit_the_search_are_refused(rows, message):
-    with pacs_with(rows) as url, pytest.raises(PacsError, match=message):
-        films_of_patient(connect(PacsOptions(url)), "P")
+    with (
+        pacs_with(rows) as url,
+        connect(PacsOptions(url)) as pacs,
+        pytest.raises(PacsError, match=message),
+    ):
+        films_of_patient(pacs, "P")
 
 
 def test_an_accession_number_must_name_one_study():
-    with pacs_with([row("1.2"), row("1.3")]) as url:
-        pacs = connect(PacsOptions(url))
+    with pacs_with([row("1.2"), row("1.3")]) as url, connect(PacsOptions(url)) as pacs:
         with pytest.raises(PacsError, match="accession number 1 names 2 studies"):
             films_of_accessions(pacs, ["A", "B"])
         for numbers in ([], ["A"], ["A", "A"], ["A", "B", "C"]):

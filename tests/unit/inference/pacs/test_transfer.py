@@ -47,8 +47,8 @@ def fetched(tmp_path, **tags):
     def answer(handler):
         reply(handler, message(path.read_bytes()), KIND)
 
-    with serving(answer) as url:
-        return fetch_film(connect(PacsOptions(url)), RemoteFilm(*uids, 1, facts)), path
+    with serving(answer) as url, connect(PacsOptions(url)) as pacs:
+        return fetch_film(pacs, RemoteFilm(*uids, 1, facts)), path
 
 
 def test_a_film_is_fetched_byte_by_byte(tmp_path):
@@ -79,8 +79,12 @@ def stored(answer):
     report.file_meta = FileMetaDataset()
     report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     body = json.dumps(answer).encode()
-    with serving(lambda handler: reply(handler, body, "application/dicom+json")) as url:
-        store_report(connect(PacsOptions(url)), report)
+
+    def answer_json(handler):
+        reply(handler, body, "application/dicom+json")
+
+    with serving(answer_json) as url, connect(PacsOptions(url)) as pacs:
+        store_report(pacs, report)
 
 
 def _reference(uid, **extra):

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lapse.inference.checks.film_facts import facts_of_file
 from PIL import Image
 
 from lapse.core.changes import QUESTION_CHANGED
@@ -15,6 +14,7 @@ from lapse.core.grammar import parse
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.verify.verify import verify
+from lapse.images.film_facts import facts_of_file
 from lapse.inference.checks.fact_rules import film_issues
 from lapse.phantom.dataset.patient_files import JPEG_QUALITY
 from lapse.phantom.dataset.truth import read_states, rerender
