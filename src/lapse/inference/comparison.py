@@ -49,8 +49,8 @@ class Comparison:
         answer: the sentence, its parsed changes, and words that could not be parsed.
         boxes: "reference" or "main" -> finding -> box on that image. A finding is listed for
             the images that show it according to the answer; None for a malformed box.
-        anatomy: "reference" or "main" -> finding -> the anatomical region whose box, by the same
-            model on the same film, overlaps the box of the finding most.
+        anatomy: "reference" or "main" -> finding -> the anatomical region that the box of the
+            finding overlaps most (`lapse.inference.region_names`).
         notice: research use only.
         question: as it was given.
         model: name and facts of the model.

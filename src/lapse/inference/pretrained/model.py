@@ -32,6 +32,7 @@ from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
 from lapse.inference.pretrained.model_card import model_card
+from lapse.inference.region_names import name_boxes
 from lapse.metrics.guard import GuardRule
 from lapse.models.backbones.siglip_format import export_encoder
 from lapse.models.backbones.vision_encoder import VisionEncoder
@@ -211,14 +212,14 @@ class Lapse(nn.Module, ModelHubMixin):
         return {name: image.parse_box(text) for name, text in zip(findings, texts, strict=True)}
 
     def _name_boxes(self, image: ModelImage, boxes: Mapping[str, Box | None]) -> dict[str, str]:
-        """The anatomical region of each box; {} for a model that is not trained on regions.
+        """The anatomical region of each box (`lapse.inference.region_names`).
 
-        A model learns the box of a finding as the box of a region, so its boxes of the regions of
-        this film name it. They need no beam search.
+        A model learns the box of a finding as the box of a region, so its own boxes of the regions
+        of this film name it. They need no beam search.
         """
         present = {name: box for name, box in boxes.items() if box is not None}
         if not present or "caref" not in self.parts.pretrain.data.tasks:
-            return {}
+            return name_boxes(present, {})
         texts = self._generate(image, "caref:", [f"{name}:" for name in REGIONS], 1)
         regions = {name: image.parse_box(text) for name, text in zip(REGIONS, texts, strict=True)}
         return name_boxes(present, {name: box for name, box in regions.items() if box is not None})
@@ -302,21 +303,6 @@ def model_folder(name: str, cache: str | Path | None = None) -> Path:
     repo, revision = hub_id
     files = [CONFIG, WEIGHTS, CARD, CHECK]
     return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
-
-
-def name_boxes(boxes: Mapping[str, Box], regions: Mapping[str, Box]) -> dict[str, str]:
-    """The region that overlaps each box most, by intersection over union.
-
-    >>> name_boxes({"edema": Box(0.1, 0.1, 0.4, 0.9)}, {"right lung": Box(0.1, 0.1, 0.5, 0.9)})
-    {'edema': 'right lung'}
-    """
-    names = {}
-    for finding, box in boxes.items():
-        overlaps = {name: box.iou(region) for name, region in regions.items()}
-        name = max(overlaps, key=overlaps.__getitem__, default="")
-        if overlaps.get(name, 0.0) > 0.0:
-            names[finding] = name
-    return names
 
 
 def _roles_with(change: Change) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """The content tree of a structured report, by TID 1500 (Measurement Report).
 
     Imaging Measurements
-        comparison                both films, status of the answer        TID 1501
         finding on a film         box as POLYLINE, change, level,         TID 1410, or TID 1501
                                   certainty or agreement                  without a box
-    Qualitative Evaluations       intended use, answer, changes that are not stated, input checks,
-                                  training data, model, calibration       free text
+        comparison                both films; only without a finding      TID 1501
+    Qualitative Evaluations       intended use, status, answer, changes that are not stated, input
+                                  checks, training data, model, calibration: codes and free text
 
 A finding that both films show has one Tracking Unique Identifier on both. Boxes are closed
 polygons in pixels of the original film: column and row from the upper left corner of its first
@@ -77,14 +77,12 @@ def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -
         headers: "reference" and "main" -> the header of the film.
     """
     groups = [
-        _comparison_group(comparison, headers),
-        *(
-            group
-            for change in comparison.changes
-            for role in films_with(change)
-            for group in [_finding_group(comparison, change, role, headers)]
-        ),
+        _finding_group(comparison, change, role, headers)
+        for change in comparison.changes
+        for role in films_with(change)
     ]
+    if not groups:  # the template needs one, and viewers expect a region in each
+        groups.append(_comparison_group(comparison, headers))
     listed = [item for item in headers.values() if _has_library_tags(item)]
     report = MeasurementReport(
         _observation_context(comparison),
@@ -133,7 +131,7 @@ def _finding_group(
     measurements = []
     if probability is not None:
         measurements.append(Measurement(CERTAINTY, round(100 * probability, 1), PERCENT))
-    time_point = TimePointContext(FILMS[role], time_point_order=ROLES.index(role) + 1)
+    time_point = TimePointContext(FILMS[role])
     evaluations = list(_finding_evaluations(comparison, change, role))
     if box is None:
         source = SourceImageForMeasurementGroup.from_source_image(header)
@@ -179,20 +177,21 @@ def _finding_evaluations(
 
 
 def _comparison_group(comparison: Comparison, headers: Mapping[str, Dataset]) -> Group:
-    """The status of the answer, which both films support."""
-    status = comparison.answer.status
-    evaluation = QualitativeEvaluation(
-        private("item", "status", "Status of the answer"), private("status", status)
-    )
+    """The status of an answer without a stated change, which both films support."""
     films = [headers[role] for role in ROLES]
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(
             derived_uid(*(str(film.SOPInstanceUID) for film in films), "comparison"), "comparison"
         ),
         algorithm_id=_algorithm(comparison),
-        qualitative_evaluations=[evaluation],
+        qualitative_evaluations=[_status(comparison)],
         source_images=[SourceImageForMeasurementGroup.from_source_image(film) for film in films],
     )
+
+
+def _status(comparison: Comparison) -> QualitativeEvaluation:
+    status = private("status", comparison.answer.status)
+    return QualitativeEvaluation(private("item", "status", "Status of the answer"), status)
 
 
 def _evaluations(comparison: Comparison) -> ContainerContentItem:
@@ -200,13 +199,16 @@ def _evaluations(comparison: Comparison) -> ContainerContentItem:
     container = ContainerContentItem(EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
     container.ContentSequence = ContentSequence(
         [
-            TextContentItem(
-                private("item", name, meaning),
-                text[:MAX_TEXT],
-                relationship_type=RelationshipTypeValues.CONTAINS,
-            )
-            for name, meaning, text in _texts(comparison)
-            if text
+            *_status(comparison),
+            *(
+                TextContentItem(
+                    private("item", name, meaning),
+                    text[:MAX_TEXT],
+                    relationship_type=RelationshipTypeValues.CONTAINS,
+                )
+                for name, meaning, text in _texts(comparison)
+                if text
+            ),
         ]
     )
     return container
