@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lapse.cli.console import progress_bar
 from lapse.cli.options import Boxes, Frontals, Intensity, Protocol, RegionSet, Resize
 from lapse.cli.raw_data import find_raw_data, with_release_options
+
+if TYPE_CHECKING:
+    from lapse.data.datasets.discovery import DatasetRoots, ReleaseRoots
+    from lapse.data.datasets.release import FilmRoots
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +34,14 @@ class ContentOptions:
         typer.Option(help="squash, as in the paper, or letterbox, which keeps proportions."),
     ] = "squash"
     intensity: Annotated[
-        Intensity,
+        Intensity | None,
         typer.Option(
+            show_default="percentile for PadChest, otherwise mimic",
             help="Grey values of DICOM files: mimic, as MIMIC-CXR-JPG was made, display, with the "
             "rescale and the window of the file, or percentile, without the darkest and the "
-            "brightest pixels, also for PNG files of 16 bits. All images are histogram-equalised."
+            "brightest pixels, also for PNG files of 16 bits. All images are histogram-equalised.",
         ),
-    ] = "mimic"
+    ] = None
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -104,6 +109,10 @@ class ReleaseOptions:
             "the heart. Also for your own films.",
         ),
     ] = None
+    language: Annotated[
+        str,
+        typer.Option(help="Language of reports and phrases, in a release with several: en or es."),
+    ] = "en"
 
 
 def prepare_command(
@@ -147,7 +156,7 @@ def prepare_command(
         protocol=content.protocol,
         priors=content.priors,
         resize=content.resize,
-        intensity=content.intensity,
+        intensity=content.intensity or "",
         boxes=content.boxes,
         regions=content.regions,
         frontals=content.frontals,
@@ -159,6 +168,8 @@ def prepare_command(
     raw_data = with_release_options(
         raw_data, label_map=release.map_label, experts=release.experts, masks=release.chexmask
     )
+    if release.language != "en":
+        raw_data = _in_language(raw_data, release.language, content.priors)
     with progress_bar("prepare") as progress:
         report = prepare(raw_data, out, options, progress=progress)
     if options.shard is not None:
@@ -168,6 +179,21 @@ def prepare_command(
         return
     for line in report.lines():
         logger.info(line)
+
+
+def _in_language(raw_data: DatasetRoots | FilmRoots, language: str, priors: str) -> ReleaseRoots:
+    """The raw data in another language than English, whose references to priors stay."""
+    from lapse.data.datasets.discovery import ReleaseRoots
+    from lapse.data.datasets.release import with_language
+
+    if not isinstance(raw_data, ReleaseRoots):
+        raise ValueError("--language is for releases with texts in several, such as PadChest-GR")
+    if priors == "rules":
+        raise ValueError(
+            "the rules remove English references to earlier studies only: add --priors none, and "
+            "the references stay, or --priors classifier:FOLDER"
+        )
+    return with_language(raw_data, language)
 
 
 def _parse_shard(text: str) -> tuple[int, int] | None:

@@ -229,9 +229,29 @@ TABLES: dict[str, dict[str, Plugin]] = {
     },
     "releases": {
         "nih": Plugin("lapse.data.datasets.nih:Nih", "NIH ChestX-ray14"),
+        "padchest": Plugin("lapse.data.datasets.padchest_release:PadChest", "PadChest"),
+        "padchest-gr": Plugin("lapse.data.datasets.padchest_gr_release:PadChestGr", "PadChest-GR"),
+        "chexpert-plus": Plugin(
+            "lapse.data.datasets.chexpert_plus_release:CheXpertPlus",
+            "CheXpert Plus: reports for stage 1",
+        ),
+        "rexgradient": Plugin(
+            "lapse.data.datasets.rexgradient_release:ReXGradient",
+            "ReXGradient-160K: reports for stage 1",
+        ),
     },
     "layouts": {
         "nih": Plugin("lapse.phantom.dataset.nih_tree:write_nih_tree", "NIH ChestX-ray14"),
+        "padchest": Plugin("lapse.phantom.dataset.padchest_tree:write_padchest_tree", "PadChest"),
+        "padchest-gr": Plugin(
+            "lapse.phantom.dataset.padchest_gr_tree:write_padchest_gr_tree", "PadChest-GR"
+        ),
+        "chexpert-plus": Plugin(
+            "lapse.phantom.dataset.chexpert_plus_tree:write_chexpert_plus_tree", "CheXpert Plus"
+        ),
+        "rexgradient": Plugin(
+            "lapse.phantom.dataset.rexgradient_tree:write_rexgradient_tree", "ReXGradient-160K"
+        ),
     },
     "metrics": {
         "changes": Plugin(

@@ -63,7 +63,7 @@ class _Film:
         return StoredImage(pixels, *self.shape, self.notes)
 
 
-def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
+def read_image(path: Path, intensity: str = "mimic", *, data: bytes | None = None) -> FloatImage:
     """One radiograph as equalised grey values, 0 black to 1 white; bone is bright.
 
     The format is recognised by the first bytes of the file, not by its name.
@@ -71,6 +71,7 @@ def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
     Args:
         path: JPEG, PNG of 8 or 16 bits, or DICOM.
         intensity: one of INTENSITIES; see `ImageProcessing`.
+        data: the content of the file, where it is a member of an archive; None to read the file.
 
     Returns:
         [H, W] float32 in [0, 1].
@@ -78,8 +79,8 @@ def read_image(path: Path, intensity: str = "mimic") -> FloatImage:
     Raises:
         ImageError: a ValueError; its `code` is one of lapse.images.errors.CODES.
     """
-    processing = ImageProcessing(intensity=intensity)
-    return to_unit_range(_read_film(path, read_file(path), processing).image)
+    data = read_file(path) if data is None else data
+    return to_unit_range(_read_film(path, data, ImageProcessing(intensity=intensity)).image)
 
 
 def read_at(

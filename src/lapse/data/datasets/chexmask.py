@@ -128,7 +128,7 @@ def mask_ids(rows: Iterable[FilmRow]) -> dict[str, str]:
     paths: dict[str, set[str]] = {}
     for row in rows:
         path = PurePosixPath(row.image)
-        for name in {row.id, row.image, path.name, path.stem} - {""}:
+        for name in {row.id, row.image, row.cells["image"], path.name, path.stem} - {""}:
             paths.setdefault(name, set()).add(row.image)
     return {name: next(iter(images)) for name, images in paths.items() if len(images) == 1}
 

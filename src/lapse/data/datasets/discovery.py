@@ -18,7 +18,8 @@ MS_CXR_T = "MS_CXR_T_temporal_image_classification_v1.*"
 BOX_TABLES = ("boxes.csv", "boxes.json")  # next to the table of own films
 CHANGE_TABLE, DATASET_FILE = "changes.csv", "dataset.json"
 _PATIENT_GROUP = re.compile(r"p\d\d+")
-_PARTS = {"files", "silver_dataset", "gold_dataset"}  # folders of a dataset with nothing else
+# folders of a dataset that hold no other
+_PARTS = {"files", "silver_dataset", "gold_dataset", "PNG", "train", "valid", "deid_png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class ReleaseRoots:
         masks: a CSV of CheXmask for the regions, or None.
         experts: tables of labels by expert readers, for a store to evaluate on.
         label_map: (label, finding): labels outside the 30 findings that the user maps to one.
+        language: of the reports and phrases, in a release that has several.
         reports: None: the reports are in the tables.
     """
 
@@ -86,6 +88,7 @@ class ReleaseRoots:
     masks: Path | None = None
     experts: tuple[Path, ...] = ()
     label_map: tuple[tuple[str, str], ...] = ()
+    language: str = "en"
     reports: Path | None = None
 
     @property
@@ -190,19 +193,35 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
     )
 
 
-def folders_below(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
-    """This folder and those below, except those of patients, images and scene graphs."""
+def _never(_: Path) -> bool:
+    return False
+
+
+def folders_below(
+    folder: Path,
+    depth: int = MAX_DEPTH,
+    *,
+    is_release: Callable[[Path], bool] = _never,
+) -> Iterator[Path]:
+    """This folder and those below, except those of patients, images and scene graphs.
+
+    Args:
+        folder: where to begin.
+        depth: number of levels below it.
+        is_release: whether a folder holds the tables of a release, next to which there can be
+            100,000 folders of images.
+    """
     yield folder
     if depth == 0:
         return
-    is_dataset = is_mimic_folder(folder)
+    is_dataset = is_mimic_folder(folder) or is_release(folder)
     for child in sorted(folder.iterdir()):
         is_part = is_dataset and child.name in _PARTS
         is_hidden = child.name.startswith(".") or child.name == MAC_FOLDER
         if is_part or is_hidden or _PATIENT_GROUP.fullmatch(child.name):
             continue
         if child.is_dir():
-            yield from folders_below(child, depth - 1)
+            yield from folders_below(child, depth - 1, is_release=is_release)
 
 
 def _archives(folder: Path) -> list[Path]:

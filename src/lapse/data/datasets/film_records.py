@@ -30,6 +30,7 @@ class FilmRecords:
         splits: patient (as in the table) -> train, validate or test.
         boxes: boxes of images, by `FilmRow.image`.
         stated: (reference, main) -> changes that replace those of the findings.
+        unanswered: (reference, main) studies to answer that have no answer in the data set.
         notes: facts about how the tables were read, for the provenance of scores: where the
             splits come from, which labels were mapped by an option.
         skipped, noted: rows that are not used, and anomalies of what is used.
@@ -40,6 +41,7 @@ class FilmRecords:
     splits: Mapping[str, str]
     boxes: tuple[BoxRow, ...] = ()
     stated: Mapping[tuple[str, str], StatedChanges] = field(default_factory=dict)
+    unanswered: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     skipped: SkipLog = field(default_factory=SkipLog)
     noted: SkipLog = field(default_factory=SkipLog)

@@ -78,6 +78,8 @@ class Nih:
     remark = LABEL_REMARK
     outside = OUTSIDE
     expert_columns = ("Image Index", *EXPERT_COLUMNS)
+    intensity = "mimic"
+    languages: tuple[str, ...] = ()
     published: Mapping[str, int] = {"images": 112_120, "patients": 30_805, "boxes": 984}
 
     def find(self, folder: Path) -> tuple[Path, ...]:

@@ -8,8 +8,6 @@ written by developers and needs the approval of a radiologist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 NORMAL = "normal"
 # A report with one of these need not repeat the findings, or its film is not to be used.
 INCOMPLETE = frozenset({"unchanged", "exclude"})
@@ -63,16 +61,42 @@ FINDING_OF = {
     for name in names
 }
 
-
-def findings_of(labels: Iterable[str]) -> frozenset[str]:
-    """The findings of the 30 that a list of labels names.
-
-    >>> sorted(findings_of(["alveolar pattern", "infiltrates", "pericardial effusion"]))
-    ['lung opacity']
-    """
-    return frozenset(FINDING_OF[label] for label in labels if label in FINDING_OF)
-
-
-def outside_of(labels: Iterable[str]) -> frozenset[str]:
-    """The labels that no answer can name; "normal" is none of them."""
-    return frozenset(label for label in labels if label not in FINDING_OF and label != NORMAL)
+# the other names of the release, in lower case
+OUTSIDE = tuple(
+    name.strip()
+    for name in """
+abnormal foreign body, abscess, adenopathy, air bronchogram, air fluid level, air trapping, aortic
+aneurysm, aortic atheromatosis, aortic button enlargement, aortic endoprosthesis, artificial
+aortic heart valve, artificial heart valve, artificial mitral heart valve, asbestosis signs, axial
+hyperostosis, azygoesophageal recess shift, azygos lobe, blastic bone lesion, bone cement, bone
+metastasis, breast mass, bronchiectasis, bronchovascular markings, bullas, calcified adenopathy,
+calcified fibroadenoma, calcified mediastinal adenopathy, calcified pleural plaques, callus rib
+fracture, catheter, cavitation, central vascular redistribution, central venous catheter, central
+venous catheter via jugular vein, central venous catheter via subclavian vein, central venous
+catheter via umbilical vein, cervical rib, chest drain tube, chilaiditi sign, chronic changes,
+copd signs, costochondral junction hypertrophy, cyst, dai, dextrocardia, diaphragmatic
+eventration, double j stent, dual chamber device, electrical device, empyema, end on vessel,
+endoprosthesis, endotracheal tube, esophagic dilatation, exclude, external foreign body, fibrotic
+band, fissure thickening, flattened diaphragm, gastrostomy tube, goiter, gynecomastia, heart valve
+calcified, hemidiaphragm elevation, hilar enlargement, humeral fracture, humeral prosthesis,
+hydropneumothorax, hyperinflated lung, hypoexpansion, hypoexpansion basal, interstitial pattern,
+kerley lines, kyphosis, lepidic adenocarcinoma, lipomatosis, lung metastasis, lung vascular
+paucity, lymphangitis carcinomatosa, lytic bone lesion, major fissure thickening, mammary
+prosthesis, mass, mastectomy, mediastinal enlargement, mediastinal mass, mediastinal shift,
+mediastinic lipomatosis, metal, miliary opacities, minor fissure thickening, multiple nodules,
+nephrostomy tube, nipple shadow, nodule, non axial articular degenerative changes, nsg tube,
+obesity, osteopenia, osteoporosis, osteosynthesis material, pacemaker, pectum carinatum, pectum
+excavatum, pericardial effusion, pleural mass, pleural plaques, pneumoperitoneo, post radiotherapy
+changes, prosthesis, pseudonodule, pulmonary artery enlargement, pulmonary artery hypertension,
+pulmonary fibrosis, pulmonary hypertension, pulmonary mass, pulmonary venous hypertension,
+reservoir central venous catheter, respiratory distress, reticular interstitial pattern,
+reticulonodular interstitial pattern, right sided aortic arch, sclerotic bone lesion, single
+chamber device, soft tissue mass, sternoclavicular junction hypertrophy, sternotomy, subacromial
+space narrowing, subcutaneous emphysema, suboptimal study, superior mediastinal enlargement, supra
+aortic elongation, surgery, surgery breast, surgery heart, surgery humeral, surgery lung, surgery
+neck, suture material, thoracic cage deformation, tracheal shift, tracheostomy tube, tuberculosis,
+tuberculosis sequelae, unchanged, vascular hilar enlargement, vascular redistribution,
+ventriculoperitoneal drain tube, vertebral anterior compression, vertebral compression, vertebral
+degenerative changes, vertebral fracture
+""".replace("\n", " ").split(",")
+)

@@ -62,12 +62,10 @@ class PlainPairs:
         Args:
             stored: image id -> its Study, of the images that could be read.
         """
-        if not self.labels.stated and all(
-            study.findings is None for study in self.labels.studies.values()
-        ):
+        if not self._is_labelled and not self.labels.stated:
             logger.warning(
-                "the table has no labelled study, so the store has no difference questions: fill "
-                "in the column 'findings' to train stage 2"
+                "no study is labelled, so the store has no difference questions: train stage 1 "
+                "with it, or fill in the column 'findings' of your own table to train stage 2"
             )
         counts: Counter[str] = Counter()
         num_unchanged = 0
@@ -108,7 +106,7 @@ class PlainPairs:
             if stated.experts:
                 words = (f"{label}: {state}" for label, state in stated.experts.items())
                 yield reference, EXPERTS, "; ".join(words)
-        before = self._reference(main)
+        before = self._reference(main) if self._is_labelled else None
         if before is None or before.id in answered:
             return
         if self._has_images(before, main, stored) and self._is_comparable(before, main):
@@ -129,6 +127,11 @@ class PlainPairs:
             self.skipped.add(reason, main.id)
             return None
         return earlier[-1]
+
+    @cached_property
+    def _is_labelled(self) -> bool:
+        """Whether any study has findings."""
+        return any(study.findings is not None for study in self.labels.studies.values())
 
     @cached_property
     def _stated(self) -> dict[str, list[tuple[PlainStudy, StatedChanges]]]:
@@ -162,6 +165,8 @@ class PlainPairs:
     def _is_comparable(self, reference: PlainStudy, main: PlainStudy) -> bool:
         """Whether the findings of two studies give an answer; other pairs are counted."""
         reason = self._obstacle(reference.findings, main.findings)
+        if not reason and reference.labeller != main.labeller:
+            reason = "the two studies were labelled by different methods"
         if reason:
             self.skipped.add(f"no pair: {reason}", f"{reference.id} -> {main.id}")
         return not reason

@@ -45,6 +45,7 @@ class FilmRow:
         report: None if the table has no column for reports.
         days: days from any zero of the patient, growing with time.
         id: the id of the image in the store, "" for the id of its study.
+        labeller: who labelled the study, in a release with several; "" if it is one and the same.
     """
 
     cells: Cells
@@ -60,6 +61,7 @@ class FilmRow:
     report: str | None
     days: float | None = None
     id: str = ""
+    labeller: str = ""
 
 
 def read_films(

@@ -50,6 +50,11 @@ class PlainStudy:
         return next(labelled, None)
 
     @property
+    def labeller(self) -> str:
+        """Who labelled the study, "" where the data set has one labeller."""
+        return self.rows[0].labeller
+
+    @property
     def prior(self) -> str:
         """The study that is named as reference, or ""."""
         return next((row.prior for row in self.rows if row.prior), "")

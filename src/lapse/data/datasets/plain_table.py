@@ -58,6 +58,7 @@ class PlainTable:
         self.splits = {self.info.patient(name): split for name, split in records.splits.items()}
         self.time = time_scale(records.studies.values())
         self._studies, self._stated = records.studies, records.stated
+        self._unanswered = records.unanswered
         self._paths: dict[str, str] = {}  # image id -> path below the folder of images
         self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
         self.images = [image for images in self._images_of.values() for image in images]
@@ -110,6 +111,13 @@ class PlainTable:
         labels = PairLabels(self._studies, self._stated, frozenset(self.info.outside))
         main_images = {name: images[0].id for name, images in self._images_of.items() if images}
         return PlainPairs(labels, main_images, self.skipped).read(stored)
+
+    def unanswered(self, stored: Mapping[str, Study]) -> Iterator[tuple[Study, Study]]:
+        """(reference, main) of the pairs that the data set has no answer for."""
+        for names in self._unanswered:
+            images = [image[0].id for name in names if (image := self._images_of[name])]
+            if len(images) == 2 and set(images) <= stored.keys():
+                yield stored[images[0]], stored[images[1]]
 
     def _frontals(self, study: PlainStudy) -> list[Study]:
         """The images of a study to read; others are counted."""

@@ -24,6 +24,7 @@ from lapse.core.registry import load, names
 from lapse.core.types import nearest
 from lapse.data.datasets.chexmask import mask_boxes
 from lapse.data.datasets.discovery import (
+    DatasetRoots,
     ReleaseRoots,
     TableRoots,
     folders_below,
@@ -49,6 +50,8 @@ class Release(Protocol):
         expert_columns: columns of tables of expert readers that `read` uses, () for none.
         published: what `verify` counts -> the number in the published release: "images",
             "patients", "boxes", "difference questions".
+        intensity: the default of `ImageProcessing.intensity` for its images.
+        languages: of its reports and phrases, the default first; () without texts.
     """
 
     title: str
@@ -56,6 +59,8 @@ class Release(Protocol):
     outside: tuple[str, ...]
     expert_columns: tuple[str, ...]
     published: Mapping[str, int]
+    intensity: str
+    languages: tuple[str, ...]
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The tables of the release in a folder, the main one first; () if it has none.
@@ -97,16 +102,23 @@ def find_release(paths: Sequence[Path]) -> ReleaseRoots | None:
     for path in paths:
         if not path.is_dir():
             raise ValueError(f"no folder {path}: give the folders that hold the datasets")
-        for folder in folders_below(path):
+        for folder in folders_below(path, is_release=lambda folder: bool(_releases_in(folder))):
             mimic += [f"MIMIC-CXR in {folder}"] if is_mimic_folder(folder) else []
-            for name in names("releases"):
-                tables = cast("Release", load("releases", name)()).find(folder)
-                if tables:
-                    roots.append(ReleaseRoots(name, folder, tables))
+            roots += _releases_in(folder)
     if len(roots) > 1 or (roots and mimic):
         listed = ", ".join([f"{release_of(item).title} in {item.folder}" for item in roots] + mimic)
         raise ValueError(f"several data sets: {listed}; give only one of them")
     return roots[0] if roots else None
+
+
+def _releases_in(folder: Path) -> list[ReleaseRoots]:
+    """The releases whose tables are in a folder itself."""
+    found = []
+    for name in names("releases"):
+        tables = cast("Release", load("releases", name)()).find(folder)
+        if tables:
+            found.append(ReleaseRoots(name, folder, tables))
+    return found
 
 
 def with_label_map(roots: ReleaseRoots, texts: Sequence[str]) -> ReleaseRoots:
@@ -153,6 +165,24 @@ def with_experts(roots: ReleaseRoots, paths: Sequence[Path]) -> ReleaseRoots:
                 f"{', '.join(release.expert_columns)}"
             )
     return replace(roots, experts=tuple(paths))
+
+
+def with_language(roots: ReleaseRoots, language: str) -> ReleaseRoots:
+    """The roots with the language of reports and phrases that the user chose.
+
+    Raises:
+        ValueError: the release has no texts in that language.
+    """
+    release = release_of(roots)
+    if language not in release.languages:
+        listed = ", ".join(release.languages) or "none"
+        raise ValueError(f"{release.title} has no texts in {language!r}: it has {listed}")
+    return replace(roots, language=language)
+
+
+def default_intensity(roots: DatasetRoots | FilmRoots) -> str:
+    """The intensity with which images are read unless the user names another."""
+    return release_of(roots).intensity if isinstance(roots, ReleaseRoots) else "mimic"
 
 
 def read_records(roots: FilmRoots) -> FilmRecords:

@@ -73,13 +73,9 @@ class ReXStudy:
 
 
 def metadata_files(root: Path) -> dict[str, Path]:
-    """Split -> its file, of the parts that exist in ROOT/metadata or in ROOT."""
-    files: dict[str, Path] = {}
-    for split, name in FILES.items():
-        for path in (root / FOLDER / name, root / name):
-            if path.is_file():
-                files.setdefault(split, path)
-    return files
+    """Split -> its file, of the parts that exist in ROOT/metadata."""
+    paths = {split: root / FOLDER / name for split, name in FILES.items()}
+    return {split: path for split, path in paths.items() if path.is_file()}
 
 
 def read_rexgradient(

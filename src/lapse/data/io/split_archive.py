@@ -181,3 +181,38 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
         if parent.suffix.lower() == ".zip":
             return None if parent.is_dir() else (parent, path.relative_to(parent).as_posix())
     return None
+
+
+class Archives:
+    """The archives that paths name, each opened at its first use and kept open."""
+
+    def __init__(self) -> None:
+        self._archives: dict[Path, SplitArchive] = {}
+
+    def is_file(self, path: Path) -> bool:
+        """Whether a path is a file, or a member of an archive that can be opened."""
+        return self.size(path) is not None
+
+    def size(self, path: Path) -> int | None:
+        """The bytes of a file or of an unpacked member, None if there is none."""
+        named = archive_of(path)
+        if named is None:
+            return path.stat().st_size if path.is_file() else None
+        try:
+            return self._open(named[0]).sizes.get(named[1])
+        except ValueError:
+            return None
+
+    def read(self, path: Path) -> bytes | None:
+        """The bytes of a member, None for the path of an ordinary file.
+
+        Raises:
+            ValueError: the archive or the member cannot be read.
+        """
+        named = archive_of(path)
+        return None if named is None else self._open(named[0]).read(named[1])
+
+    def _open(self, path: Path) -> SplitArchive:
+        if path not in self._archives:
+            self._archives[path] = SplitArchive(path)
+        return self._archives[path]

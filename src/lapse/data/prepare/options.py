@@ -16,7 +16,7 @@ from lapse.images import INTENSITIES, RESIZES, ImageProcessing
 CHOICES = {
     "protocol": PROTOCOLS,
     "resize": RESIZES,
-    "intensity": INTENSITIES,
+    "intensity": ("", *INTENSITIES),
     "boxes": ("silver", "gold"),
     "regions": tuple(REGION_SETS),
     "frontals": FRONTALS,
@@ -32,8 +32,8 @@ class PrepareOptions:
         protocol: how three disagreeing splits are combined; see `lapse.data.datasets.splits`.
         priors: how references to earlier examinations are removed from reports and phrases.
         resize: "squash" as in the paper, or "letterbox", which keeps proportions.
-        intensity: grey values of a DICOM: "mimic" as in MIMIC-CXR-JPG, or "display" as a viewer
-            shows them. Every image is equalised under both.
+        intensity: one of INTENSITIES (`ImageProcessing`), "" for the default of the data set:
+            "percentile" for PadChest, otherwise "mimic".
         boxes: "silver", or "gold" for a store of the manually annotated images, to evaluate on;
             it holds no pairs.
         regions: "29" region names as in the paper, or all "36" that have boxes.
@@ -50,7 +50,7 @@ class PrepareOptions:
     protocol: str = "patient-safe"
     priors: str = "rules"
     resize: str = "squash"
-    intensity: str = "mimic"
+    intensity: str = ""
     boxes: str = "silver"
     regions: str = "29"
     frontals: str = "first"
@@ -81,7 +81,7 @@ class PrepareOptions:
     @property
     def processing(self) -> ImageProcessing:
         """How the images are resized and scaled."""
-        return ImageProcessing(self.resize, self.intensity)
+        return ImageProcessing(self.resize, self.intensity or INTENSITIES[0])
 
 
 @dataclass(slots=True)

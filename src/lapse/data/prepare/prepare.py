@@ -16,6 +16,7 @@ import io
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lapse.core.files import writer_lock
@@ -27,7 +28,7 @@ from lapse.data.datasets.discovery import (
     find_roots,
     find_table_roots,
 )
-from lapse.data.datasets.release import FilmRoots
+from lapse.data.datasets.release import FilmRoots, default_intensity
 from lapse.data.datasets.splits import protocol_hash
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import run_inline, run_isolated
@@ -43,7 +44,7 @@ from lapse.data.prepare.sources import SourceCount, check_sources
 from lapse.data.prepare.study_plan import StudyPlan
 from lapse.data.prepare.table_plan import make_plan
 from lapse.data.reports.prior_removal import prior_remover
-from lapse.data.store.info import REMOVED, SPLIT_TABLE
+from lapse.data.store.info import REMOVED, SPLIT_TABLE, UNANSWERED
 from lapse.data.store.leakage import check_store_for_leaks
 from lapse.data.store.writer import Origin, StoreWriter, check_free
 
@@ -99,6 +100,7 @@ class _PrepareRun:
         options: PrepareOptions,
         progress: Progress,
     ) -> None:
+        options = replace(options, intensity=options.intensity or default_intensity(roots))
         self.out, self.options, self.progress = out, options, progress
         self.plan = make_plan(roots, options)
         check_sources(self.plan.source_counts(), is_subset=options.is_subset)
@@ -131,8 +133,13 @@ class _PrepareRun:
             stored = self._merge(writer, shards)
             self._write_pairs(writer, stored)
             writer.add_file(SPLIT_TABLE, _split_lines(self.plan, stored))
+            unanswered = list(self.plan.unanswered(stored))
+            if unanswered:
+                writer.add_file(UNANSWERED, _pair_lines(unanswered))
             writer.add_file(REMOVED, (read_removed(self.folder, info) for info in shards))
             self.plan.complete(self.report)
+            if unanswered:
+                self.report.read["pairs without an answer"] = len(unanswered)
             check = check_store_for_leaks if self.options.protocol == "patient-safe" else None
             self.report.kept = writer.finish(self._origin(), check=check).counts
         _remove_shards(self.folder)
@@ -235,6 +242,15 @@ def _split_lines(plan: StudyPlan, stored: Mapping[str, Study]) -> Iterator[str]:
             row = (study.patient, study.study, study.id, stored[study.id].split, *values)
             csv.writer(line, lineterminator="\n").writerow(row)
             yield line.getvalue()
+
+
+def _pair_lines(pairs: Iterable[tuple[Path, Path, str]]) -> Iterator[str]:
+    """The lines of pairs-to-answer.csv, the table of `lapse answer --pairs`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("reference", "main", "split"))
+    writer.writerows(pairs)
+    yield text.getvalue()
 
 
 def _remove_shards(folder: Path) -> None:

@@ -34,6 +34,7 @@ from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import FilmRoots
 from lapse.data.datasets.report_files import ReportFiles
 from lapse.data.io.skip_log import SkipLog
+from lapse.data.io.split_archive import Archives
 from lapse.data.io.worker_pool import ItemCallback
 from lapse.data.prepare.options import PrepareOptions
 from lapse.data.reports.prior_removal import RecordingRemover, prior_remover
@@ -120,6 +121,11 @@ class ShardJob:
         return ReportFiles(self.roots.reports)
 
     @cached_property
+    def archives(self) -> Archives:
+        """The archives of images, opened once per process."""
+        return Archives()
+
+    @cached_property
     def remover(self) -> RecordingRemover:
         """The remover of references to priors, opened once per process."""
         return RecordingRemover(prior_remover(self.options.priors))
@@ -154,7 +160,8 @@ class _ShardBuilder:
         try:
             if rejection is not None:
                 raise ValueError(f"{item.path}: {rejection}")
-            image = read_at(item.path, options.size, options.processing)
+            data = self.job.archives.read(item.path)
+            image = read_at(item.path, options.size, options.processing, data=data)
         except ValueError as error:
             self.skipped.add(f"{self.job.source}: unreadable image", str(error))
             return

@@ -92,6 +92,10 @@ class StudyPlan(ABC):
     def complete(self, report: PrepareReport) -> None:
         """Add what was read, the release, and the logs of the datasets."""
 
+    def unanswered(self, stored: Mapping[str, Study]) -> Iterable[tuple[Path, Path, str]]:  # noqa: ARG002
+        """(reference image, main image, split) of pairs without an answer, for `lapse answer`."""
+        return ()
+
     def source_counts(self) -> Iterable[SourceCount]:
         """What the raw data delivers and should deliver, before images are opened."""
         return ()

@@ -10,6 +10,7 @@ from lapse.core.types import Pair, Study
 from lapse.data.datasets.discovery import DatasetRoots, ReleaseRoots, TableRoots
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import FilmRoots
+from lapse.data.io.split_archive import Archives
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.plan import Plan
 from lapse.data.prepare.shards import ShardItem
@@ -46,7 +47,8 @@ class TablePlan(StudyPlan):
         self.label_facts = LabelFacts(self.table.time, info.remark, info.labelled)
         self.patients, self.num_leaked = self.table.splits, 0
         paths = ((study, self.table.image_path(study)) for study in self.table.images)
-        images = ((study, path if path.is_file() else None) for study, path in paths)
+        archives = Archives()
+        images = ((study, path if archives.is_file(path) else None) for study, path in paths)
         self.studies = self._with_images(images, self.table.name)
         if not self.studies:
             reasons = "; ".join([*self.skipped.lines(), *self.table.skipped.lines()])
@@ -55,6 +57,12 @@ class TablePlan(StudyPlan):
     def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
         """The difference questions that follow from the findings."""
         return self.table.pairs(stored)
+
+    def unanswered(self, stored: Mapping[str, Study]) -> Iterator[tuple[Path, Path, str]]:
+        """The image files of pairs that the data set has no answer for."""
+        for reference, main in self.table.unanswered(stored):
+            first, second = (self.table.image_path(item).resolve() for item in (reference, main))
+            yield first, second, main.split
 
     def split_rows(self) -> Iterator[tuple[Study, tuple[str, ...]]]:
         """Every image with its path."""
@@ -98,7 +106,7 @@ class TablePlan(StudyPlan):
             is_large = path.stat().st_size > MAX_HASHED
             yield f"{path.name} {path.stat().st_size if is_large else sha256_of(path)}\n"
         if isinstance(self.roots, ReleaseRoots):
-            yield f"{self.roots.label_map}\n"
+            yield f"{self.roots.label_map} {self.roots.language}\n"
 
 
 def make_plan(roots: DatasetRoots | FilmRoots, options: PrepareOptions) -> StudyPlan:

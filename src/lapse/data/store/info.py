@@ -14,8 +14,8 @@ SCHEMA = 4  # before it, not every image was equalised
 FORMAT = "lapse-store"
 STUDIES, PAIRS, PIXELS, INFO = "studies.parquet", "pairs.parquet", "pixels.npy", "store.json"
 FILES = (STUDIES, PAIRS, PIXELS, INFO)
-SPLIT_TABLE, REMOVED = "splits.csv", "removed.jsonl"
-EXTRAS = (SPLIT_TABLE, REMOVED)
+SPLIT_TABLE, REMOVED, UNANSWERED = "splits.csv", "removed.jsonl", "pairs-to-answer.csv"
+EXTRAS = (SPLIT_TABLE, REMOVED, UNANSWERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,30 @@ DEFECT_TYPES: tuple[DefectType, ...] = (
                "are outside the image"),
     DefectType("few-masks", "error", "source", "less than half of the images have a row of "
                "CheXmask of enough quality"),
+    DefectType("changed-id", "error", "row and column", "a program that reads ids as numbers has "
+               "changed the id: use the original table"),
+    DefectType("release-row", "error", "row and column", "a row of a public release cannot be "
+               "used"),
+    DefectType("unknown-label", "error", "label", "a label is not in the published list of names"),
+    DefectType("damaged-parts", "error", "archive", "an archive of images lacks a part, or cannot "
+               "be read from its parts"),
+    DefectType("study-without-facts", "error", "study", "a study of the reports is not in the "
+               "master table"),
+    DefectType("finding-without-box", "error", "study label", "an abnormal sentence has no box"),
+    DefectType("fraction-box", "error", "study box", "a box is outside 0 to 1 or has no area"),
+    DefectType("prior-later", "error", "study", "the prior study is later than the study"),
+    DefectType("prior-two-patients", "error", "study", "the prior study is of another patient"),
+    DefectType("prior-missing", "error", "image", "the image of a prior study has no file"),
+    DefectType("order-disagrees", "error", "two studies", "the order or the age does not grow with "
+               "the study number: the order of the two studies is not known"),
+    DefectType("reports-disagree", "warning", "image", "the report differs in more than dates from "
+               "that of the first image of the study, which is used"),
+    DefectType("view-count", "warning", "study", "the list of views is shorter or longer than "
+               "that of the images: images without a view are not used"),
+    DefectType("unknown-view", "warning", "study view", "the view is not a known word: the image "
+               "is not used"),
+    DefectType("same-date", "warning", "two studies", "two studies of a patient have one date: "
+               "they are in no pair"),
     DefectType("sides-swapped", "error", "image region", "the box of a right region is right of "
                "that of the left one: the patient's right is left in the image"),
 )  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 
 from lapse.core.progress import Progress
 from lapse.data.datasets.image_files import suffix_rank
+from lapse.data.io.split_archive import Archives
 from lapse.data.verify.results import Findings
 from lapse.images import read_image
 
@@ -32,13 +33,14 @@ class FilmFiles:
     def check(self, findings: Findings, *, subset: bool) -> None:
         """Every image has a file that is not empty; with `subset`, a missing one is noted only."""
         num_missing = 0
+        archives = Archives()
         for name in self.patients:
-            path = self.folder / name
-            if not path.is_file():
+            size = archives.size(self.folder / name)
+            if size is None:
                 num_missing += 1
                 if not subset:
                     findings.add("missing-image", name)
-            elif path.stat().st_size == 0:
+            elif size == 0:
                 findings.add("empty-file", name)
         if subset and num_missing:
             findings.note(f"subset: {num_missing} of {len(self.patients)} images have no file")
@@ -52,9 +54,10 @@ class FilmFiles:
     def check_pixels(self, findings: Findings, workers: int, progress: Progress) -> None:
         """Decode every image that exists; images of two patients must differ."""
         by_digest: dict[bytes, list[str]] = {}
-        names = [name for name in self.patients if (self.folder / name).is_file()]
+        archives = Archives()
+        names = [name for name in self.patients if archives.is_file(self.folder / name)]
         with ThreadPoolExecutor(workers) as pool:
-            digests = pool.map(partial(_digest, self.folder), names)
+            digests = pool.map(partial(_digest, archives, self.folder), names)
             for number, (name, digest) in enumerate(zip(names, digests, strict=True), start=1):
                 progress(number, len(names))
                 if digest is None:
@@ -83,9 +86,10 @@ def check_sides(boxes: Iterable[tuple[str, str, float]], findings: Findings) -> 
                 findings.add("sides-swapped", f"{image} {region}")
 
 
-def _digest(folder: Path, name: str) -> bytes | None:
+def _digest(archives: Archives, folder: Path, name: str) -> bytes | None:
+    path = folder / name
     try:
-        image = read_image(folder / name)
+        image = read_image(path, data=archives.read(path))
     except ValueError:
         return None
     digest = hashlib.sha256(f"{image.shape} ".encode())

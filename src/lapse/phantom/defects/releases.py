@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lapse.core.seeding import derive_seed
+from lapse.phantom.defects.report_releases import REPORT_RELEASES, Injector
 
-Injector = Callable[[Path, int], list[str]]
 Rows = list[list[str]]
 ENTRIES, BOXES = "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
 MASKS = Path("chexmask") / "OriginalResolution" / "ChestX-Ray8.csv"
@@ -170,4 +170,5 @@ RELEASES: dict[str, dict[str, Injector]] = {
         "sides-swapped": mask_sides,
         "few-masks": few_masks,
     },
+    **REPORT_RELEASES,
 }

@@ -199,7 +199,7 @@ def test_unused_columns_and_missing_labels_are_warned_about(tmp_path, caplog):
     assert not pairs_of(table)
     text = "\n".join(caplog.messages)
     assert "column 'finding' is not used" in text and "did you mean 'findings'" in text
-    assert "has no labelled study" in text and "none of 1 patients is in" in text
+    assert "no study is labelled" in text and "none of 1 patients is in" in text
 
 
 def test_answers_without_a_change_are_warned_about(tmp_path, caplog):

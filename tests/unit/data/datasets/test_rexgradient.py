@@ -71,9 +71,10 @@ def test_a_study_that_cannot_be_read_is_named(changes, match, tmp_path):
     assert len(read_rexgradient(path, "test", on_error=errors.append)) == len(errors) == 1
 
 
-def test_the_parts_are_in_the_folder_of_metadata_or_next_to_the_images(tmp_path):
+def test_the_parts_are_in_the_folder_of_metadata(tmp_path):
     path = write(tmp_path, {})
-    assert metadata_files(tmp_path) == metadata_files(tmp_path / "metadata") == {"test": path}
+    assert metadata_files(tmp_path) == {"test": path}
+    assert not metadata_files(tmp_path / "metadata")
     path.write_text("[]")
     with pytest.raises(ValueError, match="not an object of studies"):
         read_rexgradient(path, "test")

@@ -14,6 +14,9 @@ from lapse.data.verify.verify import verify
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.defects.releases import RELEASES
 
+# what the releases themselves have
+USUAL = {"rexgradient": {"view-count", "unknown-view"}}
+WITHOUT_LABELS = {"padchest-gr", "chexpert-plus", "rexgradient"}
 CASES = [(name, code) for name, injectors in RELEASES.items() for code in injectors]
 
 
@@ -46,9 +49,11 @@ def codes_of(report):
 @pytest.mark.parametrize("name", names("layouts"))
 def test_a_clean_tree_has_no_defect(trees, name):
     report = report_of(trees / name, pixels=True)
-    assert codes_of(report) == set() and report.is_simulated, report.lines()
+    assert codes_of(report) <= USUAL.get(name, set()) and report.is_simulated, report.lines()
+    assert report.exit_code == 0
     rows = {row.table: row.num_rows for row in report.rows}
-    assert rows["patients"] == 8 and rows["images"] >= 16 and rows["difference questions"]
+    assert rows["patients"] == 8 and rows["images"] >= 8
+    assert bool(rows["difference questions"]) is (name not in WITHOUT_LABELS)
     assert all(row.num_published is None for row in report.rows)
 
 
@@ -61,7 +66,7 @@ def test_every_defect_is_found_and_nothing_else(trees, tmp_path, name, code, see
     ids = sorted(report.ids(code))
     assert len(ids) == len(truth) > 0, report.lines()
     assert all(text.startswith(start) for text, start in zip(ids, sorted(truth), strict=True))
-    assert codes_of(report) == {code}, report.lines()
+    assert codes_of(report) - USUAL.get(name, set()) == {code}, report.lines()
 
 
 def test_images_and_counts(trees, tmp_path):

@@ -1,0 +1,169 @@
+"""PadChest: 160,861 films of 67,625 patients with true dates and labels of their reports.
+
+    ROOT/PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv[.gz]    lapse.data.datasets.padchest
+    ROOT/<ImageDir>/<ImageID>, ROOT/images/..., or the zip files as downloaded
+
+A pair joins a frontal study with the one before it, strictly earlier. Its answer is the difference
+of the labels, for two reports that one method labelled: a physician, or a program trained on their
+labels. Where a label outside the 30 findings differs there is no pair, nor where a report says
+"unchanged", because it need not repeat the findings. The reports are stems of Spanish words and
+are not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from lapse.data.datasets.discovery import ReleaseRoots
+from lapse.data.datasets.film_records import FilmRecords
+from lapse.data.datasets.packed_images import PackedImages
+from lapse.data.datasets.padchest import TABLE, PadChestRow, read_padchest
+from lapse.data.datasets.padchest_gr import REPORTS, find_master, read_master
+from lapse.data.datasets.padchest_labels import FINDING_OF, NORMAL, OUTSIDE
+from lapse.data.datasets.plain_cells import Cells
+from lapse.data.datasets.plain_findings import StudyFindings
+from lapse.data.datasets.plain_info import DatasetInfo
+from lapse.data.datasets.plain_rows import FilmRow
+from lapse.data.datasets.plain_studies import group_studies, patient_splits
+from lapse.data.datasets.release import labelled_findings, mapping_notes
+from lapse.data.io.csv_tables import matching_tables
+from lapse.data.io.skip_log import SkipLog
+
+LICENCE = "BIMCV research use agreement"
+REMARK = (
+    "labels of reports, three of four by a program; a change is a difference of two reports, and "
+    "what a report does not mention counts as absent"
+)
+IMAGE_FOLDERS = ("images", "images/*", "images-*", "[0-9]*")
+
+
+class PadChest:
+    """The release; see `lapse.data.datasets.release.Release`."""
+
+    title = "PadChest"
+    outside = OUTSIDE
+    published: Mapping[str, int] = {"images": 160_861, "patients": 67_625}
+    expert_columns: tuple[str, ...] = ()
+    intensity = "percentile"
+    languages: tuple[str, ...] = ()
+
+    def find(self, folder: Path) -> tuple[Path, ...]:
+        """The table, and the master table of PadChest-GR if it is there without its reports."""
+        tables = matching_tables(folder, TABLE)
+        if not tables or any(folder.glob(REPORTS)):
+            return ()
+        master = find_master(folder)
+        return (tables[0], *([] if master is None else [master]))
+
+    def read(self, roots: ReleaseRoots) -> FilmRecords:
+        """The films; those of other views are counted as such.
+
+        Raises:
+            ValueError: the table cannot be used.
+        """
+        skipped, noted = SkipLog(), SkipLog()
+        rows = list(_of_one_patient(read_padchest(roots.table), skipped))
+        images = PackedImages(roots.folder, IMAGE_FOLDERS, noted)
+        label_map = dict(roots.label_map)
+        exact = {**FINDING_OF, **label_map}
+        outside = tuple(name for name in OUTSIDE if name not in label_map)
+        films = [
+            _film(roots.table.name, row, _findings(row, exact, outside, noted), images)
+            for row in rows
+        ]
+        info = DatasetInfo(
+            name=self.title,
+            licence=LICENCE,
+            remark=REMARK,
+            prefix="padchest",
+            labelled=tuple(dict.fromkeys(exact.values())),
+            outside=outside,
+        )
+        splits, source = patient_splits(films), "splits by a hash of the patient"
+        for master in roots.tables[1:]:
+            splits |= {
+                facts.patient: facts.split
+                for facts in read_master(master).values()
+                if facts.patient in splits
+            }
+            source += ", those of PadChest-GR for its patients"
+        return FilmRecords(
+            info,
+            group_studies(films),
+            splits,
+            notes=(source, *mapping_notes(roots)),
+            skipped=skipped,
+            noted=noted,
+        )
+
+    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+        """Ids that a program has changed, cells that cannot be read, studies of two patients."""
+        errors: list[ValueError] = []
+        try:
+            rows = list(read_padchest(roots.table, on_error=errors.append))
+        except ValueError as error:
+            yield "release-table", str(error)
+            return
+        for problem in errors:
+            is_id = "spreadsheet" in str(problem)
+            yield ("changed-id" if is_id else "release-row"), str(problem)
+        skipped = SkipLog(num_examples=len(rows))
+        list(_of_one_patient(rows, skipped))
+        for names in skipped.examples.values():
+            yield from (("study-two-patients", name) for name in names)
+        known = {*FINDING_OF, *OUTSIDE, NORMAL}
+        for name in dict.fromkeys(name for row in rows for name in row.labels or ()):
+            if name.lower() not in known:
+                yield "unknown-label", name
+        images = PackedImages(roots.folder, IMAGE_FOLDERS, SkipLog())
+        yield from (("damaged-parts", problem) for problem in images.problems)
+
+
+def _of_one_patient(rows: Iterable[PadChestRow], skipped: SkipLog) -> Iterator[PadChestRow]:
+    """The rows without those of a study that belongs to two patients: one in the release."""
+    rows = list(rows)
+    patient_of: dict[str, str] = {}
+    shared = {
+        row.study for row in rows if patient_of.setdefault(row.study, row.patient) != row.patient
+    }
+    for row in rows:
+        if row.study in shared:
+            skipped.add("image of a study of two patients", row.study)
+        else:
+            yield row
+
+
+def _findings(
+    row: PadChestRow, exact: Mapping[str, str], outside: tuple[str, ...], noted: SkipLog
+) -> StudyFindings | None:
+    if not row.is_comparable:
+        if row.view:
+            reason = "report without labels" if not row.labels else "report that says 'unchanged'"
+            noted.add(f"{reason} (no question)", row.image)
+        return None
+    labels = [name for name in row.labels or () if name != NORMAL]
+    try:
+        return labelled_findings(labels, exact, outside)
+    except ValueError as error:
+        raise ValueError(f"row {row.line} of the table: {error}") from error
+
+
+def _film(
+    table: str, row: PadChestRow, findings: StudyFindings | None, images: PackedImages
+) -> FilmRow:
+    return FilmRow(
+        cells=Cells(table, row.line, {}),
+        patient=row.patient,
+        study=row.study,
+        image=images.path(row.image) or f"{row.folder}/{row.image}",
+        date=row.date,
+        order=None,
+        view=row.view or row.projection,
+        split="",
+        prior="",
+        findings=findings,
+        report=None,
+        id=row.image,
+        labeller=row.method,
+    )
