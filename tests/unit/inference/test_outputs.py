@@ -11,10 +11,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from comparisons import comparison
+from dicom_pairs import compared, write_films
 from lapse.cli.main import app
+from lapse.images.dicom_header import is_dicom
 from lapse.inference.answer import RESEARCH_USE
 from lapse.inference.answer_picture import draw_comparison
 from lapse.inference.outputs import COLUMNS, AnswerFiles, csv_row
+from lapse.inference.structured_report.document import headers_of, structured_report
 
 
 def test_several_files_at_once(tmp_path):
@@ -47,6 +50,25 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             files.check([film])
     assert [path.name for path in tmp_path.iterdir()] == ["film.png"] and not film.stat().st_size
+
+
+def test_a_structured_report_of_files_that_are_not_dicom_is_refused(tmp_path):
+    films = [tmp_path / "a.png", tmp_path / "b.png"]
+    for film in films:
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(film)
+    arguments = ["--reference", str(films[0]), "--main", str(films[1]), "--sr"]
+    done = CliRunner().invoke(app, ["answer", *arguments, str(tmp_path / "sr.dcm")])
+    assert isinstance(done.exception, ValueError)
+    assert "both must be DICOM" in str(done.exception) and "loading" not in done.output
+    assert not (tmp_path / "sr.dcm").exists()
+
+
+def test_a_structured_report_is_written_with_the_other_files(tmp_path):
+    headers = headers_of(write_films(tmp_path))
+    files = AnswerFiles(json=tmp_path / "a.json", sr=tmp_path / "a.dcm")
+    files.check([tmp_path / "earlier.dcm", tmp_path / "later.dcm"])
+    files.write(compared(), structured_report(compared(), headers))
+    assert is_dicom((tmp_path / "a.dcm").read_bytes()) and files.json.is_file()
 
 
 def test_the_command_refuses_a_path_before_it_reads_the_films(tmp_path):

@@ -52,6 +52,8 @@ def model_card(parts: ModelParts) -> str:
         "answers": f"beam search {parts.diffvqa.generation.num_beams}",
         **parts.facts,
     }
+    if parts.calibration is not None:
+        rows["probabilities"] = parts.calibration.describe()
     return _TEXT.format(
         name=f"{parts.pretrain.name} + {parts.diffvqa.name}",
         version=__version__,

@@ -153,10 +153,11 @@ def test_answers_that_are_not_dicom_json_are_refused(body):
     assert "cannot be read" in message or "another PatientID" in message
 
 
-def test_no_connection_names_the_host_only():
+def test_no_connection_names_the_host_only_and_logs_nothing(caplog):
+    caplog.set_level(logging.DEBUG)
     with pytest.raises(PacsError, match=r"the PACS 127\.0\.0\.1:9 fails") as error:
         search("http://127.0.0.1:9/dicom-web")
-    assert CANARY not in str(error.value)
+    assert CANARY not in str(error.value) and caplog.text == ""
 
 
 def test_log_messages_of_the_libraries_are_suppressed_and_restored(caplog):
