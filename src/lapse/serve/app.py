@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -69,7 +70,7 @@ def routes(service: Service) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    _add_error_handlers(app)
+    add_error_handlers(app)
     _add_pages(app)
     _add_films(app, service)
     _add_answers(app, service)
@@ -186,24 +187,23 @@ def _add_pages(app: FastAPI) -> None:
         return HTMLResponse(api_page(app.openapi()))
 
 
-def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(ServiceError)
+def add_error_handlers(app: Starlette) -> None:
+    """Errors of the list instead of those of Starlette and FastAPI."""
+
     async def service_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)
         return error_response(error)
 
-    @app.exception_handler(RequestValidationError)
-    async def validation_error(_: Request, __: Exception) -> JSONResponse:
+    async def invalid(_: Request, __: Exception) -> JSONResponse:
         return error_response(ServiceError("bad-request"))
 
-    @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        codes = {404: "not-found", 405: "method-not-allowed"}
-        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
-        return error_response(
-            ServiceError(codes.get(error.status_code, "bad-request"), headers=headers)
-        )
+    async def internal(_: Request, __: Exception) -> JSONResponse:
+        return error_response(ServiceError("internal"))
+
+    app.add_exception_handler(ServiceError, service_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, invalid)  # a body that is not JSON
+    app.add_exception_handler(Exception, internal)
 
 
 def _errors(*codes: str) -> dict[int | str, dict[str, Any]]:

@@ -7,8 +7,10 @@ import re
 import time
 from collections.abc import Mapping
 
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
 
 from lapse.serve.access import Access
 from lapse.serve.errors import ServiceError
@@ -40,7 +42,7 @@ _PATH = re.compile(rb"/[A-Za-z0-9._/-]*")
 class Gate:
     """An ASGI application around the routes."""
 
-    def __init__(self, app: ASGIApp, access: Access, limits: Limits, uploads: Uploads) -> None:
+    def __init__(self, app: Starlette, access: Access, limits: Limits, uploads: Uploads) -> None:
         self._app, self._access = app, access
         self._limits, self._uploads = limits, uploads
 
@@ -89,6 +91,7 @@ class Gate:
             raise ServiceError(code)
         if not _PATH.fullmatch(scope["raw_path"]) or "//" in path or "/." in path:
             raise ServiceError("not-found")
+        self._check_route(scope)
         if scope["query_string"]:
             raise ServiceError("bad-request")
         headers = _single_headers(scope)
@@ -98,6 +101,15 @@ class Gate:
                 raise ServiceError("bad-request")
             return 0
         return self._check_body(path, headers)
+
+    def _check_route(self, scope: Scope) -> None:
+        matches = {route.matches(scope)[0]: route for route in self._app.routes}
+        if Match.FULL in matches:
+            return
+        if Match.PARTIAL not in matches:
+            raise ServiceError("not-found")
+        allowed = ", ".join(sorted(getattr(matches[Match.PARTIAL], "methods", ())))
+        raise ServiceError("method-not-allowed", headers={"Allow": allowed})
 
     def _check_body(self, path: str, headers: Mapping[str, str]) -> int:
         length = headers.get("content-length", "")

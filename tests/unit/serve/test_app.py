@@ -32,6 +32,8 @@ WRONG = [
     "Bearer " + "a" * 4000,
 ]
 
+APP = build_app(Service("", Limits()), Access(frozenset([b"h:1"]), TOKEN.encode()))
+
 
 def request(method, path, token=None, body=b""):
     """Status, headers and body of a response of the complete application."""
@@ -54,8 +56,7 @@ def request(method, path, token=None, body=b""):
         async def send(message):
             sent.append(message)
 
-        app = build_app(Service("", Limits()), Access(frozenset([b"h:1"]), TOKEN.encode()))
-        await app(scope, receive, send)
+        await APP(scope, receive, send)
 
     asyncio.run(run())
     named = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

@@ -1,8 +1,11 @@
 import asyncio
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from lapse.serve.access import Access
+from lapse.serve.app import add_error_handlers
 from lapse.serve.errors import ERRORS, ServiceError
 from lapse.serve.gate import SECURITY_HEADERS, Gate
 from lapse.serve.limits import Limits
@@ -12,12 +15,21 @@ LIMITS = Limits(film_bytes=1000, json_bytes=100)
 CANARY = "CANARY"
 
 
-async def failing_app(scope, receive, send):
+async def fail(request):
     raise RuntimeError(CANARY)
 
 
-def gate(app=failing_app):
+def gate():
     uploads = Uploads(LIMITS, asyncio.Event())
+    app = Starlette(
+        routes=[
+            Route("/api/films", fail, methods=["POST"]),
+            Route("/api/films/{film}", fail, methods=["GET", "DELETE"]),
+            Route("/api/comparisons", fail, methods=["POST"]),
+            Route("/", fail),
+        ]
+    )
+    add_error_handlers(app)
     return Gate(app, Access(frozenset([b"h:1"])), LIMITS, uploads)
 
 
@@ -52,8 +64,12 @@ def scope(method="POST", path="/api/films", query=b"", **headers):
         ({"content-encoding": "gzip"}, "unsupported-media-type"),
         ({"path": "/api/comparisons"}, "unsupported-media-type"),
         ({"path": "/api/comparisons", "content-length": "101"}, "body-too-large"),
-        ({"method": "GET"}, "bad-request"),
-        ({"method": "DELETE"}, "bad-request"),
+        ({"method": "GET"}, "method-not-allowed"),
+        ({"method": "PUT"}, "method-not-allowed"),
+        ({"method": "GET", "path": "/api/films/x"}, "bad-request"),
+        ({"method": "DELETE", "path": "/api/films/x"}, "bad-request"),
+        ({"path": "/api/nothing"}, "not-found"),
+        ({"x-a": "a" * 20_000}, "headers-too-large"),
         ({"query": b"a=b"}, "bad-request"),
         ({"path": "/api//films"}, "not-found"),
         ({"path": "/api/../films"}, "not-found"),
@@ -80,7 +96,8 @@ def test_an_exception_is_an_error_without_its_text(caplog):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(gate()(scope(), None, send))
+    length = {"content-length": None, "content-type": None}
+    asyncio.run(gate()(scope("GET", "/", **length), None, send))
     assert sent[0]["status"] == 500
     names = {name.decode() for name, _ in sent[0]["headers"]}
     assert {name.lower() for name in SECURITY_HEADERS} <= names
