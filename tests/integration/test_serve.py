@@ -251,6 +251,23 @@ def test_a_port_in_use_is_one_sentence(service):
     assert done.returncode == 2 and "another --port" in done.stderr
 
 
+def test_the_service_conforms_to_its_openapi_document(service):
+    """Generated requests; a film of random bytes is refused, which is not an error here."""
+    pytest.importorskip("schemathesis")
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"), "run", f"{service.url}/openapi.json",
+            "--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--checks", "all",
+            "--exclude-checks", "positive_data_acceptance", "--generation-deterministic",
+            "--no-color", "--warnings", "off",
+        ],
+        capture_output=True, text=True, timeout=200, check=False, cwd=service.folder / "tmp",
+    )  # fmt: skip
+    print(re.search(r"\d+ generated.*", done.stdout).group())
+    assert done.returncode == 0, done.stdout
+    assert "Traceback" not in service.log
+
+
 def test_the_package_of_the_page_has_no_address_of_another_host():
     folder = Path(sys.modules["lapse.serve"].__file__).parent / "static"
     for path in folder.iterdir():

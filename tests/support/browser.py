@@ -69,6 +69,10 @@ class Browser:
 
     def open(self, path: Path, *, width: int = 1280, color_scheme: str = "light") -> None:
         """Load a file and wait until it is complete."""
+        self.open_url(path.resolve().as_uri(), width=width, color_scheme=color_scheme)
+
+    def open_url(self, url: str, *, width: int = 1280, color_scheme: str = "light") -> None:
+        """Load a page and wait until it is complete."""
         scheme = {"name": "prefers-color-scheme", "value": color_scheme}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self._call(
@@ -76,7 +80,7 @@ class Browser:
             width=width, height=900, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
         self._events.clear()
-        self._call("Page.navigate", url=path.resolve().as_uri())
+        self._call("Page.navigate", url=url)
         deadline = time.monotonic() + TIMEOUT
         while "Page.loadEventFired" not in self._events:
             self._read(deadline)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from lapse.images import ImageError, ImageProcessing, decode_shown, read_at
 from lapse.images.dicom_header import is_dicom
-from lapse.images.film_facts import facts_of_bytes
+from lapse.images.film_facts import NO_FACTS, facts_of_bytes
 from lapse.serve.messages import Message, Pipe
 
 _FILM = Path("film")  # a name for errors, which are not sent
@@ -51,11 +51,13 @@ def decode(data: bytes, values: dict[str, Any]) -> Message:
         file.
     """
     try:
-        facts = facts_of_bytes(data)
-        if is_dicom(data) and facts.sop_class not in SOP_CLASSES:
-            return Message({"refused": "sop-class"})
         processing = ImageProcessing(values["resize"], values["intensity"])
         stored = read_at(_FILM, int(values["size"]), processing, data=data)
+        facts = NO_FACTS
+        if is_dicom(data):  # the number of its elements is limited: it was read
+            facts = facts_of_bytes(data)
+            if facts.sop_class not in SOP_CLASSES:
+                return Message({"refused": "sop-class"})
         picture = io.BytesIO()
         shown: Image.Image = decode_shown(data, int(values["shown"]))
         shown.save(picture, "PNG", compress_level=1)

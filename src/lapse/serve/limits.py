@@ -47,7 +47,7 @@ class Limits:
     decoders: int = 2
     decoder_uses: int = 200
     decoder_cpu: int = 10
-    decoder_seconds: float = 20.0
+    decoder_seconds: float = 60.0
     decoder_bytes: int = 700_000_000
     shown_side: int = 1536
     waiting: int = 8

@@ -1,5 +1,6 @@
 import ast
 import copy
+from pathlib import Path
 
 from lapse.serve.api_page import CLIENT, api_page
 from lapse.serve.app import routes
@@ -39,3 +40,8 @@ def test_texts_are_escaped():
 def test_the_client_has_ten_lines():
     ast.parse(CLIENT)
     assert sum(bool(line.strip()) for line in CLIENT.splitlines()) <= 10
+
+
+def test_the_client_of_the_documentation_is_the_same():
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "rest.md"
+    assert f"```python\n{CLIENT}```" in page.read_text(encoding="utf-8")

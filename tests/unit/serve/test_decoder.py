@@ -1,4 +1,5 @@
 import io
+import time
 
 import numpy as np
 import pytest
@@ -47,6 +48,16 @@ def test_facts_are_those_of_the_header():
 def test_a_dicom_of_another_class_is_refused(kind):
     assert refused(small.dicom(SOPClassUID=kind)) == "sop-class"
     assert all(name.startswith("1.2.840.10008.5.1.4.1.1.") for name in SOP_CLASSES)
+
+
+@pytest.mark.parametrize("data", [bytes(4 << 20), b"\0" * 128 + b"DICM" + bytes(4 << 20)])
+def test_a_file_of_zeros_is_not_parsed_element_by_element(data):
+    start = time.process_time()
+    small_data = data[: len(data) // 16]
+    refused(small_data)
+    first = time.process_time() - start
+    refused(data)
+    assert time.process_time() - start - first < 16 * max(first, 0.05)
 
 
 def test_a_refusal_has_a_code_and_no_text_of_the_file():

@@ -1,0 +1,129 @@
+"""The Dockerfile: rules of hadolint and of the project, and a run where docker is available."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "t" * 40
+TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def instructions(text):
+    """(instruction, arguments), continued lines joined, comments left out."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]
+
+
+def faults(text):
+    """One sentence for each rule that a Dockerfile breaks."""
+    parts = instructions(text)
+    last = max(number for number, (name, _) in enumerate(parts) if name == "FROM")
+    final = parts[last:]
+    by_name = dict(final)
+    broken = []
+    for name, value in parts:
+        if name == "FROM" and not re.match(r"\S+:\d+(\.\d+)+[\w.-]*( AS \w+)?$", value):
+            broken.append("DL3006: an image without an exact version")
+        if name == "RUN" and "pip install" in value:
+            if "--no-cache-dir" not in value:
+                broken.append("DL3042: pip keeps its cache")
+            if "-c constraints.txt" not in value:
+                broken.append("DL3013: pip without versions")
+        if name == "RUN" and re.search(r"\bsudo\b|curl .*\| *(ba)?sh", value):
+            broken.append("DL3004: sudo, or a script from the network")
+        if name == "ADD":
+            broken.append("DL3020: ADD instead of COPY")
+        if name in {"ENV", "ARG"} and re.search(r"TOKEN|SECRET|PASSWORD", value):
+            broken.append("a secret in the image")
+        if name == "COPY" and value.split()[0] == ".":
+            broken.append("the complete folder is copied")
+        if name in {"ENTRYPOINT", "CMD"} and not value.startswith("["):
+            broken.append("DL3025: a shell receives the signals")
+    if not re.fullmatch(r"[1-9]\d+(:[1-9]\d+)?", by_name.get("USER", "")):
+        broken.append("DL3002: the last user is not a number above 0")
+    if "HEALTHCHECK" not in by_name:
+        broken.append("no HEALTHCHECK")
+    if "--token-file" not in by_name.get("ENTRYPOINT", ""):
+        broken.append("no token")
+    for option in ("--read-only", "--shm-size", "--cap-drop ALL", "no-new-privileges"):
+        if option not in text:
+            broken.append(f"its comment does not state {option}")
+    return broken
+
+
+def test_the_dockerfile_breaks_no_rule():
+    assert faults(TEXT) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("python:3.12.8-slim-bookworm AS", "python:latest AS", "DL3006"),
+        (" --no-cache-dir", "", "DL3042"),
+        (" -c constraints.txt", "", "DL3013"),
+        ("COPY src ./src", "COPY . .", "complete folder"),
+        ("COPY src ./src", "ADD src ./src", "DL3020"),
+        ("USER 10001:10001", "USER root", "DL3002"),
+        ("USER 10001:10001\n", "", "DL3002"),
+        ("HEALTHCHECK", "LABEL", "HEALTHCHECK"),
+        ('ENTRYPOINT ["lapse", "serve",', "ENTRYPOINT lapse serve", "DL3025"),
+        ("ENV PATH", "ENV TOKEN=x PATH", "secret"),
+        (', "--token-file", "/run/token"', "", "no token"),
+        ("--read-only", "", "--read-only"),
+    ],
+)
+def test_every_rule_sees_its_fault(old, new, fault):
+    assert old in TEXT
+    assert any(fault in line for line in faults(TEXT.replace(old, new)))
+
+
+def test_the_image_receives_only_what_it_needs():
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert lines[0] == "*"
+    copied = {
+        part for name, value in instructions(TEXT) if name == "COPY" for part in value.split()[:-1]
+    }
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert {part for part in copied if not part.startswith(("-", "/"))} == kept
+
+
+def has_docker():
+    if shutil.which("docker") is None:
+        return False
+    done = subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_docker(), reason="needs a running docker")
+def test_the_image_serves_on_a_read_only_file_system(tmp_path):
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o400)
+    os.chown(token, 10001, 10001)
+    subprocess.run(["docker", "build", "-q", "-t", "lapse-test", "."], cwd=ROOT, check=True)
+    command = [
+        "docker", "run", "--rm", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt",
+        "no-new-privileges", "--shm-size", "64m", "--memory", "3g", "--pids-limit", "256",
+        "-v", f"{token}:/run/token:ro", "lapse-test",
+    ]  # fmt: skip
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        health = ["docker", "inspect", "-f", "{{.State.Health.Status}}", name]
+        deadline = time.monotonic() + 180
+        while (
+            "healthy" not in subprocess.run(health, capture_output=True, text=True).stdout.split()
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        changed = subprocess.run(["docker", "diff", name], capture_output=True, check=True).stdout
+        assert changed == b""
+    finally:
+        subprocess.run(["docker", "stop", name], capture_output=True, check=False)
