@@ -37,7 +37,9 @@ def serve_command(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Another accepted host name, such as that of a proxy. Repeatable."),
+        typer.Option(
+            help="Another accepted host NAME or NAME:PORT, such as that of a proxy. Repeatable."
+        ),
     ] = None,
 ) -> None:
     """Serve a page and a REST interface for two films of one patient. Research use only.

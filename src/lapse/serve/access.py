@@ -18,7 +18,7 @@ MIN_TOKEN, MAX_TOKEN = 32, 512  # characters
 NAMES_OF_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SAFE_SITES = {b"same-origin", b"none"}
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
-_NAME = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]")
+_NAME = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?")
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -87,8 +87,9 @@ def accepted_hosts(host: str, port: int, names: Iterable[str] = ()) -> frozenset
 
     Args:
         host: the address of the service.
-        port: that it listens on; also 80 and 443 for the additional names.
-        names: more names, of a proxy or of this machine.
+        port: that it listens on.
+        names: more names, of a proxy or of this machine, with or without a port; without one, the
+            port may be absent or that of the service.
 
     Raises:
         ValueError: a name that is not a host name.
@@ -96,11 +97,13 @@ def accepted_hosts(host: str, port: int, names: Iterable[str] = ()) -> frozenset
     accepted = {f"{name}:{port}" for name in NAMES_OF_LOOPBACK}
     accepted.add(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     for name in names:
-        if not _NAME.fullmatch(name):
+        match = _NAME.fullmatch(name)
+        if not match:
             raise ValueError(
-                f"--allow-host {name!r} is not a host name: give a name without port and scheme"
+                f"--allow-host {name!r} is not a host name: give NAME or NAME:PORT, without a "
+                "scheme"
             )
-        accepted |= {name, f"{name}:{port}"}
+        accepted |= {name} if match[2] else {name, f"{name}:{port}"}
     return frozenset(value.lower().encode("ascii") for value in accepted)
 
 

@@ -53,6 +53,7 @@ class Child:
         self._uses = 0
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # no module from the current folder
             "-m",
             self.module,
             stdin=asyncio.subprocess.PIPE,

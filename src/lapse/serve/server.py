@@ -155,7 +155,7 @@ class LimitedProtocol(H11Protocol):
         """Catch what h11 raises for a client that breaks the protocol twice."""
         try:
             super().data_received(data)
-        except (h11.ProtocolError, AttributeError):
+        except h11.ProtocolError:
             self.transport.abort()
 
     def on_response_complete(self) -> None:

@@ -146,7 +146,6 @@ class Service:
     async def _answer(
         self, task: str, films: Sequence[StoredFilm], question: str, *, allow_unusual: bool
     ) -> dict[str, Any]:
-        self._check_running(may_finish=True)
         values = {
             "do": task,
             "question": question,
@@ -178,8 +177,8 @@ class Service:
         self.model = answer.values
         self._is_loaded = True
 
-    def _check_running(self, *, may_finish: bool = False) -> None:
-        if self.stopping.is_set() and not may_finish:
+    def _check_running(self) -> None:
+        if self.stopping.is_set():
             raise ServiceError("stopping", headers={"Connection": "close", "Retry-After": "30"})
 
     @asynccontextmanager

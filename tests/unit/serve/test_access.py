@@ -67,7 +67,8 @@ def test_a_wrong_token_is_refused(value):
 
 
 def test_names_of_a_proxy_are_accepted_with_and_without_a_port():
-    hosts = accepted_hosts("0.0.0.0", 9, ["films.hospital"])
+    hosts = accepted_hosts("0.0.0.0", 9, ["films.hospital", "127.0.0.1:90"])
+    assert b"127.0.0.1:90" in hosts and b"127.0.0.1:90:9" not in hosts
     assert {b"films.hospital", b"films.hospital:9", b"0.0.0.0:9"} <= hosts
     with pytest.raises(ValueError, match="not a host name"):
         accepted_hosts("127.0.0.1", 9, ["http://x"])

@@ -28,6 +28,7 @@ export function renderAnswer(panel, answer, { onSelect, onSave }) {
       changeLine(change, colors, { answer, onSelect: null, number: 0 })))),
     ...answer.reasons.map((reason) => make("p", `Reason: ${reason}.`)),
     ...answer.not_understood.map((part) => make("p", `Not understood: ${part}`, "notice bad")),
+    ...(answer.calibration ? [make("p", answer.calibration, "quiet")] : []),
     ...(hasAgreement(answer) ? [make("p", AGREEMENT, "quiet")] : []),
     make("p", "A region is the part of the film to which the model assigns a finding, not an outline. “Missing” means not seen in the current film, not proven resolved.", "quiet"),
     make("div", "", "reports"),
@@ -62,7 +63,7 @@ function changeLine(change, colors, { answer, onSelect, number }) {
   const regions = answer.regions.filter((item) => item.finding === change.finding);
   if (onSelect) {
     for (const item of regions) {
-      text.append(make("span", `${ROLE_NAMES[item.image]}: ${item.region || "no region"}`, "quiet"));
+      text.append(make("span", `${ROLE_NAMES[item.image]}: ${item.anatomy || item.region || "no region"}`, "quiet"));
     }
     button.type = "button";
     button.dataset.finding = change.finding;
