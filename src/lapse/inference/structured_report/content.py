@@ -66,7 +66,6 @@ CHANGES = {
     "level": "In both images, with another level",
 }
 FILMS = {"reference": "earlier image (reference)", "main": "later image (main)"}
-MAX_TEXT = 1024  # characters of one free text
 
 
 def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -> MeasurementReport:
@@ -203,7 +202,7 @@ def _evaluations(comparison: Comparison) -> ContainerContentItem:
             *(
                 TextContentItem(
                     private("item", name, meaning),
-                    text[:MAX_TEXT],
+                    text,
                     relationship_type=RelationshipTypeValues.CONTAINS,
                 )
                 for name, meaning, text in _texts(comparison)
@@ -253,7 +252,7 @@ def _observation_context(comparison: Comparison) -> ObservationContext:
         derived_uid("device", name, __version__),
         name="lapse",
         manufacturer_name="lapse, open-source software, research use only",
-        model_name=name[:MAX_TEXT],
+        model_name=name,
     )
     return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
 

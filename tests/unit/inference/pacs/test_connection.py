@@ -2,13 +2,14 @@
 
 import json
 import logging
+import shutil
 import time
 
 import pytest
 
 from lapse.inference.pacs.connection import PacsError, PacsOptions, connect
 from lapse.inference.pacs.studies import films_of_patient
-from scripted_server import reply, serving
+from scripted_server import reply, self_signed, serving
 
 CANARY = "CANARY-77"
 JSON = "application/dicom+json"
@@ -61,6 +62,19 @@ def test_certificates_are_verified_and_the_environment_is_not_used(tmp_path, mon
     assert connect(options).session.verify == str(tmp_path / "ca.pem")
     with pytest.raises(PacsError, match="no file of certificates"):
         connect(PacsOptions("https://pacs.example/x", ca_file=tmp_path / "none.pem"))
+
+
+def test_an_unknown_certificate_is_refused_and_a_given_one_is_accepted(tmp_path):
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    pem = self_signed(tmp_path, program)
+    with serving(lambda handler: reply(handler, b"[]", JSON), pem=pem) as url:
+        assert url.startswith("https://")
+        with pytest.raises(PacsError, match="certificate cannot be verified: give --ca-file"):
+            search(url)
+        with pytest.raises(PacsError, match="has no study with this PatientID"):
+            search(url, ca_file=tmp_path / "certificate.pem")
 
 
 def test_credentials_are_sent_and_bad_files_are_refused(tmp_path):
