@@ -59,6 +59,9 @@ def test_only_the_digest_detects_a_flipped_bit_of_the_check(folder):
         ({"input_check": {"weights": "0" * 64}}, "input_check was fitted to other weights"),
         ({"guard": {"weights": "0" * 64}}, "guard was fitted to other weights"),
         ({"guard": {"threshold": 7.0}}, "outside"),
+        ({"calibration": {"weights": "0" * 64}}, "calibration was fitted to other weights"),
+        ({"calibration": {"slope": -1.0}}, "not a positive"),
+        ({"calibration": {"unknown": 1}}, "lacks or adds unknown"),
         ({"guard": {"unknown": 1}}, "lacks or adds unknown"),
         ({"input_check": {"format": 2}}, "has format 2"),
         ({"input_check": {"warn": 99.0}}, "the first limit the lower one"),
@@ -74,9 +77,9 @@ def test_a_missing_check_is_refused_and_a_model_without_one_is_not(folder):
     (folder / CHECK).unlink()
     with pytest.raises(ValueError, match="copy the complete folder"):
         read_folder(folder)
-    change(folder, input_check=None, guard=None)
+    change(folder, input_check=None, guard=None, calibration=None)
     parts = read_folder(folder)
-    assert parts.pixel_check is None and parts.guard is None
+    assert parts.pixel_check is None and parts.guard is None and parts.calibration is None
 
 
 def test_another_image_size_is_an_error_before_anything_is_fitted(tmp_path):
@@ -89,3 +92,4 @@ def test_another_image_size_is_an_error_before_anything_is_fitted(tmp_path):
         fit_guards(packaged, FitOptions(store))
     Lapse(packaged).save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / CHECK).read_bytes() == (DEFAULT / CHECK).read_bytes()
+    assert read_folder(tmp_path / "again").calibration == packaged.calibration is not None

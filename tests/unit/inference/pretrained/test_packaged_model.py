@@ -18,6 +18,7 @@ from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks import UnusualInputError
 from lapse.inference.pretrained import DEFAULT, ModelImage
 from lapse.inference.pretrained.export import read_folder
+from lapse.metrics.confidence import change_key
 from lapse.metrics.guard import UNDECIDED
 from lapse.training.exported_model import CARD, CHECK, CONFIG, WEIGHTS
 from own_films import render_film
@@ -46,6 +47,8 @@ def test_the_folder_is_valid_and_small():
     assert all(np.isfinite(p.numpy()).all() for p in parts.captioner.parameters())
     assert parts.pixel_check is not None and parts.guard is not None
     assert parts.guard.answers >= 100 and parts.guard.precision >= 0.85
+    assert parts.calibration is not None and parts.calibration.patients >= 200
+    assert parts.calibration.source == "guard" and parts.calibration.error < 0.06
     assert RESEARCH_USE in (DEFAULT / CARD).read_text("utf-8")
 
 
@@ -61,6 +64,10 @@ def test_the_default_model_answers_a_pair(pair):
         named = comparison.anatomy[role]
         assert named.keys() == {name for name, box in boxes.items() if box is not None}
         assert set(named.values()) <= set(REGIONS)
+    stated = {change_key(change) for change in (*comparison.changes, *comparison.unsure)}
+    assert comparison.answer.probabilities.keys() == stated
+    plain = model.compare(*pair, options=AnswerOptions(guarded=False))
+    assert not plain.answer.probabilities  # guarded answers were calibrated
     (region,) = model.region(pair[1], ["cardiac silhouette"])
     assert region.box is not None and region.phrases
 
