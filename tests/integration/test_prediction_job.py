@@ -46,7 +46,8 @@ def test_any_ranks_and_any_kills_give_the_same_bytes(kills, tmp_path):
 def test_torchrun_writes_one_file(tmp_path):
     data = tiny_store.write(tmp_path / "store")
     train(tiny_model.config(train__steps=2), data, tmp_path / "run")
-    words = ["predict", tmp_path / "run", "--data", data, "--num-beams", "1", "--batch-size", "4"]
+    words = ["--allow", "tiny_model:Tiny", "predict", tmp_path / "run", "--data", data]
+    words += ["--num-beams", "1", "--batch-size", "4"]
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     assert run("-m", "lapse", *words, "--out", one).returncode == 0
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -33,11 +33,19 @@ def start(folder: Path, name: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_signal_to_the_group_of_torchrun_saves_and_resumes(num_workers, tmp_path):
+@pytest.mark.parametrize(
+    ("stage", "num_workers", "number"),
+    [
+        ("pretrain", 0, signal.SIGTERM),
+        ("pretrain", 2, signal.SIGTERM),
+        ("diffvqa", 0, signal.SIGTERM),
+        ("diffvqa", 2, signal.SIGHUP),
+    ],
+)
+def test_a_signal_to_the_group_of_torchrun_saves_and_resumes(stage, num_workers, number, tmp_path):
     tiny_store.write(tmp_path / "store")
     changes = {"train__steps": STEPS, "train__save_every": STEPS, "train__log_every": 1}
-    config = tiny_model.config(train__num_workers=num_workers, **changes)
+    config = tiny_model.config(stage, train__num_workers=num_workers, **changes)
     text = yaml.safe_dump(config.model_dump(mode="json"))
     (tmp_path / "config.yaml").write_text(text, "utf-8")
     straight = start(tmp_path, "straight")
@@ -48,7 +56,7 @@ def test_a_signal_to_the_group_of_torchrun_saves_and_resumes(num_workers, tmp_pa
     while not (metrics.exists() and metrics.read_text("utf-8").count("\n") > 3):
         assert time.monotonic() < limit and stopped.poll() is None
         time.sleep(0.02)
-    os.killpg(stopped.pid, signal.SIGTERM)
+    os.killpg(stopped.pid, number)
     assert stopped.wait(120) != 0
     saved = latest_valid_checkpoint(tmp_path / "stopped").checkpoint
     assert saved is not None and 0 < saved.step < STEPS, (tmp_path / "stopped.log").read_text()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import Config, GenerationConfig, RunConfig, check_config
+from lapse.core import registry
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
 
@@ -95,6 +96,7 @@ class Untrainable(nn.Linear):
 
 def config(stage: str = "pretrain", **changes: Any) -> RunConfig:
     """A run of eight steps; `changes` are "group__key" = value."""
+    registry.allow("tiny_model:Tiny")  # as a user does with --allow
     values: dict[str, Any] = {
         "name": "tiny",
         "stage": stage,

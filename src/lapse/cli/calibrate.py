@@ -69,8 +69,9 @@ def calibrate_command(
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
     from lapse.metrics.changes import too_many_unread
 
-    if calibration is not None:
-        check_output_file(calibration)
+    path = out or validation.with_name("threshold.json")
+    for output in (path, *(() if calibration is None else (calibration,))):
+        check_output_file(output)
     source = ReferenceSource(references.to_options())
     answers = source.read_predictions(validation, is_checked=False)
     predictions = [item for item in answers if item.task == "diff_vqa"]
@@ -80,7 +81,6 @@ def calibrate_command(
     if unread := too_many_unread(*texts):
         raise ValueError(f"{validation}: {unread}: a threshold cannot rest on unread texts")
     threshold = choose_threshold(predictions, alpha, by)
-    path = out or validation.with_name("threshold.json")
     write_threshold(path, threshold)
     typer.echo(
         f"a change is stated if its confidence ({by}) is above {threshold.threshold:.6g}: "

@@ -31,8 +31,10 @@ def index_command(
     The table has hashes instead of PatientID and StudyInstanceUID, the date and order of each
     study, view, modality and path. It has no name and no other identifier.
     """
+    from lapse.core.files import check_output_file
     from lapse.data.datasets.dicom_index import index_films, write_index
 
+    check_output_file(out)
     secret = secrets.token_bytes(32) if key is None else key.read_bytes().strip()
     with progress_bar("index") as progress:
         index = index_films(folder, key=secret, progress=progress)

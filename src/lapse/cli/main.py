@@ -29,6 +29,7 @@ from lapse.cli.simulate import simulate_command
 from lapse.cli.table import table_command
 from lapse.cli.train import train_command
 from lapse.cli.verify import verify_command
+from lapse.core import registry
 from lapse.core.version import __version__
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -68,8 +69,17 @@ def root_command(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version of the package and exit.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:CLASS",
+            help="Class outside lapse that a run folder or model folder may name. Its module is "
+            "imported, so trust its code. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     set_up_logging()
+    registry.allow(*(allow or ()))
     if version:
         typer.echo(f"lapse {__version__}")
         raise typer.Exit
@@ -87,8 +97,6 @@ def main() -> None:
     except ValueError as error:
         _exit_with(str(error))
     except (MemoryError, RuntimeError) as error:
-        if "DataLoader worker" in str(error):  # raised from a signal handler, at any line
-            _exit_with(f"a worker process ended: {' '.join(str(error).split())}")
         if not _is_out_of_memory(error):
             raise
         _exit_with("out of memory: use a smaller batch or model, or a machine with more memory")

@@ -48,12 +48,15 @@ def report_command(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
+    from lapse.core.files import check_output_file
     from lapse.evaluation.html import EvaluationReport, write_evaluation_report
     from lapse.evaluation.readers import check_same_reader, scored_reader, with_changes
     from lapse.evaluation.references import ReferenceSource
     from lapse.evaluation.scores_file import default_path, read_scores
     from lapse.metrics.abstention import read_threshold
 
+    path = out or predictions.with_name("report.html")
+    check_output_file(path)
     scores_path = scores or default_path(predictions)
     has_scores = scores is not None or scores_path.is_file()
     if not has_scores:
@@ -78,5 +81,4 @@ def report_command(
         system=predictions.stem,
         num_cases=num_cases,
     )
-    path = write_evaluation_report(out or predictions.with_name("report.html"), page)
-    logger.info("HTML report in %s", path)
+    logger.info("HTML report in %s", write_evaluation_report(path, page))

@@ -61,8 +61,12 @@ def verify_command(
     tables.
     A store is compared with the checksums of its pixels and of its other files.
     """
+    from lapse.core.files import check_output_file
     from lapse.data.store.info import INFO
 
+    for output in (json_file, page):
+        if output and output != "-":
+            check_output_file(Path(output))
     if len(roots) == 1 and (roots[0] / INFO).is_file():
         if json_file or page is not None or check_pixels:
             raise ValueError(

@@ -242,6 +242,13 @@ class RunConfig(Config):
             )
         return self
 
+    @property
+    def class_paths(self) -> tuple[str, ...]:
+        """The classes outside lapse that it names as "module:Class"."""
+        data = self.data
+        names = (*data.tasks, *data.second_tasks, *data.require_tasks, *data.parallel_tasks)
+        return tuple(name for name in (self.model_type, *names) if ":" in name)
+
     @model_validator(mode="after")
     def _default_tasks(self) -> RunConfig:
         if not self.data.tasks:

@@ -2,7 +2,8 @@
 
 Entries hold import paths, so looking up a name imports nothing until `load` is called. Wherever a
 configuration of the user accepts a name, it also accepts "my_package.module:Class". Names from
-files of others (`registered_only`) must be in the table.
+run folders and model folders (`registered_only`), which others may have written, must be in the
+table or allowed by the user.
 """
 
 from __future__ import annotations
@@ -311,19 +312,38 @@ def names(table: str) -> tuple[str, ...]:
     return tuple(TABLES[table])
 
 
+_allowed: set[str] = set()
+
+
+def allow(*paths: str) -> None:
+    """Let run folders and model folders name these classes: their modules are then imported.
+
+    Args:
+        paths: each "module:Class".
+
+    Raises:
+        ValueError: a name of another form.
+    """
+    for path in paths:
+        if not all(path.partition(":")):
+            raise ValueError(f"{path!r} names no class to allow: write it as module:Class")
+    _allowed.update(paths)
+
+
 def find(table: str, name: str, *, registered_only: bool = False) -> Plugin:
     """The entry of a registered name, or a new one for a "module:Class" path.
 
     Raises:
-        ValueError: the name is not registered and not a path, or a path where only registered
-            names are allowed.
+        ValueError: the name is not registered and not a path, or a path that `allow` was not
+            called with where only registered names are accepted.
     """
     registered = names(table)
     if name in registered:
         return TABLES[table][name]
-    if registered_only:
+    if registered_only and name not in _allowed:
+        hint = f"; if you trust its code: lapse --allow {name} ..." if ":" in name else ""
         raise ValueError(
-            f"{name!r} is not a registered name of {table}; {nearest(name, registered)}"
+            f"{name!r} is not a registered name of {table}; {nearest(name, registered)}{hint}"
         )
     if ":" not in name:
         raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lapse.core.files import check_output_file
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of
@@ -78,6 +79,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
     """
     if len(options.systems) < 2:
         raise ValueError(f"compare needs two predictions files or more, got {len(options.systems)}")
+    check_output_file(options.out)
     seed = options.scoring.seed
     source = ReferenceSource(options.references, seed=seed)
     first_path, *other_paths = options.systems

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lapse.core.files import check_output_file
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
@@ -107,10 +108,14 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     """Score a predictions file, write the scores file and return the scores.
 
     Raises:
-        ValueError: a file that cannot be read or does not answer the questions, other systems
-            that answer other samples, or a metric that cannot be computed.
+        ValueError: an output that cannot be written, a file that cannot be read or does not answer
+            the questions, other systems that answer other samples, or a metric that cannot be
+            computed.
     """
     seed = options.scoring.seed
+    path = options.out or default_path(options.predictions)
+    for output in (path, *(() if options.joined is None else (options.joined,))):
+        check_output_file(output)
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
     if options.changes is not None:
@@ -136,7 +141,6 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         **({} if options.changes is None else changes_facts(options.changes)),
         **predictions_facts(options.predictions),
     }
-    path = options.out or default_path(options.predictions)
     evaluator = Evaluator(options.scoring)
     scores: Scores = {}
     comparisons: dict[str, Scores] = {}

@@ -22,11 +22,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-SIGNALS = tuple(  # SIGHUP and SIGUSR1 are POSIX only
-    getattr(signal, name)
-    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
-    if hasattr(signal, name)
-)
+from lapse.data.loading.batch_workers import STOP_SIGNALS
+
 FIRST_PORT, NUM_PORTS = 20_000, 20_000  # of the rendezvous of a Slurm job
 
 
@@ -245,7 +242,7 @@ def stop_signal() -> Iterator[threading.Event]:
             signal.signal(number, handlers[signal.SIGINT])
 
     if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
             handlers[number] = signal.signal(number, stop)

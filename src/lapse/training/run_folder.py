@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import yaml
 
-from lapse.config import RunConfig, check_config, load_config, read_yaml
+from lapse.config import RunConfig, check_config, read_yaml
 from lapse.core import registry
 from lapse.core.files import TEMPORARY, file_lock, refuse_second_writer, write_text
 from lapse.core.json_files import read_json, read_json_object
@@ -167,18 +167,24 @@ def read_config(folder: Path) -> RunConfig:
     """The resolved configuration of a run folder.
 
     Raises:
-        ValueError: the folder is not a run, or is a run of lapse 0.1.
+        ValueError: the folder is not a run, is a run of lapse 0.1, or names a class outside lapse
+            that the user did not allow (`registry.allow`).
     """
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}")
     values = read_yaml(path)
-    if isinstance(values, dict) and not {"loop", "model_name"}.isdisjoint(values):
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: a configuration is a mapping, got {type(values).__name__}")
+    if not {"loop", "model_name"}.isdisjoint(values):
         raise ValueError(
             f"{folder} is a run of lapse 0.1, which lapse {__version__} does not read: use it with "
             "lapse 0.1.0, or train it again"
         )
-    return load_config(path)
+    try:
+        return check_config(values, registered_only=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
@@ -230,6 +236,7 @@ def check_same_run(folder: Path, config: RunConfig, facts: Mapping[str, Any]) ->
     Raises:
         ValueError: names every key that differs, with both values.
     """
+    registry.allow(*config.class_paths)  # the user named them now, not only the folder
     old, new = flatten(read_config(folder).model_dump()), flatten(config.model_dump())
     different = [
         f"{key} is {new.get(key)!r}, was {old.get(key)!r}"

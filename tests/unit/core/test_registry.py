@@ -97,3 +97,15 @@ def test_only_registered_names_where_a_path_is_not_allowed():
 
 def test_a_plugin_from_outside_is_a_path():
     assert registry.load("tasks", "lapse.data.tasks.cap:Cap").name == "cap"
+
+
+def test_a_class_of_a_folder_must_be_allowed(monkeypatch):
+    monkeypatch.setattr(registry, "_allowed", set())
+    path = "lapse.data.tasks.cap:Cap"
+    with pytest.raises(ValueError, match=rf"{path}' is not a registered .*lapse --allow {path}"):
+        registry.find("tasks", path, registered_only=True)
+    registry.allow(path)
+    assert registry.find("tasks", path, registered_only=True).path == path
+    for name in ("cap", ":Cap", "module:"):
+        with pytest.raises(ValueError, match="names no class to allow: write it as module:Class"):
+            registry.allow(name)

@@ -6,6 +6,7 @@ import yaml
 
 import tiny_model
 from lapse.config import load_config
+from lapse.core import registry
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.word_tokenizer import WordTokenizer
 from lapse.training.run_folder import (
@@ -50,3 +51,29 @@ def test_words_are_refused_for_a_model_of_gpt2s_tokens():
         build_model(load_config("diffvqa-ekaid-published-tiny"), words)
         with pytest.raises(ValueError, match="vocabulary is 'words' and 'prefix_lm' reads GPT-2"):
             build_model(load_config("diffvqa-tiny", ["data.vocabulary=words"]), words)
+
+
+@pytest.mark.parametrize("key", ["model_type", "data"])
+def test_a_folder_that_names_code_is_refused_until_the_user_allows_it(key, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_allowed", set())
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = (
+        "from lapse.data.tasks.cap import Cap",
+        "from tiny_model import Tiny as Thing",
+        "open('imported', 'w').close()",
+    )
+    (tmp_path / f"foreign_{key}.py").write_text("\n".join(lines), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    name = f"foreign_{key}:{'Thing' if key == 'model_type' else 'Cap'}"
+    values = tiny_model.config().model_dump(mode="json")
+    if key == "data":
+        values |= {"model_type": "captioner", "model": {}}
+        values["data"]["tasks"] = [name]
+    else:
+        values["model_type"] = name
+    (tmp_path / CONFIG).write_text(yaml.safe_dump(values), "utf-8")
+    with pytest.raises(ValueError, match=f"{CONFIG}: .*{name}' is not a registered .*--allow"):
+        read_config(tmp_path)
+    assert not (tmp_path / "imported").exists()
+    registry.allow(name)
+    assert name in read_config(tmp_path).class_paths

@@ -73,7 +73,8 @@ def run_tables(
     Raises:
         ValueError: two stores of one image size, a store of the wrong size, an unknown row, a
             setting that no run has, no store, or another process that writes one of the tables.
-        SystemExit: 143 after SIGTERM or SIGINT, with a checkpoint of the last step.
+        SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), with a checkpoint of
+            the last step.
     """
     options = options or TableOptions()
     stores = open_stores(data)

@@ -52,7 +52,7 @@ def run_jobs(
 
     Raises:
         ValueError: inside torchrun or srun, where every task would run all jobs.
-        SystemExit: 143 after SIGTERM or SIGINT.
+        SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1).
     """
     is_task = dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
     if is_task:
