@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from lapse.core.grammar import Change, parse
+from lapse.core.changes import Change
+from lapse.core.grammar import parse
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.padchest import read_padchest
 from lapse.data.datasets.padchest_labels import INCOMPLETE
