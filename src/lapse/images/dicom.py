@@ -133,6 +133,25 @@ def read_dicom(path: Path, data: bytes, intensity: str = "mimic") -> DicomImage:
         ) from error
 
 
+def read_dicom_header(path: Path, data: bytes) -> Dataset:
+    """The header of a DICOM, with the limits of `read_dicom`, before its pixels.
+
+    Raises:
+        ImageError: damaged, truncated, unsupported (deflated, for example), too-many-bytes.
+    """
+    data, _ = standard_dicom(data)
+    _transfer_syntax(path, data)  # a deflated header could have any size
+    from pydicom import dcmread
+
+    try:
+        with quiet_pydicom():
+            return dcmread(_LimitedReads(path, data), stop_before_pixels=True)
+    except ImageError:
+        raise
+    except Exception as error:  # pydicom raises many exception types for damaged files
+        raise damaged(path, f"its header cannot be read: {type(error).__name__}") from None
+
+
 class _LimitedReads(io.BytesIO):
     """A file with a limited number of reads: millions of tiny elements would cost gigabytes."""
 

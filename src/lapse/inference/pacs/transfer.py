@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from lapse.images.dicom import read_dicom_header
 from lapse.inference.pacs.connection import PacsConnection, PacsError
 from lapse.inference.pacs.studies import RemoteFilm
-from lapse.inference.structured_report.document import parse_header
 
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+IN_MEMORY = Path("the film of the PACS")  # names it in errors
 _BOUNDARY = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
 
 
@@ -39,7 +41,7 @@ def fetch_film(pacs: PacsConnection, film: RemoteFilm) -> FetchedFilm:
         response = pacs.session.get(f"{pacs.url}/{path}", headers={"Accept": ACCEPT})
         response.raise_for_status()
         data = single_part(response.headers.get("Content-Type", ""), response.content)
-    header = parse_header(data, "the film of the PACS")
+    header = read_dicom_header(IN_MEMORY, data)
     uids = (film.study, film.series, film.instance)
     names = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     if tuple(str(header.get(name)) for name in names) != uids:

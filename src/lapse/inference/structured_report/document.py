@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from lapse.core.files import atomic_write
 from lapse.core.version import __version__
-from lapse.images.dicom_header import is_dicom, standard_dicom
+from lapse.images.dicom import read_dicom_header
+from lapse.images.dicom_header import is_dicom
 from lapse.images.errors import read_file
 from lapse.images.pydicom_quiet import quiet_pydicom
 from lapse.inference.answer import ROLES
@@ -52,10 +53,10 @@ def read_header(path: Path) -> Dataset:
     """The header of a DICOM film without its pixels.
 
     Raises:
-        ValueError: not a DICOM, or its header cannot be read.
+        ValueError: not a DICOM; an `ImageError` for a header that cannot be read.
     """
     check_dicom_films([path])
-    return parse_header(read_file(path), str(path))
+    return read_dicom_header(path, read_file(path))
 
 
 def headers_of(films: Sequence[Path]) -> dict[str, Dataset]:
@@ -65,27 +66,6 @@ def headers_of(films: Sequence[Path]) -> dict[str, Dataset]:
         ValueError: as `read_header`.
     """
     return dict(zip(ROLES, map(read_header, films), strict=True))
-
-
-def parse_header(data: bytes, name: str) -> Dataset:
-    """The header of a DICOM film in memory, without its pixels.
-
-    Args:
-        data: the content of the file.
-        name: of the film in errors.
-
-    Raises:
-        ValueError: the header cannot be read.
-    """
-    from pydicom import dcmread
-
-    try:
-        with quiet_pydicom():
-            return dcmread(io.BytesIO(standard_dicom(data)[0]), stop_before_pixels=True)
-    except Exception as error:  # pydicom raises many exception types for damaged files
-        raise ValueError(
-            f"{name}: its DICOM header cannot be read ({type(error).__name__}): fetch it again"
-        ) from None
 
 
 def structured_report(comparison: Comparison, headers: Mapping[str, Dataset]) -> Dataset:

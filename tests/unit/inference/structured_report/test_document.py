@@ -223,5 +223,5 @@ def test_files_that_are_not_dicom_are_refused(tmp_path):
     meta = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
     damaged = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + b"not an item"
     (tmp_path / "film.dcm").write_bytes(bytes(128) + b"DICM" + meta + damaged)
-    with pytest.raises(ValueError, match="DICOM header cannot be read"):
+    with pytest.raises(ValueError, match="its header cannot be read"):
         read_header(tmp_path / "film.dcm")
