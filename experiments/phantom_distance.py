@@ -16,6 +16,7 @@ those of this version.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--films", type=int, default=900)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--out", type=Path, help="JSON file; variants in it are not computed again")
     parser.add_argument("--only", default="", help="variants whose name contains this")
     parser.add_argument("--skip", default="nothing", help="not those whose name contains this")
     options = parser.parse_args()
@@ -167,11 +169,18 @@ def main() -> None:
     real = pooled_tokens(encode, np.stack([model.open(path).pixels for path in paths]))
     print(f"{len(real)} real films, {options.films} simulated films of {options.size} px\n")
     print("| simulated films | distance ratio |\n|---|---|", flush=True)
+    ratios: dict[str, float] = {}
+    if options.out is not None and options.out.is_file():
+        ratios = json.loads(options.out.read_text(encoding="utf-8"))
     for variant in variants():
-        if options.only in variant.name and options.skip not in variant.name:
+        if options.only not in variant.name or options.skip in variant.name:
+            continue
+        if variant.name not in ratios:
             films = simulated(model, variant, options.films, options.size)
-            ratio = distance_ratio(pooled_tokens(encode, films), real)
-            print(f"| {variant.name} | {ratio:.2f} |", flush=True)
+            ratios[variant.name] = distance_ratio(pooled_tokens(encode, films), real)
+            if options.out is not None:
+                options.out.write_text(json.dumps(ratios, indent=1) + "\n", encoding="utf-8")
+        print(f"| {variant.name} | {ratios[variant.name]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
     pairs      prior | current, the same findings in another acquisition
     devices    every tube, line and implant
     tiers      without | coarse | fine | mimic, each with a magnified detail
+    kinds      the same findings with a plain and a detailed anatomy, and on portable films
 
 Pages are 8-bit grey PNG files with rows of tiles and a caption above each tile.
 """
@@ -24,7 +25,8 @@ from lapse.core.progress import Progress, no_progress
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.anatomy_locations import regions_of
 from lapse.phantom.patients.catalogue import DEVICES
-from lapse.phantom.patients.patient import draw_patient
+from lapse.phantom.patients.patient import DETAILS, draw_patient
+from lapse.phantom.patients.portable import make_portable
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
 from lapse.phantom.rendering.fine_findings import CUES, WIDENING
 from lapse.phantom.rendering.render import Rendered, render
@@ -113,6 +115,7 @@ def draw_contact_sheets(
         ("pairs", pair_tiles(seed), 6),
         ("devices", device_tiles(seed), 5),
         ("tiers", tier_tiles(seed), 8),
+        ("kinds", kind_tiles(seed), 6),
     )
     files = []
     for index, (name, tiles, columns) in enumerate(pages):
@@ -179,6 +182,30 @@ def device_tiles(seed: int) -> Iterator[Tile]:
         acquisition = near_ideal_acquisition(seed, 300 + index, view="AP")
         image = render(draw_patient(seed, 300 + index), visit, acquisition, SIZE).image
         yield Tile(image, " + ".join(names))
+
+
+def kind_tiles(seed: int) -> Iterator[Tile]:
+    """One row of findings for each kind of film; two portable exposures."""
+    findings = (
+        (),
+        (Finding("pleural effusion", "right", "basilar", 0.4, "", 3),),
+        (Finding("pleural effusion", "right", "basilar", 0.93, "", 4),),
+        (Finding("consolidation", "left", "lower", 0.7, "", 6),),
+        (Finding("atelectasis", "left", "basilar", 0.85, "compressive", 7),),
+        (Finding("pneumothorax", "left", "apical", 0.9, "", 8),),
+    )
+    kinds = ("plain", "detailed", "portable, detailed", "portable, detailed")
+    for row, kind in enumerate(kinds):
+        details: frozenset[str] = frozenset() if kind == "plain" else DETAILS
+        for index, group in enumerate(findings):
+            patient = 500 + index
+            acquisition = near_ideal_acquisition(seed, patient, view="AP")
+            if kind.startswith("portable"):
+                acquisition = make_portable(acquisition, 1.0, (seed, patient, row))
+                acquisition = replace(acquisition, is_supine=False, label="PORTABLE")
+            person = replace(draw_patient(seed, patient), details=details)
+            image = render(person, Visit(0, 0, _DAY, group, ()), acquisition, SIZE).image
+            yield Tile(image, f"{kind}: {group[0].name if group else 'no finding'}")
 
 
 def tier_tiles(seed: int) -> Iterator[Tile]:

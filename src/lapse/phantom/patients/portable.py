@@ -64,11 +64,14 @@ def make_portable(
 
     aspect = PORTABLE_ASPECTS[int(rng.choice(3, p=_ASPECT_PROBABILITIES))]
     cuts = [max(0.0, normal(-0.005, 0.035, 0.09)) for _ in range(4)]
+    is_supine = bool(rng.random() < 0.6)
+    label = _LABELS[int(rng.integers(len(_LABELS)))]
+    label = "PORTABLE" if label == "SUPINE" and not is_supine else label
     marker = ("L", "R", "")[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
     return replace(
         acquisition,
         view="AP",
-        is_supine=bool(rng.random() < 0.6),
+        is_supine=is_supine,
         source_distance=between(1000.0, 1250.0),
         rotation=normal(0.0, 5.0, MAX_ROTATION),
         tilt=normal(6.0, 5.0, 12.0),
@@ -86,7 +89,7 @@ def make_portable(
         contrast=max(0.35, normal(0.8, 0.15, 0.4)),
         marker=marker,
         marker_at=(between(0.03, 0.2), between(0.04, 0.6)),
-        label=_LABELS[int(rng.integers(len(_LABELS)))],
+        label=label,
         collimation=(cuts[0], cuts[1], cuts[2], cuts[3]),
         portable=Portable(
             latitude=float(np.clip(normal(0.6, 0.14, 0.3), 0.1, 0.85)),

@@ -70,6 +70,7 @@ def test_portable_films_are_ap_and_stay_inside_the_ranges_of_other_films():
     assert max(abs(film.rotation) for film in films) <= MAX_ROTATION
     assert min(film.source_distance for film in films) >= 1000.0
     assert {film.is_supine for film in films} == {True, False}
+    assert all(film.is_supine for film in films if film.label == "SUPINE")
     sharpness = [film.portable.sharpness for film in films]
     assert min(sharpness) < -0.3 and max(sharpness) > 1.0  # both ways
     assert len({film.portable.seed for film in films}) == 300

@@ -1,0 +1,249 @@
+"""Train the next packaged model: both stages go on from the packaged weights.
+
+    python experiments/train_packaged_model.py OUT [--try NAME] [--minutes 50] [--patients 30000]
+        [--stage-1-steps 8000] [--stage-2-steps 5000] [--processes 2] [--set KEY=VALUE]
+
+    data       simulated patients with a detailed anatomy, half of the films portable
+    stage 1    pretrain-small from the packaged model, films augmented
+    stage 2    diffvqa-small from the packaged model with the encoder of stage 1: films augmented,
+               exchanged pairs with inverted answers, one film twice -> "nothing has changed"
+    export     one model folder with input check, guard and calibration from validation patients
+    scores     new patients, clean and portable: guarded and unguarded answers, identity, exchange
+
+Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
+With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
+command goes on. When a try is complete its curves are in OUT/NAME/curves, and OUT/tries.md has a
+row for it. OUT/NAME/seconds.jsonl has the time of each part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import packaged_model_curves
+
+DATA_SEED, TEST_SEED = 106, 7006
+GRACE_SECONDS = 120.0  # from SIGTERM to the checkpoint
+AUGMENT = ("data.augment.fraction=0.6",)
+PAIRS = ("data.augment.exchanged_pairs=0.3", "data.augment.repeated_films=0.15")
+FROM_PACKAGED = ("init_model=packaged",)
+# a try -> overrides of stage 1, overrides of stage 2
+TRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "continued": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT, *PAIRS)),
+    "without-augmentation": (FROM_PACKAGED, FROM_PACKAGED),
+    "without-pairs": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT)),
+    "anew": (AUGMENT, (*AUGMENT, *PAIRS)),
+}
+RATES = {1: "optim.learning_rate=0.0015", 2: "optim.learning_rate=0.0007"}
+# name -> options of the simulation of new test patients
+TEST_SETS = {
+    "clean": (),
+    "portable": ("--anatomy", "detailed", "--portable-fraction", "1"),
+}
+SCORES = (
+    "change_f1",
+    "change_precision",
+    "change_recall",
+    "exact_match",
+    "guarded_change_precision",
+    "guarded_change_recall",
+)
+
+
+class OutOfTimeError(Exception):
+    """The minutes of this call are over; the same command goes on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The options of the command line, and when to stop."""
+
+    out: Path
+    name: str
+    patients: int
+    test_patients: int
+    steps: tuple[int, int]
+    processes: int
+    limit: int
+    changes: tuple[str, ...]
+    stop_at: float
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.name
+
+    def run(self, part: str, *words: object) -> None:
+        """Run one `lapse` command until the time is over; note its seconds.
+
+        Raises:
+            OutOfTimeError: it was stopped. The command continues where it was when it is run again.
+            SystemExit: it failed.
+        """
+        left = self.stop_at - time.monotonic()
+        if left <= 0:
+            raise OutOfTimeError
+        command = [sys.executable, "-m", "lapse", *map(str, words)]
+        print(f"[{part}] lapse {' '.join(command[3:])}", flush=True)
+        started = time.monotonic()
+        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        is_stopped = False
+        try:
+            process.wait(None if left == float("inf") else left)
+        except subprocess.TimeoutExpired:
+            is_stopped = True
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        line = {"part": part, "seconds": round(time.monotonic() - started, 1)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "seconds.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**line, "complete": not is_stopped}) + "\n")
+        if is_stopped:
+            raise OutOfTimeError
+        if process.returncode:
+            raise SystemExit(f"{part} failed with exit code {process.returncode}")
+
+
+def main() -> None:
+    job = parse_options()
+    try:
+        store = prepared(job, "data", ("--patients", job.patients), DATA_SEED, TRAINING)
+        first, second = (train(job, store, stage) for stage in (1, 2))
+        model = job.folder / "model"
+        if not (model / "config.json").is_file():
+            job.run("export", "export", first, second, model, "--data", store)
+        rows = {name: score(job, model, name) for name in TEST_SETS}
+    except OutOfTimeError:
+        print("out of time: the same command goes on", flush=True)
+        return
+    packaged_model_curves.main(str(job.folder / "curves"), str(first), str(second))
+    (job.folder / "scores.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    (job.out / "tries.md").write_text(table(job.out), encoding="utf-8")
+    print(table(job.out))
+
+
+TRAINING = (
+    *("--anatomy", "detailed", "--portable-fraction", "0.5"),
+    *("--counterfactual-fraction", "0", "--ood-fraction", "0"),
+)
+
+
+def prepared(
+    job: Job, name: str, patients: tuple[object, ...], seed: int, options: tuple[str, ...]
+) -> Path:
+    """A store of simulated patients; simulate and prepare continue where they were stopped."""
+    folder = job.out / name
+    store = folder / "store"
+    if (store / "store.json").is_file():
+        return store
+    raw = folder / "raw"
+    if not (raw / "SIMULATED.txt").is_file():
+        words = (*patients, "--seed", seed, "--size", 160, "--processes", job.processes, *options)
+        job.run(f"simulate {name}", "simulate", raw, *words)
+    workers = 0 if job.processes == 1 else job.processes
+    job.run(f"prepare {name}", "prepare", raw, store, "--size", 128, "--workers", workers)
+    return store
+
+
+def train(job: Job, store: Path, stage: int) -> Path:
+    """One stage of the try, from its last checkpoint."""
+    preset = ("pretrain-small", "diffvqa-small")[stage - 1]
+    run, done = job.folder / preset, job.folder / f"stage-{stage}.done"
+    if done.exists():
+        return run
+    overrides = [*TRIES[job.name][stage - 1], RATES[stage], f"train.steps={job.steps[stage - 1]}"]
+    if stage == 2:
+        overrides += [f"init_encoder={job.folder / 'pretrain-small'}", "data.cache_features=none"]
+    command = ("train", preset, "--data", store, "--out", run, *overrides, *job.changes)
+    job.run(f"stage {stage}", *command)
+    done.touch()
+    return run
+
+
+def score(job: Job, model: Path, name: str) -> dict[str, float]:
+    """Scores of the exported model on new patients of one kind."""
+    patients = ("--patients", job.test_patients, "--split", "test")
+    store = prepared(job, f"test-{name}", patients, TEST_SEED, TEST_SETS[name])
+    answers, limit = job.folder / f"{name}.jsonl", ("--limit", job.limit)
+    common = ("--data", store, *limit, "--out", answers)
+    if not answers.is_file():
+        job.run(f"answers {name}", "predict", model, *common, "--guarded")
+    probes = []
+    for probe in ("swap", "identity"):
+        path = job.folder / f"{name}.{probe}.jsonl"
+        if not path.is_file():
+            job.run(f"{probe} {name}", "predict", model, *common, "--probe", probe)
+        probes += ["--probe", path]
+    scores = job.folder / f"{name}.scores.json"
+    if not scores.is_file():
+        job.run(f"scores {name}", "evaluate", answers, "--data", store, *probes, "--out", scores)
+    values = json.loads(scores.read_text(encoding="utf-8"))["scores"]
+    return {item["name"]: item["value"] for item in values if isinstance(item.get("value"), float)}
+
+
+def table(out: Path) -> str:
+    """One row for each try and test set, as Markdown."""
+    tries = {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/scores.json")}
+    names = [
+        name
+        for name in SCORES
+        if any(name in scores for rows in tries.values() for scores in rows.values())
+    ]
+    rest = sorted(
+        {
+            name
+            for rows in tries.values()
+            for scores in rows.values()
+            for name in scores
+            if any(word in name for word in ("identity", "swap"))
+        }
+    )
+    lines = [" | ".join(["| try", "patients", *names, *rest]) + " |"]
+    lines.append("|" + "---|" * (2 + len(names) + len(rest)))
+    for name, rows in sorted(tries.items()):
+        for kind, scores in rows.items():
+            cells = [f"{scores[key]:.3f}" if key in scores else "" for key in (*names, *rest)]
+            lines.append(" | ".join([f"| {name}", kind, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def parse_options() -> Job:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--try", dest="name", choices=TRIES, default="continued")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--patients", type=int, default=30_000)
+    parser.add_argument("--test-patients", type=int, default=6667, help="of the complete tree")
+    parser.add_argument("--stage-1-steps", type=int, default=8000)
+    parser.add_argument("--stage-2-steps", type=int, default=5000)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=1000, help="test questions")
+    parser.add_argument("--set", action="append", default=[], help="override of both stages")
+    options = parser.parse_args()
+    return Job(
+        out=options.out.resolve(),
+        name=options.name,
+        patients=options.patients,
+        test_patients=options.test_patients,
+        steps=(options.stage_1_steps, options.stage_2_steps),
+        processes=options.processes,
+        limit=options.limit,
+        changes=tuple(options.set),
+        stop_at=time.monotonic() + 60.0 * options.minutes,
+    )
+
+
+if __name__ == "__main__":
+    main()
