@@ -48,13 +48,12 @@ TEST_SETS = {
     "clean": (),
     "portable": ("--anatomy", "detailed", "--portable-fraction", "1"),
 }
+# part of the scores file and name of the score
 SCORES = (
-    "change_f1",
-    "change_precision",
-    "change_recall",
-    "exact_match",
-    "guarded_change_precision",
-    "guarded_change_recall",
+    *(("guarded", f"change {name}") for name in ("precision", "recall", "F1")),
+    *(("guarded", name) for name in ("undecided rate", "swap law", "identity")),
+    *(("guarded", f"{name} input rate") for name in ("unusual", "refused")),
+    *(("guarded", f"{name}, unguarded") for name in ("change F1", "exact match")),
 )
 
 
@@ -170,7 +169,7 @@ def train(job: Job, store: Path, stage: int) -> Path:
     return run
 
 
-def score(job: Job, model: Path, name: str) -> dict[str, float]:
+def score(job: Job, model: Path, name: str) -> dict[str, float | None]:
     """Scores of the exported model on new patients of one kind."""
     patients = ("--patients", job.test_patients, "--split", "test")
     store = prepared(job, f"test-{name}", patients, TEST_SEED, TEST_SETS[name])
@@ -182,38 +181,28 @@ def score(job: Job, model: Path, name: str) -> dict[str, float]:
     for probe in ("swap", "identity"):
         path = job.folder / f"{name}.{probe}.jsonl"
         if not path.is_file():
-            job.run(f"{probe} {name}", "predict", model, *common, "--probe", probe)
+            job.run(f"{probe} {name}", "predict", model, *common, "--guarded", "--probe", probe)
         probes += ["--probe", path]
     scores = job.folder / f"{name}.scores.json"
     if not scores.is_file():
         job.run(f"scores {name}", "evaluate", answers, "--data", store, *probes, "--out", scores)
-    values = json.loads(scores.read_text(encoding="utf-8"))["scores"]
-    return {item["name"]: item["value"] for item in values if isinstance(item.get("value"), float)}
+    parts = json.loads(scores.read_text(encoding="utf-8"))["scores"]
+    return {
+        f"{part}: {name}": parts[part][name]["value"]
+        for part, name in SCORES
+        if name in parts.get(part, {})
+    }
 
 
 def table(out: Path) -> str:
-    """One row for each try and test set, as Markdown."""
-    tries = {path.parent.name: json.loads(path.read_text()) for path in out.glob("*/scores.json")}
-    names = [
-        name
-        for name in SCORES
-        if any(name in scores for rows in tries.values() for scores in rows.values())
-    ]
-    rest = sorted(
-        {
-            name
-            for rows in tries.values()
-            for scores in rows.values()
-            for name in scores
-            if any(word in name for word in ("identity", "swap"))
-        }
-    )
-    lines = [" | ".join(["| try", "patients", *names, *rest]) + " |"]
-    lines.append("|" + "---|" * (2 + len(names) + len(rest)))
-    for name, rows in sorted(tries.items()):
-        for kind, scores in rows.items():
-            cells = [f"{scores[key]:.3f}" if key in scores else "" for key in (*names, *rest)]
-            lines.append(" | ".join([f"| {name}", kind, *cells]) + " |")
+    """One row for each try and kind of test patients, as Markdown."""
+    lines = ["| try | patients | " + " | ".join(name for _, name in SCORES) + " |"]
+    lines.append("|" + "---|" * (2 + len(SCORES)))
+    for path in sorted(out.glob("*/scores.json")):
+        for kind, scores in json.loads(path.read_text(encoding="utf-8")).items():
+            values = [scores.get(f"{part}: {name}") for part, name in SCORES]
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            lines.append(" | ".join([f"| {path.parent.name}", kind, *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
