@@ -12,7 +12,8 @@
 
 Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
-command goes on. When a try is complete its curves are in OUT/NAME/curves, and OUT/tries.md has a
+command goes on. The export (15 minutes on one idle core, for up to 600 guarded validation answers) is not
+stopped. When a try is complete its curves are in OUT/NAME/curves, and OUT/tries.md has a
 row for it. OUT/NAME/seconds.jsonl has the time of each part.
 """
 
@@ -79,8 +80,10 @@ class Job:
     def folder(self) -> Path:
         return self.out / self.name
 
-    def run(self, part: str, *words: object) -> None:
+    def run(self, part: str, *words: object, is_stoppable: bool = True) -> None:
         """Run one `lapse` command until the time is over; note its seconds.
+
+        A command that cannot continue is not stoppable, and runs to its end.
 
         Raises:
             OutOfTimeError: it was stopped. The command continues where it was when it is run again.
@@ -95,7 +98,7 @@ class Job:
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
         is_stopped = False
         try:
-            process.wait(None if left == float("inf") else left)
+            process.wait(left if is_stoppable and left < float("inf") else None)
         except subprocess.TimeoutExpired:
             is_stopped = True
             process.send_signal(signal.SIGTERM)
@@ -120,7 +123,8 @@ def main() -> None:
         first, second = (train(job, store, stage) for stage in (1, 2))
         model = job.folder / "model"
         if not (model / "config.json").is_file():
-            job.run("export", "export", first, second, model, "--data", store)
+            words = ("export", first, second, model, "--data", store)
+            job.run("export", *words, is_stoppable=False)
         rows = {name: score(job, model, name) for name in TEST_SETS}
     except OutOfTimeError:
         print("out of time: the same command goes on", flush=True)

@@ -28,6 +28,7 @@ from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
 from lapse.inference.comparison import Comparison
+from lapse.inference.finding_phrases import MIDLINE, stating_sentence
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
@@ -133,13 +134,21 @@ class Lapse(nn.Module, ModelHubMixin):
         if options.guarded:
             rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
-        boxes = {
-            role: self._find_boxes(
-                image, [c.finding for c in answer.changes if role in _roles_with(c)]
-            )
+        findings = {
+            role: [c.finding for c in answer.changes if role in _roles_with(c)] for role in images
+        }
+        described = {
+            role: self._describe_regions(image) if findings[role] else {}
             for role, image in images.items()
         }
-        anatomy = {role: self._name_boxes(image, boxes[role]) for role, image in images.items()}
+        boxes = {
+            role: self._find_boxes(image, findings[role], described[role])
+            for role, image in images.items()
+        }
+        anatomy = {
+            role: self._name_boxes(image, boxes[role], described[role])
+            for role, image in images.items()
+        }
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
         answer = with_probabilities(answer, self.parts.calibration)
         films = {role: image.film() for role, image in images.items()}
@@ -206,22 +215,47 @@ class Lapse(nn.Module, ModelHubMixin):
                 logger.warning("%s", issue.message)
         return opened
 
-    def _find_boxes(self, image: ModelImage, findings: Sequence[str]) -> dict[str, Box | None]:
-        phrases = [f"There is {name}." for name in findings]
-        texts = self._generate(image, "aref:", phrases, None)
-        return {name: image.parse_box(text) for name, text in zip(findings, texts, strict=True)}
+    def _describe_regions(self, image: ModelImage) -> dict[str, str]:
+        """Phrase and box of every region of a film as generated; {} without that task.
 
-    def _name_boxes(self, image: ModelImage, boxes: Mapping[str, Box | None]) -> dict[str, str]:
+        They need no beam search.
+        """
+        if "caref" not in self.parts.pretrain.data.tasks:
+            return {}
+        texts = self._generate(image, "caref:", [f"{name}:" for name in REGIONS], 1)
+        return dict(zip(REGIONS, texts, strict=True))
+
+    def _find_boxes(
+        self, image: ModelImage, findings: Sequence[str], described: Mapping[str, str]
+    ) -> dict[str, Box | None]:
+        """The box of each finding, on the side that the descriptions of the film name.
+
+        None where no description states a finding that has a side: a phrase without the side would
+        give an arbitrary one.
+        """
+        phrases = {name: f"There is {name}." for name in findings}
+        if described:
+            texts = [without_box(text) for text in described.values()]
+            stated = {name: stating_sentence(name, texts) for name in findings}
+            phrases = {
+                name: stated[name] or phrase
+                for name, phrase in phrases.items()
+                if stated[name] or name in MIDLINE
+            }
+        texts = self._generate(image, "aref:", list(phrases.values()), None)
+        boxes = {name: image.parse_box(text) for name, text in zip(phrases, texts, strict=True)}
+        return {name: boxes.get(name) for name in findings}
+
+    def _name_boxes(
+        self, image: ModelImage, boxes: Mapping[str, Box | None], described: Mapping[str, str]
+    ) -> dict[str, str]:
         """The anatomical region of each box (`lapse.inference.region_names`).
 
         A model learns the box of a finding as the box of a region, so its own boxes of the regions
-        of this film name it. They need no beam search.
+        of this film name it.
         """
         present = {name: box for name, box in boxes.items() if box is not None}
-        if not present or "caref" not in self.parts.pretrain.data.tasks:
-            return name_boxes(present, {})
-        texts = self._generate(image, "caref:", [f"{name}:" for name in REGIONS], 1)
-        regions = {name: image.parse_box(text) for name, text in zip(REGIONS, texts, strict=True)}
+        regions = {name: image.parse_box(text) for name, text in described.items()}
         return name_boxes(present, {name: box for name, box in regions.items() if box is not None})
 
     def _generate(
