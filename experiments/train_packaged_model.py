@@ -12,9 +12,8 @@
 
 Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
-command goes on. The export (15 minutes on one idle core, for up to 600 guarded validation answers) is not
-stopped. When a try is complete its curves are in OUT/NAME/curves, and OUT/tries.md has a
-row for it. OUT/NAME/seconds.jsonl has the time of each part.
+command goes on. The export (up to 600 guarded validation answers) is not stopped. When a try is
+complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. OUT/NAME/seconds.jsonl has the time of each part.
 """
 
 from __future__ import annotations
