@@ -13,7 +13,8 @@
 Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
 command goes on. The export (up to 600 guarded validation answers) is not stopped. When a try is
-complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. OUT/NAME/seconds.jsonl has the time of each part.
+complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. The time of each
+part is in OUT/NAME/seconds.jsonl.
 """
 
 from __future__ import annotations
