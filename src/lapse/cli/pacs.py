@@ -28,7 +28,7 @@ class ConnectionOptions:
         Path | None,
         typer.Option(
             help="Certificates (PEM) of the authority that signed the certificate of the PACS.",
-            show_default="those of the system of Python",
+            show_default="those of the package certifi",
         ),
     ] = None
     allow_unencrypted: Annotated[
