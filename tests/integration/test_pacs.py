@@ -58,7 +58,8 @@ def run(server, secret, *arguments):
     return CliRunner().invoke(app, command, catch_exceptions=True)
 
 
-def test_round_trip(server, secret, tmp_path):
+def test_round_trip(server, secret, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
     done = run(
         server, secret, "--patient", pacs_films.PATIENT["PatientID"], "--store",
         "--json", str(tmp_path / "answer.json"),
@@ -67,6 +68,9 @@ def test_round_trip(server, secret, tmp_path):
     assert "structured report stored in the study of the later film" in done.output
     assert "3 studies in the PACS match" in done.output
     assert "1 newer studies without a frontal radiograph" in done.output
+    hits = sum((done.output + caplog.text).count(canary) for canary in pacs_films.CANARIES)
+    print(f"ids in the output and the most detailed log: {hits}")
+    assert hits == 0
     answer = json.loads((tmp_path / "answer.json").read_text())
     (stored,) = server.files("SR")
     report = highdicom.sr.srread(io.BytesIO(stored))

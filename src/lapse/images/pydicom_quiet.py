@@ -1,4 +1,4 @@
-"""pydicom without its warnings and log messages: they quote the file, which may name a patient."""
+"""pydicom and highdicom without warnings and log messages: they quote files and may name patients."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LOGGERS = ("pydicom", "highdicom")
 _LOCK = threading.Lock()  # warning filters are global to the process
 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Suppress warnings and log messages; the caller checks what they are about."""
-    logger = logging.getLogger("pydicom")
+    """Suppress warnings and log messages; the caller checks what they are about. Not to nest."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.addFilter(_drop)
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)  # also of the loggers below it
         try:
             yield
         finally:
-            logger.removeFilter(_drop)
-
-
-def _drop(_record: logging.LogRecord) -> bool:
-    return False
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,5 +1,6 @@
 """The structured report, written and read back through highdicom."""
 
+import logging
 import shutil
 import subprocess
 from dataclasses import replace
@@ -140,6 +141,13 @@ def test_dciodvfy_accepts_the_report(path):
     lines = (done.stdout + done.stderr).splitlines()
     assert "ComprehensiveSR" in lines and done.returncode == 0
     assert [line for line in lines if line.startswith(("Error", "Abort"))] == []
+
+
+def test_no_log_message_names_the_patient_or_the_films(folder, caplog):
+    caplog.set_level(logging.DEBUG)
+    structured_report(compared(), headers_of(write_films(folder)))
+    assert caplog.text == ""
+    assert logging.getLogger("highdicom").level == logging.NOTSET
 
 
 def test_the_tracking_uids_are_the_same_again_and_the_report_is_new(folder, report):
