@@ -1,4 +1,4 @@
-"""pydicom and highdicom without warnings and log messages: they quote files and may name patients."""
+"""pydicom and highdicom without their warnings and log messages, which may name a patient."""
 
 from __future__ import annotations
 
