@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lapse.cli.main import app
+from lapse.cli.raw_data import with_release_options
+from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.release import find_release
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.store.store import open_store
@@ -20,6 +22,7 @@ from lapse.phantom.dataset.nih_tree import write_nih_tree
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.truth import read_states
 from lapse.phantom.rendering.render import render
+from own_films import write_table
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +92,31 @@ def test_options_of_releases(tree, tmp_path, caplog):
     assert "lung opacity" in open_store(tmp_path / "store").info.labels.labelled
     done = CliRunner().invoke(app, [*arguments, "--map-label", "Mass"])
     assert "not of the form" in str(done.exception)
+
+
+def test_options_that_do_not_fit_the_data(tree, tmp_path):
+    """Each is refused before any work, with the data for which it is meant."""
+    own = write_table(tmp_path / "own")
+    mimic = DatasetRoots(tmp_path, tmp_path, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="--map-label goes with a release"):
+        with_release_options(own, label_map=["Mass=edema"])
+    with pytest.raises(ValueError, match="--experts goes with a release"):
+        with_release_options(own, experts=[tmp_path / "x.csv"])
+    with pytest.raises(ValueError, match="boxes of MIMIC-CXR are those of Chest ImaGenome"):
+        with_release_options(mimic, masks=tmp_path / "x.csv")
+    with pytest.raises(ValueError, match=r"no file .*x\.csv"):
+        with_release_options(own, masks=tmp_path / "x.csv")
+    assert with_release_options(own) is own
+
+
+def test_a_layout_of_another_release_is_simulated(tmp_path):
+    out = tmp_path / "nih"
+    arguments = ["simulate", str(out), "--layout", "nih", "--patients", "4", "--size", "64"]
+    done = CliRunner().invoke(app, [*arguments, "--visits", "2-2"])
+    assert done.exit_code == 0 and find_release([out]).name == "nih"
+    done = CliRunner().invoke(app, arguments)
+    assert "is not empty" in str(done.exception)
+    done = CliRunner().invoke(app, [*arguments, "--defect-rate", "0.1"])
+    assert "--layout goes without" in str(done.exception)
+    done = CliRunner().invoke(app, ["simulate", str(tmp_path / "x"), "--layout", "nhi"])
+    assert "did you mean 'nih'" in str(done.exception)
