@@ -22,6 +22,12 @@ from running_service import RunningService
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 AT_ONCE, WAITING, SLOW = 200, 8, 400
 KILLS = 3
+LIMITED = {
+    "Max address space": "700000000",
+    "Max file size": "0",
+    "Max core file size": "0",
+    "Max cpu time": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,20 @@ def test_a_model_process_that_is_killed_costs_one_request(service):
         replies = [future.result() for future in futures]
     assert Counter(reply.status for reply in replies) == {200: 2, 500: 1}
     assert [reply.code for reply in replies if reply.status == 500] == ["model-failed"]
+
+
+def test_decoders_have_limits_of_memory_time_and_files(service):
+    for _ in range(2):
+        service.send(small.png())
+    limited = 0
+    for pid in service.children()["decoder"]:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        values = {name: limits.partition(name)[2].split()[0] for name in LIMITED}
+        if values["Max address space"] != "unlimited":
+            assert values == LIMITED | {"Max cpu time": values["Max cpu time"]}
+            assert int(values["Max cpu time"]) <= 60
+            limited += 1
+    assert limited >= 1  # the others have not decoded a film yet
 
 
 def test_a_bomb_costs_its_own_request_and_no_memory_of_the_server(service):

@@ -1,6 +1,7 @@
 // Both films on two canvases: linked zoom, window, flicker, difference, regions.
 const MILLISECONDS = 700, MAX_ZOOM = 12, DIFFERENCE_SIDE = 768, GAIN = 2.2, SILENT = 22;
 const ROLES = ["reference", "main"], TITLES = { reference: "Prior", main: "Current" };
+const LETTER = 8; // pixels of a letter, about
 const SVG = "http://www.w3.org/2000/svg";
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -193,7 +194,8 @@ export class Viewer {
       const rect = element("rect", { x: left, y: top,
         width: (item.box.x_max - item.box.x_min) * frame.width,
         height: (item.box.y_max - item.box.y_min) * frame.height });
-      const label = element("text", { x: left + 5, y: top + 17 + 18 * this.overlaps(items, index) });
+      const room = width - LETTER * item.finding.length; // labels stay inside the pane
+      const label = element("text", { x: clamp(left + 5, 2, Math.max(2, room)), y: top + 17 + 18 * this.overlaps(items, index) });
       label.textContent = item.finding;
       for (const part of [rect, label]) {
         part.setAttribute("class", `color-${item.color}`);
