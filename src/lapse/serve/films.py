@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lapse.serve.errors import ServiceError, retry_later
+from lapse.serve.errors import ERRORS, ServiceError, retry_later
 from lapse.serve.limits import Limits
+from lapse.serve.messages import Message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,3 +101,34 @@ class FilmStore:
         limit = self._clock() - self._limits.films_seconds
         for name in [name for name, (_, used) in self._films.items() if used < limit]:
             del self._films[name]
+
+
+def checked_film(sha256: str, answer: Message, size: int) -> StoredFilm:
+    """The film of a decoder's answer, which is checked as if an attacker had written it.
+
+    Args:
+        sha256: of the bytes that were sent.
+        answer: of the decoder.
+        size: S, the image size of the model.
+
+    Raises:
+        ServiceError: the film is refused, or this is not an answer of a decoder.
+    """
+    values, parts = answer.values, answer.parts
+    refused = values.get("refused")
+    if refused is not None:
+        is_code = isinstance(refused, str) and refused in ERRORS
+        raise ServiceError(refused if is_code else "decoder-failed")
+    height, width, facts = values.get("height"), values.get("width"), values.get("facts")
+    if not (
+        isinstance(height, int)
+        and isinstance(width, int)
+        and len(parts) == 2
+        and len(parts[0]) == size * size
+        and parts[1].startswith(b"\x89PNG")
+        and isinstance(facts, dict)
+        and isinstance(values.get("notes"), list)
+    ):
+        raise ServiceError("decoder-failed")
+    notes = tuple(str(note)[:200] for note in values["notes"])
+    return StoredFilm(sha256, height, width, notes, parts[0], parts[1], facts)

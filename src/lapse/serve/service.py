@@ -10,10 +10,9 @@ from typing import Any
 
 from lapse.core.version import __version__
 from lapse.serve.child import Child, ChildDiedError
-from lapse.serve.errors import ERRORS, ServiceError
-from lapse.serve.films import FilmStore, StoredFilm
+from lapse.serve.errors import ServiceError
+from lapse.serve.films import FilmStore, StoredFilm, checked_film
 from lapse.serve.limits import Limits
-from lapse.serve.messages import Message
 from lapse.serve.timeline import order_films
 from lapse.serve.uploads import Upload, Uploads
 from lapse.serve.waiting import Waiting
@@ -103,7 +102,7 @@ class Service:
                 )
             except ChildDiedError:
                 raise ServiceError("decoder-failed") from None
-        film = _checked_film(upload.sha256, answer, int(self.model["size"]))
+        film = checked_film(upload.sha256, answer, int(self.model["size"]))
         return {
             "id": self.films.add(film),
             "height": film.height,
@@ -197,24 +196,3 @@ class Service:
             "memory": self.limits.decoder_bytes,
             "cpu": self.limits.decoder_cpu,
         }
-
-
-def _checked_film(sha256: str, answer: Message, size: int) -> StoredFilm:
-    """The film of a decoder's answer, which is checked as if an attacker had written it."""
-    values, parts = answer.values, answer.parts
-    refused = values.get("refused")
-    if refused is not None:
-        raise ServiceError(refused if refused in ERRORS else "decoder-failed")
-    height, width, facts = values.get("height"), values.get("width"), values.get("facts")
-    if not (
-        isinstance(height, int)
-        and isinstance(width, int)
-        and len(parts) == 2
-        and len(parts[0]) == size * size
-        and parts[1].startswith(b"\x89PNG")
-        and isinstance(facts, dict)
-        and isinstance(values.get("notes"), list)
-    ):
-        raise ServiceError("decoder-failed")
-    notes = tuple(str(note)[:200] for note in values["notes"])
-    return StoredFilm(sha256, height, width, notes, parts[0], parts[1], facts)

@@ -1,8 +1,9 @@
 import pytest
 
 from lapse.serve.errors import ServiceError
-from lapse.serve.films import FilmStore, StoredFilm
+from lapse.serve.films import FilmStore, StoredFilm, checked_film
 from lapse.serve.limits import Limits
+from lapse.serve.messages import Message
 
 FILM = StoredFilm("sha", 4, 5, picture=bytes(100))
 LIMITS = Limits(films=3, films_bytes=250, films_seconds=60)
@@ -56,3 +57,38 @@ def test_names_cannot_be_guessed_and_facts_are_not_shown():
     names = {store.add(StoredFilm("sha", 1, 1)) for _ in range(500)}
     assert len(names) == 500 and all(len(name) == 24 for name in names)
     assert "CANARY" not in repr(StoredFilm("sha", 1, 1, facts={"patient": "CANARY"}))
+
+
+GOOD = {"height": 4, "width": 5, "notes": ["n"], "facts": {"patient": "P"}}
+PARTS = (bytes(4), b"\x89PNG...")
+
+
+def test_the_answer_of_a_decoder_becomes_a_film():
+    film = checked_film("sha", Message(GOOD, PARTS), 2)
+    assert (film.height, film.notes, film.pixels, film.facts) == (
+        4,
+        ("n",),
+        bytes(4),
+        GOOD["facts"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "parts", "code"),
+    [
+        ({"refused": "blank"}, (), "blank"),
+        ({"refused": "<script>"}, (), "decoder-failed"),
+        ({"refused": ["blank"]}, (), "decoder-failed"),
+        ({}, PARTS, "decoder-failed"),
+        ({**GOOD, "height": "4"}, PARTS, "decoder-failed"),
+        ({**GOOD, "facts": []}, PARTS, "decoder-failed"),
+        ({**GOOD, "notes": "n"}, PARTS, "decoder-failed"),
+        (GOOD, (), "decoder-failed"),
+        (GOOD, (bytes(5), PARTS[1]), "decoder-failed"),
+        (GOOD, (bytes(4), b"<svg onload=x>"), "decoder-failed"),
+    ],
+)
+def test_another_answer_is_an_error(values, parts, code):
+    with pytest.raises(ServiceError) as refused:
+        checked_film("sha", Message(dict(values), parts), 2)
+    assert refused.value.code == code
