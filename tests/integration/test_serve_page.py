@@ -35,7 +35,7 @@ def chromium(tmp_path_factory):
 def page(service, chromium):
     chromium.errors.clear()
     chromium.open_url(f"{service.url}/")
-    wait(chromium, "document.querySelector('#trained').textContent.includes('simulated')")
+    wait(chromium, "document.querySelector('#trained')?.textContent.includes('simulated')")
     return chromium
 
 
