@@ -11,8 +11,11 @@ import pytest
 from pydicom import dcmread
 
 from dicom_pairs import BOXES, EARLIER, LATER, ROWS, compared, write_films
+from lapse.core.tokenizer import box_text
 from lapse.core.types import Box
 from lapse.inference.answer import RESEARCH_USE
+from lapse.inference.pretrained.image_input import ModelImage
+from lapse.inference.structured_report.content import polygon
 from lapse.inference.structured_report.document import (
     check_dicom_films,
     headers_of,
@@ -176,10 +179,20 @@ def test_an_answer_without_a_change_is_a_report_of_both_films(folder):
 
 
 def test_a_box_of_a_wide_film_is_in_its_pixels():
-    from lapse.inference.structured_report.content import polygon
-
     corners = polygon(Box(0.25, 0.5, 0.75, 1.0), rows=100, columns=2000)
     assert corners.tolist() == [[500, 50], [1500, 50], [1500, 100], [500, 100], [500, 50]]
+
+
+@pytest.mark.parametrize(
+    ("resize", "square"),
+    [("squash", Box(0.5, 0.25, 1.0, 0.5)), ("letterbox", Box(0.5, 0.25, 0.75, 0.5))],
+)
+def test_a_box_of_the_model_is_in_pixels_of_the_original_film(resize, square):
+    size = 64  # of the model; a letterboxed film of 100 x 50 is in the middle half of the square
+    image = ModelImage(np.zeros((size, size), np.uint8), height=100, width=50, resize=resize)
+    box = image.parse_box(box_text(square, size))
+    corners = polygon(box, rows=100, columns=50)
+    assert corners[[0, 2]].tolist() == pytest.approx(np.array([[25, 25], [50, 50]]), abs=2)
 
 
 @pytest.mark.parametrize(
