@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--out", type=Path, help="JSON file; variants in it are not computed again")
     parser.add_argument("--only", default="", help="variants whose name contains this")
-    parser.add_argument("--skip", default="nothing", help="not those whose name contains this")
+    parser.add_argument("--skip", action="append", default=[], help="not those with this in it")
     options = parser.parse_args()
     paths = sorted((options.real / "png").glob("*.png"))
     if not paths:
@@ -173,7 +173,7 @@ def main() -> None:
     if options.out is not None and options.out.is_file():
         ratios = json.loads(options.out.read_text(encoding="utf-8"))
     for variant in variants():
-        if options.only not in variant.name or options.skip in variant.name:
+        if options.only not in variant.name or any(part in variant.name for part in options.skip):
             continue
         if variant.name not in ratios:
             films = simulated(model, variant, options.films, options.size)

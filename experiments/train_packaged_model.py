@@ -109,7 +109,7 @@ class Job:
         line = {"part": part, "seconds": round(time.monotonic() - started, 1)}
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "seconds.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, "complete": not is_stopped}) + "\n")
+            file.write(json.dumps({**line, "complete": process.returncode == 0}) + "\n")
         if is_stopped:
             raise OutOfTimeError
         if process.returncode:
@@ -189,7 +189,9 @@ def score(job: Job, model: Path, name: str) -> dict[str, float | None]:
         probes += ["--probe", path]
     scores = job.folder / f"{name}.scores.json"
     if not scores.is_file():
-        job.run(f"scores {name}", "evaluate", answers, "--data", store, *probes, "--out", scores)
+        baselines = job.out / "data" / "store"
+        words = ("evaluate", answers, "--data", store, "--baseline-data", baselines)
+        job.run(f"scores {name}", *words, *probes, "--out", scores)
     parts = json.loads(scores.read_text(encoding="utf-8"))["scores"]
     return {
         f"{part}: {name}": parts[part][name]["value"]
