@@ -6,9 +6,12 @@ LAPSE_RELEASE_TABLES   the wheel of torchxrayvision 1.5.7 (`pip download torchxr
 LAPSE_FILMS            a folder with the films of Hannover and their data.csv
 """
 
+import csv
+import gzip
 import hashlib
 import os
 import zipfile
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +20,11 @@ import pytest
 
 from experiments.hannover_table import write_table
 from lapse.core.changes import UNCHANGED
+from lapse.data.datasets.chexpert_plus import study_of_path
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.datasets.nih_tables import order_problem, read_entries
+from lapse.data.datasets.padchest import SerialCounts, count_serial, read_padchest
+from lapse.data.datasets.padchest_labels import FINDING_OF, NORMAL, OUTSIDE
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import find_release, with_experts, with_label_map
 from lapse.data.verify.verify import verify
@@ -26,6 +32,7 @@ from lapse.metrics.expert_changes import LABELS, TASK
 
 pytestmark = pytest.mark.data
 ENTRIES, BOXES = "Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"
+PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
 GOOGLE = "google2019_nih-chest-xray-labels.csv.gz"
 PAIRS = "cc27fb28e9b0a0c3dc75ce4527f7497042ffc3da0cceb4643c59ee87bbab2015"
 
@@ -115,3 +122,42 @@ def test_films_of_hannover_as_own_films(tmp_path):
     ]
     assert len(steps) == 108 and sum(step.total_seconds() > 0 for step in steps) == 90
     assert opened.time == "days" and all(name.startswith("hannover:") for name in series)
+
+
+def test_padchest_has_39910_later_pairs(tmp_path):
+    rows = list(read_padchest(table(tmp_path, PADCHEST)))
+    assert len(rows) == 160_861 and len({row.patient for row in rows}) == 67_625
+    assert count_serial(rows) == SerialCounts(39_910, 1_561, 32_467)
+    assert sum(row.labels is None for row in rows) == 103
+    mentions = Counter(name for row in rows for name in row.labels or ())
+    assert {name.lower() for name in mentions} == {*FINDING_OF, *OUTSIDE, NORMAL}
+    mapped = sum(count for name, count in mentions.items() if name in FINDING_OF)
+    assert mapped / mentions.total() == pytest.approx(0.340, abs=0.001)
+
+
+def test_questions_of_padchest(tmp_path):
+    table(tmp_path, PADCHEST)
+    roots = find_release([tmp_path])
+    report = verify(roots, subset=True)
+    assert report.exit_code == 0, report.lines()
+    rows = {row.table: row.num_rows for row in report.rows}
+    assert (rows["images"], rows["patients"]) == (160_858, 67_623)
+    assert rows["difference questions"] == 8_636
+    opened = PlainTable(roots)
+    answers = [pair.answer for pair in opened.pairs({study.id: study for study in opened.images})]
+    assert answers.count(UNCHANGED) == 5_168
+
+
+def test_chexpert_has_123091_frontal_pairs_whose_age_never_falls(tmp_path):
+    studies = {}
+    num_rows = 0
+    with gzip.open(table(tmp_path, "chexpert_train.csv.gz"), "rt", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            num_rows += 1
+            if row["Frontal/Lateral"] == "Frontal":
+                studies.setdefault(study_of_path(row["Path"]), int(row["Age"]))
+    assert num_rows == 223_414
+    neighbours = pairwise(sorted(studies.items()))
+    pairs = [ends for ends in neighbours if ends[0][0][0] == ends[1][0][0]]
+    assert len(pairs) == 123_091
+    assert all(before[1] <= after[1] for before, after in pairs)

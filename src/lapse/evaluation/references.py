@@ -22,6 +22,7 @@ from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselin
 from lapse.evaluation.predictions.joining import JoinOptions, read_any
 from lapse.evaluation.predictions.questions import (
     Questions,
+    has_question,
     split_of_store,
     split_of_table,
     table_facts,
@@ -98,7 +99,8 @@ class ReferenceSource:
         options = self.options
         if options.questions is not None:
             return split_of_table(options.questions, options.split, options.question_task)
-        if self.store is not None and len(self.store.pairs_of(options.split)):
+        task = options.question_task
+        if self.store is not None and has_question(self.store, options.split, task):
             return split_of_store(self.store, options.split, options.question_task)
         return Questions()
 

@@ -39,6 +39,7 @@ class CheXpertPlus:
     """The release; see `lapse.data.datasets.release.Release`."""
 
     title = "CheXpert Plus"
+    remark = REMARK
     outside: tuple[str, ...] = ()
     published: Mapping[str, int] = {"images": 223_462, "patients": 64_725}
     expert_columns: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ class CheXpertPlus:
             name=self.title,
             licence="Stanford research use agreement, not commercial",
             remark=REMARK,
-            prefix="chexpert",
+            prefix="chexpert-plus",
         )
         splits = {row.patient: row.split for row in rows}
         notes = ("no test part: valid is the validation part",)

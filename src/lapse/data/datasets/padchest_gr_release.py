@@ -81,6 +81,7 @@ class PadChestGr:
     """The release; see `lapse.data.datasets.release.Release`."""
 
     title = "PadChest-GR"
+    remark = REMARK
     outside: tuple[str, ...] = ()
     published: Mapping[str, int] = {}  # films and priors together are not published
     expert_columns: tuple[str, ...] = ()

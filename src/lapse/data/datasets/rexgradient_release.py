@@ -39,6 +39,7 @@ class ReXGradient:
     """The release; see `lapse.data.datasets.release.Release`."""
 
     title = "ReXGradient-160K"
+    remark = REMARK
     outside: tuple[str, ...] = ()
     published: Mapping[str, int] = {"images": 273_004, "patients": 109_487}
     expert_columns: tuple[str, ...] = ()

@@ -164,6 +164,12 @@ def _mimic_question(
     )
 
 
+def has_question(store: Store, split: str, task: str) -> bool:
+    """Whether a split of a store has a question of a task: captions and boxes need none."""
+    categories = _categories(task)
+    return any(pair.category in categories for pair in store.pairs_of(split))
+
+
 def split_of_store(store: Store, split: str, task: str) -> Questions:
     """All questions of one split of a store, in its order.
 

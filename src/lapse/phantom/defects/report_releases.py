@@ -92,13 +92,15 @@ def _unknown_label(folder: Path, seed: int) -> list[str]:
 
 
 def _shared_study(folder: Path, seed: int) -> list[str]:
-    """A study of two patients, as one is in the release."""
+    """Two studies of two patients each; the release itself has one."""
     rows = _read(folder / padchest_tree.TABLE)
-    row = rows[_first(rows, seed, "study-two-patients")]
-    other = next(item for item in rows if item["PatientID"] != row["PatientID"])
-    row["StudyID"] = other["StudyID"]
+    by_patient = {row["PatientID"]: row for row in rows}
+    first = _first(list(by_patient), seed, "study-two-patients")
+    row, *others = [*by_patient.values()][first:] + [*by_patient.values()][:first]
+    ids = [row["StudyID"], others[1]["StudyID"]]
+    others[0]["StudyID"], others[2]["StudyID"] = ids
     _write(folder / padchest_tree.TABLE, rows)
-    return [other["StudyID"]]
+    return ids
 
 
 def _edit_json(path: Path, change: Callable[[Any], list[str]]) -> list[str]:
