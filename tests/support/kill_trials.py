@@ -215,6 +215,31 @@ def ranks(folder: Path) -> dict[str, object]:
     }
 
 
+def rank_kills(folder: Path, num_kills: int) -> dict[str, str]:
+    """Name -> digest of two ranks: not disturbed, one killed at each of some points, sabotaged."""
+    data = tiny_store.write(folder / "store")
+    config = tiny_model.config(train__save_every=1)
+
+    def two(name: str, kill: tuple[int, int] | None = None) -> list[int]:
+        def job(rank: int) -> None:
+            killed = kill is not None and rank == kill[0]
+            callbacks = Callbacks(on_step=at_step(kill[1])) if killed else Callbacks()
+            train.train(config, data, folder / name, callbacks=callbacks)
+
+        return two_ranks(folder, name, job)
+
+    assert two("straight") == [0, 0]
+    results = {"straight": digest(folder / "straight")}
+    for number in range(num_kills):
+        name = f"kill {number}"
+        assert two(name, (number % 2, 1 + number % 7)) != [0, 0]
+        assert two(name) == [0, 0]
+        results[name] = digest(folder / name)
+    optimizer_step.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
+    assert two("sabotage") == [0, 0]
+    return {**results, "sabotage": digest(folder / "sabotage")}
+
+
 def rank_messages(folder: Path) -> list[dict[str, object]]:
     """The log messages and the progress calls of each of two ranks that resume a run."""
     data = tiny_store.write(folder / "store")
@@ -243,5 +268,10 @@ if __name__ == "__main__":
     warm = tiny_model.config(train__steps=1)  # torch imports some modules late: once, before forks
     train.train(warm, tiny_store.write(folder / "warm store"), folder / "warm run")
     modes = {"ranks": ranks, "messages": rank_messages}
-    result = modes[mode](folder) if mode in modes else trials(folder, mode, int(sys.argv[3]))
+    if mode in modes:
+        result = modes[mode](folder)
+    elif mode == "rank kills":
+        result = rank_kills(folder, int(sys.argv[3]))
+    else:
+        result = trials(folder, mode, int(sys.argv[3]))
     sys.stdout.write(json.dumps(result))

@@ -1,5 +1,6 @@
 """The documentation: links, generated reference pages, and the commands, keys and paths in it."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from sitegen.api import api_pages
 from sitegen.commands import commands, commands_page, options_of
 from sitegen.configuration import all_classes, configuration_page, descriptions
 from sitegen.pages import DOCS, ROOT, copy_pages, linked_files, sources
+from sitegen.promises import PROMISES, promises_page
 
 from lapse.config import load_config, preset_names
 
@@ -40,7 +42,8 @@ def lapse_calls(page: Path) -> list[list[str]]:
     for line in code_lines(page):
         words = shlex.split(line, comments=True)
         if "lapse" in words and (words[0] == "lapse" or "-m" in words or words[0] == "srun"):
-            calls.append(words[words.index("lapse") + 1 :])
+            call = words[words.index("lapse") + 1 :]
+            calls.append(call[2:] if call[:1] == ["--allow"] else call)
     return calls
 
 
@@ -176,3 +179,19 @@ def test_every_page_of_the_four_sections_is_in_the_navigation():
     for section in ("tutorial", "how-to", "reference", "explanation"):
         for page in (DOCS / section).glob("*.md"):
             assert f'"{section}/{page.name}"' in config, name_of(page)
+
+
+def test_the_page_of_promises_has_only_kept_ones(tmp_path):
+    path = DOCS / "explanation" / "promises.json"
+    page = promises_page(path)
+    assert all(f"| {number} | {text} |" in page for number, text in PROMISES.items())
+    counts = json.loads(path.read_text("utf-8"))
+    test = next(iter(counts["1"].values()))
+    test["kept"] -= 1
+    (tmp_path / "counts.json").write_text(json.dumps(counts), "utf-8")
+    with pytest.raises(ValueError, match=r"promise 1: \d+ of \d+ kept"):
+        promises_page(tmp_path / "counts.json")
+    del counts["1"]
+    (tmp_path / "counts.json").write_text(json.dumps(counts), "utf-8")
+    with pytest.raises(ValueError, match="no count of promise 1: run its tests"):
+        promises_page(tmp_path / "counts.json")

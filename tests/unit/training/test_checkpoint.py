@@ -58,7 +58,7 @@ def test_only_the_newest_are_kept_and_temporary_folders_are_not_read(tmp_path):
     assert latest_valid_checkpoint(tmp_path / "nowhere").checkpoint is None
 
 
-def test_every_flipped_bit_is_refused(tmp_path):
+def test_every_flipped_bit_is_refused(tmp_path, promise):
     folder = save(tmp_path, 1)
     assert verify(folder) is None
     chance = random.Random(5)
@@ -71,11 +71,11 @@ def test_every_flipped_bit_is_refused(tmp_path):
         path.write_bytes(raw)
         refused += verify(folder) is not None
         path.write_bytes(whole)
-    assert refused == 120
+    promise(9, refused, 120)
     assert verify(folder) is None
 
 
-def test_only_the_manifest_finds_a_flipped_bit_in_the_weights(tmp_path):
+def test_only_the_manifest_finds_a_flipped_bit_in_the_weights(tmp_path, promise):
     """Without the manifest the same flip loads and gives other weights."""
     folder = save(tmp_path, 1)
     raw = bytearray((folder / MODEL).read_bytes())
@@ -83,10 +83,11 @@ def test_only_the_manifest_finds_a_flipped_bit_in_the_weights(tmp_path):
     (folder / MODEL).write_bytes(raw)
     model = Tied(0)
     load_weights(folder / MODEL, model)
-    assert any(
+    is_changed = any(
         not torch.equal(tensor, Tied(0).state_dict()[name])
         for name, tensor in model.state_dict().items()
     )
+    promise(9, int(verify(folder) is not None), 1, int(is_changed), 1)
     assert verify(folder) == f"{MODEL} does not match its SHA-256"
 
 
@@ -109,7 +110,7 @@ def test_the_newest_valid_one_is_used_and_damaged_ones_are_named(tmp_path, damag
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
 
 
-def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path):
+def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path, promise):
     save(tmp_path, 1)
     before = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -127,6 +128,7 @@ def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path):
     assert after == before
     save(tmp_path, 2)
     assert latest_valid_checkpoint(tmp_path).checkpoint.step == 2
+    promise(10, 5, 5)
 
 
 def test_too_little_free_space_is_an_error_before_anything_is_written(tmp_path, monkeypatch):

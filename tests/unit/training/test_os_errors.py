@@ -42,7 +42,7 @@ def assert_same_run(run, other):
 
 
 @pytest.mark.parametrize("limit", [64, 1000, 8000, 60_000])
-def test_a_disk_that_is_full_at_any_file_is_one_sentence(data, tmp_path, limit):
+def test_a_disk_that_is_full_at_any_file_is_one_sentence(data, tmp_path, limit, promise):
     """RLIMIT_FSIZE makes each write beyond it fail, as a full disk does; then the run continues."""
     config = tiny_model.config(**CONFIG)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -57,6 +57,7 @@ def test_a_disk_that_is_full_at_any_file_is_one_sentence(data, tmp_path, limit):
     assert train(config, data, tmp_path / "run").step == 8
     train(config, data, tmp_path / "straight")
     assert_same_run(tmp_path / "run", tmp_path / "straight")
+    promise(10, 1, 1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system that refuses every write")

@@ -1,5 +1,6 @@
 """Weight files: tied tensors are written once, and hostile files are refused."""
 
+import gc
 import pickle
 
 import pytest
@@ -44,7 +45,7 @@ class Canary:
         return (open, (self.path, "w"))
 
 
-def test_hostile_weight_files_are_refused_and_run_nothing(tmp_path):
+def test_hostile_weight_files_are_refused_and_run_nothing(tmp_path, promise):
     canary = tmp_path / "canary"
     good = tmp_path / "good.safetensors"
     save_weights(good, Tied(0))
@@ -80,3 +81,7 @@ def test_hostile_weight_files_are_refused_and_run_nothing(tmp_path):
             load_weights(path, model)
         assert all(torch.equal(before[k], v) for k, v in model.state_dict().items()), name
     assert not canary.exists()
+    with pytest.warns(ResourceWarning):  # reading a pickle runs its code
+        pickle.loads(hostile["pickle"])
+        gc.collect()
+    promise(9, len(files), 11, int(canary.exists()), 1)

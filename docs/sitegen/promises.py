@@ -1,0 +1,55 @@
+"""The page of promises: docs/explanation/promises.json, which tests write, as a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+PROMISES = {
+    1: "A training that is killed ends with the same bits: weights, optimizer state and log.",
+    9: "No weight file runs code; a changed bit, a foreign or a damaged file is refused.",
+    10: "A full disk leaves the last checkpoint intact, and the run continues to the same bits.",
+    11: "A stop signal saves a checkpoint after the step in work; the run continues to the same "
+    "bits.",
+    12: "No weight that is not finite reaches a checkpoint.",
+    13: "Workers and resuming change no bit of the result.",
+    19: "Two ranks of which one is killed end with the same bits.",
+}
+HEAD = """# Promises
+
+Each promise is held by tests that count their trials. A *sabotaged* trial runs without the guard
+and must break the promise, so the test can fail. `python -m pytest --promises FILE` writes the
+counts; this page is made from those in `docs/explanation/promises.json`.
+
+| | promise | kept | sabotaged trials that broke it | tests |
+|---|---|---|---|---|
+"""
+
+
+def promises_page(path: Path) -> str:
+    """The page as Markdown.
+
+    Args:
+        path: the counts by promise and test, as `pytest --promises` writes them.
+
+    Raises:
+        ValueError: a promise without a trial, or a trial that did not keep it.
+    """
+    counts = json.loads(path.read_text(encoding="utf-8"))
+    if missing := [str(number) for number in PROMISES if str(number) not in counts]:
+        raise ValueError(f"{path} has no count of promise {', '.join(missing)}: run its tests")
+    lines = [_row(number, text, counts[str(number)]) for number, text in PROMISES.items()]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _row(number: int, text: str, tests: dict[str, dict[str, int]]) -> str:
+    kept, trials, broken, sabotaged = (
+        sum(test[key] for test in tests.values())
+        for key in ("kept", "trials", "broken", "sabotaged")
+    )
+    if kept != trials or broken != sabotaged:
+        raise ValueError(f"promise {number}: {kept} of {trials} kept, {broken} of {sabotaged}")
+    files = dict.fromkeys(name.partition("::")[0] for name in tests)
+    names = ", ".join(f"`tests/{name}`" for name in files)
+    twins = f"{broken}/{sabotaged}" if sabotaged else "-"
+    return f"| {number} | {text} | {kept}/{trials} | {twins} | {names} |"
