@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median, quantiles
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.changes import QUESTION_CHANGED, UNCHANGED
 from lapse.core.grammar import parse
 from lapse.data.datasets.release_counts import DIFF_VQA, MIMIC_CXR, PUBLISHED
 from lapse.phantom.dataset.truth import read_states
 from lapse.phantom.patients.findings import level_of
-from lapse.phantom.patients.regions import REGIONS
 from lapse.phantom.text.questions import CATEGORIES
 
 STUDIES, PATIENTS = PUBLISHED[MIMIC_CXR, "studies"], PUBLISHED[MIMIC_CXR, "patients"]

@@ -13,9 +13,9 @@ from math import inf
 
 import numpy as np
 
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.phantom.patients.acquisition import Acquisition
 from lapse.phantom.patients.patient import Patient
-from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.anatomy import GRID, SIGNS, Anatomy
 from lapse.phantom.rendering.boxes import (
@@ -46,8 +46,8 @@ def isolated_region(
     Raises:
         ValueError: not one of the 36 regions.
     """
-    if name not in REGIONS and name not in OTHER_REGIONS:
-        raise ValueError(f"{name!r} is not a region: see lapse.phantom.patients.regions")
+    if name not in REGIONS and name not in FURTHER_REGIONS:
+        raise ValueError(f"{name!r} is not a region: see lapse.core.annotation_names")
     anatomy, camera = expose(patient, visit, acquisition, size)
     for side, word in enumerate(SIDE_NAMES):
         if name.startswith(f"{word} ") and name.removeprefix(f"{word} ") in _SIDED:

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 DEFLATED = "1.2.840.10008.1.2.1.99"  # a small deflated DICOM can decompress to gigabytes
 MAX_READS = 100_000  # of the parser; about a thousand are usual
 MAX_LUT = 1024 * 1024  # bytes of a look-up table with its description
-_LUT_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
 _IGNORED = "DICOM display element ignored"
 _PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
 _TAGS = (

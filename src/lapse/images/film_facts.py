@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lapse.core.types import Study
 from lapse.images.errors import read_file
 from lapse.images.pydicom_quiet import quiet_pydicom
 
@@ -73,12 +72,6 @@ class FilmFacts:
 
 
 NO_FACTS = FilmFacts()
-
-
-def facts_of_study(study: Study) -> FilmFacts:
-    """The facts that a store holds."""
-    dates = {} if study.taken_at is None else {"StudyDate": f"{study.taken_at:%Y%m%d%H%M%S}"}
-    return FilmFacts(patient=study.patient, study=study.study, view=study.view, dates=dates)
 
 
 def facts_of_file(path: Path) -> FilmFacts:

@@ -1,7 +1,7 @@
 """Boxes have the names of the anatomical regions that they overlap."""
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.types import Box
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.inference.region_names import TYPICAL, name_boxes
 
 

@@ -43,7 +43,6 @@ _OLD = r"(?:reference|prior|previous|earlier|first|initial)"
 _IMAGE = r"(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan|one))?"
 _SHOW = r"(?:shows?|showed|demonstrates?|reveals?|has|had|depicts?|displays?|contains?)"
 _EFFUSION = r"(?:effusions?|eff)"
-_COSTOPHRENIC = r"(?:costophrenic|costodiaphragmatic|cp)(?: (?:angles?|sulcus|sulci|recess))?"
 
 _MOVED = "(?:changed|improved|worsened|increased|decreased|progressed)"
 _STRENGTH = "(?:pronounced|prominent|extensive|conspicuous|severe|dense|marked|engorged|apparent)"

@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.core.types import Region
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists, stated_findings
@@ -30,46 +31,6 @@ from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
 
-REGIONS = (
-    "right lung",
-    "right upper lung zone",
-    "right mid lung zone",
-    "right lower lung zone",
-    "right hilar structures",
-    "right apical zone",
-    "right costophrenic angle",
-    "right hemidiaphragm",
-    "left lung",
-    "left upper lung zone",
-    "left mid lung zone",
-    "left lower lung zone",
-    "left hilar structures",
-    "left apical zone",
-    "left costophrenic angle",
-    "left hemidiaphragm",
-    "trachea",
-    "spine",
-    "right clavicle",
-    "left clavicle",
-    "aortic arch",
-    "mediastinum",
-    "upper mediastinum",
-    "svc",
-    "cardiac silhouette",
-    "cavoatrial junction",
-    "right atrium",
-    "carina",
-    "abdomen",
-)
-FURTHER_REGIONS = (
-    "right cardiophrenic angle",
-    "left cardiophrenic angle",
-    "left cardiac silhouette",
-    "right cardiac silhouette",
-    "descending aorta",
-    "left upper abdomen",
-    "right upper abdomen",
-)
 REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
 ARCHIVE = "scene_graph.zip"

@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.types import Region
-from lapse.data.datasets.chest_imagenome import REGION_SETS, REGIONS
+from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.io.csv_tables import plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog

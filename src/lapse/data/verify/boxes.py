@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lapse.data.datasets.chest_imagenome import FURTHER_REGIONS, REGIONS
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.data.datasets.scene_graph import PARALLEL, PHRASES, Corners, Frame, original_corners
 
 ALL_REGIONS = frozenset((*REGIONS, *FURTHER_REGIONS))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.data.datasets.image_files import image_roots, split_name, suffix_rank, walk_images
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS, parse_size, parse_time
 from lapse.data.datasets.release_counts import MIMIC_CXR
@@ -39,22 +40,6 @@ CHECKED_COLUMNS = (
     "Columns",
     "StudyDate",
     "StudyTime",
-)
-LABELS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Enlarged Cardiomediastinum",
-    "Fracture",
-    "Lung Lesion",
-    "Lung Opacity",
-    "No Finding",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Pneumonia",
-    "Pneumothorax",
-    "Support Devices",
 )
 # Views in both vocabularies. Other views (swimmers, oblique) are not compared.
 VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral": "LATERAL"}
@@ -199,7 +184,7 @@ def check_label_tables(context: VerifyContext) -> None:
         if path is None:
             context.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{labeler}")
             continue
-        table = RawTable(path, context.findings, ("subject_id", "study_id", *LABELS))
+        table = RawTable(path, context.findings, ("subject_id", "study_id", *CHEXPERT_LABELS))
         for line, ids in table.rows(("subject_id", "study_id")):
             if None in map(id_number, ids):
                 context.findings.add("unreadable-id", table.line(line))

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.data.datasets.release_counts import DIFF_VQA
 from lapse.data.verify.answers import KNOWN_FINDINGS
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.images import LABELS
 from lapse.data.verify.json_stream import json_items
 from lapse.data.verify.tables import RawTable, id_number
 
 COLUMNS = (
     "subject_id",
     "study_id",
-    *LABELS,
+    *CHEXPERT_LABELS,
     "dicom_id",
     "view",
     "split",

@@ -18,11 +18,11 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import nn
 
 from lapse.config import GenerationConfig
+from lapse.core.annotation_names import REGIONS
 from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.inference.answer import ROLES, AnswerOptions, answer_images, with_probabilities
 from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual

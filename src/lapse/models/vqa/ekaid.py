@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from lapse.config import GenerationConfig
 from lapse.config.vqa import EkaidConfig
+from lapse.core.annotation_names import REGIONS
 from lapse.core.tokenizer import Tokenizer
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.lstm_decoder import Graphs, LstmDecoder, QuestionReader

@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.seeding import derive_uniform
 from lapse.phantom.dataset.scene_graph import Corners, letterbox_corners
-from lapse.phantom.patients.regions import REGIONS
 
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
 PHRASES = "gold_object_attribute_with_coordinates.txt"

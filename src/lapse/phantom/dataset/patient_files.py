@@ -19,6 +19,7 @@ from typing import Any
 
 from PIL import Image
 
+from lapse.core.annotation_names import CHEXPERT_LABELS, REGIONS
 from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.dicom_file import draw_form, jpeg_image, stored_values, write_dicom
 from lapse.phantom.dataset.history import Exposure, History, draw_history
@@ -27,7 +28,6 @@ from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.scene_graph import ImageRecord, scene_graph
 from lapse.phantom.dataset.truth import pair_rows, state_record, study_states
 from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
-from lapse.phantom.patients.regions import REGIONS
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.render import Rendered, render
 from lapse.phantom.text.comparisons import compare
@@ -37,22 +37,6 @@ from lapse.phantom.text.report import Report, write_report
 Row = tuple[str | int | float, ...]
 
 JPEG_QUALITY = 95
-LABELS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Enlarged Cardiomediastinum",
-    "Fracture",
-    "Lung Lesion",
-    "Lung Opacity",
-    "No Finding",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Pneumonia",
-    "Pneumothorax",
-    "Support Devices",
-)
 _LABEL_OF = {
     "atelectasis": "Atelectasis",
     "cardiomegaly": "Cardiomegaly",
@@ -245,4 +229,6 @@ def _labels(visit: Visit, report: Report) -> tuple[str, ...]:
         affirmed.add("Support Devices")
     if not visit.findings:
         affirmed.add("No Finding")
-    return tuple("1.0" if name in affirmed else "0.0" if name in denied else "" for name in LABELS)
+    return tuple(
+        "1.0" if name in affirmed else "0.0" if name in denied else "" for name in CHEXPERT_LABELS
+    )

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.core.changes import QUESTION_CHANGED, UNCHANGED
 from lapse.core.progress import Progress, no_progress
 from lapse.core.version import __version__
@@ -34,7 +35,7 @@ from lapse.phantom.dataset.cohort import selected_patients
 from lapse.phantom.dataset.gold import GoldWriter
 from lapse.phantom.dataset.ms_cxr_t import ProgressionWriter
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.patient_files import LABELS, SPLIT_FILE, PatientFiles, Row
+from lapse.phantom.dataset.patient_files import SPLIT_FILE, PatientFiles, Row
 from lapse.phantom.dataset.resume_blocks import drop_blocks, make_blocks, open_blocks, read_blocks
 from lapse.phantom.dataset.scene_graph import graph_entry
 from lapse.phantom.dataset.truth import FOLDER, PAIR_COLUMNS, PAIRS, STATES
@@ -53,7 +54,8 @@ SPLIT = ("dicom_id", "study_id", "subject_id", "split")
 IMAGENOME = ("", "subject_id", "study_id", "dicom_id", "path", "ViewPosition")
 QUESTIONS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
 OVERVIEW = (
-    "subject_id", "study_id", *LABELS, "dicom_id", "view", "split", "study_date", "study_order",
+    "subject_id", "study_id", *CHEXPERT_LABELS, "dicom_id", "view", "split", "study_date",
+    "study_order",
 )  # fmt: skip
 MARK = "SIMULATED.txt"
 
@@ -157,7 +159,7 @@ class _Tables:
         silver = out / "chest-imagenome" / "silver_dataset"
         for folder in (jpg, out / "mimic-cxr", vqa, silver / "splits", out / FOLDER):
             folder.mkdir(parents=True, exist_ok=True)
-        labels = ("subject_id", "study_id", *LABELS)
+        labels = ("subject_id", "study_id", *CHEXPERT_LABELS)
         name = "mimic-cxr-2.0.0"
         self._metadata = self._table(jpg / f"{name}-metadata.csv.gz", METADATA)
         self._split = self._table(jpg / f"{name}-split.csv.gz", SPLIT)

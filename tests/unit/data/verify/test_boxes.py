@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.core.seeding import derive_index, derive_uniform
-from lapse.data.datasets.chest_imagenome import FURTHER_REGIONS, REGIONS
 from lapse.data.datasets.scene_graph import Frame
 from lapse.data.verify.boxes import PARALLEL, box_defect, graph_defects
 

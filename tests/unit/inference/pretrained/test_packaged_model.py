@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import lapse
 from lapse.cli.main import app
+from lapse.core.annotation_names import REGIONS
 from lapse.core.changes import invert
 from lapse.core.grammar import parse
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.images import ImageError
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks import UnusualInputError

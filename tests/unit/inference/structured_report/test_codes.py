@@ -3,9 +3,9 @@
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.changes import KINDS
 from lapse.core.findings import FINDINGS
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.inference.structured_report import codes
 from lapse.inference.structured_report.codes import finding_code, finding_site, private
 

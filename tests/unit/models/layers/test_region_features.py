@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lapse.core.annotation_names import REGIONS
 from lapse.core.types import Box
-from lapse.data.datasets.chest_imagenome import REGIONS
 from lapse.models.layers.region_features import Regions, region_features, regions_of
 from vqa_systems import BOXES, batch, samples
 

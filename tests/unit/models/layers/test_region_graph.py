@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lapse.data.datasets.chest_imagenome import REGIONS
+from lapse.core.annotation_names import REGIONS
 from lapse.models.layers.region_graph import (
     COVERS,
     FIRST_DIRECTION,

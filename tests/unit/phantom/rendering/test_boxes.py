@@ -7,8 +7,8 @@ import pytest
 
 from exposures import exposures, visit_with
 from isolated_regions import isolated_region
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.phantom.patients.patient import DETAILS
-from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.render import render
 
@@ -16,7 +16,7 @@ SIZE = 96
 DISPLACED = ("cardiac silhouette", "trachea", "carina", "spine", "right clavicle", "svc")
 THRESHOLD = 0.12  # of the maximum: where a structure is visible
 NUM_PATIENTS = 14
-NAMES = (*REGIONS, *OTHER_REGIONS)
+NAMES = (*REGIONS, *FURTHER_REGIONS)
 
 
 def excess(name, box, person, visit, acquisition):

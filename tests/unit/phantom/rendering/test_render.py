@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from exposures import visit_with
+from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
 from lapse.phantom.patients.acquisition import draw_acquisition
 from lapse.phantom.patients.catalogue import DEVICES
 from lapse.phantom.patients.patient import draw_patient
-from lapse.phantom.patients.regions import OTHER_REGIONS, REGIONS
 from lapse.phantom.patients.state import Device, Finding
 from lapse.phantom.rendering.render import render
 
@@ -88,7 +88,7 @@ def test_boxes_are_in_the_image_and_have_area(index):
     person = draw_patient(2, index)
     acquisition = draw_acquisition(2, index, 0, 0, nuisance=1.5)
     boxes = render(person, visit_with(), acquisition, 64).boxes
-    names = set(REGIONS) | set(OTHER_REGIONS)
+    names = set(REGIONS) | set(FURTHER_REGIONS)
     assert len(names) == 36
     assert set(boxes) <= names
     assert len(boxes) >= 28

@@ -1,12 +1,12 @@
-"""The 36 named regions of Chest ImaGenome: the 29 that the paper uses, in order, and 7 others.
+"""Names in public annotations: the regions of Chest ImaGenome and the labels of CheXpert.
 
-"right" is the patient's right, which is the left of the image. Source: the public documentation
-of Chest ImaGenome 1.0.0.
+"right" is the patient's right, which is the left of the image. REGIONS are the 29 that the paper
+uses, in order. Source: the public documentation of Chest ImaGenome 1.0.0 and of MIMIC-CXR-JPG.
 """
 
 from __future__ import annotations
 
-REGIONS: tuple[str, ...] = (
+REGIONS = (
     "right lung",
     "right upper lung zone",
     "right mid lung zone",
@@ -37,7 +37,7 @@ REGIONS: tuple[str, ...] = (
     "carina",
     "abdomen",
 )
-OTHER_REGIONS: tuple[str, ...] = (
+FURTHER_REGIONS = (
     "right cardiophrenic angle",
     "left cardiophrenic angle",
     "left cardiac silhouette",
@@ -45,4 +45,20 @@ OTHER_REGIONS: tuple[str, ...] = (
     "descending aorta",
     "left upper abdomen",
     "right upper abdomen",
+)
+CHEXPERT_LABELS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Enlarged Cardiomediastinum",
+    "Fracture",
+    "Lung Lesion",
+    "Lung Opacity",
+    "No Finding",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Pneumonia",
+    "Pneumothorax",
+    "Support Devices",
 )
