@@ -10,6 +10,7 @@ import pytest
 from lapse.data.datasets.chexmask import MIN_QUALITY, REGIONS, mask_boxes
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.datasets.plain_cells import Cells
+from lapse.data.datasets.plain_regions import PlainRegions
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.release import read_records
 from lapse.data.io.skip_log import SkipLog
@@ -116,3 +117,16 @@ def test_own_films_have_masks_too(tmp_path):
                                    masks=tmp_path / "m.csv"))  # fmt: skip
     assert {box.region for box in records.boxes} == set(REGIONS)
     assert records.noted.counts["CheXmask: image without a row"] == 3
+
+
+def test_masks_of_another_size_give_no_region(tmp_path):
+    """The folder `Preprocessed` is padded to 1024 x 1024: its boxes would be at other places."""
+    rows = rows_of("film0")
+    rows[0][1] = 0.9
+    write_masks(tmp_path / "m.csv", rows)
+    boxes, _, _ = boxes_of(tmp_path / "m.csv", [film("film0.png")])
+    reader = PlainRegions()
+    assert len(reader.regions("film0", boxes, (SIDE, SIDE))) == len(REGIONS)
+    assert reader.regions("film0", boxes, (SIDE, 800)) == ()
+    skipped, _ = reader.take_logs()
+    assert skipped.counts == {"box drawn on an image of another size": len(REGIONS)}
