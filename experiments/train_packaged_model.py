@@ -15,6 +15,10 @@ With --minutes the command stops at the end of that time (training stops at a ch
 command goes on. The export (up to 600 guarded validation answers) is not stopped. When a try is
 complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. The time of each
 part is in OUT/NAME/seconds.jsonl.
+
+One core, bf16, measured at 128 px: 1.03 s a step of stage 1 (256 texts, 64 films) and 1.3 s a step
+of stage 2 (64 pairs, 121 films, which are not cached): 2.3 and 1.8 hours of one core for 8,000 and
+5,000 steps.
 """
 
 from __future__ import annotations
