@@ -1,11 +1,13 @@
 # lapse serve on a CPU, as a user without rights, on a root file system that is read only:
 #
 #   docker build -t lapse .
-#   docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges --shm-size 64m \
-#     --memory 3g --pids-limit 256 -p 127.0.0.1:8000:8000 -v "$PWD/token:/run/token:ro" lapse
+#   docker run --rm --read-only --tmpfs /tmp:size=16m,noexec --cap-drop ALL \
+#     --security-opt no-new-privileges --shm-size 64m --memory 3g --pids-limit 256 \
+#     -p 127.0.0.1:8000:8000 -v "$PWD/token:/run/token:ro" lapse
 #
 # The token file belongs to user 10001 and has mode 0400. No volume is needed for data: the service
-# writes no file. It needs no /dev/shm either; 64m is what torch may use.
+# writes no file. torch does not start without a folder for temporary files, so /tmp is in memory.
+# The service needs no /dev/shm; 64m is Docker's default.
 FROM python:3.12.8-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./

@@ -52,7 +52,13 @@ def faults(text):
         broken.append("no HEALTHCHECK")
     if "--token-file" not in by_name.get("ENTRYPOINT", ""):
         broken.append("no token")
-    for option in ("--read-only", "--shm-size", "--cap-drop ALL", "no-new-privileges"):
+    for option in (
+        "--read-only",
+        "--tmpfs /tmp",
+        "--shm-size",
+        "--cap-drop ALL",
+        "no-new-privileges",
+    ):
         if option not in text:
             broken.append(f"its comment does not state {option}")
     return broken
@@ -77,6 +83,7 @@ def test_the_dockerfile_breaks_no_rule():
         ("ENV PATH", "ENV TOKEN=x PATH", "secret"),
         (', "--token-file", "/run/token"', "", "no token"),
         ("--read-only", "", "--read-only"),
+        (" --tmpfs /tmp:size=16m,noexec", "", "--tmpfs"),
     ],
 )
 def test_every_rule_sees_its_fault(old, new, fault):
@@ -110,8 +117,9 @@ def test_the_image_serves_on_a_read_only_file_system(tmp_path):
     os.chown(token, 10001, 10001)
     subprocess.run(["docker", "build", "-q", "-t", "lapse-test", "."], cwd=ROOT, check=True)
     command = [
-        "docker", "run", "--rm", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt",
-        "no-new-privileges", "--shm-size", "64m", "--memory", "3g", "--pids-limit", "256",
+        "docker", "run", "--rm", "--detach", "--read-only", "--tmpfs", "/tmp:size=16m,noexec",
+        "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--shm-size",
+        "64m", "--memory", "3g", "--pids-limit", "256",
         "-v", f"{token}:/run/token:ro", "lapse-test",
     ]  # fmt: skip
     name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
