@@ -13,7 +13,6 @@ from sitegen.commands import commands_page
 from sitegen.configuration import configuration_page
 from sitegen.notebook import notebook_page, run_notebook
 from sitegen.pages import DOCS, ROOT, copy_pages
-from sitegen.promises import promises_page
 
 SOURCE, SITE = ROOT / "build" / "docs", ROOT / "site"
 # Scripts, styles, fonts and images of other hosts; plain links may lead anywhere.
@@ -31,8 +30,6 @@ def write_pages(folder: Path) -> None:
     (reference / "configuration.md").write_text(configuration_page(), encoding="utf-8")
     for name, text in api_pages().items():
         (reference / "api" / name).write_text(text, encoding="utf-8")
-    promises = promises_page(DOCS / "explanation" / "promises.json")
-    (folder / "explanation" / "promises.md").write_text(promises, encoding="utf-8")
     tutorial = folder / "tutorial"
     work = tutorial / "run"
     work.mkdir(parents=True)

@@ -21,7 +21,6 @@ CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 GENERATED = {
     DOCS / "reference" / "commands.md",
     DOCS / "reference" / "configuration.md",
-    DOCS / "explanation" / "promises.md",
     DOCS / "tutorial" / "compare_two_films.md",
     *(DOCS / "reference" / "api" / name for name in api_pages()),
 }

@@ -1,4 +1,7 @@
-"""The page of promises: docs/explanation/promises.json, which tests write, as a table."""
+"""The page of promises: docs/explanation/promises.json, which tests write, as a table.
+
+PYTHONPATH=docs python -m sitegen.promises
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ HEAD = """# Promises
 
 Each promise is held by tests that count their trials. A *sabotaged* trial runs without the guard
 and must break the promise, so the test can fail. `python -m pytest --promises FILE` writes the
-counts; this page is made from those in `docs/explanation/promises.json`.
+counts, and `PYTHONPATH=docs python -m sitegen.promises` makes this page from those in
+`docs/explanation/promises.json`.
 
 | | promise | kept | sabotaged trials that broke it | tests |
 |---|---|---|---|---|
@@ -53,3 +57,8 @@ def _row(number: int, text: str, tests: dict[str, dict[str, int]]) -> str:
     names = ", ".join(f"`tests/{name}`" for name in files)
     twins = f"{broken}/{sabotaged}" if sabotaged else "-"
     return f"| {number} | {text} | {kept}/{trials} | {twins} | {names} |"
+
+
+if __name__ == "__main__":
+    counts = Path(__file__).parents[1] / "explanation" / "promises.json"
+    counts.with_suffix(".md").write_text(promises_page(counts), encoding="utf-8")

@@ -57,7 +57,7 @@ def test_each_image_is_most_similar_to_its_text(name, store, tmp_path):
     assert min(recalls) > 0.9
 
 
-@pytest.mark.parametrize(("name", "task"), [("cappa", "caption")])
+@pytest.mark.parametrize(("name", "task"), [("cappa", "caption"), ("locca", "cap")])
 def test_the_start_of_eight_reports_is_learned_by_heart(name, task, store, tmp_path):
     """Parallel captions show no text and no length; the answers here are generated in order."""
     steps = 1000

@@ -185,6 +185,7 @@ def test_the_page_of_promises_has_only_kept_ones(tmp_path):
     path = DOCS / "explanation" / "promises.json"
     page = promises_page(path)
     assert all(f"| {number} | {text} |" in page for number, text in PROMISES.items())
+    assert path.with_suffix(".md").read_text("utf-8") == page
     counts = json.loads(path.read_text("utf-8"))
     test = next(iter(counts["1"].values()))
     test["kept"] -= 1
