@@ -23,6 +23,7 @@ from lapse.phantom.dataset.padchest_gr_tree import (
 )
 from lapse.phantom.dataset.padchest_tree import NAMES, study_id
 from lapse.phantom.dataset.truth import read_states
+from lapse.phantom.defects.report_releases import REPORT_RELEASES
 from lapse.phantom.patients.findings import level_of
 
 SEED = 4
@@ -214,6 +215,12 @@ def test_a_study_that_the_master_table_lacks_is_counted(copy):
     table = table_of(copy)
     assert table.skipped.counts["study that the master table lacks"] == 1
     assert "9" * 39 not in {image.study for image in table.images}
+
+
+def test_a_patient_in_two_splits_is_refused(copy):
+    REPORT_RELEASES["padchest-gr"]["patient-two-splits"](copy, 0)
+    with pytest.raises(ValueError, match="1 patients in two splits"):
+        table_of(copy)
 
 
 def test_films_are_in_the_order_of_time_and_the_dates_of_priors_are_unknown(tree):
