@@ -204,7 +204,7 @@ def test_slow_clients_do_not_slow_down_a_good_one(service):
         f"{SLOW} slow clients: a good client takes {ratio:.2f} times as long (median), "
         f"slowest {max(together) / max(alone):.2f} times"
     )
-    assert ratio < 2.5
+    assert ratio < 4  # a client that waits for the slow ones takes seconds
 
 
 def test_memory_and_files_stay_flat(service):
