@@ -7,7 +7,7 @@
 Each arm and seed is one process of one thread: stage 1, stage 2, answers to the test questions,
 answers to the same questions with exchanged images, and the log-probability of the true answers.
 A finished chain is copied to RESULTS/<arm>-<seed>/ and is not run again. A chain that is stopped
-goes on from its checkpoints. With --minutes, chains are dropped from the end of the list as soon
+continues from its checkpoints. With --minutes, chains are dropped from the end of the list as soon
 as their progress shows that they cannot end in time.
 """
 

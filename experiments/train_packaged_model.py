@@ -1,4 +1,4 @@
-"""Train the next packaged model: both stages go on from the packaged weights.
+"""Train the next packaged model: both stages continue from the packaged weights.
 
     python experiments/train_packaged_model.py OUT [--try NAME] [--minutes 50] [--patients 30000]
         [--stage-1-steps 8000] [--stage-2-steps 5000] [--processes 2] [--set KEY=VALUE]
@@ -12,7 +12,7 @@
 
 Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
-command goes on. The export (up to 600 guarded validation answers) is not stopped. When a try is
+command continues. The export (up to 600 guarded validation answers) is not stopped. When a try is
 complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. The time of each
 part is in OUT/NAME/seconds.jsonl.
 
@@ -45,7 +45,7 @@ TRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "continued": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT, *PAIRS)),
     "without-augmentation": (FROM_PACKAGED, FROM_PACKAGED),
     "without-pairs": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT)),
-    "anew": (AUGMENT, (*AUGMENT, *PAIRS)),
+    "from-random": (AUGMENT, (*AUGMENT, *PAIRS)),
 }
 RATES = {1: "optim.learning_rate=0.0015", 2: "optim.learning_rate=0.0007"}
 # name -> options of the simulation of new test patients
@@ -63,7 +63,7 @@ SCORES = (
 
 
 class OutOfTimeError(Exception):
-    """The minutes of this call are over; the same command goes on."""
+    """The minutes of this call are over; the same command continues."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def main() -> None:
             job.run("export", *words, is_stoppable=False)
         rows = {name: score(job, model, name) for name in TEST_SETS}
     except OutOfTimeError:
-        print("out of time: the same command goes on", flush=True)
+        print("out of time: the same command continues", flush=True)
         return
     packaged_model_curves.main(str(job.folder / "curves"), str(first), str(second))
     (job.folder / "scores.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -86,7 +86,7 @@ def test_a_film_can_be_removed(service):
     assert service.request("GET", f"/api/films/{name}/picture").code == "unknown-film"
 
 
-# (name, raw request, status). HOST stands for the right name.
+# (name, raw request, status). HOST is replaced by the right name.
 HEAD = b" HTTP/1.1\r\nHost: HOST\r\n"
 CLOSE = b"Connection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"

@@ -1,4 +1,4 @@
-"""Two DICOM films of one patient that nobody has, and a comparison of them with every content."""
+"""Two DICOM films of one invented patient, and a comparison of them with all kinds of content."""
 
 from dataclasses import replace
 

@@ -29,7 +29,7 @@ START_SECONDS = 60
 class Orthanc:
     """A running server."""
 
-    url: str  # of its own REST API
+    url: str  # of the REST API of Orthanc
     process: subprocess.Popen[bytes]
     log: Path
 

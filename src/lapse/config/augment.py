@@ -8,7 +8,7 @@ from lapse.config.base import Config
 
 
 class AugmentConfig(Config):
-    """Changes of training films and pairs, drawn anew in every epoch. Nothing by default."""
+    """Changes of training films and pairs, drawn again in every epoch. Nothing by default."""
 
     fraction: float = Field(0.0, ge=0.0, le=1.0)
     """Fraction of the films that are changed. The two films of a pair are drawn independently,
@@ -36,7 +36,7 @@ class AugmentConfig(Config):
     """
     repeated_films: float = Field(0.0, ge=0.0, le=1.0)
     """Fraction of the difference questions that show one film twice, with the answer "nothing has
-    changed"; with `fraction` above 0 each under a draw of its own.
+    changed"; with `fraction` above 0 each under a separate draw.
     """
 
     @property

@@ -3,7 +3,7 @@
     native                       numpy
     RLE                          pydicom
     JPEG of 8 bits, JPEG 2000    Pillow
-    JPEG of 12 bits, lossless    GDCM, in a process of its own (gdcm_worker.py)
+    JPEG of 12 bits, lossless    GDCM, in a separate process (gdcm_worker.py)
     JPEG-LS                      the same
 
 The size and depth in the codestream are compared with the tags of the DICOM before a decoder

@@ -182,7 +182,7 @@ class Service:
 
     @asynccontextmanager
     async def _decoder(self) -> AsyncIterator[Child]:
-        """A decoder that nobody uses; there is one for each turn."""
+        """An idle decoder; there is one for each turn."""
         decoder = self._idle.pop()
         try:
             yield decoder

@@ -2,8 +2,8 @@
 
 Data_Entry_2017_v2020.csv numbers the films of a patient in time (`Follow-up #`). The table of 2017
 has the same columns and numbers them as the file names do, which is not their order: 10.6% of the
-pairs of neighbours would be other pairs, and 4,424 of them run backwards. Copies are told apart by
-their content, as the name of the file says nothing.
+pairs of neighbours would be other pairs, and 4,424 of them run backwards. Copies are distinguished
+by their content, as the name of the file says nothing.
 """
 
 from __future__ import annotations

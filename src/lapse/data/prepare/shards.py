@@ -51,7 +51,7 @@ HASHED = (PIXELS, STUDIES, REMOVED)
 class ShardItem:
     """A planned study in its split, and where its image is; regions and pixels are still to come.
 
-    `report` is None if the text has a file of its own. `size` is the (height, width) of the
+    `report` is None if the text has its own file. `size` is the (height, width) of the
     metadata table. `boxes` are those of own films and of releases.
     """
 

@@ -52,7 +52,7 @@ def test_a_region_is_read_from_its_box_and_image():
     method, inputs = model().eval(), batch(regions())
     vectors = method.image_vectors(inputs)
     assert len({tuple(row) for row in vectors.detach().round(decimals=5).tolist()}) == 8
-    alone = batch(regions()[3:4])  # a batch of one row draws its pixels anew: the same key
+    alone = batch(regions()[3:4])  # a batch of one row draws its pixels again: the same key
     assert alone.samples[0].id == inputs.samples[3].id
     torch.testing.assert_close(method.image_vectors(alone)[0], vectors[3], rtol=1e-4, atol=1e-5)
 

@@ -40,7 +40,7 @@ def test_the_loss_of_a_token_equals_its_formula():
     torch.testing.assert_close(losses.smoothed, torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
-def test_patches_of_pairs_are_drawn_anew_in_training_and_fixed_in_validation():
+def test_patches_of_pairs_are_drawn_again_in_training_and_fixed_in_validation():
     system, batch = vqa_systems.build(NAME, sample_patches=6), vqa_systems.batch()
     torch.manual_seed(0)
     one, two = (system.train()._images(batch, 6).places for _ in range(2))

@@ -70,7 +70,7 @@ def test_the_prompt_holds_the_report_of_main_or_of_both():
             assert prompt == [*expected, TOKENIZER.end, *question]
 
 
-def test_a_report_is_generated_once_per_pair_while_training_and_anew_in_evaluation():
+def test_a_report_is_generated_once_per_pair_while_training_and_again_in_evaluation():
     inputs, calls = vqa_systems.batch(), []
     system = vqa_systems.build(NAME).train()
     generated = system._generated
