@@ -17,14 +17,17 @@ from lapse.serve.errors import ERRORS
 CLIENT = """\
 import json, urllib.request
 
+
 def post(path, body, kind):
     url, headers = "http://127.0.0.1:8000/api" + path, {"Content-Type": kind}
     request = urllib.request.Request(url, body, headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
-films = {role: post("/films", open(name, "rb").read(), "application/octet-stream")["id"]
-         for role, name in {"reference": "earlier.png", "main": "later.png"}.items()}
+
+films = {}
+for role, name in {"reference": "earlier.png", "main": "later.png"}.items():
+    films[role] = post("/films", open(name, "rb").read(), "application/octet-stream")["id"]
 print(post("/comparisons", json.dumps(films).encode(), "application/json")["answer"])
 """
 
