@@ -21,6 +21,7 @@ import numpy as np
 
 from lapse.core.changes import UNCHANGED
 from lapse.core.types import Prediction, Score, Statistics
+from lapse.evaluation.blind_baselines import NOTHING
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.captioning import Captioning
@@ -35,6 +36,7 @@ ENDPOINTS = (NLL, "change F1", "exact match", "BLEU-4", "swap law")  # in the pr
 OTHERS = ("METEOR", "ROUGE-L", "CIDEr")
 BLIND_GAP = 0.005  # nats per token: a run with a smaller image gap is image-blind
 RESAMPLES = 2000
+BLIND = "blind.json"
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,31 @@ def endpoints_of(run: Run) -> Endpoints:
     return Endpoints(run, patients, [item.id for item in answers], scores)
 
 
-def constant_endpoints(answers: Sequence[Prediction]) -> Endpoints:
-    """The image-blind answer "nothing has changed" to the same questions."""
-    constant = [replace(item, prediction=UNCHANGED, confidence={}) for item in answers]
-    patients = [item.patient for item in answers]
-    return Endpoints(None, patients, [item.id for item in answers], _text_scores(constant))
+def blind_endpoints(answers: Sequence[Prediction], results: Path) -> dict[str, Endpoints]:
+    """Image-blind answers to the same questions: "nothing has changed", and RESULTS/blind.json.
+
+    Args:
+        answers: of any run; ids, patients and references are read.
+        results: experiment_baselines.py writes blind.json there: baseline -> sample id -> answer.
+
+    Raises:
+        ValueError: blind.json does not answer all of the questions.
+    """
+    path = results / BLIND
+    texts: dict[str, dict[str, str]] = {NOTHING: dict.fromkeys((a.id for a in answers), UNCHANGED)}
+    if path.is_file():
+        texts |= json.loads(path.read_text("utf-8"))
+    patients, ids = [item.patient for item in answers], [item.id for item in answers]
+    rows = {}
+    for name, values in texts.items():
+        if missing := set(ids) - set(values):
+            raise ValueError(
+                f"{path}: {name!r} has no answer to {len(missing)} questions, such as "
+                f"{min(missing)}: write it again with experiment_baselines.py"
+            )
+        blind = [replace(item, prediction=values[item.id], confidence={}) for item in answers]
+        rows[name] = Endpoints(None, patients, ids, _text_scores(blind))
+    return rows
 
 
 def _text_scores(answers: Sequence[Prediction]) -> dict[str, Score]:

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import experiment_page
-from experiment_scores import Run, arms_of, constant_endpoints, endpoints_of
+from experiment_scores import BLIND, Run, arms_of, blind_endpoints, endpoints_of
 
 from lapse.core.changes import invert, render
 from lapse.core.grammar import parse
@@ -71,16 +71,24 @@ def verdicts(results: Path) -> dict[str, str]:
 
 
 def test_the_rules_decide_each_claim(tmp_path: Path) -> None:
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         write_run(tmp_path, "ours", seed, 90 + seed)
         write_run(tmp_path, "cap", seed, 50)
         write_run(tmp_path, "global", seed, 90 + seed)
-    write_run(tmp_path, "parallel-0", 0, 76)
+        write_run(tmp_path, "parallel-0", seed, 76 + seed)
     assert verdicts(tmp_path) == {
         "cap": "holds here",
         "global": "does not hold here",
         "parallel-0": "undecided here",
     }
+
+
+def test_a_claim_with_a_missing_seed_is_not_decided(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, "ours", seed, 90 + seed)
+        write_run(tmp_path, "cap", seed, 50)
+    expected = "no decision yet: 1 of 3 seeds missing (so far: holds here)"
+    assert verdicts(tmp_path) == {"cap": expected}
 
 
 def test_a_blind_reference_decides_nothing(tmp_path: Path) -> None:
@@ -109,12 +117,23 @@ def test_the_page_and_its_figures_are_written(
     (docs / "explanation").mkdir()
     write_run(results, "ours", 0, 90)
     write_run(results, "cap", 0, 50)
+    random = {f"diff_vqa/{index}": TRUE for index in range(NUM_QUESTIONS)}
+    (results / BLIND).write_text(json.dumps({"random training answer": random}))
     arguments = ["page", "--results", str(results), "--docs", str(docs)]
     monkeypatch.setattr(sys, "argv", arguments)
     experiment_page.main()
     text = (docs / experiment_page.PAGE).read_text()
     assert "2 of 42 planned runs are finished" in text
-    assert "**holds here**" in text
+    assert "no decision yet: 2 of 3 seeds missing (so far: holds here)" in text
+    assert "| random training answer (image-blind) |" in text
     assert (docs / "images" / "experiment-forest.png").stat().st_size > 5000
     answers = Run(results / "ours-0").predictions("test")
-    assert constant_endpoints(answers).scores["exact match"].value == 0.0
+    blind = blind_endpoints(answers, results)
+    assert {name: item.scores["exact match"].value for name, item in blind.items()} == {
+        "nothing has changed": 0.0,
+        "random training answer": 1.0,
+    }
+    del random["diff_vqa/7"]
+    (results / BLIND).write_text(json.dumps({"random training answer": random}))
+    with pytest.raises(ValueError, match=r"no answer to 1 questions, such as diff_vqa/7"):
+        blind_endpoints(answers, results)
