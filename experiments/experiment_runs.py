@@ -108,7 +108,9 @@ def run_chain(settings: Settings, row: PlannedRow) -> None:
     for number, run in enumerate(row.runs, start=1):
         source = run_folder(settings.out, run.key)
         for name in ("config.yaml", "metrics.jsonl", "timing.jsonl"):
-            shutil.copy(source / name, draft / f"{number}-{run.config.stage}-{name}")
+            # a configuration names the folder of stage 1: without the path of this machine
+            text = (source / name).read_text("utf-8").replace(f"{settings.out}/", "")
+            (draft / f"{number}-{run.config.stage}-{name}").write_text(text, encoding="utf-8")
     if settings.keep_weights:
         save_half(loaded, draft / "model.safetensors")
     facts = {
