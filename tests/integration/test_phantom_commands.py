@@ -73,7 +73,15 @@ def test_contact_sheets_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(contact_sheet, "EXAMPLES", contact_sheet.EXAMPLES[:4])
     assert simulate("--contact-sheet", tmp_path).exit_code == 0
     pages = {path.stem: np.asarray(Image.open(path)) for path in tmp_path.glob("*.png")}
-    assert set(pages) == {"normals", "findings-1", "findings-2", "pairs", "devices", "tiers"}
+    assert set(pages) == {
+        "normals",
+        "findings-1",
+        "findings-2",
+        "pairs",
+        "devices",
+        "tiers",
+        "kinds",
+    }
     for page in pages.values():
         assert page.dtype == np.uint8 and page.ndim == 2
         assert page.std() > 40
