@@ -11,7 +11,7 @@ from pathlib import Path
 PROMISES = {
     1: "A training that is killed ends with the same bits: weights, optimizer state and log.",
     9: "No weight file runs code; a changed bit, a foreign or a damaged file is refused.",
-    10: "A full disk leaves the last checkpoint intact, and the run continues to the same bits.",
+    10: "After a full disk the last checkpoint is intact, and the run continues to the same bits.",
     11: "A stop signal saves a checkpoint after the step in work; the run continues to the same "
     "bits.",
     12: "No weight that is not finite reaches a checkpoint.",

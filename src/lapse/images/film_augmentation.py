@@ -51,7 +51,7 @@ def draw_film(options: AugmentConfig, seed: int, *, has_geometry: bool = True) -
     Args:
         options: the limits.
         seed: of this film in this epoch, from `lapse.core.seeding.derive_seed`.
-        has_geometry: False leaves every structure at its position.
+        has_geometry: False keeps every structure at its position.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     values = rng.random(12)

@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from lapse.data.datasets.plain_cells import Cells, raise_error
-from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty, read_rows
+from lapse.data.datasets.release_tables import read_release_rows
+from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
 
 TABLE = "df_chexpert_plus_*"
 COLUMNS = (
@@ -88,12 +89,7 @@ def read_chexpert(
     Raises:
         ValueError: the table is damaged or lacks a column, or a cell cannot be read.
     """
-    for line, texts in enumerate(read_rows(path, COLUMNS), start=2):
-        cells = Cells(path.name, line, dict(zip(COLUMNS, texts, strict=True)))
-        try:
-            yield _row(cells)
-        except ValueError as error:
-            on_error(error)
+    return read_release_rows(path, COLUMNS, _row, on_error)
 
 
 def _row(cells: Cells) -> CheXpertRow:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from lapse.data.datasets.padchest_labels import INCOMPLETE
 from lapse.data.datasets.plain_cells import Cells, raise_error
-from lapse.data.io.csv_tables import is_empty, read_rows
+from lapse.data.datasets.release_tables import read_release_rows
+from lapse.data.io.csv_tables import is_empty
 
 TABLE = "PADCHEST_chest_x_ray_images_labels_160K_*"
 COLUMNS = (
@@ -91,12 +92,7 @@ def read_padchest(
     Raises:
         ValueError: the table is damaged or lacks a column, or a cell cannot be read.
     """
-    for line, texts in enumerate(read_rows(path, COLUMNS), start=2):
-        cells = Cells(path.name, line, dict(zip(COLUMNS, texts, strict=True)))
-        try:
-            yield _row(cells)
-        except ValueError as error:
-            on_error(error)
+    return read_release_rows(path, COLUMNS, _row, on_error)
 
 
 def _row(cells: Cells) -> PadChestRow:

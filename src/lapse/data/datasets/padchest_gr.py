@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from typing import IO
 from lapse.core.types import Box
 from lapse.data.datasets.padchest import PATIENT, STUDY, read_date, read_id
 from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.release_tables import read_release_json
 from lapse.data.io.csv_tables import MAX_LINE, SPLIT_NAMES, is_empty
 
 REPORTS = "grounded_reports_*.json"
@@ -98,12 +98,7 @@ def read_grounded(
     Raises:
         ValueError: the file is not such a list, or a study cannot be read.
     """
-    if path.stat().st_size > MAX_JSON:
-        raise ValueError(f"{path} has more than {MAX_JSON} bytes: this is another file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): download it again") from error
+    content = read_release_json(path, MAX_JSON)
     if not isinstance(content, list):
         raise ValueError(f"{path} is not a list of studies: download it again")
     studies, seen = [], set[str]()

@@ -11,7 +11,6 @@ labels: pairs of its studies have no answers. Source: Zhang et al. 2025, arXiv:2
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.release_tables import read_release_json
 from lapse.data.io.csv_tables import is_empty
 
 FILES = {split: f"{name}_metadata_view_position.json" for split, name in (
@@ -91,12 +91,7 @@ def read_rexgradient(
     Raises:
         ValueError: the file is not such an object, or a study cannot be read.
     """
-    if path.stat().st_size > MAX_JSON:
-        raise ValueError(f"{path} has more than {MAX_JSON} bytes: this is another file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): download it again") from error
+    content = read_release_json(path, MAX_JSON)
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not an object of studies: download it again")
     studies = []
