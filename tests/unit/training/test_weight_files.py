@@ -6,22 +6,9 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from lapse.training.weight_files import load_weights, read_tensors, save_weights
-
-
-class Tied(nn.Module):
-    """Two names, one tensor, as in a language model whose head is its embedding."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.words = nn.Embedding(7, 4)
-        self.head = nn.Linear(4, 7, bias=False)
-        self.head.weight = self.words.weight
-        self.encoder = nn.Linear(3, 4)
-        self.register_buffer("scale", torch.rand(2))
+from tied_model import Tied
 
 
 def test_round_trip_with_tied_weights(tmp_path):

@@ -29,13 +29,11 @@ from lapse.data.datasets.padchest_gr import (
     REPORTS,
     GroundedStudy,
     Sentence,
-    StudyFacts,
-    find_master,
     read_grounded,
-    read_master,
-    reader_agreement,
     valid_box,
 )
+from lapse.data.datasets.padchest_gr_agreement import reader_agreement
+from lapse.data.datasets.padchest_gr_master import StudyFacts, find_master, read_master
 from lapse.data.datasets.padchest_labels import FINDING_OF
 from lapse.data.datasets.padchest_release import IMAGE_FOLDERS as PADCHEST_FOLDERS
 from lapse.data.datasets.padchest_release import LICENCE

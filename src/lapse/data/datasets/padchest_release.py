@@ -19,7 +19,8 @@ from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
 from lapse.data.datasets.packed_images import PackedImages
 from lapse.data.datasets.padchest import TABLE, PadChestRow, read_padchest
-from lapse.data.datasets.padchest_gr import REPORTS, find_master, read_master
+from lapse.data.datasets.padchest_gr import REPORTS
+from lapse.data.datasets.padchest_gr_master import find_master, read_master
 from lapse.data.datasets.padchest_labels import FINDING_OF, NORMAL, OUTSIDE
 from lapse.data.datasets.plain_cells import Cells
 from lapse.data.datasets.plain_findings import StudyFindings

@@ -7,14 +7,9 @@ import zipfile
 import pytest
 
 from lapse.core.types import Box
-from lapse.data.datasets.padchest_gr import (
-    area_iou,
-    find_master,
-    read_grounded,
-    read_master,
-    reader_agreement,
-    valid_box,
-)
+from lapse.data.datasets.padchest_gr import read_grounded, valid_box
+from lapse.data.datasets.padchest_gr_agreement import area_iou, reader_agreement
+from lapse.data.datasets.padchest_gr_master import find_master, read_master
 
 STUDY, PATIENT = "2" * 39, "1" * 38
 SENTENCE = {
