@@ -32,6 +32,14 @@ class ColumnGroup:
             show_default="patient, patient_id or subject_id",
         ),
     ] = ""
+    patient_pattern: Annotated[
+        str,
+        typer.Option(
+            help="Regular expression of the patient in that column, such as p[0-9]{8} in an image "
+            "path.",
+            show_default="the whole text",
+        ),
+    ] = ""
     only: Annotated[
         list[str],
         typer.Option(
@@ -64,7 +72,12 @@ def audit_command(
     questions = read_questions(
         file,
         QuestionColumns(
-            columns.question, columns.answer, tuple(columns.option), columns.patient, only
+            columns.question,
+            columns.answer,
+            tuple(columns.option),
+            columns.patient,
+            columns.patient_pattern,
+            only,
         ),
     )
     audit = audit_questions(questions, resamples=resamples, seed=seed)

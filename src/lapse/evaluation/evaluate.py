@@ -20,6 +20,8 @@ from lapse.metrics.radeval import RadEvalChoice
 
 logger = logging.getLogger(__name__)
 
+ALL_NEED_JAVA = "every metric of these tasks needs Java: evaluate with Java"
+
 Metric: TypeAlias = Callable[[Sequence[Prediction]], Mapping[str, Score]]
 TaskScores: TypeAlias = dict[str, Score]  # name -> Score
 Scores: TypeAlias = dict[str, TaskScores]  # task -> name -> Score
@@ -70,26 +72,28 @@ class Evaluator:
             ValueError: no prediction, an id that occurs twice, an unknown metric, or a metric
                 that cannot read the predictions.
         """
-        return dict(self.by_task(predictions))
+        scores = dict(self.by_task(predictions))
+        if not scores:
+            raise ValueError(ALL_NEED_JAVA)
+        return scores
 
     def by_task(self, predictions: Sequence[Prediction]) -> Iterator[tuple[str, TaskScores]]:
-        """The same, task by task, so that the scores of one are kept if the next one fails."""
+        """The same, task by task, so that the scores of one are kept if the next one fails.
+
+        A task whose metrics all need Java is left out where the options exclude Java.
+        """
         if not predictions:
             raise ValueError("there is nothing to evaluate: got no prediction")
         check_unique(predictions)
-        has_scores = False
         for task in dict.fromkeys(item.task for item in predictions):
             of_task = [item for item in predictions if item.task == task]
             scores: TaskScores = {}
             for metric in self._task_metrics(task):
                 scores |= metric(of_task)
             if scores:
-                has_scores = True
                 patients = [item.patient for item in of_task]
                 resamples, seed = self.options.resamples, self.options.seed
                 yield task, with_intervals(scores, patients, resamples=resamples, seed=seed)
-        if not has_scores:
-            raise ValueError("every metric of these tasks needs Java: evaluate with Java")
 
     def _task_metrics(self, task: str) -> list[Metric]:
         names = self.metrics.get(task) or task_metrics(task, self.options)

@@ -16,7 +16,13 @@ from pathlib import Path
 
 from lapse.core.files import check_output_file
 from lapse.core.types import Prediction
-from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
+from lapse.evaluation.evaluate import (
+    ALL_NEED_JAVA,
+    EvaluateOptions,
+    Evaluator,
+    Scores,
+    TaskScores,
+)
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
 from lapse.evaluation.readers import changes_facts, with_changes
 from lapse.evaluation.references import (
@@ -147,9 +153,12 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     for task, task_scores in evaluator.by_task(predictions):
         scores[task] = task_scores
         _write_unfinished(path, scores, provenance, comparisons)
+    if not scores:
+        raise ValueError(ALL_NEED_JAVA)
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
     for name in list(columns):
-        comparisons[name] = _without_statistics(evaluator(columns.pop(name)))
+        if part := dict(evaluator.by_task(columns.pop(name))):
+            comparisons[name] = _without_statistics(part)
         _write_unfinished(path, scores | reliability, provenance, comparisons)
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")

@@ -11,6 +11,7 @@ name of its column or key.
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class QuestionColumns:
         answer: column of the true answer.
         options: columns of the options, or the one column of all options; () for free questions.
         patient: column of the patient; "" for the first of PATIENT_COLUMNS that the file has.
+        patient_pattern: regular expression whose first group, or whole match, is the patient in
+            the text of `patient`, for example "p[0-9]{8}" in an image path; "" for the whole text.
         only: column -> value; other rows are left out.
     """
 
@@ -39,6 +42,7 @@ class QuestionColumns:
     answer: str = "answer"
     options: tuple[str, ...] = ()
     patient: str = ""
+    patient_pattern: str = ""
     only: Mapping[str, str] | None = None
 
 
@@ -65,10 +69,16 @@ def read_questions(path: Path, columns: QuestionColumns) -> list[AuditQuestion]:
 
     Raises:
         ValueError: no such file or column, an answer that is not among the options, equal options,
-            or no question.
+            a pattern that is not a regular expression or does not match, or no question.
     """
     if not path.is_file():
         raise ValueError(f"no question file {path}")
+    try:
+        re.compile(columns.patient_pattern)
+    except re.error as error:
+        raise ValueError(
+            f"the patient pattern {columns.patient_pattern!r} is not a regular expression: {error}"
+        ) from None
     questions = []
     for source, values in read_values(path):
         if all(str(_value(source, values, k)) == v for k, v in (columns.only or {}).items()):
@@ -79,7 +89,6 @@ def read_questions(path: Path, columns: QuestionColumns) -> list[AuditQuestion]:
 
 
 def _question(source: str, values: Mapping[str, object], columns: QuestionColumns) -> AuditQuestion:
-    patient = columns.patient or next((n for n in PATIENT_COLUMNS if n in values), "")
     options = _options(source, values, columns.options)
     answer = _text(_value(source, values, columns.answer))
     if not answer:
@@ -93,8 +102,30 @@ def _question(source: str, values: Mapping[str, object], columns: QuestionColumn
         _text(_value(source, values, columns.question)),
         answer,
         texts,
-        str(_value(source, values, patient)).strip() if patient else "",
+        _patient(source, values, columns),
     )
+
+
+def _patient(source: str, values: Mapping[str, object], columns: QuestionColumns) -> str:
+    name = columns.patient or next((n for n in PATIENT_COLUMNS if n in values), "")
+    if not name:
+        if columns.patient_pattern:
+            raise ValueError(
+                f"{source} has none of the columns {', '.join(PATIENT_COLUMNS)} for the patient "
+                f"pattern {columns.patient_pattern!r}: name its column"
+            )
+        return ""
+    text = str(_value(source, values, name)).strip()
+    if not columns.patient_pattern:
+        return text
+    match = re.search(columns.patient_pattern, text)
+    patient = (match[1] if match.re.groups else match[0]) if match else ""
+    if not patient:
+        raise ValueError(
+            f"{source}: the patient pattern {columns.patient_pattern!r} does not match {name} "
+            f"{text!r}"
+        )
+    return patient
 
 
 def _options(source: str, values: Mapping[str, object], columns: Sequence[str]) -> dict[str, str]:

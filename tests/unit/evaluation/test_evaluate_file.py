@@ -16,9 +16,9 @@ from lapse.core.types import Prediction
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
-from lapse.evaluation.blind_baselines import CONSTANT, NOTHING, RANDOM
+from lapse.evaluation.blind_baselines import CONSTANT, MEAN_BOX, NOTHING, RANDOM
 from lapse.evaluation.compare_files import CompareOptions, compare_files
-from lapse.evaluation.evaluate import EvaluateOptions, evaluate
+from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, evaluate
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.evaluation.predictions.questions import questions_of_store
@@ -137,6 +137,24 @@ def test_gold_boxes_are_comparisons_with_their_own_baseline(folder):
     assert result.provenance["baselines from"].startswith("simulated: ")
     mean_box = result.comparisons["mean box"]["caref"]["mean IoU"]
     assert mean_box.value == baselines["gold: mean box"]
+
+
+def test_a_baseline_whose_scores_all_need_java_is_left_out(folder, tmp_path):
+    boxes = read_predictions(folder / "boxes-store.jsonl")
+    store = open_store(folder / "store")
+    task = load("tasks", "gcap")(store.info.size)
+    samples = [sample for study in store.studies_of("test") for sample in task.samples(study)]
+    texts = [Prediction(s.id, "gcap", s.answer, (s.answer,), s.patient, s.prompt) for s in samples]
+    write_predictions(tmp_path / "both.jsonl", [*boxes, *texts])
+    options = EvaluateFileOptions(
+        tmp_path / "both.jsonl", references=ReferenceOptions(folder / "store"), scoring=SCORING
+    )
+    result = evaluate_file(options)
+    assert list(result.scores) == ["caref"]
+    assert list(result.comparisons) == [MEAN_BOX]  # the random training answers are all of gcap
+    write_predictions(tmp_path / "texts.jsonl", texts)
+    with pytest.raises(ValueError, match="every metric of these tasks needs Java"):
+        evaluate_file(replace(options, predictions=tmp_path / "texts.jsonl"))
 
 
 def test_baselines_of_the_evaluated_patients_are_refused(folder, tmp_path):
@@ -267,10 +285,15 @@ def test_guarded_answers_of_a_file_are_scored_with_their_probes(folder, tmp_path
 
 
 def test_scores_computed_before_a_failure_are_kept(folder, tmp_path, monkeypatch, caplog):
-    def fail(*_):
-        raise ValueError("a comparison that fails")
+    by_task, calls = Evaluator.by_task, []
 
-    monkeypatch.setattr("lapse.evaluation.evaluate_file.Evaluator.__call__", fail)
+    def fail(evaluator, items):
+        calls.append(items)
+        if len(calls) > 1:
+            raise ValueError("a comparison that fails")
+        return by_task(evaluator, items)
+
+    monkeypatch.setattr(Evaluator, "by_task", fail)
     out = tmp_path / "scores.json"
     with pytest.raises(ValueError, match="a comparison that fails"):
         evaluate_file(train_options(folder, "a", out=out))

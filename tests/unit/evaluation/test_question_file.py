@@ -43,6 +43,28 @@ def test_rows_with_a_value(tmp_path):
         read_questions(path, QuestionColumns(only={"type": "level"}))
 
 
+@pytest.mark.parametrize("pattern", ["p[0-9]{8}", "files/p../(p[0-9]+)/"])
+def test_the_patient_is_a_part_of_a_path(tmp_path, pattern):
+    path = write(
+        tmp_path / "q.csv", "question,answer,image\na?,yes,files/p12/p12000001/s5/7.jpg\n"
+    )
+    columns = QuestionColumns(patient="image", patient_pattern=pattern)
+    (question,) = read_questions(path, columns)
+    assert question.patient == "p12000001"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("p[0-9]{9}", "line 2: .* does not match image 'p12000001/7.jpg'"), ("p(", "not a regular")],
+)
+def test_a_pattern_that_does_not_fit_is_refused(tmp_path, pattern, message):
+    path = write(tmp_path / "q.csv", "question,answer,image\na?,yes,p12000001/7.jpg\n")
+    with pytest.raises(ValueError, match=message):
+        read_questions(path, QuestionColumns(patient="image", patient_pattern=pattern))
+    with pytest.raises(ValueError, match="name its column"):
+        read_questions(path, QuestionColumns(patient_pattern="p[0-9]{8}"))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
