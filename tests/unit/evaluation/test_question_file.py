@@ -45,9 +45,7 @@ def test_rows_with_a_value(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["p[0-9]{8}", "files/p../(p[0-9]+)/"])
 def test_the_patient_is_a_part_of_a_path(tmp_path, pattern):
-    path = write(
-        tmp_path / "q.csv", "question,answer,image\na?,yes,files/p12/p12000001/s5/7.jpg\n"
-    )
+    path = write(tmp_path / "q.csv", "question,answer,image\na?,yes,files/p12/p12000001/s5/7.jpg\n")
     columns = QuestionColumns(patient="image", patient_pattern=pattern)
     (question,) = read_questions(path, columns)
     assert question.patient == "p12000001"
