@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lapse.cli.main import app
-from lapse.phantom.analysis import contact_sheet
+from lapse.phantom.dataset import contact_sheet
 from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, INJECTORS, TRUTH
 
 SMALL = ("--patients", "6", "--size", "64", "--visits", "2-3")

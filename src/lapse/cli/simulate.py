@@ -188,7 +188,7 @@ def _write_layout(out: Path, config: SimulateConfig, files: FileOptions) -> None
 
 
 def _draw_sheets(folder: Path, seed: int) -> None:
-    from lapse.phantom.analysis.contact_sheet import draw_contact_sheets
+    from lapse.phantom.dataset.contact_sheet import draw_contact_sheets
 
     with progress_bar("contact sheets") as progress:
         paths = draw_contact_sheets(folder, seed=seed, progress=progress)

@@ -27,7 +27,7 @@ INNER = {
         ("store", "verify"),
         ("loading", "prepare"),
     ),
-    "phantom": (("patients",), ("rendering", "text"), ("dataset", "analysis"), ("defects",)),
+    "phantom": (("patients",), ("rendering", "text"), ("dataset",), ("defects",)),
     "models": (("layers",), ("backbones",), ("pretraining", "vqa")),
 }
 LEVEL = {package: level for level, group in enumerate(LAYERS) for package in group}

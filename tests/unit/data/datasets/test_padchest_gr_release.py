@@ -23,8 +23,8 @@ from lapse.phantom.dataset.padchest_gr_tree import (
 )
 from lapse.phantom.dataset.padchest_tree import NAMES, study_id
 from lapse.phantom.dataset.truth import read_states
-from lapse.phantom.defects.report_releases import REPORT_RELEASES
 from lapse.phantom.patients.findings import level_of
+from release_defects import REPORT_RELEASES
 
 SEED = 4
 

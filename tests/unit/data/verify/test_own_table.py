@@ -9,7 +9,7 @@ from lapse.cli.main import app
 from lapse.data.datasets.discovery import find_table_roots
 from lapse.data.verify.verify import verify
 from lapse.phantom.dataset.plain_example import write_example
-from lapse.phantom.defects.own_table import OWN_TABLE
+from own_table_defects import OWN_TABLE
 
 SEEDS = range(5)
 CHANGES = "reference,main,finding,change\nP001S1,P001S2,edema,added\nP001S1,P001S9,edma,added\n"

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from all_release_defects import RELEASES
 from lapse.cli.main import app
 from lapse.core.registry import load, names
 from lapse.data.datasets.release import find_release
 from lapse.data.verify.verify import verify
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.defects.releases import RELEASES
 
 # what the releases themselves have
 USUAL = {"rexgradient": {"view-count", "unknown-view"}}

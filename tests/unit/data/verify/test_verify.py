@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from all_release_defects import RELEASES
 from lapse.cli.main import app
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.release_counts import PUBLISHED, UNCERTAIN, compare_with_published
@@ -21,9 +22,8 @@ from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.images import IMAGES, REPORTS
 from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, HARMLESS_DEFECTS, INJECTORS, inject
-from lapse.phantom.defects.own_table import OWN_TABLE
-from lapse.phantom.defects.releases import RELEASES
 from lapse.phantom.defects.sources import HARMLESS_FILES, MAC_FILES, MOST_OF_A_SOURCE, MOVED
+from own_table_defects import OWN_TABLE
 
 USUAL_VIEWS = {"view-count", "unknown-view"}
 RELEASE_CODES = {code for injectors in RELEASES.values() for code in injectors}

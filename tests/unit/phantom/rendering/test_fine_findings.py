@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.phantom_signal import example, isolated_finding
 from exposures import exposures, visit_with
-from lapse.phantom.analysis.visibility import example, isolated_finding
 from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering import fine_findings
 from lapse.phantom.rendering.effects import MAGNIFIED, collect_effects

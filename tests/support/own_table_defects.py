@@ -6,15 +6,13 @@ reports: "films.csv row 4, column 'order'". The choice of rows is derived from (
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 from lapse.core.files import write_text
-from lapse.core.seeding import derive_index, derive_seed
+from lapse.core.seeding import derive_index
+from release_defects import chosen, read_rows, write_rows
 
-Row = dict[str, str]
 FILMS, BOXES = "films.csv", "boxes.csv"
 BAD_CELLS = (
     ("findings", "oedemaa"),
@@ -28,45 +26,27 @@ BAD_CELLS = (
 )
 
 
-def _read(path: Path) -> list[Row]:
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-
-
-def _write(path: Path, rows: list[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def _chosen(count: int, seed: int, defect: str) -> list[int]:
-    """About a fifth of the indices, at least one."""
-    order = sorted(range(count), key=lambda index: derive_seed(seed, "own", defect, index))
-    return sorted(order[: max(1, count // 5)])
-
-
 def table_cell(folder: Path, seed: int) -> list[str]:
     """Cells that cannot be read, in films or boxes."""
-    rows, ids = _read(folder / FILMS), []
-    for index in _chosen(len(rows), seed, "table-cell"):
+    rows, ids = read_rows(folder / FILMS), []
+    for index in chosen(len(rows), seed, "table-cell", "own"):
         column, value = BAD_CELLS[derive_index(len(BAD_CELLS), seed, "own", "cell", index)]
         rows[index][column] = value
         ids.append(f"{FILMS} row {index + 2}, column '{column}'")
-    _write(folder / FILMS, rows)
-    boxes = _read(folder / BOXES)
-    for index in _chosen(len(boxes), seed, "table-cell boxes")[:2]:
+    write_rows(folder / FILMS, rows)
+    boxes = read_rows(folder / BOXES)
+    for index in chosen(len(boxes), seed, "table-cell boxes", "own")[:2]:
         boxes[index]["x_max"] = "0"
         ids.append(f"{BOXES} row {index + 2}, column 'x_max'")
-    _write(folder / BOXES, boxes)
+    write_rows(folder / BOXES, boxes)
     return ids
 
 
 def table_rows(folder: Path, seed: int) -> list[str]:
     """A patient in two splits, or a study of two patients."""
-    rows = _read(folder / FILMS)
+    rows = read_rows(folder / FILMS)
     patients = list(dict.fromkeys(row["patient"] for row in rows))[1:]
-    patient = patients[_chosen(len(patients), seed, "table-rows")[0]]
+    patient = patients[chosen(len(patients), seed, "table-rows", "own")[0]]
     index = max(number for number, row in enumerate(rows) if row["patient"] == patient)
     if derive_index(2, seed, "own", "rows"):
         column = "study"
@@ -74,7 +54,7 @@ def table_rows(folder: Path, seed: int) -> list[str]:
     else:
         column = "split"
         rows[index]["split"] = "test" if rows[index]["split"] == "train" else "train"
-    _write(folder / FILMS, rows)
+    write_rows(folder / FILMS, rows)
     return [f"{FILMS} row {index + 2}, column '{column}'"]
 
 
@@ -88,20 +68,20 @@ def table_file(folder: Path, seed: int) -> list[str]:
 
 def sides_swapped(folder: Path, seed: int) -> list[str]:
     """Images whose right and left regions have each other's boxes."""
-    rows = _read(folder / BOXES)
+    rows = read_rows(folder / BOXES)
     images = sorted({row["image"] for row in rows if row["region"] == "right lung"})
     images = [
         image
         for image in images
         if any(row["image"] == image and row["region"] == "left lung" for row in rows)
     ]
-    chosen = [images[index] for index in _chosen(len(images), seed, "sides-swapped")]
+    swapped = [images[index] for index in chosen(len(images), seed, "sides-swapped", "own")]
     other = {"right lung": "left lung", "left lung": "right lung"}
     for row in rows:
-        if row["image"] in chosen:
+        if row["image"] in swapped:
             row["region"] = other.get(row["region"], row["region"])
-    _write(folder / BOXES, rows)
-    return [f"{image} right lung" for image in chosen]
+    write_rows(folder / BOXES, rows)
+    return [f"{image} right lung" for image in swapped]
 
 
 OWN_TABLE: dict[str, Callable[[Path, int], list[str]]] = {

@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from lapse.core.seeding import derive_seed
-from lapse.phantom.defects.report_releases import REPORT_RELEASES, Injector
+from release_defects import REPORT_RELEASES, Injector, chosen
 
 Rows = list[list[str]]
 ENTRIES, BOXES = "Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"
@@ -31,19 +30,13 @@ def _edit(path: Path, change: Callable[[Rows], None]) -> None:
         csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
-def _chosen(count: int, seed: int, defect: str) -> list[int]:
-    """About a fifth of the indices, at least one."""
-    order = sorted(range(count), key=lambda index: derive_seed(seed, "release", defect, index))
-    return sorted(order[: max(1, count // 5)])
-
-
 def release_table(folder: Path, seed: int) -> list[str]:
     """An unknown label of a film without boxes."""
     boxed = (folder / BOXES).read_text(encoding="utf-8")
 
     def change(rows: Rows) -> None:
         free = [row for row in rows if row[0] not in boxed]
-        free[_chosen(len(free), seed, "release-table")[0]][1] = "Oedema"
+        free[chosen(len(free), seed, "release-table")[0]][1] = "Oedema"
 
     _edit(folder / ENTRIES, change)
     return ["Data_Entry_2017_v2020.csv line"]
@@ -71,7 +64,7 @@ def falling_ages(folder: Path, seed: int) -> list[str]:
         for row in rows:
             series.setdefault(row[PATIENT], []).append(row)
         several = [films for films in series.values() if len(films) > 1]
-        for index in _chosen(len(several), seed, "age-falls"):
+        for index in chosen(len(several), seed, "age-falls"):
             ordered = sorted(several[index], key=lambda row: int(row[FOLLOW_UP]))
             ordered[-1][AGE] = "0"
             ids.append(f"{ordered[0][PATIENT]}: {ordered[-2][0]}, {ordered[-1][0]}")
@@ -85,7 +78,7 @@ def box_labels(folder: Path, seed: int) -> list[str]:
     ids: list[str] = []
 
     def change(rows: Rows) -> None:
-        for index in _chosen(len(rows), seed, "box-label"):
+        for index in chosen(len(rows), seed, "box-label"):
             rows[index][1] = "Mass"
             ids.append(f"{rows[index][0]} Mass")
 
@@ -98,7 +91,7 @@ def _edit_masks(folder: Path, seed: int, defect: str, change: Callable[[list[str
     changed: Rows = []
 
     def edit(rows: Rows) -> None:
-        for index in _chosen(len(rows), seed, defect):
+        for index in chosen(len(rows), seed, defect):
             change(rows[index])
             changed.append([*rows[index], str(index + 2)])
 

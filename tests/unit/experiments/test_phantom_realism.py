@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from experiments.phantom_realism import REAL_SLOPES, average, measure, spectrum_slopes
 from exposures import exposures
-from lapse.phantom.analysis.realism import REAL_SLOPES, average, measure, spectrum_slopes
 from lapse.phantom.rendering.render import render
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lapse.phantom.analysis import contact_sheet
-from lapse.phantom.analysis.contact_sheet import (
+from lapse.phantom.dataset import contact_sheet
+from lapse.phantom.dataset.contact_sheet import (
     EXAMPLES,
     draw_contact_sheets,
     finding_tiles,

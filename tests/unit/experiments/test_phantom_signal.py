@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from exposures import exposures, visit_with
-from lapse.phantom.analysis.visibility import (
+from experiments.phantom_signal import (
     energy_lost,
     example,
     finding_rms,
     isolated_finding,
 )
+from exposures import exposures, visit_with
 from lapse.phantom.patients.state import Finding, Mimic
 from lapse.phantom.rendering.render import expose, line_integrals
 

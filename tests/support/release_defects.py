@@ -28,12 +28,18 @@ FULL_COLUMNS = (
 )  # fmt: skip
 
 
+def chosen(count: int, seed: int, defect: str, source: str = "release") -> list[int]:
+    """About a fifth of the indices, at least one."""
+    order = sorted(range(count), key=lambda index: derive_seed(seed, source, defect, index))
+    return sorted(order[: max(1, count // 5)])
+
+
 def _first(items: list[Any], seed: int, defect: str) -> int:
     """The index of one item."""
     return min(range(len(items)), key=lambda index: derive_seed(seed, "release", defect, index))
 
 
-def _read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             text = archive.read(archive.namelist()[0]).decode()
@@ -43,7 +49,7 @@ def _read(path: Path) -> list[Row]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def _write(path: Path, rows: list[Row]) -> None:
+def write_rows(path: Path, rows: list[Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -62,11 +68,11 @@ def _cell(
     """Writes a value into one row of a table; the id names row and column."""
 
     def inject(folder: Path, seed: int) -> list[str]:
-        rows = _read(folder / name)
+        rows = read_rows(folder / name)
         usable = [number for number, row in enumerate(rows) if is_listed(row)]
         number = usable[_first(usable, seed, column)]
         rows[number][column] = value
-        _write(folder / name, rows)
+        write_rows(folder / name, rows)
         return [f"{name} row {number + 2}, column '{column}'"]
 
     return inject
@@ -78,9 +84,9 @@ def _no_column(name: str, column: str) -> Injector:
     def inject(folder: Path, _: int) -> list[str]:
         rows = [
             {(f"{key} 2" if key == column else key): text for key, text in row.items()}
-            for row in _read(folder / name)
+            for row in read_rows(folder / name)
         ]
-        _write(folder / name, rows)
+        write_rows(folder / name, rows)
         return [str(folder / name)]
 
     return inject
@@ -93,13 +99,13 @@ def _unknown_label(folder: Path, seed: int) -> list[str]:
 
 def _shared_study(folder: Path, seed: int) -> list[str]:
     """Two studies of two patients each; the release itself has one."""
-    rows = _read(folder / padchest_tree.TABLE)
+    rows = read_rows(folder / padchest_tree.TABLE)
     by_patient = {row["PatientID"]: row for row in rows}
     first = _first(list(by_patient), seed, "study-two-patients")
     row, *others = [*by_patient.values()][first:] + [*by_patient.values()][:first]
     ids = [row["StudyID"], others[1]["StudyID"]]
     others[0]["StudyID"], others[2]["StudyID"] = ids
-    _write(folder / padchest_tree.TABLE, rows)
+    write_rows(folder / padchest_tree.TABLE, rows)
     return ids
 
 
@@ -169,34 +175,34 @@ def _later_prior(folder: Path, seed: int) -> list[str]:
     """The table of PadChest dates a prior after its study."""
     studies = json.loads((folder / padchest_gr_tree.REPORTS).read_text(encoding="utf-8"))
     study = _with_prior(studies, seed, "prior-later")
-    master = _read(folder / f"{padchest_gr_tree.MASTER}.zip")
+    master = read_rows(folder / f"{padchest_gr_tree.MASTER}.zip")
     facts = next(row for row in master if row["StudyID"] == study["StudyID"])
     cells = (
         study["PreviousImageID"], "0", "21991231", study["PreviousStudyID"], facts["PatientID"],
         "PA", "Physician", "['normal']",
     )  # fmt: skip
-    _write(folder / padchest_tree.TABLE, [dict(zip(FULL_COLUMNS, cells, strict=True))])
+    write_rows(folder / padchest_tree.TABLE, [dict(zip(FULL_COLUMNS, cells, strict=True))])
     return [study["StudyID"]]
 
 
 def _no_facts(folder: Path, seed: int) -> list[str]:
     path = folder / f"{padchest_gr_tree.MASTER}.zip"
-    rows = _read(path)
+    rows = read_rows(path)
     study = rows[_first(rows, seed, "study-without-facts")]["StudyID"]
-    _write(path, [row for row in rows if row["StudyID"] != study])
+    write_rows(path, [row for row in rows if row["StudyID"] != study])
     return [study]
 
 
 def _shared_patient(folder: Path, seed: int) -> list[str]:
     """A patient with studies in two splits."""
     path = folder / f"{padchest_gr_tree.MASTER}.zip"
-    rows = _read(path)
+    rows = read_rows(path)
     first = rows[_first(rows, seed, "patient-two-splits")]
     other = next(row for row in rows if row["split"] != first["split"])
     for row in rows:
         if row["StudyID"] == other["StudyID"]:
             row["PatientID"] = first["PatientID"]
-    _write(path, rows)
+    write_rows(path, rows)
     return [f"PadChest-GR: {first['PatientID']}"]
 
 
@@ -209,32 +215,32 @@ def _no_part(folder: Path, _: int) -> list[str]:
 
 def _order(folder: Path, seed: int) -> list[str]:
     """The order of a study is that of the first."""
-    rows = _read(folder / chexpert_plus_tree.TABLE)
+    rows = read_rows(folder / chexpert_plus_tree.TABLE)
     later = [row for row in rows if "/study2/view1" in row["path_to_image"]]
     row = later[_first(later, seed, "order-disagrees")]
     row["patient_report_date_order"] = "1"
-    _write(folder / chexpert_plus_tree.TABLE, rows)
+    write_rows(folder / chexpert_plus_tree.TABLE, rows)
     name = row["deid_patient_id"]
     return [f"{name}-study1 {name}-study2"]
 
 
 def _other_report(folder: Path, seed: int) -> list[str]:
     """The report of a second image of a study says something else."""
-    rows = _read(folder / chexpert_plus_tree.TABLE)
+    rows = read_rows(folder / chexpert_plus_tree.TABLE)
     second = [row for row in rows if "/view2" in row["path_to_image"]]
     row = second[_first(second, seed, "reports-disagree")]
     row["section_findings"] = "Another report."
-    _write(folder / chexpert_plus_tree.TABLE, rows)
+    write_rows(folder / chexpert_plus_tree.TABLE, rows)
     return [row["path_to_image"]]
 
 
 def _two_parts(folder: Path, seed: int) -> list[str]:
     """The second study of a training patient is in valid."""
-    rows = _read(folder / chexpert_plus_tree.TABLE)
+    rows = read_rows(folder / chexpert_plus_tree.TABLE)
     usable = [row for row in rows if "/study2/view1" in row["path_to_image"]]
     row = usable[_first(usable, seed, "patient-two-splits")]
     row["split"] = "valid" if row["split"] == "train" else "train"
-    _write(folder / chexpert_plus_tree.TABLE, rows)
+    write_rows(folder / chexpert_plus_tree.TABLE, rows)
     return [f"CheXpert Plus: {row['deid_patient_id']}"]
 
 
