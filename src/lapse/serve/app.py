@@ -167,7 +167,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     @app.get("/health", summary="Health", response_model=HealthAnswer, responses=_errors(*_ANY))
     async def health() -> JSONResponse:
         """Whether the service runs; needs no token."""
-        return JSONResponse({"status": "stopping" if service.stopping.is_set() else "ok"})
+        return JSONResponse({"status": "stopping" if service.uploads.is_stopping else "ok"})
 
 
 def _add_pages(app: FastAPI) -> None:

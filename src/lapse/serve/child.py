@@ -29,7 +29,7 @@ class Child:
     def __init__(self, module: str, *, max_uses: int | None = None) -> None:
         """Args:
         module: run as `python -m module`.
-        max_uses: requests after which the process is replaced.
+        max_uses: requests after which the process is replaced; the new one starts at once.
         """
         self.module = module
         self.max_uses = max_uses
@@ -40,6 +40,11 @@ class Child:
     def pid(self) -> int | None:
         """Of the running process."""
         return self._process.pid if self.is_running and self._process else None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the process has not answered yet, so that a request may wait for its start."""
+        return self._uses == 0 or not self.is_running
 
     @property
     def is_running(self) -> bool:
@@ -89,6 +94,8 @@ class Child:
         self._uses += 1
         if self.max_uses is not None and self._uses >= self.max_uses:
             await self.stop()
+            with suppress(OSError):  # the next request tries again
+                await self.start()
         return answer
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import socket
@@ -26,7 +27,8 @@ from lapse.serve.limits import DEFAULT, Limits
 from lapse.serve.service import Service
 
 logger = logging.getLogger(__name__)
-BACKLOG = 512
+BACKLOG = 512  # connections that the system keeps until they are accepted
+ACCEPTS = 8  # of them at once; then requests of open connections have their turn
 FILES_PER_CONNECTION, OTHER_FILES = 2, 256  # open file descriptors
 LINGER_SECONDS = 2.0  # for the rest of a body that was refused
 CHECKS = 5  # ticks of uvicorn (0.1 s) between two checks of the connections
@@ -101,7 +103,7 @@ def _config(service: Service, access: Access, limits: Limits) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=BACKLOG,
+        backlog=ACCEPTS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(limits.drain_seconds),
         h11_max_incomplete_event_size=limits.header_bytes,
@@ -114,6 +116,19 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Keep pauses short: of new connections, and of the garbage collector.
+
+        asyncio has one number for the queue of the system and for what is accepted at once. A full
+        collection over all objects of the libraries takes a tenth of a second and more, and many
+        new connections cause one; the objects that exist now are left out of it.
+        """
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop accepting; a second signal stops at once."""
@@ -132,7 +147,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new work, then wait for the requests that are running."""
         logger.info("stopping: %d requests are running", len(self.server_state.tasks))
-        self._service.stopping.set()
+        self._service.uploads.stop()
         await super().shutdown(sockets)
 
 

@@ -34,8 +34,7 @@ class Service:
         self.model_name, self.limits = model_name, limits
         self.model: dict[str, Any] = {}
         self.films = FilmStore(limits)
-        self.stopping = asyncio.Event()
-        self.uploads = Uploads(limits, self.stopping)
+        self.uploads = Uploads(limits)
         self.decoding = Waiting(running=limits.decoders, waiting=limits.waiting)
         self.answering = Waiting(running=1, waiting=limits.waiting)
         self.decoders = [
@@ -177,17 +176,17 @@ class Service:
         self._is_loaded = True
 
     def _check_running(self) -> None:
-        if self.stopping.is_set():
+        if self.uploads.is_stopping:
             raise ServiceError("stopping", headers={"Connection": "close", "Retry-After": "30"})
 
     @asynccontextmanager
     async def _decoder(self) -> AsyncIterator[Child]:
-        """An idle decoder; there is one for each turn."""
+        """An idle decoder; there is one for each turn. A new one comes last: it may be starting."""
         decoder = self._idle.pop()
         try:
             yield decoder
         finally:
-            self._idle.append(decoder)
+            self._idle.insert(0 if decoder.is_new else len(self._idle), decoder)
 
     def _decoding_values(self) -> dict[str, Any]:
         return {

@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import io
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from lapse.serve.errors import ServiceError, retry_later
 from lapse.serve.limits import Limits
@@ -30,11 +29,17 @@ class Upload:
 
 
 class Uploads:
-    """All bodies that are on their way."""
+    """All bodies that are on their way.
 
-    def __init__(self, limits: Limits, stopping: asyncio.Event) -> None:
-        self._limits, self._stopping = limits, stopping
+    Attributes:
+        is_stopping: whether incomplete bodies are refused.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.is_stopping = False
+        self._limits = limits
         self._num_bytes = 0
+        self._timeouts: set[asyncio.Timeout] = set()
 
     @property
     def num_bytes(self) -> int:
@@ -52,17 +57,17 @@ class Uploads:
         Raises:
             ServiceError: too slow, incomplete, stopping, or too many bytes in all.
         """
-        deadline = self._deadline(length)
         file, digest, received = memory_file(), hashlib.sha256(), 0
         try:
-            while received < length:
-                chunk = await self._next(receive, deadline)
-                received += len(chunk)
-                self._num_bytes += len(chunk)
-                if self._num_bytes > self._limits.uploads_bytes:
-                    raise retry_later("busy", BUSY_SECONDS)
-                digest.update(chunk)
-                file.write(chunk)
+            async with self._time_limit(length):
+                while received < length:
+                    chunk = await _next(receive)
+                    received += len(chunk)
+                    self._num_bytes += len(chunk)
+                    if self._num_bytes > self._limits.uploads_bytes:
+                        raise retry_later("busy", BUSY_SECONDS)
+                    digest.update(chunk)
+                    file.write(chunk)
             yield Upload(file, digest.hexdigest(), received)
         finally:
             self._num_bytes -= received
@@ -74,38 +79,47 @@ class Uploads:
         Raises:
             ServiceError: too slow, incomplete, or stopping.
         """
-        deadline, body = self._deadline(length), b""
-        while len(body) < length:
-            body += await self._next(receive, deadline)
+        body = b""
+        async with self._time_limit(length):
+            while len(body) < length:
+                body += await _next(receive)
         return body
 
-    def _deadline(self, length: int) -> float:
+    def stop(self) -> None:
+        """Refuse the bodies that are incomplete, now and from now on."""
+        self.is_stopping = True
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(0.0)
+
+    @asynccontextmanager
+    async def _time_limit(self, length: int) -> AsyncIterator[None]:
+        """The time that a body of this length may take: one timer, whatever its chunks are.
+
+        Raises:
+            ServiceError: timeout, stopping.
+        """
         seconds = self._limits.upload_seconds + length / self._limits.upload_rate
-        return time.monotonic() + seconds
-
-    async def _next(self, receive: Receive, deadline: float) -> bytes:
-        """The next bytes of a body, which are not empty."""
-        while True:
-            message = await self._message(receive, deadline)
-            body = message.get("body", b"")
-            if message["type"] != "http.request" or not (body or message.get("more_body")):
-                raise ServiceError("bad-request")  # the client is gone, or the body is short
-            if body:
-                return bytes(body)
-
-    async def _message(self, receive: Receive, deadline: float) -> Message:
-        receiving = asyncio.ensure_future(receive())
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        tasks = {receiving, stopping}
         try:
-            seconds = max(0.0, deadline - time.monotonic())
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not receiving.done():
-                raise ServiceError("stopping" if self._stopping.is_set() else "timeout")
-            return receiving.result()
-        finally:
-            for task in tasks:
-                task.cancel()
+            async with asyncio.timeout(0.0 if self.is_stopping else seconds) as timeout:
+                self._timeouts.add(timeout)
+                try:
+                    yield
+                finally:
+                    self._timeouts.discard(timeout)
+        except TimeoutError:
+            raise ServiceError("stopping" if self.is_stopping else "timeout") from None
+
+
+async def _next(receive: Receive) -> bytes:
+    """The next bytes of a body, which are not empty."""
+    while True:
+        message = await receive()
+        body = message.get("body", b"")
+        if message["type"] != "http.request" or not (body or message.get("more_body")):
+            raise ServiceError("bad-request")  # the client is gone, or the body is short
+        if body:
+            return bytes(body)
 
 
 def memory_file() -> BinaryIO:

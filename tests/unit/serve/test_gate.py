@@ -20,7 +20,7 @@ async def fail(request):
 
 
 def gate():
-    uploads = Uploads(LIMITS, asyncio.Event())
+    uploads = Uploads(LIMITS)
     app = Starlette(
         routes=[
             Route("/api/films", fail, methods=["POST"]),

@@ -25,12 +25,13 @@ def receiver(*chunks, is_open=False):
     return receive
 
 
-def read(receive, length, limits=LIMITS, stop=False):
+def read(receive, length, limits=LIMITS, stop_after=None):
     async def run():
-        stopping = asyncio.Event()
-        if stop:
-            stopping.set()
-        uploads = Uploads(limits, stopping)
+        uploads = Uploads(limits)
+        if stop_after is not None:
+            asyncio.get_running_loop().call_later(stop_after, uploads.stop)
+        if stop_after == 0:
+            uploads.stop()
         try:
             async with uploads.read(receive, length) as upload:
                 assert uploads.num_bytes == length
@@ -61,10 +62,27 @@ def test_a_body_that_does_not_arrive_is_an_error_and_frees_its_bytes(receive, co
         read(receive, 30)
 
 
-def test_a_service_that_stops_does_not_wait_for_a_slow_client():
+@pytest.mark.parametrize("stop_after", [0, 0.02])
+def test_a_service_that_stops_does_not_wait_for_a_slow_client(stop_after):
     slow = replace(LIMITS, upload_seconds=60)
     with pytest.raises(ServiceError, match="stopping"):
-        read(receiver(is_open=True), 3, slow, stop=True)
+        read(receiver(b"a", is_open=True), 3, slow, stop_after)
+
+
+def test_a_service_that_stops_accepts_a_body_that_is_complete():
+    assert read(receiver(b"ab", b"c"), 3, stop_after=0)[0] == b"abc"
+
+
+def test_a_body_costs_one_timer_and_no_task_for_each_of_its_chunks():
+    tasks = set()
+
+    async def receive():
+        await asyncio.sleep(0)
+        tasks.update(asyncio.all_tasks())
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    read(receive, 20)
+    assert len(tasks) == 1
 
 
 def test_a_memory_file_has_no_name_in_the_file_system():
