@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 
 from lapse.serve.limits import Limits
-from lapse.serve.server import ACCEPTS, Server, ServeOptions, run_server
+from lapse.serve.server import ACCEPTS, ServeOptions, Server, run_server
 from lapse.serve.service import Service
 
 TOKEN = "t" * 40
