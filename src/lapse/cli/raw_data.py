@@ -18,7 +18,6 @@ def find_raw_data(
     """MIMIC-CXR and its companions or another release in folders, or a table of own films.
 
     Args:
-        sources: folders, or one table.
         images: the folder of the images of a table.
         command: an example of the command with a table, for messages.
 
@@ -50,7 +49,6 @@ def with_release_options(
     Args:
         raw_data: from `find_raw_data`.
         label_map: "LABEL=FINDING" and so on.
-        experts: tables of expert readers.
         masks: a CSV of CheXmask.
 
     Raises:

@@ -62,3 +62,4 @@ CHEXPERT_LABELS = (
     "Pneumothorax",
     "Support Devices",
 )
+REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}

@@ -168,7 +168,6 @@ def writer_lock(lock: Path, target: Path) -> Iterator[None]:
     end.
 
     Args:
-        lock: the lock file.
         target: what is written, for the error.
 
     Raises:

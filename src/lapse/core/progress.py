@@ -25,7 +25,6 @@ class RateLog:
     """Logs the rate of a long job and the time left, at most once per interval.
 
     Args:
-        logger: gets the lines.
         what: the things that are counted.
         interval: seconds between two lines.
         clock: returns seconds.

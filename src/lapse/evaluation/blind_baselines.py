@@ -99,7 +99,6 @@ def blind_text_baselines(
     Args:
         training: of the same task as the predictions.
         predictions: of any system; only ids, tasks and prompts are read.
-        seed: of the random answers.
     """
     texts = [answer for _, answer in training]
     constant = best_constant(texts)

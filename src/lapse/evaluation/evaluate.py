@@ -52,7 +52,6 @@ class Evaluator:
     """Scores predictions of any number of systems; each metric is built once.
 
     Args:
-        options: seed, resamples and metrics.
         metrics: task -> names of its metrics, instead of `task_metrics`.
     """
 

@@ -71,7 +71,6 @@ def with_changes(
     """The predictions with the changes of a file.
 
     Args:
-        predictions: of one system.
         path: JSON lines as above. Findings outside the grammar are left out, counted and listed.
         system: its name; lines of other systems are skipped.
         is_required: whether every difference answer needs a line; if not, lines without a system

@@ -80,10 +80,6 @@ class ReferenceOptions:
 class ReferenceSource:
     """The references and baselines that the options name.
 
-    Args:
-        options: the data.
-        seed: of random baseline answers.
-
     Attributes:
         store: the store of the evaluated patients, or None.
     """
@@ -108,7 +104,6 @@ class ReferenceSource:
         """The plain predictions of a file in any format, joined with the questions.
 
         Args:
-            path: the file.
             is_checked: whether references in the file must be those of the questions.
 
         Raises:

@@ -22,10 +22,8 @@ def reliability_scores(
     """The reliability of the difference answers, in the form of further tasks.
 
     Args:
-        predictions: of one system.
         probes: its answers under probes (`lapse predict --probe`).
         threshold: of `lapse calibrate`, chosen on other patients.
-        seed: of the resampling.
 
     Returns:
         "consistency", "confidence", "guarded" and "abstention", each where the data for it is

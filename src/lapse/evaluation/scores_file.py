@@ -45,7 +45,6 @@ def read_scores(path: Path, predictions: Path | None = None) -> dict[str, Any]:
     """The content of a scores file.
 
     Args:
-        path: the scores file.
         predictions: the file that the scores must belong to; None accepts any.
 
     Raises:

@@ -88,8 +88,6 @@ def subgroup_scores(
         labels: dimension -> [n].
         unread: [n] whether the answer or reference is not read; () where that does not matter.
             A group with more than MAX_UNREAD of them has no change scores.
-        resamples: of the intervals.
-        seed: of the resampling.
     """
     visible: dict[str, dict[str, dict[str, Score]]] = {}
     hidden = []
@@ -162,7 +160,6 @@ def sample_labels(
     """All labels of the samples of one task; logs which ones are missing and why.
 
     Args:
-        predictions: of one task.
         store: of the evaluated patients, or None.
         patients: patients.csv of MIMIC-IV, or None.
         groups: the user's table, or None.

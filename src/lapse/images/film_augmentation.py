@@ -49,7 +49,6 @@ def draw_film(options: AugmentConfig, seed: int, *, has_geometry: bool = True) -
     """The draw of a seed; equal seeds give equal draws.
 
     Args:
-        options: the limits.
         seed: of this film in this epoch, from `lapse.core.seeding.derive_seed`.
         has_geometry: False keeps every structure at its position.
     """

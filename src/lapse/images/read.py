@@ -141,7 +141,6 @@ def fit_image(
     Args:
         image: an open Pillow image, or [H, W] uint8 or float in [0, 1].
         size: side of the square in pixels.
-        processing: how it is resized.
 
     Raises:
         ImageError: blank or noise.

@@ -66,8 +66,6 @@ def resize(
 
     Args:
         image: [H, W] float32 in [0, 1], or uint8, or a Pillow image of mode "L".
-        height: of the result.
-        width: of the result.
         crop: the part of the image that is resized, in pixels; default: all.
 
     Raises:

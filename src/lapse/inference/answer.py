@@ -169,10 +169,8 @@ def answer_pair(
 
     Args:
         run: a loaded stage-2 run.
-        reference: the earlier image.
         main: the image that the answer describes.
         question: one of the templates of Medical-Diff-VQA.
-        options: guard and checks.
 
     Raises:
         ValueError: the run is not of stage 2, a file cannot be read, an unknown question, or an

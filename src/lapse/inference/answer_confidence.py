@@ -69,7 +69,6 @@ def clause_confidence(
     """The log-odds of every change that the answers state, one mapping per sample.
 
     Args:
-        samples: the answered samples.
         candidates: hypotheses of each sample, best first; the first is the answer.
         log_probabilities: samples -> log-probability of each sample's answer under the model.
     """

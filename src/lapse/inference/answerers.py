@@ -119,10 +119,7 @@ class ModelAnswerer:
     """A model of this package in evaluation mode.
 
     Args:
-        model: on its device.
         config: of the run that trained it; its precision is used.
-        options: generation and confidence.
-        guards: of the model folder.
 
     Raises:
         ValueError: the model cannot give the confidence.
@@ -216,7 +213,6 @@ def open_answerer(
         source: a loaded run, a run folder, an exported model, "packaged", a hub id
             "org/name@<40 hex digits>", or "hf:" and a folder or hub id of an image-text-to-text
             model of transformers.
-        options: tasks, generation and confidence.
         device: None picks a GPU if there is one; a loaded run stays on its device.
 
     Raises:

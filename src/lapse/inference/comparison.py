@@ -246,8 +246,6 @@ def with_full_films(
     """The comparison with its films at a size for reading, from the files again.
 
     Args:
-        comparison: of these files.
-        files: reference and main.
         processing: of the model; its grey values of a DICOM are used.
     """
     films = {role: read_film(path, processing) for role, path in zip(ROLES, files, strict=True)}

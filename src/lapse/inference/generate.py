@@ -72,7 +72,6 @@ def generate(
         model: in evaluation mode; its parameters are on the device that is used.
         samples: what to answer; the answer of a sample is not shown to the model.
         pixels: image key -> [S, S] uint8, at the image size of the model.
-        options: generation, limits and confidence.
 
     Raises:
         ValueError: a prompt exceeds `max_tokens`, or the model cannot give the confidence.

@@ -73,10 +73,6 @@ class ImageTextModel:
 class ImageTextAnswerer:
     """Answers samples with an image-text-to-text model.
 
-    Args:
-        loaded: the model.
-        options: tasks and generation.
-
     Raises:
         ValueError: a task that is not about questions, or a confidence.
     """

@@ -49,9 +49,6 @@ class AnswerFiles:
     def check(self, films: Sequence[Path]) -> None:
         """Refuse paths that cannot be written, before any work.
 
-        Args:
-            films: the input files.
-
         Raises:
             ValueError: a path is a folder, may not be written, is given twice, or is a film; a
                 structured report of films that are not DICOM, or without highdicom.
@@ -82,7 +79,6 @@ class AnswerFiles:
         """Write all files, each one complete or not at all.
 
         Args:
-            comparison: of the films.
             report: its structured report, for `sr`.
         """
         if self.sr is not None and report is not None:

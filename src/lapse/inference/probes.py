@@ -113,7 +113,6 @@ def probe_samples(
         name: one of `PROBES`.
         samples: plain samples; those about one image have no probe and are counted.
         references: (patient, image key) of the images that may replace a reference.
-        seed: of the replacement.
 
     Raises:
         ValueError: unknown probe, or no reference of another patient.
@@ -156,7 +155,6 @@ def probe_pixels(
     Args:
         source: image key -> [S, S] uint8, such as `Store.pixels`.
         image_size: S in pixels.
-        seed: of imitated exposures.
         exposure_source: image key -> a second exposure of that image, [S, S] uint8; None
             imitates one from the stored pixels.
     """

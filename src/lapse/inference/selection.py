@@ -35,9 +35,7 @@ class SampleSelection:
     """The samples to answer. Every iteration gives the same windows.
 
     Args:
-        store: an open store.
         split: "train", "validate" or "test".
-        tasks: names of tasks.
         limit: at most this many samples over all tasks, in equal parts; None for all. The choice
             depends on the store alone.
         probe: one of `lapse.inference.probes.PROBES`, or None for the samples themselves.

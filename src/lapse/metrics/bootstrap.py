@@ -37,7 +37,6 @@ def bootstrap_interval(
         values: [n], one per sample.
         patients: [n], the patient of each sample.
         resamples: number of draws of the patients.
-        seed: of the drawing.
 
     Raises:
         ValueError: no value, or not one patient for each value.
@@ -70,7 +69,6 @@ def with_intervals(
         scores: of the same samples, in the order of `patients`.
         patients: [n], "" where unknown.
         resamples: number of draws of the patients.
-        seed: of the drawing.
     """
     statistics = {n: s.statistics for n, s in scores.items() if s.statistics is not None}
     reason = ""

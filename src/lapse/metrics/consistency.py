@@ -93,7 +93,6 @@ def consistency(
     Args:
         plain: predictions on the samples themselves.
         probes: predictions under one or several probes, distinguished by their ids.
-        seed: of the resampling.
 
     Raises:
         ValueError: an id without a probe, or a probe without its plain answer.

@@ -100,9 +100,7 @@ def guarded_scores(
     agree.
 
     Args:
-        predictions: of one system.
         probes: its answers under the probes of `LAWS`, also guarded; other probes are left out.
-        seed: of the resampling.
 
     Returns:
         change scores of the guarded texts, "undecided rate", "unchanged named as changed", the

@@ -70,7 +70,6 @@ def compare(
         second: of the other, on the same samples in the same order.
         patients: [n], every one known.
         resamples: of the permutation test and of the interval.
-        seed: of both.
 
     Raises:
         ValueError: an unknown patient, or a single one.

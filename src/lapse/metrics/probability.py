@@ -111,7 +111,6 @@ def fit_calibration(predictions: Sequence[Prediction], data: CalibrationData) ->
 
     Args:
         predictions: difference answers on validation patients.
-        data: where they come from.
 
     Raises:
         ValueError: fewer than 100 changes or 30 patients, no confidence, or confidence that does
@@ -199,7 +198,6 @@ def parse_calibration(values: dict[str, Any], source: str) -> Calibration:
     """A calibration from the fields that `calibration_values` gives.
 
     Args:
-        values: the fields.
         source: names the file in errors.
 
     Raises:

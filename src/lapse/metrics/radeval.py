@@ -39,11 +39,7 @@ class RadEvalChoice:
 
 
 class RadEvalScores:
-    """(predictions) -> the mean of every number that RadEval gives per answer.
-
-    Args:
-        choice: metrics and Python.
-    """
+    """(predictions) -> the mean of every number that RadEval gives per answer."""
 
     names = (f"{PREFIX}metric",)
 

@@ -75,7 +75,6 @@ def fraction_score(
     """Sum of hits over sum of counts: a mean over some of the samples, or a rate of findings.
 
     Args:
-        name: of the score.
         hits: [n], 0 for a sample that does not count.
         counts: [n], the weight of each sample.
         details: `n` is set to the sum of the counts, `hits` to that of the hits.
@@ -136,7 +135,6 @@ def pooled_scores(
         name: prefix of the scores: "<name> precision" and so on.
         rows: [n, k] counts of each sample; all scores of one metric share this array.
         first: index of the column `correct`.
-        details: of every score.
     """
     correct, predicted, true = (float(value) for value in rows[:, first : first + 3].sum(axis=0))
     counts = {"n": str(len(rows)), "correct": f"{correct:.0f}"}
@@ -185,10 +183,8 @@ def macro_score(
     """The mean over groups of the mean of each group's fractions; undefined ones are left out.
 
     Args:
-        name: of the score.
         rows: [n, 2 m] hits and counts of m fractions: columns 2 i and 2 i + 1 are fraction i.
         groups: the fractions of each group.
-        details: of the score.
     """
     indices = [index for group in groups for index in group]
 

@@ -15,8 +15,8 @@ from lapse.cli import main as cli
 from lapse.cli import options
 from lapse.cli.main import COMMANDS, app
 from lapse.core import registry
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import SPLITS
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.prepare.options import PrepareOptions
 from lapse.evaluation.predictions.joining import IMAGE_IDS

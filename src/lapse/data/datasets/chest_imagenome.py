@@ -23,15 +23,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
+from lapse.core.annotation_names import REGIONS
 from lapse.core.types import Region
-from lapse.data.datasets.region_reader import RegionReader
+from lapse.data.datasets.region_reader import AnnotatedRegions
 from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists, stated_findings
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
-from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
 
-REGION_SETS = {"29": REGIONS, "36": REGIONS + FURTHER_REGIONS}
 SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
 ARCHIVE = "scene_graph.zip"
 SUFFIX = "_SceneGraph.json"
@@ -50,17 +48,8 @@ UNREADABLE = (
 )
 
 
-class ChestImaGenome:
+class ChestImaGenome(AnnotatedRegions):
     """Regions with boxes and phrases.
-
-    Args:
-        root: the folder that holds `silver_dataset`.
-        names: the regions to read, such as one of REGION_SETS; other regions are counted.
-        remover: removes references to earlier examinations from the phrases.
-
-    Attributes:
-        skipped: boxes and phrases that were dropped, by reason.
-        noted: anomalies of what was read. Both grow with every call of `regions`.
 
     Raises:
         ValueError: there are no scene graphs, or the archive is damaged.
@@ -74,9 +63,7 @@ class ChestImaGenome:
         names: tuple[str, ...] = REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
-        self.root = root
-        self.names = names
-        self._reader = RegionReader(names, REGION_SETS["36"], remover)
+        super().__init__(root, names, remover)
         self._silver = root / "silver_dataset"
         self._folder = self._silver / "scene_graph"
         if (self._silver / ARCHIVE).is_file():
@@ -97,20 +84,6 @@ class ChestImaGenome:
             self.noted.add("scene graphs one folder too deep (read)", str(folder))
         self._folder = folder
 
-    @property
-    def skipped(self) -> SkipLog:
-        """What was dropped, by reason."""
-        return self._reader.skipped
-
-    @property
-    def noted(self) -> SkipLog:
-        """Anomalies of what was read, by reason."""
-        return self._reader.noted
-
-    def take_logs(self) -> tuple[SkipLog, SkipLog]:
-        """The logs of skipped and noted records since the last call; both start again empty."""
-        return self._reader.take_logs()
-
     def regions(self, dicom_id: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`, then phrases without a box.
 
@@ -118,7 +91,6 @@ class ChestImaGenome:
         image without a scene graph has no regions, and is noted.
 
         Args:
-            dicom_id: the image.
             size: its (height, width) in pixels, which a scene graph does not hold; boxes need it.
 
         Raises:

@@ -23,10 +23,8 @@ from pathlib import Path
 
 from lapse.core.annotation_names import REGIONS
 from lapse.core.types import Region
-from lapse.data.datasets.chest_imagenome import REGION_SETS
-from lapse.data.datasets.region_reader import RegionReader
+from lapse.data.datasets.region_reader import AnnotatedRegions
 from lapse.data.io.csv_tables import plain_id, read_rows
-from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
 
 FOLDER = "gold_dataset"
@@ -45,17 +43,8 @@ RELATION_NAMES = ("relation",)
 RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
-class ChestImaGenomeGold:
+class ChestImaGenomeGold(AnnotatedRegions):
     """Regions with manually drawn boxes, and the sentences that describe them.
-
-    Args:
-        root: the folder that holds `gold_dataset`.
-        names: the regions to read.
-        remover: removes references to earlier examinations from the phrases.
-
-    Attributes:
-        skipped: rows, boxes and phrases that were dropped, by reason.
-        noted: anomalies of what was read. Both grow with every call of `regions`.
 
     Raises:
         ValueError: a table is missing or damaged, or lacks a column.
@@ -69,9 +58,7 @@ class ChestImaGenomeGold:
         names: tuple[str, ...] = GOLD_REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
-        self.root = root
-        self.names = names
-        self._reader = RegionReader(names, REGION_SETS["36"], remover)
+        super().__init__(root, names, remover)
         for name in (BOXES, PHRASES):
             if not (root / FOLDER / name).is_file():
                 raise ValueError(
@@ -89,20 +76,6 @@ class ChestImaGenomeGold:
         """The dicom_ids that have boxes, in the order of the table."""
         return tuple(self._boxes)
 
-    @property
-    def skipped(self) -> SkipLog:
-        """What was dropped, by reason."""
-        return self._reader.skipped
-
-    @property
-    def noted(self) -> SkipLog:
-        """Anomalies of what was read, by reason."""
-        return self._reader.noted
-
-    def take_logs(self) -> tuple[SkipLog, SkipLog]:
-        """The logs of skipped and noted records since the last call; both start again empty."""
-        return self._reader.take_logs()
-
     def regions(self, dicom_id: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`.
 
@@ -110,7 +83,6 @@ class ChestImaGenomeGold:
         image that is not in gold has no regions, and is noted.
 
         Args:
-            dicom_id: the image.
             size: its (height, width) in pixels; boxes need it.
         """
         items = self._boxes.get(dicom_id)

@@ -94,7 +94,6 @@ def mask_boxes(
 
     Args:
         path: as in `read_masks`.
-        rows: the films.
         skipped: counts what is left out.
         noted: counts the films without a row.
 

@@ -83,7 +83,6 @@ def read_chexpert(
     """The rows of the table, streamed.
 
     Args:
-        path: the table.
         on_error: called with the error of a row, which is then left out.
 
     Raises:
@@ -145,7 +144,6 @@ def image_file(root: Path, path: str) -> Path | None:
 
     Args:
         root: the folder that holds `train` and `valid`.
-        path: as in the table.
     """
     stem = (root / path).with_suffix("")
     candidates = (root / path, *(stem.with_suffix(suffix) for suffix in SUFFIXES))

@@ -9,8 +9,9 @@ to earlier studies. There is no difference question: the order of the studies is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 from lapse.data.datasets.chexpert_plus import (
     COLUMNS,
@@ -27,7 +28,7 @@ from lapse.data.datasets.plain_cells import Cells
 from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
-from lapse.data.datasets.release import tables_with
+from lapse.data.datasets.release import Release, check_one_split, in_two_splits, tables_with
 from lapse.data.io.csv_tables import matching_tables
 from lapse.data.reports.sections import join_sections
 
@@ -35,16 +36,13 @@ REMARK = "reports for captions only: the order of the studies of a patient is co
 BASES = ("PNG", "PNG/PNG", "images", ".")
 
 
-class CheXpertPlus:
-    """The release; see `lapse.data.datasets.release.Release`."""
+class CheXpertPlus(Release):
+    """The release."""
 
     title = "CheXpert Plus"
     remark = REMARK
-    outside: tuple[str, ...] = ()
-    published: Mapping[str, int] = {"images": 223_462, "patients": 64_725}
-    expert_columns: tuple[str, ...] = ()
-    intensity = "mimic"
-    languages: tuple[str, ...] = ("en",)
+    published = MappingProxyType({"images": 223_462, "patients": 64_725})
+    languages = ("en",)
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The table."""
@@ -59,12 +57,7 @@ class CheXpertPlus:
             ValueError: the table cannot be used, or a patient is in two splits.
         """
         rows = list(read_chexpert(roots.table))
-        conflicts = two_splits(rows)
-        if conflicts:
-            raise ValueError(
-                f"{roots.table.name} has {len(conflicts)} patients in train and valid, such as "
-                f"{', '.join(conflicts[:3])}: use the original table"
-            )
+        check_one_split(((row.patient, row.split) for row in rows), roots.table.name)
         base = image_base(roots.folder)
         reports = {
             study: join_sections({"findings": row.findings, "impression": row.impression})
@@ -81,31 +74,19 @@ class CheXpertPlus:
         notes = ("no test part: valid is the validation part",)
         return FilmRecords(info, group_studies(films), splits, notes=notes)
 
-    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Rows, splits, orders that disagree, reports of one study that differ beyond dates."""
         errors: list[ValueError] = []
-        try:
-            rows = list(read_chexpert(roots.table, on_error=errors.append))
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
+        rows = list(read_chexpert(roots.table, on_error=errors.append))
         yield from (("release-row", str(error)) for error in errors)
-        yield from (("patient-two-splits", f"{self.title}: {name}") for name in two_splits(rows))
+        for name in in_two_splits((row.patient, row.split) for row in rows):
+            yield "patient-two-splits", f"{self.title}: {name}"
         for earlier, later in order_conflicts(rows):
             yield "order-disagrees", f"{earlier.study} {later.study}"
         first: dict[str, CheXpertRow] = {}
         for row in rows:
-            one = first.setdefault(row.study, row)
-            if _without_dates(one) != _without_dates(row):
+            if _without_dates(first.setdefault(row.study, row)) != _without_dates(row):
                 yield "reports-disagree", row.path
-
-
-def two_splits(rows: Sequence[CheXpertRow]) -> list[str]:
-    """The patients that are in both parts."""
-    splits: dict[str, str] = {}
-    return sorted(
-        {row.patient for row in rows if splits.setdefault(row.patient, row.split) != row.split}
-    )
 
 
 def image_base(folder: Path) -> str:
@@ -131,12 +112,9 @@ def _film(roots: ReleaseRoots, row: CheXpertRow, base: str, report: str) -> Film
         patient=row.patient,
         study=row.study,
         image=name,
-        date=None,
         order=row.number,
         view=row.view,
         split=row.split,
-        prior="",
-        findings=None,
         report=report,
         id=row.path.replace("/", "-"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -193,20 +194,15 @@ def find_roots(paths: Sequence[Path]) -> DatasetRoots:
     )
 
 
-def _never(_: Path) -> bool:
-    return False
-
-
 def folders_below(
     folder: Path,
     depth: int = MAX_DEPTH,
     *,
-    is_release: Callable[[Path], bool] = _never,
+    is_release: Callable[[Path], bool] = lambda _: False,
 ) -> Iterator[Path]:
     """This folder and those below, except those of patients, images and scene graphs.
 
     Args:
-        folder: where to begin.
         depth: number of levels below it.
         is_release: whether a folder holds the tables of a release, next to which there can be
             100,000 folders of images.
@@ -238,8 +234,8 @@ def is_mimic_folder(folder: Path) -> bool:
     return any(is_dataset(folder) for is_dataset in _DETECTORS.values())
 
 
-def _is_mimic_cxr_jpg(folder: Path) -> bool:
-    return bool(matching_tables(folder, "mimic-cxr-2.*-metadata"))
+def _has_table(pattern: str, folder: Path) -> bool:
+    return bool(matching_tables(folder, pattern))
 
 
 def _has_reports(folder: Path) -> bool:
@@ -258,18 +254,10 @@ def _is_chest_imagenome(folder: Path) -> bool:
     return (silver / "scene_graph.zip").is_file() or (silver / "scene_graph").is_dir()
 
 
-def _is_medical_diff_vqa(folder: Path) -> bool:
-    return bool(matching_tables(folder, "mimic_pair_questions"))
-
-
-def _is_ms_cxr_t(folder: Path) -> bool:
-    return bool(matching_tables(folder, MS_CXR_T))
-
-
 _DETECTORS: dict[str, Callable[[Path], bool]] = {
-    "mimic_cxr_jpg": _is_mimic_cxr_jpg,
+    "mimic_cxr_jpg": partial(_has_table, "mimic-cxr-2.*-metadata"),
     "reports": _has_reports,
     "chest_imagenome": _is_chest_imagenome,
-    "medical_diff_vqa": _is_medical_diff_vqa,
-    "ms_cxr_t": _is_ms_cxr_t,
+    "medical_diff_vqa": partial(_has_table, "mimic_pair_questions"),
+    "ms_cxr_t": partial(_has_table, MS_CXR_T),
 }

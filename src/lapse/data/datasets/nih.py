@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lapse.core.types import FINDING_BOX
 from lapse.data.datasets.discovery import ReleaseRoots
@@ -40,6 +41,7 @@ from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
 from lapse.data.datasets.release import (
     ImageIndex,
+    Release,
     labelled_findings,
     mapping_notes,
     tables_with,
@@ -72,16 +74,14 @@ _COUNTED |= {"pleural effusion": "a pleural effusion", "pneumothorax": "a pneumo
 logger = logging.getLogger(__name__)
 
 
-class Nih:
-    """The release; see `lapse.data.datasets.release.Release`."""
+class Nih(Release):
+    """The release."""
 
     title = "NIH ChestX-ray14"
     remark = LABEL_REMARK
     outside = OUTSIDE
     expert_columns = ("Image Index", *EXPERT_COLUMNS)
-    intensity = "mimic"
-    languages: tuple[str, ...] = ()
-    published: Mapping[str, int] = {"images": 112_120, "patients": 30_805, "boxes": 984}
+    published = MappingProxyType({"images": 112_120, "patients": 30_805, "boxes": 984})
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The table of entries, then the boxes and the split, where they are in the folder."""
@@ -139,24 +139,14 @@ class Nih:
             info, group_studies(rows), splits, boxes, stated, notes=tuple(notes), noted=noted
         )
 
-    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Numbers of 2017, falling ages, patients in two lists, boxes without their label."""
-        try:
-            entries = read_entries(roots.table)
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
+        entries = read_entries(roots.table)
         yield from order_defects(roots.table, entries)
         yield from list_defects(roots.folder, entries)
-        table = _box_table(roots)
-        if table is None:
-            return
-        try:
-            boxes = read_boxes(table)
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
-        yield from _box_defects(boxes, {entry.image: entry.labels for entry in entries})
+        if table := _box_table(roots):
+            labels = {entry.image: entry.labels for entry in entries}
+            yield from _box_defects(read_boxes(table), labels)
 
 
 def _row(
@@ -172,13 +162,9 @@ def _row(
         patient=entry.patient,
         study=entry.study,
         image=images.path(entry.image, f"images/{entry.image}"),
-        date=None,
         order=entry.follow_up,
         view=entry.view,
-        split="",
-        prior="",
         findings=findings if labels else StudyFindings(),
-        report=None,
         id=entry.image,
     )
 

@@ -20,7 +20,6 @@ class PackedImages:
     """File name of an image -> its path below the folder of the release.
 
     Args:
-        folder: of the release.
         patterns: of the folders with images or archives, relative to it.
         noted: counts archives that cannot be opened.
 

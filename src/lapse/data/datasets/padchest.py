@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -172,35 +172,3 @@ def parse_names(text: str) -> tuple[str, ...]:
         raise ValueError(f"{text[:80]!r} is not a printed list of texts")
     plain = dict.fromkeys(" ".join(name.split()) for name in names)
     return tuple(name for name in plain if name)
-
-
-@dataclass(frozen=True, slots=True)
-class SerialCounts:
-    """Consecutive frontal studies of the patients.
-
-    Attributes:
-        later: pairs whose main study is at a later date.
-        same_day: neighbours at one date, whose order is unknown.
-        one_method: of the later ones, those whose two reports were labelled by one method.
-    """
-
-    later: int
-    same_day: int
-    one_method: int
-
-
-def count_serial(rows: Sequence[PadChestRow]) -> SerialCounts:
-    """Count the pairs of consecutive frontal, labelled studies."""
-    studies: dict[tuple[str, str], PadChestRow] = {}
-    for row in rows:
-        if row.view and row.labels is not None:
-            studies.setdefault((row.patient, row.study), row)
-    later = same_day = one_method = 0
-    last: PadChestRow | None = None
-    for row in sorted(studies.values(), key=lambda row: (row.patient, row.date)):
-        if last is not None and last.patient == row.patient:
-            later += last.date < row.date
-            same_day += last.date == row.date
-            one_method += last.date < row.date and last.method == row.method
-        last = row
-    return SerialCounts(later, same_day, one_method)

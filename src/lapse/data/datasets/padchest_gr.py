@@ -67,7 +67,6 @@ def read_grounded(
     """The studies of the JSON file, in its order.
 
     Args:
-        path: the file.
         on_error: called with the error of a study, which is then left out.
 
     Raises:

@@ -6,19 +6,15 @@ and the sex are taken from it.
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from lapse.data.datasets.padchest import PATIENT, STUDY, read_date, read_id
 from lapse.data.datasets.plain_cells import Cells, raise_error
-from lapse.data.io.csv_tables import MAX_LINE, SPLIT_NAMES, is_empty
+from lapse.data.datasets.release_tables import read_release_rows
+from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
 
 MASTER = "master_table.csv"
 MASTER_COLUMNS = ("StudyID", "ImageID", "PatientID", "split", "StudyDate_DICOM", "PatientSex_DICOM")
@@ -49,29 +45,23 @@ def read_master(
     """Study -> its facts; the rows of a study must agree.
 
     Args:
-        path: master_table.csv or master_table.csv.zip.
         on_error: called with the error of a row, which is then left out.
 
     Raises:
         ValueError: the table is damaged or lacks a column, or a row cannot be read.
     """
     facts: dict[str, StudyFacts] = {}
-    for cells in _master_rows(path):
-        try:
-            row = _facts(cells)
-            first = facts.setdefault(row.study, row)
-            for name in ("image", "patient", "split", "date"):
-                if getattr(first, name) != getattr(row, name):
-                    raise ValueError(
-                        f"{cells.name}: {name} differs from row {first.line} of study "
-                        f"{row.study}: use the original table"
-                    )
-        except ValueError as error:
-            on_error(error)
+    for row in read_release_rows(path, MASTER_COLUMNS, _facts, on_error):
+        first = facts.setdefault(row.study, row)
+        columns = ("image", "patient", "split", "date")
+        if name := next((c for c in columns if getattr(first, c) != getattr(row, c)), ""):
+            problem = f"{name} differs from row {first.line} of study {row.study}"
+            on_error(ValueError(f"{path.name} row {row.line}: {problem}: use the original table"))
     return facts
 
 
 def _facts(cells: Cells) -> StudyFacts:
+    cells = replace(cells, texts={name: text.strip() for name, text in cells.texts.items()})
     split = SPLIT_NAMES.get(cells["split"].lower())
     if split is None:
         raise cells.error("split", "is not train, validation or test: use the original table")
@@ -85,52 +75,3 @@ def _facts(cells: Cells) -> StudyFacts:
         date=read_date(cells, "StudyDate_DICOM"),
         sex="" if is_empty(sex) else sex,
     )
-
-
-def _master_rows(path: Path) -> Iterator[Cells]:
-    with _open_master(path) as stream:
-        reader = csv.reader(_short_lines(path, stream), strict=True)
-        try:
-            header = next(reader, [])
-            for name in MASTER_COLUMNS:
-                if name not in header:
-                    raise ValueError(f"{path} has no column {name!r}: download the table again")
-            for row in reader:
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"{path} line {reader.line_num} has {len(row)} fields and the header "
-                        f"{len(header)}: download the table again"
-                    )
-                cells = {name: text.strip() for name, text in zip(header, row, strict=True)}
-                yield Cells(path.name, reader.line_num, cells)
-        except (csv.Error, UnicodeDecodeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} is damaged ({error}): download the table again") from error
-
-
-def _short_lines(path: Path, stream: IO[str]) -> Iterator[str]:
-    while line := stream.readline(MAX_LINE):
-        if len(line) == MAX_LINE:
-            raise ValueError(f"{path} has a line of {MAX_LINE} characters: not the master table")
-        yield line
-
-
-@contextmanager
-def _open_master(path: Path) -> Iterator[IO[str]]:
-    if path.suffix != ".zip":
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            yield stream
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}): download it again") from error
-    with archive:
-        tables = [
-            name
-            for name in archive.namelist()
-            if name.endswith(".csv") and not name.startswith("__MACOSX")
-        ]
-        if len(tables) != 1:
-            raise ValueError(f"{path} holds {len(tables)} tables instead of one: download it again")
-        with archive.open(tables[0]) as raw:
-            yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import FINDING_BOX
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
 from lapse.data.datasets.packed_images import PackedImages
@@ -43,6 +43,7 @@ from lapse.data.datasets.plain_changes import StatedChanges
 from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
+from lapse.data.datasets.release import Release, check_one_split, in_two_splits
 from lapse.data.io.csv_tables import matching_tables
 from lapse.data.io.skip_log import SkipLog
 
@@ -75,16 +76,13 @@ class Timed:
         return (self.date or self.after, self.date is not None, self.study)
 
 
-class PadChestGr:
-    """The release; see `lapse.data.datasets.release.Release`."""
+class PadChestGr(Release):
+    """The release; the number of its films and priors together is not published."""
 
     title = "PadChest-GR"
     remark = REMARK
-    outside: tuple[str, ...] = ()
-    published: Mapping[str, int] = {}  # films and priors together are not published
-    expert_columns: tuple[str, ...] = ()
     intensity = "percentile"
-    languages: tuple[str, ...] = LANGUAGES
+    languages = LANGUAGES
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The reports and the master table, and the table of PadChest if it is there."""
@@ -102,12 +100,7 @@ class PadChestGr:
         """
         reports, master, *_ = roots.tables
         facts, grounded = read_master(master), read_grounded(reports)
-        conflicts = two_splits(facts)
-        if conflicts:
-            raise ValueError(
-                f"{master.name} has {len(conflicts)} patients in two splits, such as "
-                f"{', '.join(conflicts[:3])}: use the original table"
-            )
+        check_one_split(_splits(facts), master.name)
         skipped, noted = SkipLog(), SkipLog()
         for study in grounded:
             if study.study not in facts:
@@ -121,7 +114,7 @@ class PadChestGr:
         return FilmRecords(
             info,
             group_studies(films),
-            {item.patient: item.split for item in facts.values()},
+            dict(_splits(facts)),
             boxes=tuple(_boxes(source, paths, skipped)),
             stated=dict(_stated(source.studies, priors, skipped)),
             notes=(
@@ -133,21 +126,18 @@ class PadChestGr:
             noted=noted,
         )
 
-    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Ids, studies without facts, boxes, priors, patients in two splits, parts of archives."""
         reports, master, *_ = roots.tables
         problems: list[ValueError] = []
-        try:
-            facts = read_master(master, on_error=problems.append)
-            studies = read_grounded(reports, on_error=problems.append)
-            source = _Source.open(roots, studies, facts, SkipLog())
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
+        facts = read_master(master, on_error=problems.append)
+        studies = read_grounded(reports, on_error=problems.append)
+        source = _Source.open(roots, studies, facts, SkipLog())
         for problem in problems:
             is_id = "spreadsheet" in str(problem) or "as numbers" in str(problem)
             yield ("changed-id" if is_id else "release-row"), str(problem)
-        yield from (("patient-two-splits", f"{self.title}: {name}") for name in two_splits(facts))
+        for name in in_two_splits(_splits(facts)):
+            yield "patient-two-splits", f"{self.title}: {name}"
         yield from (("damaged-parts", problem) for problem in source.images.problems)
         for study in studies:
             if study.study not in facts:
@@ -208,16 +198,8 @@ class _Source:
         return "" if is_there or self.images.problems else "prior-missing"
 
 
-def two_splits(facts: Mapping[str, StudyFacts]) -> list[str]:
-    """The patients whose studies are in two splits."""
-    splits: dict[str, str] = {}
-    return sorted(
-        {
-            item.patient
-            for item in facts.values()
-            if splits.setdefault(item.patient, item.split) != item.split
-        }
-    )
+def _splits(facts: Mapping[str, StudyFacts]) -> Iterator[tuple[str, str]]:
+    return ((item.patient, item.split) for item in facts.values())
 
 
 def _priors(source: _Source, skipped: SkipLog) -> Iterator[tuple[str, Timed]]:
@@ -271,8 +253,6 @@ def _film(source: _Source, item: Timed, order: int, report: str) -> FilmRow:
         order=order,
         view=row.view or row.projection if row else "",
         split=item.split,
-        prior="",
-        findings=None,
         report=report,
         id=item.image,
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
@@ -27,7 +28,7 @@ from lapse.data.datasets.plain_findings import StudyFindings
 from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies, patient_splits
-from lapse.data.datasets.release import labelled_findings, mapping_notes
+from lapse.data.datasets.release import Release, labelled_findings, mapping_notes
 from lapse.data.io.csv_tables import matching_tables
 from lapse.data.io.skip_log import SkipLog
 
@@ -40,17 +41,15 @@ NUM_SHARED = 1  # studies of two patients in the release itself
 IMAGE_FOLDERS = ("images", "images/*", "images-*", "[0-9]*")
 
 
-class PadChest:
-    """The release; see `lapse.data.datasets.release.Release`."""
+class PadChest(Release):
+    """The release."""
 
     title = "PadChest"
     remark = REMARK
     outside = OUTSIDE
     # without the three images of the study of two patients that the release has
-    published: Mapping[str, int] = {"images": 160_858, "patients": 67_623}
-    expert_columns: tuple[str, ...] = ()
+    published = MappingProxyType({"images": 160_858, "patients": 67_623})
     intensity = "percentile"
-    languages: tuple[str, ...] = ()
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The table, and the master table of PadChest-GR if it is there without its reports."""
@@ -101,14 +100,10 @@ class PadChest:
             noted=noted,
         )
 
-    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Ids that a program has changed, cells that cannot be read, studies of two patients."""
         errors: list[ValueError] = []
-        try:
-            rows = list(read_padchest(roots.table, on_error=errors.append))
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
+        rows = list(read_padchest(roots.table, on_error=errors.append))
         for problem in errors:
             is_id = "spreadsheet" in str(problem)
             yield ("changed-id" if is_id else "release-row"), str(problem)
@@ -166,12 +161,8 @@ def _film(
         study=row.study,
         image=images.path(row.image) or f"{row.folder}/{row.image}",
         date=row.date,
-        order=None,
         view=row.view or row.projection,
-        split="",
-        prior="",
         findings=findings,
-        report=None,
         id=row.image,
         labeller=row.method,
     )

@@ -55,7 +55,6 @@ def read_changes(
     """(reference, main) -> the changes of the pair.
 
     Args:
-        path: the table.
         studies: the studies of the films.
         on_error: called with the error of a row, which is then left out.
 

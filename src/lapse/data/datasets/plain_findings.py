@@ -44,8 +44,6 @@ class FindingReader:
     """Reads the findings of the rows of one table.
 
     Args:
-        table: its name.
-        columns: its columns.
         info: the findings that were looked for, and names outside the 30 that the table may hold.
 
     Raises:

@@ -48,7 +48,6 @@ class PlainPairs:
     """Builds the pairs.
 
     Args:
-        labels: studies and stated changes.
         images: study -> the image that represents it, of the studies that have one.
         skipped: counts the pairs that are not made, by reason.
     """

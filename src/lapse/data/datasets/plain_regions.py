@@ -33,8 +33,6 @@ class PlainRegions:
         """The boxes of one image with their phrases; a second box of a region is numbered.
 
         Args:
-            image: its id.
-            boxes: those of the image.
             size: its height and width in pixels.
         """
         phrases: dict[tuple[str, Box], list[str]] = {}

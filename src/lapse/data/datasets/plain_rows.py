@@ -52,13 +52,13 @@ class FilmRow:
     patient: str
     study: str
     image: str
-    date: datetime | None
-    order: int | None
-    view: str
-    split: str
-    prior: str
-    findings: StudyFindings | None
-    report: str | None
+    date: datetime | None = None
+    order: int | None = None
+    view: str = ""
+    split: str = ""
+    prior: str = ""
+    findings: StudyFindings | None = None
+    report: str | None = None
     days: float | None = None
     id: str = ""
     labeller: str = ""

@@ -156,7 +156,6 @@ def split_of(patient: str, ends: Sequence[tuple[float, str]] = SPLIT_ENDS) -> st
     """The split of a patient: 70% train, 15% validate, 15% test, by a hash of the id.
 
     Args:
-        patient: the id.
         ends: (cumulative fraction, split), ascending, the last fraction is 1.
     """
     value = derive_uniform("plain_table/split", patient)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import FINDING_BOX, Pair, Study
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
 from lapse.data.datasets.plain_boxes import BoxRow
 from lapse.data.datasets.plain_pairs import PairLabels, PlainPairs

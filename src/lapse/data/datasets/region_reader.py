@@ -7,8 +7,10 @@ items are counted in the logs `skipped` and `noted`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeGuard
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import Box, Region
 from lapse.data.datasets.scene_graph import (
     Frame,
@@ -59,7 +61,6 @@ class RegionReader:
         """Region -> box in fractions of the image.
 
         Args:
-            image: its dicom_id.
             items: `bbox_name`, corners in pixels of the image (`original_x1` ...) and in the
                 224 x 224 letterbox (`x1` ...).
             size: height and width of the image in pixels.
@@ -165,3 +166,36 @@ class RegionReader:
         elif not cleaned:
             self.skipped.add("phrase without words", example)
         return cleaned
+
+
+class AnnotatedRegions:
+    """The base of the two parts of Chest ImaGenome: what they read, and the logs of the reading.
+
+    Args:
+        root: the folder of Chest ImaGenome.
+        names: the regions to read, such as one of REGION_SETS; other regions are counted.
+        remover: removes references to earlier examinations from the phrases.
+
+    Attributes:
+        skipped: rows, boxes and phrases that were dropped, by reason.
+        noted: anomalies of what was read. Both grow with every call of `regions`.
+    """
+
+    def __init__(self, root: Path, names: tuple[str, ...], remover: PriorRemover | None) -> None:
+        self.root = root
+        self.names = names
+        self._reader = RegionReader(names, REGION_SETS["36"], remover)
+
+    @property
+    def skipped(self) -> SkipLog:
+        """What was dropped, by reason."""
+        return self._reader.skipped
+
+    @property
+    def noted(self) -> SkipLog:
+        """Anomalies of what was read, by reason."""
+        return self._reader.noted
+
+    def take_logs(self) -> tuple[SkipLog, SkipLog]:
+        """The logs of skipped and noted records since the last call; both start again empty."""
+        return self._reader.take_logs()

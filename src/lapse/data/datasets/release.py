@@ -4,7 +4,7 @@
            --Release.read--> FilmRecords: rows, findings, boxes, splits, what is said about time
                     '------> PlainTable -> pairs, regions, store: shared with own films
 
-To add a release: write a class with the members of `Release`, register it in
+To add a release: derive a class from `Release`, register it in
 `lapse.core.registry` under "releases", add the types of its defects to
 `lapse.data.verify.defect_types` and docs/reference/defects.md, and write its simulated tree in
 `lapse.phantom.dataset`, registered under "layouts". `lapse prepare ROOT OUT`, `lapse verify ROOT`
@@ -14,10 +14,12 @@ and `lapse simulate OUT --layout NAME` then work. docs/how-to/extend.md has the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, cast
+from types import MappingProxyType
+from typing import cast
 
 from lapse.core.findings import FINDINGS
 from lapse.core.registry import load, names
@@ -39,7 +41,7 @@ from lapse.data.io.skip_log import SkipLog
 FilmRoots = TableRoots | ReleaseRoots
 
 
-class Release(Protocol):
+class Release(ABC):
     """How one public release is recognised and read.
 
     Attributes:
@@ -55,19 +57,21 @@ class Release(Protocol):
     """
 
     title: str
-    remark: str
-    outside: tuple[str, ...]
-    expert_columns: tuple[str, ...]
-    published: Mapping[str, int]
-    intensity: str
-    languages: tuple[str, ...]
+    remark: str = ""
+    outside: tuple[str, ...] = ()
+    expert_columns: tuple[str, ...] = ()
+    published: Mapping[str, int] = MappingProxyType({})
+    intensity: str = "mimic"
+    languages: tuple[str, ...] = ()
 
+    @abstractmethod
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The tables of the release in a folder, the main one first; () if it has none.
 
         Tables are recognised by their headers. Other releases are not an error.
         """
 
+    @abstractmethod
     def read(self, roots: ReleaseRoots) -> FilmRecords:
         """The films.
 
@@ -83,6 +87,18 @@ class Release(Protocol):
 
         Missing images, pixels and row counts are checked for all releases in one way
         (lapse.data.verify.release).
+        """
+        try:
+            yield from self.table_defects(roots)
+        except ValueError as error:
+            yield "release-table", str(error)
+
+    @abstractmethod
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+        """The defects of tables that can be used.
+
+        Raises:
+            ValueError: a table cannot be used.
         """
 
 
@@ -125,7 +141,6 @@ def with_label_map(roots: ReleaseRoots, texts: Sequence[str]) -> ReleaseRoots:
     """The roots with labels that the user maps to findings.
 
     Args:
-        roots: of a release.
         texts: "Infiltration=lung opacity" and so on.
 
     Raises:
@@ -221,7 +236,6 @@ class ImageIndex:
     """The image files of a release, found by reading each folder once.
 
     Args:
-        folder: of the release.
         patterns: of the folders with images, relative to it; the folder itself is the last.
         noted: counts names that are in two folders, of which the first is used.
     """
@@ -254,6 +268,32 @@ class ImageIndex:
         return self._paths.get(split_name(image)[0], expected)
 
 
+def in_two_splits(records: Iterable[tuple[str, str]]) -> list[str]:
+    """The patients of (patient, split) records that are in more than one split, in order."""
+    splits: dict[str, str] = {}
+    return sorted(
+        {patient for patient, split in records if splits.setdefault(patient, split) != split}
+    )
+
+
+def check_one_split(records: Iterable[tuple[str, str]], source: str) -> None:
+    """Refuse a release whose patients are in two splits.
+
+    Args:
+        records: (patient, split) of every row.
+        source: its table, for the message.
+
+    Raises:
+        ValueError: with the number of these patients and a few of their ids.
+    """
+    conflicts = in_two_splits(records)
+    if conflicts:
+        raise ValueError(
+            f"{source} has {len(conflicts)} patients in two splits, such as "
+            f"{', '.join(conflicts[:3])}: use the original files"
+        )
+
+
 def mapping_notes(roots: ReleaseRoots) -> list[str]:
     """The labels that the user maps, for the provenance."""
     return [f"{label} read as {finding}" for label, finding in roots.label_map]
@@ -272,7 +312,6 @@ def labelled_findings(
     """The findings that the labels of an image state.
 
     Args:
-        labels: as in the table.
         exact: label -> finding, by its exact name.
         outside: further labels, in lower case, which stay outside the 30 findings.
 

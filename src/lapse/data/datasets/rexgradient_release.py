@@ -10,17 +10,19 @@ answers, in the order of their dates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
-from lapse.data.datasets.plain_cells import Cells
+from lapse.data.datasets.plain_cells import Cells, raise_error
 from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
+from lapse.data.datasets.release import Release, check_one_split, in_two_splits
 from lapse.data.datasets.rexgradient import (
     FILES,
     IMAGES,
@@ -35,16 +37,13 @@ REMARK = "reports for captions only: there are no labels, and dates give the ord
 NO_VIEW = "without a view"  # an image whose view is unknown may be lateral
 
 
-class ReXGradient:
-    """The release; see `lapse.data.datasets.release.Release`."""
+class ReXGradient(Release):
+    """The release."""
 
     title = "ReXGradient-160K"
     remark = REMARK
-    outside: tuple[str, ...] = ()
-    published: Mapping[str, int] = {"images": 273_004, "patients": 109_487}
-    expert_columns: tuple[str, ...] = ()
-    intensity = "mimic"
-    languages: tuple[str, ...] = ("en",)
+    published = MappingProxyType({"images": 273_004, "patients": 109_487})
+    languages = ("en",)
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The JSON files of the parts, in ROOT/metadata."""
@@ -56,13 +55,8 @@ class ReXGradient:
         Raises:
             ValueError: a file cannot be used, or a patient is in two parts.
         """
-        studies = [study for part in _parts(roots) for study in part]
-        conflicts = two_parts(studies)
-        if conflicts:
-            raise ValueError(
-                f"{len(conflicts)} patients are in two parts, such as {', '.join(conflicts[:3])}: "
-                "use the original files"
-            )
+        studies = _studies(roots)
+        check_one_split(((study.patient, study.split) for study in studies), self.title)
         noted = SkipLog()
         orders = _orders(studies, noted)
         films = [row for study in studies for row in _films(study, orders[study.study])]
@@ -81,16 +75,13 @@ class ReXGradient:
             unanswered=tuple(_pairs(studies)),
         )
 
-    def defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
+    def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Entries, lists of different length, unknown views, equal dates, patients in two parts."""
         errors: list[ValueError] = []
-        try:
-            studies = [study for part in _parts(roots, errors) for study in part]
-        except ValueError as error:
-            yield "release-table", str(error)
-            return
+        studies = _studies(roots, on_error=errors.append)
         yield from (("release-row", str(error)) for error in errors)
-        yield from (("patient-two-splits", f"{self.title}: {name}") for name in two_parts(studies))
+        for name in in_two_splits((study.patient, study.split) for study in studies):
+            yield "patient-two-splits", f"{self.title}: {name}"
         dates: dict[tuple[str, datetime], str] = {}
         for study in studies:
             if study.num_views != len(study.images):
@@ -106,25 +97,15 @@ class ReXGradient:
                     yield "same-date", f"{other} {study.study}"
 
 
-def _parts(roots: ReleaseRoots, errors: list[ValueError] | None = None) -> Iterator[list[ReXStudy]]:
+def _studies(
+    roots: ReleaseRoots, on_error: Callable[[ValueError], None] = raise_error
+) -> list[ReXStudy]:
     split_of = {name: split for split, name in FILES.items()}
-    for path in roots.tables:
-        if errors is None:
-            yield read_rexgradient(path, split_of[path.name])
-        else:
-            yield read_rexgradient(path, split_of[path.name], on_error=errors.append)
-
-
-def two_parts(studies: Sequence[ReXStudy]) -> list[str]:
-    """The patients that are in two parts."""
-    splits: dict[str, str] = {}
-    return sorted(
-        {
-            item.patient
-            for item in studies
-            if splits.setdefault(item.patient, item.split) != item.split
-        }
-    )
+    return [
+        study
+        for path in roots.tables
+        for study in read_rexgradient(path, split_of[path.name], on_error=on_error)
+    ]
 
 
 def _by_patient(studies: Sequence[ReXStudy]) -> Iterator[list[tuple[datetime, ReXStudy]]]:
@@ -170,12 +151,9 @@ def _films(study: ReXStudy, order: int) -> Iterator[FilmRow]:
             patient=study.patient,
             study=study.study,
             image=f"{IMAGES}/{path}",
-            date=None,
             order=order,
             view=view.removeprefix("?") or NO_VIEW,
             split=study.split,
-            prior="",
-            findings=None,
             report=report,
             id=path.replace("/", "-"),
         )

@@ -1,4 +1,4 @@
-"""CSV tables as PhysioNet ships them: plain or gzipped, columns by name, ids normalised.
+"""CSV tables as they are published: plain, gzipped or zipped, columns by name, ids normalised.
 
 Rows are streamed, so memory does not grow with a table. The size that a small file can unpack to
 is limited.
@@ -11,6 +11,7 @@ import gzip
 import io
 import logging
 import re
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -35,6 +36,7 @@ SPLIT_NAMES = {
 _EXTENSION = re.compile(r"\.csv(\.gz)?$", re.IGNORECASE)
 _EMPTY_WORDS = {"", "nan", "none", "null", "n/a", "na"}
 _CHUNK = 1024 * 1024  # bytes that are compared at once
+_DAMAGE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, UnicodeDecodeError, csv.Error)
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def read_rows(
     """The given columns of every row, in the given order.
 
     Args:
-        path: a `.csv` or `.csv.gz` file, with or without a byte order mark.
+        path: a `.csv`, `.csv.gz` or `.csv.zip` file, with or without a byte order mark.
         columns: names that the header must contain, in any order.
         skipped: counts rows with a wrong number of fields; without it they are an error.
         width: number of fields that rows may have besides that of the header.
@@ -146,7 +148,7 @@ def read_rows(
                 elif row and skipped is not None:
                     line = f"{path.name} line {reader.line_num}"
                     skipped.add("row with a wrong number of fields", line)
-        except (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        except _DAMAGE as error:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
@@ -159,7 +161,7 @@ def read_header(path: Path) -> list[str]:
     with _open_text(path) as stream:
         try:
             return next(csv.reader(_lines(path, stream), strict=True), [])
-        except (EOFError, OSError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        except _DAMAGE as error:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
@@ -196,7 +198,22 @@ def _open_text(path: Path) -> IO[str]:
 def _open_bytes(path: Path) -> IO[bytes]:
     if is_packed(path):
         return cast("IO[bytes]", gzip.open(path, "rb"))
-    return path.open("rb")
+    return _open_zipped(path) if path.suffix.lower() == ".zip" else path.open("rb")
+
+
+def _open_zipped(path: Path) -> IO[bytes]:
+    """The only table of an archive; macOS adds hidden copies."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+            tables = [name for name in names if name.endswith(".csv")]
+            if len(tables) != 1:
+                raise ValueError(
+                    f"{path} holds {len(tables)} tables instead of one: fetch it again"
+                )
+            return archive.open(tables[0])
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
 def _lines(path: Path, stream: IO[str]) -> Iterator[str]:

@@ -38,7 +38,6 @@ class Job(Protocol[TaskInput, TaskOutput]):
         """Process the task.
 
         Args:
-            task: what to process.
             rejected: item -> reason, for the items that must not be processed.
             on_item: must be called with the name of each item before it is processed.
         """
@@ -64,9 +63,7 @@ def run_isolated(
     """Results of all tasks in the order of completion, computed by worker processes.
 
     Args:
-        job: called in the workers.
         tasks: consumed one by one, so a generator works; each task must be picklable.
-        num_workers: number of processes.
         timeout: seconds without a message after which a worker is killed.
         on_item: called with the name of each item that a worker starts to process.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import nearest
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.datasets.mimic_cxr import FRONTALS
 from lapse.data.datasets.splits import PROTOCOLS
 from lapse.data.io.skip_log import SkipLog

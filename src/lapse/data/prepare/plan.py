@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import Pair, Study
-from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
+from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
 from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.image_files import patient_folder

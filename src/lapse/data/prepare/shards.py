@@ -22,9 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.files import atomic_write, sha256_of, write_text
 from lapse.core.types import Region, Study
-from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
+from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
 from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.mimic_cxr import MimicCxr, note_report

@@ -63,7 +63,6 @@ class PixelChecker:
     """Compares blocks of pixels with their sums.
 
     Args:
-        folder: a store.
         pixels: its pixels.
 
     Attributes:
@@ -130,7 +129,6 @@ def store_damage(
     """Everything in a store that differs from its checksums.
 
     Args:
-        folder: a store with checksums.
         pixels: its pixels.
         progress: called with (checked, all) blocks and files.
     """

@@ -22,7 +22,6 @@ class GroupedTable:
     """The rows of a Parquet file by their numbers.
 
     Args:
-        path: the file.
         repeated: columns with few different values, stored as a dictionary and indices.
 
     Raises:

@@ -180,7 +180,6 @@ class StoreWriter:
         """Close the files, check them, and give the store its name.
 
         Args:
-            origin: the rest of store.json.
             check: called with the written store; if it raises an error, the store is removed.
         """
         self._studies.close()

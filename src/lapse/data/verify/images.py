@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.data.datasets.image_files import image_roots, split_name, suffix_rank, walk_images
-from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS, parse_size, parse_time
+from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS, METADATA_COLUMNS, parse_size, parse_time
 from lapse.data.datasets.release_counts import MIMIC_CXR
 from lapse.data.io.csv_tables import is_empty
 from lapse.data.verify.context import ImageFile, VerifyContext
@@ -16,30 +16,10 @@ from lapse.data.verify.image_table import ImageRow, ImageTable
 from lapse.data.verify.results import Findings
 from lapse.data.verify.tables import RawTable, id_number
 
-METADATA_COLUMNS = (
-    "dicom_id",
-    "subject_id",
-    "study_id",
+FURTHER_COLUMNS = (
     "PerformedProcedureStepDescription",
-    "ViewPosition",
-    "Rows",
-    "Columns",
-    "StudyDate",
-    "StudyTime",
     "ProcedureCodeSequence_CodeMeaning",
-    "ViewCodeSequence_CodeMeaning",
     "PatientOrientationCodeSequence_CodeMeaning",
-)
-CHECKED_COLUMNS = (
-    "dicom_id",
-    "subject_id",
-    "study_id",
-    "ViewPosition",
-    "ViewCodeSequence_CodeMeaning",
-    "Rows",
-    "Columns",
-    "StudyDate",
-    "StudyTime",
 )
 # Views in both vocabularies. Other views (swimmers, oblique) are not compared.
 VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral": "LATERAL"}
@@ -53,18 +33,19 @@ def check_metadata(context: VerifyContext) -> None:
         raise ValueError(
             f"{context.roots.mimic_cxr_jpg} no longer holds its metadata table: start again"
         )
-    table = RawTable(path, findings, METADATA_COLUMNS)
-    for line, fields in table.rows(CHECKED_COLUMNS):
-        dicom, patient, study = fields[0].strip(), id_number(fields[1]), id_number(fields[2])
+    table = RawTable(path, findings, (*METADATA_COLUMNS, *FURTHER_COLUMNS))
+    for line, fields in table.rows(METADATA_COLUMNS):
+        image, subject, number, view, rows, columns, date, time, code = fields
+        dicom, patient, study = image.strip(), id_number(subject), id_number(number)
         if patient is None or study is None:
             findings.add("unreadable-id", table.line(line))
             continue
-        position, meaning = _views(fields[3:5], dicom, findings)
+        position, meaning = _views((view, code), dicom, findings)
         _check_view(dicom, position, meaning, findings)
-        size = parse_size(fields[5].strip(), fields[6].strip())
+        size = parse_size(rows.strip(), columns.strip())
         if size is None:
             findings.add("unreadable-size", dicom)
-        taken_at = parse_time(fields[7], fields[8])
+        taken_at = parse_time(date, time)
         if taken_at is None:
             findings.add("unreadable-time", dicom)
         is_frontal = VIEWS.get((position or meaning).lower()) in ("PA", "AP")

@@ -39,9 +39,7 @@ def verify_table(
 
     Args:
         roots: the table, the folder of images, and the optional files (`find_table_roots`).
-        pixels: also decode every image.
         subset: images without a file are noted only.
-        workers: threads that decode images.
         progress: called with (images done, images).
     """
     check = _TableCheck(roots, is_subset=subset)

@@ -31,7 +31,6 @@ def check_pixels(context: VerifyContext, workers: int) -> None:
 
     Args:
         context: with `images` filled.
-        workers: threads that decode.
     """
     findings = context.findings
     context.progress.expect(len(context.images.rows))

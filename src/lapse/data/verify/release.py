@@ -27,10 +27,8 @@ def verify_release(
 
     Args:
         roots: its files (`find_release`).
-        pixels: also decode every image.
         subset: the copy is a part of the release: images without a file and counts that differ
             from the published ones are noted only.
-        workers: threads that decode images.
         progress: called with (images done, images).
     """
     findings = Findings()

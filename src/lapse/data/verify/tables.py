@@ -27,7 +27,6 @@ class RawTable:
 
     Args:
         path: `.csv`, `.csv.gz`, or a tab-separated text.
-        findings: collects the defects.
         columns: the columns of the release; others are reported.
         delimiter: "," or a tab.
         allows_extra: columns outside `columns` are not reported.

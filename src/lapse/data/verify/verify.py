@@ -67,7 +67,6 @@ def verify(
             without an image, records of studies that the metadata lacks, and sources that deliver
             less than half are no defects, and row counts are not compared with the published
             ones (which is never done for simulated trees).
-        workers: threads that decode images.
         progress: called with (steps done, steps expected).
 
     Raises:

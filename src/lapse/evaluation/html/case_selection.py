@@ -64,7 +64,6 @@ def choose_cases(
     """At most `count` answers, the worst first.
 
     Args:
-        predictions: difference answers.
         count: how many cases a page may hold.
         confidence: of the system in an answer; of equally wrong answers the most confident is
             the worst.

@@ -67,7 +67,6 @@ def read_any(
     """The predictions of a file in any format; logs what they cover and what is not used.
 
     Args:
-        path: the file.
         questions: called where they are needed; no items where there are none.
         options: how the rows are read.
 

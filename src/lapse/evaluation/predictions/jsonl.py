@@ -130,8 +130,6 @@ def in_order_of(
     """The predictions of another system in the order of the first system's predictions.
 
     Args:
-        predictions: of the first system.
-        others: of the other system.
         name: of the other system, for the error.
 
     Raises:

@@ -30,7 +30,6 @@ def film_issues(role: str, facts: FilmFacts) -> Iterator[InputIssue]:
 
     Args:
         role: names the film in messages, such as "main image".
-        facts: of the film.
     """
     view, body_part = facts.view.upper(), facts.body_part.upper()
     if view and view not in FRONTAL:

@@ -165,7 +165,6 @@ def pooled_tokens(encode: Callable[[Tensor], Tensor], pixels: Pixels) -> Floats:
 
     Args:
         encode: uint8 [U, 1, S, S] -> [U, N, D], on the device of its weights.
-        pixels: of the images.
     """
     pooled = []
     with torch.inference_mode():

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.findings import ALIASES, FINDINGS, TYPES, findings_in
 from lapse.core.types import nearest
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 
 MAX_QUESTION = 300  # characters
 REGION_NAMES = REGION_SETS["36"]

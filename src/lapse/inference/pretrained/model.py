@@ -112,7 +112,6 @@ class Lapse(nn.Module, ModelHubMixin):
             reference: the earlier radiograph: path, Pillow image, or array [H, W].
             main: the later one, of the same patient.
             question: one of the data set's templates.
-            options: guard and input checks.
 
         Raises:
             ValueError: an image cannot be read, or an unknown question.

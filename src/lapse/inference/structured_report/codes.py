@@ -56,7 +56,6 @@ def private(kind: str, name: str, meaning: str = "") -> CodedConcept:
 
     Args:
         kind: "finding", "region", "change", "level", "item", "status" or "agreement".
-        name: its words.
         meaning: shown by viewers; default: the name.
 
     A value of more than 16 characters does not fit into Code Value: a hash of it is used.

@@ -103,7 +103,6 @@ def polygon(box: Box, rows: int, columns: int) -> NDArray[np.float64]:
 
     Args:
         box: fractions of the original film.
-        rows, columns: of the original film.
 
     >>> polygon(Box(0.25, 0.5, 0.75, 1.0), rows=100, columns=200).tolist()[0]
     [50.0, 50.0]

@@ -72,7 +72,6 @@ def structured_report(comparison: Comparison, headers: Mapping[str, Dataset]) ->
     """The report as a DICOM data set with file meta information.
 
     Args:
-        comparison: of the two films.
         headers: "reference" and "main" -> the header of the film (`read_header`).
 
     Raises:

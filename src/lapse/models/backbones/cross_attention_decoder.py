@@ -48,11 +48,9 @@ class CrossAttentionDecoder:
         """Loss of the target tokens.
 
         Args:
-            text: B texts.
             is_target: [B, T] bool.
             parallel: [B] bool, rows whose targets are predicted all at once from their own
                 positions; the others predict each token from those before it.
-            smoothing: label smoothing.
             form: how parallel rows are read; None for the form of the paper.
         """
         form = form or ParallelForm()
@@ -97,8 +95,6 @@ class CrossAttentionDecoder:
         """Continue each prompt by beam search; each prompt is read once for all beams.
 
         Args:
-            prompts: B prompts.
-            generation: beams and limits.
             end: GPT-2 id of the end token.
         """
         decoder, table = self.decoder, self.decoder.tokens

@@ -46,8 +46,6 @@ class EkaidWriter(nn.Module):
     Weights: PyTorch's defaults; word vectors normal with deviation one.
 
     Args:
-        sizes: of the parts.
-        table: rows of the vocabulary.
         start: token that comes before the first word.
     """
 
@@ -75,7 +73,6 @@ class EkaidWriter(nn.Module):
         Args:
             vectors: [B, 3, D].
             answers: token ids, end token included.
-            smoothing: label smoothing.
         """
         rows = self.words.rows(answers.tokens.masked_fill(~answers.is_used, self.start))
         state, joined = self._start(vectors), self._joined(vectors)

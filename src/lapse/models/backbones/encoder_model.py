@@ -23,19 +23,22 @@ from lapse.models.backbones.build_encoder import build_encoder
 class EncoderModel(nn.Module):
     """Holds `encoder`, with random weights until `load_encoder` replaces them.
 
+    Registered models are built from their configuration (sizes and choices) and the tokenizer.
+
     Args:
-        config: sizes of the encoder.
         tokenizer: encodes and decodes the model's texts; decides which tokens have a row.
         is_encoder_trained: False freezes the encoder.
 
     Attributes:
         reads_features: the model takes cached tokens of a frozen encoder (`Batch.features`).
+        further_parts: submodules that are taken from the run of the encoder too.
         sharded_parts: submodules whose blocks FSDP gathers one at a time, because they run exactly
             once in each `loss` on every rank. Other parts, such as a decoder that runs once for
             each group of text lengths, are gathered together.
     """
 
     reads_features = True
+    further_parts: tuple[str, ...] = ()
     sharded_parts: tuple[str, ...] = ("encoder",)
 
     def __init__(
@@ -64,6 +67,28 @@ class EncoderModel(nn.Module):
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:
         """Load the weights of a pretrained encoder; all must be present and fit."""
         self.encoder.load_state_dict(dict(state))
+
+    def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
+        """Load one of `further_parts`; tensors that the part does not have are left out.
+
+        Returns:
+            one sentence for the log.
+
+        Raises:
+            ValueError: a tensor is missing or has another shape.
+        """
+        if not state:
+            return f"{part}: random weights (that run has none)"
+        module = self.get_submodule(part)
+        expected = module.state_dict()
+        wrong = [k for k, v in expected.items() if k not in state or state[k].shape != v.shape]
+        if wrong:
+            raise ValueError(
+                f"{part} of that run does not fit in {len(wrong)} tensors, the first is "
+                f"{wrong[0]}: give the models of both runs the same sizes"
+            )
+        module.load_state_dict({key: state[key] for key in expected})
+        return f"{part}: {len(expected)} tensors of the same run"
 
     def encode(self, images: Tensor) -> Tensor:
         """Visual tokens of images: uint8 [U, 1, S, S] -> [U, N, D]; no gradient when frozen."""

@@ -36,6 +36,19 @@ class GenerativeModel(EncoderModel, ABC):
         """Which tokens are targets: [B, T] bool."""
         return answer_mask(batch)
 
+    def check_pairs(self, batch: Batch) -> None:
+        """Refuse rows with one image.
+
+        Raises:
+            ValueError: a row without two images.
+        """
+        num_images = batch.image_index.shape[1]
+        if num_images != 2:
+            raise ValueError(
+                f"{type(self).__name__} reads two images for every question, got {num_images}: use "
+                "a task of two images, such as diff_vqa, diff_vqa_boxes or medical_vqa_boxes"
+            )
+
     def weight(self, batch: Batch) -> float:
         """What the mean in "loss" is over: the number of target tokens."""
         return float(self.target_mask(batch).sum())

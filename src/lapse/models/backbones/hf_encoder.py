@@ -100,7 +100,6 @@ def hf_encoder_config(
     """The EncoderConfig of a checkpoint's config.json.
 
     Args:
-        raw: its content.
         scale: mean and deviation of its pixels; None for ImageNet's, transformers' default.
         image_size: height and width of our images in pixels.
     """

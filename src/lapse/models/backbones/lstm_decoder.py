@@ -85,9 +85,7 @@ class LstmDecoder(nn.Module):
         """Loss of every answer token, each predicted from those before it.
 
         Args:
-            graphs: of B rows.
             answers: B answers, end token included.
-            smoothing: label smoothing.
         """
         tokens = self.tokens.rows(answers.tokens)
         state, word, outputs = self._start(graphs), self.start.expand(len(tokens), -1), []

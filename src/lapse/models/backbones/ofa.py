@@ -102,7 +102,6 @@ class OfaEncoder(nn.Module):
     biases zero.
 
     Args:
-        config: sizes.
         image_width: D_v, of the trunk's tokens.
     """
 
@@ -132,7 +131,6 @@ class OfaEncoder(nn.Module):
         Args:
             images: one or two per row.
             words: [B, T, D], the embedded text.
-            text: its lengths.
         """
         batch, num_images, num_patches, _ = images.tokens.shape
         prior = torch.tensor([PRIOR, MAIN_OR_TEXT][-num_images:], device=words.device)
@@ -189,7 +187,6 @@ class DecoderBlock(nn.Module):
         """New tokens [B, T, D] -> [B, T, D], and the keys and values of all tokens so far.
 
         Args:
-            x: the new tokens.
             past: keys and values of the tokens before them.
             memory: keys and values of the encoded input.
             biases: of self-attention and of cross-attention.

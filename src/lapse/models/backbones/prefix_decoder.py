@@ -10,15 +10,18 @@ how they make the visual tokens.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lapse.config import GenerationConfig
+from lapse.data.loading.batch import Batch
+from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
-from lapse.models.layers.padding import PaddedTokens
+from lapse.models.layers.padding import PaddedTokens, prompts_of
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 
@@ -40,9 +43,7 @@ class PrefixDecoder:
         """Loss of the target tokens, each predicted from everything before it.
 
         Args:
-            text: B texts.
             is_target: [B, T] bool.
-            smoothing: label smoothing.
 
         Raises:
             ValueError: a text is longer than the positions.
@@ -60,8 +61,6 @@ class PrefixDecoder:
         """Continue each prompt by beam search; prefix and prompt are read once for all beams.
 
         Args:
-            prompts: B prompts.
-            generation: beams and limits.
             end: GPT-2 id of the end token.
 
         Raises:
@@ -101,6 +100,30 @@ class PrefixDecoder:
             )
         text = self.language_model.tokens.embed(tokens) + self.text_positions[:length]
         return torch.cat([self.visual.to(text.dtype), text], dim=1)
+
+
+class PrefixModel(GenerativeModel):
+    """A model whose language model reads visual tokens before the text of each row."""
+
+    label_smoothing = 0.0
+
+    @abstractmethod
+    def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
+        """The language model behind the visual tokens of each row."""
+
+    def text_losses(self, batch: Batch, decoder: PrefixDecoder) -> TokenLosses:
+        """The loss of every target token behind these visual tokens."""
+        text = PaddedTokens(batch.tokens, batch.lengths)
+        return decoder.losses(text, self.target_mask(batch), self.label_smoothing)
+
+    def token_losses(self, batch: Batch) -> TokenLosses:
+        """The loss of every target token."""
+        return self.text_losses(batch, self.prefix_decoder(batch))
+
+    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
+        """The texts that beam search finished; each image and prompt is read once."""
+        decoder = self.prefix_decoder(batch)
+        return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
 
 def position_table(length: int, width: int) -> torch.nn.Parameter:

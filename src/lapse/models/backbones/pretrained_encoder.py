@@ -58,7 +58,6 @@ def read_encoder(source: str, config: EncoderConfig) -> EncoderWeights:
     Args:
         source: a folder of transformers (config.json, model.safetensors), or
             "org/name@<40 hex digits>" of the hub.
-        config: the encoder to fill.
 
     Raises:
         ValueError: no such folder, an unpinned hub id, pickled weights, another architecture,

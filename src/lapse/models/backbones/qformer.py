@@ -160,7 +160,6 @@ class QFormer(nn.Module):
     Weights: normal with deviation 0.02 (BERT), norms one and zero.
 
     Args:
-        config: sizes.
         image_width: width of the encoder's tokens.
         has_text: False omits the text's feed-forward layers, as the second stage does.
     """

@@ -23,11 +23,9 @@ class QuestionAttention(nn.Module):
     Weights: learned and fixed word vectors normal with deviation 0.3; PyTorch's defaults.
 
     Args:
-        num_words: rows of the vocabulary.
         word_width: width of each half of a word vector.
         width: D.
         max_words: questions are padded to this number.
-        dropout: on the result.
     """
 
     fixed: Tensor
@@ -48,10 +46,6 @@ class QuestionAttention(nn.Module):
 
     def forward(self, questions: PaddedTokens, table: TokenEmbedding) -> Tensor:
         """Questions -> [B, D].
-
-        Args:
-            questions: token ids.
-            table: converts ids to rows.
 
         Raises:
             ValueError: a question has more words than are read.

@@ -46,7 +46,6 @@ class TextEncoder(nn.Module):
     one and zero.
 
     Args:
-        config: sizes.
         embedding_width: E.
         kept: ids of a trimmed vocabulary, None for all.
     """

@@ -138,7 +138,6 @@ def _collect(
     """Add the texts that ended among the k best of each open prompt to its hypotheses.
 
     Args:
-        prompts: B prompts.
         texts: the tokens of each beam of each prompt.
         continuations: score, source beam, token and whether it ends, each [B, 2 k].
         divisor: length ** length_penalty.

@@ -11,8 +11,6 @@ over the features of our encoder inside each box.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,25 +55,6 @@ class FindingHead(nn.Module):
         """Add the findings of images: labels [U, C], 0 or 1."""
         labels = labels.to(self.counts.dtype)
         self.counts += labels.t() @ labels
-
-
-def load_finding_head(head: FindingHead, part: str, state: Mapping[str, Tensor]) -> str:
-    """Load a finding head from the tensors of another run; one sentence for the log.
-
-    Raises:
-        ValueError: a tensor is missing or has another shape.
-    """
-    if not state:
-        return f"{part}: random weights (that run has none)"
-    expected = head.state_dict()
-    wrong = [k for k, v in expected.items() if k not in state or state[k].shape != v.shape]
-    if wrong:
-        raise ValueError(
-            f"the finding head of that run does not fit in {len(wrong)} tensors, the first is "
-            f"{wrong[0]}: give model.finding_head the same values"
-        )
-    head.load_state_dict({key: state[key] for key in expected})
-    return f"{part}: {len(expected)} tensors of the same run"
 
 
 def region_vectors(head: FindingHead, tokens: Tensor, regions: Regions) -> Tensor:

@@ -45,7 +45,6 @@ class RelativeBias(nn.Module):
     Weights: zero.
 
     Args:
-        num_distances: rows of the table.
         heads: H.
     """
 

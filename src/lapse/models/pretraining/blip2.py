@@ -43,12 +43,7 @@ from lapse.models.layers.token_losses import TokenLosses
 
 
 class Blip2(GenerativeModel):
-    """Encoder, Q-Former with its text part, and the heads of the three losses.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
-    """
+    """Encoder, Q-Former with its text part, and the heads of the three losses."""
 
     config_class = Blip2Config
     loss_parts = ("contrast", "matching", "generation")

@@ -12,27 +12,17 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lapse.config import GenerationConfig
 from lapse.config.pretraining import Blip2WriterConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
-from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
 from lapse.models.backbones.qformer import QFormer
-from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import PaddedTokens, prompts_of
-from lapse.models.layers.token_losses import TokenLosses
 
 
-class Blip2Writer(GenerativeModel):
-    """Encoder, queries, one linear layer and GPT-2.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
-    """
+class Blip2Writer(PrefixModel):
+    """Encoder, queries, one linear layer and GPT-2."""
 
     config_class = Blip2WriterConfig
     # The model and the tensors that `init_model` can take from a run of another model.
@@ -55,22 +45,12 @@ class Blip2Writer(GenerativeModel):
         """The answers and, with `data.loss_on_given`, what follows the prefix: [B, T] bool."""
         return batch.loss_mask
 
-    def token_losses(self, batch: Batch) -> TokenLosses:
-        """The loss of every target token."""
-        text = PaddedTokens(batch.tokens, batch.lengths)
-        return self.prefix_decoder(batch).losses(text, self.target_mask(batch), smoothing=0.0)
-
-    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
-        """The texts that beam search finished; each image is read once."""
-        return self.prefix_decoder(batch).hypotheses(
-            prompts_of(batch), generation, self.tokenizer.end
-        )
-
     def queries(self, batch: Batch) -> Tensor:
         """The output of the queries for each distinct image: [U, Q, D]."""
         return self.qformer.read(self.image_tokens(batch))
 
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
+        """The language model behind the queries of the image of each row."""
         visual: Tensor = self.project(self.queries(batch))
         visual = visual[batch.image_index[:, 0]] + self.visual_positions
         return PrefixDecoder(self.language_model, visual, self.language_model.positions)

@@ -25,12 +25,7 @@ from lapse.models.layers.token_losses import TokenLosses
 
 
 class Captioner(GenerativeModel):
-    """Encoder, two-layer adapter and decoder, trained together from random weights.
-
-    Args:
-        config: sizes of the parts.
-        tokenizer: decides which tokens have a row; decodes the answers.
-    """
+    """Encoder, two-layer adapter and decoder, trained together from random weights."""
 
     config_class = CaptionerConfig
 

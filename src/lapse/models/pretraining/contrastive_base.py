@@ -22,12 +22,7 @@ from lapse.models.layers.sigmoid_loss import SigmoidLoss
 
 
 class ContrastiveModel(EncoderModel, ABC):
-    """Encoder with an attention pool, text encoder, learned temperature and bias.
-
-    Args:
-        config: sizes of the parts.
-        tokenizer: decides which tokens have a row.
-    """
+    """Encoder with an attention pool, text encoder, learned temperature and bias."""
 
     name: str  # as registered
     loss_parts = ("chance", "temperature", "bias")  # logged with the loss

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from lapse.config import GenerationConfig
 from lapse.config.pretraining import FindingsConfig
+from lapse.core.annotation_names import REGION_SETS
 from lapse.core.tokenizer import Tokenizer
-from lapse.data.datasets.chest_imagenome import REGION_SETS
 from lapse.data.loading.batch import Batch
 from lapse.data.tasks.region_findings import findings_text
 from lapse.models.backbones.encoder_model import EncoderModel

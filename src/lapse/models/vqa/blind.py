@@ -37,7 +37,6 @@ class BlindBaseline(nn.Module):
 
     Args:
         config: strategy and the number of answers to keep.
-        tokenizer: of the run.
     """
 
     config_class = BlindConfig

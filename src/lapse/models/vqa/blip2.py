@@ -13,34 +13,23 @@ is added here, after the linear layer (docs/explanation/deviations.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from lapse.config import GenerationConfig
 from lapse.config.vqa import Blip2SystemConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
-from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
 from lapse.models.backbones.qformer import QFormer
-from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import PaddedTokens, prompts_of
-from lapse.models.layers.token_losses import TokenLosses
 
 
-class Blip2Answerer(GenerativeModel):
+class Blip2Answerer(PrefixModel):
     """Answers from two images: encoder, queries, one linear layer and GPT-2.
 
     Weights: `load_encoder` and `load_part` replace encoder and Q-Former; the linear layer has
     PyTorch's default; image vectors and visual positions normal with deviation 0.02.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = Blip2SystemConfig
@@ -50,6 +39,7 @@ class Blip2Answerer(GenerativeModel):
     def __init__(self, config: Blip2SystemConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
+        self.label_smoothing = config.label_smoothing
         language = config.language_model
         self.qformer = QFormer(config.qformer, config.encoder.width, has_text=False)
         self.project = nn.Linear(config.qformer.width, language.width)
@@ -61,54 +51,13 @@ class Blip2Answerer(GenerativeModel):
         if not config.train_language_model:
             self.freeze("language_model")
 
-    def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
-        """Load the Q-Former of a stage-1 run without its text weights, or the linear layer.
-
-        Returns:
-            one sentence for the log.
-
-        Raises:
-            ValueError: that run has a part of other sizes.
-        """
-        module = self.get_submodule(part)
-        expected = module.state_dict()
-        if not state:
-            return f"{part}: random weights (that run has none)"
-        wrong = [
-            key
-            for key, value in expected.items()
-            if key not in state or state[key].shape != value.shape
-        ]
-        if wrong:
-            raise ValueError(
-                f"{part} of that run does not fit in {len(wrong)} tensors, the first is "
-                f"{wrong[0]}: give model.qformer and model.language_model the same sizes"
-            )
-        module.load_state_dict({key: state[key] for key in expected})
-        return f"{part}: {len(expected)} tensors of the same run"
-
-    def token_losses(self, batch: Batch) -> TokenLosses:
-        """The loss of every answer token."""
-        text = PaddedTokens(batch.tokens, batch.lengths)
-        smoothing = self.config.label_smoothing
-        return self.prefix_decoder(batch).losses(text, self.target_mask(batch), smoothing)
-
-    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
-        """The answers that beam search finished; each image is read once."""
-        return self.prefix_decoder(batch).hypotheses(
-            prompts_of(batch), generation, self.tokenizer.end
-        )
-
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the queries of both images.
 
         Raises:
             ValueError: a row without two images.
         """
-        if batch.image_index.shape[1] != 2:
-            raise ValueError(
-                f"this system compares two images, got {batch.image_index.shape[1]} per question"
-            )
+        self.check_pairs(batch)
         queries: Tensor = self.project(self.qformer.read(self.image_tokens(batch)))  # [U, Q, D]
         visual = (queries[batch.image_index] + self.temporal).flatten(1, 2)  # [B, 2 Q, D]
         visual = visual + self.visual_positions

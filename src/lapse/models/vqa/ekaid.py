@@ -43,10 +43,6 @@ class Ekaid(GenerativeModel):
     """Answers from the region graphs of both images and their difference, by an LSTM.
 
     Weights: as the submodules describe; region embeddings normal with deviation 0.02.
-
-    Args:
-        config: sizes.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = EkaidConfig
@@ -84,10 +80,7 @@ class Ekaid(GenerativeModel):
         Raises:
             ValueError: a row without two images.
         """
-        if batch.image_index.shape[1] != 2:
-            raise ValueError(
-                f"EKAID compares two images, got {batch.image_index.shape[1]} per question"
-            )
+        self.check_pairs(batch)
         regions = regions_of(batch, REGIONS)
         features = region_features(self.image_tokens(batch), regions)
         features = F.relu(self.region(features))  # [U, R, D]

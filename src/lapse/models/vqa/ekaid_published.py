@@ -13,8 +13,6 @@ Only graphs and writer are trained. The encoder and a finding head, trained by t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +28,7 @@ from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.ekaid_graph import GRAPHS, GraphSizes, Relations
 from lapse.models.layers.ekaid_labels import geometry_embedding, semantic_labels, spatial_labels
 from lapse.models.layers.finding_classes import CLASS_SETS
-from lapse.models.layers.finding_head import FindingHead, load_finding_head
+from lapse.models.layers.finding_head import FindingHead
 from lapse.models.layers.gated_pooling import GatedPooling, PooledPair
 from lapse.models.layers.padding import answers_of, prompts_of
 from lapse.models.layers.region_features import region_features, regions_of
@@ -45,10 +43,6 @@ class EkaidPublished(GenerativeModel):
 
     Weights: `load_encoder` and `load_part` replace encoder and finding head; the rest as the
     submodules describe.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: the words of questions and answers.
     """
 
     config_class = EkaidPublishedConfig
@@ -78,17 +72,6 @@ class EkaidPublished(GenerativeModel):
             width, config.writer_width, config.word_width, config.word_kinds, config.dropout
         )
         self.writer = EkaidWriter(writer, table, tokenizer.start)
-
-    def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
-        """Load the finding head of a run of `findings`.
-
-        Returns:
-            one sentence for the log.
-
-        Raises:
-            ValueError: that run has another finding head.
-        """
-        return load_finding_head(self.finding_head, part, state)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean cross-entropy per word, plus a penalty on the weights of the nodes.
@@ -120,11 +103,7 @@ class EkaidPublished(GenerativeModel):
         Raises:
             ValueError: a row without two images.
         """
-        if batch.image_index.shape[1] != 2:
-            raise ValueError(
-                f"EKAID reads two images for every question, got {batch.image_index.shape[1]}: use "
-                "the task medical_vqa_boxes or diff_vqa_boxes"
-            )
+        self.check_pairs(batch)
         regions = regions_of(batch, NAMES)
         is_present = regions.is_present
         features = region_features(self.image_tokens(batch), regions)  # [U, R, D_v]

@@ -45,10 +45,6 @@ class Plural(GenerativeModel):
 
     Weights: blocks have PyTorch's linear default; embeddings of slots, positions and unused
     positions normal with deviation 0.02.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = PluralConfig

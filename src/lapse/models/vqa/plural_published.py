@@ -39,10 +39,6 @@ class PluralPublished(GenerativeModel):
     """Answers from both images and the question, or writes the report of one or two images.
 
     Weights: OFA's, or as the submodules describe.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = PluralPublishedConfig

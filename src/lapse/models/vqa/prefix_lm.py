@@ -17,32 +17,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.config import GenerationConfig, PrefixLMConfig
+from lapse.config import PrefixLMConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
-from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2, resized_positions
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
 from lapse.models.layers.adapter import Adapter
-from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import PaddedTokens, prompts_of
-from lapse.models.layers.token_losses import TokenLosses
 
 SLOTS = {"both": (0, 1), "reference": (0,), "main": (1,), "none": ()}
 INTERPOLATED_TEXT = 256  # text positions after the visual ones when one table is interpolated
 
 
-class PrefixLM(GenerativeModel):
+class PrefixLM(PrefixModel):
     """Answers from two images: frozen encoder, temporal embeddings, adapter and GPT-2.
 
     Weights: `load_encoder` replaces the encoder; GPT-2's come from
     `config.language_model.weights` or are random (`origin` says which); temporal and visual
     position embeddings normal with deviation 0.02.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = PrefixLMConfig
@@ -51,6 +43,7 @@ class PrefixLM(GenerativeModel):
     def __init__(self, config: PrefixLMConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
+        self.label_smoothing = config.label_smoothing
         self.grid_size = config.encoder.image_size // config.encoder.patch_size
         if self.grid_size % config.pool:
             raise ValueError(
@@ -73,18 +66,6 @@ class PrefixLM(GenerativeModel):
         self.origin = load_gpt2(self.language_model, language.weights)
         if config.visual_positions == "learned":
             self.language_model.positions.requires_grad_(False)
-
-    def token_losses(self, batch: Batch) -> TokenLosses:
-        """The loss of every answer token (equation 5)."""
-        text = PaddedTokens(batch.tokens, batch.lengths)
-        smoothing = self.config.label_smoothing
-        return self.prefix_decoder(batch).losses(text, self.target_mask(batch), smoothing)
-
-    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
-        """The answers that beam search finished; each image and prompt is read once."""
-        return self.prefix_decoder(batch).hypotheses(
-            prompts_of(batch), generation, self.tokenizer.end
-        )
 
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
         """The language model behind the visual tokens of each row.

@@ -24,26 +24,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.config import GenerationConfig
 from lapse.config.vqa import RealConfig
 from lapse.core.extras import check_extra
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.models.layers.adapter import Adapter
-from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import PaddedTokens, prompts_of
 from lapse.models.layers.registration import residual
-from lapse.models.layers.token_losses import TokenLosses
 
 CONTRAST_TEMPERATURE = 0.07
 
 
-class ReAL(GenerativeModel):
+class ReAL(PrefixModel):
     """Answers from two images and their residual.
 
     Cached features replace the tokens of both images; the residual is computed from the pixels in
@@ -51,10 +46,6 @@ class ReAL(GenerativeModel):
 
     Weights: `load_encoder` replaces the encoder, and the residual branch where it has the same
     sizes; temporal embeddings and visual positions normal with deviation 0.02.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = RealConfig
@@ -65,6 +56,7 @@ class ReAL(GenerativeModel):
             check_extra("registration", ["skimage"], "model.registration=flow")
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
+        self.label_smoothing = config.label_smoothing
         width, language = config.encoder.width, config.language_model
         self.residual_encoder = VisionEncoder(config.residual)
         self.temporal = nn.Parameter(torch.empty(2, config.encoder.num_tokens, width))
@@ -85,14 +77,11 @@ class ReAL(GenerativeModel):
         if self.config.residual == self.config.encoder:
             self.residual_encoder.load_state_dict(dict(state))
 
-    def token_losses(self, batch: Batch) -> TokenLosses:
-        """The loss of every answer token, without the alignment losses."""
-        return self._answer_losses(batch, *self.features(batch))
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Answer loss and both alignment losses; "align_tokens" and "align_image" are detached."""
         tokens, residual_tokens = self.features(batch)
-        losses = self._answer_losses(batch, tokens, residual_tokens).by_task(batch.samples)
+        decoder = self._decoder(tokens, residual_tokens)
+        losses = self.text_losses(batch, decoder).by_task(batch.samples)
         difference = tokens[:, 1] - tokens[:, 0]
         target = difference.detach() if self.stops_difference else difference
         per_token, per_image = self.alignment(self.align(residual_tokens), target)
@@ -103,21 +92,13 @@ class ReAL(GenerativeModel):
         )
         return {**losses, "align_tokens": per_token.detach(), "align_image": per_image.detach()}
 
-    def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
-        """The answers that beam search finished; each image is read once."""
-        decoder = self._decoder(*self.features(batch))
-        return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
-
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Tokens of both images [B, 2, N, D_v] and of the residual [B, N, D_r].
 
         Raises:
             ValueError: a row without two images.
         """
-        if batch.image_index.shape[1] != 2:
-            raise ValueError(
-                f"ReAL subtracts two images, got {batch.image_index.shape[1]} per question"
-            )
+        self.check_pairs(batch)
         grey = normalise(batch.images, 1)[:, 0]  # [U, S, S]
         tokens = self.image_tokens(batch)
         reference, main = (grey[batch.image_index[:, column]] for column in (0, 1))
@@ -127,14 +108,11 @@ class ReAL(GenerativeModel):
         pixels = pixels[:, None].expand(-1, self.config.residual.channels, -1, -1)
         return tokens[batch.image_index], self.residual_encoder(pixels)
 
-    def _answer_losses(self, batch: Batch, tokens: Tensor, residual_tokens: Tensor) -> TokenLosses:
-        text = PaddedTokens(batch.tokens, batch.lengths)
-        smoothing = self.config.label_smoothing
-        decoder = self._decoder(tokens, residual_tokens)
-        return decoder.losses(text, self.target_mask(batch), smoothing)
+    def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
+        """The language model behind both images of each row and their residual."""
+        return self._decoder(*self.features(batch))
 
     def _decoder(self, tokens: Tensor, residual_tokens: Tensor) -> PrefixDecoder:
-        """The language model behind both images and their residual."""
         both = self.adapter(tokens + self.temporal).flatten(1, 2)  # [B, 2 N, D]
         visual = torch.cat([both, self.residual_adapter(residual_tokens)], dim=1)
         visual = visual + self.visual_positions

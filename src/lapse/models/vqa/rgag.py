@@ -44,10 +44,6 @@ class RGAG(GenerativeModel):
 
     Weights: `load_encoder` replaces the encoder; GPT-2's as `load_gpt2` describes; the vectors of
     missing regions, the embeddings of regions and visual positions normal with deviation 0.02.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
     """
 
     config_class = RgagConfig

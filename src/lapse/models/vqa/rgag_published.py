@@ -13,7 +13,7 @@ pairs that it has seen, because RG does not change.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from lapse.models.backbones.anatomy_writer import AnatomyWriter
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.finding_classes import CLASS_SETS
-from lapse.models.layers.finding_head import FindingHead, load_finding_head, region_vectors
+from lapse.models.layers.finding_head import FindingHead, region_vectors
 from lapse.models.layers.padding import pad_tokens
 from lapse.models.layers.region_features import regions_of
 from lapse.models.layers.token_losses import TokenLosses
@@ -38,12 +38,7 @@ Tokens = Sequence[int]
 
 
 class RgagPublished(GenerativeModel):
-    """Answers from anatomical tokens and generated reports.
-
-    Args:
-        config: sizes and choices.
-        tokenizer: decides which tokens have a row; decodes the answers.
-    """
+    """Answers from anatomical tokens and generated reports."""
 
     config_class = RgagPublishedConfig
     inherits = ("rgag_report", ("encoder.", "finding_head.", "generator."))
@@ -64,14 +59,6 @@ class RgagPublished(GenerativeModel):
         self.origin = "report generator: random weights, unless init_model names its run"
         self.uses_true_reports = config.train_reports == "true"
         self._kept: dict[tuple[str, ...], array[int]] = {}
-
-    def load_part(self, part: str, state: Mapping[str, Tensor]) -> str:
-        """Load the finding head of a run of `findings`; one sentence for the log.
-
-        Raises:
-            ValueError: that run has another finding head.
-        """
-        return load_finding_head(self.finding_head, part, state)
 
     def token_losses(self, batch: Batch) -> TokenLosses:
         """The loss of every answer token, given the predicted reports (`train_reports`).

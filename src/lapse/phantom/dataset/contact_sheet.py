@@ -97,7 +97,6 @@ def draw_contact_sheets(
 
     Args:
         out: the folder; it is created if necessary.
-        seed: selects the patients.
         tile: side of a tile in pixels.
         progress: called with (pages done, total pages).
 

@@ -63,7 +63,6 @@ def simulated_patients(
     """The films of each patient in time; the truth and the notice are written at the end.
 
     Args:
-        out: folder of the tree.
         config: the options of the simulation; `processes` and `images` have no effect.
         progress: called with (patients done, all patients).
 

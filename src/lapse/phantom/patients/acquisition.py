@@ -87,8 +87,6 @@ def draw_acquisition(
 
     Args:
         seed: root seed of the simulation.
-        patient: index of the patient.
-        visit: index of the visit.
         image: index of the image within the visit.
         illness: severity of disease in [0, 1]; it has an effect only if `confound` is above 0.
         nuisance: scale of every deviation from the ideal image, in [0, 2].

@@ -83,7 +83,6 @@ def run_demo(
 
     Args:
         out: folder of the demo; created.
-        config: sizes and seed.
         progress_bar: title -> a progress bar.
         facts: command, version and commit, for the provenance of the scores.
 

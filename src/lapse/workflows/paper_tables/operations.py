@@ -176,7 +176,6 @@ def count_step(model: TrainableModel, batches: Sequence[Batch]) -> StepCost:
 
     Args:
         model: on the CPU, built under `UndrawnWeights`; in training mode.
-        batches: of one step.
     """
     counter = OperationCounter()
     encoder = getattr(model, "encoder", None)

@@ -111,10 +111,8 @@ def plan(
     """Every row at every seed, row by row.
 
     Args:
-        spec: the table.
         out: parent folder of the run folders.
         stores: image size in pixels -> store.
-        options: scale, seeds and rows.
 
     Raises:
         ValueError: `options.only` names an unknown row.

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 import tiny_tree
-from lapse.core.annotation_names import FURTHER_REGIONS, REGIONS
-from lapse.data.datasets.chest_imagenome import REGION_SETS, ChestImaGenome
+from lapse.core.annotation_names import FURTHER_REGIONS, REGION_SETS, REGIONS
+from lapse.data.datasets.chest_imagenome import ChestImaGenome
 from lapse.data.datasets.scene_graph import Frame, remove_marks, strip_headers
 from lapse.data.reports.prior_removal import prior_remover
 

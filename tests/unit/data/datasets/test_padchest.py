@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from lapse.core.findings import FINDINGS
-from lapse.data.datasets.padchest import COLUMNS, count_serial, parse_names, read_padchest
+from lapse.data.datasets.padchest import COLUMNS, parse_names, read_padchest
 from lapse.data.datasets.padchest_labels import FINDING_OF, OUTSIDE
 
 PATIENT = "1" * 38
@@ -117,20 +117,3 @@ def test_names_are_mapped_as_a_whole():
     outside = ["pericardial effusion", "subcutaneous emphysema", "callus rib fracture", "nodule"]
     assert set(outside) <= set(OUTSIDE) and not set(outside) & set(FINDING_OF)
     assert len(FINDING_OF) == 40 and len(set(OUTSIDE)) == 152  # and "normal": 193 names
-
-
-def test_pairs_are_counted_where_the_date_is_strictly_later(tmp_path):
-    def film(study, date, **changes):
-        return row(StudyID=study * 39, StudyDate_DICOM=date, ImageID=f"{study}.png", **changes)
-
-    path = write(
-        tmp_path,
-        film("3", "20150101"),
-        film("4", "20150101", MethodLabel="RNN_model"),
-        film("5", "20160101", Labels="nan"),
-        film("6", "20170101", MethodLabel="RNN_model"),
-        film("7", "20180101", Projection="L"),
-        film("8", "20190101", PatientID="9" * 38),
-    )
-    counts = count_serial(list(read_padchest(path)))
-    assert (counts.later, counts.same_day, counts.one_method) == (1, 1, 1)

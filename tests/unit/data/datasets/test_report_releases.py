@@ -80,7 +80,7 @@ def test_a_chexpert_patient_in_two_splits_is_refused(chexpert, tmp_path):
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(ValueError, match="1 patients in train and valid, such as patient00001"):
+    with pytest.raises(ValueError, match="1 patients in two splits, such as patient00001"):
         PlainTable(find_release([tmp_path]))
 
 
@@ -140,7 +140,7 @@ def test_a_missing_part_and_a_patient_in_two_parts(rexgradient, tmp_path):
     other = json.loads((folder / "valid_metadata_view_position.json").read_text("utf-8"))
     next(iter(studies.values()))["PatientID"] = next(iter(other.values()))["PatientID"]
     path.write_text(json.dumps(studies), "utf-8")
-    with pytest.raises(ValueError, match="1 patients are in two parts"):
+    with pytest.raises(ValueError, match="1 patients in two splits"):
         PlainTable(find_release([tmp_path]))
 
 

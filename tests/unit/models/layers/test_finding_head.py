@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lapse.models.layers.finding_classes import CLASS_SETS, VINDR, class_numbers, organ_group
-from lapse.models.layers.finding_head import FindingHead, load_finding_head
+from lapse.models.layers.finding_head import FindingHead
 
 
 @torch.no_grad()
@@ -23,19 +23,6 @@ def test_counts_are_of_images_with_both_findings():
     head.count(labels)
     head.count(labels[1:])
     assert head.counts.tolist() == [[3, 1, 0], [1, 1, 0], [0, 0, 0]]
-
-
-def test_the_counts_are_loaded_with_the_weights():
-    torch.manual_seed(0)
-    first, second = FindingHead(4, 6, 3), FindingHead(4, 6, 3)
-    first.count(torch.ones(1, 3))
-    message = load_finding_head(second, "finding_head", first.state_dict())
-    assert message == "finding_head: 7 tensors of the same run"
-    assert torch.equal(second.counts, first.counts)
-    assert torch.equal(second.out.weight, first.out.weight)
-    with pytest.raises(ValueError, match=r"does not fit in .* tensors, the first is first.weight"):
-        load_finding_head(FindingHead(5, 6, 3), "finding_head", first.state_dict())
-    assert "random weights" in load_finding_head(second, "finding_head", {})
 
 
 def test_class_sets_have_no_empty_class_and_22_classes_of_vindr():

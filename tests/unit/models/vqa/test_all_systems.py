@@ -180,7 +180,7 @@ def test_it_loads_the_encoder_of_stage_one_completely(name):
 def test_one_image_alone_is_refused(name):
     row = samples()[0]
     single = replace(row, images=row.images[:1], boxes=row.boxes[:1], reports=row.reports[:1])
-    with pytest.raises(ValueError, match="two images, got 1 per question"):
+    with pytest.raises(ValueError, match="reads two images for every question, got 1"):
         build(name).loss(batch([single]))
 
 

@@ -85,8 +85,14 @@ def test_the_finding_head_of_another_run_is_taken():
     system = vqa_systems.build("ekaid_published")
     torch.manual_seed(9)
     head = FindingHead(24, 24, 22)
-    assert system.load_part("finding_head", head.state_dict()).endswith("of the same run")
+    head.count(torch.ones(1, 22))
+    message = system.load_part("finding_head", head.state_dict())
+    assert message == "finding_head: 7 tensors of the same run"
     assert torch.equal(system.finding_head.out.weight, head.out.weight)
+    assert torch.equal(system.finding_head.counts, head.counts)
+    with pytest.raises(ValueError, match=r"does not fit in .* tensors, the first is first.weight"):
+        system.load_part("finding_head", FindingHead(25, 24, 22).state_dict())
+    assert "random weights" in system.load_part("finding_head", {})
 
 
 def test_a_row_with_one_image_is_refused():
@@ -96,7 +102,9 @@ def test_a_row_with_one_image_is_refused():
         samples=tuple(replace(s, images=s.images[:1], boxes=s.boxes[:1], reports=())
                       for s in batch.samples),
     )  # fmt: skip
-    with pytest.raises(ValueError, match="EKAID reads two images for every question, got 1"):
+    with pytest.raises(
+        ValueError, match="EkaidPublished reads two images for every question, got 1"
+    ):
         system.loss(single)
 
 
