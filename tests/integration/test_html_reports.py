@@ -9,20 +9,19 @@ import tiny_store
 from comparisons import comparison
 from lapse.core.types import Box
 from lapse.data.verify.results import Findings, VerifyReport
-from lapse.evaluation.html import (
+from lapse.evaluation.html.case_selection import findings_of
+from lapse.evaluation.html.elements import Table
+from lapse.evaluation.html.evaluation_page import write_evaluation_report
+from lapse.evaluation.html.line_chart import Chart, Curve
+from lapse.evaluation.html.run_page import (
     BoxExample,
-    Chart,
-    Curve,
     GroundingExample,
     ModelAnswer,
     PairExample,
     RunReport,
-    Table,
-    write_evaluation_report,
     write_run_report,
-    write_verify_page,
 )
-from lapse.evaluation.html.case_selection import findings_of
+from lapse.evaluation.html.verify_page import write_verify_page
 from lapse.metrics.error_types import error_kinds
 
 pytestmark = pytest.mark.skipif(browser.find_browser() is None, reason="needs Chromium")

@@ -5,7 +5,7 @@ import numpy as np
 from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.inference.answer import Answer
-from lapse.inference.checks import InputIssue
+from lapse.inference.checks.issues import InputIssue
 from lapse.inference.comparison import Comparison
 from lapse.inference.films import Film
 

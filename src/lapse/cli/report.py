@@ -49,7 +49,7 @@ def report_command(
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
     from lapse.core.files import check_output_file
-    from lapse.evaluation.html import EvaluationReport, write_evaluation_report
+    from lapse.evaluation.html.evaluation_page import EvaluationReport, write_evaluation_report
     from lapse.evaluation.readers import check_same_reader, scored_reader, with_changes
     from lapse.evaluation.references import ReferenceSource
     from lapse.evaluation.scores_file import default_path, read_scores

@@ -22,7 +22,6 @@ class Plugin:
     """One entry.
 
     Attributes:
-        path: "module:Class".
         description: one line for `lapse list`.
         config: models: "module:Class" of the configuration, which is importable without torch.
         tasks: models: the tasks to train where a configuration names none. Metrics: the tasks to

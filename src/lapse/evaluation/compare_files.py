@@ -30,7 +30,6 @@ class CompareOptions:
 
     Attributes:
         systems: predictions files; each is tested against the first.
-        out: scores file.
         references: where references and baselines come from.
         scoring: metrics, seed and resamples of intervals and tests.
         changes: changes of another extractor; each line names its system.

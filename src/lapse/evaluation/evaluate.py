@@ -32,7 +32,6 @@ class EvaluateOptions:
     """How predictions are scored.
 
     Attributes:
-        seed: of the resampling.
         resamples: number of resamples of the patients for the intervals.
         use_java: False leaves out the metrics that need Java: BLEU, METEOR, ROUGE-L and CIDEr.
         bert: model for BERTScore, None for no BERTScore.

@@ -91,9 +91,7 @@ class EvaluationResult:
         scores: task -> name -> Score.
         comparisons: other systems and baselines -> their scores.
         reliability: "consistency", "confidence", "abstention" -> scores, where available.
-        subgroups: task -> its subgroups.
         provenance: where the numbers come from.
-        path: the scores file.
     """
 
     system: str

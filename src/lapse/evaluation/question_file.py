@@ -29,7 +29,6 @@ class QuestionColumns:
     """The columns of a question file.
 
     Attributes:
-        question: column of the question.
         answer: column of the true answer.
         options: columns of the options, or the one column of all options; () for free questions.
         patient: column of the patient; "" for the first of PATIENT_COLUMNS that the file has.

@@ -21,9 +21,9 @@ from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.grammar import parse
 from lapse.core.types import Sample
 from lapse.images import ImageProcessing, read_at
-from lapse.images.film_facts import facts_of_file
-from lapse.inference.checks import CheckedFilm, FilmFacts, InputChecker, InputIssue
-from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
+from lapse.images.film_facts import FilmFacts, facts_of_file
+from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.issues import InputIssue, is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
@@ -79,7 +79,6 @@ class Answer:
         unsure: changes that some readings name and that are not stated.
         reasons: why the answer is undecided, or unchanged without a reading.
         beam: the text of beam search for this pair alone.
-        issues: of the input checks.
         trained_on: the training data of the model.
         probabilities: each change in words -> the calibrated probability that it is right. Empty
             for a model without a calibration, and for films that it does not hold for.

@@ -23,7 +23,7 @@ from lapse.data.loading.batch_stream import Pixels
 from lapse.data.loading.records import check_image_size
 from lapse.data.store.store import Store
 from lapse.images import ImageProcessing
-from lapse.inference.checks import InputChecker
+from lapse.inference.checks.checker import InputChecker
 from lapse.inference.generate import (
     GeneratedAnswer,
     GenerateOptions,
@@ -56,7 +56,6 @@ class Answerer(Protocol):
 
     Attributes:
         tasks: names of the tasks that it answers by default.
-        batch_size: samples of one batch.
         facts: everything but the samples that changes its answers, such as a hash of the weights.
             An interrupted job continues with equal facts only.
     """
@@ -98,7 +97,6 @@ class ModelGuards:
     Attributes:
         processing: of the images of the training store; None if unknown.
         rule: limits of guarded answers; those of a run folder were not chosen.
-        checker: of the images.
     """
 
     processing: ImageProcessing | None = None

@@ -30,7 +30,7 @@ from lapse.inference.answer import (
     answer_pair,
     describe,
 )
-from lapse.inference.checks import InputIssue
+from lapse.inference.checks.issues import InputIssue
 from lapse.inference.films import Film, read_film
 from lapse.metrics.confidence import change_key
 from lapse.training.run_folder import LoadedRun
@@ -51,8 +51,6 @@ class Comparison:
             the images that show it according to the answer; None for a malformed box.
         anatomy: "reference" or "main" -> finding -> the anatomical region that the box of the
             finding overlaps most (`lapse.inference.region_names`).
-        notice: research use only.
-        question: as it was given.
         model: name and facts of the model.
         films: "reference" and "main" -> the film.
     """

@@ -44,7 +44,6 @@ class GuardedGeneration:
 
     Attributes:
         plain: the answer by beam search to the pair alone.
-        evidence: of all readings.
         is_identical: both images have the same pixels.
     """
 

@@ -38,9 +38,7 @@ class PredictionPlan:
     """What will be answered.
 
     Attributes:
-        selection: the samples.
         pixels: image key -> [S, S] uint8, of the store or of a probe.
-        batch_size: samples of one batch.
         lengths: prompt length of every sample, in order.
     """
 

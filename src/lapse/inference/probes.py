@@ -50,7 +50,6 @@ class ProbeContext:
 
     Attributes:
         references: (patient, image key) of the images that may replace a reference.
-        seed: of random choices.
     """
 
     references: Sequence[tuple[str, str]]

@@ -51,7 +51,6 @@ class Calibration:
         error: ECE on patients that the fit does not use.
         floor: expected ECE of perfectly calibrated probabilities for as many changes.
         split: of the data set, such as "validate".
-        data: the data in words.
         predictions: SHA-256 of the predictions file; "" where there is none.
     """
 

@@ -16,7 +16,7 @@ import torch
 
 from lapse.images.film_facts import FilmFacts
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
-from lapse.inference.checks import InputIssue, UnusualInputError
+from lapse.inference.checks.issues import InputIssue, UnusualInputError
 from lapse.inference.checks.questions import DIFFERENCE, SINGLE, check_question
 from lapse.inference.pretrained import Lapse, ModelImage, load
 from lapse.serve.messages import Message, Pipe

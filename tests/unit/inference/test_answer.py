@@ -6,7 +6,7 @@ import pytest
 
 from comparisons import comparison
 from lapse.inference.answer import AGREEMENT_NOTE, PROBABILITY_UNUSUAL, with_probabilities
-from lapse.inference.checks import InputIssue
+from lapse.inference.checks.issues import InputIssue
 from lapse.metrics.probability import Calibration
 
 CALIBRATION = Calibration(

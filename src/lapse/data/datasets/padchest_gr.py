@@ -33,7 +33,6 @@ class Sentence:
     Attributes:
         texts: language -> the sentence.
         boxes: of the first reader, corners as fractions; not checked here.
-        extra_boxes: of the second reader.
         progression: "improving", "stable", "worsening", or "" where none is given.
     """
 

@@ -15,7 +15,6 @@ class ReaderAgreement:
     """How far the boxes of two readers agree, over the sentences that both have boxed.
 
     Attributes:
-        sentences: number of such sentences.
         mean_iou: mean intersection over union of the two areas that the boxes of a sentence cover.
         half: fraction of sentences with an intersection over union of at least .5.
     """

@@ -34,7 +34,6 @@ class PairLabels:
     """What is known about the studies and their pairs.
 
     Attributes:
-        studies: study -> its rows.
         stated: (reference, main) -> the changes that `changes.csv` states.
         outside: findings outside the 30, which an answer cannot name.
     """

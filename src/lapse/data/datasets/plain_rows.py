@@ -40,7 +40,6 @@ class FilmRow:
     """One image of the table.
 
     Attributes:
-        cells: the row, for errors.
         findings: None if the study is not labelled.
         report: None if the table has no column for reports.
         days: days from any zero of the patient, growing with time.

@@ -36,7 +36,6 @@ class PlainTable:
     Attributes:
         images: the images to read without their reports, in the order of the table.
         info: what the data set is.
-        splits: patient -> split.
         rows: the rows of the table, of any view; `num_rows` of them.
         skipped: rows and pairs that are not used, by reason.
         noted: anomalies of what is used.

@@ -53,7 +53,6 @@ class ReXStudy:
     Attributes:
         images: (path below deid_png, view) in the order of the file; the view is "PA", "AP",
             "lateral", "" where the file gives none, or "?" and the unknown word.
-        num_views: entries of ImageViewPosition.
         date: None where it is empty; used as an order only.
     """
 

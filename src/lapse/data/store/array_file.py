@@ -22,8 +22,6 @@ class ArrayFile:
         path: an .npy file in C order.
 
     Attributes:
-        shape: of the array.
-        dtype: of the array.
 
     Raises:
         ValueError: the file is damaged, or shorter or longer than its header says.

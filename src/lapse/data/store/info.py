@@ -49,7 +49,6 @@ class StoreInfo:
         intensity: grey values of DICOMs and of PNGs of 16 bits; every image is equalised.
         protocol: "patient-safe" or "published".
         protocol_hash: identifies the assignment of patients to splits.
-        release: releases of the datasets.
         priors: how references to earlier examinations were removed.
         source: the folders that were read, and whether they are simulated.
         boxes: "silver" or "gold" annotations of Chest ImaGenome.

@@ -84,8 +84,6 @@ class VerifyContext:
 
     Attributes:
         roots: the folders of the datasets.
-        findings: collects the defects.
-        progress: counts the steps.
         has_pixels: image files are decoded.
         is_subset: the copy is a part of a release.
         counts: (dataset, table) -> rows.

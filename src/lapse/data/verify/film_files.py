@@ -23,7 +23,6 @@ class FilmFiles:
     """The images of a table.
 
     Attributes:
-        folder: the folder of images.
         patients: path of an image below the folder -> its patient.
     """
 

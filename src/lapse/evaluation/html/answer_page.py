@@ -14,7 +14,6 @@ class AnswerPage:
     """What the page shows.
 
     Attributes:
-        question, answer: in words.
         status: "changed", "unchanged", "undecided" or "unguarded".
         images: the reference and the main film.
         changes: stated changes, with their confidence as mark.
@@ -22,7 +21,6 @@ class AnswerPage:
         reasons: why the answer is undecided.
         issues: lines of the input checks.
         notes: how the words of confidence are meant.
-        facts: of the model.
     """
 
     question: str

@@ -24,7 +24,6 @@ class Confusion:
     """Counts of findings; rows are the truth, columns the answer, empty ones are left out.
 
     Attributes:
-        columns: names of the columns.
         rows: (name, counts, their sum).
         num_unread: pairs that are left out because a text is not read.
     """

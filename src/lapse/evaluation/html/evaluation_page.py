@@ -63,7 +63,6 @@ class EvaluationReport:
     """The content of a page.
 
     Attributes:
-        title: of the page.
         predictions: of one system; difference questions become cases.
         scores: the content of scores.json, {} without one.
         store: source of images and boxes; None for a page without images.

@@ -50,7 +50,6 @@ class AnswerRow:
         source: file and line, for errors.
         kind: "id", "pair" (study_id and ref_id) or "image_id".
         key: the id; main and reference study for "pair".
-        text: the answer.
         question: for "pair", the normalised question, None without this key.
         references: () where the row names none.
         task, patient, prompt, probe, guarded: "" where the row names none.

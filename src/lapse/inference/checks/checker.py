@@ -31,7 +31,6 @@ class CheckedFilm:
 
     Attributes:
         pixels: [S, S] uint8 at the image size of the model.
-        facts: of its header.
     """
 
     pixels: NDArray[np.uint8]

@@ -24,8 +24,8 @@ from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
 from lapse.inference.answer import ROLES, AnswerOptions, answer_images, with_probabilities
-from lapse.inference.checks import CheckedFilm, InputChecker, InputIssue
-from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
+from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.issues import InputIssue, is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
 from lapse.inference.comparison import Comparison
 from lapse.inference.finding_phrases import MIDLINE, stating_sentence

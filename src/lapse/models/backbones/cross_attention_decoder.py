@@ -29,7 +29,6 @@ class CrossAttentionDecoder:
     """A decoder and the cross-attention keys and values of one batch.
 
     Attributes:
-        decoder: the text decoder.
         memory: keys and values, from `TextDecoder.memory`.
     """
 

@@ -31,7 +31,6 @@ class DecoderCache:
     Attributes:
         keys, values: per layer [B, H, L, d].
         filled: [B] int64.
-        memory: of the same rows.
     """
 
     keys: list[Tensor]

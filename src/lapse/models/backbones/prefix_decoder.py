@@ -30,7 +30,6 @@ class PrefixDecoder:
     """The language model and the visual prefixes of one batch.
 
     Attributes:
-        language_model: GPT-2.
         visual: [B, M, D], the visual tokens of each row, their positions added.
         text_positions: [P, D], position embeddings of text; a text has at most P tokens.
     """

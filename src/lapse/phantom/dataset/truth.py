@@ -56,7 +56,6 @@ class StudyState:
         quad: cell in a counterfactual quadruplet, "A1", "A2", "B1" or "B2", else "".
         tail: the OOD group, one of OOD_KINDS, else "".
         visit: patient, index, time, findings, devices and mimics.
-        acquisition: acquisition of the image.
         anatomy: "plain" or "detailed"; a line without it is plain.
     """
 

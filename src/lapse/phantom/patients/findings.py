@@ -44,7 +44,6 @@ class DiseaseCourse:
     """How the visits of one patient are sampled.
 
     Attributes:
-        difficulty: difficulty of the simulation.
         combination: two findings that this patient has together, () for none. No other patient
             has one of catalogue.HELD_OUT_COMBINATIONS.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
-from lapse.evaluation.html import ModelAnswer
+from lapse.evaluation.html.run_page import ModelAnswer
 from lapse.inference.answer import AnswerOptions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse, ModelImage

@@ -11,15 +11,14 @@ from pathlib import Path
 from lapse.core.tokenizer import bins_box, find_box, without_box
 from lapse.core.types import Pair, Prediction, Score
 from lapse.data.store.store import Store
-from lapse.evaluation.html import (
+from lapse.evaluation.html.elements import Table
+from lapse.evaluation.html.line_chart import Chart, Curve
+from lapse.evaluation.html.run_page import (
     BoxExample,
-    Chart,
-    Curve,
     GroundingExample,
     ModelAnswer,
     PairExample,
     RunReport,
-    Table,
 )
 from lapse.evaluation.score_tables import format_score
 from lapse.inference.pretrained import Lapse

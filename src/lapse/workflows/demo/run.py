@@ -29,11 +29,8 @@ from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
-from lapse.evaluation.html import (
-    EvaluationReport,
-    write_evaluation_report,
-    write_run_report,
-)
+from lapse.evaluation.html.evaluation_page import EvaluationReport, write_evaluation_report
+from lapse.evaluation.html.run_page import write_run_report
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.scores_file import predictions_facts, read_scores, write_scores

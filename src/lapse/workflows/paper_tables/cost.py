@@ -46,7 +46,6 @@ class RunCost:
         origin: of the first weights, one phrase per source.
         parameters, trained: all parameters, and those that are trained.
         records: training records (images or pairs) that can be used.
-        steps: optimizer steps.
         operations: of all steps, forward and backward.
         cached_operations: the same with the features of a frozen encoder read from the disk;
             equal to `operations` where the run cannot cache them.

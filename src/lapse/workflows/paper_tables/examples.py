@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction
 from lapse.data.store.store import Store
-from lapse.evaluation.html import PairExample
+from lapse.evaluation.html.run_page import PairExample
 
 
 def choose_examples(

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lapse.core.files import write_text
-from lapse.evaluation.html import Chart, Curve, PairExample, RunReport, Table, write_run_report
+from lapse.evaluation.html.elements import Table
+from lapse.evaluation.html.line_chart import Chart, Curve
+from lapse.evaluation.html.run_page import PairExample, RunReport, write_run_report
 from lapse.workflows.paper_tables.results import Cell, Cells, RowResult, cells
 from lapse.workflows.paper_tables.spec import TableSpec
 

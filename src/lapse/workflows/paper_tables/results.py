@@ -50,7 +50,6 @@ class RowResult:
     """The scores of a row, or the reason why it did not run.
 
     Attributes:
-        row: of the table.
         scores: of each seed; () where the row did not run.
         patients: task -> patient of each sample, in the order of the scores' statistics.
         curves: preset -> (step, validation loss) of each run at the first seed, in order.

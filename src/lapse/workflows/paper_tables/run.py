@@ -30,7 +30,7 @@ from lapse.core.types import Prediction
 from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
-from lapse.evaluation.html import ModelAnswer
+from lapse.evaluation.html.run_page import ModelAnswer
 from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
 from lapse.training.metrics_log import METRICS
 from lapse.training.run_folder import build_model, read_facts, skip_pretrained_weights

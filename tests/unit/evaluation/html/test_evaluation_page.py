@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lapse.core.types import Prediction
-from lapse.evaluation.html import EvaluationReport, render_evaluation_report
+from lapse.evaluation.html.evaluation_page import EvaluationReport, render_evaluation_report
 
 
 def test_page_shows_scores_cases_and_abstention(report):

@@ -3,15 +3,14 @@
 import numpy as np
 
 from lapse.core.types import Box
-from lapse.evaluation.html import (
+from lapse.evaluation.html.elements import Table
+from lapse.evaluation.html.line_chart import Chart, Curve
+from lapse.evaluation.html.run_page import (
     BoxExample,
-    Chart,
-    Curve,
     GroundingExample,
     ModelAnswer,
     PairExample,
     RunReport,
-    Table,
     render_run_report,
 )
 

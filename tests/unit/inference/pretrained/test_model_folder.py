@@ -23,6 +23,7 @@ from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
 from lapse.images import ImageProcessing, read_at
+from lapse.images.film_facts import FilmFacts
 from lapse.inference.answer import (
     AGREEMENT_NOTE,
     RESEARCH_USE,
@@ -30,7 +31,7 @@ from lapse.inference.answer import (
     AnswerOptions,
     answer_pair,
 )
-from lapse.inference.checks import FilmFacts, InputIssue, UnusualInputError
+from lapse.inference.checks.issues import InputIssue, UnusualInputError
 from lapse.inference.pretrained import Lapse, load, load_model_image
 from lapse.inference.pretrained.export import from_runs, read_folder
 from lapse.training.run_folder import load_run

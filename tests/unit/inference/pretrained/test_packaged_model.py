@@ -15,7 +15,7 @@ from lapse.core.changes import invert
 from lapse.core.grammar import parse
 from lapse.images import ImageError
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
-from lapse.inference.checks import UnusualInputError
+from lapse.inference.checks.issues import UnusualInputError
 from lapse.inference.pretrained import DEFAULT, ModelImage
 from lapse.inference.pretrained.export import read_folder
 from lapse.metrics.confidence import change_key

@@ -6,7 +6,7 @@ import tiny_runs
 import tiny_store
 from lapse.core.types import Score
 from lapse.data.store.store import open_store
-from lapse.evaluation.html import RunReport, render_run_report
+from lapse.evaluation.html.run_page import RunReport, render_run_report
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse, load
 from lapse.inference.pretrained.export import from_runs
