@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.gpt2_export import to_gpt2
 from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.backbones.gpt2 import GPT2
-from lapse.models.backbones.gpt2_weights import to_gpt2
 from lapse.models.backbones.siglip_format import siglip_config, to_siglip
 from lapse.models.pretraining.captioner import Captioner
 

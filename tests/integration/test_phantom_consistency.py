@@ -18,8 +18,8 @@ from lapse.phantom.patients.findings import level_of
 from lapse.phantom.patients.state import Finding, Visit
 from lapse.phantom.text import phrases
 from lapse.phantom.text.questions import pair_questions
-from lapse.phantom.text.report import extract_findings
 from phantom_histories import histories
+from report_findings import extract_findings
 from second_reader import read_findings
 
 SEED = 23

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 import tiny_bert
 import tiny_store
+from benchmarks.gpt2_export import export_gpt2
 from lapse.cli.main import app
 from lapse.config import LanguageModelConfig
 from lapse.metrics.bertscore import BertChoice
 from lapse.models.backbones.gpt2 import GPT2
-from lapse.models.backbones.gpt2_weights import export_gpt2
 from lapse.workflows.paper_tables.plan import TableOptions
 from lapse.workflows.paper_tables.run import run_tables
 from lapse.workflows.paper_tables.settings import read_language_model

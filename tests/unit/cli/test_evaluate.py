@@ -12,7 +12,7 @@ from lapse.core.changes import UNCHANGED
 from lapse.data.store.store import open_store
 from lapse.evaluation import subgroups
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
-from lapse.evaluation.predictions.questions import questions_of_store
+from lapse.evaluation.predictions.questions import split_of_store
 from lapse.evaluation.score_tables import few_events
 
 FAST = ("--no-java", "--resamples", 100, "--split", "train")
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     """A store and the predictions of two systems; the second never names a change."""
     folder = tmp_path_factory.mktemp("commands")
     store = open_store(tiny_store.write(folder / "store"))
-    questions = questions_of_store(store, "train", "diff_vqa")
+    questions = split_of_store(store, "train", "diff_vqa").items
     items = [question.answered(question.answer) for question in questions]
     write_predictions(folder / "a.jsonl", items)
     write_predictions(folder / "b.jsonl", [replace(item, prediction=UNCHANGED) for item in items])

@@ -21,7 +21,7 @@ from lapse.evaluation.compare_files import CompareOptions, compare_files
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, evaluate
 from lapse.evaluation.evaluate_file import EvaluateFileOptions, evaluate_file
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
-from lapse.evaluation.predictions.questions import questions_of_store
+from lapse.evaluation.predictions.questions import split_of_store
 from lapse.evaluation.references import ReferenceOptions, remark_of
 from lapse.evaluation.scores_file import read_scores
 from lapse.metrics.abstention import Threshold, write_threshold
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     for name, boxes in (("store", "silver"), ("gold", "gold")):
         prepare(find_roots([folder / "raw"]), folder / name, PrepareOptions(32, boxes=boxes))
     store = open_store(folder / "store")
-    questions = questions_of_store(store, "train", "diff_vqa")
+    questions = split_of_store(store, "train", "diff_vqa").items
     for name, accuracy in (("a", 0.8), ("b", 0.4), ("c", 0.1)):
         draw = random.Random(name)
         answered = [q if draw.random() < accuracy else draw.choice(questions) for q in questions]

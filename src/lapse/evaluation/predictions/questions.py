@@ -65,16 +65,6 @@ class Questions:
     others: Sequence[Question] = ()
 
 
-def questions_of_table(path: Path, split: str, task: str) -> list[Question]:
-    """The questions of one task in one split of a table, in its order: see `split_of_table`."""
-    return list(split_of_table(path, split, task).items)
-
-
-def questions_of_store(store: Store, split: str, task: str) -> list[Question]:
-    """The questions of one task in one split of a store, in its order: see `split_of_store`."""
-    return list(split_of_store(store, split, task).items)
-
-
 def split_of_table(path: Path, split: str, task: str) -> Questions:
     """All questions of one split of a table, in its order.
 

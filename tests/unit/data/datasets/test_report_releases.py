@@ -15,7 +15,7 @@ from lapse.phantom.dataset.chexpert_plus_tree import TABLE, write_chexpert_plus_
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.rexgradient_tree import write_rexgradient_tree
 from lapse.phantom.dataset.truth import read_states
-from lapse.phantom.text.report import extract_findings
+from report_findings import extract_findings
 
 CONFIG = SimulateConfig(patients=10, seed=6, size=64, visits=(2, 4))
 

@@ -11,9 +11,10 @@ from lapse.data.reports.sections import report_text
 from lapse.data.reports.sentences import split_sentences
 from lapse.phantom.patients.findings import draw_visits
 from lapse.phantom.text.comparisons import WORDINGS
-from lapse.phantom.text.report import extract_findings, write_report
+from lapse.phantom.text.report import write_report
 from prior_sentences import HARDER, HELD_OUT, TUNED, measure_remover
 from prior_sentences_unseen import FINAL, FIRST, LAST
+from report_findings import extract_findings
 
 
 class Everything:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.gpt2_export import export_gpt2, to_gpt2
 from lapse.config import LanguageModelConfig
 from lapse.models.backbones.gpt2 import GPT2
-from lapse.models.backbones.gpt2_weights import export_gpt2, from_gpt2, load_gpt2, to_gpt2
+from lapse.models.backbones.gpt2_weights import from_gpt2, load_gpt2
 from lapse.models.layers.transformer import attend
 
 TINY = LanguageModelConfig(width=24, layers=2, heads=3, max_positions=40, dropout=0.0)

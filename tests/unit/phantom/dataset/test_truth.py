@@ -21,7 +21,7 @@ from lapse.phantom.dataset.truth import read_states, rerender
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.identity import study_folder
-from lapse.phantom.text.report import extract_findings
+from report_findings import extract_findings
 
 CONFIG = SimulateConfig(
     patients=20,

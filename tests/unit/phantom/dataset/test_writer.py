@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.text.report import extract_findings
+from report_findings import extract_findings
 
 CONFIG = SimulateConfig(patients=6, seed=4, size=96, visits=(2, 3))
 

@@ -5,7 +5,7 @@ import pytest
 from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.patients.findings import draw_visits, level_of
 from lapse.phantom.text.comparisons import WORDINGS, compare
-from lapse.phantom.text.report import extract_findings
+from report_findings import extract_findings
 
 
 def test_the_direction_follows_the_severity():

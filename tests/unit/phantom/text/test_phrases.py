@@ -5,7 +5,7 @@ import pytest
 from lapse.phantom.patients.catalogue import FINDING_SPECS
 from lapse.phantom.patients.state import Finding
 from lapse.phantom.text.phrases import affirm, noun_phrases
-from lapse.phantom.text.report import extract_findings
+from report_findings import extract_findings
 
 
 @pytest.mark.parametrize("spec", FINDING_SPECS, ids=lambda spec: spec.name)

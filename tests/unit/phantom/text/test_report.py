@@ -5,7 +5,8 @@ import re
 import pytest
 
 from lapse.phantom.patients.findings import draw_visits
-from lapse.phantom.text.report import extract_findings, write_report
+from lapse.phantom.text.report import write_report
+from report_findings import extract_findings
 
 
 def reports(count, *, priors=False):
