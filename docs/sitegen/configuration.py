@@ -57,11 +57,19 @@ def all_classes() -> list[type[BaseModel]]:
 
 def descriptions(kind: type[BaseModel]) -> dict[str, str]:
     """Key -> description: the string below the field in the source, or Field(description=)."""
-    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind)))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef)).body
     texts = {
         name: field.description for name, field in kind.model_fields.items() if field.description
     }
+    for owner in reversed(kind.__mro__):
+        if issubclass(owner, BaseModel) and owner is not BaseModel:
+            texts |= _strings_below_fields(owner)
+    return texts
+
+
+def _strings_below_fields(kind: type[BaseModel]) -> dict[str, str]:
+    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind)))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef)).body
+    texts = {}
     for node, after in pairwise(body):
         match node, after:
             case (

@@ -154,11 +154,7 @@ def table_command(
 
 
 def _records(text: str) -> dict[str, int]:
-    """ "N,M" as numbers of studies and of pairs; nothing for "".
-
-    Raises:
-        ValueError: another form.
-    """
+    """ "N,M" as numbers of studies and of pairs; nothing for ""."""
     parts = text.split(",") if text else []
     if parts and (len(parts) != 2 or not all(part.strip().isdigit() for part in parts)):
         raise ValueError(f"--records {text!r} is not of the form N,M: two whole numbers")

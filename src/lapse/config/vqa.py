@@ -33,30 +33,33 @@ class BlindConfig(Config):
     """Maximum tokens of an answer."""
 
 
-class Blip2SystemConfig(Config):
-    """BLIP-2 (Li et al., 2023b) on difference questions: queries instead of all visual tokens."""
+class SystemConfig(Config):
+    """What all systems with an image encoder have."""
 
     encoder: EncoderConfig = EncoderConfig()
     """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
-    qformer: QFormerConfig = QFormerConfig()
-    """Querying transformer."""
-    language_model: LanguageModelConfig = LanguageModelConfig()
-    """Language model that writes the answer."""
     label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
     """Label smoothing of the token loss."""
     train_encoder: bool = False
     """Train the image encoder instead of keeping it frozen."""
+
+
+class Blip2SystemConfig(SystemConfig):
+    """BLIP-2 (Li et al., 2023b) on difference questions: queries instead of all visual tokens."""
+
+    qformer: QFormerConfig = QFormerConfig()
+    """Querying transformer."""
+    language_model: LanguageModelConfig = LanguageModelConfig()
+    """Language model that writes the answer."""
     train_language_model: bool = True
     """False keeps GPT-2 frozen, as published; that needs `language_model.weights`."""
 
 
-class RealConfig(Config):
+class RealConfig(SystemConfig):
     """After ReAL's abstract (Lu et al., 2024): a branch for the residual image, aligned with the
     features. Its text and code are not available.
     """
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     residual: EncoderConfig = EncoderConfig()
     """Encoder of the residual image; needs the same token grid as `encoder`."""
     language_model: LanguageModelConfig = LanguageModelConfig()
@@ -80,10 +83,6 @@ class RealConfig(Config):
     """Whether the difference feature gets no gradient from the alignment."""
     residual_sign: Literal["signed", "absolute"] = "signed"
     """Whether the residual image keeps its sign."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
     @model_validator(mode="after")
     def _same_grid(self) -> RealConfig:
@@ -97,11 +96,9 @@ class RealConfig(Config):
         return self
 
 
-class PluralConfig(Config):
+class PluralConfig(SystemConfig):
     """PLURAL-style: one encoder-decoder over both images and the question."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     layers: int = Field(6, ge=1, le=1000)
     """Number of encoder blocks over both images and the question."""
     decoder: DecoderConfig = DecoderConfig(width=768, layers=6, heads=12, mlp_width=3072)
@@ -112,34 +109,23 @@ class PluralConfig(Config):
     """Also read the report of the reference study. No other system has this input."""
     report_tokens: int = Field(128, ge=4)
     """Maximum tokens of the past report."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
     train_encoder: bool = True
-    """Train the image encoder instead of keeping it frozen."""
 
 
-class RgagConfig(Config):
+class RgagConfig(SystemConfig):
     """RG-AG-style: one model generates both reports, then the answer from them."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     language_model: LanguageModelConfig = LanguageModelConfig()
     """Language model that writes the answer."""
     report_tokens: int = Field(160, ge=4)
     """Maximum tokens of a report."""
     report_weight: float = Field(1.0, ge=0.0)
     """Weight of the report loss."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
 
-class EkaidConfig(Config):
+class EkaidConfig(SystemConfig):
     """EKAID-style: graphs of anatomical regions, their difference, an LSTM with attention."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     width: int = Field(512, ge=8)
     """Width of the graph nodes."""
     heads: int = Field(8, ge=1)
@@ -148,10 +134,6 @@ class EkaidConfig(Config):
     """Width of the word embeddings."""
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Dropout probability."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
     @model_validator(mode="after")
     def _divides(self) -> EkaidConfig:
@@ -159,11 +141,9 @@ class EkaidConfig(Config):
         return self
 
 
-class EkaidPublishedConfig(Config):
+class EkaidPublishedConfig(SystemConfig):
     """EKAID as its program is (Hu et al., 2023): 52 nodes, relation graphs, gates, a writer."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     finding_head: FindingHeadConfig = FindingHeadConfig()
     """Finding head of a run of `findings`, frozen; must match it."""
     width: int = Field(1024, ge=8)
@@ -192,8 +172,6 @@ class EkaidPublishedConfig(Config):
     """Weight of the sum of the node weights in the loss."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Label smoothing of the word loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
     @model_validator(mode="after")
     def _divides(self) -> EkaidPublishedConfig:
@@ -267,37 +245,22 @@ class PluralPublishedConfig(Config):
 RGAG_LANGUAGE_MODEL = LanguageModelConfig(width=512, layers=13, heads=8)
 
 
-class RgagReportConfig(Config):
+class RgagReportConfig(SystemConfig):
     """RG-AG's report generator (Dalla Serra et al., 2025): anatomical tokens, then a report."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
     finding_head: FindingHeadConfig = FindingHeadConfig(classes="scene_graph")
     """Finding head of a run of `findings`, frozen; must match it."""
     language_model: LanguageModelConfig = RGAG_LANGUAGE_MODEL
     """Language model, from random weights."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
 
-class RgagPublishedConfig(Config):
+class RgagPublishedConfig(RgagReportConfig):
     """RG-AG's answer generator: answers from anatomical tokens and predicted reports.
 
-    The report generator has the same sizes; `init_model` names its run.
+    Encoder, finding head and language model have the sizes of the report generator, whose run
+    `init_model` names.
     """
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; must match that of the report generator."""
-    finding_head: FindingHeadConfig = FindingHeadConfig(classes="scene_graph")
-    """Finding head, frozen; must match that of the report generator."""
-    language_model: LanguageModelConfig = RGAG_LANGUAGE_MODEL
-    """Language model of each of the two generators, from random weights."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
     report_tokens: int = Field(160, ge=4)
     """Maximum tokens of a report."""
     train_reports: Literal["predicted", "true"] = "predicted"

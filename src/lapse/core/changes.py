@@ -63,6 +63,14 @@ class Change:
             raise ValueError(f"a change {self.kind!r} of {self.finding} has no levels")
 
 
+def by_finding(changes: Iterable[Change]) -> dict[str, frozenset[Change]]:
+    """Finding -> its changes."""
+    grouped: dict[str, set[Change]] = {}
+    for change in changes:
+        grouped.setdefault(change.finding, set()).add(change)
+    return {finding: frozenset(group) for finding, group in grouped.items()}
+
+
 def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     """The canonical answer: levels, added, missing, each in the order of finding ids.
 
@@ -121,7 +129,5 @@ def _inverse(change: Change) -> Change:
 
 def contradictions(changes: Iterable[Change]) -> tuple[str, ...]:
     """Findings with more than one change, which contradict each other."""
-    seen: dict[str, int] = {}
-    for change in set(changes):
-        seen[change.finding] = seen.get(change.finding, 0) + 1
-    return tuple(name for name in FINDINGS if seen.get(name, 0) > 1)
+    grouped = by_finding(changes)
+    return tuple(name for name in FINDINGS if len(grouped.get(name, ())) > 1)

@@ -301,11 +301,7 @@ TABLES: dict[str, dict[str, Plugin]] = {
 
 
 def names(table: str) -> tuple[str, ...]:
-    """The registered names of a table, in order.
-
-    Raises:
-        ValueError: there is no such table.
-    """
+    """The registered names of a table, in order."""
     if table not in TABLES:
         raise ValueError(f"no plug-in table {table!r}; {nearest(table, list(TABLES))}")
     return tuple(TABLES[table])

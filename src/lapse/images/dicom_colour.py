@@ -37,11 +37,7 @@ MAX_COLOURED = 0.01  # fraction of the pixels with a larger difference, such as 
 def grey_of_colours(
     path: Path, tags: PixelTags, values: npt.NDArray[Any], dicom: Dataset
 ) -> ByteImage:
-    """The grey values of a film. # [H, W, 3], or palette indices [H, W] -> [H, W]
-
-    Raises:
-        ImageError: not-grey, unsupported.
-    """
+    """The grey values of a film. # [H, W, 3], or palette indices [H, W] -> [H, W]"""
     if tags.photometric == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 

@@ -27,11 +27,7 @@ TITLES = {"reference": "Reference (earlier)", "main": "Main (later)"}
 
 
 def draw_comparison(comparison: Comparison) -> Image.Image:
-    """The picture, in RGB.
-
-    Raises:
-        ValueError: the comparison has no films.
-    """
+    """The picture, in RGB."""
     if not comparison.films:
         raise ValueError("the comparison holds no films: a picture needs both")
     outlined = comparison.outlines()
@@ -60,26 +56,19 @@ def _draw_panel(title: str, film: Film, outlined: Sequence[Outline]) -> Image.Im
     size = (max(1, round(FILM_HEIGHT * width / height)), FILM_HEIGHT)
     picture = Image.fromarray(film.pixels).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(LABEL_SIZE)
-    for item in outlined:
-        draw.rectangle(_corners(item.box, *size), outline=COLORS[item.color % len(COLORS)], width=3)
-    for item in outlined:
+    colored = [(item, COLORS[item.color % len(COLORS)]) for item in outlined]
+    for item, color in colored:
+        draw.rectangle(_corners(item.box, *size), outline=color, width=3)
+    for item, color in colored:
         if item.label:
-            x, y = item.label_x / 100 * size[0], item.label_y / 100 * size[1]
-            _draw_label(draw, (x, y), item.label, COLORS[item.color % len(COLORS)], font)
+            place = item.label_x / 100 * size[0], item.label_y / 100 * size[1]
+            draw.text(
+                place, item.label, color, font, anchor="ls", stroke_width=2, stroke_fill="black"
+            )
     panel = Image.new("RGB", (size[0], FILM_HEIGHT + LINE), PAGE)
     panel.paste(picture, (0, LINE))
     ImageDraw.Draw(panel).text((0, 0), title, TEXT, ImageFont.load_default(FONT_SIZE))
     return panel
-
-
-def _draw_label(
-    draw: ImageDraw.ImageDraw,
-    position: tuple[float, float],
-    text: str,
-    color: str,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-) -> None:
-    draw.text(position, text, color, font, anchor="ls", stroke_width=2, stroke_fill="black")
 
 
 def _corners(box: Box, width: int, height: int) -> tuple[float, float, float, float]:

@@ -78,11 +78,7 @@ class Answerer(Protocol):
         ...
 
     def prompt_length(self, sample: Sample) -> int:
-        """The length of the prompt; batches have similar lengths.
-
-        Raises:
-            ValueError: the prompt is too long.
-        """
+        """The length of the prompt; batches have similar lengths."""
         ...
 
     def answer(self, samples: Sequence[Sample], pixels: Pixels) -> list[GeneratedAnswer]:

@@ -127,11 +127,7 @@ def batch_indices(
 def generate_batch(
     model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
 ) -> list[GeneratedAnswer]:
-    """The answers of one batch, in order; the samples have equal numbers of images.
-
-    Raises:
-        ValueError: as `generate`.
-    """
+    """The answers of one batch, in order; the samples have equal numbers of images."""
     device = next(model.parameters()).device
     with autocast(device, options.precision_on(device)):
         return _answer_batch(model, samples, pixels, options)

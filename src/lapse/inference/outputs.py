@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,27 +100,27 @@ def csv_row(comparison: Comparison) -> dict[str, str]:
     """A comparison as one row; several values of a cell are separated by a semicolon."""
     answer = comparison.answer
     changes = (*answer.changes, *answer.unsure)
+    joined = SEPARATOR.join
     values = {
         **{role: film.file for role, film in comparison.films.items()},
         "question": comparison.question,
         "status": answer.status,
         "answer": answer.text,
-        "changes": _joined(map(change_key, answer.changes)),
-        "unsure": _joined(map(change_key, answer.unsure)),
-        "confidence": _joined(
+        "changes": joined(map(change_key, answer.changes)),
+        "unsure": joined(map(change_key, answer.unsure)),
+        "confidence": joined(
             f"{change_key(change)} = {certainty}"
             for change in changes
             if (certainty := answer.certainty(change))
         ),
-        "regions": _joined(
-            f"{role} {finding} = "
-            + ("none" if box is None else _region(comparison, role, finding, box))
+        "regions": joined(
+            f"{role} {finding} = {_region(comparison, role, finding, box)}"
             for role, boxes in comparison.boxes.items()
             for finding, box in boxes.items()
         ),
-        "reasons": _joined(answer.reasons),
-        "not understood": _joined(answer.leftover),
-        "input checks": _joined(f"{issue.level} {issue.code}" for issue in answer.issues),
+        "reasons": joined(answer.reasons),
+        "not understood": joined(answer.leftover),
+        "input checks": joined(f"{issue.level} {issue.code}" for issue in answer.issues),
         "trained on": answer.trained_on,
         "model": comparison.model.get("model", ""),
         "lapse": __version__,
@@ -141,13 +141,8 @@ def csv_text(
     return buffer.getvalue()
 
 
-def _joined(values: Iterable[str]) -> str:
-    return SEPARATOR.join(values)
-
-
-def _region(comparison: Comparison, role: str, finding: str, box: Box) -> str:
-    return f"{comparison.region_name(role, finding)} {' '.join(_numbers(asdict(box)))}"
-
-
-def _numbers(values: Mapping[str, float]) -> list[str]:
-    return [f"{value:.4f}" for value in values.values()]
+def _region(comparison: Comparison, role: str, finding: str, box: Box | None) -> str:
+    if box is None:
+        return "none"
+    numbers = " ".join(f"{value:.4f}" for value in astuple(box))
+    return f"{comparison.region_name(role, finding)} {numbers}"

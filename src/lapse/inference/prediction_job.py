@@ -206,11 +206,7 @@ def finished_rows(folder: Path, total: int) -> NDArray[np.bool_]:
 
 
 def merge(folder: Path, path: Path, total: int) -> None:
-    """Write all rows in order to the predictions file; only their positions are in memory.
-
-    Raises:
-        ValueError: a row is missing.
-    """
+    """Write all rows in order to the predictions file; only their positions are in memory."""
     parts = sorted(folder.glob("rank-*.tsv"))
     positions, numbers = np.full(total, -1, np.int64), np.zeros(total, np.int32)
     for number, part in enumerate(parts):
@@ -230,11 +226,7 @@ def merge(folder: Path, path: Path, total: int) -> None:
 
 
 def _rows_of(part: Path, total: int) -> Iterator[tuple[int, int]]:
-    """Row number, and position of the line after its tab, of every complete line.
-
-    Raises:
-        ValueError: a line is not a row of this job.
-    """
+    """Row number, and position of the line after its tab, of every complete line."""
     position = 0
     with part.open("rb") as file:
         for line in file:

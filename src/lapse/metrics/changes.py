@@ -22,12 +22,12 @@ read" are nan, and `details` gives the reason: they would describe the reader, n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from lapse.core.changes import KINDS, Change, contradictions
+from lapse.core.changes import KINDS, Change, by_finding, contradictions
 from lapse.core.findings import FINDINGS, IDS
 from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction, Score
@@ -219,7 +219,7 @@ def _finding_rates(answers: Sequence[Parsed], references: Sequence[Parsed]) -> d
 
 def _count_findings(answer: Parsed, reference: Parsed) -> list[int]:
     """Hits and denominators of `_finding_rates`, in its order."""
-    named, true = _by_finding(answer), _by_finding(reference)
+    named, true = by_finding(answer.changes), by_finding(reference.changes)
     levels = [name for name in named if _kinds(named, name) == _kinds(true, name) == {"level"}]
     num_right = sum(named[name] == true[name] for name in levels)
     pairs = [(directions_of(named[name]), directions_of(true.get(name, ()))) for name in named]
@@ -234,14 +234,7 @@ def _count_findings(answer: Parsed, reference: Parsed) -> list[int]:
     ]
 
 
-def _by_finding(item: Parsed) -> dict[str, set[Change]]:
-    changes: dict[str, set[Change]] = {}
-    for change in item.changes:
-        changes.setdefault(change.finding, set()).add(change)
-    return changes
-
-
-def _kinds(changes: dict[str, set[Change]], name: str) -> set[str]:
+def _kinds(changes: Mapping[str, Collection[Change]], name: str) -> set[str]:
     return {change.kind for change in changes.get(name, ())}
 
 

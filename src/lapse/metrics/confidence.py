@@ -77,9 +77,6 @@ def change_of_key(key: str) -> Change:
 
     >>> change_of_key("level edema: mild -> severe")
     Change(finding='edema', kind='level', before='mild', after='severe')
-
-    Raises:
-        ValueError: not the description of a change.
     """
     match = _KEY.fullmatch(key)
     if match is None:
@@ -146,11 +143,7 @@ def available_methods(predictions: Sequence[Prediction]) -> tuple[str, ...]:
 
 
 def change_events(predictions: Sequence[Prediction], method: str) -> list[Event]:
-    """One event for every stated change: its probability, and whether it is true.
-
-    Raises:
-        ValueError: as `stated_changes`.
-    """
+    """One event for every stated change: its probability, and whether it is true."""
     return [
         Event(stated.probability, stated.is_right, item.patient)
         for item in predictions

@@ -49,11 +49,7 @@ def split_id(name: str) -> tuple[str, str]:
 
 
 def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
-    """Probe -> its predictions, in the order of `RATES`; one file may hold several probes.
-
-    Raises:
-        ValueError: an id that names no probe.
-    """
+    """Probe -> its predictions, in the order of `RATES`; one file may hold several probes."""
     groups: dict[str, list[Prediction]] = {}
     for item in predictions:
         _, probe = split_id(item.id)

@@ -14,9 +14,7 @@ An answer may have several; an answer without any is right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from lapse.core.changes import Change, contradictions
+from lapse.core.changes import Change, by_finding, contradictions
 from lapse.core.findings import FINDINGS
 from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction
@@ -47,7 +45,7 @@ def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, .
     """As `error_kinds`, for parsed texts."""
     if not reference.is_parsed or not (answer.is_parsed or answer.changes):
         return {"unparsed": ()}  # nothing to compare
-    named, true = _by_finding(answer), _by_finding(reference)
+    named, true = by_finding(answer.changes), by_finding(reference.changes)
     errors: dict[str, list[str]] = {}
     for name in FINDINGS:
         changes, expected = named.get(name, frozenset()), true.get(name, frozenset())
@@ -71,10 +69,3 @@ def _kind(changes: frozenset[Change], expected: frozenset[Change]) -> str:
         return "wrong direction"  # also a contradiction, which has no right direction
     is_level = all(change.kind == "level" for change in changes | expected)
     return "wrong level" if is_level or not (named and true) else OTHER_FORM
-
-
-def _by_finding(answer: Parsed) -> Mapping[str, frozenset[Change]]:
-    changes: dict[str, set[Change]] = {}
-    for change in answer.changes:
-        changes.setdefault(change.finding, set()).add(change)
-    return {name: frozenset(of_finding) for name, of_finding in changes.items()}

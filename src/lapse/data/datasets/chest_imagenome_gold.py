@@ -44,11 +44,7 @@ RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
 class ChestImaGenomeGold(AnnotatedRegions):
-    """Regions with manually drawn boxes, and the sentences that describe them.
-
-    Raises:
-        ValueError: a table is missing or damaged, or lacks a column.
-    """
+    """Regions with manually drawn boxes, and the sentences that describe them."""
 
     name = "chest_imagenome_gold"
 

@@ -68,11 +68,7 @@ class BoxEntry:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """The rows of the table of entries, in its order.
-
-    Raises:
-        ValueError: a column is missing, or a row cannot be read.
-    """
+    """The rows of the table of entries, in its order."""
     labels: dict[str, tuple[str, ...]] = {}  # shared: most rows repeat a few
     entries = []
     for line, row in enumerate(read_rows(path, ENTRY_COLUMNS), start=2):
@@ -108,11 +104,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def read_boxes(path: Path) -> list[BoxEntry]:
-    """The boxes of findings; the header of the release has nine fields and its rows six.
-
-    Raises:
-        ValueError: a column is missing, or a row cannot be read.
-    """
+    """The boxes of findings; the header of the release has nine fields and its rows six."""
     boxes = []
     for line, row in enumerate(read_rows(path, BOX_COLUMNS, width=len(BOX_COLUMNS)), start=2):
         image, label, *texts = (cell.strip() for cell in row)

@@ -95,11 +95,7 @@ class Release(ABC):
 
     @abstractmethod
     def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
-        """The defects of tables that can be used.
-
-        Raises:
-            ValueError: a table cannot be used.
-        """
+        """The defects of tables that can be used."""
 
 
 def release_of(roots: ReleaseRoots) -> Release:
@@ -201,11 +197,7 @@ def default_intensity(roots: DatasetRoots | FilmRoots) -> str:
 
 
 def read_records(roots: FilmRoots) -> FilmRecords:
-    """The films of a table of the user or of a public release.
-
-    Raises:
-        ValueError: a table is missing or has an error.
-    """
+    """The films of a table of the user or of a public release."""
     if isinstance(roots, TableRoots):
         records = read_own_table(roots)
     else:
@@ -314,9 +306,6 @@ def labelled_findings(
     Args:
         exact: label -> finding, by its exact name.
         outside: further labels, in lower case, which stay outside the 30 findings.
-
-    Raises:
-        ValueError: a label is not known.
     """
     present: dict[str, str] = {}
     for label in labels:

@@ -47,11 +47,7 @@ class ReportFiles:
         return None if parts is None else parts[0]
 
     def impression(self, patient: str, study: str) -> str:
-        """The impression in one line, which ends `text`; "" where there is none.
-
-        Raises:
-            ValueError: as `text`.
-        """
+        """The impression in one line, which ends `text`; "" where there is none."""
         parts = self._parts(patient, study)
         return "" if parts is None else parts[1]
 
@@ -63,11 +59,7 @@ class ReportFiles:
         return None if report is None else _text_parts(report_sections(report))
 
     def has_sections(self, patient: str, study: str) -> bool:
-        """Whether the report of a study has findings or an impression.
-
-        Raises:
-            ValueError: as for `text`.
-        """
+        """Whether the report of a study has findings or an impression."""
         if self.table is not None:
             has_text = bool(self._sectioned.get(study, ("", ""))[0])
             return has_text and study not in self._without_sections

@@ -103,11 +103,7 @@ class PixelChecker:
 
 
 def read_checksums(folder: Path) -> Checksums | None:
-    """The sums of a store; None if it was written without them.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """The sums of a store; None if it was written without them."""
     path = folder / CHECKSUMS
     if not path.is_file():
         return None

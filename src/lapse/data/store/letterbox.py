@@ -32,9 +32,6 @@ def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
         width: of the original image in pixels.
         size: side of the square in pixels.
 
-    Raises:
-        ValueError: a length is below 1.
-
     >>> letterboxed(Box(0.0, 0.0, 1.0, 1.0), 100, 50, 448)
     Box(x_min=0.25, y_min=0.0, x_max=0.75, y_max=1.0)
     """

@@ -252,11 +252,7 @@ class _Join:
     def _join(
         self, rows: Sequence[Key], keys: Sequence[Key], others: set[Key], source: str
     ) -> tuple[list[Prediction], str]:
-        """The predictions in the order of the questions, and how they were joined.
-
-        Raises:
-            ValueError: counts of missing, extra and duplicate keys, with the first of each.
-        """
+        """The predictions in the order of the questions, and how they were joined."""
         expected = Counter(keys)
         by_key = {key: row for key, row in zip(rows, self.rows, strict=True) if key in expected}
         extra = [key for key in dict.fromkeys(rows) if key not in expected]

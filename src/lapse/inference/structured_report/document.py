@@ -60,11 +60,7 @@ def read_header(path: Path) -> Dataset:
 
 
 def headers_of(films: Sequence[Path]) -> dict[str, Dataset]:
-    """ "reference" and "main" -> the header of the film.
-
-    Raises:
-        ValueError: as `read_header`.
-    """
+    """ "reference" and "main" -> the header of the film."""
     return dict(zip(ROLES, map(read_header, films), strict=True))
 
 

@@ -42,11 +42,7 @@ class RowsByImage:
 
     @classmethod
     def of(cls, image_of: Tensor, num_images: int) -> RowsByImage:
-        """Compute the arrangement once for all layers.
-
-        Raises:
-            ValueError: a row refers to an image that does not exist.
-        """
+        """Compute the arrangement once for all layers."""
         images = image_of.tolist()
         counts = [0] * num_images
         ranks = []

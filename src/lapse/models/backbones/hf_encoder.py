@@ -68,11 +68,7 @@ class HFEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[U, 3, S, S] in [-1, 1] -> [U, N, D].
-
-        Raises:
-            ValueError: another image size, or other tokens than configured.
-        """
+        """[U, 3, S, S] in [-1, 1] -> [U, N, D]."""
         expected = (3, self.config.image_size, self.config.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(

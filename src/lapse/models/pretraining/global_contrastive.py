@@ -33,11 +33,7 @@ class GlobalContrastive(ContrastiveModel):
         self.config = config
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """As the base class, for batches with one report per image.
-
-        Raises:
-            ValueError: several texts describe one image.
-        """
+        """As the base class, for batches with one report per image."""
         # A batch that spans two epochs may contain a few images twice.
         if 4 * len(batch.images) < 3 * len(batch):
             raise ValueError(

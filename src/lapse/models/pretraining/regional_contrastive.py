@@ -36,11 +36,7 @@ class RegionalContrastive(ContrastiveModel):
         self.config = config
 
     def image_vectors(self, batch: Batch) -> Tensor:
-        """The region of each row in the common space, length one: [B, E].
-
-        Raises:
-            ValueError: a row has no box.
-        """
+        """The region of each row in the common space, length one: [B, E]."""
         missing = [sample.id for sample in batch.samples if sample.box is None]
         if missing:
             raise ValueError(

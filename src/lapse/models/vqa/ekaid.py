@@ -75,11 +75,7 @@ class Ekaid(GenerativeModel):
         return self.decoder.hypotheses(self._graphs(batch), generation, self.tokenizer.end)
 
     def _graphs(self, batch: Batch) -> Graphs:
-        """Graphs of reference, difference and main image, over the regions that both have.
-
-        Raises:
-            ValueError: a row without two images.
-        """
+        """Graphs of reference, difference and main image, over the regions that both have."""
         self.check_pairs(batch)
         regions = regions_of(batch, REGIONS)
         features = region_features(self.image_tokens(batch), regions)

@@ -98,11 +98,7 @@ class EkaidPublished(GenerativeModel):
         return self.writer.losses(pooled.vectors, answers, self.config.label_smoothing)
 
     def _pooled(self, batch: Batch) -> PooledPair:
-        """The vectors of both images of each row.
-
-        Raises:
-            ValueError: a row without two images.
-        """
+        """The vectors of both images of each row."""
         self.check_pairs(batch)
         regions = regions_of(batch, NAMES)
         is_present = regions.is_present

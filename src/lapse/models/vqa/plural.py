@@ -116,11 +116,7 @@ class Plural(GenerativeModel):
         return x + self.slots[slot] + self.positions[: x.shape[1]]
 
     def _words(self, texts: PaddedTokens, length: int) -> Tensor:
-        """Word embeddings of texts in a slot of fixed length: [B, length, D].
-
-        Raises:
-            ValueError: a question is longer than its slot.
-        """
+        """Word embeddings of texts in a slot of fixed length: [B, length, D]."""
         width = texts.tokens.shape[1]
         if width > length:
             raise ValueError(

@@ -157,11 +157,7 @@ class PluralPublished(GenerativeModel):
         )
 
     def _load_weights(self) -> str:
-        """Read OFA's weights where a folder is given; one sentence about their source.
-
-        Raises:
-            ValueError: the folder has no safetensors, or tensors of other names or shapes.
-        """
+        """Read OFA's weights where a folder is given; one sentence about their source."""
         if self.config.weights is None:
             return "OFA: random weights (model.weights is not set), without natural images"
         folder = Path(self.config.weights)

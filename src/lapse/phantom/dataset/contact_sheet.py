@@ -99,9 +99,6 @@ def draw_contact_sheets(
         out: the folder; it is created if necessary.
         tile: side of a tile in pixels.
         progress: called with (pages done, total pages).
-
-    Raises:
-        ValueError: a tile has fewer than 64 pixels.
     """
     if tile < 64:
         raise ValueError(f"tiles of {tile} pixels are too small: use at least 64")

@@ -8,10 +8,8 @@ FOLDER/example/images/<patient>/<n>.png    their images
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -22,34 +20,24 @@ from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import study_report
+from lapse.phantom.dataset.release_tree import Cell, write_csv
 from lapse.phantom.dataset.writer import MARK
 from lapse.phantom.patients.findings import levels
 from lapse.phantom.patients.identity import SPLITS
 from lapse.phantom.rendering.render import Rendered, render
 
-FILM_COLUMNS = (
-    "image",
-    "patient",
-    "study",
-    "date",
-    "order",
-    "view",
-    "split",
-    "findings",
-    "prior",
-    "report",
-)
-CHANGE_COLUMNS = ("reference", "main", "finding", "change", "before", "after")
+FILM_HEADER = "image,patient,study,date,order,view,split,findings,prior,report"
+CHANGE_HEADER = "reference,main,finding,change,before,after"
 DATASET = {
     "name": "Example of lapse init-data",
     "licence": "MIT",
     "description": "Simulated images and reports.",
 }
-BOX_COLUMNS = ("image", "region", "phrase", "x_min", "y_min", "x_max", "y_max")
+BOX_HEADER = "image,region,phrase,x_min,y_min,x_max,y_max"
 # validation and test follow, so that four patients have every split
 SPLIT_CYCLE = (SPLITS[0], SPLITS[0], SPLITS[1], SPLITS[2])
 
-Row = tuple[str | int, ...]
+Row = tuple[Cell, ...]
 
 
 def write_example(
@@ -97,11 +85,11 @@ def write_example(
             }
             boxes += _boxes(name, rendered, phrases)
         progress(patient + 1, patients)
-    _write(out / "template.csv", FILM_COLUMNS, [])
-    _write(out / "template-boxes.csv", BOX_COLUMNS, [])
-    _write(out / "template-changes.csv", CHANGE_COLUMNS, [])
-    _write(example / "films.csv", FILM_COLUMNS, films)
-    _write(example / "boxes.csv", BOX_COLUMNS, boxes)
+    write_csv(out / "template.csv", FILM_HEADER, [])
+    write_csv(out / "template-boxes.csv", BOX_HEADER, [])
+    write_csv(out / "template-changes.csv", CHANGE_HEADER, [])
+    write_csv(example / "films.csv", FILM_HEADER, films)
+    write_csv(example / "boxes.csv", BOX_HEADER, boxes)
     write_text(example / "dataset.json", f"{json.dumps(DATASET, indent=1)}\n")
     write_text(example / MARK, "Simulated images and reports. No patient is behind them.\n")
     return len(films)
@@ -139,11 +127,3 @@ def _boxes(name: str, rendered: Rendered, phrases: dict[str, list[str]]) -> Iter
         )
         for phrase in phrases.get(region, ()):
             yield (name, region, phrase, *corners)
-
-
-def _write(path: Path, columns: Iterable[str], rows: Iterable[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -65,11 +65,7 @@ INJECTORS: dict[str, Injector] = {
 
 
 def check_defects(names: Sequence[str]) -> None:
-    """Check the names of defect types.
-
-    Raises:
-        ValueError: a name is unknown.
-    """
+    """Check the names of defect types."""
     for name in names:
         if name not in INJECTORS:
             raise ValueError(f"no defect type {name!r}; {nearest(name, list(INJECTORS))}")
