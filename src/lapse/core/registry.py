@@ -45,9 +45,9 @@ TABLES: dict[str, dict[str, Plugin]] = {
         "caption": Plugin(
             "lapse.data.tasks.cap:Caption", "image -> report, without a task prefix (CapPa)"
         ),
-        "aref": Plugin("lapse.data.tasks.aref:Aref", "image, phrase -> box"),
-        "gcap": Plugin("lapse.data.tasks.gcap:Gcap", "image, box -> phrases"),
-        "caref": Plugin("lapse.data.tasks.caref:Caref", "image, region name -> phrases, box"),
+        "aref": Plugin("lapse.data.tasks.regions:Aref", "image, phrase -> box"),
+        "gcap": Plugin("lapse.data.tasks.regions:Gcap", "image, box -> phrases"),
+        "caref": Plugin("lapse.data.tasks.regions:Caref", "image, region name -> phrases, box"),
         "diff_vqa": Plugin(
             "lapse.data.tasks.diff_vqa:DiffVqa", "two images, difference question -> answer"
         ),

@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lapse.core.types import Sample, Study
+from lapse.data.tasks.base import ImageTask
 
 
-class Cap:
+class Cap(ImageTask):
     """ "cap:" -> the findings and impression of the report."""
 
     name = "cap"
-    records = "studies"
-
     prefix = "cap:"
-
-    def __init__(self, num_bins: int) -> None:
-        self.num_bins = num_bins
 
     def samples(self, record: Study) -> Iterator[Sample]:
         """One sample if the study has a report, else none."""
         report = " ".join(record.report.split())
         if report:
-            yield Sample(
-                id=f"{self.name}/{record.id}",
-                task=self.name,
-                images=(record.image,),
-                patient=record.patient,
-                prefix=self.prefix,
-                given="",
-                answer=f" {report}",
-            )
+            yield self.sample(record.id, record, prefix=self.prefix, answer=report)
 
 
 class Caption(Cap):

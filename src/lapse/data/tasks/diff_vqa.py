@@ -19,18 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lapse.core.types import Box, Pair, Sample, Study
+from lapse.core.types import Pair, Sample, Study
+from lapse.data.tasks.base import ImageTask
 from lapse.data.tasks.reports import located_regions
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
-PAIRED = (
-    "difference",
-    "progression",
-    "expert_changes",
-)  # categories with the reference as an input
+PAIRED = ("difference", "progression", "expert_changes")  # with the reference as an input
 
 
-class DiffVqa:
+class DiffVqa(ImageTask):
     """ "what has changed compared to the reference image?" -> " the main image has ...".
 
     Only the category "difference" is trained and scored, as in the paper (3.3.3).
@@ -43,9 +40,6 @@ class DiffVqa:
     paired: tuple[str, ...] = PAIRED
     extra_fields: tuple[str, ...] = ()  # further fields of its samples
 
-    def __init__(self, num_bins: int) -> None:
-        self.num_bins = num_bins
-
     def samples(self, record: Pair) -> Iterator[Sample]:
         """One sample if the category of the pair belongs to this task, else none."""
         if record.category not in self.categories:
@@ -53,30 +47,18 @@ class DiffVqa:
         studies: tuple[Study, ...] = (record.main,)
         if record.category in self.paired:
             studies = (record.reference, record.main)
-        boxes, reports = self._boxes(studies), self._reports(studies)
+        boxes = tuple(map(located_regions, studies)) if "boxes" in self.extra_fields else ()
         if record.split == "train" and boxes and not all(boxes):
             return  # not trainable; other splits keep it, so that all systems are scored on it
-        yield Sample(
-            id=f"{self.name}/{record.id}",
-            task=self.name,
-            images=tuple(study.image for study in studies),
-            patient=record.main.patient,
+        reports = [" ".join(study.report.split()) for study in studies]
+        yield self.sample(
+            record.id,
+            *studies,
             prefix=record.question,
-            given="",
-            answer=f" {record.answer.strip()}",
+            answer=record.answer.strip(),
             boxes=boxes,
-            reports=reports,
+            reports=tuple(reports) if "reports" in self.extra_fields else (),
         )
-
-    def _boxes(self, studies: tuple[Study, ...]) -> tuple[tuple[tuple[str, Box], ...], ...]:
-        if "boxes" not in self.extra_fields:
-            return ()
-        return tuple(map(located_regions, studies))
-
-    def _reports(self, studies: tuple[Study, ...]) -> tuple[str, ...]:
-        if "reports" not in self.extra_fields:
-            return ()
-        return tuple(" ".join(study.report.split()) for study in studies)
 
 
 class DiffVqaBoxes(DiffVqa):

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lapse.core.types import Sample, Study
+from lapse.data.tasks.base import ImageTask
 from lapse.data.tasks.reports import located_regions
 
 NO_FINDING = "none"
 
 
-class RegionFindings:
+class RegionFindings(ImageTask):
     """ "findings:" -> " right lung: lung opacity, pneumonia; spine: scoliosis"."""
 
     name = "region_findings"
-    records = "studies"
-
-    def __init__(self, num_bins: int) -> None:
-        self.num_bins = num_bins
 
     def samples(self, record: Study) -> Iterator[Sample]:
         """One sample if a region has a box; a region without a described finding has none."""
@@ -29,15 +26,11 @@ class RegionFindings:
             for region in record.regions
             if region.box is not None and not region.is_finding
         )
-        text = findings_text(findings)
-        yield Sample(
-            id=f"{self.name}/{record.id}",
-            task=self.name,
-            images=(record.image,),
-            patient=record.patient,
+        yield self.sample(
+            record.id,
+            record,
             prefix="findings:",
-            given="",
-            answer=f" {text}",
+            answer=findings_text(findings),
             boxes=(boxes,),
             findings=(findings,),
         )

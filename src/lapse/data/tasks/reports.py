@@ -13,50 +13,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lapse.core.types import Box, Pair, Sample, Study
+from lapse.data.tasks.base import ImageTask
 
 FINDINGS_PROMPT = "what does the image describe?"
 IMPRESSION_PROMPT = "what is the summary of the image?"
 REPORT_PROMPT = "report:"
 
 
-class _Reports:
+class _Reports(ImageTask):
     """A section of the report of the last of some studies."""
 
-    name = ""
     prompt = FINDINGS_PROMPT
     section = "findings"  # attribute of Study
     has_boxes = False
 
-    def __init__(self, num_bins: int) -> None:
-        self.num_bins = num_bins
-
-    def _samples(self, record_id: str, studies: tuple[Study, ...]) -> Iterator[Sample]:
+    def _samples(self, record_id: str, *studies: Study) -> Iterator[Sample]:
         text = " ".join(getattr(studies[-1], self.section).split())
         boxes = tuple(map(located_regions, studies)) if self.has_boxes else ()
         is_training = studies[-1].split == "train"
         if not text or (is_training and boxes and not all(boxes)):
             return
-        yield Sample(
-            id=f"{self.name}/{record_id}",
-            task=self.name,
-            images=tuple(study.image for study in studies),
-            patient=studies[-1].patient,
-            prefix=self.prompt,
-            given="",
-            answer=f" {text}",
-            boxes=boxes,
-        )
+        yield self.sample(record_id, *studies, prefix=self.prompt, answer=text, boxes=boxes)
 
 
 class ReportSingle(_Reports):
     """One image -> the findings section of its report."""
 
     name = "report_single"
-    records = "studies"
 
     def samples(self, record: Study) -> Iterator[Sample]:
         """One sample, or none if the study has no such text."""
-        yield from self._samples(record.id, (record,))
+        yield from self._samples(record.id, record)
 
 
 class ImpressionSingle(ReportSingle):
@@ -85,7 +72,7 @@ class ReportPair(_Reports):
     def samples(self, record: Pair) -> Iterator[Sample]:
         """One sample of a difference question, none of the others or without such a text."""
         if record.category == "difference":
-            yield from self._samples(record.id, (record.reference, record.main))
+            yield from self._samples(record.id, record.reference, record.main)
 
 
 class ImpressionPair(ReportPair):

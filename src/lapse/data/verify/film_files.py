@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lapse.core.progress import Progress
 from lapse.data.datasets.image_files import suffix_rank
@@ -64,8 +65,7 @@ class FilmFiles:
                 else:
                     by_digest.setdefault(digest, []).append(name)
         for same in by_digest.values():
-            if len({self.patients[name] for name in same}) > 1:
-                findings.add("identical-pixels", " = ".join(same))
+            report_identical(findings, same, {self.patients[name] for name in same})
 
 
 def check_sides(boxes: Iterable[tuple[str, str, float]], findings: Findings) -> None:
@@ -91,9 +91,22 @@ def _digest(archives: Archives, folder: Path, name: str) -> bytes | None:
         image = read_image(path, data=archives.read(path))
     except ValueError:
         return None
+    return pixel_digest(image)
+
+
+def pixel_digest(image: NDArray[np.uint8]) -> bytes:
+    """Equal for images of equal size and pixels."""
     digest = hashlib.sha256(f"{image.shape} ".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
+
+
+def report_identical(
+    findings: Findings, names: Iterable[str], patients: Collection[object]
+) -> None:
+    """Report images with the same pixels if they are of several patients."""
+    if len(patients) > 1:
+        findings.add("identical-pixels", " = ".join(names))
 
 
 def _image_names(folder: Path) -> Iterator[str]:

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from lapse.data.verify.context import VerifyContext
+from lapse.data.verify.film_files import pixel_digest, report_identical
 from lapse.data.verify.image_table import ImageRow
 from lapse.data.verify.images import image_path
 from lapse.images import read_image
 
 BATCH = 64  # images that are submitted together
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """The size of an image, and a digest of its size and pixels."""
-
-    size: tuple[int, int]
-    digest: bytes
+Decoded = tuple[tuple[int, int], bytes]  # size and digest
 
 
 def check_pixels(context: VerifyContext, workers: int) -> None:
-    """Decode all images of the metadata that have a file.
-
-    Args:
-        context: with `images` filled.
-    """
+    """Decode all images of the metadata, which the context holds, that have a file."""
     findings = context.findings
     context.progress.expect(len(context.images.rows))
     by_digest: dict[bytes, list[ImageRow]] = {}
@@ -40,17 +26,17 @@ def check_pixels(context: VerifyContext, workers: int) -> None:
         if isinstance(decoded, ValueError):
             findings.add("undecodable-image", row.dicom)
         elif decoded is not None:
-            if row.size is not None and row.size != decoded.size:
+            size, digest = decoded
+            if row.size is not None and row.size != size:
                 findings.add("image-size", row.dicom)
-            by_digest.setdefault(decoded.digest, []).append(row)
+            by_digest.setdefault(digest, []).append(row)
     for rows in by_digest.values():
-        if len({row.patient for row in rows}) > 1:
-            findings.add("identical-pixels", " = ".join(row.dicom for row in rows))
+        report_identical(findings, [row.dicom for row in rows], {row.patient for row in rows})
 
 
 def _decode_all(
     context: VerifyContext, workers: int
-) -> Iterator[tuple[ImageRow, _Decoded | ValueError | None]]:
+) -> Iterator[tuple[ImageRow, Decoded | ValueError | None]]:
     rows = context.images.rows
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(rows), BATCH):
@@ -58,7 +44,7 @@ def _decode_all(
             yield from zip(batch, pool.map(partial(_decode, context), batch), strict=True)
 
 
-def _decode(context: VerifyContext, row: ImageRow) -> _Decoded | ValueError | None:
+def _decode(context: VerifyContext, row: ImageRow) -> Decoded | ValueError | None:
     """The decoded image of a row, the error of decoding it, or None without a file."""
     file, path = context.image_files.get(row.dicom), image_path(context, row)
     if file is None or path is None or file.is_empty:
@@ -68,6 +54,4 @@ def _decode(context: VerifyContext, row: ImageRow) -> _Decoded | ValueError | No
     except ValueError as error:
         return error
     height, width = image.shape
-    digest = hashlib.sha256(f"{height} {width} ".encode())
-    digest.update(np.ascontiguousarray(image).data)
-    return _Decoded((height, width), digest.digest())
+    return (height, width), pixel_digest(image)

@@ -13,8 +13,7 @@ from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.release import find_release
 from lapse.data.prepare.prepare import PrepareOptions, prepare
 from lapse.data.store.store import open_store
-from lapse.data.tasks.aref import Aref
-from lapse.data.tasks.caref import Caref
+from lapse.data.tasks.regions import Aref, Caref
 from lapse.data.tasks.reports import located_regions
 from lapse.phantom.dataset.history import draw_person
 from lapse.phantom.dataset.mask_table import MASK_HEADER

@@ -20,13 +20,13 @@ def folder(tmp_path_factory):
 
 def test_the_columns_are_those_of_the_loader(folder):
     known = {*plain_rows.REQUIRED, *plain_rows.TIMES, *plain_rows.OPTIONAL}
-    assert set(plain_example.FILM_COLUMNS) <= known
-    assert set(plain_example.BOX_COLUMNS) == {*plain_boxes.REQUIRED, "phrase"}
+    assert set(plain_example.FILM_HEADER.split(",")) <= known
+    assert set(plain_example.BOX_HEADER.split(",")) == {*plain_boxes.REQUIRED, "phrase"}
     header = (folder / "template.csv").read_text("utf-8")
-    assert header == ",".join(plain_example.FILM_COLUMNS) + "\n"
+    assert header == f"{plain_example.FILM_HEADER}\n"
     assert (folder / "template-boxes.csv").is_file()
     columns = {*plain_changes.REQUIRED, *plain_changes.LEVEL_COLUMNS}
-    assert set(plain_example.CHANGE_COLUMNS) == columns
+    assert set(plain_example.CHANGE_HEADER.split(",")) == columns
 
 
 def test_prepare_reads_every_row(folder, tmp_path):

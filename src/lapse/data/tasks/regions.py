@@ -1,0 +1,79 @@
+"""Regions of one image, their phrases and boxes (paper 3.1).
+
+aref    phrase -> box: automatic referring expressions
+gcap    box -> phrases: grounded captioning, scored in Table 1
+caref   region name -> phrases and box: conditional referring expressions, scored by Acc@0.5 (4.2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lapse.core.tokenizer import box_text
+from lapse.core.types import Sample, Study
+from lapse.data.tasks.base import ImageTask
+
+
+class Aref(ImageTask):
+    """ "aref: There is no edema." -> " [61, 66, 95, 110]".
+
+    Several regions may share a phrase; the paper excludes AREF from its evaluation for that reason.
+    """
+
+    name = "aref"
+
+    def samples(self, record: Study) -> Iterator[Sample]:
+        """One sample per phrase of a region that has a box."""
+        for region in record.regions:
+            if region.box is None:
+                continue
+            for index, phrase in enumerate(region.phrases):
+                yield self.sample(
+                    f"{record.id}/{region.name}/{index}",
+                    record,
+                    prefix="aref:",
+                    given=phrase,
+                    answer=box_text(region.box, self.num_bins),
+                    box=region.box,
+                )
+
+
+class Gcap(ImageTask):
+    """ "gcap: [61, 66, 95, 110]" -> " There is no edema."."""
+
+    name = "gcap"
+
+    def samples(self, record: Study) -> Iterator[Sample]:
+        """One sample per described region with a box; its phrases are joined in order."""
+        for region in record.regions:
+            if region.box is not None and region.phrases:
+                yield self.sample(
+                    f"{record.id}/{region.name}",
+                    record,
+                    prefix="gcap:",
+                    given=box_text(region.box, self.num_bins),
+                    answer=" ".join(region.phrases),
+                    box=region.box,
+                )
+
+
+class Caref(ImageTask):
+    """ "caref: carina:" -> " There is no edema. [61, 66, 95, 110]"."""
+
+    name = "caref"
+
+    def samples(self, record: Study) -> Iterator[Sample]:
+        """One sample per described region with a box; its phrases are joined in order.
+
+        Boxes of findings give none: the prompt would name what the phrase says.
+        """
+        for region in record.regions:
+            if region.box is not None and region.phrases and not region.is_finding:
+                yield self.sample(
+                    f"{record.id}/{region.name}",
+                    record,
+                    prefix="caref:",
+                    given=f"{region.name}:",
+                    answer=f"{' '.join(region.phrases)} {box_text(region.box, self.num_bins)}",
+                    box=region.box,
+                )
