@@ -94,7 +94,7 @@ def _digest(archives: Archives, folder: Path, name: str) -> bytes | None:
     return pixel_digest(image)
 
 
-def pixel_digest(image: NDArray[np.uint8]) -> bytes:
+def pixel_digest(image: NDArray[np.float32]) -> bytes:
     """Equal for images of equal size and pixels."""
     digest = hashlib.sha256(f"{image.shape} ".encode())
     digest.update(np.ascontiguousarray(image).data)
