@@ -32,6 +32,7 @@ from lapse.evaluation.references import (
     remark_of,
 )
 from lapse.evaluation.reliability import reliability_scores
+from lapse.evaluation.sample_labels import sample_labels
 from lapse.evaluation.score_tables import headlines
 from lapse.evaluation.scores_file import (
     UNFINISHED,
@@ -40,7 +41,7 @@ from lapse.evaluation.scores_file import (
     score_values,
     write_scores,
 )
-from lapse.evaluation.subgroups import SubgroupScores, sample_labels, subgroup_scores
+from lapse.evaluation.subgroups import SubgroupScores, subgroup_scores
 from lapse.evaluation.unread import unread_warning
 from lapse.metrics.abstention import check_other_patients, read_threshold
 

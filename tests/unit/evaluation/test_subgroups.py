@@ -8,13 +8,13 @@ import pytest
 import tiny_store
 from lapse.core.types import Prediction
 from lapse.data.store.store import open_store
-from lapse.evaluation.subgroups import (
+from lapse.evaluation.sample_labels import (
     answer_labels,
     patient_labels,
     store_labels,
-    subgroup_scores,
     table_labels,
 )
+from lapse.evaluation.subgroups import subgroup_scores
 from lapse.metrics.statistics import mean_score, pooled_scores
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from lapse.core.free_text.reader import parse_free_text
 from lapse.core.types import Prediction
+from lapse.evaluation.sample_labels import answer_labels
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.subgroups import answer_labels, subgroup_scores
+from lapse.evaluation.subgroups import subgroup_scores
 from lapse.evaluation.unread import unread_warning, unread_words
 from lapse.metrics.changes import Changes
 from lapse.metrics.consistency import consistency
