@@ -9,6 +9,10 @@ from lapse.core.free_text.places import place_of
 from lapse.core.free_text.tokens import LIGHT, LIST, NOUNS, PLACES, Noun, Token
 
 ATTRIBUTES = ("new", "additional", "develop", "there", "now ha", "now show")
+SEEN = frozenset(
+    ("seen", "visible", "present", "noted", "identified", "evident", "visualized", "visualised",
+     "appreciated", "found", "demonstrated", "shown", "detected", "there")
+)  # fmt: skip
 MAX_WORDS = 3  # unknown words between a direction and its noun
 
 
@@ -19,38 +23,47 @@ def mark_negated(segment: Sequence[Token], nouns: Sequence[Noun]) -> bool:
     for start, token in enumerate(segment):
         if token.kind != "negation":
             continue
-        is_first = True
-        for index in range(start + 1, len(segment)):
-            kind = segment[index].kind
-            if kind in NOUNS:
-                if not is_first and _has_predicate(segment, index):
-                    break
-                by_index[index].is_negated = True
-                is_first = False
-                num_negated += 1
-            elif (kind == "direction" and not is_first) or kind not in (
-                *LIST,
-                "direction",
-                "negation",
-            ):
-                break
-        if is_first and start and not any(t.kind in NOUNS for t in segment[start:]):
+        negated = [by_index[index] for index in _nouns_after(segment, start)]
+        if not negated and start and not any(t.kind in NOUNS for t in segment[start:]):
             previous = [noun for noun in nouns if noun.index < start]
+            before = segment[: previous[-1].index] if previous else []
             is_none = token.text == "none" or start == len(segment) - 1
-            was_seen = (
-                any(t.kind == "past" for t in segment[: previous[-1].index]) if previous else 0
-            )
             if previous and is_none:
-                previous[-1].is_negated = True
-                num_negated += 1
-            elif was_seen:  # "the previously described opacity is not evident"
-                previous[-1].directions.append("resolved")
+                negated = previous[-1:]
+            elif any(t.kind == "past" for t in before):
+                previous[-1].directions.append("resolved")  # "the earlier opacity is not evident"
+            elif previous and segment[start + 1].text in SEEN:
+                negated = previous[-1:]  # "a new effusion is not seen"
+        for noun in negated:
+            noun.is_negated = True
+        num_negated += len(negated)
     if any(t.text in ("unlike", "any more", "anymore") for t in segment):
         for noun in nouns:
             if noun.is_negated:
                 noun.is_negated = False
                 noun.directions.append("resolved")
     return num_negated > 0
+
+
+def _nouns_after(segment: Sequence[Token], start: int) -> list[int]:
+    """The nouns that a negation at this position concerns: the next one, and those of its list."""
+    nouns: list[int] = []
+    is_subject = True  # before a comma and a noun: "does not show", "no evidence that it has"
+    for index in range(start + 1, len(segment)):
+        kind = segment[index].kind
+        if kind in NOUNS:
+            if nouns and _has_predicate(segment, index):
+                break
+            nouns.append(index)
+        elif kind == "direction" and nouns:
+            if segment[index - 1].text != "or":  # "no effusion or new edema"
+                break
+        elif kind not in (*LIST, "direction", "negation") and not (
+            is_subject and kind in ("verb", "pronoun")
+        ):
+            break
+        is_subject = is_subject and not nouns and kind != "comma"
+    return nouns
 
 
 def _has_predicate(segment: Sequence[Token], index: int) -> bool:
@@ -121,14 +134,17 @@ def assign_directions(
 def _negated_directions(segment: Sequence[Token]) -> set[int]:
     """Directions that follow a negation with light words between them."""
     negated: set[int] = set()
-    is_open = False
+    is_open = is_first = False
     for index, token in enumerate(segment):
         if token.kind == "negation":
-            is_open = True
+            is_open = is_first = True
         elif token.kind == "direction":
             if is_open:
                 negated.add(index)
-        elif token.kind not in ("light", "and", "word"):
+            is_first = False
+        elif token.kind not in ("light", "and", "word") and not (
+            is_first and token.kind in ("verb", "pronoun", "level", *PLACES)
+        ):
             is_open = False
     return negated
 

@@ -23,7 +23,7 @@ TokenKind = Literal[
     "level",
     "past",
     "now",
-    "break",
+    "break",  # value: "except" where what follows is not covered by "unchanged"
     "comma",
     "and",
     "colon",
@@ -45,6 +45,7 @@ _SHOW = r"(?:shows?|showed|demonstrates?|reveals?|has|had|depicts?|displays?|con
 _EFFUSION = r"(?:effusions?|eff)"
 
 _MOVED = "(?:changed|improved|worsened|increased|decreased|progressed)"
+_MOVING = r"(?:\w+ly )?(?:increas|worsen|progress|enlarg|grow|expand|decreas|improv|shrink)ing"
 _STRENGTH = "(?:pronounced|prominent|extensive|conspicuous|severe|dense|marked|engorged|apparent)"
 _NEARLY = (
     "(?:near(?:ly)?(?:[ -](?:complete(?:ly)?|total))?|almost(?: completely)?|partial(?:ly)?|partly|"
@@ -125,7 +126,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "now (?:has|have|shows?)(?: evidence of)?",)),
     ("direction", "resolved", (
         rf"only (?:{_SEEN} )?(?:i|o)n the {_OLD}{_IMAGE}", rf"only the {_OLD}{_IMAGE} {_SHOW}",
-        rf"no longer(?: (?:any|has|have|shows?|be))?(?: {_SEEN})?",
+        rf"no longer(?! {_MOVING})(?: (?:any|has|have|shows?|be))?(?: {_SEEN})?",
         rf"(?:is|are) not {_SEEN} (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
         rf"absent (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
         "(?:is|are) missing(?: the)?", "(?:has |have )?re-?expanded",)),
@@ -145,11 +146,12 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         r"(?:stable|unchanged) to (?:\w+ )?(?:decreased|better|improved|smaller)",)),
     ("direction", "stable", (
         r"(?:has |have )?neither \w+ nor \w+ed",
-        rf"(?:is|are|has|have) not (?:been )?(?:\w+ly )?{_MOVED}", rf"not (?:\w+ly )?{_MOVED}",
+        rf"(?:is|are|has|have)(?: not|n['’]t) (?:been )?(?:\w+ly )?{_MOVED}",
+        rf"not (?:\w+ly )?{_MOVED}",
         r"without (?:\w+ )?(?:improvement|worsening|progression|increase|decrease)",
         "stable", "unchanged", "unchgd", "same", "similar", "comparable", "unaltered",
         r"persist\w*", "ongoing", "residual", "as before", "as previously", "constant", "old",
-        "(?:has|have) not changed", "continues? to be",)),
+        "continues? to be",)),
     ("direction", "decreased", (
         rf"{_NEARLY} (?:resol\w+|clear\w+|gone|vanish\w+|disappear\w*|(?:res|abs|reabs)orbed)",
         "resolving", r"decreas\w+", r"improv\w+", "smaller", "milder", "clearer",
@@ -181,16 +183,25 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
     ("hedge", "right", (
         "concern(?:ing)?(?: for)?", r"suggest\w*", "likely(?: explanation for)?",
         "which (?:may|might|could)", "due to", "secondary to", r"reflect\w*", r"represent\w*",
-        r"rais\w+ the question of", "question of",)),
+        r"rais\w+ the question of", "question of", "rul(?:e|ing)[ -]out", "r/o",
+        "exclud(?:es?|ing)",
+        "(?:evaluat|assess|look|check|screen)(?:e|ing)? for", "consider", "history of",
+        r"mimic\w*", r"simulat\w+",)),
     ("hedge", "", (
         "than (?:the one )?(?:in|on) the (?:left|right)",  # one side against the other
         r"possib\w+", r"probab\w+", "may(?:be)?", "might", "could", "would", r"suspect\w*",
-        "suspicious", r"question\w*", "equivocal", "uncertain", "unclear", "indeterminate",
-        r"(?:cannot|can't|can not|unable to|difficult to) \w+", "if", "whether", "versus", "vs",
-        "perhaps", r"potential\w*", r"presum\w+",)),
+        r"suspicio\w+", r"question\w*", "equivocal", r"uncertain\w*", "unclear", "unsure",
+        "indeterminate", r"(?:cannot|can['’]t|can not|unable to|difficult to) \w+", "if",
+        "whether", "versus", "vs", "perhaps", r"potential\w*", r"presum\w+", r"doubt\w*",
+        "unlikely", "not (?:likely|convinc(?:ing|ed)|certain|clear|sure)", "allegedly",
+        "differential",
+        r"hypothetical\w*", "(?:not|n[’']t) (?:true|correct|the case)", "untrue", "false(?:ly)?",
+        "incorrect(?:ly)?", "wrong(?:ly)?", "mistaken(?:ly)?",)),
     ("negation", "", (
-        "no", "not", "without", "none", "neither", "nor", "never", "negative for", "free of",
-        "absence of", "n't", "n’t", "does not", "do not",)),
+        "no", "not", "without", "none", "neither", "nor", "never", "non", "negative(?: for)?",
+        "free of", "clear of", "absen(?:ce(?: of)?|t)", "n't", "n’t", r"\w+n[’']t", "does not",
+        "do not", r"lack\w*(?: of)?", r"den(?:y|ies|ied)", r"fail(?:s|ed)? to", "ruled out",
+        r"(?:been )?excluded",)),
     ("side_zone", "both lower", ("bibasilar", "bibasal",)),
     ("side_zone", "both upper", ("biapical",)),
     ("side_zone", "right upper", ("rul",)),
@@ -212,6 +223,9 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "was", "were", "had(?: been)?", "previously", "formerly", "prior", "before", "earlier",
         "from", "previous", "once", "pre-existing",)),
     ("now", "", ("now", "currently", "today", "to",)),
+    ("break", "except", (
+        "except(?:ing)?(?: for| that)?", "with the exception of", "(?:other|rather) than",
+        "(?:apart|aside) from", "save for", "besides",)),
     ("break", "", ("but", "however", "whereas", "while", "although", "though", "yet",)),
     ("and", "", ("and", "or", "as well as", "along with",)),
     ("verb", "", (

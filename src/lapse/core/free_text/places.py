@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lapse.core.findings import LEVELS
 from lapse.core.free_text.tokens import LIGHT, PLACES, Noun, Token
 
+_NOT = re.compile(r"\bnot\b|n['’]t\b")
 RANKS = {
     **dict.fromkeys(("minimal", "minimally", "subtle", "minor", "trace", "tiny"), 1),
     **dict.fromkeys(("mild", "mildly", "small"), 2),
@@ -82,6 +84,8 @@ def set_level_change(tokens: Sequence[Token], nouns: Sequence[Noun]) -> None:
     if len(before) != 1 or len(after) != 1 or before == after:
         return
     position = next(i for i, token in enumerate(tokens) if token.kind == "level")
+    if any(t.value == "stable" and _NOT.search(t.text) for t in tokens[:position]):
+        return  # "has not changed from mild to severe"
     noun = next((n for n in reversed(findings) if n.index < position), findings[0])
     change = RANKS[after[0]] - RANKS[before[0]]
     if change:

@@ -27,6 +27,11 @@ _BULLET = re.compile(r"^(?:[-*•+–]|\(?(?:\d{1,2}|[a-z])[.)])\s+")
 _MARKS = re.compile(r"\*+|_{2,}|`+|~~|^#+\s*|^>+\s*")
 _ENUMERATION = re.compile(r"\((?:\d|[a-h])\)")
 _SENTENCE_END = re.compile(r"(?<=[.!])\s+|(?<=\w\?)\s+")
+_WITHDRAWAL = re.compile(  # takes back the sentence before it
+    r"(?:but |however,? )?(?:this|that|it|which)(?: (?:is|was|may be|might be|could be)|'s)"
+    r" (?:not (?:true|correct|the case|certain|real)|untrue|false|incorrect|wrong|uncertain|"
+    r"doubtful|unlikely|an? (?:artifact|artefact|error|mistake))\b|not!"
+)
 _KINDS: dict[str, Kind] = {
     "new": "added",
     "resolved": "missing",
@@ -94,6 +99,8 @@ def _readings(text: str) -> Iterator[tuple[str, Reading]]:
             if reading is not None:
                 sentence = f"{sentence} {sentences.pop(0)}"
         reading = reading or read_sentence(sentence, last, header)
+        if sentences and _WITHDRAWAL.match(sentences[0]):
+            sentence, reading = f"{sentence} {sentences.pop(0)}", Reading(last=reading.last)
         last, header = reading.last or last, reading.header
         yield sentence, reading
 

@@ -73,7 +73,7 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
     place, tokens = _label(tokens)
     own_header, tokens = _header(tokens)
     nouns: list[Noun] = []
-    says_unchanged = says_absent = False
+    says_unchanged = says_absent = has_open_exception = False
     for segment in segments_of(tokens):
         segment = without_hedged(segment)
         of_segment = [Noun(i, t) for i, t in enumerate(segment) if t.kind in NOUNS]
@@ -84,6 +84,7 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
         copies, lone = assign_directions(segment, free, (nouns[-1] if nouns else None) or last)
         says_unchanged |= lone
         set_level_change(segment, of_segment)
+        has_open_exception |= _is_open_exception(segment, of_segment)
         nouns += of_segment + copies
     set_level_change(tokens, nouns[:1] if len({noun.token.value for noun in nouns}) == 1 else [])
     shared = own_header or header
@@ -96,12 +97,24 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
         noun.side = noun.side or place[0]
         noun.zone = noun.zone or place[1]
     findings = [noun for noun in nouns if noun.token.kind != "other"]
+    statements = [s for noun in nouns for s in _statements(noun)]
+    if has_open_exception:
+        says_unchanged = says_absent = False
+        statements = [s for s in statements if s.direction != "stable"]
     return Reading(
-        _distinct([s for noun in nouns for s in _statements(noun)]),
+        _distinct(statements),
         says_unchanged,
         says_absent,
         findings[-1] if findings else last,
         shared if is_shared and (own_header == "" or not findings) else "",
+    )
+
+
+def _is_open_exception(segment: Sequence[Token], nouns: Sequence[Noun]) -> bool:
+    """Whether a segment excepts a finding from "unchanged" and does not say how it changed."""
+    is_exception = bool(segment) and segment[0].value == "except"
+    return is_exception and any(
+        noun.token.kind != "other" and not noun.directions and not noun.is_negated for noun in nouns
     )
 
 

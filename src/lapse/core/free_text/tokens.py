@@ -46,11 +46,12 @@ def tokens_of(sentence: str) -> list[Token]:
 
 
 def segments_of(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """The tokens between two breaks; a segment that starts with "except" keeps this word."""
     segment: list[Token] = []
     for token in tokens:
         if token.kind == "break":
             yield segment
-            segment = []
+            segment = [token] if token.value else []
         else:
             segment.append(token)
     yield segment

@@ -9,6 +9,7 @@ from lapse.core.changes import Change, render
 from lapse.core.findings import ALIASES, FINDINGS
 from lapse.core.free_text.reader import parse_free_text, read_statements, sentences_of
 from lapse.core.free_text.sentence import Statement
+from lapse.core.hedges import HEDGES, NEGATIONS
 
 EFFUSION = "pleural effusion"
 
@@ -99,6 +100,54 @@ def test_texts_without_a_change_are_read(text):
 def test_doubts_descriptions_and_refusals_are_unread(text):
     parsed = parse_free_text(text)
     assert not parsed.is_parsed and not parsed.is_unchanged and not parsed.changes
+
+
+NEGATED = """The main image does not have an additional finding of pneumothorax.
+the main image hasn't an additional finding of pneumothorax than the reference image.
+There is no evidence that the main image has an additional finding of pneumothorax.
+There isn't any new pneumothorax. I don't see a new pneumothorax.
+Neither image shows a new pneumothorax.
+The main image does not show a new pneumothorax. The main image lacks a new pneumothorax.
+A new pneumothorax is not seen. A new pneumothorax is absent. New pneumothorax is ruled out.
+No pneumothorax or new effusion is seen. The effusion hasn't increased.
+The level of edema has not changed from mild to severe."""
+DOUBTED = """It is not true that there is a new pneumothorax.
+It is false that nothing has changed.
+There is a new pneumothorax. This is wrong.
+There is a new pneumothorax, which is not true.
+A new pneumothorax is doubtful. A new pneumothorax is unlikely. Unlikely new pneumothorax.
+Suspicion of a new pneumothorax. New pneumothorax in the differential.
+Rule out new pneumothorax. Evaluate for new pneumothorax. History of worsening pneumothorax.
+An artifact mimicking a new pneumothorax. The pneumothorax is no longer increasing.
+Nothing has changed except pneumothorax. No new findings apart from a pneumothorax."""
+
+
+def lines_and_sentences(text):
+    return [text for line in text.split("\n") for text in (line, *line.split(". ")[1:])]
+
+
+@pytest.mark.parametrize("text", lines_and_sentences(NEGATED))
+def test_negated_findings_are_no_changes(text):
+    parsed = parse_free_text(text)
+    assert parsed.is_unchanged and not parsed.changes
+
+
+@pytest.mark.parametrize("text", lines_and_sentences(DOUBTED))
+def test_doubted_findings_are_unread(text):
+    parsed = parse_free_text(text)
+    assert not parsed.is_parsed and not parsed.is_unchanged and not parsed.changes
+
+
+@pytest.mark.parametrize("word", sorted({*NEGATIONS, *HEDGES} - {"or"}))
+def test_every_word_of_negation_and_doubt_of_the_strict_reader(word):
+    """ "or" joins two findings of a free text."""
+    for text in (f"{word} new pneumothorax.", f"The pneumothorax {word} increased."):
+        assert not parse_free_text(text).changes
+
+
+def test_an_exception_with_a_direction_is_a_change():
+    parsed = parse_free_text("Unchanged except for a larger effusion and no new edema.")
+    assert parsed.changes == {Change(EFFUSION, "increased")}
 
 
 def test_unknown_words_of_unread_sentences_are_kept():
