@@ -83,7 +83,7 @@ def audit_command(
     audit = audit_questions(questions, resamples=resamples, seed=seed)
     patients = f" of {audit.num_patients} patients" if audit.num_patients else ""
     typer.echo(f"{audit.num_questions} {audit.kind} questions{patients}, read without images\n")
-    rows = [["reader", "accuracy", "above chance"]]
+    rows = [["reader", "accuracy (higher, 0 to 1)", "above chance (higher, -1 to 1)"]]
     for name, score in audit.accuracy.items():
         rows.append([name, format_score(score), format_score(audit.above.get(name))])
     typer.echo(format_plain(rows))

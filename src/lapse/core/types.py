@@ -309,11 +309,16 @@ class Score:
     @property
     def direction(self) -> str:
         """The better direction and the range, for tables: "lower, 0 to 1"."""
-        word = "higher" if self.higher_is_better else "lower"
-        if self.value_range is None:
-            return word
-        low, high = self.value_range
-        return f"{word}, {low:g} to {high:g}"
+        return describe_direction(self.higher_is_better, self.value_range)
+
+
+def describe_direction(is_higher_better: bool, value_range: Sequence[float] | None) -> str:
+    """ "lower, 0 to 1"; the range is left out where it is not known."""
+    word = "higher" if is_higher_better else "lower"
+    if value_range is None:
+        return word
+    low, high = value_range
+    return f"{word}, {low:g} to {high:g}"
 
 
 def _check_split(split: str, owner: str) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lapse.core.types import Score
+from lapse.core.types import Score, describe_direction
 from lapse.data.datasets.plain_info import REMARK
 from lapse.metrics.bootstrap import MIN_PATIENTS
 from lapse.metrics.laterality import SIDES
@@ -77,13 +77,15 @@ def _directions(rows: Mapping[str, Mapping[str, Score]], names: Sequence[str]) -
 
 
 def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list[str]]:
-    """One line per row, one column per score of a finding or region; [] without any."""
+    """One line per row, one column per score of a finding or region; [] without any value."""
     names = list(
         dict.fromkeys(
             name
             for scores in rows.values()
             for name, score in scores.items()
-            if score.details.get("kind") == kind and not name.endswith((" precision", " recall"))
+            if score.details.get("kind") == kind
+            and not name.endswith((" precision", " recall"))
+            and any(_has_value(s.get(name)) for s in rows.values())
         )
     )
     if not names:
@@ -94,6 +96,10 @@ def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list
         *cells,
         _directions(rows, names),
     ]
+
+
+def _has_value(score: Score | None) -> bool:
+    return score is not None and not math.isnan(score.value)
 
 
 def counts_of(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
@@ -116,7 +122,7 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
                 f"{row.p:.4f}",
                 "-" if row.p_holm is None else f"{row.p_holm:.4f}",
                 "-" if row.effect is None else f"{row.effect:+.2f}",
-                "higher" if row.higher_is_better else "lower",
+                describe_direction(row.higher_is_better, row.range),
             ]
         )
     return table
@@ -193,7 +199,7 @@ def format_score(score: Score | None) -> str:
 
     "(7 events)" follows a score that rests on fewer than 20.
     """
-    if score is None or math.isnan(score.value):
+    if score is None or not _has_value(score):
         return "-"
     remark = few_events(score.details)
     if score.low is None or score.high is None:

@@ -61,8 +61,9 @@ def with_intervals(
 ) -> dict[str, Score]:
     """The scores with their 95% intervals by patient, in their order.
 
-    A score has no interval where it has no statistics, where the patient of a sample is unknown,
-    or where there is only one patient; `details["interval"]` gives the reason. Resamples that do
+    A score has no interval where it is undefined or withheld, where it has no statistics, where
+    the patient of a sample is unknown, or where there is only one patient;
+    `details["interval"]` gives the reason. Resamples that do
     not define a score (0 / 0) are left out and counted in `details["undefined resamples"]`.
 
     Args:
@@ -87,6 +88,10 @@ def with_intervals(
         note = label if low is not None else reason or "none: undefined in most resamples"
         if name not in statistics:
             note = "none: no statistics of single samples"
+        if np.isnan(score.value):
+            low, high = None, None
+            withheld = score.details.get("withheld")
+            note = f"none: withheld, {withheld}" if withheld else "none: undefined, 0 / 0"
         details = {**score.details, "interval": note}
         if low is not None:
             details["patients"] = str(num_patients)

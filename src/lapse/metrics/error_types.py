@@ -4,12 +4,14 @@
     omitted           a finding of the reference that is not mentioned
     wrong direction   the right finding in the opposite direction: better for worse
     other form, same direction
-                      the right finding and direction, such as a rising level for an addition
+                      the right finding and direction, such as a rising level for an addition, or
+                      one of the two directions that the reference gives the finding
     wrong level       a level change with a wrong level, or levels without an order
     contradiction     one finding has two changes, or "nothing has changed" comes with a change
     unparsed          some words of the answer or of the reference could not be parsed
 
-An answer may have several; an answer without any is right.
+An answer may have several; an answer without any is right. Hallucinated, omitted and wrong
+direction are those of the scores (`lapse.metrics.changes`).
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ def _kind(changes: frozenset[Change], expected: frozenset[Change]) -> str:
     if not changes:
         return "omitted"
     named, true = directions_of(changes), directions_of(expected)
-    if named and true and (named != true or len(named) > 1):
-        return "wrong direction"  # also a contradiction, which has no right direction
+    if len(named) > 1:
+        return "contradiction"  # it has no direction
+    if named and true and not named <= true:
+        return "wrong direction"
     is_level = all(change.kind == "level" for change in changes | expected)
     return "wrong level" if is_level or not (named and true) else OTHER_FORM

@@ -48,6 +48,7 @@ class Difference:
     effect: float | None
     p_holm: float | None = None
     higher_is_better: bool = True
+    range: tuple[float, float] | None = None  # of the score, not of the difference
 
     @property
     def value(self) -> float:
@@ -118,6 +119,7 @@ def compare(
                 p_values[name],
                 effect,
                 higher_is_better=first[name].higher_is_better,
+                range=first[name].value_range,
             )
         )
     return differences

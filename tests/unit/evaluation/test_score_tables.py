@@ -4,6 +4,7 @@ import numpy as np
 
 from lapse.core.types import Score
 from lapse.evaluation.score_tables import (
+    differences_table,
     format_markdown,
     format_score,
     interval_notes,
@@ -12,6 +13,7 @@ from lapse.evaluation.score_tables import (
     table_note,
 )
 from lapse.metrics.bootstrap import with_intervals
+from lapse.metrics.paired_tests import Difference
 from lapse.metrics.statistics import FRACTION, mean_score, pooled_scores
 
 
@@ -43,6 +45,17 @@ def test_only_scores_of_one_finding_or_region_are_in_the_parts_table():
     rows = {"lapse": {"swap law": rate, "edema F1": part}}
     assert scores_table(rows)[0] == ["", "swap law"]
     assert parts_table(rows, "finding")[0] == ["", "edema F1 (n 2)"]
+
+
+def test_parts_without_any_value_are_left_out():
+    details = {"n": "2", "of": "edema", "kind": "finding"}
+    rows = {"lapse": {"edema F1": Score("edema F1", np.nan, details=details)}}
+    assert parts_table(rows, "finding") == []
+
+
+def test_differences_state_the_better_direction_and_the_range():
+    row = Difference("change F1", 0.5, 0.6, 0.0, 0.2, 0.5, None, range=(0.0, 1.0))
+    assert [line[-1] for line in differences_table([row])] == ["better", "higher, 0 to 1"]
 
 
 def test_note_and_parts_give_the_n_of_rows_with_other_samples():

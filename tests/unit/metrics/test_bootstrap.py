@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from lapse.core.types import Statistics
+from lapse.core.types import Score, Statistics
 from lapse.metrics.bootstrap import (
     PatientSums,
     bootstrap_draws,
@@ -64,6 +64,18 @@ def test_no_interval_without_two_known_patients():
     assert score_of(["p", "p"]).details["interval"] == "none: one patient only"
     assert score_of(["p", ""]).details["interval"] == "none: the patient of 1 samples is unknown"
     assert score_of(["p", "q"]).low == 0.0
+
+
+@pytest.mark.parametrize(
+    ("details", "reason"),
+    [
+        ({}, "none: undefined, 0 / 0"),
+        ({"withheld": "3 of 4 answers unread"}, "none: withheld, 3 of"),
+    ],
+)
+def test_a_score_without_a_value_has_a_reason_for_no_interval(details, reason):
+    score = Score("F1", np.nan, details=details)
+    assert with_intervals({"F1": score}, ["p", "q"])["F1"].details["interval"].startswith(reason)
 
 
 def test_the_interval_of_independent_values_is_the_textbook_one():

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lapse.core.findings import FINDINGS
+from lapse.core.types import describe_direction
 from lapse.evaluation.blind_baselines import BASELINES
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.score_tables import HEADLINES, few_events, interval_notes, is_of_side
@@ -165,9 +166,9 @@ def _is_single_group(dimension: str, groups: object, hidden: Sequence[str]) -> b
 
 
 def _column_label(name: str, rows: Sequence[tuple[str, Scores]]) -> str:
-    """The name of a score, with a remark where lower values are better."""
-    is_lower = any(_mapping(row.get(name)).get("higher_is_better") is False for _, row in rows)
-    return f"{name} (lower is better)" if is_lower else name
+    """The name of a score with its better direction and range: "omission rate (lower, 0 to 1)"."""
+    direction = next((text for _, row in rows if (text := _direction(row.get(name)))), "")
+    return f"{name} ({direction})" if direction else name
 
 
 def _count(scores: Scores) -> str:
@@ -240,10 +241,9 @@ def _direction(score: object) -> str:
     is_higher, limits = values.get("higher_is_better"), values.get("range")
     if not isinstance(is_higher, bool):
         return ""
-    word = "higher" if is_higher else "lower"
     if not isinstance(limits, list) or len(limits) != 2 or not all(map(_is_number, limits)):
-        return word
-    return f"{word}, {limits[0]:g} to {limits[1]:g}"
+        limits = None
+    return describe_direction(is_higher, limits)
 
 
 def format_cell(score: object) -> str:

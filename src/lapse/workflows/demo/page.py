@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,17 +178,22 @@ def plain_value(scores: Mapping[str, Score], name: str) -> str:
     return f"{scores[name].value:.3f}" if is_defined else "-"
 
 
-def _task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """System, number of samples and scores, for the systems that were scored on a task."""
-    return tuple(
+def task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """System, number of samples and scores of each system of a task; last, what is better."""
+    of_task = {name: scores[task] for name, scores in result.scores.items() if task in scores}
+    rows = (
         (
             system,
             str(sum(item.task == task for item in result.predictions[system])),
-            *(plain_value(scores[task], name) for name in names),
+            *(plain_value(scores, name) for name in names),
         )
-        for system, scores in result.scores.items()
-        if task in scores
+        for system, scores in of_task.items()
     )
+    return (*rows, ("better", "", *(_direction(of_task.values(), name) for name in names)))
+
+
+def _direction(scores: Iterable[Mapping[str, Score]], name: str) -> str:
+    return next((of_system[name].direction for of_system in scores if name in of_system), "-")
 
 
 def _difference_table(result: DemoResult) -> Table:
@@ -199,7 +204,7 @@ def _difference_table(result: DemoResult) -> Table:
     return Table(
         "Difference questions, test patients",
         ("system", "n", *names),
-        _task_rows(result, "diff_vqa", names),
+        task_rows(result, "diff_vqa", names),
         note="Change scores compare the sets of changes (finding and direction) that the grammar "
         "parses from answer and truth. A fixed template already scores well on n-gram metrics, "
         "but not on change scores. Image-blind baselines: text-only model, constant answer, "
@@ -212,8 +217,11 @@ def _consistency_table(result: DemoResult) -> Table:
     scores = result.scores[MODEL].get("consistency", {})
     return Table(
         "Consistency of the model, which needs no true answers",
-        ("law", "n", "satisfied"),
-        tuple((name, score.details["n"], format_score(score)) for name, score in scores.items()),
+        ("law", "n", "satisfied", "better"),
+        tuple(
+            (name, score.details["n"], format_score(score), score.direction)
+            for name, score in scores.items()
+        ),
         note="Swap law: swapping the two images must invert the answer. Identity: two identical "
         "images must be answered with “nothing has changed”. answers.html in the same folder "
         "shows the answers case by case.",
@@ -223,7 +231,7 @@ def _consistency_table(result: DemoResult) -> Table:
 def _region_table(
     result: DemoResult, task: str, title: str, names: Sequence[str], note: str
 ) -> Table:
-    rows = _task_rows(result, task, names)
+    rows = task_rows(result, task, names)
     return Table(title, ("system", "n", *names), rows, note, marked=(REGIONS,))
 
 

@@ -36,7 +36,7 @@ def write_scores_table(
     has_ours = any(row.row.key == spec.ours for row in rows)
     table = cells(rows, list(spec.columns.values()), spec.ours) if has_ours else {}
     write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, table))
-    tables = (_scores(spec, rows, table), _intervals(spec, rows, table), _sizes(rows))
+    tables = (scores_table(spec, rows, table), _intervals(spec, rows, table), _sizes(rows))
     notes = (*remarks, *_notes(spec, rows), *floor_notes(spec, rows, table))
     write_text(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = tuple(
@@ -132,7 +132,8 @@ def as_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Table:
+def scores_table(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Table:
+    """The mean scores next to those of the paper; the last line gives the better direction."""
     is_printed = {title: any(title in row.printed for row in spec.rows) for title in spec.columns}
     columns = ["row"]
     for title in spec.columns:
@@ -147,6 +148,12 @@ def _scores(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Table:
                 printed = row.row.printed.get(title)
                 line.append("" if printed is None else f"{printed:.3f}")
         lines.append(tuple(line))
+    directions = []
+    for title, column in spec.columns.items():
+        cells = (of_row[column] for of_row in table.values() if column in of_row)
+        directions.append(next((cell.direction for cell in cells if cell.direction), "-"))
+        directions += [""] if is_printed[title] else []
+    lines.append(("better", *directions))
     note = 'Means over seeds. "printed": the number in the paper.'
     return Table(spec.title, tuple(columns), tuple(lines), note, marked=(_name(spec, spec.ours),))
 

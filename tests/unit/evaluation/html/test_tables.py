@@ -17,6 +17,16 @@ def test_differences_without_numbers_are_dashes():
     assert table.rows[0][2:] == ("0.500", "0.600", "+0.100 [-, -]", "-", "-", "-")
 
 
+def test_differences_and_subgroups_state_the_better_direction():
+    rate = {"value": 0.25, "higher_is_better": False, "range": [0.0, 1.0]}
+    row = rate | {"name": "omission rate"}
+    (table,) = difference_tables({"differences": {"diff_vqa": {"a against b": [row]}}})
+    assert table.rows[0][-1] == "lower, 0 to 1"
+    groups = {"view": {name: {"omission rate": rate} for name in ("AP", "PA")}}
+    (table,) = subgroup_tables({"subgroups": {"diff_vqa": groups}})
+    assert table.columns == ("group", "n", "omission rate (lower, 0 to 1)")
+
+
 def test_a_table_states_the_better_direction():
     rate = {"value": 0.25, "higher_is_better": False, "range": [0.0, 1.0]}
     scores = {"scores": {"diff_vqa": {"omission rate": rate, "exact match": {"value": 0.5}}}}

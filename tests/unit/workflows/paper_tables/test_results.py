@@ -9,7 +9,7 @@ import pytest
 from lapse.core.types import Score, Statistics
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.statistics import mean_score
-from lapse.workflows.paper_tables.output import as_csv, floor_notes, show
+from lapse.workflows.paper_tables.output import as_csv, floor_notes, scores_table, show
 from lapse.workflows.paper_tables.results import RowResult, cells, holm, over_seeds
 from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
 
@@ -182,6 +182,16 @@ def test_holm_by_hand():
         {"a": 0.03, "c": 0.06, "b": 0.06}
     )
     assert holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+
+
+def test_the_markdown_states_the_better_direction():
+    rows = [row("ours", [0.5] * 8), row("gone", reason="no preset")]
+    spec = TableSpec(
+        title="T", section="0", tasks=("diff_vqa",), columns={"x": "diff_vqa/x"}, ours="ours",
+        rows=tuple(item.row for item in rows),
+    )  # fmt: skip
+    table = scores_table(spec, rows, cells(rows, ["diff_vqa/x"], "ours"))
+    assert table.rows[-1] == ("better", "higher")
 
 
 def test_the_csv_has_one_line_per_row_and_score():
