@@ -73,16 +73,16 @@ def test_no_nan_reaches_a_checkpoint(num_points, data, tmp_path, promise):
     promise(12, kept, num_points, int(has_saved_nan(tmp_path / "sabotage")), 1)
 
 
-@pytest.mark.parametrize("steps", [(3,), pytest.param(range(1, 40), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [(3,), pytest.param(range(1, 41), marks=pytest.mark.slow)])
 def test_workers_and_resuming_change_no_bit(steps, data, tmp_path, promise):
     """One run without a stop; then stopped after each step, with 0, 1 and 2 workers."""
-    settings = {"train__steps": max(8, *steps) + 1, "train__save_every": 1}
+    settings = {"train__steps": max(8, *steps) + 1}
     train(tiny_model.config(**settings), data, tmp_path / "straight")
     straight, kept, trials = bits(tmp_path / "straight"), 0, 0
     for num_workers in (0, 1, 2):
-        config = tiny_model.config(**settings, train__num_workers=num_workers)
         for step in steps:
-            run = tmp_path / "run"
+            run, every = tmp_path / "run", {"train__save_every": step}
+            config = tiny_model.config(**settings, **every, train__num_workers=num_workers)
             train_until(config, data, run, step)
             train(config, data, run)
             kept, trials = kept + (bits(run) == straight), trials + 1

@@ -13,7 +13,9 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -63,12 +65,12 @@ def at_step(step: int, number: int = signal.SIGKILL) -> Callable[[int], None]:
     return lambda done: die(number) if done == step else None
 
 
-def group_stop(go: Callable[..., Callable[[], object]], name: str, number: int):
-    """A run in a separate process group that gets a stop signal after step 3: all processes of
+def group_stop(go: Callable[..., Callable[[], object]], name: str, number: int, step: int):
+    """A run in a separate process group that gets a stop signal after a step: all processes of
     the group get it, and SIGTERM twice, as from `timeout`."""
 
     def on_step(done: int) -> None:
-        if done == 3:
+        if done == step:
             os.killpg(0, number)
             if number == signal.SIGTERM:
                 os.killpg(0, number)
@@ -135,11 +137,21 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         assert forked(job) == -signal.SIGKILL, name
         assert forked(go(name)) == 0, name
         results[name] = digest(folder / name)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        name = f"stopped by {number}"
-        assert forked(group_stop(go, name, number)) == train.STOPPED, name
+
+    def stopped(name: str, number: int, step: int) -> str:
+        """The digest at the end if the step in work was saved, which `save_every` does not do."""
+        code = forked(group_stop(go, name, number, step))
+        saved = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
         assert forked(go(name)) == 0, name
-        results[name] = digest(folder / name)
+        is_saved = saved is not None and (code, saved.step) == (train.STOPPED, step + 1)
+        return digest(folder / name) if is_saved else f"exit code {code} and {saved}"
+
+    stops = {signal.SIGTERM: 2, signal.SIGHUP: 4, signal.SIGINT: 6, signal.SIGUSR1: 2}
+    for number, step in stops.items():
+        results[f"stopped by {number}"] = stopped(f"stopped by {number}", number, step)
+    real_stop, train.stop_signal = train.stop_signal, lambda: nullcontext(threading.Event())
+    results["without a handler"] = [stopped(f"lost {n}", n, step) for n, step in stops.items()]
+    train.stop_signal = real_stop
 
     forked(go("half", on_step=at_step(5)))
     for name in ("lost optimizer", "other dropout"):

@@ -1,6 +1,5 @@
 """Checkpoints are complete or refused: flips, cuts, foreign files, a full disk."""
 
-import json
 import random
 import resource
 import shutil
@@ -8,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from lapse.training import checkpoint
 from lapse.training.checkpoint import (
     MANIFEST,
     MODEL,
@@ -97,25 +97,34 @@ def test_the_newest_valid_one_is_used_and_damaged_ones_are_named(tmp_path, damag
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
 
 
-def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path, promise):
-    save(tmp_path, 1)
-    before = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
+def is_intact_after_full_disk(run, step, limit):
+    """Whether the checkpoint of step 1 is the result when no file may exceed `limit` bytes."""
+    before = (run / "checkpoints" / "step-00000001" / MANIFEST).read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    sizes = [path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*.*")]
-    for limit in (0, 50, min(sizes), max(sizes) // 2, max(sizes) - 1):  # bytes a file may have
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        try:
-            with pytest.raises(ValueError, match=r"needs \d+ bytes.*before it is intact"):
-                save(tmp_path, 2)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
-        assert verify(tmp_path / "checkpoints" / "step-00000001") is None
-    after = json.loads((tmp_path / "checkpoints" / "step-00000001" / MANIFEST).read_text())
-    assert after == before
-    save(tmp_path, 2)
-    assert latest_valid_checkpoint(tmp_path).checkpoint.step == 2
-    promise(10, 5, 5)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(ValueError, match=r"needs \d+ bytes.*before it is intact"):
+            save(run, step, seed=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    newest = latest_valid_checkpoint(run).checkpoint
+    is_same = newest is not None and (newest.folder / MANIFEST).read_bytes() == before
+    return is_same and [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000001"]
+
+
+def test_a_full_disk_does_not_touch_the_checkpoint_before(tmp_path, promise, monkeypatch):
+    """Also not the checkpoint of the same step; without a temporary folder that one is lost."""
+    run, copies = tmp_path / "run", tmp_path / "copies"
+    largest = max(path.stat().st_size for path in save(run, 1).iterdir())
+    limits = [largest * number // 30 for number in range(30)]  # bytes a file may have
+    kept = sum(is_intact_after_full_disk(run, step, limit) for step in (1, 2) for limit in limits)
+    for limit in limits:
+        shutil.copytree(run, copies / str(limit))
+    save(run, 2)
+    assert latest_valid_checkpoint(run).checkpoint.step == 2
+    monkeypatch.setattr(checkpoint, "TEMPORARY", "")
+    broken = sum(not is_intact_after_full_disk(copies / str(limit), 1, limit) for limit in limits)
+    promise(10, kept, 60, broken, 30)
 
 
 def test_too_little_free_space_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
