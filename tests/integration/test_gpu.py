@@ -45,6 +45,19 @@ def _exact_products():
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
+def test_a_batch_moves_to_the_device_from_pinned_memory():
+    """Only copies from pinned memory are asynchronous."""
+    _, _, batch = tiny_models.build("vqa", "prefix_lm")
+    pinned = batch.pin_memory()
+    assert pinned.images.is_pinned() and pinned.lengths.is_pinned()
+    with torch.profiler.profile() as profiler:
+        moved = batch.to("cuda")
+    names = [event.name for event in profiler.events()]
+    assert any("Pinned -> Device" in name for name in names)
+    assert not any("Pageable -> Device" in name for name in names)
+    assert moved.tokens.cpu().equal(batch.tokens) and moved.to("cuda").images is moved.images
+
+
 @pytest.mark.parametrize(("table", "name"), MODELS)
 def test_losses_and_gradients_equal_those_of_the_cpu(table, name):
     _, model, batch = tiny_models.build(table, name)

@@ -7,34 +7,40 @@ import sys
 from pathlib import Path
 
 SUPPORT = Path(__file__).parents[1] / "support"
-# Waits for the host in one step, as measured; a lower count is welcome, a higher one is not.
+# Waits for the host in one step of two rows, as measured; a lower count is welcome, a higher one
+# is not. The last wait of a training step reads the losses and the gradient norm.
 LIMITS = {
     "pretrain captioner loss": 7,
     "pretrain captioner answer": 45,
-    "pretrain global_contrastive loss": 2,
-    "pretrain regional_contrastive loss": 2,
-    "pretrain blip2 loss": 4,
+    "pretrain global_contrastive loss": 3,
+    "pretrain regional_contrastive loss": 3,
+    "pretrain blip2 loss": 5,
     "pretrain blip2 answer": 38,
-    "pretrain blip2_writer loss": 3,
+    "pretrain blip2_writer loss": 4,
     "pretrain blip2_writer answer": 41,
-    "prefix_lm loss": 3,
+    "prefix_lm loss": 4,
     "prefix_lm answer": 41,
-    "blip2 loss": 3,
+    "blip2 loss": 4,
     "blip2 answer": 41,
-    "real loss": 3,
+    "real loss": 4,
     "real answer": 41,
     "plural loss": 10,
     "plural answer": 46,
-    "rgag loss": 15,
+    "rgag loss": 13,
     "rgag answer": 103,
-    "pretrain findings loss": 3,
+    "ekaid loss": 8,
+    "ekaid answer": 38,
+    "pretrain findings loss": 5,
     "pretrain findings answer": 4,
-    "plural_published loss": 9,
+    "ekaid_published loss": 11,
+    "ekaid_published answer": 41,
+    "plural_published loss": 10,
     "plural_published answer": 43,
-    "rgag_report loss": 4,
+    "rgag_report loss": 5,
     "rgag_report answer": 42,
+    "rgag_published loss": 68,
     "rgag_published answer": 102,
-    "blind loss": 8,
+    "blind loss": 9,
 }
 
 

@@ -142,9 +142,10 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         """The digest at the end if the step in work was saved, which `save_every` does not do."""
         code = forked(group_stop(go, name, number, step))
         saved = checkpoint.latest_valid_checkpoint(folder / name).checkpoint
+        if saved is None or (code, saved.step) != (train.STOPPED, step + 1):
+            return f"exit code {code} and {saved}"
         assert forked(go(name)) == 0, name
-        is_saved = saved is not None and (code, saved.step) == (train.STOPPED, step + 1)
-        return digest(folder / name) if is_saved else f"exit code {code} and {saved}"
+        return digest(folder / name)
 
     stops = {signal.SIGTERM: 2, signal.SIGHUP: 4, signal.SIGINT: 6, signal.SIGUSR1: 2}
     for number, step in stops.items():

@@ -174,6 +174,11 @@ class TrainConfig(Config):
     """How ranks hold the model: "ddp" is a copy each, "fsdp" a shard each of weights, gradients and
     optimizer state.
     """
+    compile: Literal["none", "inductor", "aot_eager"] = "none"
+    """Backend of `torch.compile` for the blocks of encoders and decoders. "inductor" is the
+    default backend of PyTorch and needs a C++ compiler, or Triton on a GPU; "aot_eager" runs the
+    traced operations without generated code, which is useful to find errors.
+    """
     seed: int = 0
     """Seed of weights and data order."""
 

@@ -33,6 +33,7 @@ from lapse.training.checkpoint import (
     save_checkpoint,
 )
 from lapse.training.checks import check_run
+from lapse.training.compilation import compile_blocks
 from lapse.training.distributed import (
     DistributedContext,
     enter_on_first_rank,
@@ -200,6 +201,7 @@ class Trainer:
         if report is not None and self.is_first_rank:
             write_init_report(out, report)
         self.validator = Validator(self.data, config)
+        compile_blocks(self.model, config.train.compile, self.distributed.device)
         self.parallel = ParallelModel(self.model, self.distributed, config.train.parallel)
         self.optimizer = build_optimizer(self.model, config.optim)
 

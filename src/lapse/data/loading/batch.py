@@ -78,14 +78,23 @@ class Batch:
     part: int = 0
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch with every tensor on `device`."""
-        tensors = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in tensors.items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
+        """The same batch with every tensor on `device`.
+
+        For a GPU the batch is pinned first, so that the host does not wait for the copies.
+        """
+        is_cuda = torch.device(device).type == "cuda"
+        batch = self.pin_memory() if is_cuda and not self.images.is_cuda else self
+        return batch._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch with every tensor in page-locked memory; needs a GPU."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
+        return replace(self, **changed)
 
     def __len__(self) -> int:
         return len(self.samples)

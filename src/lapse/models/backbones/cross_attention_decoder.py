@@ -62,12 +62,13 @@ class CrossAttentionDecoder:
             text = PaddedTokens(F.pad(text.tokens, padding), text.lengths)
             is_target = F.pad(is_target, padding)
         targets, states, rows = [], [], []
-        for group in length_groups(places.tolist()):
+        counts: list[int] = places.tolist()
+        for group in length_groups(counts):
             chosen = torch.tensor(group, device=places.device)
             is_all = group == list(range(len(places)))
             memory = self.memory if is_all else self.memory.for_rows(chosen)
             lengths, is_parallel = places[chosen], parallel[chosen]
-            width = int(lengths.max())
+            width = max(counts[row] for row in group)
             tokens = table.rows(text.tokens[chosen, :width])
             is_of_group = is_target[chosen, :width]
             index = torch.arange(width, device=places.device)

@@ -124,8 +124,9 @@ class RGAG(GenerativeModel):
     def _answer_losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Tokens]
     ) -> TokenLosses:
-        rows = zip(batch.tokens.tolist(), batch.prompt_lengths, batch.lengths, strict=True)
-        answers = [tokens[int(start) : int(stop)] for tokens, start, stop in rows]
+        bounds = torch.stack([batch.prompt_lengths, batch.lengths], dim=1).tolist()
+        rows = zip(batch.tokens.tolist(), bounds, strict=True)
+        answers = [tokens[start:stop] for tokens, (start, stop) in rows]
         decoder = self._decoder(self._pair(anatomy, batch.image_index))
         return self._losses(decoder, self._answer_prompts(batch, reports), answers)
 

@@ -88,8 +88,9 @@ class RgagPublished(GenerativeModel):
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Sequence[Tokens]]
     ) -> TokenLosses:
         prompts, device = self._prompts(batch, reports), batch.tokens.device
-        rows = zip(batch.tokens.tolist(), batch.prompt_lengths, batch.lengths, strict=True)
-        answers = [tokens[int(start) : int(stop)] for tokens, start, stop in rows]
+        bounds = torch.stack([batch.prompt_lengths, batch.lengths], dim=1).tolist()
+        rows = zip(batch.tokens.tolist(), bounds, strict=True)
+        answers = [tokens[start:stop] for tokens, (start, stop) in rows]
         texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
         text = pad_tokens(texts, self.tokenizer.end, device)
         starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
