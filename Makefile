@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,dicom,metrics,serve,track,docs
+EXTRAS := dev,dask,dicom,metrics,serve,track,docs
 VENV_FLAGS := $(if $(SYSTEM_SITE),--system-site-packages,)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Two OpenMP threads on a busy machine are slower than one, and the tests need only one.

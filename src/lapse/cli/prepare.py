@@ -115,6 +115,27 @@ class ReleaseOptions:
     ] = "en"
 
 
+@dataclass(frozen=True)
+class WorkOptions:
+    """Which processes and machines make the store."""
+
+    panel: ClassVar[str] = "Processes and machines"
+
+    workers: Annotated[int, typer.Option(min=0, help="Number of processes that decode images.")] = 2
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Make only every N-th shard from the I-th, and no store."),
+    ] = ""
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Make the shards on the workers of this Dask scheduler, such as "
+            'tcp://node1:8786, or of "local", which starts --workers of them here.',
+        ),
+    ] = ""
+
+
 def prepare_command(
     roots: Annotated[
         list[Path],
@@ -125,18 +146,12 @@ def prepare_command(
     ],
     content: ContentOptions,
     release: ReleaseOptions,
+    work: WorkOptions,
     *,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of the images that the CSV of your own films lists."),
     ] = None,
-    shard: Annotated[
-        str,
-        typer.Option(metavar="I/N", help="Make only every N-th shard from the I-th, and no store."),
-    ] = "",
-    workers: Annotated[
-        int, typer.Option(min=0, help="Number of processes that decode images.")
-    ] = 2,
 ) -> None:
     """Convert raw data into one store: records as Parquet, pixels decoded once.
 
@@ -145,6 +160,7 @@ def prepare_command(
 
     The same command continues an interrupted run. To share the work between machines, run each
     with --shard I/N, copy the folders OUT.shards into one, and run without --shard to merge them.
+    On a shared file system, --dask ADDRESS makes and merges them with the workers of a cluster.
     """
     if len(roots) < 2:
         raise ValueError("prepare needs at least one raw folder and the output folder, in order")
@@ -161,8 +177,9 @@ def prepare_command(
         regions=content.regions,
         frontals=content.frontals,
         is_subset=content.subset,
-        workers=workers,
-        shard=_parse_shard(shard),
+        workers=work.workers,
+        dask=work.dask,
+        shard=_parse_shard(work.shard),
     )
     raw_data = find_raw_data(sources, images, command="lapse prepare TABLE.csv --images FOLDER OUT")
     raw_data = with_release_options(

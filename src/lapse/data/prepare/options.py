@@ -42,6 +42,8 @@ class PrepareOptions:
             deliver less than half of what they should; otherwise both are errors.
         workers: processes that make shards; 0 makes them in this process, which a crashing image
             decoder would end.
+        dask: the address of a Dask scheduler whose workers make the shards, "local" for `workers`
+            Dask processes of this machine, or "" for processes without Dask.
         shard: (i, n) makes only every n-th shard, starting at the i-th (from 1), and no store.
         shard_size: studies per shard.
     """
@@ -56,6 +58,7 @@ class PrepareOptions:
     frontals: str = "first"
     is_subset: bool = False
     workers: int = 0
+    dask: str = ""
     shard: tuple[int, int] | None = None
     shard_size: int = 1024
 
@@ -73,6 +76,13 @@ class PrepareOptions:
             )
         if self.workers < 0:
             raise ValueError(f"{self.workers} workers: 0 or more")
+        if self.dask == "local" and not self.workers:
+            raise ValueError("Dask with 0 local processes: at least 1 makes shards")
+        if self.dask and self.shard is not None:
+            raise ValueError(
+                f"shard {self.shard[0]} of {self.shard[1]} with Dask, which divides all shards "
+                "among its workers: use one of the two"
+            )
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise ValueError(f"shard {self.shard[0]} of {self.shard[1]}: needs 1 <= i <= n")
         if self.shard_size < 1:

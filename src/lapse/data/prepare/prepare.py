@@ -32,6 +32,7 @@ from lapse.data.datasets.release import FilmRoots, default_intensity
 from lapse.data.datasets.splits import protocol_hash
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.worker_pool import run_inline, run_isolated
+from lapse.data.prepare.dask_engine import check_dask, run_on_dask
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
 from lapse.data.prepare.shards import (
     ShardInfo,
@@ -84,9 +85,12 @@ def prepare(
     Raises:
         ValueError: a table is missing or damaged, images are missing, a source delivers less than
             half of what it should, `out` exists, the shards belong to other data or options, no
-            study can be stored, or the protocol is patient-safe and the written records leak.
+            study can be stored, the protocol is patient-safe and the written records leak, or
+            there is no Dask scheduler.
     """
     check_free(out)
+    if options.dask:
+        check_dask(options.dask)
     return _PrepareRun(roots, out, options, progress).run()
 
 
@@ -168,7 +172,15 @@ class _PrepareRun:
 
         start = time.perf_counter()
         tasks = plan.shards(missing)
-        if options.workers == 0:
+        if options.dask:
+            results = run_on_dask(
+                self.job,
+                tasks,
+                address=options.dask,
+                num_workers=options.workers,
+                on_item=on_item,
+            )
+        elif options.workers == 0:
             results = run_inline(self.job, tasks, on_item)
         else:
             results = run_isolated(self.job, tasks, num_workers=options.workers, on_item=on_item)

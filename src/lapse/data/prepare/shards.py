@@ -12,6 +12,7 @@ interrupted run continues after its last complete shard, and several machines ca
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -296,10 +297,19 @@ def read_shard(folder: Path, info: ShardInfo) -> Iterator[tuple[Study, npt.NDArr
             )
     if not info.num_studies:
         return
-    pixels = np.load(shard_file(folder, info.index, PIXELS), mmap_mode="r", allow_pickle=False)
     rows = pq.read_table(shard_file(folder, info.index, STUDIES)).to_pylist()
-    for row, image in zip(rows, pixels, strict=True):
+    images = _read_images(shard_file(folder, info.index, PIXELS))
+    for row, image in zip(rows, images, strict=True):
         yield study_of(row), image
+
+
+def _read_images(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
+    """The images of a .npy file, one in memory at a time; a mapped file would count as a whole."""
+    with path.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        (count, *shape), _, dtype = np.lib.format.read_array_header_1_0(stream)
+        for _ in range(count):
+            yield np.fromfile(stream, dtype, math.prod(shape)).reshape(shape)
 
 
 def read_removed(folder: Path, info: ShardInfo) -> str:

@@ -59,7 +59,9 @@ class StudyPlan(ABC):
         Args:
             priors: the name of the remover of references to priors.
         """
-        options = asdict(replace(self.options, workers=0, shard=None, is_subset=False))
+        same = replace(self.options, workers=0, dask="", shard=None, is_subset=False)
+        options = asdict(same)
+        del options["dask"]
         digest = hashlib.sha256(f"{PLAN_VERSION} {options} {priors}".encode())
         for line in self._raw_lines():
             digest.update(line.encode())
