@@ -51,7 +51,7 @@ def report_command(
     from lapse.core.files import check_output_file
     from lapse.evaluation.html.evaluation_page import EvaluationReport, write_evaluation_report
     from lapse.evaluation.readers import check_same_reader, scored_reader, with_changes
-    from lapse.evaluation.references import ReferenceSource
+    from lapse.evaluation.references import ReferenceSource, check_same_references
     from lapse.evaluation.scores_file import default_path, read_scores
     from lapse.metrics.abstention import read_threshold
 
@@ -67,6 +67,7 @@ def report_command(
         options = replace(options, reader=scored_reader(values))
     source = ReferenceSource(options)
     answers = source.read_predictions(predictions, is_checked=False)
+    check_same_references(values, answers)
     if changes is not None:
         answers = with_changes(answers, changes, predictions.stem)
     check_same_reader(values, options.reader, changes)

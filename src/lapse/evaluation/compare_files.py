@@ -113,7 +113,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
             "seed": str(seed),
             **options.provenance,
             **remark_of(first),
-            **source.provenance(),
+            **source.provenance(first),
             **({} if options.changes is None else changes_facts(options.changes)),
             **predictions_facts(first_path),
             "system": first_path.stem,

@@ -142,7 +142,7 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
         "seed": str(seed),
         **options.provenance,
         **remark_of(predictions),
-        **source.provenance(),
+        **source.provenance(predictions),
         **({} if options.changes is None else changes_facts(options.changes)),
         **predictions_facts(options.predictions),
     }

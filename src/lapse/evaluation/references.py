@@ -7,11 +7,14 @@ neither                           the references of the predictions file
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lapse.core.registry import load, names
 from lapse.core.types import Prediction
@@ -29,6 +32,7 @@ from lapse.evaluation.predictions.questions import (
     training_answers,
 )
 from lapse.evaluation.readers import with_reader
+from lapse.evaluation.scores_file import ANSWERED, REFERENCES
 from lapse.metrics.consistency import split_id
 
 DEFAULT_TASK = "diff_vqa"
@@ -191,9 +195,17 @@ class ReferenceSource:
         logger.info("image-blind baselines from %s: no shared patient, study or image", store.path)
         return store
 
-    def provenance(self) -> dict[str, str]:
-        """Release, split protocol and hashes of the data."""
-        facts = {"reader": self.options.reader}
+    def provenance(self, predictions: Sequence[Prediction]) -> dict[str, str]:
+        """Release, split protocol and hashes of the data; how many questions are answered.
+
+        Args:
+            predictions: that the scores are computed from.
+        """
+        facts = {"reader": self.options.reader, REFERENCES: references_hash(predictions)}
+        items = self.questions.items
+        num_answered = sum(item.task == items[0].task for item in predictions) if items else 0
+        if num_answered < len(items):
+            facts[ANSWERED] = f"{num_answered} of the {len(items)} questions of the split"
         facts |= {} if self.store is None else self.store.info.provenance()
         if self.options.baseline_data is not None:
             info = open_store(self.options.baseline_data).info
@@ -201,6 +213,28 @@ class ReferenceSource:
         if self.options.questions is not None:
             facts |= table_facts(self.options.questions, self.options.split)
         return facts
+
+
+def references_hash(predictions: Sequence[Prediction]) -> str:
+    """A hash of the answers with their references, in any order: what the scores compare."""
+    rows = ([item.prediction.strip(), *map(str.strip, item.references)] for item in predictions)
+    hashes = sorted(hashlib.sha256(json.dumps(row).encode()).digest() for row in rows)
+    return hashlib.sha256(b"".join(hashes)).hexdigest()
+
+
+def check_same_references(scores: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:
+    """Refuse a page whose true answers, or whose samples, are not those of its scores.
+
+    Raises:
+        ValueError: another question table, split, task or part of the questions. Scores that do
+            not state their references, such as those of another program, are accepted.
+    """
+    stated = scores.get("provenance", {}).get(REFERENCES)
+    if stated is not None and stated != references_hash(predictions):
+        raise ValueError(
+            "the scores were computed from other true answers or other samples than those of the "
+            "page: give the same --data or --questions, --split and --task, or evaluate again"
+        )
 
 
 def remark_of(predictions: Sequence[Prediction]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lapse.core.types import Score, describe_direction
 from lapse.data.datasets.plain_info import REMARK
+from lapse.evaluation.scores_file import ANSWERED
 from lapse.metrics.bootstrap import MIN_PATIENTS
 from lapse.metrics.laterality import SIDES
 from lapse.metrics.paired_tests import Difference
@@ -151,7 +152,8 @@ def table_note(rows: Mapping[str, Mapping[str, Score]], facts: Mapping[str, str]
             note[label] = next(texts, next(iter(values)))
     n = _num_samples(scores)
     counts = {row: _num_samples(row_scores) for row, row_scores in rows.items()}
-    others = [f"{row}: {count}" for row, count in counts.items() if count != n]
+    others = [facts[ANSWERED]] if ANSWERED in facts else []
+    others += [f"{row}: {count}" for row, count in counts.items() if count != n]
     n += f" ({', '.join(others)})" if others else ""
     facts_line = f"n: {n}; " + "; ".join(f"{name}: {value}" for name, value in note.items())
     notes = interval_notes({name: score.details for name, score in scores.items()})

@@ -1,6 +1,7 @@
 """STEM.scores.json: provenance, every score with its details, and the scores of other systems.
 
-provenance         SHA-256 of the predictions, release, split protocol, n, seed, command, version
+provenance         SHA-256 of the predictions and of the references, release, split protocol, n,
+                   seed, command, version; "answered" where a part of the split is answered
 scores             task -> name -> value, low, high, per_sample, details, higher_is_better,
                    range
 comparisons        system or baseline -> its scores, in the same form
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions"  # keys of the provenance: name and hash of the scored file
 SHA256 = "predictions SHA-256"
+REFERENCES = "references SHA-256"  # of the answers with their references
+ANSWERED = "answered"  # where only a part of the questions is answered
 UNFINISHED = "unfinished"  # key of the provenance while scores are still computed
 
 

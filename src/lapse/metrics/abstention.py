@@ -105,11 +105,16 @@ def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: st
 
 
 def check_other_patients(threshold: Threshold, patients: Collection[str]) -> None:
-    """Refuse patients that the threshold was chosen on.
+    """Refuse patients that the threshold was chosen on, and answers without a patient.
 
     Raises:
-        ValueError: how many patients are among them.
+        ValueError: how many patients are among them, or that a patient is not named.
     """
+    if "" in patients:
+        raise ValueError(
+            "some answers do not name their patient, so it is unknown whether the threshold was "
+            "chosen on them: add the key patient to the predictions"
+        )
     hashes = set(threshold.patient_hashes)
     distinct = set(patients)
     num_shared = sum(_hash(patient, threshold.salt) in hashes for patient in distinct)

@@ -124,6 +124,34 @@ def test_each_predictions_file_has_its_own_scores(folder):
         lapse("report", folder / "a.jsonl", "--scores", folder / "b.scores.json")
 
 
+def test_the_page_has_the_true_answers_of_its_scores(tmp_path):
+    (tmp_path / "a.csv").write_text("id,prediction\na,nothing has changed.\nb,x\n", "utf-8")
+    for name, answer in (("q", "nothing has changed."), ("other", "x")):
+        rows = f"id,patient,answer\na,p,{answer}\nb,q,nothing has changed.\nc,r,yes\n"
+        (tmp_path / f"{name}.csv").write_text(rows, "utf-8")
+    page = tmp_path / "a.html"
+
+    def run(command, questions, *options):
+        lapse(
+            command, tmp_path / "a.csv", "--questions", tmp_path / questions, "--partial", *options
+        )
+
+    run("evaluate", "q.csv", *FAST[:3])
+    run("report", "q.csv", "--out", page)
+    assert "2 of the 3 questions of the split are answered" in page.read_text("utf-8")
+    with pytest.raises(ValueError, match="computed from other true answers or other samples"):
+        run("report", "other.csv", "--out", page)
+
+
+def test_a_part_of_a_split_is_stated_under_the_table(tmp_path):
+    (tmp_path / "a.csv").write_text("id,prediction\na,nothing has changed.\n", "utf-8")
+    rows = "id,patient,answer\na,p,nothing has changed.\nb,q,nothing has changed.\n"
+    (tmp_path / "q.csv").write_text(rows, "utf-8")
+    table = ("--questions", tmp_path / "q.csv", "--partial", *FAST[:3])
+    output = lapse("evaluate", tmp_path / "a.csv", *table)
+    assert "n: 1 (1 of the 2 questions of the split); data release: q.csv" in output
+
+
 def test_the_page_has_the_reader_of_its_scores(folder, caplog):
     out = folder / "lenient.json"
     lapse("evaluate", folder / "free.jsonl", "--data", folder / "store", "--reader", "lenient",

@@ -12,6 +12,7 @@ from lapse.core.types import Prediction
 from lapse.metrics.abstention import (
     Threshold,
     abstention_scores,
+    check_other_patients,
     choose_threshold,
     read_threshold,
     resplit_rates,
@@ -146,6 +147,12 @@ def test_patients_that_the_threshold_was_chosen_on_are_refused():
     for shared, count in ((rows[:1], 1), (renamed, 60)):
         with pytest.raises(ValueError, match=f"{count} of the .* patients of these answers are"):
             abstention_scores([*others, *shared], threshold)
+
+
+def test_answers_without_a_patient_are_refused():
+    threshold = choose_threshold(ROWS[:500], ALPHA, "beam")
+    with pytest.raises(ValueError, match="do not name their patient"):
+        check_other_patients(threshold, ["", "other"])
 
 
 def test_threshold_files(tmp_path):

@@ -31,6 +31,7 @@ from lapse.evaluation.html.tables import (
     score_tables,
     subgroup_tables,
 )
+from lapse.evaluation.scores_file import ANSWERED
 from lapse.evaluation.unread import unread_warning, unread_words
 from lapse.metrics.abstention import Threshold, abstention_scores, check_other_patients
 from lapse.metrics.calibration import (
@@ -146,6 +147,7 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         differences=difference_tables(report.scores),
         facts={name: text for name, text in facts.items() if name != REMARK or text},
         remark=facts.get(REMARK, ""),
+        answered=facts.get(ANSWERED, ""),
         is_simulated=_is_simulated(report),
         confusion=count_confusion(answers),
         unread=unread_warning(answers),

@@ -1,4 +1,4 @@
-"""Delimited tables that users bring: comma, semicolon or tab; UTF-8, or UTF-16 with its mark.
+"""Files that users bring: UTF-8, or UTF-16 with its mark; tables with comma, semicolon or tab.
 
 Spreadsheets write all of these. A table in another encoding is refused, because decoding it with
 a wrong one changes texts without an error. Every row has the number of its first line in the file,
@@ -57,8 +57,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> Iterator[Line]:
                     yield number, dict(zip(names, cells, strict=True))
                 number = reader.line_num + 2
     except UnicodeError:
-        encoding = _describe_encoding(path)
-        raise ValueError(f"{path} {encoding}: save it as 'CSV UTF-8'") from None
+        raise ValueError(f"{path} {_wrong_byte(path)}: save it as 'CSV UTF-8'") from None
     except (csv.Error, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as a table ({error}): write it again") from None
     finally:
@@ -73,36 +72,51 @@ def _open(path: Path) -> IO[str]:
         raise ValueError(f"no file {path}")
     if path.suffix.lower() in SPREADSHEETS:
         raise ValueError(f"{path} is a spreadsheet: save it as 'CSV UTF-8' and give that file")
-    encoding = "utf-16" if _first_bytes(path)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return io.TextIOWrapper(open_binary(path), encoding=encoding, newline="")
+    return io.TextIOWrapper(open_utf8(path), encoding="utf-8-sig", newline="")
 
 
-def open_binary(path: Path) -> IO[bytes]:
-    """A file opened for reading, unpacked where its name ends with .gz.
+def open_utf8(path: Path) -> IO[bytes]:
+    """A text file as UTF-8 bytes, unpacked where its name ends with .gz; UTF-16 is converted.
 
     Raises:
-        ValueError: a .gz file unpacks to far more than any text does.
+        ValueError: UTF-16 without its mark, UTF-32, or a .gz file that unpacks to far more than
+            any text does.
     """
+    with _open_binary(path) as stream:
+        first = stream.read(64)
+    if first.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise ValueError(f"{path} is in UTF-32: save it as UTF-8")
+    if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        with _open_binary(path) as stream:
+            content = stream.read()
+        try:
+            return io.BytesIO(content.decode("utf-16").encode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is damaged UTF-16 ({error}): write it again") from None
+    if b"\0" in first:
+        raise ValueError(
+            f"{path} is in UTF-16 or UTF-32 without a byte order mark: save it as UTF-8"
+        )
+    return _open_binary(path)
+
+
+def _open_binary(path: Path) -> IO[bytes]:
     if path.suffix.lower() != ".gz":
         return path.open("rb")
     limit = MAX_RATIO * path.stat().st_size
-    with gzip.open(path, "rb") as packed:
-        content = packed.read(limit + 1)
+    try:
+        with gzip.open(path, "rb") as packed:
+            content = packed.read(limit + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be unpacked ({error}): write it again") from None
     if len(content) > limit:
         raise ValueError(f"{path} unpacks to more than {limit} bytes: give the unpacked file")
     return io.BytesIO(content)
 
 
-def _first_bytes(path: Path) -> bytes:
-    with open_binary(path) as stream:
-        return stream.read(64)
-
-
-def _describe_encoding(path: Path) -> str:
-    """What is known of the encoding of a table that is not UTF-8."""
-    if b"\0" in _first_bytes(path):
-        return "is in UTF-16 or UTF-32 without a byte order mark"
-    with open_binary(path) as stream:
+def _wrong_byte(path: Path) -> str:
+    """The first byte of a table that is not UTF-8."""
+    with open_utf8(path) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode("utf-8")

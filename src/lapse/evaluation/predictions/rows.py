@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lapse.data.io.csv_tables import plain_id
-from lapse.evaluation.predictions.delimited import open_binary, read_table
+from lapse.evaluation.predictions.delimited import open_utf8, read_table
 
 IDS = ("id", "study_id", "ref_id", "image_id")
 KEYS = frozenset(
@@ -118,7 +118,7 @@ def read_values(path: Path) -> Iterator[tuple[str, Values]]:
     elif suffix == ".json":
         yield from _read_list(path)
     else:
-        with open_binary(path) as lines:
+        with open_utf8(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield f"{path} line {number}", _read_line(line, f"{path} line {number}")
@@ -149,7 +149,7 @@ def _read_line(line: bytes, source: str) -> Values:
 
 
 def _read_list(path: Path) -> Iterator[tuple[str, Values]]:
-    with open_binary(path) as stream:
+    with open_utf8(path) as stream:
         content = stream.read()
     try:
         values = json.loads(content.decode("utf-8-sig"))

@@ -71,6 +71,14 @@ def test_other_delimiters_and_encodings(tmp_path, questions, name, delimiter, en
     assert texts(read(write(tmp_path, name, text, encoding), questions)) == ["x", "é"]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_json_in_utf_16(tmp_path, questions, name):
+    """PowerShell writes redirected output in UTF-16."""
+    row = '{"study_id": "54", "ref_id": "53", "prediction": "é"}'
+    text = f"[{row}]" if name == "a.json" else f"{row}\n"
+    assert texts(read(write(tmp_path, name, text, "utf-16"), questions, PARTIAL)) == ["é"]
+
+
 def test_files_that_cannot_be_decoded_are_named(tmp_path, questions):
     text = "study_id,ref_id,prediction\n54,53,a\n53,52,é\n"
     for encoding, message in (
@@ -80,6 +88,11 @@ def test_files_that_cannot_be_decoded_are_named(tmp_path, questions):
         with pytest.raises(ValueError, match=message) as error:
             read(write(tmp_path, "a.csv", text, encoding), questions)
         assert "fetch" not in str(error.value) and "download" not in str(error.value)
+    for suffix, start in (("csv", "study_id,ref_id,prediction\n54,53,a"), ("jsonl", '{"id": "a"')):
+        for encoding, name in (("utf-16-le", "UTF-16 or UTF-32 without"), ("utf-32", "UTF-32")):
+            path = write(tmp_path, f"a.{suffix}", start, encoding)
+            with pytest.raises(ValueError, match=f"is in {name}.*save it as UTF-8"):
+                read(path, questions)
     with pytest.raises(ValueError, match="is a spreadsheet"):
         read(write(tmp_path, "a.xlsx", text), questions)
 
