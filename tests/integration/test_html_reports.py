@@ -177,7 +177,7 @@ def test_tables_and_answers_are_saved_as_csv(report, tmp_path):
         chromium.run("document.querySelector('button.save').click()")
         chromium.run("document.getElementById('save').click()")
         table, answers = (text.splitlines() for text in chromium.run("window.texts"))
-        columns = ("score", "meaning", "this system", "constant answer", "better")
+        columns = ("score", "meaning", "better", "this system", "constant answer")
         assert table[0].lstrip("\ufeff") == ",".join(f'"{name}"' for name in columns)
         assert len(answers) == 1 + len(report.predictions)
         assert chromium.errors == []

@@ -34,6 +34,7 @@ from lapse.evaluation.html.tables import (
 from lapse.evaluation.scores_file import ANSWERED
 from lapse.evaluation.unread import unread_warning, unread_words
 from lapse.metrics.abstention import Threshold, abstention_scores, check_other_patients
+from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.calibration import (
     calibration_diagram,
     calibration_error,
@@ -44,6 +45,7 @@ from lapse.metrics.changes import too_many_unread
 from lapse.metrics.confidence import Event
 from lapse.metrics.confidence_scores import confidence_events
 from lapse.metrics.error_types import KINDS, error_kinds
+from lapse.metrics.statistics import mean_score
 
 MAX_LISTED = 3000
 # In the table but not in the plots, where two more curves would hide the others.
@@ -212,19 +214,27 @@ def _charts(
 
 
 def _error_chart(answers: Sequence[Prediction]) -> BarChart:
-    """How many answers have each kind of error."""
-    counts = Counter(kind for item in answers for kind in error_kinds(item))
-    total = len(answers)
+    """How many answers have each kind of error, with intervals where the patients are known."""
+    errors = [error_kinds(item) for item in answers]
+    patients = [item.patient for item in answers]
+    scores = {}
+    for kind in KINDS:
+        hits = [float(kind in kinds) for kinds in errors]
+        if any(hits):
+            scores[kind] = mean_score(kind, hits, {"hits": f"{sum(hits):.0f}"})
     return BarChart(
         "Answers with each kind of error",
         tuple(
-            Bar(kind, counts[kind] / total, note=f"{counts[kind]} of {total} answers")
-            for kind in KINDS
-            if counts[kind]
+            Bar(kind, score.value, score.low, score.high, _count_note(score))
+            for kind, score in with_intervals(scores, patients).items()
         ),
-        "An answer may have several. Hallucinated: a finding that the truth does not name. "
-        "Omitted: a finding of the truth that the answer does not name.",
+        "Lower is better, 0 to 1. An answer may have several. Hallucinated: a finding that the "
+        "truth does not name. Omitted: a finding of the truth that the answer does not name.",
     )
+
+
+def _count_note(score: Score) -> str:
+    return f"{score.details['hits']} of {score.details['n']} answers"
 
 
 def _finding_chart(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> BarChart:
@@ -236,7 +246,10 @@ def _finding_chart(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> 
         f1 = 2 * num_right / (num_named + num_true)
         note = f"{num_true} true, {num_named} named, {num_right} right"
         bars.append(Bar(name, f1, low, high, note))
-    note = "Finding and direction (and both levels) must be right. Most frequent first."
+    note = (
+        "Higher is better, 0 to 1. Finding and direction (and both levels) must be right. Most "
+        "frequent first."
+    )
     return BarChart("F1 of each finding", tuple(bars), note)
 
 
@@ -262,7 +275,10 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
         cells = (_cell(error), error.details["floor"], _cell(area), area.details["error rate"])
         rows.append((name, str(len(items)), *cells))
     columns = ("confidence in", "n", "ECE", "ECE floor", "risk area", "error rate")
-    note = "ECE, risk area and error rate: lower is better, 0 to 1."
+    note = (
+        "ECE, risk area and error rate: lower is better, 0 to 1. The floor and the error rate "
+        "describe these answers and have no interval."
+    )
     plotted = {name: items for name, items in events.items() if name not in NOT_PLOTTED}
     return Confidence(
         plots=(
@@ -275,10 +291,10 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
 
 def _abstention(answers: Sequence[Prediction], threshold: Threshold) -> Table:
     rows = tuple(
-        (name, ABSTENTION_DESCRIPTIONS.get(name, ""), _cell(score), score.direction)
+        (name, ABSTENTION_DESCRIPTIONS.get(name, ""), score.direction, _cell(score))
         for name, score in abstention_scores(answers, threshold).items()
     )
-    return Table("With abstention", ("score", "meaning", "value", "better"), rows)
+    return Table("With abstention", ("score", "meaning", "better", "value"), rows)
 
 
 def _cell(score: Score) -> str:

@@ -186,19 +186,19 @@ def difference_tables(scores: Mapping[str, Any]) -> list[Table]:
                 (
                     str(row["name"]),
                     DESCRIPTIONS.get(str(row["name"]), ""),
+                    _direction(row) or "-",
                     _digits(row, "first"),
                     _digits(row, "second"),
                     f"{_digits(row, 'value', '+')} "
                     f"[{_digits(row, 'low', '+')}, {_digits(row, 'high', '+')}]",
                     _digits(row, "p_holm"),
                     _digits(row, "effect", "+"),
-                    _direction(row) or "-",
                 )
                 for row in rows
                 if "name" in row
             )
-            names = ("score", "meaning", "first", "second", "second - first", "p", "effect")
-            columns = (*names, "better")
+            columns = ("score", "meaning", "better", "first", "second", "second - first")
+            columns += ("p", "effect")
             title = f"{TITLES.get(task, task)}: {pair}"
             if cells:
                 tables.append(Table(title, columns, cells))
@@ -226,13 +226,13 @@ def _table(title: str, names: Sequence[str], columns: Mapping[str, Scores]) -> T
         (
             f"{name} (n {details[name].get('true', '-')})" if is_of_side(name) else name,
             DESCRIPTIONS.get(name, ""),
-            *(format_cell(column.get(name)) for column in columns.values()),
             next((text for c in columns.values() if (text := _direction(c.get(name)))), "-"),
+            *(format_cell(column.get(name)) for column in columns.values()),
         )
         for name in names
     )
     note = ". ".join(interval_notes(details))
-    return Table(title, ("score", "meaning", *columns, "better"), rows, note)
+    return Table(title, ("score", "meaning", "better", *columns), rows, note)
 
 
 def _direction(score: object) -> str:

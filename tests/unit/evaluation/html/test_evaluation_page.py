@@ -36,6 +36,24 @@ def test_cases_give_the_confidence_in_words(report):
     assert "support of its clauses" in cards and "agreement of the beam</span>" not in cards
 
 
+def test_groups_that_are_all_hidden_leave_a_note_and_no_table(report):
+    scores = {"subgroups": {"diff_vqa": {}}, "hidden_subgroups": {"diff_vqa": ["view 'LL'"]}}
+    text = render_evaluation_report(replace(report, scores={**report.scores, **scores}))
+    assert "Not shown, fewer than 50 patients or not read: view" in text
+    assert "<th>group</th>" not in text
+
+
+def test_charts_have_intervals_and_state_the_better_direction(report):
+    text = render_evaluation_report(report)
+    errors = text.partition("Answers with each kind of error")[2].partition("</figure>")[0]
+    assert '<span class="interval"' in errors and "Lower is better, 0 to 1." in errors
+    unknown = [replace(item, patient="") for item in report.predictions]
+    text = render_evaluation_report(replace(report, predictions=unknown, threshold=None))
+    errors = text.partition("Answers with each kind of error")[2].partition("</figure>")[0]
+    assert '<span class="interval"' not in errors
+    assert "Higher is better, 0 to 1." in text.partition("F1 of each finding")[2]
+
+
 def test_simulated_patients_are_stated_on_top(report):
     text = "Simulated patients."
     assert text not in render_evaluation_report(report)

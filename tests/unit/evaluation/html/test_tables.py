@@ -14,14 +14,14 @@ def test_differences_without_numbers_are_dashes():
     row = {"name": "change F1", "first": 0.5, "second": 0.6, "value": 0.1, "low": None}
     (table,) = difference_tables({"differences": {"diff_vqa": {"a against b": [row, 3]}}})
     assert table.title == "Difference questions: a against b"
-    assert table.rows[0][2:] == ("0.500", "0.600", "+0.100 [-, -]", "-", "-", "-")
+    assert table.rows[0][2:] == ("-", "0.500", "0.600", "+0.100 [-, -]", "-", "-")
 
 
 def test_differences_and_subgroups_state_the_better_direction():
     rate = {"value": 0.25, "higher_is_better": False, "range": [0.0, 1.0]}
     row = rate | {"name": "omission rate"}
     (table,) = difference_tables({"differences": {"diff_vqa": {"a against b": [row]}}})
-    assert table.rows[0][-1] == "lower, 0 to 1"
+    assert table.rows[0][2] == "lower, 0 to 1"
     groups = {"view": {name: {"omission rate": rate} for name in ("AP", "PA")}}
     (table,) = subgroup_tables({"subgroups": {"diff_vqa": groups}})
     assert table.columns == ("group", "n", "omission rate (lower, 0 to 1)")
@@ -31,8 +31,8 @@ def test_a_table_states_the_better_direction():
     rate = {"value": 0.25, "higher_is_better": False, "range": [0.0, 1.0]}
     scores = {"scores": {"diff_vqa": {"omission rate": rate, "exact match": {"value": 0.5}}}}
     (table,) = score_tables(scores, "a")
-    assert table.columns == ("score", "meaning", "a", "better")
-    assert [row[-1] for row in table.rows] == ["-", "lower, 0 to 1"]
+    assert table.columns == ("score", "meaning", "better", "a")
+    assert [row[2] for row in table.rows] == ["-", "lower, 0 to 1"]
 
 
 def test_the_best_system_is_first_and_baselines_are_last():
@@ -45,7 +45,7 @@ def test_the_best_system_is_first_and_baselines_are_last():
     }
     (table,) = score_tables(scores, "a")
     names = ("c", "a", "b", "constant answer", "mean box")
-    assert table.columns == ("score", "meaning", *names, "better")
+    assert table.columns == ("score", "meaning", "better", *names)
 
 
 def test_a_dimension_with_a_single_group_is_left_out():
