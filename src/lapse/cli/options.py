@@ -24,7 +24,7 @@ from typing import Any, Literal, get_type_hints
 
 Split = Literal["train", "validate", "test"]
 ReaderName = Literal["strict", "lenient"]
-ImageIds = Literal["auto", "study_ref", "row", "position", "doubled"]
+ImageIds = Literal["auto", "id", "study_ref", "row", "position", "doubled"]
 Confidence = Literal["none", "beam", "clauses"]
 ConfidenceSource = Literal["beam", "clauses"]
 Protocol = Literal["patient-safe", "published"]

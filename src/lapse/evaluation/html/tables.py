@@ -197,8 +197,8 @@ def difference_tables(scores: Mapping[str, Any]) -> list[Table]:
                 for row in rows
                 if "name" in row
             )
-            columns = ("score", "meaning", "better", "first", "second", "second - first")
-            columns += ("p", "effect")
+            names = ("first", "second", "second - first", "p", "effect")
+            columns = ("score", "meaning", "better", *names)
             title = f"{TITLES.get(task, task)}: {pair}"
             if cells:
                 tables.append(Table(title, columns, cells))

@@ -3,6 +3,7 @@
     id                          id of a question, or of a row of the user's question table
     study_id, ref_id[, question]  the pair; the question where a pair has several
     image_id                    depends on the system that wrote it:
+        id          id of the user's question table
         study_ref   "50000001_50000002": main and reference study
         row         row of the complete mimic_pair_questions.csv, counted from 0 (EKAID)
         position    position among the questions of this split and task, counted from 0
@@ -37,7 +38,7 @@ from lapse.evaluation.predictions.rows import AnswerRow, normalized, read_answer
 from lapse.metrics.consistency import MARK, split_id
 from lapse.metrics.statistics import check_single_reference
 
-IMAGE_IDS = ("study_ref", "row", "position", "doubled")
+IMAGE_IDS = ("id", "study_ref", "row", "position", "doubled")
 SIMILARITY = 0.8  # of an unknown task to a registered one: such a name is a slip
 
 Key: TypeAlias = Hashable
@@ -231,7 +232,9 @@ class _Join:
         items = self.questions.items
         fits: dict[str, list[Prediction]] = {}
         problems = []
-        for meaning in IMAGE_IDS if image_ids == "auto" else (image_ids,):
+        unused = "study_ref" if not items[0].study else "id"  # of a user's table, of the data set
+        tried = [name for name in IMAGE_IDS if name != unused]
+        for meaning in tried if image_ids == "auto" else (image_ids,):
             keys = [_coco_key(meaning, item, index) for index, item in enumerate(items)]
             rows = [_coco_id(meaning, row.key[0]) for row in self.rows]
             others: set[Key] = {item.row for item in self.questions.others}
@@ -312,6 +315,8 @@ def _pair_key(item: Question, has_question: bool) -> Key:
 
 def _coco_id(meaning: str, image_id: str) -> Key:
     """An image_id as a key; one of another form becomes a key that no question has."""
+    if meaning == "id":
+        return image_id
     if meaning == "study_ref":
         return tuple(plain_id(part) for part in image_id.replace("/", "_").split("_"))
     return int(image_id) if image_id.isdecimal() else image_id
@@ -319,6 +324,7 @@ def _coco_id(meaning: str, image_id: str) -> Key:
 
 def _coco_key(meaning: str, item: Question, position: int) -> Key:
     keys: Mapping[str, Callable[[], Key]] = {
+        "id": lambda: item.id,
         "study_ref": lambda: (item.study, item.reference),
         "row": lambda: item.row,
         "position": lambda: position,

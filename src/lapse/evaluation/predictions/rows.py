@@ -1,7 +1,8 @@
 """The rows of a predictions file of any format, before they are joined with their questions.
 
     .jsonl             one object per line
-    .json              a list of objects (COCO results), or {"annotations": [...]}
+    .json              a list of objects (COCO results), or {"annotations": [...]}, where id numbers
+                       the annotations
     .csv, .tsv, .txt   one row per line below a header; .gz is unpacked
 
 The same keys have the same meaning in all formats:
@@ -161,13 +162,18 @@ def _read_list(path: Path) -> Iterator[tuple[str, Values]]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ValueError(f"{path} entry {number} is not an object with image_id and caption")
+        if isinstance(values, dict) and "image_id" in row:
+            row = {key: value for key, value in row.items() if key != "id"}  # of the annotation
         yield f"{path} entry {number}", row
 
 
 def _row(source: str, values: Values) -> AnswerRow:
     kind, key = _key(source, values)
     if not {"prediction", "caption"} & values.keys():
-        raise ValueError(f"{source} has no prediction (or caption): found {', '.join(values)}")
+        raise ValueError(
+            f"{source} has no prediction (or caption): found {', '.join(values)}"
+            f"{_other_case(values)}"
+        )
     question = _text(source, values, "question")
     return AnswerRow(
         source=source,
@@ -196,12 +202,18 @@ def _key(source: str, values: Values) -> tuple[str, tuple[str, ...]]:
     else:
         raise ValueError(
             f"{source} does not name its question: give id, or study_id and ref_id, or image_id; "
-            f"found {', '.join(values) or 'nothing'}"
+            f"found {', '.join(values) or 'nothing'}{_other_case(values)}"
         )
     texts = tuple(_identifier(source, values, name) for name in names)
     if "" in texts:
         raise ValueError(f"{source}: {names[texts.index('')]} is empty")
     return kind, tuple(map(plain_id, texts)) if kind == "pair" else texts
+
+
+def _other_case(values: Values) -> str:
+    """A hint where a key differs by capital letters or blanks only."""
+    names = [name for name in values if name not in KEYS and name.strip().lower() in KEYS]
+    return f"; write {names[0].strip().lower()!r}, not {names[0]!r}" if names else ""
 
 
 def _identifier(source: str, values: Values, name: str) -> str:

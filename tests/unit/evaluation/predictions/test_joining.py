@@ -210,8 +210,11 @@ OWN_ROWS = "x1;what changed?;nothing has changed.;p1;test\nx2;what changed?;edem
         ("a.csv", "id,prediction\nx2,b\nx1,a\n"),
         ("a.jsonl", '{"id": "x2", "prediction": "b"}\n{"id": "x1", "prediction": "a"}\n'),
         ("a.json", '[{"id": "x2", "prediction": "b"}, {"id": "x1", "caption": "a"}]'),
+        ("b.json", '[{"image_id": "x2", "caption": "b"}, {"image_id": "x1", "caption": "a"}]'),
+        ("c.json", '{"annotations": [{"id": 1, "image_id": "x2", "caption": "b"},'
+                   ' {"id": 2, "image_id": "x1", "caption": "a"}]}'),
     ],
-)
+)  # fmt: skip
 def test_ids_of_the_user_with_a_question_table(tmp_path, name, text):
     table = write(tmp_path, "questions.csv", OWN + OWN_ROWS)
     predictions = read(write(tmp_path, name, text), split_of_table(table, "test", "diff_vqa"))
@@ -219,6 +222,15 @@ def test_ids_of_the_user_with_a_question_table(tmp_path, name, text):
         Prediction("x1", "diff_vqa", "a", ("nothing has changed.",), "p1", "what changed?"),
         Prediction("x2", "diff_vqa", "b", ("edema",), "p2", "what changed?"),
     ]
+
+
+def test_names_in_another_case_are_named(tmp_path, questions):
+    for text, message in (
+        ("ID,prediction\nx,a\n", "does not name its question: .*; write 'id', not 'ID'"),
+        ("id,Prediction\nx,a\n", "has no prediction .*; write 'prediction', not 'Prediction'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(write(tmp_path, "a.csv", text), questions)
 
 
 def test_question_tables_that_are_refused(tmp_path):
