@@ -146,6 +146,11 @@ class Answer:
         return f", {certainty}" if certainty else ""
 
 
+def roles_with(change: Change) -> tuple[str, ...]:
+    """The images that show a finding according to a change, reference first."""
+    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, ROLES)
+
+
 def describe(change: Change) -> str:
     """One change in words: "+ edema (in the main image only)"."""
     if change.kind == "added":

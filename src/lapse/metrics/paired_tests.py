@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from lapse.metrics.bootstrap import (
 )
 
 Array = NDArray[np.float64]
+Key = TypeVar("Key")
 SLACK = 1e-12  # rounding must not make a difference smaller than the observed one
 
 
@@ -187,10 +189,20 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     >>> [row.p_holm for row in corrected(rows)]
     [0.02, 0.04]
     """
-    order = sorted(range(len(differences)), key=lambda index: differences[index].p)
-    rows = list(differences)
+    p_holm = holm({index: row.p for index, row in enumerate(differences)})
+    return [replace(row, p_holm=p_holm[index]) for index, row in enumerate(differences)]
+
+
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Holm's correction (1979) for the number of tests.
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    adjusted: dict[Key, float] = {}
     largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, differences[index].p * (len(order) - rank)))
-        rows[index] = replace(differences[index], p_holm=largest)
-    return rows
+    ordered = sorted(p_values.items(), key=lambda item: item[1])
+    for rank, (name, p) in enumerate(ordered):
+        largest = max(largest, min(1.0, p * (len(ordered) - rank)))
+        adjusted[name] = largest
+    return adjusted

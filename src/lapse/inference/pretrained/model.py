@@ -19,11 +19,17 @@ from torch import nn
 
 from lapse.config import GenerationConfig
 from lapse.core.annotation_names import REGIONS
-from lapse.core.changes import QUESTION_CHANGED, Change
+from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
-from lapse.inference.answer import ROLES, AnswerOptions, answer_images, with_probabilities
+from lapse.inference.answer import (
+    ROLES,
+    AnswerOptions,
+    answer_images,
+    roles_with,
+    with_probabilities,
+)
 from lapse.inference.checks.checker import CheckedFilm, InputChecker
 from lapse.inference.checks.issues import InputIssue, is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
@@ -134,7 +140,7 @@ class Lapse(nn.Module, ModelHubMixin):
             rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
         findings = {
-            role: [c.finding for c in answer.changes if role in _roles_with(c)] for role in images
+            role: [c.finding for c in answer.changes if role in roles_with(c)] for role in images
         }
         described = {
             role: self._describe_regions(image) if findings[role] else {}
@@ -336,8 +342,3 @@ def model_folder(name: str, cache: str | Path | None = None) -> Path:
     repo, revision = hub_id
     files = [CONFIG, WEIGHTS, CARD, CHECK]
     return Path(snapshot_download(repo, revision=revision, allow_patterns=files, cache_dir=cache))
-
-
-def _roles_with(change: Change) -> tuple[str, ...]:
-    """The images that show a finding according to a change."""
-    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, ROLES)

@@ -47,7 +47,7 @@ from pydicom.sr.codedict import codes
 from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.core.version import __version__
-from lapse.inference.answer import ROLES, describe
+from lapse.inference.answer import ROLES, describe, roles_with
 from lapse.inference.comparison import Comparison
 from lapse.inference.structured_report.codes import (
     CERTAINTY,
@@ -78,7 +78,7 @@ def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -
     groups = [
         _finding_group(comparison, change, role, headers)
         for change in comparison.changes
-        for role in films_with(change)
+        for role in roles_with(change)
     ]
     if not groups:  # the template needs one, and viewers expect a region in each
         groups.append(_comparison_group(comparison, headers))
@@ -91,11 +91,6 @@ def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -
     )
     report[0].ContentSequence.append(_evaluations(comparison))
     return report
-
-
-def films_with(change: Change) -> tuple[str, ...]:
-    """The films that show a finding according to a change, reference first."""
-    return {"added": ("main",), "missing": ("reference",)}.get(change.kind, ROLES)
 
 
 def polygon(box: Box, rows: int, columns: int) -> NDArray[np.float64]:

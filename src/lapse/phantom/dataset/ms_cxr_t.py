@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
-from lapse.phantom.patients.findings import level_of
+from lapse.phantom.patients.findings import progression
 from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
 from lapse.phantom.patients.state import Visit
 
@@ -57,25 +57,13 @@ def progression_rows(visits: Sequence[Visit], split: str, seed: int) -> list[Row
         return []
     rows: list[Row] = []
     for before, after in pairwise(visits):
-        words = [_progression(before, after, finding.replace("_", " ")) for finding in FINDINGS]
+        words = [progression(before, after, finding.replace("_", " ")) for finding in FINDINGS]
         if any(words):
             labels: list[str] = [cell for word in words for cell in (word, QUALITY if word else "")]
             image, study = _image(after, seed)
             subject = subject_number(seed, after.patient)
             rows.append((image, subject, study, *_image(before, seed), *labels))
     return rows
-
-
-def _progression(before: Visit, after: Visit, finding: str) -> str:
-    old, new = (
-        next((item for item in visit.findings if item.name == finding), None)
-        for visit in (before, after)
-    )
-    if old is None or new is None:
-        return "improving" if old else "worsening" if new else ""
-    if level_of(finding, old.severity) == level_of(finding, new.severity):
-        return "stable"
-    return "worsening" if new.severity > old.severity else "improving"
 
 
 def _image(visit: Visit, seed: int) -> tuple[str, int]:

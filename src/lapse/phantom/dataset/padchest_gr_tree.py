@@ -28,7 +28,7 @@ from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.padchest_tree import KEY, NAMES, OUTSIDE, patient_id, study_id
 from lapse.phantom.dataset.release_films import pixels16, report_of
 from lapse.phantom.dataset.release_tree import Cell, SimulatedFilm, simulated_patients, write_csv
-from lapse.phantom.patients.findings import level_of
+from lapse.phantom.patients.findings import progression
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.rendering.boxes import FractionBox
 from lapse.phantom.text.phrases import Statement
@@ -44,6 +44,7 @@ HEADER = (
     "PatientSex_DICOM", "StudyDate_DICOM", "StudyDate", "PatientAge", "label_group", "Year",
 )  # fmt: skip
 SPLIT_WORDS = {"train": "train", "validate": "validation", "test": "test"}
+PROGRESSIONS = {"improving": "improved", "stable": "stable", "worsening": "worsened", "": None}
 SPANISH = {
     "pleural effusion": "derrame pleural",
     "atelectasis": "atelectasia",
@@ -180,17 +181,7 @@ def _locations(film: SimulatedFilm, statement: Statement, *key: str | int) -> li
 def _progression(film: SimulatedFilm, prior: SimulatedFilm | None, finding: str) -> str | None:
     if prior is None:
         return None
-    old, new = (
-        next((item for item in visit.findings if item.name == finding), None)
-        for visit in (prior.exposure.visit, film.exposure.visit)
-    )
-    if new is None:
-        return None
-    if old is None:
-        return "worsened"
-    if level_of(finding, old.severity) == level_of(finding, new.severity):
-        return "stable"
-    return "worsened" if new.severity > old.severity else "improved"
+    return PROGRESSIONS[progression(prior.exposure.visit, film.exposure.visit, finding)]
 
 
 def _master_rows(

@@ -116,6 +116,19 @@ def levels(visit: Visit) -> dict[str, str]:
     return {item.name: level_of(item.name, item.severity) for item in visit.findings}
 
 
+def progression(before: Visit, after: Visit, name: str) -> str:
+    """Whether a finding is "improving", "stable" or "worsening"; "" if neither visit has it."""
+    old, new = (
+        next((item for item in visit.findings if item.name == name), None)
+        for visit in (before, after)
+    )
+    if old is None or new is None:
+        return "improving" if old else "worsening" if new else ""
+    if level_of(name, old.severity) == level_of(name, new.severity):
+        return "stable"
+    return "worsening" if new.severity > old.severity else "improving"
+
+
 def difference(before: Visit, after: Visit) -> frozenset[Change]:
     """The changes between two visits: findings added, missing, or present at another level."""
     old, new = levels(before), levels(after)

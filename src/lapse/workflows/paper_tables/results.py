@@ -20,7 +20,7 @@ import numpy as np
 
 from lapse.core.types import Score, Statistics
 from lapse.metrics.bootstrap import with_intervals
-from lapse.metrics.paired_tests import compare
+from lapse.metrics.paired_tests import compare, holm
 from lapse.metrics.statistics import Array
 from lapse.workflows.paper_tables.spec import RowSpec
 
@@ -175,18 +175,3 @@ def _mean_of(parts: Sequence[Statistics]) -> Callable[[Array], Array]:
         return np.asarray(np.mean(scores, axis=0))
 
     return mean
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction (1979) for the number of tests.
-
-    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
-    {'a': 0.03, 'c': 0.06, 'b': 0.06}
-    """
-    corrected: dict[str, float] = {}
-    largest = 0.0
-    ordered = sorted(p_values.items(), key=lambda item: item[1])
-    for rank, (name, p) in enumerate(ordered):
-        largest = max(largest, min(1.0, p * (len(ordered) - rank)))
-        corrected[name] = largest
-    return corrected

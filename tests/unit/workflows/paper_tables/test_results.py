@@ -8,9 +8,10 @@ import pytest
 
 from lapse.core.types import Score, Statistics
 from lapse.metrics.ngrams import bleu_of
+from lapse.metrics.paired_tests import holm
 from lapse.metrics.statistics import mean_score
 from lapse.workflows.paper_tables.output import as_csv, floor_notes, scores_table, show
-from lapse.workflows.paper_tables.results import RowResult, cells, holm, over_seeds
+from lapse.workflows.paper_tables.results import RowResult, cells, over_seeds
 from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
 
 PATIENTS = ("a", "a", "b", "c", "d", "e", "f", "g")
