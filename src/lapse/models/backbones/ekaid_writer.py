@@ -84,10 +84,8 @@ class EkaidWriter(nn.Module):
             word = following
         row, position = answers.is_used.nonzero(as_tuple=True)
         hidden = torch.stack(outputs, dim=1)[row, position]
-        # The bias is one more column of the table, so that the loss is computed in chunks.
-        hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
-        table = torch.cat([self.out.weight, self.out.bias[:, None]], dim=1)
-        return token_losses(hidden, table, rows[row, position], row, smoothing)
+        targets, out = rows[row, position], self.out
+        return token_losses(hidden, out.weight, targets, row, smoothing, out.bias)
 
     def hypotheses(
         self, vectors: Tensor, generation: GenerationConfig, end: int

@@ -30,7 +30,8 @@ from lapse.models.backbones.hf_encoder import (
 )
 from lapse.models.backbones.hub import local_folder, read_json, read_weights
 from lapse.models.backbones.siglip_format import from_siglip
-from lapse.models.backbones.vision_encoder import EPSILON, VisionEncoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.layers.transformer import EPSILON
 
 SIGLIP = ("siglip", "siglip_vision_model")
 # Our names -> names in SigLIP's vision_config, with transformers' default.

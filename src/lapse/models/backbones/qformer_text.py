@@ -65,11 +65,8 @@ class QFormerText(nn.Module):
 
     def losses(self, hidden: Tensor, targets: Tensor, row: Tensor, smoothing: float) -> TokenLosses:
         """Loss of targets [R] (rows of the token table), from their hidden states [R, D]."""
-        x = self._head(hidden)
-        # The bias is one more column of the table, so that the loss is computed in chunks.
-        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
-        table = torch.cat([self.tokens.weight, self.bias[:, None]], dim=1)
-        return token_losses(x, table, targets, row, smoothing)
+        table = self.tokens.weight
+        return token_losses(self._head(hidden), table, targets, row, smoothing, self.bias)
 
     def _head(self, hidden: Tensor) -> Tensor:
         out: Tensor = self.norm(F.gelu(self.transform(hidden)))

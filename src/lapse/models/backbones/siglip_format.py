@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lapse.config import EncoderConfig
-from lapse.models.backbones.vision_encoder import EPSILON, VisionEncoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
+from lapse.models.layers.transformer import EPSILON
 
 PREFIX = "vision_model."
 # Our names -> SigLIP's names.

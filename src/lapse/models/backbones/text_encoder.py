@@ -17,26 +17,7 @@ from torch import Tensor, nn
 
 from lapse.config.pretraining import TextEncoderConfig
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.models.layers.transformer import Mlp, SelfAttention, init_linear
-
-EPSILON = 1e-6
-
-
-class TextBlock(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
-
-    def __init__(self, config: TextEncoderConfig) -> None:
-        super().__init__()
-        self.norm_attention = nn.LayerNorm(config.width, eps=EPSILON)
-        self.attention = SelfAttention(config.width, config.heads)
-        self.norm_mlp = nn.LayerNorm(config.width, eps=EPSILON)
-        self.mlp = Mlp(config.width, config.mlp_width)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
-        x = x + self.attention(self.norm_attention(x), mask)
-        out: Tensor = x + self.mlp(self.norm_mlp(x))
-        return out
+from lapse.models.layers.transformer import EPSILON, PreNormBlock, init_linear
 
 
 class TextEncoder(nn.Module):
@@ -57,7 +38,9 @@ class TextEncoder(nn.Module):
         self.config = config
         self.tokens = TokenEmbedding(config.width, kept)
         self.positions = nn.Parameter(torch.empty(config.max_tokens, config.width))
-        self.blocks = nn.ModuleList(TextBlock(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            PreNormBlock(config.width, config.heads, config.mlp_width) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
         self.head = nn.Linear(config.width, embedding_width)
         init_linear(self, config.width**-0.5)

@@ -16,26 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lapse.config import EncoderConfig
 from lapse.models.layers.conv_stem import ConvStem
-from lapse.models.layers.transformer import Mlp, SelfAttention, init_linear
-
-EPSILON = 1e-6
-
-
-class EncoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.norm_attention = nn.LayerNorm(config.width, eps=EPSILON)
-        self.attention = SelfAttention(config.width, config.heads)
-        self.norm_mlp = nn.LayerNorm(config.width, eps=EPSILON)
-        self.mlp = Mlp(config.width, config.mlp_width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[U, N, D] -> [U, N, D]."""
-        x = x + self.attention(self.norm_attention(x))
-        out: Tensor = x + self.mlp(self.norm_mlp(x))
-        return out
+from lapse.models.layers.transformer import EPSILON, PreNormBlock, init_linear
 
 
 class VisionEncoder(nn.Module):
@@ -50,7 +31,9 @@ class VisionEncoder(nn.Module):
         self.config = config
         self.patches = _stem(config)
         self.positions = nn.Parameter(torch.empty(config.num_tokens, config.width))
-        self.blocks = nn.ModuleList(EncoderBlock(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            PreNormBlock(config.width, config.heads, config.mlp_width) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
         init_linear(self, config.width**-0.5)
         if isinstance(self.patches, nn.Conv2d):

@@ -13,9 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapse.models.layers.transformer import Mlp, attend, init_linear, join_heads, split_heads
-
-EPSILON = 1e-6
+from lapse.models.layers.transformer import (
+    EPSILON,
+    Mlp,
+    attend,
+    init_linear,
+    join_heads,
+    split_heads,
+)
 
 
 class AttentionPool(nn.Module):

@@ -60,7 +60,12 @@ class TokenLosses:
 
 
 def token_losses(
-    hidden: Tensor, table: Tensor, targets: Tensor, row: Tensor, smoothing: float = 0.0
+    hidden: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    row: Tensor,
+    smoothing: float = 0.0,
+    bias: Tensor | None = None,
 ) -> TokenLosses:
     """Cross-entropy of each target.
 
@@ -70,7 +75,11 @@ def token_losses(
         targets: [R] int64, rows of the table.
         row: [R] int64, the row of the batch of each target.
         smoothing: fraction of the target's probability that is spread over all tokens.
+        bias: [V], of the output layer.
     """
+    if bias is not None:  # one more column of the table, so that the loss is computed in chunks
+        hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
+        table = torch.cat([table, bias[:, None]], dim=1)
     if len(targets) > CHUNK:
         smoothed, plain = _Chunked.apply(hidden, table, targets, smoothing)  # type: ignore[no-untyped-call]
     else:

@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
 # the fused kernel (1.3 to 1.6 times per training step; experiments/log.md).
 PLAIN_KEYS = 512
+EPSILON = 1e-6  # of the norms of SigLIP
 # Which queries may attend to which keys: a bool tensor, True where allowed; "causal": backwards
 # only, which fused kernels compute without a mask at half the cost; None: all to all.
 Mask: TypeAlias = Tensor | Literal["causal"] | None
@@ -109,6 +110,23 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
         out: Tensor = self.out(join_heads(attend(*self.project(x), mask)))
+        return out
+
+
+class PreNormBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)), as in SigLIP."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width, eps=EPSILON)
+        self.attention = SelfAttention(width, heads)
+        self.norm_mlp = nn.LayerNorm(width, eps=EPSILON)
+        self.mlp = Mlp(width, mlp_width)
+
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        x = x + self.attention(self.norm_attention(x), mask)
+        out: Tensor = x + self.mlp(self.norm_mlp(x))
         return out
 
 

@@ -23,17 +23,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lapse.config import EncoderConfig, GenerationConfig
+from lapse.config import GenerationConfig
 from lapse.config.vqa import PluralConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.cross_attention_decoder import CrossAttentionDecoder
 from lapse.models.backbones.decoder import TextDecoder
 from lapse.models.backbones.generative_model import GenerativeModel
-from lapse.models.backbones.vision_encoder import EncoderBlock
 from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.padding import PaddedTokens, answers_of, pad_tokens, prompts_of
 from lapse.models.layers.token_losses import TokenLosses
+from lapse.models.layers.transformer import PreNormBlock
 
 PAST, PRESENT, QUESTION, REPORT = 0, 1, 2, 3
 
@@ -60,14 +60,10 @@ class Plural(GenerativeModel):
         self.unused = nn.Parameter(torch.empty(width))
         for table in (self.slots, self.positions, self.unused):
             nn.init.normal_(table, std=0.02)
-        block = EncoderConfig(
-            image_size=config.encoder.image_size,
-            patch_size=config.encoder.patch_size,
-            width=width,
-            heads=config.decoder.heads,
-            mlp_width=config.decoder.mlp_width,
+        heads, mlp_width = config.decoder.heads, config.decoder.mlp_width
+        self.blocks = nn.ModuleList(
+            PreNormBlock(width, heads, mlp_width) for _ in range(config.layers)
         )
-        self.blocks = nn.ModuleList(EncoderBlock(block) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.decoder = TextDecoder(config.decoder, tokenizer.kept)
 
