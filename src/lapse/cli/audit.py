@@ -61,7 +61,7 @@ def audit_command(
     """Measure what a reader without images gets on a question file, against chance."""
     from lapse.evaluation.blind_audit import audit_questions
     from lapse.evaluation.question_file import QuestionColumns, read_questions
-    from lapse.evaluation.score_tables import format_plain, format_score
+    from lapse.evaluation.score_tables import format_plain, format_score, interval_notes
 
     only = {}
     for text in columns.only:
@@ -87,4 +87,6 @@ def audit_command(
     for name, score in audit.accuracy.items():
         rows.append([name, format_score(score), format_score(audit.above.get(name))])
     typer.echo(format_plain(rows))
+    for note in interval_notes({name: score.details for name, score in audit.accuracy.items()}):
+        typer.echo(note)
     typer.echo("\nA model that sees the images must be above the best of these rows.")

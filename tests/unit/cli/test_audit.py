@@ -31,6 +31,7 @@ def test_the_table_of_a_multiple_choice_file(tmp_path):
     columns = ("--question", "ask", "--answer", "key", "--option", "first", "--option", "second")
     output = lapse("audit", path, *columns, "--patient", "person", "--resamples", 100)
     assert output.startswith("60 multiple choice questions of 20 patients, read without images")
+    assert "intervals of 20 patients: with fewer than 50" in output
     assert "accuracy (higher, 0 to 1)" in output
     assert "| chance | 0.500 [0.500, 0.500] | - |" in output
     assert "| longest option | 1.000 [1.000, 1.000] | 0.500 [0.500, 0.500] |" in output

@@ -20,7 +20,7 @@ from lapse.evaluation.html.run_page import (
     PairExample,
     RunReport,
 )
-from lapse.evaluation.score_tables import format_score
+from lapse.evaluation.score_tables import format_score, interval_notes
 from lapse.inference.pretrained import Lapse
 from lapse.workflows.demo.packaged_model import PACKAGED_MODEL, answer_pairs
 from lapse.workflows.demo.verdict import is_right, verdict
@@ -172,12 +172,6 @@ def comparison_sentence(result: DemoResult) -> str:
     )
 
 
-def plain_value(scores: Mapping[str, Score], name: str) -> str:
-    """A score as a table shows it: "-" where it is missing or undefined."""
-    is_defined = name in scores and not math.isnan(scores[name].value)
-    return f"{scores[name].value:.3f}" if is_defined else "-"
-
-
 def task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """System, number of samples and scores of each system of a task; last, what is better."""
     of_task = {name: scores[task] for name, scores in result.scores.items() if task in scores}
@@ -185,7 +179,7 @@ def task_rows(result: DemoResult, task: str, names: Sequence[str]) -> tuple[tupl
         (
             system,
             str(sum(item.task == task for item in result.predictions[system])),
-            *(plain_value(scores, name) for name in names),
+            *(format_score(scores.get(name)) for name in names),
         )
         for system, scores in of_task.items()
     )
@@ -208,8 +202,17 @@ def _difference_table(result: DemoResult) -> Table:
         note="Change scores compare the sets of changes (finding and direction) that the grammar "
         "parses from answer and truth. A fixed template already scores well on n-gram metrics, "
         "but not on change scores. Image-blind baselines: text-only model, constant answer, "
-        "nothing has changed, random training answer.",
+        "nothing has changed, random training answer." + _interval_note(result, "diff_vqa", names),
         marked=(MODEL, PACKAGED_MODEL),
+    )
+
+
+def _interval_note(result: DemoResult, task: str, names: Sequence[str]) -> str:
+    """Sentences on intervals that are absent, or that few patients make unreliable."""
+    scores = next((scores[task] for scores in result.scores.values() if task in scores), {})
+    return "".join(
+        f" {note}."
+        for note in interval_notes({name: scores[name].details for name in names if name in scores})
     )
 
 
@@ -232,6 +235,7 @@ def _region_table(
     result: DemoResult, task: str, title: str, names: Sequence[str], note: str
 ) -> Table:
     rows = task_rows(result, task, names)
+    note += _interval_note(result, task, names)
     return Table(title, ("system", "n", *names), rows, note, marked=(REGIONS,))
 
 
