@@ -15,7 +15,7 @@ logger = logging.getLogger("lapse.benchmarks")
 
 
 def benchmark_command(
-    names: Annotated[list[str], typer.Argument(help="Names of rows, or all, or gpu.")],
+    names: Annotated[list[str], typer.Argument(help="Names of rows, or all, gpu or memory.")],
     *,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="File for all results as JSON.")
@@ -31,6 +31,11 @@ def benchmark_command(
     from benchmarks.runner import machine, markdown, run_rows, write_json
 
     set_up_logging()
+    if names == ["memory"]:
+        from benchmarks.training_memory import memory_table
+
+        typer.echo(memory_table())
+        return
     source = {"commit": commit()}  # before the measurements: a later commit is not what ran
     if names == ["gpu"]:
         from benchmarks.gpu import GpuOptions, as_json, run_gpu

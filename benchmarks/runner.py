@@ -28,6 +28,7 @@ ROWS = (
     "batched_answers",
     "prepare",
     "store_read",
+    "batch_workers",
     "padding",
     "scoring",
     "simulate",
