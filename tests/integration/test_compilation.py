@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch._inductor import config as inductor
 
+import tiny_model
 import tiny_models
 import tiny_store
 from lapse.config import load_config
@@ -17,7 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
 ]
-CPU = torch.device("cpu")
 WITH_BLOCKS = [key for key in tiny_models.TINY if key[1] != "blind"]
 PAPER = [("pretraining", "captioner"), ("vqa", "prefix_lm")]
 
@@ -40,7 +40,7 @@ def test_blocks_compile_without_graph_breaks(table, name):
     torch.compiler.reset()
     _, model, batch = tiny_models.build(table, name)
     names, expected = list(model.state_dict()), losses_and_gradients(model, batch)
-    assert compile_blocks(model, "eager", CPU, fullgraph=True) > 0
+    assert compile_blocks(model, "eager", fullgraph=True) > 0
     assert list(model.state_dict()) == names
     loss, gradients = losses_and_gradients(model, batch)
     assert loss == expected[0] and gradients.keys() == expected[1].keys()
@@ -57,7 +57,7 @@ def test_a_compiled_run_resumes_and_its_checkpoint_opens_without_compilation(bac
     data = tiny_store.write(tmp_path / "store")
     preset, changes = tiny_models.TINY["pretraining", "captioner"]
     lines = ["train.steps=6", "train.save_every=3", "train.batch_size=4", "train.precision=fp32"]
-    lines += ["train.log_every=1", "train.eval_samples=4", "data.max_tokens=48"]
+    lines += ["train.num_workers=1", "train.eval_samples=4", "data.max_tokens=48"]
     plain = load_config(preset, [*changes, *lines])
     compiled = load_config(preset, [*changes, *lines, f"train.compile={backend}"])
 
@@ -86,12 +86,14 @@ def test_a_compiled_run_resumes_and_its_checkpoint_opens_without_compilation(bac
         train(plain, data, tmp_path / "compiled")
 
 
-def test_a_backend_that_does_not_work_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+def test_a_backend_that_does_not_work_is_one_sentence_and_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     torch.compiler.reset()
-    _, model, _ = tiny_models.build("vqa", "prefix_lm")
+    data = tiny_store.write(tmp_path / "store")
+    config = tiny_model.config(train__compile="inductor")
     with (
         inductor.patch({"cpp.cxx": (None, "no-such-compiler")}),
         pytest.raises(ValueError, match=r"^train\.compile=inductor does not work .*none$"),
     ):
-        compile_blocks(model, "inductor", CPU)
+        train(config, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

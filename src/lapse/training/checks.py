@@ -9,6 +9,8 @@ from lapse.config import RunConfig
 from lapse.data.loading.training_data import TrainingData
 from lapse.models.interface import TrainableModel
 from lapse.training.checkpoint import check_disk
+from lapse.training.compilation import check_backend
+from lapse.training.distributed import pick_device
 from lapse.training.feature_cache import cacheable_encoder
 from lapse.training.optim import warmup_steps
 
@@ -28,7 +30,8 @@ def check_run(
         world_size: number of ranks.
 
     Raises:
-        ValueError: too few records per step, features that cannot be cached, or a full disk.
+        ValueError: too few records per step, features that cannot be cached, a backend of
+            `torch.compile` that does not work, or a full disk.
     """
     data.stream.check_num_ranks(world_size)
     if config.data.cache_features != "none":
@@ -39,6 +42,7 @@ def check_run(
             "train.keep=last, or prepare data with a validation split"
         )
     check_disk(out, model)
+    check_backend(config.train.compile, pick_device())
     total = data.stream.total_steps
     warm = warmup_steps(config.optim, total)
     if warm > total:

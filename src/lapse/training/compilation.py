@@ -15,23 +15,16 @@ from torch import nn
 from lapse.models.interface import TrainableModel
 
 
-def compile_blocks(
-    model: TrainableModel, backend: str, device: torch.device, *, fullgraph: bool = False
-) -> int:
+def compile_blocks(model: TrainableModel, backend: str, *, fullgraph: bool = False) -> int:
     """Compile the blocks of all parts of a model; returns their number.
 
     Args:
         model: is changed in place.
         backend: of `torch.compile`; "none" changes nothing.
-        device: of the model.
         fullgraph: whether code that cannot be compiled is an error. False: it runs as usual.
-
-    Raises:
-        ValueError: the backend does not work on this machine.
     """
     if backend == "none":
         return 0
-    _check_backend(backend, device)
     blocks = list(_blocks_of(model))
     for block in blocks:
         block.compile(backend=backend, fullgraph=fullgraph)
@@ -45,8 +38,18 @@ def _blocks_of(model: TrainableModel) -> Iterator[nn.Module]:
             yield from blocks
 
 
-def _check_backend(backend: str, device: torch.device) -> None:
-    """Compile one operation: a missing compiler is an error before the first step."""
+def check_backend(backend: str, device: torch.device) -> None:
+    """Compile one operation, so that a missing compiler is an error before the first step.
+
+    Args:
+        backend: of `torch.compile`; "none" needs no check.
+        device: of the model.
+
+    Raises:
+        ValueError: the backend does not work on this machine.
+    """
+    if backend == "none":
+        return
     try:
         torch.compile(torch.sin, backend=backend)(torch.ones(2, device=device))
     except RuntimeError as error:

@@ -201,7 +201,7 @@ class Trainer:
         if report is not None and self.is_first_rank:
             write_init_report(out, report)
         self.validator = Validator(self.data, config)
-        compile_blocks(self.model, config.train.compile, self.distributed.device)
+        compile_blocks(self.model, config.train.compile)
         self.parallel = ParallelModel(self.model, self.distributed, config.train.parallel)
         self.optimizer = build_optimizer(self.model, config.optim)
 
