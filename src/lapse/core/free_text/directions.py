@@ -11,7 +11,8 @@ from lapse.core.free_text.tokens import LIGHT, LIST, NOUNS, PLACES, Noun, Token
 ATTRIBUTES = ("new", "additional", "develop", "there", "now ha", "now show")
 SEEN = frozenset(
     ("seen", "visible", "present", "noted", "identified", "evident", "visualized", "visualised",
-     "appreciated", "found", "demonstrated", "shown", "detected", "there")
+     "appreciated", "found", "apparent", "recognized", "recognised", "confirmed", "established",
+     "supported", "favored", "favoured", "suggested", "demonstrated", "shown", "detected", "there")
 )  # fmt: skip
 MAX_WORDS = 3  # unknown words between a direction and its noun
 

@@ -45,6 +45,10 @@ _SHOW = r"(?:shows?|showed|demonstrates?|reveals?|has|had|depicts?|displays?|con
 _EFFUSION = r"(?:effusions?|eff)"
 
 _MOVED = "(?:changed|improved|worsened|increased|decreased|progressed)"
+_TECHNIQUE = (  # what makes a finding appear to change
+    r"(?:projection|technique|(?:patient )?position\w*|rotation|art[ie]fact\w*|"
+    "(?:low|lower|smaller) lung volumes|(?:poor|shallow) inspiration)"
+)
 _MOVING = r"(?:\w+ly )?(?:increas|worsen|progress|enlarg|grow|expand|decreas|improv|shrink)ing"
 _STRENGTH = "(?:pronounced|prominent|extensive|conspicuous|severe|dense|marked|engorged|apparent)"
 _NEARLY = (
@@ -117,7 +121,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "(?:greater|larger|more|less) than (?:the )?(?:left|right)", "any ?more",
         r"better (?:seen|visuali[sz]ed|appreciated)", "(?:has|have) gone(?= from)",
         r"(?:greater|larger|smaller|more|less) than \d", "it is important to note",
-        "consistent with", "compatible with", "if anything",)),
+        "consistent with", "compatible with", "if anything", "not only",)),
     # both images
     ("direction", "new", (
         rf"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){{0,2}}?{_EARLIER}",
@@ -180,6 +184,9 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "lung volumes?", "aeration", "(?:lung )?(?:mass(?:es)?|nodules?)", "lesions?", "tubes?",
         "lines?", "catheters?", "pacemakers?", "devices?", "hardware", "vascular pattern",
         "lymph nodes?", "lymphadenopathy", "ett", "patient's condition", "drains?",)),
+    ("hedge", "", (
+        rf"(?:likely |probably |possibly )?(?:due|secondary|related) to {_TECHNIQUE}",
+        "projectional", "artifactual", "artefactual",)),
     ("hedge", "right", (
         "concern(?:ing)?(?: for)?", r"suggest\w*", "likely(?: explanation for)?",
         "which (?:may|might|could)", "due to", "secondary to", r"reflect\w*", r"represent\w*",
@@ -198,6 +205,7 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         r"hypothetical\w*", "(?:not|n[’']t) (?:true|correct|the case)", "untrue", "false(?:ly)?",
         "incorrect(?:ly)?", "wrong(?:ly)?", "mistaken(?:ly)?",)),
     ("negation", "", (
+        r"nothing (?:\w+ )?to (?:indicate|suggest)",
         "no", "not", "without", "none", "neither", "nor", "never", "non", "negative(?: for)?",
         "free of", "clear of", "absen(?:ce(?: of)?|t)", "n't", "n’t", r"\w+n[’']t", "does not",
         "do not", r"lack\w*(?: of)?", r"den(?:y|ies|ied)", r"fail(?:s|ed)? to", "ruled out",

@@ -108,6 +108,7 @@ There is no evidence that the main image has an additional finding of pneumothor
 There isn't any new pneumothorax. I don't see a new pneumothorax.
 Neither image shows a new pneumothorax.
 The main image does not show a new pneumothorax. The main image lacks a new pneumothorax.
+A new pneumothorax is not apparent. Nothing to suggest a new pneumothorax.
 A new pneumothorax is not seen. A new pneumothorax is absent. New pneumothorax is ruled out.
 No pneumothorax or new effusion is seen. The effusion hasn't increased.
 The level of edema has not changed from mild to severe."""
@@ -116,10 +117,46 @@ It is false that nothing has changed.
 There is a new pneumothorax. This is wrong.
 There is a new pneumothorax, which is not true.
 A new pneumothorax is doubtful. A new pneumothorax is unlikely. Unlikely new pneumothorax.
+The apparent increase in heart size is likely due to projection.
 Suspicion of a new pneumothorax. New pneumothorax in the differential.
 Rule out new pneumothorax. Evaluate for new pneumothorax. History of worsening pneumothorax.
 An artifact mimicking a new pneumothorax. The pneumothorax is no longer increasing.
 Nothing has changed except pneumothorax. No new findings apart from a pneumothorax."""
+
+
+FURTHER = """No appreciable enlargement of the right pleural effusion.
+I would not call this a new consolidation.
+There is nothing here to indicate worsening edema.
+No progression of the previously noted opacities is demonstrated.
+The previously seen opacities have not progressed.
+New airspace disease is not apparent on this study.
+Findings are not those of worsening heart failure.
+The apparent increase in heart size is likely due to projection.
+The apparent increase in heart size is projectional.
+A new nodule is not convincingly shown.
+No new or enlarging pneumothorax.
+Neither a new effusion nor a new pneumothorax is identified.
+The question of new pneumonia cannot be answered on this film.
+Pneumonia has not developed in the interval.
+Absence of any new consolidation.
+The lungs remain without new consolidation.
+There has been no development of edema.
+The pneumothorax did not enlarge.
+The effusion wasn't larger today.
+It can't be said that the edema improved.
+The idea that the effusion has grown is not supported.
+Contrary to the clinical impression, the edema has not worsened.
+New opacity? Unlikely.
+Worsening of edema is not favored.
+Increased opacity is thought to be artifactual.
+I cannot confirm a new fracture.
+The main image does not demonstrate any additional finding of edema.
+Compared with the reference image, the main image shows no additional finding of edema.
+It would be wrong to say that cardiomegaly has increased.
+There is no suggestion of interval worsening of atelectasis.
+We see no new effusion and no worsening of the edema.
+The right effusion is not any bigger.
+Pneumothorax is not larger and the effusion is not smaller."""  # written before the reader read them: seven stated a false change at first sight
 
 
 def lines_and_sentences(text):
@@ -136,6 +173,11 @@ def test_negated_findings_are_no_changes(text):
 def test_doubted_findings_are_unread(text):
     parsed = parse_free_text(text)
     assert not parsed.is_parsed and not parsed.is_unchanged and not parsed.changes
+
+
+@pytest.mark.parametrize("text", FURTHER.splitlines())
+def test_further_negated_and_doubted_sentences_state_no_change(text):
+    assert not parse_free_text(text).changes
 
 
 @pytest.mark.parametrize("word", sorted({*NEGATIONS, *HEDGES} - {"or"}))
