@@ -124,6 +124,7 @@ An artifact mimicking a new pneumothorax. The pneumothorax is no longer increasi
 Nothing has changed except pneumothorax. No new findings apart from a pneumothorax."""
 
 
+# Written before the reader read them: seven stated a false change at first sight.
 FURTHER = """No appreciable enlargement of the right pleural effusion.
 I would not call this a new consolidation.
 There is nothing here to indicate worsening edema.
@@ -156,7 +157,7 @@ It would be wrong to say that cardiomegaly has increased.
 There is no suggestion of interval worsening of atelectasis.
 We see no new effusion and no worsening of the edema.
 The right effusion is not any bigger.
-Pneumothorax is not larger and the effusion is not smaller."""  # written before the reader read them: seven stated a false change at first sight
+Pneumothorax is not larger and the effusion is not smaller."""
 
 
 def lines_and_sentences(text):
