@@ -153,6 +153,7 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         is_simulated=_is_simulated(report),
         confusion=count_confusion(answers),
         unread=unread_warning(answers),
+        is_read=is_read,
         answers=_count_answers(answers) if answers else None,
         unread_words=_unread_words(answers),
         charts=_charts(answers, report.scores, is_read=is_read) if answers else [],
