@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import orthanc
 import pacs_films
+import tiny_runs
 from lapse.cli.main import app
 
 MISSING = orthanc.missing_parts()
@@ -112,6 +113,22 @@ def test_round_trip(server, secret, tmp_path, caplog):
         f"findings on both films {len(both)}, with one tracking UID {sum(map(len, both.values()))}"
     )
     assert both and all(len(found) == 1 for found in both.values())
+
+
+def test_a_run_folder_answers_without_regions(server, secret, tmp_path):
+    stage2 = tiny_runs.write(tmp_path)[1]
+    done = run(
+        server, secret, "--patient", pacs_films.PATIENT["PatientID"], "--model", str(stage2),
+        "--sr", str(tmp_path / "sr.dcm"),
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Model trained on: data dddddddd..., not described." in done.output
+    report = highdicom.sr.srread(tmp_path / "sr.dcm")
+    assert report.StudyInstanceUID == f"{pacs_films.ROOT}.2"
+    assert not report.content.get_planar_roi_measurement_groups()
+    if checker := shutil.which("dciodvfy"):
+        checked = subprocess.run([checker, tmp_path / "sr.dcm"], capture_output=True, text=True)
+        assert "Error" not in checked.stdout + checked.stderr
 
 
 def test_two_accession_numbers_from_standard_input_in_any_order(server, secret, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import lapse
 import phantom_films
 import small_files as small
+import tiny_runs
 from lapse.serve.api_page import CLIENT
 from lapse.serve.errors import ERRORS
 from running_service import RunningService, parsed
@@ -71,6 +72,34 @@ def test_films_that_a_check_refuses_are_answered_on_demand_only(service):
     assert (refused.status, refused.code) == (422, "refused-input")
     assert [item["code"] for item in refused.json["error"]["input_checks"]] == ["order"]
     assert service.compare(main, reference, allow_unusual=True).status == 200
+
+
+def test_a_service_that_allows_unusual_films_answers_them_with_a_warning(tmp_path):
+    options = ["--allow-unusual", "--unguarded"]
+    with RunningService(tmp_path, options) as service:
+        facts = service.request("GET", "/api/service").json
+        assert (facts["allow_unusual"], facts["guarded"]) == (True, False)
+        assert "--allow-unusual" in service.log
+        reference, main = (service.send(film) for film in phantom_films.films()[:2])
+        answer = service.compare(main, reference).json
+        assert [(item["code"], item["level"]) for item in answer["input_checks"]] == [
+            ("order", "refused")
+        ]
+        assert answer["status"] == "unguarded" and answer["answer"] == answer["beam_answer"]
+
+
+def test_a_run_folder_is_served_also_with_a_class_that_the_command_allows(tmp_path):
+    run = tiny_runs.write(tmp_path)[1]
+    path = "lapse.models.vqa.prefix_lm:PrefixLM"  # not a registered name
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("prefix_lm", path))
+    python = ["-m", "lapse", "--allow", path]
+    with RunningService(tmp_path / "service", [str(run)], python) as service:
+        assert service.request("GET", "/api/service").json["has_reports"] is False
+        names = [service.send(film) for film in phantom_films.pictures()[:2]]
+        answer = service.compare(*names).json
+        assert answer["model"]["model"].startswith("run ") and answer["regions"] == []
+        assert service.request("POST", "/api/reports", {"film": names[0]}).code == "not-found"
 
 
 def test_another_question_is_refused_with_the_list(service):

@@ -12,6 +12,7 @@ from pydicom import dcmread
 import browser
 import phantom_films
 import small_files as small
+import tiny_runs
 from running_service import RunningService
 
 pytestmark = pytest.mark.skipif(browser.find_browser() is None, reason="needs Chromium")
@@ -181,6 +182,21 @@ def test_hostile_names_and_tags_are_shown_as_text(page, service):
     assert all(name in skipped for name in names[1:])
     assert not any("Content Security Policy" in text for text in errors(page, service))
     assert SCRIPT not in service.log
+
+
+def test_a_service_with_options_names_them(chromium, tmp_path):
+    run = tiny_runs.write(tmp_path)[1]
+    options = [str(run), "--allow-unusual", "--unguarded"]
+    with RunningService(tmp_path / "service", options) as service:
+        chromium.open_url(f"{service.url}/")
+        wait(chromium, "!document.querySelector('#options').hidden")
+        text = chromium.run("document.querySelector('#options').textContent")
+        assert "an input check refuses" in text and "not guarded" in text
+        films = phantom_films.films()
+        drop(chromium, [("b.dcm", films[1])], "document.querySelector('[data-role=\"reference\"]')")
+        drop(chromium, [("a.dcm", films[0])], "document.querySelector('.drop[data-role=\"main\"]')")
+        wait(chromium, f"{STATE} === 'answered'")
+        assert "later than" in chromium.run("document.querySelector('.notice.check').textContent")
 
 
 def test_the_policy_stops_inline_code(page, service):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,8 +13,9 @@ from lapse.cli.console import progress_bar
 from lapse.core.changes import QUESTION_CHANGED
 
 if TYPE_CHECKING:
-    from lapse.images import ImageProcessing
+    from lapse.inference.answer import AnswerOptions
     from lapse.inference.comparison import Comparison
+    from lapse.inference.comparison_model import ComparisonModel
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,12 @@ class GuardOptions:
             "with a warning.",
         ),
     ] = False
+
+    def answer_options(self) -> AnswerOptions:
+        """The options of the library."""
+        from lapse.inference.answer import AnswerOptions
+
+        return AnswerOptions(guarded=not self.unguarded, allow_unusual=self.allow_unusual)
 
 
 @dataclass(frozen=True)
@@ -113,18 +119,18 @@ def answer_command(
                 "--pairs needs --csv and no other output, and replaces --reference and --main"
             )
         files.check([pairs])
-        _answer_table(pairs, files.csv, _comparer(model, guard), question)
+        _answer_table(pairs, files.csv, model, guard, question)
         return
     if reference is None or main is None:
         raise ValueError("give two images with --reference and --main, or a table with --pairs")
     films = (reference, main)
     files.check(films)
-    comparer = _comparer(model, guard)
-    comparison = comparer.compare(*films, question)
+    opened = _open(model)
+    comparison = opened.compare(*films, question, guard.answer_options())
     if files.shows_films:
         from lapse.inference.comparison import with_full_films
 
-        comparison = with_full_films(comparison, films, comparer.processing)
+        comparison = with_full_films(comparison, films, opened.processing)
     report = None if files.sr is None else structured_report(comparison, headers_of(films))
     files.write(comparison, report)
     for line in comparison.lines():
@@ -133,54 +139,43 @@ def answer_command(
         logger.info("%s", path)
 
 
-@dataclass(frozen=True)
-class _Comparer:
-    """A loaded model, how it reads images, and what a batch records about it."""
-
-    compare: Callable[[Path, Path, str], Comparison]
-    processing: ImageProcessing
-    facts: Mapping[str, str]
-
-
-def _comparer(model: str, guard: GuardOptions) -> _Comparer:
-    """Load a run folder or an exported model."""
-    from lapse.core.files import sha256_of
-    from lapse.inference.answer import AnswerOptions
-    from lapse.inference.comparison import compare_with_run
-    from lapse.training.run_folder import CONFIG, load_run
-
-    options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
-    facts = {"guard": repr(guard)}
-    if model and (Path(model) / CONFIG).is_file():
-        run = load_run(Path(model))
-        return _Comparer(
-            lambda reference, main, text: compare_with_run(run, reference, main, text, options),
-            run.processing,
-            {**facts, "model": f"{sha256_of(Path(model) / CONFIG)}, step {run.step}"},
-        )
+def _open(name: str) -> ComparisonModel:
     import torch
 
-    from lapse.inference.pretrained.model import load, model_folder
+    from lapse.inference.comparison_model import RunModel, open_model
+
+    model = open_model(name)
+    if not isinstance(model, RunModel):
+        # A second thread slows a model of this size down on a busy machine.
+        torch.set_num_threads(1)
+    return model
+
+
+def _digest(name: str, model: ComparisonModel) -> str:
+    """What names the weights of a model."""
+    from lapse.core.files import sha256_of
+    from lapse.inference.comparison_model import RunModel
+    from lapse.inference.pretrained.model import model_folder
     from lapse.training.exported_model import CONFIG as EXPORTED
     from lapse.training.exported_model import PACKAGED
+    from lapse.training.run_folder import CONFIG
 
-    # A second thread slows a model of this size down on a busy machine.
-    torch.set_num_threads(1)
-    exported = load(model or None)
-    digest = sha256_of(model_folder(model or PACKAGED) / EXPORTED)  # names the weights
-    return _Comparer(
-        lambda reference, main, text: exported.compare(reference, main, text, options),
-        exported.parts.processing,
-        {**facts, "model": digest},
-    )
+    if isinstance(model, RunModel):
+        return f"{sha256_of(model.run.folder / CONFIG)}, step {model.run.step}"
+    return sha256_of(model_folder(name or PACKAGED) / EXPORTED)
 
 
-def _answer_table(table: Path, out: Path, comparer: _Comparer, question: str) -> None:
+def _answer_table(table: Path, out: Path, name: str, guard: GuardOptions, question: str) -> None:
     from lapse.inference.pair_table import answer_pairs
 
-    facts = {**comparer.facts, "question": question}
+    model, options = _open(name), guard.answer_options()
+    facts = {"guard": repr(guard), "model": _digest(name, model), "question": question}
+
+    def compare(reference: Path, main: Path, text: str) -> Comparison:
+        return model.compare(reference, main, text, options)
+
     with progress_bar("answer", unit="pairs") as progress:
-        counts = answer_pairs(table, out, comparer.compare, facts=facts, progress=progress)
+        counts = answer_pairs(table, out, compare, facts=facts, progress=progress)
     for line, error in counts.errors:
         logger.warning("%s line %d: %s", table, line, error)
     resumed = f", {counts.resumed} of them by an earlier run" if counts.resumed else ""

@@ -84,7 +84,12 @@ def pacs_command(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Exported model folder, or hub id.", show_default="packaged model")
+        str,
+        typer.Option(
+            help="Stage-2 run folder, exported model folder, or hub id org/name@<40 hex digits>. "
+            "Regions need an exported model.",
+            show_default="packaged model",
+        ),
     ] = "",
 ) -> None:
     """Compare two studies of a PACS over DICOMweb (QIDO-RS, WADO-RS, STOW-RS). Research use only.
@@ -95,12 +100,11 @@ def pacs_command(
     from lapse.core.extras import check_extra
 
     check_extra("dicom", ["pydicom", "highdicom", "dicomweb_client"], "lapse pacs")
-    from lapse.inference.answer import AnswerOptions
+    from lapse.inference.comparison_model import open_model
     from lapse.inference.outputs import AnswerFiles
     from lapse.inference.pacs.compare import PacsQuery, compare_studies, summary
     from lapse.inference.pacs.connection import PacsOptions, connect
     from lapse.inference.pacs.transfer import store_report
-    from lapse.inference.pretrained.model import load
     from lapse.inference.structured_report.document import structured_report
 
     query = PacsQuery(*_ids(patient, accession or []))
@@ -114,9 +118,8 @@ def pacs_command(
         connection.allow_unencrypted,
         connection.timeout,
     )
-    answer_options = AnswerOptions(guarded=not guard.unguarded, allow_unusual=guard.allow_unusual)
     with connect(options) as pacs:
-        answered = compare_studies(pacs, query, load(model or None), answer_options)
+        answered = compare_studies(pacs, query, open_model(model), guard.answer_options())
         for line in (*summary(answered.chosen), *answered.comparison.lines()):
             typer.echo(line)
         report = None

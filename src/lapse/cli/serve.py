@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lapse.cli.answer import GuardOptions
 from lapse.core.extras import check_extra
 
 
@@ -14,11 +15,12 @@ def serve_command(
     model: Annotated[
         str,
         typer.Argument(
-            help="Exported model folder, or hub id org/name@<40 hex digits>. Without it, the "
-            "packaged model answers."
+            help="Stage-2 run folder, exported model folder, or hub id org/name@<40 hex digits>. "
+            "Without it, the packaged model answers."
         ),
     ] = "",
     *,
+    guard: GuardOptions,
     host: Annotated[
         str,
         typer.Option(
@@ -48,5 +50,7 @@ def serve_command(
     """
     check_extra("serve", ["fastapi", "uvicorn"], "lapse serve")
     from lapse.serve.server import ServeOptions, run_server
+    from lapse.serve.service import ServedModel
 
-    run_server(ServeOptions(model, host, port, token_file, tuple(allow_host or ())))
+    served = ServedModel(model, not guard.unguarded, guard.allow_unusual)
+    run_server(ServeOptions(served, host, port, token_file, tuple(allow_host or ())))

@@ -325,6 +325,11 @@ def allow(*paths: str) -> None:
     _allowed.update(paths)
 
 
+def allowed() -> tuple[str, ...]:
+    """The names that `allow` was called with, for another process of the same command."""
+    return tuple(sorted(_allowed))
+
+
 def find(table: str, name: str, *, registered_only: bool = False) -> Plugin:
     """The entry of a registered name, or a new one for a "module:Class" path.
 

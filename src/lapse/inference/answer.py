@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,10 +19,8 @@ from lapse.config import RunConfig
 from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.grammar import parse
 from lapse.core.types import Sample
-from lapse.images import ImageProcessing, read_at
-from lapse.images.film_facts import FilmFacts, facts_of_file
-from lapse.inference.checks.checker import CheckedFilm, InputChecker
-from lapse.inference.checks.issues import InputIssue, is_unfamiliar, refuse_unusual
+from lapse.images.film_facts import FilmFacts
+from lapse.inference.checks.issues import InputIssue, is_unfamiliar
 from lapse.inference.checks.questions import check_question
 from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import NUM_READINGS, generate_guarded
@@ -31,7 +28,6 @@ from lapse.metrics.confidence import BEAM, agreement, change_key
 from lapse.metrics.guard import GuardRule, decide
 from lapse.metrics.probability import Calibration
 from lapse.models.interface import CandidateModel, TrainableModel
-from lapse.training.run_folder import LoadedRun, read_facts
 
 logger = logging.getLogger(__name__)
 
@@ -160,62 +156,6 @@ def describe(change: Change) -> str:
     return f"~ {change.finding}: {change.before} -> {change.after}"
 
 
-def answer_pair(
-    run: LoadedRun,
-    reference: Path,
-    main: Path,
-    question: str = QUESTION_CHANGED,
-    options: AnswerOptions | None = None,
-) -> Answer:
-    """Answer one question about two image files (JPEG, PNG with 8 or 16 bits, DICOM).
-
-    A run folder has no input check from pixels and no chosen threshold: `lapse export` adds both.
-
-    Args:
-        run: a loaded stage-2 run.
-        main: the image that the answer describes.
-        question: one of the templates of Medical-Diff-VQA.
-
-    Raises:
-        ValueError: the run is not of stage 2, a file cannot be read, an unknown question, or an
-            input that a check refuses.
-    """
-    if run.config.stage != "diffvqa":
-        raise ValueError(
-            f"run {run.folder} is of stage {run.config.stage!r}: answers need a stage-2 run, "
-            "trained with a diffvqa preset"
-        )
-    if "encoder" not in run.config.model:
-        raise ValueError(
-            f"run {run.folder} is of system {run.config.model_type!r}, which reads no image: there "
-            "is nothing to compare"
-        )
-    options = options or AnswerOptions()
-    image_size = run.config.model_config_object().encoder.image_size
-    files = (reference, main)
-    facts = options.facts or tuple(facts_of_file(path) for path in files)
-    films = {
-        f"{role} image": CheckedFilm(_pixels(path, image_size, run.processing), item)
-        for role, path, item in zip(ROLES, files, facts, strict=True)
-    }
-    issues = InputChecker().issues(films)
-    refuse_unusual(issues, allow_unusual=options.allow_unusual)
-    images = [film.pixels for film in films.values()]
-    rule = GuardRule(is_strict=is_unfamiliar(issues)) if options.guarded else None
-    answer = answer_images(run.model, run.config, images, question, rule=rule)
-    data = str(read_facts(run.folder).get("data", ""))[:12]
-    trained_on = f"data {data}..., not described" if data else "unknown data"
-    return replace(answer, issues=(*issues, *answer.issues), trained_on=trained_on)
-
-
-def _pixels(path: Path, image_size: int, processing: ImageProcessing) -> NDArray[np.uint8]:
-    """A file as a training image; logs what was ignored or changed in it."""
-    stored = read_at(path, image_size, processing)
-    for note in stored.notes:
-        logger.warning("%s: %s", path, note)
-    return stored.pixels
-
-
 def answer_images(
     model: TrainableModel,
     config: RunConfig,
@@ -230,7 +170,7 @@ def answer_images(
         model: a stage-2 model in evaluation mode.
         config: of the run that trained it.
         images: reference and main, each [S, S] uint8.
-        question: as for `answer_pair`.
+        question: one of the templates of Medical-Diff-VQA.
         rule: limits of a guarded answer; None for the beam search of the pair alone.
 
     Raises:

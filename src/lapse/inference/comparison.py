@@ -22,18 +22,10 @@ from lapse.evaluation.html.answer_page import AnswerPage, render_answer_page
 from lapse.evaluation.html.case_card import CaseImage, ChangeLine
 from lapse.evaluation.html.elements import Outline, outlines
 from lapse.images import ImageProcessing
-from lapse.inference.answer import (
-    RESEARCH_USE,
-    ROLES,
-    Answer,
-    AnswerOptions,
-    answer_pair,
-    describe,
-)
+from lapse.inference.answer import RESEARCH_USE, ROLES, Answer, describe
 from lapse.inference.checks.issues import InputIssue
 from lapse.inference.films import Film, read_film
 from lapse.metrics.confidence import change_key
-from lapse.training.run_folder import LoadedRun
 
 FORMAT = 1  # of the dictionary
 UNIT = "fractions of the width and height of the film, from its upper left corner"
@@ -226,16 +218,6 @@ class Comparison:
         """The number of the color of each finding."""
         named = {change.finding for change in (*self.changes, *self.unsure)}
         return {name: color for color, name in enumerate(n for n in FINDINGS if n in named)}
-
-
-def compare_with_run(
-    run: LoadedRun, reference: Path, main: Path, question: str, options: AnswerOptions
-) -> Comparison:
-    """The comparison of a stage-2 run, which answers without boxes (`answer_pair`)."""
-    answer = answer_pair(run, reference, main, question, options)
-    facts = {"model": f"run {run.config.name}", "steps": str(run.step)}
-    comparison = Comparison(answer, {}, question=question, model=facts)
-    return with_full_films(comparison, (reference, main), run.processing)
 
 
 def with_full_films(

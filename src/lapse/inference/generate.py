@@ -2,7 +2,7 @@
 
     samples -> groups of similar prompt length -> Batch -> model -> GeneratedAnswer
 
-`predict` (with its probes), `answer_pair` and `lapse.load()` all call `generate`.
+`predict` (with its probes), `RunModel` and `lapse.load()` all call `generate`.
 """
 
 from __future__ import annotations

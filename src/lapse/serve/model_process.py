@@ -2,23 +2,26 @@
 
     python -m lapse.serve.model_process    requests on stdin, answers on stdout (messages.py)
 
-The first request names the model. Its answer states what the server must know: how films are
-read, what the model was trained on, and whether it writes reports.
+The first request names the model, the classes that it may name, and the options of every answer.
+Its answer states what the server must know: how films are read, what the model was trained on,
+and whether it writes reports.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from lapse.core import registry
 from lapse.images.film_facts import FilmFacts
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks.issues import InputIssue, UnusualInputError
 from lapse.inference.checks.questions import DIFFERENCE, SINGLE, check_question
-from lapse.inference.pretrained import Lapse, ModelImage, load
+from lapse.inference.comparison_model import ComparisonModel, open_model
+from lapse.inference.pretrained import Lapse, ModelImage
 from lapse.serve.messages import Message, Pipe
 
 REPORT_TASK = "cap"  # of stage 1
@@ -27,26 +30,35 @@ REPORT_TASK = "cap"  # of stage 1
 class ModelProcess:
     """A loaded model and its answers as JSON."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, options: AnswerOptions | None = None) -> None:
+        """Args:
+        name: of `open_model`.
+        options: of every answer.
+        """
         # A second thread slows a model of the packaged size down on a busy machine.
         torch.set_num_threads(1)
-        self.model: Lapse = load(name or None)
+        self.model: ComparisonModel = open_model(name)
+        self.options = options or AnswerOptions()
 
     def facts(self) -> dict[str, Any]:
         """What the server and its clients must know about the model."""
-        model, tasks = self.model, self.model.parts.diffvqa.data.tasks
+        model, tasks = self.model, self.model.tasks
         has_single = any(task in {"vqa", "medical_vqa"} for task in tasks)
         forms = (*DIFFERENCE, *SINGLE) if has_single else DIFFERENCE
-        processing = model.parts.processing
+        processing = model.processing
         return {
             "size": model.image_size,
             "resize": processing.resize,
             "intensity": processing.intensity,
-            "facts": model.facts,
+            "facts": dict(model.facts),
             "trained_on": model.trained_on,
             "research_use": RESEARCH_USE,
             "questions": [form for _, form in forms],
-            "has_reports": REPORT_TASK in model.parts.pretrain.data.tasks,
+            "has_reports": (
+                isinstance(model, Lapse) and REPORT_TASK in model.parts.pretrain.data.tasks
+            ),
+            "allow_unusual": self.options.allow_unusual,
+            "guarded": self.options.guarded,
         }
 
     def warm_up(self) -> None:
@@ -64,7 +76,7 @@ class ModelProcess:
         values = request.values
         pairs = zip(values["films"], request.parts, strict=True)
         films = [self._film(facts, pixels) for facts, pixels in pairs]
-        allow_unusual = bool(values["allow_unusual"])
+        allow_unusual = self.options.allow_unusual or bool(values["allow_unusual"])
         try:
             if values["do"] == "report":
                 return self._report(films[0], allow_unusual=allow_unusual)
@@ -76,22 +88,24 @@ class ModelProcess:
         self, films: list[ModelImage], question: str, *, allow_unusual: bool
     ) -> dict[str, Any]:
         try:
-            check_question(question, self.model.parts.diffvqa.data.tasks)
+            check_question(question, self.model.tasks)
         except ValueError:
             return {"refused": "unknown-question", "questions": self.facts()["questions"]}
-        options = AnswerOptions(allow_unusual=allow_unusual)
+        options = replace(self.options, allow_unusual=allow_unusual)
         comparison = self.model.compare(films[0], films[1], question, options)
         return comparison.to_dict()
 
     def _report(self, film: ModelImage, *, allow_unusual: bool) -> dict[str, Any]:
-        opened = self.model.open(film, allow_unusual=allow_unusual)
-        issues = self.model.check({"image": opened})
+        model = self.model
+        assert isinstance(model, Lapse)  # the server refuses reports of other models
+        opened = model.open(film, allow_unusual=allow_unusual)
+        issues = model.check({"image": opened})
         return {
             "research_use": RESEARCH_USE,
-            "report": self.model.caption(opened).strip(),
+            "report": model.caption(opened).strip(),
             "input_checks": _checks(issues),
-            "trained_on": self.model.trained_on,
-            "model": self.model.facts,
+            "trained_on": model.trained_on,
+            "model": model.facts,
         }
 
     def _film(self, values: dict[str, Any], pixels: bytes) -> ModelImage:
@@ -100,7 +114,7 @@ class ModelProcess:
             np.frombuffer(pixels, np.uint8).reshape(size, size),
             int(values["height"]),
             int(values["width"]),
-            self.model.parts.processing.resize,
+            self.model.processing.resize,
             FilmFacts(**values["facts"]),
         )
 
@@ -115,8 +129,10 @@ def main() -> None:
     first = pipe.receive()
     if first is None:
         return
+    values = first.values
     try:
-        process = ModelProcess(first.values["model"])
+        registry.allow(*values["allow"])
+        process = ModelProcess(values["model"], AnswerOptions(**values["options"]))
         process.warm_up()
     except (OSError, ValueError) as error:
         pipe.send(Message({"failed": str(error)}))

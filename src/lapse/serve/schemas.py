@@ -128,6 +128,13 @@ class ServiceAnswer(Answer):
     facts: dict[str, str]
     questions: list[str]
     has_reports: bool
+    allow_unusual: Annotated[
+        bool,
+        Field(description="Whether films that an input check refuses are answered in any case."),
+    ]
+    guarded: Annotated[
+        bool, Field(description="Whether only changes that all readings agree on are stated.")
+    ]
     lapse: str
 
 

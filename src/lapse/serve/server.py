@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +24,7 @@ from lapse.serve.app import build_app
 from lapse.serve.errors import ERRORS, ServiceError
 from lapse.serve.gate import with_security
 from lapse.serve.limits import DEFAULT, Limits
-from lapse.serve.service import Service
+from lapse.serve.service import ServedModel, Service
 
 logger = logging.getLogger(__name__)
 BACKLOG = 512  # connections that the system keeps until they are accepted
@@ -39,14 +39,14 @@ class ServeOptions:
     """What to serve, and where.
 
     Attributes:
-        model: a model folder or hub id; "" for the packaged model.
+        model: the model and the options of its answers.
         host: IP address to listen on, or localhost.
         port: 0 for a free one.
         token_file: needed for an address that is not a loopback address.
         allowed_hosts: more names in Host, such as that of a proxy.
     """
 
-    model: str = ""
+    model: ServedModel = field(default_factory=ServedModel)
     host: str = "127.0.0.1"
     port: int = 8000
     token_file: Path | None = None
@@ -82,6 +82,8 @@ async def _serve(
         listener.listen(BACKLOG)  # the address that is printed accepts connections
         logger.info("model trained on: %s", facts["trained_on"])
         logger.info("%s", facts["research_use"])
+        if facts["allow_unusual"]:
+            logger.warning("films that an input check refuses are answered (--allow-unusual)")
         logger.info("page %s   REST %s/docs   (Ctrl+C stops)", url, url)
         server = Server(_config(service, access, limits), service)
         await server.serve([listener])

@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from lapse.core import registry
 from lapse.core.version import __version__
 from lapse.serve.child import Child, ChildDiedError
 from lapse.serve.errors import ServiceError
@@ -21,17 +23,33 @@ DECODER, MODEL = "lapse.serve.decoder", "lapse.serve.model_process"
 SWEEP_SECONDS = 20.0  # between searches for expired films
 
 
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What answers.
+
+    Attributes:
+        name: a run folder, model folder or hub id; "" for the packaged model.
+        guarded: state only changes that all readings agree on.
+        allow_unusual: answer films that an input check refuses, also where a request does not
+            demand it.
+    """
+
+    name: str = ""
+    guarded: bool = True
+    allow_unusual: bool = False
+
+
 class Service:
     """The state of a running service. Used from one event loop.
 
     Attributes:
-        model_name: a model folder or hub id; "" for the packaged model.
+        served: the model and the options of its answers.
         limits: of everything.
         model: what the model process says about its model; empty before `start`.
     """
 
-    def __init__(self, model_name: str, limits: Limits) -> None:
-        self.model_name, self.limits = model_name, limits
+    def __init__(self, served: ServedModel, limits: Limits) -> None:
+        self.served, self.limits = served, limits
         self.model: dict[str, Any] = {}
         self.films = FilmStore(limits)
         self.uploads = Uploads(limits)
@@ -73,7 +91,10 @@ class Service:
 
     def facts(self) -> dict[str, Any]:
         """What the service is, for clients."""
-        shown = ("facts", "trained_on", "research_use", "questions", "has_reports")
+        shown = (
+            "facts", "trained_on", "research_use", "questions", "has_reports", "allow_unusual",
+            "guarded",
+        )  # fmt: skip
         return {
             **{name: self.model[name] for name in shown},
             "lapse": __version__,
@@ -168,8 +189,13 @@ class Service:
 
     async def _load(self) -> None:
         self._is_loaded = False
-        seconds = self.limits.model_seconds
-        answer = await self.answerer.ask({"model": self.model_name}, [], seconds=seconds)
+        served = self.served
+        values = {
+            "model": served.name,
+            "allow": list(registry.allowed()),
+            "options": {"guarded": served.guarded, "allow_unusual": served.allow_unusual},
+        }
+        answer = await self.answerer.ask(values, [], seconds=self.limits.model_seconds)
         if "failed" in answer.values:
             raise ValueError(str(answer.values["failed"]))
         self.model = answer.values

@@ -6,7 +6,7 @@ import pytest
 from lapse.serve.access import Access
 from lapse.serve.app import build_app
 from lapse.serve.limits import Limits
-from lapse.serve.service import Service
+from lapse.serve.service import ServedModel, Service
 
 TOKEN = "secret-token-of-the-test-0123456789abcdef"
 FILM = "A" * 24
@@ -32,7 +32,7 @@ WRONG = [
     "Bearer " + "a" * 4000,
 ]
 
-APP = build_app(Service("", Limits()), Access(frozenset([b"h:1"]), TOKEN.encode()))
+APP = build_app(Service(ServedModel(), Limits()), Access(frozenset([b"h:1"]), TOKEN.encode()))
 
 
 def request(method, path, token=None, body=b""):

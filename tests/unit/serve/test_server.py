@@ -8,7 +8,7 @@ import uvicorn
 
 from lapse.serve.limits import Limits
 from lapse.serve.server import ACCEPTS, ServeOptions, Server, run_server
-from lapse.serve.service import Service
+from lapse.serve.service import ServedModel, Service
 
 TOKEN = "t" * 40
 
@@ -50,7 +50,7 @@ def start(check):
             listener.bind(("127.0.0.1", 0))
             config = uvicorn.Config(app, backlog=ACCEPTS, lifespan="off", log_config=None)
             config.load()
-            server = Server(config, Service("", Limits()))
+            server = Server(config, Service(ServedModel(), Limits()))
             server.lifespan = config.lifespan_class(config)
             await server.startup([listener])
             try:

@@ -3,7 +3,7 @@ import asyncio
 import small_files as small
 from lapse.images import ImageProcessing
 from lapse.serve.limits import Limits
-from lapse.serve.service import Service
+from lapse.serve.service import ServedModel, Service
 
 PROCESSING = ImageProcessing()
 MODEL = {"size": 64, "resize": PROCESSING.resize, "intensity": PROCESSING.intensity}
@@ -16,7 +16,7 @@ def test_a_film_does_not_wait_for_the_start_of_a_decoder_that_replaces_another()
         return {"type": "http.request", "body": film}
 
     async def run():
-        service = Service("", Limits(decoders=2, decoder_uses=1))
+        service = Service(ServedModel(), Limits(decoders=2, decoder_uses=1))
         service.model = MODEL
         try:
             for decoder in service.decoders:

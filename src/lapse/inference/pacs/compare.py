@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 from lapse.core.changes import QUESTION_CHANGED
 from lapse.inference.answer import ROLES, AnswerOptions
 from lapse.inference.comparison import Comparison
+from lapse.inference.comparison_model import ComparisonModel
 from lapse.inference.pacs.connection import PacsConnection, PacsError
 from lapse.inference.pacs.studies import ChosenFilms, films_of_accessions, films_of_patient
 from lapse.inference.pacs.transfer import fetch_film
-from lapse.inference.pretrained import Lapse
 from lapse.inference.pretrained.image_input import model_image_of_bytes
 
 
@@ -54,7 +54,7 @@ def choose_films(pacs: PacsConnection, query: PacsQuery) -> ChosenFilms:
 def compare_studies(
     pacs: PacsConnection,
     query: PacsQuery,
-    model: Lapse,
+    model: ComparisonModel,
     options: AnswerOptions,
     *,
     question: str = QUESTION_CHANGED,
@@ -75,9 +75,7 @@ def compare_studies(
     """
     chosen = choose_films(pacs, query)
     films = [fetch_film(pacs, film) for film in (chosen.reference, chosen.main)]
-    images = [
-        model_image_of_bytes(film.data, model.image_size, model.parts.processing) for film in films
-    ]
+    images = [model_image_of_bytes(film.data, model.image_size, model.processing) for film in films]
     reference, main = images
     comparison = model.compare(reference, main, question, options)
     headers = dict(zip(ROLES, (film.header for film in films), strict=True))

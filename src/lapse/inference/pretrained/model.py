@@ -23,6 +23,7 @@ from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.tokenizer import without_box
 from lapse.core.types import Box, Region, Sample
+from lapse.images import ImageProcessing
 from lapse.inference.answer import (
     ROLES,
     AnswerOptions,
@@ -66,6 +67,16 @@ class Lapse(nn.Module, ModelHubMixin):
     def image_size(self) -> int:
         """Height and width in pixels at which images are read."""
         return int(self.parts.pretrain.model_config_object().encoder.image_size)
+
+    @property
+    def processing(self) -> ImageProcessing:
+        """How images are read."""
+        return self.parts.processing
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """The tasks of stage 2, which name the questions that are answered."""
+        return self.parts.diffvqa.data.tasks
 
     @property
     def trained_on(self) -> str:

@@ -7,7 +7,7 @@ const get = (id) => document.getElementById(id);
 const viewer = new Viewer(get("work"));
 const panel = get("answer");
 const chosen = {}; // role -> a file that waits for its partner
-let service = { has_reports: false, timeline_films: 32 };
+let service = { has_reports: false, timeline_films: 32, allow_unusual: false, guarded: true };
 let films = [], days = [], current = 0, run = 0;
 const answers = new Map(); // pair -> answer or error
 const reports = new Map(); // id of a film -> text
@@ -308,10 +308,20 @@ function requestToken() {
   });
 }
 
+function showOptions() {
+  const texts = [
+    ...(service.allow_unusual ? ["This service also answers films that an input check refuses, with a warning."] : []),
+    ...(service.guarded ? [] : ["Answers are those of one beam search and not guarded."]),
+  ];
+  get("options").textContent = texts.join(" ");
+  get("options").hidden = !texts.length;
+}
+
 async function start() {
   try {
     service = await (await call("GET", "/api/service")).json();
     get("trained").textContent = service.trained_on;
+    showOptions();
   } catch (error) {
     if (error.code === "unauthorized") await requestToken();
     else say("The service does not answer.", true);

@@ -24,14 +24,9 @@ from lapse.core.types import Box
 from lapse.data.loading.batch import normalise
 from lapse.images import ImageProcessing, read_at
 from lapse.images.film_facts import FilmFacts
-from lapse.inference.answer import (
-    AGREEMENT_NOTE,
-    RESEARCH_USE,
-    Answer,
-    AnswerOptions,
-    answer_pair,
-)
+from lapse.inference.answer import AGREEMENT_NOTE, RESEARCH_USE, Answer, AnswerOptions
 from lapse.inference.checks.issues import InputIssue, UnusualInputError
+from lapse.inference.comparison_model import RunModel
 from lapse.inference.pretrained import Lapse, load, load_model_image
 from lapse.inference.pretrained.export import from_runs, read_folder
 from lapse.training.run_folder import load_run
@@ -65,7 +60,7 @@ def test_the_folder_answers_as_its_run(folders):
     model = lapse.load(folders.model, device="cpu")
     for is_guarded in (False, True):
         options = AnswerOptions(guarded=is_guarded)
-        expected = answer_pair(run, *files, options=options)
+        expected = RunModel(run).compare(*files, options=options).answer
         comparison = model.compare(*files, options=options)
         answer = comparison.answer
         assert (answer.text, answer.beam) == (expected.text, expected.beam)
@@ -85,7 +80,7 @@ def test_every_answer_says_what_the_model_was_trained_on_and_what_is_not_checked
     assert "Model trained on: nothing: random weights." in lines
     assert any("this model has no input check" in line for line in lines)
     assert any("was not chosen for this model" in line for line in lines)
-    lines = answer_pair(load_run(folders.runs[1], "cpu"), *files).lines()
+    lines = RunModel(load_run(folders.runs[1], "cpu")).compare(*files).lines()
     assert "Model trained on: data dddddddd..., not described." in lines
     assert any("this model has no input check" in line for line in lines)
 
@@ -115,7 +110,7 @@ def test_facts_of_the_caller_are_checked(folders):
     with pytest.raises(UnusualInputError, match="different patients"):
         model.compare(*files, options=AnswerOptions(facts=facts))
     with pytest.raises(UnusualInputError, match="different patients"):
-        answer_pair(load_run(folders.runs[1]), *files, options=AnswerOptions(facts=facts))
+        RunModel(load_run(folders.runs[1])).compare(*files, options=AnswerOptions(facts=facts))
     allowed = AnswerOptions(facts=facts, allow_unusual=True)
     lines = model.compare(*files, options=allowed).lines()
     assert any("warning: the images are of different patients" in line for line in lines)
@@ -314,7 +309,7 @@ def test_the_processing_of_the_training_images_is_repeated(folders, tmp_path):
     letterboxed = read_at(path, model.image_size, processing).pixels
     np.testing.assert_array_equal(model.open(path).pixels, letterboxed)
     assert not letterboxed[0].any() and load(folders.model).open(path).pixels[0].any()
-    answer = answer_pair(round_to_half_run(runs[1]), path, path)
+    answer = RunModel(round_to_half_run(runs[1])).compare(path, path)
     assert answer.text == model.compare(path, path).text
 
 

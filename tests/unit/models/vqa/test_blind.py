@@ -11,10 +11,9 @@ from lapse.core.types import Sample
 from lapse.data.loading.batch import collate, encode_sample
 from lapse.data.store.store import open_store
 from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
-from lapse.inference.answer import answer_pair
+from lapse.inference.comparison_model import open_model
 from lapse.inference.predict import predict
 from lapse.models.vqa.blind import BlindBaseline
-from lapse.training.run_folder import load_run
 from lapse.training.trainer import train
 from tiny_store import write
 
@@ -93,4 +92,4 @@ def test_the_trained_constant_equals_the_constant_baseline(tmp_path):
     rows = blind_baselines(open_store(data), answers)
     assert [item.prediction for item in answers] == [item.prediction for item in rows[CONSTANT]]
     with pytest.raises(ValueError, match="'blind', which reads no image"):
-        answer_pair(load_run(tmp_path / "run"), tmp_path / "a.png", tmp_path / "b.png")
+        open_model(str(tmp_path / "run"))
