@@ -7,7 +7,6 @@ pair alone; it is `Answer.beam`, and the answer itself with `guarded=False`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -29,7 +28,6 @@ from lapse.metrics.guard import GuardRule, decide
 from lapse.metrics.probability import Calibration
 from lapse.models.interface import CandidateModel, TrainableModel
 
-logger = logging.getLogger(__name__)
 
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
