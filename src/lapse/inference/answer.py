@@ -28,7 +28,6 @@ from lapse.metrics.guard import GuardRule, decide
 from lapse.metrics.probability import Calibration
 from lapse.models.interface import CandidateModel, TrainableModel
 
-
 RESEARCH_USE = "Research use only: not a medical device, and no diagnosis."
 ROLES = ("reference", "main")  # of the two images, in the order of the model
 IDENTICAL_REASON = "both images have the same pixels"
