@@ -5,8 +5,9 @@
 The films are those of one simulated patient, each under another hash. A pair of different films is
 answered by all readings; of equal films the service states that nothing has changed, after the
 same transfers, decoding and input checks. `--different 10` compares different films in every tenth
-pair. Kills are spread over the run: both decoders work on a film when one of them is killed. All
-requests go to the loopback address. The exit code is 1 if a promise is broken.
+pair. Kills are spread over the run: decoders are stopped, two films are sent, and a decoder that
+has one of them is killed. All requests go to the loopback address. The exit code is 1 if a promise
+is broken.
 """
 
 from __future__ import annotations
@@ -92,9 +93,8 @@ def is_answered(service: RunningService, films: list[bytes]) -> bool:
 
 
 def costs_one_request(service: RunningService, films: list[bytes]) -> bool:
-    """Kill one of two decoders that have a film; whether the other film is decoded."""
-    for film in films:
-        service.request("DELETE", f"/api/films/{service.send(film)}")
+    """Kill a decoder that has one of two films; whether that film alone is lost."""
+    service.request("DELETE", f"/api/films/{service.send(films[0])}")  # a decoder runs
     decoders = service.children()["decoder"]
     with ThreadPoolExecutor(len(films)) as pool:
         for pid in decoders:
@@ -108,8 +108,7 @@ def costs_one_request(service: RunningService, films: list[bytes]) -> bool:
     for reply in replies:
         if reply.status == 201:
             service.request("DELETE", f"/api/films/{reply.json['id']}")
-    codes = sorted(reply.code for reply in replies)
-    return len(decoders) == len(films) and codes == ["", "decoder-failed"]
+    return sorted(reply.code for reply in replies) == ["", "decoder-failed"]
 
 
 def usage_of(service: RunningService) -> Usage:

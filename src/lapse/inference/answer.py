@@ -208,7 +208,7 @@ def with_probabilities(answer: Answer, calibration: Calibration | None) -> Answe
     """
     if calibration is None or (calibration.source == "beam") != (answer.status == "unguarded"):
         return answer
-    if is_unfamiliar(answer.issues):
+    if is_unfamiliar(answer.issues) or any(item.level == "refused" for item in answer.issues):
         return replace(answer, calibration=PROBABILITY_UNUSUAL)
     keys = map(change_key, (*answer.changes, *answer.unsure))
     probabilities = {

@@ -30,7 +30,8 @@ def test_a_calibrated_answer_gives_probabilities_and_their_source():
 
 
 @pytest.mark.parametrize(
-    ("code", "level"), [("unusual-pixels", "warning"), ("not-checked", "note")]
+    ("code", "level"),
+    [("unusual-pixels", "warning"), ("not-checked", "note"), ("order", "refused")],
 )
 def test_films_that_are_unusual_or_not_checked_have_no_probability(code, level):
     issues = (InputIssue(code, level, "unlike the training films"),)

@@ -20,7 +20,7 @@ export function renderAnswer(panel, answer, { onSelect, onSave }) {
   const colors = colorsOf(answer);
   panel.replaceChildren(
     ...checkLines(answer.input_checks, "warning"),
-    make("p", words(answer.answer) || "(empty)", `sentence ${answer.status}`),
+    ...sentences(answer.answer).map((text) => make("p", text, `sentence ${answer.status}`)),
     ...section("Changes", answer.changes, (list) => list.append(...answer.changes.map((change, index) =>
       changeLine(change, colors, { answer, onSelect, number: index + 1 })))),
     ...(answer.changes.length ? [] : [make("p", "No change is stated.", "quiet")]),
@@ -44,6 +44,8 @@ const hasAgreement = (answer) => [...answer.changes, ...answer.unsure].some((cha
 
 // "reference" and "main" are the words of the data; people say prior and current.
 export const words = (text) => text.replaceAll("reference image", "prior film").replaceAll("main image", "current film");
+
+const sentences = (text) => (text ? words(text).split(/(?<=\.) /) : ["(empty)"]);
 
 function section(title, items, fill) {
   if (!items.length) return [];

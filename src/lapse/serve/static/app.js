@@ -210,6 +210,7 @@ function showTimeline() {
     const button = make("button", "", "pair");
     button.type = "button";
     button.setAttribute("aria-current", index === current);
+    button.title = brief(index); // also where it is cut
     button.append(make("span", days[index] === null ? "→" : `${days[index]} ${days[index] === 1 ? "day" : "days"} →`), make("b", brief(index)));
     button.addEventListener("click", () => showPair(index));
     return [item, button];
