@@ -60,7 +60,11 @@ class ConvStem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        if self.over_batch:  # these kernels are faster with the channels last
-            images = images.contiguous(memory_format=torch.channels_last)
-        out: Tensor = self.out(self.stages(images))
+        first, *others = self.stages
+        features = first(images)
+        if self.over_batch:  # faster kernels; the layout of an image with one channel is ambiguous
+            features = features.contiguous(memory_format=torch.channels_last)
+        for stage in others:
+            features = stage(features)
+        out: Tensor = self.out(features)
         return out
