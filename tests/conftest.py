@@ -1,10 +1,22 @@
-"""`--promises FILE`: the counts of docs/explanation/promises.md, from the tests that prove them."""
+"""`--promises FILE`: the counts of docs/explanation/promises.md, from the tests that prove them.
+
+Stop signals that the shell ignores (nohup, background jobs of scripts) act as usual in the tests
+and in the programs that they start.
+"""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    usual = {signal.SIGINT: signal.default_int_handler}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual.get(number, signal.SIG_DFL))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

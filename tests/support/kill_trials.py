@@ -10,10 +10,12 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,8 +32,12 @@ from lapse.training import validation as watch
 from lapse.training.trainer import Callbacks
 
 
-def forked(job: Callable[[], object]) -> int:
-    """Run a job in a child; its exit code, negative for the signal that ended it."""
+RANDOM_KILLS = 22  # of each stage and number of workers
+
+
+def forked(job: Callable[[], object], *, kill_after: float | None = None) -> int:
+    """Run a job in a child, which is killed after some seconds if it still runs; its exit code,
+    negative for the signal that ended it."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -45,6 +51,9 @@ def forked(job: Callable[[], object]) -> int:
             code = 2
         finally:
             os._exit(code)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -115,7 +124,9 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         in_call(owner, function, call)
         train.train(config, data, folder / name)
 
+    started = time.monotonic()
     results: dict[str, object] = {"straight code": forked(go("straight"))}
+    seconds = time.monotonic() - started
     results["straight"] = digest(folder / "straight")
     kills: dict[str, Callable[[], object]] = {
         "before any checkpoint": go("before any checkpoint", on_step=at_step(1)),
@@ -138,6 +149,18 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         assert forked(go(name)) == 0, name
         results[name] = digest(folder / name)
 
+    draw, num_killed = random.Random(f"{stage}/{num_workers}"), 0
+    while num_killed < RANDOM_KILLS:
+        name = f"random time {num_killed}"
+        code = forked(go(name), kill_after=draw.uniform(0, seconds))
+        assert code in (0, -signal.SIGKILL), name  # 0: it ended before
+        if code:
+            num_killed += 1
+            assert forked(go(name)) == 0, name
+            results[name] = digest(folder / name)
+        else:
+            shutil.rmtree(folder / name)
+
     def stopped(name: str, number: int, step: int) -> str:
         """The digest at the end if the step in work was saved, which `save_every` does not do."""
         code = forked(group_stop(go, name, number, step))
@@ -148,8 +171,10 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         return digest(folder / name)
 
     stops = {signal.SIGTERM: 2, signal.SIGHUP: 4, signal.SIGINT: 6, signal.SIGUSR1: 2}
-    for number, step in stops.items():
-        results[f"stopped by {number}"] = stopped(f"stopped by {number}", number, step)
+    for number, first in stops.items():
+        for step in (first, first % 6 + 2):
+            name = f"stopped by {number} at {step}"
+            results[name] = stopped(name, number, step)
     real_stop, train.stop_signal = train.stop_signal, lambda: nullcontext(threading.Event())
     results["without a handler"] = [stopped(f"lost {n}", n, step) for n, step in stops.items()]
     train.stop_signal = real_stop

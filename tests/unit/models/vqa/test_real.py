@@ -62,8 +62,7 @@ def test_the_difference_gets_a_gradient_only_without_a_stop(align):
     gradients = {}
     for stop in ("difference", "none"):
         system = build("real", align=align, align_stop=stop, train_encoder=True)
-        tokens, left = system.features(batch())
-        answer = system._answer_losses(batch(), tokens, left).smoothed.mean()
+        answer = system.text_losses(batch(), system.prefix_decoder(batch())).smoothed.mean()
         (system.loss(batch())["loss"] - answer).backward()
         gradients[stop] = max(float(p.grad.abs().max()) for p in system.encoder.parameters())
     assert gradients["none"] > 100 * gradients["difference"]
