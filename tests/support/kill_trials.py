@@ -31,7 +31,6 @@ from lapse.training import trainer as train
 from lapse.training import validation as watch
 from lapse.training.trainer import Callbacks
 
-
 RANDOM_KILLS = 22  # of each stage and number of workers
 
 
