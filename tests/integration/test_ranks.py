@@ -34,6 +34,16 @@ def test_two_ranks_of_stage_two_have_the_losses_of_one_process(tmp_path):
     check_equal(run_trials("diffvqa", tmp_path))
 
 
+def test_shards_that_are_filled_after_the_meta_device_have_the_same_bits(tmp_path):
+    results = run_trials("shards", tmp_path)
+    assert results["codes"] == [0, 0]
+    for rank in results["ranks"]:
+        assert len(rank) == 12  # not those with scalar parameters
+        for name, (is_equal, has_buffers, local) in rank.items():
+            assert is_equal and has_buffers, name
+            assert 0.3 < local < 0.7, name  # an uneven first dimension is not halved exactly
+
+
 @pytest.mark.slow
 def test_two_ranks_of_stage_one_have_the_losses_of_one_process(tmp_path):
     results = run_trials("pretrain", tmp_path)

@@ -15,11 +15,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+import tiny_models
 import tiny_store
 from lapse.config import RunConfig, check_config
 from lapse.data.loading.batch_stream import BalancedBatchStream
+from lapse.models.interface import HasShardedParts
 from lapse.training import checkpoint, weight_files
 from lapse.training import trainer as train
+from lapse.training.distributed import DistributedContext
 from lapse.training.parallel import ParallelModel
 from lapse.training.trainer import Callbacks
 
@@ -223,10 +226,46 @@ def slurm(folder: Path) -> dict[str, object]:
     return {"codes": codes, "ranks": facts["ranks"]}
 
 
+def shards(folder: Path) -> dict[str, object]:
+    """Every model on two ranks, sharded: whether the gathered weights are those before, and the
+    largest part of the parameters on a rank."""
+
+    def tensors(model) -> dict[str, torch.Tensor]:
+        return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+    def check(rank: int) -> None:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=2
+        )
+        results = {}
+        for table, name in tiny_models.TINY:
+            _, model, _ = tiny_models.build(table, name)
+            has_scalars = any(value.dim() == 0 for value in model.parameters())
+            if has_scalars or not isinstance(model, HasShardedParts):
+                continue
+            before = {key: value.detach().clone() for key, value in tensors(model).items()}
+            context = DistributedContext(rank, 2, torch.device("cpu"))
+            parallel = ParallelModel(model, context, "fsdp")
+            local = sum(value.to_local().numel() for value in model.parameters())
+            total = sum(value.numel() for value in model.parameters())
+            with parallel.full_state() as full:
+                is_equal = [torch.equal(value, before[key]) for key, value in tensors(full).items()]
+            buffers = [torch.equal(value, before[key]) for key, value in model.named_buffers()]
+            results[name] = [all(is_equal), all(buffers), local / total]
+        (folder / f"shards-{rank}.json").write_text(json.dumps(results), "utf-8")
+        dist.destroy_process_group()
+
+    codes = ended(*(forked(lambda rank=rank: check(rank)) for rank in range(2)))
+    return {
+        "codes": codes,
+        "ranks": [json.loads((folder / f"shards-{rank}.json").read_text()) for rank in range(2)],
+    }
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mode, folder = sys.argv[1], Path(sys.argv[2])
     tiny_store.write(folder / "store")
-    modes = {"order": order, "slurm": slurm}
+    modes = {"order": order, "slurm": slurm, "shards": shards}
     found = modes[mode](folder) if mode in modes else equal(folder, mode)
     sys.stdout.write(json.dumps(found))

@@ -53,6 +53,10 @@ class TrainableModel(Protocol):
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]: ...
 
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]: ...
+
     def modules(self, remove_duplicate: bool = True) -> Iterator[nn.Module]: ...
 
     def named_modules(

@@ -13,6 +13,7 @@ from lapse.training.compilation import check_backend
 from lapse.training.distributed import pick_device
 from lapse.training.feature_cache import cacheable_encoder
 from lapse.training.optim import warmup_steps
+from lapse.training.parallel import check_shardable
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ def check_run(
         world_size: number of ranks.
 
     Raises:
-        ValueError: too few records per step, features that cannot be cached, a backend of
-            `torch.compile` that does not work, or a full disk.
+        ValueError: too few records per step, features that cannot be cached, parameters that
+            cannot be sharded, a backend of `torch.compile` that does not work, or a full disk.
     """
     data.stream.check_num_ranks(world_size)
     if config.data.cache_features != "none":
@@ -41,6 +42,8 @@ def check_run(
             "train.keep is 'best' and the store has no validation sample of these tasks: set "
             "train.keep=last, or prepare data with a validation split"
         )
+    if config.train.parallel == "fsdp":
+        check_shardable(model)
     check_disk(out, model)
     check_backend(config.train.compile, pick_device())
     total = data.stream.total_steps

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from lapse.data.loading.batch import Batch
@@ -42,12 +43,15 @@ class ParallelModel:
     """A model on this rank.
 
     Args:
-        model: with its weights, on the device; under "fsdp" its parameters become shards.
+        model: with its weights; is moved to the device, under "fsdp" as shards.
         distributed: the ranks.
         kind: "ddp" or "fsdp"; unused with one rank.
 
     Attributes:
         losses: batch -> losses, with the gradients of all ranks.
+
+    Raises:
+        ValueError: "fsdp" cannot divide a parameter.
     """
 
     def __init__(self, model: TrainableModel, distributed: DistributedContext, kind: str) -> None:
@@ -56,15 +60,35 @@ class ParallelModel:
         self._full_model = copy.deepcopy(model).to("cpu") if self.is_sharded else model
         self.losses: nn.Module = Losses(model)
         if self.is_sharded:
-            mesh = init_device_mesh(distributed.device.type, (distributed.world_size,))
-            for block in blocks_of(model):
-                fully_shard(block, mesh=mesh)
-            fully_shard(self.losses, mesh=mesh)
-        elif distributed.world_size > 1:
+            self._shard()
+            return
+        model.to(distributed.device)
+        if distributed.world_size > 1:
             # A batch without a parallel row does not use the mask token, so DDP must look for
             # unused parameters. This also keeps its buckets the same from the first step on, which
             # an exact resume needs.
             self.losses = DistributedDataParallel(self.losses, find_unused_parameters=True)
+
+    def _shard(self) -> None:
+        """Shard the model on the meta device, then fill the shards with the weights.
+
+        The complete model is never on the device of the rank.
+        """
+        check_shardable(self.model)
+        device = self.distributed.device
+        mesh = init_device_mesh(device.type, (self.distributed.world_size,))
+        self.model.to("meta")
+        for block in blocks_of(self.model):
+            fully_shard(block, mesh=mesh)
+        fully_shard(self.losses, mesh=mesh)
+        self.losses.to_empty(device=device)
+        values = _tensors(self._full_model)
+        with torch.no_grad():
+            for name, shard in _tensors(self.model).items():
+                value = values[name].to(device)
+                if isinstance(shard, DTensor):  # every rank has the value: nothing is sent
+                    value = distribute_tensor(value, mesh, shard.placements, src_data_rank=None)
+                shard.copy_(value)
 
     @contextmanager
     def gradient_sync(self, *, is_last: bool) -> Iterator[None]:
@@ -109,6 +133,28 @@ class ParallelModel:
             yield self._full_model
         finally:
             self._full_model.to("cpu")
+
+
+def check_shardable(model: TrainableModel) -> None:
+    """Check that `fully_shard` can divide every parameter.
+
+    Raises:
+        ValueError: a parameter is a scalar, or two parts of the model share one.
+    """
+    scalars = {name for name, value in model.named_parameters() if value.dim() == 0}
+    names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    shared = names - dict(model.named_parameters()).keys()
+    for kind, found in {"scalar": scalars, "shared by two parts of the model": shared}.items():
+        if found:
+            raise ValueError(
+                f"train.parallel=fsdp cannot divide {len(found)} parameters that are {kind} "
+                f"({min(found)}): use train.parallel=ddp"
+            )
+
+
+def _tensors(model: TrainableModel) -> dict[str, Tensor]:
+    """Parameters and buffers, also those that `state_dict` leaves out."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def blocks_of(model: TrainableModel) -> list[nn.Module]:

@@ -191,8 +191,9 @@ class Trainer:
         given = config
         config = resolve_precision(given, self.distributed, out if is_existing else None)
         self.config = config
-        self.model.to(self.distributed.device).train()
+        self.model.train()
         if config.data.cache_features != "none":
+            self.model.to(self.distributed.device)
             cache = build_feature_cache(self.model, data, self.data, config, self.distributed)
             self.data.stream.features = cache.tokens
         if not is_existing and self.is_first_rank:
