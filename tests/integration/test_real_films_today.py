@@ -18,6 +18,13 @@ ENCODER = (
 LOOP = "train.steps=2 train.batch_size=4 train.eval_samples=4 train.precision=fp32"
 DECODER = '"model.decoder={width: 16, layers: 1, heads: 2, mlp_width: 32, max_tokens: 160}"'
 WRITER = '"model.language_model={width: 16, layers: 1, heads: 2, max_positions: 96, dropout: 0.1}"'
+SIZES = (
+    *LOOP.split(),
+    ENCODER,
+    DECODER,
+    WRITER,
+    "pretrain:model.adapter_width=16",
+)
 SMALLER = {
     "--patients 160 --seed 1 --size 160": "--patients 14 --seed 1 --size 64 --visits 2-3",
     "--size 128": "--size 32 --workers 0",
@@ -27,7 +34,9 @@ SMALLER = {
     "--split test": "--split test --num-beams 1",
     "--out boxes.jsonl": "--out boxes.jsonl --tasks aref",  # gcap is scored in Java
     "lapse evaluate": "lapse evaluate --no-java",
+    "--out tables": "--out tables " + " ".join(f"--set {words}" for words in SIZES),
 }
+TABLES = ("films-boxes", "films-changes")
 REMARK = "about 85% of NIH change labels are not confirmed by expert readers"
 
 
@@ -46,7 +55,11 @@ def test_from_an_open_download_to_scored_runs(tmp_path, monkeypatch):
             output.setdefault(words[0], []).append(done.output)
     counts = {name: len(texts) for name, texts in output.items()}
     assert counts == {"simulate": 1, "verify": 1, "prepare": 1, "train": 2, "predict": 2,
-                      "evaluate": 2}  # fmt: skip
+                      "evaluate": 2, "table": 1}  # fmt: skip
+    assert "films-boxes: 2 of 2 rows" in output["table"][0]
+    assert "films-changes: 3 of 3 rows" in output["table"][0]
+    for name in TABLES:
+        assert REMARK in (tmp_path / "tables" / f"{name}.md").read_text("utf-8")
     of_pairs, of_boxes = output["evaluate"]
     assert "expert_changes" in of_pairs and "diff_vqa" in of_pairs and "Acc@0.5" in of_boxes
     assert of_pairs.count(REMARK) == 2 and of_boxes.count(REMARK) == 1  # once per task

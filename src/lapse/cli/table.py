@@ -84,7 +84,8 @@ def table_command(
     tables: Annotated[
         list[str],
         typer.Argument(
-            help="Names of tables of the paper (table1 to table6), or paths of table files."
+            help="table1 to table6 of the paper, experiment, films-boxes, films-changes, or paths of "
+            "table files."
         ),
     ],
     rows: RowOptions,

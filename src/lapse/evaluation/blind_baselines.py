@@ -15,6 +15,7 @@ from lapse.core.registry import load
 from lapse.core.tokenizer import box_text, without_box
 from lapse.core.types import Box, Prediction, Sample
 from lapse.data.store.store import Store
+from lapse.data.tasks.diff_vqa import TRAINED_ON
 from lapse.metrics.blind_baselines import best_constant, mean_box, random_answer
 
 CONSTANT = "constant answer"
@@ -29,7 +30,6 @@ TASKS: dict[str, tuple[str, ...]] = {
     RANDOM: ("diff_vqa", "cap", "gcap", "vqa", "expert_changes"),
     MEAN_BOX: ("caref", "aref"),
 }
-TRAINED_ON = {"expert_changes": "diff_vqa"}  # the task of its training answers, if another
 
 # Constant answers of evaluation sets without a train split.
 UNTRAINED = {"progression": UNCHANGED}

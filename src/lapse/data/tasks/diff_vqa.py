@@ -25,6 +25,7 @@ from lapse.data.tasks.reports import located_regions
 
 SINGLE = ("abnormality", "presence", "view", "location", "level", "type")
 PAIRED = ("difference", "progression", "expert_changes")  # with the reference as an input
+TRAINED_ON = {"expert_changes": "diff_vqa"}  # the task of its training answers, if another
 
 
 class DiffVqa(ImageTask):

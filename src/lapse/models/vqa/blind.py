@@ -24,6 +24,7 @@ from lapse.config.vqa import BlindConfig
 from lapse.core.seeding import derive_index
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
+from lapse.data.tasks.diff_vqa import TRAINED_ON
 from lapse.metrics.blind_baselines import best_constant, random_answer
 from lapse.models.layers.padding import answer_mask
 from lapse.models.layers.token_embedding import TokenEmbedding
@@ -74,7 +75,9 @@ class BlindBaseline(nn.Module):
     def answer(self, batch: Batch, _: GenerationConfig) -> list[str]:
         """The constant, or an answer drawn for each sample by its id."""
         tasks = [sample.task for sample in batch.samples]
-        answers = {task: self.kept_answers(task) for task in dict.fromkeys(tasks)}
+        answers = {
+            task: self.kept_answers(TRAINED_ON.get(task, task)) for task in dict.fromkeys(tasks)
+        }
         for task, texts in answers.items():
             if not texts:
                 raise ValueError(

@@ -154,7 +154,9 @@ def scores_table(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Ta
         directions.append(next((cell.direction for cell in cells if cell.direction), "-"))
         directions += [""] if is_printed[title] else []
     lines.append(("better", *directions))
-    note = 'Means over seeds. "printed": the number in the paper.'
+    note = "Means over seeds."
+    if any(is_printed.values()):
+        note += ' "printed": the number in the paper.'
     return Table(spec.title, tuple(columns), tuple(lines), note, marked=(_name(spec, spec.ours),))
 
 
@@ -191,7 +193,7 @@ def _sizes(rows: Sequence[RowResult]) -> Table:
 
 
 def _notes(spec: TableSpec, rows: Sequence[RowResult]) -> list[str]:
-    notes = [f"Section {spec.section} of the paper."]
+    notes = [f"Section {spec.section} of the paper."] if spec.section else []
     rising = [f"{row.row.name} ({', '.join(row.not_falling)})" for row in rows if row.not_falling]
     num_trained = sum(any(row.curves.values()) for row in rows)
     if rising:

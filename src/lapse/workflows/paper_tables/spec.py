@@ -67,7 +67,7 @@ class TableSpec(Config):
     """
 
     title: str
-    section: str
+    section: str = ""
     kind: Literal["scores", "cases"] = "scores"
     tasks: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, str] = Field(default_factory=dict)

@@ -38,15 +38,15 @@ def test_a_wrong_table_is_one_clear_sentence(changes, message, tmp_path):
 
 def test_unknown_tables_are_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no table 'tabel2'; known: experiment, table1, .*'table2'"
+        ValueError, match=r"no table 'tabel2'; known: experiment, films-boxes, films-changes, table1, .*'table2'"
     ):
         read_table("tabel2")
     with pytest.raises(ValueError, match=r"no table file .*mine.yaml"):
         read_table(tmp_path / "mine.yaml")
 
 
-def test_the_package_has_the_six_tables_of_the_paper():
-    assert table_names() == ["experiment", *TABLES]
+def test_the_package_has_the_six_tables_of_the_paper_the_experiment_and_those_of_films():
+    assert table_names() == ["experiment", "films-boxes", "films-changes", *TABLES]
 
 
 def test_every_table_of_scores_has_a_random_answer_as_its_floor():
