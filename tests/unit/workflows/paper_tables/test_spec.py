@@ -38,7 +38,8 @@ def test_a_wrong_table_is_one_clear_sentence(changes, message, tmp_path):
 
 def test_unknown_tables_are_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no table 'tabel2'; known: experiment, films-boxes, films-changes, table1, .*'table2'"
+        ValueError,
+        match=r"no table 'tabel2'; known: experiment, films-boxes, films-changes, table1, .*'table2'",
     ):
         read_table("tabel2")
     with pytest.raises(ValueError, match=r"no table file .*mine.yaml"):
