@@ -84,8 +84,8 @@ def table_command(
     tables: Annotated[
         list[str],
         typer.Argument(
-            help="table1 to table6 of the paper, experiment, films-boxes, films-changes, or paths of "
-            "table files."
+            help="table1 to table6 of the paper, experiment, films-boxes, films-changes, or "
+            "paths of table files."
         ),
     ],
     rows: RowOptions,

@@ -39,7 +39,7 @@ def test_a_wrong_table_is_one_clear_sentence(changes, message, tmp_path):
 def test_unknown_tables_are_refused(tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"no table 'tabel2'; known: experiment, films-boxes, films-changes, table1, .*'table2'",
+        match=r"no table 'tabel2'; known: experiment, films-boxes, .* table1, .*'table2'",
     ):
         read_table("tabel2")
     with pytest.raises(ValueError, match=r"no table file .*mine.yaml"):
