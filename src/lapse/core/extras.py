@@ -28,6 +28,9 @@ def check_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
         extra: name of the extra in pyproject.toml.
         modules: importable names, such as "pydicom".
         purpose: what needs them, the subject of the message.
+
+    Raises:
+        ValueError: one of the modules is not installed.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:

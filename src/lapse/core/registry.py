@@ -301,7 +301,11 @@ TABLES: dict[str, dict[str, Plugin]] = {
 
 
 def names(table: str) -> tuple[str, ...]:
-    """The registered names of a table, in order."""
+    """The registered names of a table, in order.
+
+    Raises:
+        ValueError: there is no such table.
+    """
     if table not in TABLES:
         raise ValueError(f"no plug-in table {table!r}; {nearest(table, list(TABLES))}")
     return tuple(TABLES[table])

@@ -29,7 +29,11 @@ def derive_uniform(*parts: Part) -> float:
 
 
 def derive_index(count: int, *parts: Part) -> int:
-    """An integer in 0 .. count - 1 that depends on all parts."""
+    """An integer in 0 .. count - 1 that depends on all parts.
+
+    Raises:
+        ValueError: count is below 1.
+    """
     if count < 1:
         raise ValueError(f"derive_index needs at least one choice, got {count}")
     return derive_seed(*parts) % count

@@ -101,7 +101,11 @@ class WordPieceTokenizer(Tokenizer):
 
     @classmethod
     def of_file(cls, path: Path) -> WordPieceTokenizer:
-        """The vocabulary of a `vocab.txt`, or of a folder that holds one."""
+        """The vocabulary of a `vocab.txt`, or of a folder that holds one.
+
+        Raises:
+            ValueError: there is no such file.
+        """
         file = path / "vocab.txt" if path.is_dir() else path
         if not file.is_file():
             raise ValueError(f"no BERT vocabulary {file}: give a vocab.txt, or its folder")

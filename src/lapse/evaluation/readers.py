@@ -55,7 +55,11 @@ class _Row:
 
 
 def with_reader(predictions: Sequence[Prediction], name: str) -> list[Prediction]:
-    """The predictions, read by the reader of this name."""
+    """The predictions, read by the reader of this name.
+
+    Raises:
+        ValueError: no reader of this name.
+    """
     if name not in READERS:
         raise ValueError(f"no reader {name!r}; {nearest(name, tuple(READERS))}")
     return [replace(item, reader=READERS[name]) for item in predictions]

@@ -31,6 +31,9 @@ def perturb_exposure(pixels: Pixels, *key: str | int) -> Pixels:
     Args:
         pixels: [S, S] uint8.
         key: seed and name of the image.
+
+    Raises:
+        ValueError: not a square of uint8.
     """
     if pixels.ndim != 2 or pixels.shape[0] != pixels.shape[1] or pixels.dtype != np.uint8:
         raise ValueError(

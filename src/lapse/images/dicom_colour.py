@@ -37,7 +37,11 @@ MAX_COLOURED = 0.01  # fraction of the pixels with a larger difference, such as 
 def grey_of_colours(
     path: Path, tags: PixelTags, values: npt.NDArray[Any], dicom: Dataset
 ) -> ByteImage:
-    """The grey values of a film. # [H, W, 3], or palette indices [H, W] -> [H, W]"""
+    """The grey values of a film. # [H, W, 3], or palette indices [H, W] -> [H, W]
+
+    Raises:
+        ImageError: not-grey, unsupported.
+    """
     if tags.photometric == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 

@@ -99,7 +99,11 @@ def check_size(path: Path, height: int, width: int, bytes_per_pixel: int = 1) ->
 
 
 def check_compression(path: Path, height: int, width: int, num_bytes: int) -> None:
-    """Refuse compressed pixels in fewer bytes than any radiograph of that size needs."""
+    """Refuse compressed pixels in fewer bytes than any radiograph of that size needs.
+
+    Raises:
+        ImageError: truncated.
+    """
     if height * width > MAX_RATIO * num_bytes:
         raise ImageError(
             "truncated",

@@ -30,7 +30,11 @@ class Jpeg2000Header:
 
 
 def find_codestream(path: Path, data: bytes) -> bytes:
-    """The codestream; some writers wrap it into a JP2 file."""
+    """The codestream; some writers wrap it into a JP2 file.
+
+    Raises:
+        ImageError: damaged.
+    """
     start = data.find(START, 0, 4096)
     if start < 0:
         raise damaged(path, "no JPEG 2000 codestream")

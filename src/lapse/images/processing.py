@@ -27,6 +27,9 @@ class ImageProcessing:
             "percentile": as "mimic", from the 0.5th to the 99.5th percentile instead of from the
             darkest to the brightest pixel, also for a PNG of 16 bits. JPEG files and PNG files of
             8 bits are the same under all.
+
+    Raises:
+        ValueError: an unknown choice.
     """
 
     resize: str = "squash"

@@ -27,7 +27,11 @@ TITLES = {"reference": "Reference (earlier)", "main": "Main (later)"}
 
 
 def draw_comparison(comparison: Comparison) -> Image.Image:
-    """The picture, in RGB."""
+    """The picture, in RGB.
+
+    Raises:
+        ValueError: the comparison has no films.
+    """
     if not comparison.films:
         raise ValueError("the comparison holds no films: a picture needs both")
     outlined = comparison.outlines()

@@ -78,7 +78,11 @@ class Answerer(Protocol):
         ...
 
     def prompt_length(self, sample: Sample) -> int:
-        """The length of the prompt; batches have similar lengths."""
+        """The length of the prompt; batches have similar lengths.
+
+        Raises:
+            ValueError: the prompt is too long.
+        """
         ...
 
     def answer(self, samples: Sequence[Sample], pixels: Pixels) -> list[GeneratedAnswer]:

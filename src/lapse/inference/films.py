@@ -32,7 +32,11 @@ class Film:
 
 
 def read_film(path: Path, processing: ImageProcessing) -> Film:
-    """A file as it is shown, equalised as the model reads it."""
+    """A file as it is shown, equalised as the model reads it.
+
+    Raises:
+        ImageError: a ValueError; as `read_image`.
+    """
     grey = read_image(path, processing.intensity)
     height, width = grey.shape
     size = min(MAX_SHOWN, max(height, width))

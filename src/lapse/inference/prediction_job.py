@@ -206,7 +206,11 @@ def finished_rows(folder: Path, total: int) -> NDArray[np.bool_]:
 
 
 def merge(folder: Path, path: Path, total: int) -> None:
-    """Write all rows in order to the predictions file; only their positions are in memory."""
+    """Write all rows in order to the predictions file; only their positions are in memory.
+
+    Raises:
+        ValueError: a row is missing.
+    """
     parts = sorted(folder.glob("rank-*.tsv"))
     positions, numbers = np.full(total, -1, np.int64), np.zeros(total, np.int32)
     for number, part in enumerate(parts):

@@ -39,6 +39,9 @@ class SampleSelection:
         limit: at most this many samples over all tasks, in equal parts; None for all. The choice
             depends on the store alone.
         probe: one of `lapse.inference.probes.PROBES`, or None for the samples themselves.
+
+    Raises:
+        ValueError: unknown task, split or probe.
     """
 
     def __init__(

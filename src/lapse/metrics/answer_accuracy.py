@@ -23,7 +23,11 @@ class AnswerAccuracy:
     names = ("accuracy", "closed accuracy", "open accuracy", "laterality accuracy")
 
     def __call__(self, predictions: Sequence[Prediction]) -> dict[str, Score]:
-        """Compare each prediction with its references; one that matches is enough."""
+        """Compare each prediction with its references; one that matches is enough.
+
+        Raises:
+            ValueError: no prediction.
+        """
         if not predictions:
             raise ValueError("accuracy needs at least one prediction, got none")
         hits = [float(is_same(item)) for item in predictions]

@@ -21,6 +21,9 @@ def best_constant(answers: Sequence[str]) -> str:
     Among the most frequent training answers, the one with the highest mean ROUGE-L against the
     training answers; of equal ones the more frequent. "Nothing has changed" can win: a constant
     that names no change has no change score.
+
+    Raises:
+        ValueError: no answer.
     """
     if not answers:
         raise ValueError("the constant answer needs training answers, got none")
@@ -40,7 +43,11 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def random_answer(answers: Sequence[str], sample: str, seed: int) -> str:
-    """A training answer drawn for one sample; a function of the seed and the sample's id."""
+    """A training answer drawn for one sample; a function of the seed and the sample's id.
+
+    Raises:
+        ValueError: no answer.
+    """
     if not answers:
         raise ValueError("a random answer needs training answers, got none")
     return answers[derive_index(len(answers), seed, "random answer", sample)]

@@ -111,7 +111,11 @@ class _Table:
 def calibration_diagram(
     events: Sequence[Event], *, num_bins: int = NUM_BINS, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Bin]:
-    """The reliability diagram: bins of about equally many events, without empty ones."""
+    """The reliability diagram: bins of about equally many events, without empty ones.
+
+    Raises:
+        ValueError: no event, or a probability outside [0, 1].
+    """
     table = _Table(events)
     count, right = table.sums()
     index = table.bins(count, num_bins)  # of the file itself; resamples use these bins
@@ -138,7 +142,11 @@ def calibration_diagram(
 def calibration_error(
     events: Sequence[Event], *, num_bins: int = NUM_BINS, resamples: int = RESAMPLES, seed: int = 0
 ) -> Score:
-    """ECE over bins of equal mass, with its interval by patient and its floor."""
+    """ECE over bins of equal mass, with its interval by patient and its floor.
+
+    Raises:
+        ValueError: no event, or a probability outside [0, 1].
+    """
     table = _Table(events)
 
     def error(count: Array, right: Array) -> Array:
@@ -168,7 +176,11 @@ def calibration_error(
 
 
 def risk_coverage(events: Sequence[Event]) -> list[RiskPoint]:
-    """Risk at every coverage that does not separate equal probabilities, highest first."""
+    """Risk at every coverage that does not separate equal probabilities, highest first.
+
+    Raises:
+        ValueError: no event, or a probability outside [0, 1].
+    """
     table = _Table(events)
     count, right = (part[::-1] for part in table.sums())
     kept = np.cumsum(count)
@@ -184,6 +196,9 @@ def risk_area(events: Sequence[Event], *, resamples: int = RESAMPLES, seed: int 
 
     Among equal probabilities the events are drawn at random, so their mean error counts.
     `details` gives the error rate of all events and the best possible area.
+
+    Raises:
+        ValueError: no event, or a probability outside [0, 1].
     """
     table = _Table(events)
 

@@ -77,6 +77,9 @@ def change_of_key(key: str) -> Change:
 
     >>> change_of_key("level edema: mild -> severe")
     Change(finding='edema', kind='level', before='mild', after='severe')
+
+    Raises:
+        ValueError: not the description of a change.
     """
     match = _KEY.fullmatch(key)
     if match is None:

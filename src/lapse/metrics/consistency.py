@@ -49,7 +49,11 @@ def split_id(name: str) -> tuple[str, str]:
 
 
 def group_probes(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
-    """Probe -> its predictions, in the order of `RATES`; one file may hold several probes."""
+    """Probe -> its predictions, in the order of `RATES`; one file may hold several probes.
+
+    Raises:
+        ValueError: an id that names no probe.
+    """
     groups: dict[str, list[Prediction]] = {}
     for item in predictions:
         _, probe = split_id(item.id)

@@ -90,7 +90,11 @@ class ExpertChanges:
 
 
 def read_states(item: Prediction) -> dict[str, str]:
-    """Label -> added, missing or unchanged, of a prediction's reference."""
+    """Label -> added, missing or unchanged, of a prediction's reference.
+
+    Raises:
+        ValueError: the reference has another form.
+    """
     parts = [part.partition(": ") for part in item.references[0].strip().split("; ")]
     states = {label: state for label, _, state in parts}
     if not states.keys() <= LABELS.keys() or not set(states.values()) <= set(STATES):

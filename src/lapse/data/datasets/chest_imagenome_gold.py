@@ -44,7 +44,11 @@ RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
 class ChestImaGenomeGold(AnnotatedRegions):
-    """Regions with manually drawn boxes, and the sentences that describe them."""
+    """Regions with manually drawn boxes, and the sentences that describe them.
+
+    Raises:
+        ValueError: a table is missing or damaged, or lacks a column.
+    """
 
     name = "chest_imagenome_gold"
 

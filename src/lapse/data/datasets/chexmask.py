@@ -96,6 +96,9 @@ def mask_boxes(
         path: as in `read_masks`.
         skipped: counts what is left out.
         noted: counts the films without a row.
+
+    Raises:
+        ValueError: as in `read_masks`.
     """
 
     def on_problem(code: str, name: str) -> None:

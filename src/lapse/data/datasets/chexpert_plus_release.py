@@ -51,7 +51,11 @@ class CheXpertPlus(Release):
         return tuple(path for path in named if path in usable)[:1]
 
     def read(self, roots: ReleaseRoots) -> FilmRecords:
-        """The films; the first frontal image of a study represents it."""
+        """The films; the first frontal image of a study represents it.
+
+        Raises:
+            ValueError: the table cannot be used, or a patient is in two splits.
+        """
         rows = list(read_chexpert(roots.table))
         check_one_split(((row.patient, row.split) for row in rows), roots.table.name)
         base = image_base(roots.folder)

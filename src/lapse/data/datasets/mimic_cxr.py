@@ -96,6 +96,9 @@ class MimicCxr:
     Attributes:
         skipped: images and studies that are not read, by reason.
         noted: anomalies of the images that are read. Reports are added by every call of `read`.
+
+    Raises:
+        ValueError: a table is missing, damaged, or lacks a column.
     """
 
     name = "mimic_cxr"
@@ -122,6 +125,9 @@ class MimicCxr:
         """Studies of one split of the dataset, or of all, in the order of the metadata.
 
         Their report is findings and impression; `regions` is empty (Chest ImaGenome has them).
+
+        Raises:
+            ValueError: unknown split.
         """
         if split is not None and split not in SPLITS:
             raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")

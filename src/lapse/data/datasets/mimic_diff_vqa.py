@@ -62,6 +62,9 @@ class MimicDiffVqa:
     Attributes:
         skipped: rows that became no pair, by reason.
         noted: anomalies of the rows that were read. Both grow with every call.
+
+    Raises:
+        ValueError: the table is missing, damaged, or lacks a column.
     """
 
     name = "mimic_diff_vqa"

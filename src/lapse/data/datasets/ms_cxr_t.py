@@ -45,6 +45,9 @@ class MsCxrT:
 
     Attributes:
         skipped: rows that became no pair, by reason. It starts empty with every call of `pairs`.
+
+    Raises:
+        ValueError: the table is missing, damaged, or lacks a column.
     """
 
     name = "ms_cxr_t"

@@ -68,7 +68,11 @@ class BoxEntry:
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """The rows of the table of entries, in its order."""
+    """The rows of the table of entries, in its order.
+
+    Raises:
+        ValueError: a column is missing, or a row cannot be read.
+    """
     labels: dict[str, tuple[str, ...]] = {}  # shared: most rows repeat a few
     entries = []
     for line, row in enumerate(read_rows(path, ENTRY_COLUMNS), start=2):
@@ -104,7 +108,11 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def read_boxes(path: Path) -> list[BoxEntry]:
-    """The boxes of findings; the header of the release has nine fields and its rows six."""
+    """The boxes of findings; the header of the release has nine fields and its rows six.
+
+    Raises:
+        ValueError: a column is missing, or a row cannot be read.
+    """
     boxes = []
     for line, row in enumerate(read_rows(path, BOX_COLUMNS, width=len(BOX_COLUMNS)), start=2):
         image, label, *texts = (cell.strip() for cell in row)

@@ -160,6 +160,9 @@ def parse_names(text: str) -> tuple[str, ...]:
 
     >>> parse_names("[' pleural effusion', 'normal ', '', 'normal']")
     ('pleural effusion', 'normal')
+
+    Raises:
+        ValueError: it is not a list of texts.
     """
     try:
         names = ast.literal_eval(text.strip())

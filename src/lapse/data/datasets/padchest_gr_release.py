@@ -93,7 +93,11 @@ class PadChestGr(Release):
         return (reports[-1], master, *matching_tables(folder, TABLE)[:1])
 
     def read(self, roots: ReleaseRoots) -> FilmRecords:
-        """The films of the studies and of their priors."""
+        """The films of the studies and of their priors.
+
+        Raises:
+            ValueError: a table cannot be used, or a patient is in two splits.
+        """
         reports, master, *_ = roots.tables
         facts, grounded = read_master(master), read_grounded(reports)
         check_one_split(_splits(facts), master.name)

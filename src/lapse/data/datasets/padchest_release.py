@@ -60,7 +60,11 @@ class PadChest(Release):
         return (tables[0], *([] if master is None else [master]))
 
     def read(self, roots: ReleaseRoots) -> FilmRecords:
-        """The films; those of other views are counted as such."""
+        """The films; those of other views are counted as such.
+
+        Raises:
+            ValueError: the table cannot be used.
+        """
         skipped, noted = SkipLog(), SkipLog()
         rows = list(_of_one_patient(read_padchest(roots.table), skipped))
         images = PackedImages(roots.folder, IMAGE_FOLDERS, noted)

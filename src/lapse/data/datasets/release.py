@@ -197,7 +197,11 @@ def default_intensity(roots: DatasetRoots | FilmRoots) -> str:
 
 
 def read_records(roots: FilmRoots) -> FilmRecords:
-    """The films of a table of the user or of a public release."""
+    """The films of a table of the user or of a public release.
+
+    Raises:
+        ValueError: a table is missing or has an error.
+    """
     if isinstance(roots, TableRoots):
         records = read_own_table(roots)
     else:
@@ -306,6 +310,9 @@ def labelled_findings(
     Args:
         exact: label -> finding, by its exact name.
         outside: further labels, in lower case, which stay outside the 30 findings.
+
+    Raises:
+        ValueError: a label is not known.
     """
     present: dict[str, str] = {}
     for label in labels:

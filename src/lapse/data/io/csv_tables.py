@@ -153,7 +153,11 @@ def read_rows(
 
 
 def read_header(path: Path) -> list[str]:
-    """The column names of a table, [] for an empty file."""
+    """The column names of a table, [] for an empty file.
+
+    Raises:
+        ValueError: the table is missing or damaged.
+    """
     with _open_text(path) as stream:
         try:
             return next(csv.reader(_lines(path, stream), strict=True), [])
@@ -162,7 +166,11 @@ def read_header(path: Path) -> list[str]:
 
 
 def parse_split(name: str, path: Path) -> str:
-    """train, validate or test from any of the names that the datasets use."""
+    """train, validate or test from any of the names that the datasets use.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
     split = SPLIT_NAMES.get(name.strip().lower())
     if split is None:
         raise ValueError(f"{path} has the split {name!r}; {nearest(name, list(SPLIT_NAMES))}")

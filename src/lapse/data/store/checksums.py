@@ -103,7 +103,11 @@ class PixelChecker:
 
 
 def read_checksums(folder: Path) -> Checksums | None:
-    """The sums of a store; None if it was written without them."""
+    """The sums of a store; None if it was written without them.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = folder / CHECKSUMS
     if not path.is_file():
         return None

@@ -34,6 +34,9 @@ def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
 
     >>> letterboxed(Box(0.0, 0.0, 1.0, 1.0), 100, 50, 448)
     Box(x_min=0.25, y_min=0.0, x_max=0.75, y_max=1.0)
+
+    Raises:
+        ValueError: a length is below 1.
     """
     fit = _fit(height, width, size)
     return Box(

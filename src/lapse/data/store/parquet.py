@@ -70,7 +70,11 @@ class GroupedTable:
 
 
 def num_rows(path: Path) -> int:
-    """The number of rows in the footer of a table; the table itself is not read."""
+    """The number of rows in the footer of a table; the table itself is not read.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
     with reading(path):
         return int(pq.read_metadata(path).num_rows)
 

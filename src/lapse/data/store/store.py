@@ -89,11 +89,19 @@ class Store:
         return Rows(np.arange(self._pairs.num_rows), self._build_pairs)
 
     def studies_of(self, split: str) -> Rows[Study]:
-        """The studies of one split."""
+        """The studies of one split.
+
+        Raises:
+            ValueError: unknown split.
+        """
         return Rows(_rows_of(self._studies, split), self._build_studies)
 
     def pairs_of(self, split: str, category: str | None = None) -> Rows[Pair]:
-        """The pairs of one split, of one category or of all."""
+        """The pairs of one split, of one category or of all.
+
+        Raises:
+            ValueError: unknown split.
+        """
         rows = _rows_of(self._pairs, split)
         if category is not None:
             categories = np.asarray(self._pairs.column("category"), dtype=object)
@@ -116,7 +124,11 @@ class Store:
         return image
 
     def row_of(self, key: str) -> int:
-        """The position of an image among the pixels."""
+        """The position of an image among the pixels.
+
+        Raises:
+            ValueError: the store has no such image.
+        """
         row = self._row_of.get(key)
         if row is None:
             raise ValueError(f"{self.path} has no image {key!r}: it holds {len(self._row_of)}")
@@ -128,7 +140,11 @@ class Store:
         return self.pixel_file.read(first, max(0, stop - first))
 
     def check(self) -> None:
-        """Check that the tables, the pixels and store.json are consistent."""
+        """Check that the tables, the pixels and store.json are consistent.
+
+        Raises:
+            ValueError: they are not.
+        """
         num_studies, size = num_rows(self.path / STUDIES), self.info.size
         expected = (num_studies, size, size)
         if self.pixel_file.shape != expected or self.pixel_file.dtype != np.uint8:

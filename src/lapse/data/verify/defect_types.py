@@ -232,7 +232,11 @@ _BY_CODE = {entry.code: entry for entry in DEFECT_TYPES}
 
 
 def defect_type(code: str) -> DefectType:
-    """The defect type of a code."""
+    """The defect type of a code.
+
+    Raises:
+        ValueError: the code is unknown.
+    """
     if code not in _BY_CODE:
         raise ValueError(f"unknown defect type {code!r}; {nearest(code, list(_BY_CODE))}")
     return _BY_CODE[code]

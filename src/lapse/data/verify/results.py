@@ -28,7 +28,11 @@ class Findings:
         self._ids: dict[str, list[str]] = {}
 
     def add(self, code: str, example: str) -> None:
-        """Record a defect with the id of the affected record."""
+        """Record a defect with the id of the affected record.
+
+        Raises:
+            ValueError: the code is unknown.
+        """
         self.count(code)
         ids = self._ids.setdefault(code, [])
         if len(ids) < self.max_ids:
@@ -102,7 +106,11 @@ class VerifyReport:
         return 1 if self.num_defects("error") else 0
 
     def ids(self, code: str) -> tuple[str, ...]:
-        """The listed ids of one defect type, () where there is no such defect."""
+        """The listed ids of one defect type, () where there is no such defect.
+
+        Raises:
+            ValueError: the code is unknown.
+        """
         expected = defect_type(code)
         return next((defect.ids for defect in self.defects if defect.type is expected), ())
 

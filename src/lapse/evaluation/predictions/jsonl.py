@@ -75,7 +75,11 @@ def _pair_id(row: AnswerRow, task: str) -> str:
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write one JSON object per line, atomically."""
+    """Write one JSON object per line, atomically.
+
+    Raises:
+        ValueError: an id occurs twice.
+    """
     items = list(predictions)
     check_unique(items)
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:

@@ -60,6 +60,10 @@ def is_unfamiliar(issues: Sequence[InputIssue]) -> bool:
 
 
 def refuse_unusual(issues: Sequence[InputIssue], *, allow_unusual: bool) -> None:
-    """Stop at refused inputs."""
+    """Stop at refused inputs.
+
+    Raises:
+        UnusualInputError: an issue is refused and `allow_unusual` is False.
+    """
     if not allow_unusual and any(issue.level == "refused" for issue in issues):
         raise UnusualInputError(issues)

@@ -42,7 +42,11 @@ class RowsByImage:
 
     @classmethod
     def of(cls, image_of: Tensor, num_images: int) -> RowsByImage:
-        """Compute the arrangement once for all layers."""
+        """Compute the arrangement once for all layers.
+
+        Raises:
+            ValueError: a row refers to an image that does not exist.
+        """
         images = image_of.tolist()
         counts = [0] * num_images
         ranks = []

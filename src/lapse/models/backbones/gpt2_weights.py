@@ -110,7 +110,11 @@ def _is_ignored(key: str) -> bool:
 
 
 def from_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """transformers' keys and layouts -> ours; with or without the prefix "transformer."."""
+    """transformers' keys and layouts -> ours; with or without the prefix "transformer.".
+
+    Raises:
+        ValueError: a key that GPT-2 does not have.
+    """
     names = {hf_name: name for name, hf_name in BLOCK_KEYS.items()}
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():

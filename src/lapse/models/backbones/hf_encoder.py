@@ -68,7 +68,11 @@ class HFEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[U, 3, S, S] in [-1, 1] -> [U, N, D]."""
+        """[U, 3, S, S] in [-1, 1] -> [U, N, D].
+
+        Raises:
+            ValueError: another image size, or other tokens than configured.
+        """
         expected = (3, self.config.image_size, self.config.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(

@@ -43,6 +43,9 @@ class PrefixDecoder:
 
         Args:
             is_target: [B, T] bool.
+
+        Raises:
+            ValueError: a text is longer than the positions.
         """
         table = self.language_model.tokens
         tokens = table.rows(text.tokens)
@@ -58,6 +61,9 @@ class PrefixDecoder:
 
         Args:
             end: GPT-2 id of the end token.
+
+        Raises:
+            ValueError: a prompt leaves no position for an answer.
         """
         model, limit = self.language_model, len(self.text_positions)
         width = int(prompts.lengths.max())

@@ -40,7 +40,11 @@ class QFormerText(nn.Module):
         nn.init.zeros_(self.transform.bias)
 
     def embed(self, rows: Tensor, *, is_generated: bool) -> Tensor:
-        """Rows of the token table [B, T] -> [B, 1 + T, D], starting with [DEC] or [CLS]."""
+        """Rows of the token table [B, T] -> [B, 1 + T, D], starting with [DEC] or [CLS].
+
+        Raises:
+            ValueError: the text and its start token are longer than the positions.
+        """
         length = rows.shape[1] + 1
         if length > self.max_tokens:
             raise ValueError(

@@ -45,7 +45,11 @@ class QuestionAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, questions: PaddedTokens, table: TokenEmbedding) -> Tensor:
-        """Questions -> [B, D]."""
+        """Questions -> [B, D].
+
+        Raises:
+            ValueError: a question has more words than are read.
+        """
         length = questions.tokens.shape[1]
         if length > self.max_words:
             raise ValueError(

@@ -41,7 +41,11 @@ QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
 
 def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[str, Tensor]:
-    """Our encoder's weights under SigLIP's names; the joined projection is split into three."""
+    """Our encoder's weights under SigLIP's names; the joined projection is split into three.
+
+    Raises:
+        ValueError: a key is missing or unknown.
+    """
     layers = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
     depth = max(layers, default=-1) + 1
     expected = _our_keys(depth)
@@ -73,6 +77,9 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
 
     The pooling head ("head.") and the text model ("text_model.", the logit scale) are ignored:
     stage 2 reads tokens.
+
+    Raises:
+        ValueError: a key is missing or unknown.
     """
     outside = ("text_model.", "logit_", f"{PREFIX}head.", "head.")
     unread = {

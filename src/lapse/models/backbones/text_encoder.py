@@ -47,7 +47,11 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.positions, std=0.02)
 
     def hidden(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Rows of the token table [B, T], lengths [B] -> [B, T, D]."""
+        """Rows of the token table [B, T], lengths [B] -> [B, T, D].
+
+        Raises:
+            ValueError: the texts are longer than the positions.
+        """
         length = rows.shape[1]
         if length > self.config.max_tokens:
             raise ValueError(

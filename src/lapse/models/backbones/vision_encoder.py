@@ -44,7 +44,11 @@ class VisionEncoder(nn.Module):
             nn.init.zeros_(self.patches.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[U, C, S, S] in [-1, 1] -> [U, N, D]."""
+        """[U, C, S, S] in [-1, 1] -> [U, N, D].
+
+        Raises:
+            ValueError: the images have another size or number of channels than the config.
+        """
         expected = (self.config.channels, self.config.image_size, self.config.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(

@@ -24,6 +24,9 @@ def gathered(local: Tensor, pad: int = 0) -> Tensor:
     Args:
         local: [b, ...]; the second dimension of 2-D tensors may differ between ranks.
         pad: fills shorter rows.
+
+    Raises:
+        ValueError: the ranks have different numbers of rows.
     """
     sizes = [torch.zeros(2, dtype=torch.long, device=local.device) for _ in range(_world())]
     width = local.shape[1] if local.dim() == 2 else 0

@@ -48,7 +48,11 @@ def answer_mask(batch: Batch) -> Tensor:
 def pad_tokens(
     texts: Sequence[Sequence[int]], pad: int, device: torch.device | str
 ) -> PaddedTokens:
-    """Pad lists of tokens with the token `pad`."""
+    """Pad lists of tokens with the token `pad`.
+
+    Raises:
+        ValueError: there is no text.
+    """
     if not texts:
         raise ValueError("padding needs at least one text, got none")
     width = max(1, *(len(text) for text in texts))

@@ -40,6 +40,9 @@ def regions_of(batch: Batch, names: Sequence[str]) -> Regions:
 
     In an image without any box (its scene graph is missing), every region is the full image, so
     that the model can answer; the tasks exclude such pairs from training.
+
+    Raises:
+        ValueError: a sample carries no boxes.
     """
     images: list[Mapping[str, Box]] = [{} for _ in range(len(batch.images))]
     for sample, indices in zip(batch.samples, batch.image_index.tolist(), strict=True):

@@ -32,6 +32,9 @@ def residual(reference: Tensor, main: Tensor, method: str, max_shift: float) -> 
         reference, main: [B, S, S] in [-1, 1].
         method: "shift", "affine", "flow" or "none".
         max_shift: largest shift that is considered, as a fraction of S.
+
+    Raises:
+        ValueError: "flow" without scikit-image, or an unknown method.
     """
     if method == "none":
         return (main - reference) / 2

@@ -33,6 +33,9 @@ def roi_align(
 
     Returns:
         [R, P * P, D] in reading order.
+
+    Raises:
+        ValueError: the number of tokens is not a square.
     """
     images, count, width = tokens.shape
     size = math.isqrt(count)

@@ -63,7 +63,11 @@ class TokenEmbedding(nn.Module):
         return self.weight.shape[0]
 
     def rows(self, ids: Tensor) -> Tensor:
-        """GPT-2 ids -> rows of the table, same shape."""
+        """GPT-2 ids -> rows of the table, same shape.
+
+        Raises:
+            ValueError: an id has no row; the text was encoded with another tokenizer.
+        """
         if not self.is_trimmed:
             return ids
         rows = self.row_of[ids]

@@ -69,6 +69,9 @@ class Blip2(GenerativeModel):
 
         Returns:
             "loss", and detached "loss/contrast", "loss/matching" and "loss/generation".
+
+        Raises:
+            ValueError: several texts describe one image.
         """
         # A batch that spans two epochs may contain a few images twice.
         if 4 * len(batch.images) < 3 * len(batch):

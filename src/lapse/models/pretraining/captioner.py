@@ -53,7 +53,11 @@ class Captioner(GenerativeModel):
         return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
 
     def cross_attention_decoder(self, batch: Batch) -> CrossAttentionDecoder:
-        """The decoder, attending to the image of each row."""
+        """The decoder, attending to the image of each row.
+
+        Raises:
+            ValueError: rows of several images.
+        """
         if batch.image_index.shape[1] != 1:
             raise ValueError(
                 f"the captioner reads one image per text, got {batch.image_index.shape[1]}: "

@@ -69,7 +69,11 @@ class ContrastiveModel(EncoderModel, ABC):
         return {"loss": loss, **self.contrast.log_values(len(batch))}
 
     def answer(self, batch: Batch, generation: GenerationConfig) -> list[str]:
-        """Not available: the model has no decoder."""
+        """Not available: the model has no decoder.
+
+        Raises:
+            ValueError: always.
+        """
         raise ValueError(
             f"{self.name} has no decoder and cannot generate {len(batch)} answers of at most "
             f"{generation.max_new_tokens} tokens: use its encoder in stage 2 (init_encoder)"

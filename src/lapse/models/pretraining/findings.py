@@ -58,7 +58,11 @@ class Findings(EncoderModel):
         return float(sum(len(boxes) for sample in batch.samples for boxes in sample.boxes))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean binary cross-entropy over regions and classes: "loss"."""
+        """Mean binary cross-entropy over regions and classes: "loss".
+
+        Raises:
+            ValueError: the samples carry no boxes, or no findings.
+        """
         regions, logits = self._logits(batch)
         labels = self._labels(batch).to(logits.device)
         if self.training and torch.is_grad_enabled():

@@ -33,7 +33,11 @@ class GlobalContrastive(ContrastiveModel):
         self.config = config
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """As the base class, for batches with one report per image."""
+        """As the base class, for batches with one report per image.
+
+        Raises:
+            ValueError: several texts describe one image.
+        """
         # A batch that spans two epochs may contain a few images twice.
         if 4 * len(batch.images) < 3 * len(batch):
             raise ValueError(

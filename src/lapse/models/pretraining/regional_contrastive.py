@@ -36,7 +36,11 @@ class RegionalContrastive(ContrastiveModel):
         self.config = config
 
     def image_vectors(self, batch: Batch) -> Tensor:
-        """The region of each row in the common space, length one: [B, E]."""
+        """The region of each row in the common space, length one: [B, E].
+
+        Raises:
+            ValueError: a row has no box.
+        """
         missing = [sample.id for sample in batch.samples if sample.box is None]
         if missing:
             raise ValueError(

@@ -73,7 +73,11 @@ class BlindBaseline(nn.Module):
         return losses.by_task(batch.samples)
 
     def answer(self, batch: Batch, _: GenerationConfig) -> list[str]:
-        """The constant, or an answer drawn for each sample by its id."""
+        """The constant, or an answer drawn for each sample by its id.
+
+        Raises:
+            ValueError: no training answer of a sample's task was kept.
+        """
         tasks = [sample.task for sample in batch.samples]
         answers = {
             task: self.kept_answers(TRAINED_ON.get(task, task)) for task in dict.fromkeys(tasks)

@@ -52,7 +52,11 @@ class Blip2Answerer(PrefixModel):
             self.freeze("language_model")
 
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
-        """The language model behind the queries of both images."""
+        """The language model behind the queries of both images.
+
+        Raises:
+            ValueError: a row without two images.
+        """
         self.check_pairs(batch)
         queries: Tensor = self.project(self.qformer.read(self.image_tokens(batch)))  # [U, Q, D]
         visual = (queries[batch.image_index] + self.temporal).flatten(1, 2)  # [B, 2 Q, D]

@@ -93,7 +93,11 @@ class ReAL(PrefixModel):
         return {**losses, "align_tokens": per_token.detach(), "align_image": per_image.detach()}
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Tokens of both images [B, 2, N, D_v] and of the residual [B, N, D_r]."""
+        """Tokens of both images [B, 2, N, D_v] and of the residual [B, N, D_r].
+
+        Raises:
+            ValueError: a row without two images.
+        """
         self.check_pairs(batch)
         grey = normalise(batch.images, 1)[:, 0]  # [U, S, S]
         tokens = self.image_tokens(batch)

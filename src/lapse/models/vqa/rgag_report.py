@@ -48,7 +48,11 @@ class RgagReport(PrefixModel):
         self.generator = AnatomyWriter(head.hidden, len(NAMES), config.language_model, tokenizer)
 
     def anatomy(self, batch: Batch) -> Tensor:
-        """The vectors of the regions of each distinct image: [U, R, H], zero for missing ones."""
+        """The vectors of the regions of each distinct image: [U, R, H], zero for missing ones.
+
+        Raises:
+            ValueError: the samples carry no boxes.
+        """
         regions = regions_of(batch, NAMES)
         return region_vectors(self.finding_head, self.image_tokens(batch), regions)
 

@@ -26,7 +26,11 @@ class CohortRole:
 
 
 def assign_cohort(config: SimulateConfig) -> tuple[CohortRole, ...]:
-    """The role of every patient, in order."""
+    """The role of every patient, in order.
+
+    Raises:
+        ValueError: there are too few or too many patients (identity.assign_splits).
+    """
     splits = assign_splits(config.seed, config.patients)
     roles = [CohortRole(split, _tier(config, patient)) for patient, split in enumerate(splits)]
     test_patients = [patient for patient, split in enumerate(splits) if split == "test"]

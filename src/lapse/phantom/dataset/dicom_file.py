@@ -123,6 +123,9 @@ def write_dicom(path: Path, values: Values, record: ImageRecord, form: DicomForm
         values: [H, W] of 12 bits, bones bright.
         record: patient, study and acquisition of the image.
         form: photometric interpretation and display elements.
+
+    Raises:
+        ValueError: pydicom is not installed.
     """
     try:
         from pydicom.dataset import FileDataset, FileMetaDataset

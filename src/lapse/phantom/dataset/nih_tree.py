@@ -79,6 +79,9 @@ def write_nih_tree(out: Path, config: SimulateConfig, progress: Progress = no_pr
         out: a new or empty folder.
         config: patients, seed, size, visits and difficulty.
         progress: called with (patients done, all patients).
+
+    Raises:
+        ValueError: the folder has files in it.
     """
     entries: list[tuple[Cell, ...]] = []
     boxes: list[tuple[Cell, ...]] = []

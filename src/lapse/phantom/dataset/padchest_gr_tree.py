@@ -74,7 +74,11 @@ class _Tree:
 def write_padchest_gr_tree(
     out: Path, config: SimulateConfig, progress: Progress = no_progress
 ) -> None:
-    """Write the tree."""
+    """Write the tree.
+
+    Raises:
+        ValueError: the folder has files in it, or an option is out of range.
+    """
     tree = _Tree()
     for films in simulated_patients(out, config, progress):
         prior = films[-2] if len(films) > 1 and films[0].history.patient % 3 else None

@@ -70,7 +70,11 @@ KEY = "phantom/padchest"
 def write_padchest_tree(
     out: Path, config: SimulateConfig, progress: Progress = no_progress
 ) -> None:
-    """Write the tree."""
+    """Write the tree.
+
+    Raises:
+        ValueError: the folder has files in it, or an option is out of range.
+    """
     rows: list[tuple[Cell, ...]] = []
     for films in simulated_patients(out, config, progress):
         for film in films:

@@ -66,7 +66,11 @@ def open_blocks(out: Path, config: SimulateConfig) -> None:
 def make_blocks(
     out: Path, config: SimulateConfig, members: tuple[Member, ...], progress: Progress
 ) -> None:
-    """Simulate every missing block, in this process or in several."""
+    """Simulate every missing block, in this process or in several.
+
+    Raises:
+        ValueError: a worker process died.
+    """
     size = block_size(len(members))
     blocks = [
         (first // size, members[first : first + size]) for first in range(0, len(members), size)

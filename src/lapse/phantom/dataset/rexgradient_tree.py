@@ -30,7 +30,11 @@ KEY = "phantom/rexgradient"
 def write_rexgradient_tree(
     out: Path, config: SimulateConfig, progress: Progress = no_progress
 ) -> None:
-    """Write the tree."""
+    """Write the tree.
+
+    Raises:
+        ValueError: the folder has files in it, or an option is out of range.
+    """
     parts: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in PARTS.values()}
     for films in simulated_patients(out, config, progress):
         for film in films:

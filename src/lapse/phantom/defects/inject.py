@@ -65,7 +65,11 @@ INJECTORS: dict[str, Injector] = {
 
 
 def check_defects(names: Sequence[str]) -> None:
-    """Check the names of defect types."""
+    """Check the names of defect types.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
     for name in names:
         if name not in INJECTORS:
             raise ValueError(f"no defect type {name!r}; {nearest(name, list(INJECTORS))}")

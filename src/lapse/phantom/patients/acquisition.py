@@ -91,6 +91,9 @@ def draw_acquisition(
         illness: severity of disease in [0, 1]; it has an effect only if `confound` is above 0.
         nuisance: scale of every deviation from the ideal image, in [0, 2].
         confound: how strongly the view depends on illness, in [0, 1].
+
+    Raises:
+        ValueError: illness, nuisance or confound is out of range.
     """
     for name, value, high in (
         ("illness", illness, 1.0),

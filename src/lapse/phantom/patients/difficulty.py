@@ -23,7 +23,11 @@ LEVEL_DECAY = 0.6  # at subtlety 1 the weight of each level falls by this fracti
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """The difficulty of a simulation."""
+    """The difficulty of a simulation.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
 
     nuisance: float = 1.0
     subtlety: float = 0.0

@@ -62,6 +62,9 @@ def draw_visits(
 
     `age` in years scales the rates of degenerative findings. Equal arguments give equal visits on
     every machine.
+
+    Raises:
+        ValueError: count is outside 1 .. 16.
     """
     if not 1 <= count <= MAX_VISITS:
         raise ValueError(f"a patient has 1 to {MAX_VISITS} visits, got {count}")

@@ -69,7 +69,11 @@ class Patient:
 
 
 def draw_patient(seed: int, index: int) -> Patient:
-    """Sample the anatomy of one patient; equal arguments give equal patients."""
+    """Sample the anatomy of one patient; equal arguments give equal patients.
+
+    Raises:
+        ValueError: the index is negative.
+    """
     if index < 0:
         raise ValueError(f"patient index {index} is negative: count patients from 0")
     key = (seed, "phantom/patient", index)

@@ -58,7 +58,11 @@ class Rendered:
 
 
 def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) -> Rendered:
-    """Render a patient at a visit; the longest side is `size` pixels."""
+    """Render a patient at a visit; the longest side is `size` pixels.
+
+    Raises:
+        ValueError: the size is outside 32 .. 3072.
+    """
     anatomy, camera = expose(patient, visit, acquisition, size)
     integrals = line_integrals(anatomy, visit, acquisition, camera)
     window = _expected_window(patient, visit, acquisition)
@@ -71,7 +75,11 @@ def render(patient: Patient, visit: Visit, acquisition: Acquisition, size: int) 
 def expose(
     patient: Patient, visit: Visit, acquisition: Acquisition, size: int
 ) -> tuple[Anatomy, Floats]:
-    """The anatomy of a patient at a visit, and the camera."""
+    """The anatomy of a patient at a visit, and the camera.
+
+    Raises:
+        ValueError: the size is outside 32 .. 3072.
+    """
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"image size {size} is outside {MIN_SIZE} .. {MAX_SIZE} pixels")
     anatomy = build_anatomy(patient, collect_effects(visit, patient.details), acquisition)

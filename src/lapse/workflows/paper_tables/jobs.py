@@ -98,6 +98,10 @@ def run_job(
         job: from `plan_jobs`.
         progress_bar: title -> a progress bar.
         on_step: called after every training step and every batch of answers.
+
+    Raises:
+        ValueError: as `train` and `predict`.
+        SystemExit: 143 after a signal, with a checkpoint of the last step.
     """
     with run_lock(job.folder, _on_wait(job.folder)):
         if not job.done_mark.exists():

@@ -113,6 +113,9 @@ def plan(
     Args:
         out: parent folder of the run folders.
         stores: image size in pixels -> store.
+
+    Raises:
+        ValueError: `options.only` names an unknown row.
     """
     keys = [row.key for row in spec.rows]
     for key in options.only:
