@@ -153,7 +153,7 @@ def check_shardable(model: TrainableModel) -> None:
 
 
 def _tensors(model: TrainableModel) -> dict[str, Tensor]:
-    """Parameters and buffers, also those that `state_dict` leaves out."""
+    """Parameters and buffers, also those that `state_dict` omits."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
