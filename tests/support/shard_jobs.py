@@ -31,6 +31,17 @@ class DyingJob(ShardJob):
         return super().__call__(task, rejected, on_item_or_die)
 
 
+@dataclass(frozen=True)
+class DyingAfterJob(ShardJob):
+    """A ShardJob whose process is killed each time it has written, or finds, the first shard."""
+
+    def __call__(self, task, rejected, on_item):
+        info = super().__call__(task, rejected, on_item)
+        if task.index == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return info
+
+
 def kill_once(folder: Path, image: str) -> Path:
     """Mark an image that kills the first process that reads it."""
     mark = folder / f"kill-{image}"

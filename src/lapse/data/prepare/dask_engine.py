@@ -4,9 +4,10 @@
        ^                       |
        '---- ShardInfo <-------'    the task of a worker that died goes to another worker
 
-Dask gives a task up after several deaths (`allowed-failures`). Such a shard is made by a process of
-this machine at the end, which rejects the image that ends or hangs its decoder. Files, not the
-scheduler, carry pixels: all machines share a file system.
+Dask gives a task up after several deaths (`allowed-failures`), also one that only waited at workers
+that died. Such a shard, unless its files are complete, is made by a process of this machine at the
+end, which rejects the image that ends or hangs its decoder. Files, not the scheduler, carry pixels:
+all machines share a file system.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 from lapse.core.extras import check_extra
 from lapse.core.version import __version__
 from lapse.data.io.worker_pool import ItemCallback, run_isolated
-from lapse.data.prepare.shards import Shard, ShardInfo, ShardJob
+from lapse.data.prepare.shards import Shard, ShardInfo, ShardJob, read_shard_info
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -97,7 +98,8 @@ def run_on_dask(
         token = stack.enter_context(NamedTemporaryFile(dir=job.folder, prefix="lock-dask-"))
         sender = _Sender(__version__, Path.cwd(), Path(token.name))
         killed: list[Shard] = []
-        for shard, info in _results(client, job, sender, iter(tasks)):
+        for shard, result in _results(client, job, sender, iter(tasks)):
+            info = result or read_shard_info(job.folder, shard.index, job.key)
             if info is None:
                 killed.append(shard)
                 _check_killed(killed, address)
@@ -156,7 +158,7 @@ def _check_killed(killed: Sequence[Shard], address: str) -> None:
             f"the workers of the Dask scheduler {address} died on {len(killed)} shards, the last "
             f"one {index}: they are out of memory or their image library is broken"
         )
-    logger.warning("shard %d failed: each Dask worker that made it died", index)
+    logger.warning("shard %d failed on Dask: the workers that had it died", index)
 
 
 def _reason(error: BaseException) -> str:
