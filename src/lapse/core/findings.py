@@ -5,8 +5,7 @@ Source: the published names of Medical-Diff-VQA (Hu et al., 2023).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from lapse.core.hedges import word_pattern
 
 FINDINGS = (
     "pleural effusion",
@@ -40,48 +39,46 @@ FINDINGS = (
     "pneumomediastinum",
     "air collection",
 )
-ALIASES = {
-    "effusion": "pleural effusion",
-    "effusions": "pleural effusion",
-    "pleural effusions": "pleural effusion",
-    "pleural fluid": "pleural effusion",
-    "volume loss": "atelectasis",
-    "collapse": "atelectasis",
-    "atelectases": "atelectasis",
-    "atelectatic change": "atelectasis",
-    "atelectatic changes": "atelectasis",
-    "enlarged": "cardiomegaly",
-    "pulmonary edema": "edema",
-    "hiatal hernia": "hernia",
-    "hiatus hernia": "hernia",
-    "pulmonary vascular congestion": "vascular congestion",
-    "chf": "heart failure",
-    "congestive heart failure": "heart failure",
-    "cardiac decompensation": "heart failure",
-    "opacity": "lung opacity",
-    "opacities": "lung opacity",
-    "lung opacities": "lung opacity",
-    "opacification": "lung opacity",
-    "airspace opacity": "lung opacity",
-    "airspace opacities": "lung opacity",
-    "lung opacification": "lung opacity",
-    "infection": "pneumonia",
-    "thoracolumbar scoliosis": "scoliosis",
-    "htn": "hypertensive heart disease",
-    "pulmonary contusion": "contusion",
-    "fractures": "fracture",
-    "rib fracture": "fracture",
-    "rib fractures": "fracture",
-    "granulomas": "granuloma",
-    "granulomatous disease": "granuloma",
-    "calcifications": "calcification",
-    "consolidations": "consolidation",
-    "blunting of the costophrenic angles": "blunting of the costophrenic angle",
-    "blunting of the left costophrenic angle": "blunting of the costophrenic angle",
-    "blunting of the right costophrenic angle": "blunting of the costophrenic angle",
-    "blunting of the left costodiaphragmatic": "blunting of the costophrenic angle",
-    "blunting of the right costodiaphragmatic": "blunting of the costophrenic angle",
+_OTHER_NAMES = {
+    "pleural effusion": ("effusion", "effusions", "pleural effusions", "pleural fluid"),
+    "atelectasis": (
+        "volume loss",
+        "collapse",
+        "atelectases",
+        "atelectatic change",
+        "atelectatic changes",
+    ),
+    "cardiomegaly": ("enlarged",),
+    "edema": ("pulmonary edema",),
+    "hernia": ("hiatal hernia", "hiatus hernia"),
+    "vascular congestion": ("pulmonary vascular congestion",),
+    "heart failure": ("chf", "congestive heart failure", "cardiac decompensation"),
+    "lung opacity": (
+        "opacity",
+        "opacities",
+        "lung opacities",
+        "opacification",
+        "airspace opacity",
+        "airspace opacities",
+        "lung opacification",
+    ),
+    "pneumonia": ("infection",),
+    "scoliosis": ("thoracolumbar scoliosis",),
+    "hypertensive heart disease": ("htn",),
+    "contusion": ("pulmonary contusion",),
+    "fracture": ("fractures", "rib fracture", "rib fractures"),
+    "granuloma": ("granulomas", "granulomatous disease"),
+    "calcification": ("calcifications",),
+    "consolidation": ("consolidations",),
+    "blunting of the costophrenic angle": (
+        "blunting of the costophrenic angles",
+        "blunting of the left costophrenic angle",
+        "blunting of the right costophrenic angle",
+        "blunting of the left costodiaphragmatic",
+        "blunting of the right costodiaphragmatic",
+    ),
 }
+ALIASES = {alias: name for name, aliases in _OTHER_NAMES.items() for alias in aliases}
 LEVELS = (
     "moderately",
     "moderate",
@@ -129,14 +126,8 @@ MODIFIERS = {word for text in (*LEVELS, *TYPES) for word in text.split()} | {
 }  # fmt: skip
 
 
-def _alternatives(words: Iterable[str]) -> str:
-    """A pattern of complete words that prefers the longest one."""
-    ordered = sorted(words, key=lambda word: (-len(word), word))
-    return r"(?<![\w-])(?:" + "|".join(re.escape(word) for word in ordered) + r")(?![\w-])"
-
-
-NAME_PATTERN = re.compile(_alternatives(NAMES))  # any name or alias
-_LEVEL = re.compile(_alternatives(LEVELS))
+NAME_PATTERN = word_pattern(NAMES)  # any name or alias
+_LEVEL = word_pattern(LEVELS)
 
 
 def is_level(text: str) -> bool:
@@ -150,8 +141,6 @@ def is_level(text: str) -> bool:
 
 def findings_in(text: str) -> tuple[str, ...]:
     """The findings that a text names, aliases included, each once, in the order of their ids."""
-    matches = set(NAME_PATTERN.findall(" ".join(text.lower().split()))) - {
-        "enlarged"
-    }  # hila, for one
-    named = {NAMES[match] for match in matches}
+    matches = set(NAME_PATTERN.findall(" ".join(text.lower().split())))
+    named = {NAMES[match] for match in matches - {"enlarged"}}  # hila, for one
     return tuple(name for name in FINDINGS if name in named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 NEGATIONS = (
     "no", "not", "none", "never", "neither", "nor", "cannot", "without", "denies", "denied", "deny",
@@ -31,8 +32,8 @@ OPPOSED = (
 )  # fmt: skip
 
 
-def word_pattern(words: tuple[str, ...], extra: str = "") -> re.Pattern[str]:
-    """Any of these complete words, or of the alternatives in `extra`."""
+def word_pattern(words: Iterable[str], extra: str = "") -> re.Pattern[str]:
+    """Any of these complete words, the longest one first, or of the alternatives in `extra`."""
     ordered = sorted(words, key=len, reverse=True)
     alternatives = "|".join(re.escape(word) for word in ordered)
     return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-]){extra}")

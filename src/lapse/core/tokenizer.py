@@ -91,7 +91,9 @@ def _gpt2() -> FastTokenizer:
         )
     lines = raw.decode("utf-8").split("\n")[1:]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines) if right]
-    symbols = [*_byte_symbols(), *(left + right for left, right in merges)]
+    # Each byte has a printable character, and ids 0 .. 255 follow the order of these characters.
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    symbols += [left + right for left, right in merges]
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
     vocabulary["<|endoftext|>"] = END
     if len(vocabulary) != SIZE:
@@ -102,20 +104,11 @@ def _gpt2() -> FastTokenizer:
     return fast
 
 
-def _byte_symbols() -> list[str]:
-    # GPT-2 shows each byte as a printable character: printable Latin-1 as itself, the other
-    # bytes as U+0100 onwards; ids 0..255 follow that order (printable ones first).
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(NUM_BYTES) if byte not in set(printable)]
-    return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(len(others))]
-
-
 @cache
 def _bytes_of(token: int) -> tuple[int, ...]:
     """The byte tokens that spell one token."""
-    symbols = {symbol: index for index, symbol in enumerate(_byte_symbols())}
-    spelled = _gpt2().id_to_token(token) or ""
-    return tuple(symbols[symbol] for symbol in spelled)
+    fast = _gpt2()
+    return tuple(fast.token_to_id(symbol) for symbol in fast.id_to_token(token) or "")
 
 
 def trimmed_ids(texts: Iterable[str]) -> tuple[int, ...]:

@@ -38,8 +38,8 @@ _EARLIER = (
     r"(?:previously|before|earlier|(?:i|o)n the (?:reference|prior|previous|earlier|first|old)"
     r"(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan))?)"
 )
-_MODERN = r"(?:main|current|present|later|second|new|recent|follow-up)"
-_OLD = r"(?:reference|prior|previous|earlier|first|initial)"
+MODERN = r"(?:main|current|present|later|second|new|recent|follow-up)"
+OLD = r"(?:reference|prior|previous|earlier|first|initial)"
 _IMAGE = r"(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan|one))?"
 _SHOW = r"(?:shows?|showed|demonstrates?|reveals?|has|had|depicts?|displays?|contains?)"
 _EFFUSION = r"(?:effusions?|eff)"
@@ -125,14 +125,14 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
     # both images
     ("direction", "new", (
         rf"(?:was|were|is|are)?(?: not|n't|n’t) (?:\w+ ){{0,2}}?{_EARLIER}",
-        rf"absent {_EARLIER}", rf"only (?:{_SEEN} )?(?:i|o)n the {_MODERN}{_IMAGE}",
-        rf"only the {_MODERN}{_IMAGE} {_SHOW}", "(?:there is|there are|there's) now",
+        rf"absent {_EARLIER}", rf"only (?:{_SEEN} )?(?:i|o)n the {MODERN}{_IMAGE}",
+        rf"only the {MODERN}{_IMAGE} {_SHOW}", "(?:there is|there are|there's) now",
         "now (?:has|have|shows?)(?: evidence of)?",)),
     ("direction", "resolved", (
-        rf"only (?:{_SEEN} )?(?:i|o)n the {_OLD}{_IMAGE}", rf"only the {_OLD}{_IMAGE} {_SHOW}",
+        rf"only (?:{_SEEN} )?(?:i|o)n the {OLD}{_IMAGE}", rf"only the {OLD}{_IMAGE} {_SHOW}",
         rf"no longer(?! {_MOVING})(?: (?:any|has|have|shows?|be))?(?: {_SEEN})?",
-        rf"(?:is|are) not {_SEEN} (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
-        rf"absent (?:now|(?:i|o)n the {_MODERN}{_IMAGE})",
+        rf"(?:is|are) not {_SEEN} (?:now|(?:i|o)n the {MODERN}{_IMAGE})",
+        rf"absent (?:now|(?:i|o)n the {MODERN}{_IMAGE})",
         "(?:is|are) missing(?: the)?", "(?:has |have )?re-?expanded",)),
     ("direction", "stable", (
         rf"both (?:images|films|studies|radiographs|x-rays) {_SHOW}",
@@ -252,9 +252,6 @@ _TABLE: tuple[tuple[TokenKind, str, tuple[str, ...]], ...] = (
         "multiple", "several", "healing", "chronic", "any", "continued", "regarding",
         "with(?= (?:associated|adjacent|compressive|accompanying|volume loss))",)),
 )  # fmt: skip
-KINDS: dict[str, tuple[TokenKind, str]] = {
-    f"g{number}": (kind, value) for number, (kind, value, _) in enumerate(_TABLE)
-}
 TOKEN = re.compile(
     r"(?<![\w-])(?:"
     + "|".join(f"(?P<g{number}>{'|'.join(words)})" for number, (_, _, words) in enumerate(_TABLE))
@@ -262,7 +259,8 @@ TOKEN = re.compile(
     + r"|(?P<semicolon>;)|(?P<comma>,)|(?P<colon>:| - | – )|(?P<plus>(?<!\w)[+-](?=\s?\w))"
     + r"|(?P<query>\?)|(?P<arrow>->|→)|(?P<amp>[&/])|(?P<word>[\w'’-]+)"
 )
-SYMBOLS: dict[str, tuple[TokenKind, str]] = {
+KINDS: dict[str, tuple[TokenKind, str]] = {  # by the name of the group of `TOKEN`
+    **{f"g{number}": (kind, value) for number, (kind, value, _) in enumerate(_TABLE)},
     "semicolon": ("break", ""),
     "comma": ("comma", ""),
     "colon": ("colon", ""),

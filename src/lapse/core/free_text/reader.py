@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from lapse.core.changes import Change, Kind
 from lapse.core.findings import LEVELS
+from lapse.core.free_text.lexicon import MODERN, OLD
 from lapse.core.free_text.sentence import Reading, Statement, read_sentence
 from lapse.core.free_text.tokens import Noun, tokens_of
 from lapse.core.grammar import MAX_ANSWER, Parsed, parse
@@ -129,11 +130,9 @@ def sentences_of(text: str) -> list[str]:
     return [sentence for sentence in sentences if sentence.strip(".,;: ")]
 
 
-_OLD = r"(?:reference|prior|previous|earlier|first|initial)"
-_NEW = r"(?:main|current|present|later|second|new|recent|follow-up)"
-_CONTRAST = re.compile(rf",? (?:while|whereas|but|and) (?=(?:in |on )?the (?:{_OLD}|{_NEW})\b)")
+_CONTRAST = re.compile(rf",? (?:while|whereas|but|and) (?=(?:in |on )?the (?:{OLD}|{MODERN})\b)")
 _SUBJECT = re.compile(
-    rf"^(?:in |on )?the (?:(?P<old>{_OLD})|{_NEW})(?: (?:image|film|study|exam\w*|radiograph|x-ray|"
+    rf"^(?:in |on )?the (?:(?P<old>{OLD})|{MODERN})(?: (?:image|film|study|exam\w*|radiograph|x-ray|"
     r"scan|one))?,? (?:shows?|showed|demonstrates?|demonstrated|reveals?|has|had|there (?:is|are|"
     r"was|were)|(?P<none>(?:does|did|do) not\b))(?P<what>.*)"
 )

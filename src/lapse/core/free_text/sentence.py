@@ -137,24 +137,24 @@ def _statements(noun: Noun) -> Iterator[Statement]:
         yield Statement(noun.token.value, direction, noun.side, noun.zone, noun.level)
 
 
-def _label(tokens: list[Token]) -> tuple[tuple[str, str], list[Token]]:
-    """The place of a label such as "Left lung:", and the tokens after it."""
+def _at_colon(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """The tokens before and after a colon near the start of a sentence; [] before without one."""
     for index, token in enumerate(tokens[:5]):
         if token.kind == "colon":
-            before = tokens[:index]
-            if before and all(t.kind in (*PLACES, "light") for t in before):
-                return place_of(before), tokens[index + 1 :]
-            break
-    return ("", ""), tokens
+            return tokens[:index], tokens[index + 1 :]
+    return [], tokens
+
+
+def _label(tokens: list[Token]) -> tuple[tuple[str, str], list[Token]]:
+    """The place of a label such as "Left lung:", and the tokens after it."""
+    before, after = _at_colon(tokens)
+    is_label = before and all(t.kind in (*PLACES, "light") for t in before)
+    return (place_of(before), after) if is_label else (("", ""), tokens)
 
 
 def _header(tokens: list[Token]) -> tuple[str, list[Token]]:
     """The direction of a header such as "Resolved findings:", and the tokens after it."""
-    for index, token in enumerate(tokens[:5]):
-        if token.kind == "colon":
-            before = tokens[:index]
-            directions = [t.value for t in before if t.kind in ("direction", "unchanged")]
-            if directions and not any(t.kind in NOUNS for t in before):
-                return directions[-1], tokens[index + 1 :]
-            break
-    return "", tokens
+    before, after = _at_colon(tokens)
+    directions = [t.value for t in before if t.kind in ("direction", "unchanged")]
+    is_header = directions and not any(t.kind in NOUNS for t in before)
+    return (directions[-1], after) if is_header else ("", tokens)

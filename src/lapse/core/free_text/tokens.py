@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lapse.core.free_text.lexicon import KINDS, SYMBOLS, TOKEN, TokenKind
+from lapse.core.free_text.lexicon import KINDS, TOKEN, TokenKind
 
 NOUNS = ("finding", "organ", "other")
 PLACES = ("side", "zone", "side_zone")
@@ -37,12 +37,8 @@ class Noun:
 
 def tokens_of(sentence: str) -> list[Token]:
     """The tokens of a sentence in lower case."""
-    tokens = []
-    for match in TOKEN.finditer(sentence):
-        name = str(match.lastgroup)
-        kind, value = KINDS[name] if name in KINDS else SYMBOLS[name]
-        tokens.append(Token(kind, value, match.group(0)))
-    return tokens
+    matches = TOKEN.finditer(sentence)
+    return [Token(*KINDS[str(match.lastgroup)], match.group(0)) for match in matches]
 
 
 def segments_of(tokens: Sequence[Token]) -> Iterator[list[Token]]:
