@@ -34,8 +34,9 @@ from lapse.core.types import Sample, Score
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.images.errors import ImageError
+from lapse.images.film_facts import NO_FACTS
 from lapse.inference.answer import ROLES
-from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.checker import InputChecker
 from lapse.inference.checks.issues import is_unfamiliar
 from lapse.inference.generate import GenerateOptions
 from lapse.inference.guard import GuardedGeneration, generate_guarded
@@ -171,7 +172,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
     def read(*films: Pixels) -> GuardedGeneration:
         pixels = dict(zip(ROLES, films, strict=True))
         sample = Sample("pair", "diff_vqa", ROLES, "", QUESTION_CHANGED, "", " ?")
-        return dict(generate_guarded(model.answerer, [sample], pixels.__getitem__, generation))[0]
+        return generate_guarded(model.answerer, [sample], pixels.__getitem__, generation)[0]
 
     done = len(out.read_text("utf-8").splitlines()) if out.is_file() else 0
     pairs = list(real_pairs(real))
@@ -179,8 +180,7 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
         patient, *paths = pairs[number]
         first, second = (model.open(path).pixels for path in paths)
         forward, backward, same = read(first, second), read(second, first), read(first, first)
-        films = {"a": CheckedFilm(first), "b": CheckedFilm(second)}
-        is_strict = is_unfamiliar(checker.issues(films))
+        is_strict = is_unfamiliar(checker.issues({"a": NO_FACTS, "b": NO_FACTS}, [first, second]))
         used = replace(rule, is_strict=is_strict)
         answer, exchanged = (decide(item.evidence, used) for item in (forward, backward))
         plain, inverted = (parse(item.plain.text).changes for item in (forward, backward))

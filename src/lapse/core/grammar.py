@@ -28,16 +28,11 @@ _LEVEL_SENTENCE = re.compile(
 _MOVE_SENTENCE = re.compile(
     rf"the level of (?P<what>{_WHAT}) has (?P<kind>increased|decreased)(?![\w-])"
 )
-_ADDED = re.compile(
-    r"the main image has (?:an )?additional findings? of (?P<what>.*?)"
-    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)",
-    re.MULTILINE,
+_LIST = (
+    r"findings? of (?P<what>.*?)(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)"
 )
-_MISSING = re.compile(
-    r"the main image is missing (?:the )?findings? of (?P<what>.*?)"
-    r"(?: than (?:the )?reference image|(?=\.)|(?= the main image )|$)",
-    re.MULTILINE,
-)
+_ADDED = re.compile(rf"the main image has (?:an )?additional {_LIST}", re.MULTILINE)
+_MISSING = re.compile(rf"the main image is missing (?:the )?{_LIST}", re.MULTILINE)
 _NOTHING = re.compile(r"nothing has changed")
 _GAP = "\n"  # replaces what was read; no answer contains one after its blanks are collapsed
 _ITEM_END = re.compile(r",|\band\b")

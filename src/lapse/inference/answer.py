@@ -99,9 +99,9 @@ class Answer:
     def body(self) -> list[str]:
         """The answer and its changes."""
         lines = [f"answer: {self.text or '(empty)'}"]
-        lines += [f"  {describe(change)}{self._suffix(change)}" for change in self.changes]
+        lines += [f"  {self.describe(change)}" for change in self.changes]
         lines += [f"  not understood: {words!r}" for words in self.leftover]
-        lines += [f"  unsure: {describe(change)}{self._suffix(change)}" for change in self.unsure]
+        lines += [f"  unsure: {self.describe(change)}" for change in self.unsure]
         return [*lines, *(f"  reason: {reason}" for reason in self.reasons)]
 
     def footer(self) -> list[str]:
@@ -110,6 +110,10 @@ class Answer:
         if self.trained_on:
             lines.append(f"Model trained on: {self.trained_on}.")
         return [*lines, RESEARCH_USE]
+
+    def describe(self, change: Change) -> str:
+        """One change in words, and its certainty if it is known."""
+        return ", ".join(filter(None, (describe(change), self.certainty(change))))
 
     def certainty(self, change: Change) -> str:
         """The calibrated probability of a change, or else the model's agreement with itself.
@@ -133,10 +137,6 @@ class Answer:
         if self.probabilities:
             return (self.calibration,)
         return (AGREEMENT_NOTE, *((self.calibration,) if self.calibration else ()))
-
-    def _suffix(self, change: Change) -> str:
-        certainty = self.certainty(change)
-        return f", {certainty}" if certainty else ""
 
 
 def roles_with(change: Change) -> tuple[str, ...]:
@@ -185,18 +185,16 @@ def answer_images(
     )
     if rule is not None and has_beam:
         return _guarded(model, sample, pixels, options, rule)
-    ((_, generated),) = generate(model, [sample], pixels.__getitem__, options)
+    (generated,) = generate(model, [sample], pixels.__getitem__, options)
     parsed = parse(generated.text)
     changes = sorted(parsed.changes, key=lambda change: (change.kind, change.finding))
-    confidence = _by_change(generated.confidence)
-    notes = () if rule is None else (NO_GUARD,)
     return Answer(
         generated.text,
         tuple(changes),
         parsed.leftover,
-        confidence,
+        _by_change(generated.confidence),
         beam=generated.text,
-        issues=notes,
+        issues=() if rule is None else (NO_GUARD,),
     )
 
 
@@ -231,7 +229,7 @@ def _guarded(
     options: GenerateOptions,
     rule: GuardRule,
 ) -> Answer:
-    ((_, generated),) = generate_guarded(model, [sample], pixels.__getitem__, options)
+    (generated,) = generate_guarded(model, [sample], pixels.__getitem__, options)
     decided = decide(generated.evidence, rule)
     reasons = (IDENTICAL_REASON,) if generated.is_identical else decided.reasons
     notes = () if rule.answers else (InputIssue("not-checked", "note", rule.describe()),)

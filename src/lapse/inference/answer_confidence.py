@@ -20,8 +20,10 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from lapse.core.changes import Change, render
-from lapse.core.grammar import Parsed, parse
+from lapse.core.grammar import parse
 from lapse.core.types import Candidate, Sample
 from lapse.metrics.confidence import BEAM, CLAUSE, change_key
 
@@ -35,30 +37,18 @@ def beam_confidence(candidates: Sequence[Candidate]) -> dict[str, float]:
     probabilities = [math.exp(candidate.log_probability) for candidate in candidates]
     total = sum(probabilities)
     answers = [parse(candidate.text) for candidate in candidates]
+    weighted = list(zip(probabilities, answers, strict=True))
     values = {
         "log_probability": best.log_probability,
         "mean_log_probability": best.log_probability / max(1, best.num_tokens),
         "beam_mass": total,
     }
     if total > 0.0:  # probabilities below e^-745 are 0 as floats
-        same = _sum_where(probabilities, [_is_same(answers[0], answer) for answer in answers])
-        values["answer"] = same / total
+        values["answer"] = sum(p for p, answer in weighted if answer == answers[0]) / total
         for change in answers[0].changes:
-            stated = _sum_where(probabilities, [change in answer.changes for answer in answers])
+            stated = sum(p for p, answer in weighted if change in answer.changes)
             values[BEAM + change_key(change)] = stated / total
     return {name: _rounded(value) for name, value in values.items()}
-
-
-def _sum_where(values: Sequence[float], mask: Sequence[bool]) -> float:
-    return sum(value for value, is_in in zip(values, mask, strict=True) if is_in)
-
-
-def _is_same(first: Parsed, second: Parsed) -> bool:
-    return (first.changes, first.leftover, first.is_unchanged) == (
-        second.changes,
-        second.leftover,
-        second.is_unchanged,
-    )
 
 
 def clause_confidence(
@@ -85,7 +75,7 @@ def clause_confidence(
     }
 
     def log_odds(row: int, answer: frozenset[Change], others: Sequence[frozenset[Change]]) -> float:
-        return values[row, answer] - _log_sum_exp([values[row, other] for other in others])
+        return values[row, answer] - np.logaddexp.reduce([values[row, other] for other in others])
 
     return [
         {
@@ -113,11 +103,6 @@ def _variants(candidates: Sequence[Candidate]) -> dict[Change, tuple[frozenset[C
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-
-def _log_sum_exp(values: Sequence[float]) -> float:
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))
 
 
 def log_orders(changes: Collection[Change]) -> float:

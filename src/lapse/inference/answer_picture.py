@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lapse.core.types import Box
 from lapse.evaluation.html.elements import Outline
-from lapse.inference.answer import describe
 from lapse.inference.comparison import Comparison
 from lapse.inference.films import Film
 
@@ -92,11 +91,8 @@ def _text_lines(comparison: Comparison, *, characters: int) -> list[tuple[str, s
         (issue.line(), QUIET if issue.level == "note" else WARNING) for issue in answer.issues
     ]
     lines.append((f"Answer: {answer.text or '(empty)'}", TEXT))
-    for title, changes in (("", answer.changes), ("unsure: ", answer.unsure)):
-        for change in changes:
-            certainty = answer.certainty(change)
-            suffix = f", {certainty}" if certainty else ""
-            lines.append((f"  {title}{describe(change)}{suffix}", QUIET if title else TEXT))
+    lines += [(f"  {answer.describe(change)}", TEXT) for change in answer.changes]
+    lines += [(f"  unsure: {answer.describe(change)}", QUIET) for change in answer.unsure]
     lines += [(f"  not understood: {words!r}", WARNING) for words in answer.leftover]
     lines += [(f"  reason: {reason}", QUIET) for reason in answer.reasons]
     lines += [(note, QUIET) for note in (*answer.notes(), REGIONS)]

@@ -184,19 +184,15 @@ class ModelAnswerer:
         """The answers of one batch."""
         if not self.is_guarded or len(samples[0].images) != 2:
             return generate_batch(self.model, samples, pixels, self.options)
-        generated = dict(generate_guarded(self.model, samples, pixels, self.options))
+        generated = generate_guarded(self.model, samples, pixels, self.options)
         unusual = self.guards.unusual_input(samples, pixels)
-        return [
-            replace(
-                item.plain,
-                confidence=item.plain.confidence | item.evidence.confidence() | unusual[row],
-                guarded=decide(
-                    item.evidence,
-                    replace(self.guards.rule, is_strict=unusual[row].get(UNUSUAL, 1.0) > 0.0),
-                ).text,
-            )
-            for row, item in sorted(generated.items())
-        ]
+        answers = []
+        for item, values in zip(generated, unusual, strict=True):
+            rule = replace(self.guards.rule, is_strict=values.get(UNUSUAL, 1.0) > 0.0)
+            confidence = item.plain.confidence | item.evidence.confidence() | values
+            text = decide(item.evidence, rule).text
+            answers.append(replace(item.plain, confidence=confidence, guarded=text))
+        return answers
 
 
 def open_answerer(
@@ -225,16 +221,15 @@ def open_answerer(
         raise ValueError(f"--bits is for models of transformers ({SCHEME}FOLDER), got {source}")
     if isinstance(source, LoadedRun):
         return _answerer_of_run(source, options)
-    if source != PACKAGED and (Path(source) / CONFIG).is_file():
-        return _answerer_of_run(load_run(Path(source), device), options)
-    if (
-        source != PACKAGED
-        and Path(source).is_dir()
-        and not (Path(source) / "config.json").is_file()
-    ):
-        raise ValueError(
-            f"{source} is not a run folder (no {CONFIG}) and not an exported model (no config.json)"
-        )
+    folder = Path(source)
+    if source != PACKAGED and folder.is_dir():
+        if (folder / CONFIG).is_file():
+            return _answerer_of_run(load_run(folder, device), options)
+        if not (folder / "config.json").is_file():
+            raise ValueError(
+                f"{source} is not a run folder (no {CONFIG}) and not an exported model (no "
+                "config.json)"
+            )
     parts = read_folder(model_folder(str(source)))
     model, config = _stage(parts, options.tasks)
     model.to(device or pick_device())

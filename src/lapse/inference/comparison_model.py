@@ -11,42 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 
 from lapse.core.changes import QUESTION_CHANGED
 from lapse.images import ImageProcessing
 from lapse.inference.answer import ROLES, AnswerOptions, answer_images
-from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.checker import InputChecker
 from lapse.inference.checks.issues import is_unfamiliar, refuse_unusual
 from lapse.inference.comparison import Comparison
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
-from lapse.inference.pretrained.model import load
+from lapse.inference.pretrained.model import Lapse, load
 from lapse.metrics.guard import GuardRule
 from lapse.training.run_folder import CONFIG, LoadedRun, load_run, read_facts
-
-
-class ComparisonModel(Protocol):
-    """What all kinds have in common; the attributes are those of `Lapse`."""
-
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def processing(self) -> ImageProcessing: ...
-    @property
-    def tasks(self) -> Sequence[str]: ...
-    @property
-    def trained_on(self) -> str: ...
-    @property
-    def facts(self) -> Mapping[str, str]: ...
-    def compare(
-        self,
-        reference: Source | ModelImage,
-        main: Source | ModelImage,
-        question: str = QUESTION_CHANGED,
-        options: AnswerOptions | None = None,
-    ) -> Comparison: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,25 +87,23 @@ class RunModel:
     ) -> Comparison:
         """As `Lapse.compare`, without regions."""
         options = options or AnswerOptions()
-        images = dict(zip(ROLES, (self._open(reference), self._open(main)), strict=True))
-        facts = options.facts or [image.facts for image in images.values()]
-        films = {
-            f"{role} image": CheckedFilm(image.pixels, item)
-            for (role, image), item in zip(images.items(), facts, strict=True)
+        images = {
+            role: load_model_image(image, self.image_size, self.processing)
+            for role, image in zip(ROLES, (reference, main), strict=True)
         }
-        issues = InputChecker().issues(films)
+        facts = options.facts or [image.facts for image in images.values()]
+        pixels = [image.pixels for image in images.values()]
+        named = {f"{role} image": item for role, item in zip(ROLES, facts, strict=True)}
+        issues = InputChecker().issues(named, pixels)
         refuse_unusual(issues, allow_unusual=options.allow_unusual)
         rule = GuardRule(is_strict=is_unfamiliar(issues)) if options.guarded else None
-        pixels = [image.pixels for image in images.values()]
         answer = answer_images(self.run.model, self.run.config, pixels, question, rule=rule)
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
         shown = {role: image.film() for role, image in images.items()}
         return Comparison(answer, {}, question=question, model=self.facts, films=shown)
 
-    def _open(self, image: Source | ModelImage) -> ModelImage:
-        if isinstance(image, ModelImage):
-            return image
-        return load_model_image(image, self.image_size, self.processing)
+
+ComparisonModel: TypeAlias = RunModel | Lapse
 
 
 def open_model(name: str = "", *, device: str | torch.device | None = None) -> ComparisonModel:

@@ -65,8 +65,8 @@ class GeneratedAnswer:
 
 def generate(
     model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
-) -> Iterator[tuple[int, GeneratedAnswer]]:
-    """Yield (index of the sample, its answer), batch by batch, in the order of the batches.
+) -> list[GeneratedAnswer]:
+    """The answer to each sample, in order; batches hold samples of similar prompt length.
 
     Args:
         model: in evaluation mode; its parameters are on the device that is used.
@@ -79,9 +79,11 @@ def generate(
     check_confidence(model, options.confidence)
     texts = [encode_sample(sample, model.tokenizer, options.max_tokens) for sample in samples]
     lengths = [text.prompt for text in texts]
+    answers: dict[int, GeneratedAnswer] = {}
     for indices in batch_indices(samples, lengths, options.generation.batch_size):
         group = [samples[index] for index in indices]
-        yield from zip(indices, generate_batch(model, group, pixels, options), strict=True)
+        answers |= zip(indices, generate_batch(model, group, pixels, options), strict=True)
+    return [answers[index] for index in range(len(samples))]
 
 
 def check_confidence(model: TrainableModel, confidence: str) -> None:

@@ -14,8 +14,9 @@ reading. `lapse.metrics.guard` combines the readings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from lapse.core.types import Sample
 from lapse.data.loading.batch_stream import Pixels
 from lapse.inference.generate import GeneratedAnswer, GenerateOptions, generate
-from lapse.metrics.guard import Evidence, Reading, combine, reading_of
+from lapse.metrics.guard import Evidence, combine, reading_of
 from lapse.models.interface import TrainableModel
 
 Image = NDArray[np.uint8]
@@ -54,8 +55,8 @@ class GuardedGeneration:
 
 def generate_guarded(
     model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
-) -> Iterator[tuple[int, GuardedGeneration]]:
-    """Yield (index of the sample, its readings combined).
+) -> list[GuardedGeneration]:
+    """The combined readings of each sample, in order.
 
     Args:
         model: keeps the hypotheses of beam search (`CandidateModel`).
@@ -70,26 +71,20 @@ def generate_guarded(
         if len(sample.images) != 2:
             raise ValueError(f"sample {sample.id} has one image: a guarded answer needs two")
     size = max(1, options.generation.batch_size)
-    for start in range(0, len(samples), size):
-        group = samples[start : start + size]
-        for index, answer in enumerate(_generate_group(model, group, pixels, options)):
-            yield start + index, answer
+    groups = [samples[start : start + size] for start in range(0, len(samples), size)]
+    return [answer for group in groups for answer in _generate_group(model, group, pixels, options)]
 
 
 def _generate_group(
     model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
-) -> Iterator[GuardedGeneration]:
+) -> list[GuardedGeneration]:
     plans = [_plan(sample, pixels) for sample in samples]
     wanted = [reading for plan in plans for reading in plan.samples]
     rows = len(plans[0].samples) if len(plans) == 1 else options.generation.batch_size
     generation = options.generation.model_copy(update={"batch_size": rows})
     options = replace(options, generation=generation)
-    answers = dict(generate(model, wanted, _perturbed_pixels(pixels), options))
-    first = 0
-    for plan in plans:
-        count = len(plan.samples)
-        yield plan.combined([answers[first + offset] for offset in range(count)])
-        first += count
+    answers = iter(generate(model, wanted, _perturbed_pixels(pixels), options))
+    return [plan.combined(list(islice(answers, len(plan.samples)))) for plan in plans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +100,11 @@ class _Plan:
             return GuardedGeneration(answers[PLAIN], IDENTICAL, is_identical=True)
         readings = [reading_of(answer.candidates) for answer in answers]
         count = len(READINGS)
-        oriented: list[Reading] = [
-            *readings[:count],
-            *(reading.inverse() for reading in readings[count : 2 * count]),
-        ]
-        evidence = combine(oriented, readings[2 * count :])
-        plain = answers[count if self.is_exchanged else PLAIN]
-        return GuardedGeneration(
-            plain, evidence.inverse() if self.is_exchanged else evidence, is_identical=False
-        )
+        exchanged = [reading.inverse() for reading in readings[count : 2 * count]]
+        evidence = combine(readings[:count] + exchanged, readings[2 * count :])
+        if self.is_exchanged:
+            return GuardedGeneration(answers[count], evidence.inverse(), is_identical=False)
+        return GuardedGeneration(answers[PLAIN], evidence, is_identical=False)
 
 
 def _plan(sample: Sample, pixels: Pixels) -> _Plan:

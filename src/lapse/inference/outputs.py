@@ -129,14 +129,11 @@ def csv_row(comparison: Comparison) -> dict[str, str]:
     return {name: values.get(name, "") for name in COLUMNS}
 
 
-def csv_text(
-    columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, has_header: bool = True
-) -> str:
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     """Rows as CSV text, with a header line."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    if has_header:
-        writer.writeheader()
+    writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapse.core.changes import QUESTION_CHANGED
-from lapse.core.files import file_lock, sha256_of, write_text
+from lapse.core.files import sha256_of, write_text, writer_lock
 from lapse.core.progress import Progress, no_progress
 from lapse.evaluation.predictions.delimited import read_table
 from lapse.inference.answer import RESEARCH_USE
@@ -90,12 +90,7 @@ def answer_pairs(
     rows = read_pairs(table, facts.get("question", QUESTION_CHANGED))
     part = out.with_name(f"{out.name}.part")
     job = {"table": sha256_of(table), **facts}
-
-    def refuse(process: str) -> None:
-        raise ValueError(f"process {process} writes {out}: wait for it, or give another path")
-
-    lock = part.with_name(f"{part.name}.lock")
-    with file_lock(lock, refuse):
+    with writer_lock(part.with_name(f"{part.name}.lock"), out):
         done = _start(part, job)
         num_resumed = len(done)
         progress(num_resumed, len(rows))
@@ -110,7 +105,6 @@ def answer_pairs(
                 progress(len(done), len(rows))
         write_text(out, csv_text(COLUMNS, [done[row.line] for row in rows]))
         part.unlink()
-        lock.unlink(missing_ok=True)
     errors = [
         (row.line, done[row.line]["error"]) for row in rows if done[row.line]["status"] == ERROR
     ]

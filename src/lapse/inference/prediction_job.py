@@ -126,7 +126,7 @@ class _Job:
             _start(self.folder, facts)
         self.ranks.barrier()
         drop_torn_line(self.part)
-        done = finished_rows(self.folder, total)
+        done = _row_positions(self.folder, total)[0] >= 0
         self.ranks.barrier()  # every rank knows what is left before any writes
         if done.any():
             logger.info("%s: continues after %d of %d rows", self.path, done.sum(), total)
@@ -196,37 +196,37 @@ def drop_torn_line(part: Path) -> None:
         file.truncate(size)
 
 
-def finished_rows(folder: Path, total: int) -> NDArray[np.bool_]:
-    """Which rows are complete in the files of all ranks, [total] bool."""
-    done = np.zeros(total, np.bool_)
-    for part in sorted(folder.glob("rank-*.tsv")):
-        for row, _ in _rows_of(part, total):
-            done[row] = True
-    return done
-
-
 def merge(folder: Path, path: Path, total: int) -> None:
     """Write all rows in order to the predictions file; only their positions are in memory.
 
     Raises:
         ValueError: a row is missing.
     """
-    parts = sorted(folder.glob("rank-*.tsv"))
-    positions, numbers = np.full(total, -1, np.int64), np.zeros(total, np.int32)
-    for number, part in enumerate(parts):
-        for row, position in _rows_of(part, total):
-            positions[row], numbers[row] = position, number
+    positions, numbers = _row_positions(folder, total)
     missing = int((positions < 0).sum())
     if missing:
         raise ValueError(
             f"{missing} of {total} rows are missing in {folder}: run the same command again"
         )
     with ExitStack() as stack, atomic_write(path) as temporary:
-        files = [stack.enter_context(part.open("rb")) for part in parts]
+        files = [stack.enter_context(part.open("rb")) for part in _parts(folder)]
         with writing(path), temporary.open("wb") as merged:
             for number, position in zip(numbers.tolist(), positions.tolist(), strict=True):
                 files[number].seek(position)
                 merged.write(files[number].readline())
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("rank-*.tsv"))
+
+
+def _row_positions(folder: Path, total: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Position of each complete row in its file, -1 for a missing row; number of the file."""
+    positions, numbers = np.full(total, -1, np.int64), np.zeros(total, np.int32)
+    for number, part in enumerate(_parts(folder)):
+        for row, position in _rows_of(part, total):
+            positions[row], numbers[row] = position, number
+    return positions, numbers
 
 
 def _rows_of(part: Path, total: int) -> Iterator[tuple[int, int]]:

@@ -34,6 +34,10 @@ BLANK = f"{MARK}blank"  # key of the grey square; keys of a store hold no mark
 SECOND_EXPOSURE = f"{MARK}again"  # suffix of the key of a re-exposed image
 GREY = 128  # of the grey square: zero after normalisation
 MAX_TRIES = 64  # random draws of a reference before all references are tried in turn
+SEED = 0  # of references of other patients and of second exposures
+References = Sequence[
+    tuple[str, str]
+]  # (patient, image key) of images that may replace a reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +48,7 @@ class ProbeSamples:
     skipped: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeContext:
-    """What a probe may use besides the sample.
-
-    Attributes:
-        references: (patient, image key) of the images that may replace a reference.
-    """
-
-    references: Sequence[tuple[str, str]]
-    seed: int
-
-
-def _swap(sample: Sample, _: ProbeContext) -> Sample | str:
+def _swap(sample: Sample, _: References) -> Sample | str:
     true = parse(sample.answer)
     if not true.is_parsed:
         return "truth that cannot be inverted"
@@ -65,26 +57,26 @@ def _swap(sample: Sample, _: ProbeContext) -> Sample | str:
     return replace(sample, images=(main, reference), answer=answer)
 
 
-def _identity(sample: Sample, _: ProbeContext) -> Sample:
+def _identity(sample: Sample, _: References) -> Sample:
     return replace(sample, images=(sample.images[1],) * 2, answer=f" {UNCHANGED}")
 
 
-def _acquisition(sample: Sample, _: ProbeContext) -> Sample:
+def _acquisition(sample: Sample, _: References) -> Sample:
     reference, main = sample.images
     return replace(sample, images=(reference, main + SECOND_EXPOSURE))
 
 
-def _shuffled(sample: Sample, context: ProbeContext) -> Sample:
-    return replace(sample, images=(_other_patient(sample, context), sample.images[1]))
+def _shuffled(sample: Sample, references: References) -> Sample:
+    return replace(sample, images=(_other_patient(sample, references), sample.images[1]))
 
 
-def _blank(sample: Sample, _: ProbeContext) -> Sample:
+def _blank(sample: Sample, _: References) -> Sample:
     return replace(sample, images=(BLANK, sample.images[1]))
 
 
 # probe -> its sample for a plain sample of two images, or the reason why there is none;
 # `lapse.metrics.consistency.RATES` scores the answers to the same probes
-PROBES: dict[str, Callable[[Sample, ProbeContext], Sample | str]] = {
+PROBES: dict[str, Callable[[Sample, References], Sample | str]] = {
     "swap": _swap,
     "identity": _identity,
     "acquisition": _acquisition,
@@ -103,9 +95,7 @@ def check_probe(name: str) -> None:
         raise ValueError(f"no probe {name!r}; {nearest(name, tuple(PROBES))}")
 
 
-def probe_samples(
-    name: str, samples: Sequence[Sample], references: Sequence[tuple[str, str]], *, seed: int = 0
-) -> ProbeSamples:
+def probe_samples(name: str, samples: Sequence[Sample], references: References) -> ProbeSamples:
     """The samples of one probe, in the order of the plain ones.
 
     Args:
@@ -117,11 +107,10 @@ def probe_samples(
         ValueError: unknown probe, or no reference of another patient.
     """
     check_probe(name)
-    context = ProbeContext(references, seed)
     probed, skipped = [], Counter[str]()
     for sample in samples:
         is_pair = len(sample.images) == 2
-        result = PROBES[name](sample, context) if is_pair else "sample about one image"
+        result = PROBES[name](sample, references) if is_pair else "sample about one image"
         if isinstance(result, str):
             skipped[result] += 1
         else:
@@ -129,10 +118,9 @@ def probe_samples(
     return ProbeSamples(tuple(probed), dict(skipped))
 
 
-def _other_patient(sample: Sample, context: ProbeContext) -> str:
-    """The key of a reference of another patient; a function of the seed and the sample's id."""
-    references = context.references
-    count, key = len(references), (context.seed, "shuffled reference", sample.id)
+def _other_patient(sample: Sample, references: References) -> str:
+    """The key of a reference of another patient; a function of the sample's id."""
+    count, key = len(references), (SEED, "shuffled reference", sample.id)
     for attempt in range(MAX_TRIES if count else 0):
         patient, image = references[derive_index(count, *key, attempt)]
         if patient != sample.patient:
@@ -147,7 +135,7 @@ def _other_patient(sample: Sample, context: ProbeContext) -> str:
 
 
 def probe_pixels(
-    source: Pixels, image_size: int, *, seed: int = 0, exposure_source: Pixels | None = None
+    source: Pixels, image_size: int, *, exposure_source: Pixels | None = None
 ) -> Pixels:
     """An image source that adds blank and re-exposed images to another source.
 
@@ -159,7 +147,7 @@ def probe_pixels(
     """
 
     def imitated(key: str) -> NDArray[np.uint8]:
-        return perturb_exposure(np.asarray(source(key)), seed, key)
+        return perturb_exposure(np.asarray(source(key)), SEED, key)
 
     def pixels(key: str) -> NDArray[np.uint8]:
         if key == BLANK:

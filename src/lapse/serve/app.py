@@ -18,7 +18,7 @@ from lapse.serve.access import Access
 from lapse.serve.api_page import api_page
 from lapse.serve.errors import ERRORS, ServiceError
 from lapse.serve.gate import FILM_TYPES, FILMS, Gate, error_response
-from lapse.serve.pages import STATIC, static_file
+from lapse.serve.pages import STATIC, static_text
 from lapse.serve.schemas import (
     CompareBody,
     ComparisonAnswer,
@@ -173,14 +173,13 @@ def _add_answers(app: FastAPI, service: Service) -> None:
 def _add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
-        return HTMLResponse(static_file("page.html").content)
+        return HTMLResponse(static_text("page.html"))
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in STATIC:
             raise ServiceError("not-found")
-        file = static_file(name)
-        return Response(file.content, media_type=file.media_type)
+        return Response(static_text(name), media_type=STATIC[name])
 
     @app.get("/docs", include_in_schema=False)
     async def documentation() -> HTMLResponse:

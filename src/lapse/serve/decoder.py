@@ -29,14 +29,9 @@ SOP_CLASSES = frozenset("1.2.840.10008.5.1.4.1.1." + end for end in ("1", "1.1",
 def main() -> None:
     """Decode until stdin closes."""
     pipe = Pipe()
-    is_limited = False
     while (request := pipe.receive()) is not None:
-        values = request.values
-        if not is_limited:
-            _limit_process(int(values["memory"]))
-            is_limited = True
-        _limit_cpu(int(values["cpu"]))
-        pipe.send(decode(request.parts[0], values))
+        _limit_process(int(request.values["memory"]), int(request.values["cpu"]))
+        pipe.send(decode(request.parts[0], request.values))
 
 
 def decode(data: bytes, values: dict[str, Any]) -> Message:
@@ -76,34 +71,25 @@ def decode(data: bytes, values: dict[str, Any]) -> Message:
     )
 
 
-def _limit_process(memory: int) -> None:
-    """Limit address space, files and core dumps, where the system supports it."""
-    if sys.platform != "win32":
-        import resource
+def _limit_process(memory: int, seconds: int) -> None:
+    """Limit address space, files, core dumps and the CPU time of this film, where supported.
 
-        limits = {
-            resource.RLIMIT_AS: memory,
-            resource.RLIMIT_FSIZE: 0,
-            resource.RLIMIT_CORE: 0,
-        }
-        for name, value in limits.items():
-            _lower(name, value)
-
-
-def _limit_cpu(seconds: int) -> None:
-    """Let this film take this many seconds of CPU time; the system ends the process after it."""
-    if sys.platform != "win32":
-        import resource
-
-        _lower(resource.RLIMIT_CPU, int(time.process_time()) + 1 + seconds)
-
-
-def _lower(name: int, value: int) -> None:
+    The system ends the process after the CPU time.
+    """
+    if sys.platform == "win32":
+        return
     import resource
 
-    _, hard = resource.getrlimit(name)
-    soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(name, (soft, hard))
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: int(time.process_time()) + 1 + seconds,
+    }
+    for name, value in limits.items():
+        _, hard = resource.getrlimit(name)
+        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (soft, hard))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ from typing import Any
 
 from lapse.images import errors as image_errors
 
-MEBI = 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:

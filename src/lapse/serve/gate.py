@@ -82,7 +82,9 @@ class Gate:
             ServiceError: it may not pass.
         """
         path, method = scope["path"], scope["method"]
-        if sum(len(name) + len(value) for name, value in _head(scope)) > self._limits.header_bytes:
+        # everything before the body; h11 limits it only while it is incomplete
+        head = [(scope["raw_path"], scope["query_string"]), *scope["headers"]]
+        if sum(len(name) + len(value) for name, value in head) > self._limits.header_bytes:
             raise ServiceError("headers-too-large")
         code = self._access.refusal(scope["headers"], is_api=path.startswith(API))
         if code == "unauthorized":
@@ -146,11 +148,6 @@ def _single_headers(scope: Scope) -> dict[str, str]:
             raise ServiceError("bad-request")
         values[name] = raw_value.decode("latin-1").strip()
     return values
-
-
-def _head(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Everything before the body; h11 limits it only while it is incomplete."""
-    return [(scope["raw_path"], scope["query_string"]), *scope["headers"]]
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -19,7 +19,7 @@ from lapse.core import registry
 from lapse.images.film_facts import FilmFacts
 from lapse.inference.answer import RESEARCH_USE, AnswerOptions
 from lapse.inference.checks.issues import InputIssue, UnusualInputError
-from lapse.inference.checks.questions import DIFFERENCE, SINGLE, check_question
+from lapse.inference.checks.questions import check_question, known_questions
 from lapse.inference.comparison_model import ComparisonModel, open_model
 from lapse.inference.pretrained import Lapse, ModelImage
 from lapse.serve.messages import Message, Pipe
@@ -43,8 +43,6 @@ class ModelProcess:
     def facts(self) -> dict[str, Any]:
         """What the server and its clients must know about the model."""
         model, tasks = self.model, self.model.tasks
-        has_single = any(task in {"vqa", "medical_vqa"} for task in tasks)
-        forms = (*DIFFERENCE, *SINGLE) if has_single else DIFFERENCE
         processing = model.processing
         return {
             "size": model.image_size,
@@ -53,7 +51,7 @@ class ModelProcess:
             "facts": dict(model.facts),
             "trained_on": model.trained_on,
             "research_use": RESEARCH_USE,
-            "questions": [form for _, form in forms],
+            "questions": [form for _, form in known_questions(tasks)],
             "has_reports": (
                 isinstance(model, Lapse) and REPORT_TASK in model.parts.pretrain.data.tasks
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -18,16 +17,7 @@ STATIC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
-    """A file of the package."""
-
-    content: str
-    media_type: str
-
-
 @cache
-def static_file(name: str) -> StaticFile:
-    """A file of `STATIC`."""
-    text = (files("lapse.serve") / "static" / name).read_text(encoding="utf-8")
-    return StaticFile(text, STATIC[name])
+def static_text(name: str) -> str:
+    """The content of a file of `STATIC`."""
+    return (files("lapse.serve") / "static" / name).read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,7 +60,6 @@ class Service:
         self.answerer = Child(MODEL)
         self._idle = list(self.decoders)
         self._is_loaded = False
-        self._start_time = time.monotonic()
 
     async def start(self) -> None:
         """Load the model, warm it up, and start the decoders.
@@ -109,16 +107,23 @@ class Service:
         Raises:
             ServiceError: stopping, busy, memory-full.
         """
-        self._check_running()
+        if self.uploads.is_stopping:
+            raise ServiceError("stopping", headers={"Connection": "close", "Retry-After": "30"})
         self.films.check()
         self.decoding.check()
 
     async def add_film(self, upload: Upload) -> dict[str, Any]:
         """Decode a film and keep it."""
+        values = {
+            **{name: self.model[name] for name in ("size", "resize", "intensity")},
+            "shown": self.limits.shown_side,
+            "memory": self.limits.decoder_bytes,
+            "cpu": self.limits.decoder_cpu,
+        }
         async with self.decoding.turn(), self._decoder() as decoder:
             try:
                 answer = await decoder.ask(
-                    self._decoding_values(), [upload.file], seconds=self.limits.decoder_seconds
+                    values, [upload.file], seconds=self.limits.decoder_seconds
                 )
             except ChildDiedError:
                 raise ServiceError("decoder-failed") from None
@@ -201,10 +206,6 @@ class Service:
         self.model = answer.values
         self._is_loaded = True
 
-    def _check_running(self) -> None:
-        if self.uploads.is_stopping:
-            raise ServiceError("stopping", headers={"Connection": "close", "Retry-After": "30"})
-
     @asynccontextmanager
     async def _decoder(self) -> AsyncIterator[Child]:
         """An idle decoder; there is one for each turn. A new one comes last: it may be starting."""
@@ -213,11 +214,3 @@ class Service:
             yield decoder
         finally:
             self._idle.insert(0 if decoder.is_new else len(self._idle), decoder)
-
-    def _decoding_values(self) -> dict[str, Any]:
-        return {
-            **{name: self.model[name] for name in ("size", "resize", "intensity")},
-            "shown": self.limits.shown_side,
-            "memory": self.limits.decoder_bytes,
-            "cpu": self.limits.decoder_cpu,
-        }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
-from lapse.images.film_facts import DATES
+from lapse.inference.checks.fact_rules import common_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,12 @@ def order_films(dates: Sequence[Mapping[str, str]]) -> Timeline:
         dates: of each film: name of a DICOM tag -> digits "YYYYMMDD" or "YYYYMMDDHHMMSS".
     """
     num_films = len(dates)
-    for tag, _ in DATES:
-        texts = [film.get(tag, "") for film in dates]
-        if all(len(text) >= 8 for text in texts):
-            has_times = all(len(text) >= 14 for text in texts)
-            keys = [text[: 14 if has_times else 8] for text in texts]
-            order = sorted(range(num_films), key=keys.__getitem__)
-            days = [_days(keys[a], keys[b]) for a, b in pairwise(order)]
-            return Timeline(tuple(order), tuple(days), True)
-    return Timeline(tuple(range(num_films)), (None,) * (num_films - 1), False)
+    _, times = common_times(dates)
+    if not times:
+        return Timeline(tuple(range(num_films)), (None,) * (num_films - 1), False)
+    order = sorted(range(num_films), key=times.__getitem__)
+    days = [_days(times[a], times[b]) for a, b in pairwise(order)]
+    return Timeline(tuple(order), tuple(days), True)
 
 
 def _days(earlier: str, later: str) -> int | None:

@@ -25,7 +25,6 @@ class Upload:
 
     file: BinaryIO
     sha256: str
-    num_bytes: int
 
 
 class Uploads:
@@ -33,18 +32,14 @@ class Uploads:
 
     Attributes:
         is_stopping: whether incomplete bodies are refused.
+        num_bytes: of all unfinished and undecoded bodies.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.is_stopping = False
         self._limits = limits
-        self._num_bytes = 0
+        self.num_bytes = 0
         self._timeouts: set[asyncio.Timeout] = set()
-
-    @property
-    def num_bytes(self) -> int:
-        """Of all unfinished and undecoded bodies."""
-        return self._num_bytes
 
     @asynccontextmanager
     async def read(self, receive: Receive, length: int) -> AsyncIterator[Upload]:
@@ -63,14 +58,14 @@ class Uploads:
                 while received < length:
                     chunk = await _next(receive)
                     received += len(chunk)
-                    self._num_bytes += len(chunk)
-                    if self._num_bytes > self._limits.uploads_bytes:
+                    self.num_bytes += len(chunk)
+                    if self.num_bytes > self._limits.uploads_bytes:
                         raise retry_later("busy", BUSY_SECONDS)
                     digest.update(chunk)
                     file.write(chunk)
-            yield Upload(file, digest.hexdigest(), received)
+            yield Upload(file, digest.hexdigest())
         finally:
-            self._num_bytes -= received
+            self.num_bytes -= received
             file.close()
 
     async def read_small(self, receive: Receive, length: int) -> bytes:

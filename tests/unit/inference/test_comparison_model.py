@@ -7,7 +7,7 @@ import tiny_runs
 from lapse.core.changes import QUESTION_CHANGED
 from lapse.inference.comparison_model import RunModel, open_model
 from lapse.inference.pretrained import Lapse
-from lapse.inference.pretrained.image_input import model_image_of_bytes
+from lapse.inference.pretrained.image_input import load_model_image
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_a_run_compares_bytes_in_memory_as_it_compares_files(runs, tmp_path):
     paths = [tmp_path / "a.dcm", tmp_path / "b.dcm"]
     for path, film in zip(paths, films, strict=True):
         path.write_bytes(film)
-    images = [model_image_of_bytes(film, model.image_size, model.processing) for film in films]
+    images = [load_model_image(film, model.image_size, model.processing) for film in films]
     from_files, from_bytes = model.compare(*paths), model.compare(*images)
     assert from_bytes.answer == from_files.answer
     assert from_bytes.films["main"].width == from_files.films["main"].width

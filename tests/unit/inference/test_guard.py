@@ -41,8 +41,8 @@ def sample(first, second):
 
 
 def decided(model, samples, images, rule=RULE):
-    answers = dict(generate_guarded(model, samples, images.__getitem__, OPTIONS))
-    return [decide(answers[row].evidence, rule) for row in range(len(samples))]
+    answers = generate_guarded(model, samples, images.__getitem__, OPTIONS)
+    return [decide(answer.evidence, rule) for answer in answers]
 
 
 def pairs_in_both_orders(images):
@@ -59,8 +59,7 @@ def test_any_answers_keep_the_swap_law_exactly_and_beam_search_alone_does_not():
     assert sum(bool(answer.stated) for answer in first) > len(first) / 8
     assert {answer.status for answer in first} >= {"changed", "undecided"}
     plain = [
-        dict(generate(model, samples, images.__getitem__, OPTIONS))
-        for samples in (forward, backward)
+        generate(model, samples, images.__getitem__, OPTIONS) for samples in (forward, backward)
     ]
     broken = sum(
         invert(parse(plain[0][row].text).changes) != parse(plain[1][row].text).changes
@@ -75,7 +74,7 @@ def test_random_weights_keep_the_swap_law_bit_for_bit(tmp_path):
     samples = pairs_in_both_orders(images)
 
     def read(item):
-        return dict(generate_guarded(run.model, [item], images.__getitem__, OPTIONS))[0]
+        return generate_guarded(run.model, [item], images.__getitem__, OPTIONS)[0]
 
     evidence = [[read(item) for item in part] for part in samples]
     for first, second in zip(*evidence, strict=True):
@@ -103,11 +102,9 @@ def test_identical_pixels_are_unchanged_without_a_reading():
 def test_the_plain_answer_is_that_of_the_pair_in_its_own_order():
     model, images = RandomAnswers(5), films(7, seed=2)
     for part in pairs_in_both_orders(images):
-        plain = dict(generate(model, part, images.__getitem__, OPTIONS))
-        guarded = dict(generate_guarded(model, part, images.__getitem__, OPTIONS))
-        assert [plain[row].text for row in range(6)] == [
-            guarded[row].plain.text for row in range(6)
-        ]
+        plain = generate(model, part, images.__getitem__, OPTIONS)
+        guarded = generate_guarded(model, part, images.__getitem__, OPTIONS)
+        assert [answer.text for answer in plain] == [answer.plain.text for answer in guarded]
 
 
 def test_perturbations_are_small():
@@ -124,4 +121,4 @@ def test_perturbations_are_small():
 def test_a_question_about_one_image_has_no_guard():
     single = Sample("x", "vqa", ("film0",), "p", "is there edema?", "", " ?")
     with pytest.raises(ValueError, match="a guarded answer needs two"):
-        list(generate_guarded(RandomAnswers(0), [single], films(1).__getitem__, OPTIONS))
+        generate_guarded(RandomAnswers(0), [single], films(1).__getitem__, OPTIONS)

@@ -52,8 +52,6 @@ def test_a_shuffled_reference_is_never_of_the_same_patient():
     assert {item.images[0] for item in shuffled} == {"c", "d"}
     rare = [("p1", "a")] * 500 + [("p2", "c")]  # random draws fail: all references are tried
     assert {item.images[0] for item in probe_samples("shuffled", samples, rare).samples} == {"c"}
-    other = probe_samples("shuffled", samples, REFERENCES * 5, seed=1).samples
-    assert [item.images for item in other] != [item.images for item in shuffled]
     with pytest.raises(ValueError, match="no reference of another patient than p1 among 2"):
         probe_samples("shuffled", samples, REFERENCES[:2])
 
@@ -75,7 +73,5 @@ def test_images_come_from_the_source():
     assert (pixels(BLANK) == GREY).all() and pixels(BLANK).shape == (32, 32)
     assert np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), pixels(f"a{SECOND_EXPOSURE}"))
     assert not np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), picture("a"))
-    other = probe_pixels(picture, 32, seed=1)(f"a{SECOND_EXPOSURE}")
-    assert not np.array_equal(pixels(f"a{SECOND_EXPOSURE}"), other)
     rendered = probe_pixels(picture, 32, exposure_source=lambda key: picture("z"))
     assert np.array_equal(rendered(f"a{SECOND_EXPOSURE}"), picture("z"))

@@ -59,7 +59,7 @@ def parse_free_text(text: str) -> Parsed:
     says_unchanged = False
     for sentence, reading in _readings(text):
         statements += reading.statements
-        is_read = bool(reading.statements) or reading.says_unchanged or reading.says_absent
+        is_read = bool(reading.statements) or reading.says_unchanged
         says_unchanged |= is_read
         if not is_read:
             ignored += [t.text for t in tokens_of(sentence) if t.kind == "word"]
@@ -132,9 +132,10 @@ def sentences_of(text: str) -> list[str]:
 
 _CONTRAST = re.compile(rf",? (?:while|whereas|but|and) (?=(?:in |on )?the (?:{OLD}|{MODERN})\b)")
 _SUBJECT = re.compile(
-    rf"^(?:in |on )?the (?:(?P<old>{OLD})|{MODERN})(?: (?:image|film|study|exam\w*|radiograph|x-ray|"
-    r"scan|one))?,? (?:shows?|showed|demonstrates?|demonstrated|reveals?|has|had|there (?:is|are|"
-    r"was|were)|(?P<none>(?:does|did|do) not\b))(?P<what>.*)"
+    rf"^(?:in |on )?the (?:(?P<old>{OLD})|{MODERN})"
+    r"(?: (?:image|film|study|exam\w*|radiograph|x-ray|scan|one))?,? "
+    r"(?:shows?|showed|demonstrates?|demonstrated|reveals?|has|had|there (?:is|are|was|were)|"
+    r"(?P<none>(?:does|did|do) not\b))(?P<what>.*)"
 )
 
 

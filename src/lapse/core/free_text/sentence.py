@@ -48,15 +48,13 @@ class Reading:
 
     Attributes:
         statements: changes and stable findings.
-        says_unchanged: a sentence such as "no significant change".
-        says_absent: a negated finding, or "clear".
+        says_unchanged: a sentence such as "no significant change", a negated finding, or "clear".
         last: the last finding, for a pronoun in the next sentence.
         header: direction of a header such as "New findings:", for the lines below it.
     """
 
     statements: tuple[Statement, ...] = ()
     says_unchanged: bool = False
-    says_absent: bool = False
     last: Noun | None = None
     header: str = ""
 
@@ -73,16 +71,16 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
     place, tokens = _label(tokens)
     own_header, tokens = _header(tokens)
     nouns: list[Noun] = []
-    says_unchanged = says_absent = has_open_exception = False
+    says_unchanged = has_open_exception = False
     for segment in segments_of(tokens):
         segment = without_hedged(segment)
         of_segment = [Noun(i, t) for i, t in enumerate(segment) if t.kind in NOUNS]
         for noun in of_segment:
             set_place(noun, segment, of_segment)
-        says_absent |= mark_negated(segment, of_segment) or any(t.text == "clear" for t in segment)
+        has_negation = mark_negated(segment, of_segment)
         free = [noun for noun in of_segment if not noun.is_negated]
         copies, lone = assign_directions(segment, free, (nouns[-1] if nouns else None) or last)
-        says_unchanged |= lone
+        says_unchanged |= lone or has_negation or any(t.text == "clear" for t in segment)
         set_level_change(segment, of_segment)
         has_open_exception |= _is_open_exception(segment, of_segment)
         nouns += of_segment + copies
@@ -99,12 +97,11 @@ def read_sentence(sentence: str, last: Noun | None = None, header: str = "") -> 
     findings = [noun for noun in nouns if noun.token.kind != "other"]
     statements = [s for noun in nouns for s in _statements(noun)]
     if has_open_exception:
-        says_unchanged = says_absent = False
+        says_unchanged = False
         statements = [s for s in statements if s.direction != "stable"]
     return Reading(
         _distinct(statements),
         says_unchanged,
-        says_absent,
         findings[-1] if findings else last,
         shared if is_shared and (own_header == "" or not findings) else "",
     )

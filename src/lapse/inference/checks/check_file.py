@@ -59,13 +59,11 @@ def parse_check(
         )
     arrays: dict[str, Floats] = {name: value.double().numpy() for name, value in tensors.items()}
     try:
-        median, warn, refuse = (float(values[name]) for name in _LIMITS)
+        limits = {name: float(values[name]) for name in _LIMITS}
         facts = {str(name): str(value) for name, value in values["facts"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"the limits of the input check cannot be read: {error!r}") from None
-    return PixelCheck(
-        arrays["mean"], arrays["whitening"], arrays["film"], median, warn, refuse, facts
-    )
+    return PixelCheck(**arrays, **limits, facts=facts)
 
 
 def parse_rule(values: Mapping[str, Any]) -> GuardRule | None:

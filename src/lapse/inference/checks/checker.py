@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lapse.images.film_facts import NO_FACTS, FilmFacts
+from lapse.images.film_facts import FilmFacts
 from lapse.inference.checks.fact_rules import all_fact_issues, picture_issues
 from lapse.inference.checks.issues import InputIssue
 from lapse.inference.checks.pixel_check import PixelCheck, pooled_tokens
@@ -23,18 +23,6 @@ NO_PIXEL_CHECK = InputIssue(
     "note",
     "this model has no input check: images that are not chest films are not recognised",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CheckedFilm:
-    """One film for the checks.
-
-    Attributes:
-        pixels: [S, S] uint8 at the image size of the model.
-    """
-
-    pixels: NDArray[np.uint8]
-    facts: FilmFacts = NO_FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +37,19 @@ class InputChecker:
     pixel_check: PixelCheck | None = None
     encode: Encode | None = None
 
-    def issues(self, films: Mapping[str, CheckedFilm]) -> tuple[InputIssue, ...]:
+    def issues(
+        self, facts: Mapping[str, FilmFacts], pixels: Sequence[NDArray[np.uint8]]
+    ) -> tuple[InputIssue, ...]:
         """The issues of one film or of two, reference first.
 
         Args:
-            films: name of the film in messages -> the film.
+            facts: name of the film in messages -> the facts of its header.
+            pixels: of the same films, each [S, S] at the image size of the model.
         """
-        issues = all_fact_issues({role: film.facts for role, film in films.items()})
-        if len(films) == 2:
-            issues += picture_issues([film.pixels for film in films.values()])
-        return (*issues, *self._pixel_issues(films))
+        issues = all_fact_issues(facts)
+        if len(pixels) == 2:
+            issues += picture_issues(pixels)
+        return (*issues, *self._pixel_issues(facts, np.stack(pixels)))
 
     def levels(self, pixels: NDArray[np.uint8]) -> list[str]:
         """ "refused", "warning" or "" for each image. # [U, S, S] -> [U]"""
@@ -71,12 +62,11 @@ class InputChecker:
             for score in scores
         ]
 
-    def _pixel_issues(self, films: Mapping[str, CheckedFilm]) -> list[InputIssue]:
+    def _pixel_issues(self, roles: Iterable[str], pixels: NDArray[np.uint8]) -> list[InputIssue]:
         if self.pixel_check is None:
             return [NO_PIXEL_CHECK]
-        pixels = np.stack([film.pixels for film in films.values()])
         issues = []
-        for role, image, level in zip(films, pixels, self.levels(pixels), strict=True):
+        for role, image, level in zip(roles, pixels, self.levels(pixels), strict=True):
             if level == "refused":
                 kind = self.pixel_check.kind(image)
                 appears = f"; it appears to be {kind}" if kind else ""

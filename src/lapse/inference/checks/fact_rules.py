@@ -59,19 +59,13 @@ def film_issues(role: str, facts: FilmFacts) -> Iterator[InputIssue]:
 def pair_issues(reference: FilmFacts, main: FilmFacts) -> Iterator[InputIssue]:
     """What contradicts that two films show one patient, the reference first."""
     yield from _patient_issues(reference, main)
-    for date_tag, _ in DATES:
-        dates = [facts.dates.get(date_tag, "") for facts in (reference, main)]
-        if not all(len(date) >= SHORT_DATE for date in dates):
-            continue
-        has_times = all(len(date) >= LONG_DATE for date in dates)
-        before, after = (date[: LONG_DATE if has_times else SHORT_DATE] for date in dates)
-        if before > after:
-            yield InputIssue(
-                "order",
-                "refused",
-                f"the reference image is later than the main image ({date_tag}): exchange them",
-            )
-        break
+    date_tag, times = common_times([reference.dates, main.dates])
+    if times != sorted(times):
+        yield InputIssue(
+            "order",
+            "refused",
+            f"the reference image is later than the main image ({date_tag}): exchange them",
+        )
     if reference.study and reference.study == main.study:
         yield InputIssue(
             "same-study",
@@ -79,6 +73,26 @@ def pair_issues(reference: FilmFacts, main: FilmFacts) -> Iterator[InputIssue]:
             "both images are of one study (StudyInstanceUID): two exposures of one visit differ "
             "in acquisition, not in time",
         )
+
+
+def common_times(dates: Sequence[Mapping[str, str]]) -> tuple[str, list[str]]:
+    """The most exact date that all films have: its tag, and its digits, which can be compared.
+
+    Args:
+        dates: of each film, as `FilmFacts.dates`.
+
+    Returns:
+        "YYYYMMDDHHMMSS" of each film, or "YYYYMMDD" where one of them has no time; ("", []) where
+        the films have no common date.
+    """
+    for tag, _ in DATES:
+        times = [film.get(tag, "") for film in dates]
+        shortest = min(map(len, times), default=0)
+        if shortest >= SHORT_DATE:
+            return tag, [
+                time[: LONG_DATE if shortest >= LONG_DATE else SHORT_DATE] for time in times
+            ]
+    return "", []
 
 
 def _patient_issues(reference: FilmFacts, main: FilmFacts) -> Iterator[InputIssue]:

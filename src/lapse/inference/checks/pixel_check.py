@@ -145,13 +145,13 @@ def fit_pixel_check(
     mean = mean.astype(np.float32).astype(np.float64)
     median = float(np.median(np.linalg.norm((tokens - mean) @ whitening.T, axis=1)))
     check = PixelCheck(mean, whitening, film, median, 0.0, 1.0, dict(facts or {}))
-    warn = float(
-        np.quantile(check.scores(pooled_tokens(encode, validate), validate), WARN_QUANTILE)
-    )
+
+    def score_quantile(films: Pixels, quantile: float) -> float:
+        return float(np.quantile(check.scores(pooled_tokens(encode, films), films), quantile))
+
+    warn = score_quantile(validate, WARN_QUANTILE)
     damaged = damaged_films(train[:: max(1, len(train) // NUM_DAMAGED)])
-    refuse = float(
-        np.quantile(check.scores(pooled_tokens(encode, damaged), damaged), REFUSE_QUANTILE)
-    )
+    refuse = score_quantile(damaged, REFUSE_QUANTILE)
     if warn >= refuse:
         raise ValueError(
             f"the input check does not separate turned and negative films (score {refuse:.3f}) "

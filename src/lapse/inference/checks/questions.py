@@ -80,6 +80,12 @@ _ANATOMY = re.compile(
 )
 
 
+def known_questions(tasks: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(pattern, form in messages) of the questions that a model of these tasks is trained on."""
+    has_single = any(task in {"vqa", "medical_vqa"} for task in tasks)
+    return (*DIFFERENCE, *SINGLE) if has_single else DIFFERENCE
+
+
 def check_question(question: str, tasks: Sequence[str]) -> None:
     """Refuse a question that does not occur in the training data of a model.
 
@@ -95,8 +101,7 @@ def check_question(question: str, tasks: Sequence[str]) -> None:
         raise ValueError("the question is empty: remove it to ask the standard question")
     if len(text) > MAX_QUESTION:
         raise ValueError(f"the question has {len(text)} characters, the limit is {MAX_QUESTION}")
-    has_single = any(task in {"vqa", "medical_vqa"} for task in tasks)
-    forms = (*DIFFERENCE, *SINGLE) if has_single else DIFFERENCE
+    forms = known_questions(tasks)
     if not any(re.fullmatch(pattern, text) for pattern, _ in forms):
         known = nearest(f"{text}?", [form for _, form in forms])
         raise ValueError(

@@ -14,7 +14,7 @@ from lapse.inference.comparison_model import ComparisonModel
 from lapse.inference.pacs.connection import PacsConnection, PacsError
 from lapse.inference.pacs.studies import ChosenFilms, films_of_accessions, films_of_patient
 from lapse.inference.pacs.transfer import fetch_film
-from lapse.inference.pretrained.image_input import model_image_of_bytes
+from lapse.inference.pretrained.image_input import load_model_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,6 @@ class PacsComparison:
     chosen: ChosenFilms
 
 
-def choose_films(pacs: PacsConnection, query: PacsQuery) -> ChosenFilms:
-    """The films that a query names, from metadata alone.
-
-    Raises:
-        PacsError: as `films_of_patient` and `films_of_accessions`.
-    """
-    if query.patient:
-        return films_of_patient(pacs, query.patient)
-    return films_of_accessions(pacs, query.accessions)
-
-
 def compare_studies(
     pacs: PacsConnection,
     query: PacsQuery,
@@ -73,10 +62,14 @@ def compare_studies(
         UnusualInputError: an input check refuses the films.
         ValueError: a film cannot be read, or an unknown question.
     """
-    chosen = choose_films(pacs, query)
+    if query.patient:
+        chosen = films_of_patient(pacs, query.patient)
+    else:
+        chosen = films_of_accessions(pacs, query.accessions)
     films = [fetch_film(pacs, film) for film in (chosen.reference, chosen.main)]
-    images = [model_image_of_bytes(film.data, model.image_size, model.processing) for film in films]
-    reference, main = images
+    reference, main = (
+        load_model_image(film.data, model.image_size, model.processing) for film in films
+    )
     comparison = model.compare(reference, main, question, options)
     headers = dict(zip(ROLES, (film.header for film in films), strict=True))
     return PacsComparison(comparison, headers, chosen)

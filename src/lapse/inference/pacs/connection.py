@@ -123,7 +123,7 @@ def connect(options: PacsOptions) -> PacsConnection:
     if options.token_file is not None and options.basic_file is not None:
         raise PacsError("give a token or a user with a password, not both")
     if options.token_file is not None:
-        session.auth = _BearerAuth(_read_secret(options.token_file))
+        session.headers["Authorization"] = f"Bearer {_read_secret(options.token_file)}"
     elif options.basic_file is not None:
         user, colon, password = _read_secret(options.basic_file).partition(":")
         if not colon:
@@ -145,12 +145,10 @@ def connect(options: PacsOptions) -> PacsConnection:
 def _checked_url(options: PacsOptions) -> SplitResult:
     try:
         url = urlsplit(options.url)
-        port_is_valid = url.port is None or url.port > 0
+        is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0
     except ValueError:
-        raise PacsError(
-            "the address of the PACS is not a URL, such as https://HOST/dicom-web"
-        ) from None
-    if url.scheme not in {"http", "https"} or not url.hostname or not port_is_valid:
+        is_valid = False
+    if not is_valid:
         raise PacsError("the address of the PACS is not a URL, such as https://HOST/dicom-web")
     if url.username or url.password or url.query or url.fragment:
         raise PacsError(
@@ -184,17 +182,6 @@ def _read_secret(path: Path) -> str:
     if not text or len(text) > MAX_CREDENTIALS or len(text.splitlines()) > 1:
         raise PacsError(f"{path} must hold exactly one line with the credentials")
     return text
-
-
-class _BearerAuth(requests.auth.AuthBase):
-    """A bearer token in every request."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 class _LimitedAdapter(HTTPAdapter):

@@ -123,7 +123,13 @@ def preferred(films: Sequence[RemoteFilm]) -> RemoteFilm | None:
         view = facts.view.upper()
         place = VIEWS.index(view) if view in VIEWS else len(VIEWS) + (not view)
         is_unmarked = facts.intent.upper() != "FOR PRESENTATION"
-        return place, int(is_unmarked), _time_of(facts), film.number, film.instance
+        return (
+            place,
+            int(is_unmarked),
+            next(iter(facts.dates.values()), ""),
+            film.number,
+            film.instance,
+        )
 
     usable = [
         film
@@ -207,7 +213,3 @@ def _texts(answer: Json, keywords: Sequence[str]) -> dict[str, str]:
         values = answer.get(f"{tag_for_keyword(keyword):08X}", {}).get("Value") or [""]
         texts[keyword] = str(values[0] or "").strip()
     return texts
-
-
-def _time_of(facts: FilmFacts) -> str:
-    return next(iter(facts.dates.values()), "")

@@ -26,8 +26,9 @@ IN_MEMORY = Path("the film")  # names a film without a file in errors
 MAX_GREY = 65535  # of 16 bits
 SHOWN = 512  # pixels of the longer edge of a film in a notebook
 
-# A file (JPEG, PNG, DICOM), a Pillow image, or grey values [H, W]: uint8, uint16 or 0 .. 1.
-Source: TypeAlias = "str | Path | Image.Image | np.ndarray"
+# A file (JPEG, PNG, DICOM) or its content, a Pillow image, or grey values [H, W]: uint8, uint16 or
+# 0 .. 1.
+Source: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +93,14 @@ class ModelImage:
 
 
 def load_model_image(
-    source: Source, image_size: int, processing: ImageProcessing = DEFAULT
+    source: Source | ModelImage, image_size: int, processing: ImageProcessing = DEFAULT
 ) -> ModelImage:
     """Read a radiograph from a file, a Pillow image or an array; it is equalised like any other.
 
     Args:
-        source: a path, an open image (converted to grey), or [H, W] uint8, uint16 or floats in
-            [0, 1]. 16 bits are scaled as those of a PNG file are.
+        source: a path, the content of a file (errors call it "the film"), an open image (converted
+            to grey), or [H, W] uint8, uint16 or floats in [0, 1]. 16 bits are scaled as those of a
+            PNG file are. A `ModelImage` is returned as it is.
         image_size: S in pixels.
         processing: of the training images: the way to resize, and the grey values of a DICOM.
 
@@ -106,35 +108,26 @@ def load_model_image(
         ValueError: an `ImageError` (a file that cannot be read, a blank image, noise), or an
             array of another kind.
     """
-    facts, file = NO_FACTS, ""
+    if isinstance(source, ModelImage):
+        return source
+    facts, file, name = NO_FACTS, "", "image"
     if isinstance(source, str | Path):
-        file = Path(source).name
+        file, name = Path(source).name, str(source)
         stored = read_at(Path(source), image_size, processing)
         facts = facts_of_file(Path(source))
+    elif isinstance(source, bytes):
+        name = "film"
+        stored = read_at(IN_MEMORY, image_size, processing, data=source)
+        facts = facts_of_bytes(source)
     elif isinstance(source, Image.Image):
         stored = fit_image(_check_mode(source), image_size, processing)
     else:
         stored = fit_image(_check_grey(np.asarray(source)), image_size, processing)
     for note in stored.notes:
-        logger.warning("%s: %s", source if isinstance(source, str | Path) else "image", note)
+        logger.warning("%s: %s", name, note)
     return ModelImage(
         stored.pixels, stored.height, stored.width, processing.resize, facts, file=file
     )
-
-
-def model_image_of_bytes(
-    data: bytes, image_size: int, processing: ImageProcessing = DEFAULT
-) -> ModelImage:
-    """The content of an image file as `load_model_image` reads the file, without a file.
-
-    Raises:
-        ValueError: an `ImageError`; it calls the file "the film".
-    """
-    stored = read_at(IN_MEMORY, image_size, processing, data=data)
-    for note in stored.notes:
-        logger.warning("film: %s", note)
-    facts = facts_of_bytes(data)
-    return ModelImage(stored.pixels, stored.height, stored.width, processing.resize, facts)
 
 
 def _check_mode(image: Image.Image) -> Image.Image:

@@ -17,7 +17,6 @@ import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import nn
 
-from lapse.config import GenerationConfig
 from lapse.core.annotation_names import REGIONS
 from lapse.core.changes import QUESTION_CHANGED
 from lapse.core.hub import FORM, parse_hub_id
@@ -31,12 +30,13 @@ from lapse.inference.answer import (
     roles_with,
     with_probabilities,
 )
-from lapse.inference.checks.checker import CheckedFilm, InputChecker
+from lapse.inference.checks.checker import InputChecker
 from lapse.inference.checks.issues import InputIssue, is_unfamiliar, refuse_unusual
 from lapse.inference.checks.questions import check_phrase, check_question, check_regions
 from lapse.inference.comparison import Comparison
 from lapse.inference.finding_phrases import MIDLINE, stating_sentence
 from lapse.inference.generate import GenerateOptions, generate
+from lapse.inference.predict_options import PredictOptions
 from lapse.inference.pretrained.export import ModelParts, read_folder, write_folder
 from lapse.inference.pretrained.image_input import ModelImage, Source, load_model_image
 from lapse.inference.pretrained.model_card import model_card
@@ -102,9 +102,8 @@ class Lapse(nn.Module, ModelHubMixin):
             image: path, Pillow image, or array [H, W].
             allow_unusual: answer about it although an input check refuses it.
         """
-        if not isinstance(image, ModelImage):
-            image = load_model_image(image, self.image_size, self.parts.processing)
-        return replace(image, allow_unusual=True) if allow_unusual else image
+        opened = load_model_image(image, self.image_size, self.parts.processing)
+        return replace(opened, allow_unusual=True) if allow_unusual else opened
 
     def check(self, images: Mapping[str, Source | ModelImage]) -> tuple[InputIssue, ...]:
         """What the input checks report about one film or two, without an answer.
@@ -113,8 +112,9 @@ class Lapse(nn.Module, ModelHubMixin):
             images: name of the film in messages -> the film; of two, the reference first.
         """
         opened = {role: self.open(image) for role, image in images.items()}
-        films = {role: CheckedFilm(item.pixels, item.facts) for role, item in opened.items()}
-        return self._checker.issues(films)
+        facts = {role: image.facts for role, image in opened.items()}
+        checker = InputChecker(self.parts.pixel_check, self.parts.encode)
+        return checker.issues(facts, [image.pixels for image in opened.values()])
 
     def compare(
         self,
@@ -150,21 +150,12 @@ class Lapse(nn.Module, ModelHubMixin):
         if options.guarded:
             rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
-        findings = {
-            role: [c.finding for c in answer.changes if role in roles_with(c)] for role in images
-        }
-        described = {
-            role: self._describe_regions(image) if findings[role] else {}
-            for role, image in images.items()
-        }
-        boxes = {
-            role: self._find_boxes(image, findings[role], described[role])
-            for role, image in images.items()
-        }
-        anatomy = {
-            role: self._name_boxes(image, boxes[role], described[role])
-            for role, image in images.items()
-        }
+        boxes, anatomy = {}, {}
+        for role, image in images.items():
+            findings = [c.finding for c in answer.changes if role in roles_with(c)]
+            described = self._describe_regions(image) if findings else {}
+            boxes[role] = self._find_boxes(image, findings, described)
+            anatomy[role] = self._name_boxes(image, boxes[role], described)
         answer = replace(answer, issues=(*issues, *answer.issues), trained_on=self.trained_on)
         answer = with_probabilities(answer, self.parts.calibration)
         films = {role: image.film() for role, image in images.items()}
@@ -216,10 +207,6 @@ class Lapse(nn.Module, ModelHubMixin):
         if not isinstance(encoder, VisionEncoder):
             raise ValueError(f"the encoder is a {type(encoder).__name__}: transformers has it")
         export_encoder(encoder, Path(folder))
-
-    @property
-    def _checker(self) -> InputChecker:
-        return InputChecker(self.parts.pixel_check, self.parts.encode)
 
     def _checked(self, image: Source | ModelImage) -> ModelImage:
         """Open an image and check it alone; warnings are logged."""
@@ -283,19 +270,15 @@ class Lapse(nn.Module, ModelHubMixin):
             Sample(f"{prefix}{row}", prefix.strip(":"), ("image",), "", prefix, text, " ?")
             for row, text in enumerate(given)
         ]
-        generation = config.generation.model_dump()
-        generation["batch_size"] = max(1, len(samples))  # the image is encoded once
-        if num_beams is not None:
-            generation["num_beams"] = num_beams
+        # in one batch, so that the image is encoded once
+        overrides = PredictOptions(num_beams=num_beams, batch_size=max(1, len(samples)))
         options = GenerateOptions(
-            GenerationConfig.model_validate(generation),
+            overrides.generation(config.generation),
             config.data.max_tokens,
             precision=config.train.precision,
         )
-        answers = dict(
-            generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options)
-        )
-        return [answers[row].text for row in range(len(samples))]
+        answers = generate(self.captioner, samples, {"image": image.pixels}.__getitem__, options)
+        return [answer.text for answer in answers]
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_folder(save_directory, self.parts, model_card(self.parts))

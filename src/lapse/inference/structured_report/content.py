@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from highdicom import UID
@@ -47,7 +48,7 @@ from pydicom.sr.codedict import codes
 from lapse.core.changes import Change
 from lapse.core.types import Box
 from lapse.core.version import __version__
-from lapse.inference.answer import ROLES, describe, roles_with
+from lapse.inference.answer import ROLES, roles_with
 from lapse.inference.comparison import Comparison
 from lapse.inference.structured_report.codes import (
     CERTAINTY,
@@ -124,33 +125,24 @@ def _finding_group(
     measurements = []
     if probability is not None:
         measurements.append(Measurement(CERTAINTY, round(100 * probability, 1), PERCENT))
-    time_point = TimePointContext(FILMS[role])
-    evaluations = list(_finding_evaluations(comparison, change, role))
+    shared: dict[str, Any] = {
+        "time_point_context": TimePointContext(FILMS[role]),
+        "finding_type": finding_code(change.finding),
+        "algorithm_id": _algorithm(comparison),
+        "measurements": measurements,
+        "qualitative_evaluations": list(_finding_evaluations(comparison, change, role)),
+    }
     if box is None:
         source = SourceImageForMeasurementGroup.from_source_image(header)
-        return MeasurementsAndQualitativeEvaluations(
-            tracking,
-            time_point_context=time_point,
-            finding_type=finding_code(change.finding),
-            algorithm_id=_algorithm(comparison),
-            measurements=measurements,
-            qualitative_evaluations=evaluations,
-            source_images=[source],
-        )
+        return MeasurementsAndQualitativeEvaluations(tracking, source_images=[source], **shared)
     region = ImageRegion(
         GraphicTypeValues.POLYLINE,
         polygon(box, int(header.Rows), int(header.Columns)),
         SourceImageForRegion.from_source_image(header),
     )
+    sites = [finding_site(comparison.region_name(role, change.finding))]
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking,
-        region,
-        time_point_context=time_point,
-        finding_type=finding_code(change.finding),
-        algorithm_id=_algorithm(comparison),
-        finding_sites=[finding_site(comparison.region_name(role, change.finding))],
-        measurements=measurements,
-        qualitative_evaluations=evaluations,
+        tracking, region, finding_sites=sites, **shared
     )
 
 
@@ -214,9 +206,7 @@ def _texts(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     yield "question", "Question to the model", comparison.question
     yield "answer", "Answer of the model", answer.text or "(empty)"
     for change in answer.unsure:
-        certainty = answer.certainty(change)
-        text = f"{describe(change)}{', ' if certainty else ''}{certainty}"
-        yield "not-stated", "Change that is unsure and not stated", text
+        yield "not-stated", "Change that is unsure and not stated", answer.describe(change)
     for reason in answer.reasons:
         yield "reason", "Reason", reason
     for words in answer.leftover:

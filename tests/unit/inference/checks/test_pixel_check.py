@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lapse.images.film_facts import NO_FACTS
 from lapse.inference.checks.check_file import check_tensors, check_values, parse_check, parse_rule
-from lapse.inference.checks.checker import NO_PIXEL_CHECK, CheckedFilm, InputChecker
+from lapse.inference.checks.checker import NO_PIXEL_CHECK, InputChecker
 from lapse.inference.checks.pixel_check import (
     NEGATIVE,
     PixelCheck,
@@ -65,7 +66,7 @@ def test_films_pass_and_what_is_not_a_film_is_refused(check):
 def test_without_the_check_the_same_inputs_pass(check):
     noise = np.random.default_rng(3).integers(0, 256, (4, SIDE, SIDE)).astype(np.uint8)
     assert levels(None, noise) == [""] * 4
-    issues = InputChecker(None, encode).issues({"image": CheckedFilm(noise[0])})
+    issues = InputChecker(None, encode).issues({"image": NO_FACTS}, noise[:1])
     assert issues == (NO_PIXEL_CHECK,)
 
 
@@ -78,7 +79,7 @@ def test_the_kind_of_the_fault_is_named_beside_a_refusal(check):
         (np.rot90(film, 3), "turned by 90 degrees to the right"),
         (255 - film, NEGATIVE),
     ):
-        (issue,) = checker.issues({"main image": CheckedFilm(np.ascontiguousarray(image))})
+        (issue,) = checker.issues({"main image": NO_FACTS}, [np.ascontiguousarray(image)])
         assert issue.level == "refused" and words in issue.message
         assert issue.message.startswith("the main image is not like a frontal chest film")
     noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
