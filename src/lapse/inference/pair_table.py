@@ -41,30 +41,6 @@ class PairCounts:
     errors: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table."""
-
-    line: int
-    cells: Mapping[str, str]
-    question: str
-
-
-def read_pairs(table: Path, question: str = QUESTION_CHANGED) -> list[_Row]:
-    """The rows of a table with the columns reference, main and, if wanted, question.
-
-    Raises:
-        ValueError: as `read_table`, or no rows.
-    """
-    rows = [
-        _Row(line, cells, cells.get("question", "").strip() or question)
-        for line, cells in read_table(table, FILMS)
-    ]
-    if not rows:
-        raise ValueError(f"{table} has no rows: give one pair of films per row")
-    return rows
-
-
 def answer_pairs(
     table: Path,
     out: Path,
@@ -87,7 +63,13 @@ def answer_pairs(
         ValueError: the table cannot be read, another run writes the same file, or OUT.part is of
             another job.
     """
-    rows = read_pairs(table, facts.get("question", QUESTION_CHANGED))
+    question = facts.get("question", QUESTION_CHANGED)
+    rows = {
+        line: {**cells, "question": cells.get("question", "").strip() or question}
+        for line, cells in read_table(table, FILMS)
+    }
+    if not rows:
+        raise ValueError(f"{table} has no rows: give one pair of films per row")
     part = out.with_name(f"{out.name}.part")
     job = {"table": sha256_of(table), **facts}
     with writer_lock(part.with_name(f"{part.name}.lock"), out):
@@ -95,35 +77,33 @@ def answer_pairs(
         num_resumed = len(done)
         progress(num_resumed, len(rows))
         with part.open("a", encoding="utf-8") as file:
-            for row in rows:
-                if row.line in done:
+            for line, cells in rows.items():
+                if line in done:
                     continue
-                done[row.line] = _answer(row, table.parent, compare)
-                file.write(json.dumps(done[row.line]) + "\n")
+                done[line] = _answer(line, cells, table.parent, compare)
+                file.write(json.dumps(done[line]) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
                 progress(len(done), len(rows))
-        write_text(out, csv_text(COLUMNS, [done[row.line] for row in rows]))
+        write_text(out, csv_text(COLUMNS, [done[line] for line in rows]))
         part.unlink()
-    errors = [
-        (row.line, done[row.line]["error"]) for row in rows if done[row.line]["status"] == ERROR
-    ]
-    return PairCounts(len(rows), num_resumed, tuple(errors))
+    errors = tuple((line, done[line]["error"]) for line in rows if done[line]["status"] == ERROR)
+    return PairCounts(len(rows), num_resumed, errors)
 
 
-def _answer(row: _Row, folder: Path, compare: Compare) -> dict[str, str]:
+def _answer(line: int, cells: Mapping[str, str], folder: Path, compare: Compare) -> dict[str, str]:
     """The row of the output; films that cannot be compared give an error."""
-    values = {"line": str(row.line), **{name: row.cells[name] for name in FILMS}}
+    values = {"line": str(line), **{name: cells[name] for name in FILMS}}
+    question = cells["question"]
     try:
         for name in FILMS:
-            if not row.cells[name].strip():
+            if not cells[name].strip():
                 raise ValueError(f"the column {name} is empty")
-        reference, main = (folder / row.cells[name].strip() for name in FILMS)
-        answered = csv_row(compare(reference, main, row.question))
+        reference, main = (folder / cells[name].strip() for name in FILMS)
+        answered = csv_row(compare(reference, main, question))
     except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        answered = {"question": row.question, "status": ERROR, "research use": RESEARCH_USE}
-        values["error"] = message
+        answered = {"question": question, "status": ERROR, "research use": RESEARCH_USE}
+        values["error"] = " ".join(str(error).split())
     return {name: values.get(name, answered.get(name, "")) for name in COLUMNS}
 
 

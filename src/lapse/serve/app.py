@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -18,7 +20,6 @@ from lapse.serve.access import Access
 from lapse.serve.api_page import api_page
 from lapse.serve.errors import ERRORS, ServiceError
 from lapse.serve.gate import FILM_TYPES, FILMS, Gate, error_response
-from lapse.serve.pages import STATIC, static_text
 from lapse.serve.schemas import (
     CompareBody,
     ComparisonAnswer,
@@ -38,6 +39,16 @@ DESCRIPTION = (
     "Compares two chest radiographs of one patient. Research use only: not a medical device, and "
     "no diagnosis. Send both films, then compare them by their ids."
 )
+STATIC = {  # files of the package; no other file can be fetched
+    "page.html": "text/html",
+    "style.css": "text/css",
+    "app.js": "text/javascript",
+    "viewer.js": "text/javascript",
+    "answer.js": "text/javascript",
+    "films.js": "text/javascript",
+    "theme.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 FILM_ID = Annotated[FilmId, Path()]
 _ANY = ("bad-request", "wrong-host", "wrong-origin", "unauthorized", "internal")
 _BODY = ("length-required", "body-too-large", "unsupported-media-type", "timeout")
@@ -184,6 +195,12 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     async def documentation() -> HTMLResponse:
         return HTMLResponse(api_page(app.openapi()))
+
+
+@cache
+def static_text(name: str) -> str:
+    """The content of a file of `STATIC`."""
+    return (files("lapse.serve") / "static" / name).read_text(encoding="utf-8")
 
 
 def add_error_handlers(app: Starlette) -> None:
