@@ -35,9 +35,8 @@ SECOND_EXPOSURE = f"{MARK}again"  # suffix of the key of a re-exposed image
 GREY = 128  # of the grey square: zero after normalisation
 MAX_TRIES = 64  # random draws of a reference before all references are tried in turn
 SEED = 0  # of references of other patients and of second exposures
-References = Sequence[
-    tuple[str, str]
-]  # (patient, image key) of images that may replace a reference
+# (patient, image key) of the images that may replace a reference
+References = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

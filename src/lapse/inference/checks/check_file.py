@@ -63,7 +63,7 @@ def parse_check(
         facts = {str(name): str(value) for name, value in values["facts"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"the limits of the input check cannot be read: {error!r}") from None
-    return PixelCheck(**arrays, **limits, facts=facts)
+    return PixelCheck(arrays["mean"], arrays["whitening"], arrays["film"], **limits, facts=facts)
 
 
 def parse_rule(values: Mapping[str, Any]) -> GuardRule | None:

@@ -89,9 +89,8 @@ def common_times(dates: Sequence[Mapping[str, str]]) -> tuple[str, list[str]]:
         times = [film.get(tag, "") for film in dates]
         shortest = min(map(len, times), default=0)
         if shortest >= SHORT_DATE:
-            return tag, [
-                time[: LONG_DATE if shortest >= LONG_DATE else SHORT_DATE] for time in times
-            ]
+            digits = LONG_DATE if shortest >= LONG_DATE else SHORT_DATE
+            return tag, [time[:digits] for time in times]
     return "", []
 
 

@@ -123,13 +123,8 @@ def preferred(films: Sequence[RemoteFilm]) -> RemoteFilm | None:
         view = facts.view.upper()
         place = VIEWS.index(view) if view in VIEWS else len(VIEWS) + (not view)
         is_unmarked = facts.intent.upper() != "FOR PRESENTATION"
-        return (
-            place,
-            int(is_unmarked),
-            next(iter(facts.dates.values()), ""),
-            film.number,
-            film.instance,
-        )
+        taken_at = next(iter(facts.dates.values()), "")
+        return place, int(is_unmarked), taken_at, film.number, film.instance
 
     usable = [
         film

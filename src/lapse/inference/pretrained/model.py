@@ -150,7 +150,8 @@ class Lapse(nn.Module, ModelHubMixin):
         if options.guarded:
             rule = replace(self.parts.guard or GuardRule(), is_strict=is_unfamiliar(issues))
         answer = answer_images(self.answerer, self.parts.diffvqa, pixels, question, rule=rule)
-        boxes, anatomy = {}, {}
+        boxes: dict[str, dict[str, Box | None]] = {}
+        anatomy: dict[str, dict[str, str]] = {}
         for role, image in images.items():
             findings = [c.finding for c in answer.changes if role in roles_with(c)]
             described = self._describe_regions(image) if findings else {}
