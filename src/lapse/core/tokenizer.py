@@ -107,8 +107,8 @@ def _gpt2() -> FastTokenizer:
 @cache
 def _bytes_of(token: int) -> tuple[int, ...]:
     """The byte tokens that spell one token."""
-    fast = _gpt2()
-    return tuple(fast.token_to_id(symbol) for symbol in fast.id_to_token(token) or "")
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    return tuple(map(symbols.index, _gpt2().id_to_token(token) or ""))
 
 
 def trimmed_ids(texts: Iterable[str]) -> tuple[int, ...]:

@@ -75,7 +75,8 @@ def clause_confidence(
     }
 
     def log_odds(row: int, answer: frozenset[Change], others: Sequence[frozenset[Change]]) -> float:
-        return values[row, answer] - np.logaddexp.reduce([values[row, other] for other in others])
+        others_sum = float(np.logaddexp.reduce([values[row, other] for other in others]))
+        return values[row, answer] - others_sum
 
     return [
         {

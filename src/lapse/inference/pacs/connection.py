@@ -155,7 +155,7 @@ def _checked_url(options: PacsOptions) -> SplitResult:
             "the address of the PACS holds credentials or parameters: give a file with "
             "--token-file or --basic-file instead"
         )
-    if url.scheme == "http" and not (options.allow_unencrypted or _is_loopback(url.hostname)):
+    if url.scheme == "http" and not (options.allow_unencrypted or _is_loopback(url.hostname or "")):
         raise PacsError(
             f"http://{url.netloc} is not encrypted, and the films are of patients: use https, or "
             "--allow-unencrypted inside a network that you trust"
