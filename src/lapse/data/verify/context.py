@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lapse.core.progress import Progress, no_progress
-from lapse.core.types import SPLITS
 from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
 from lapse.data.io.csv_tables import have_same_content, matching_tables
@@ -24,31 +24,11 @@ SOURCES = {  # what a source delivers -> the id of its defect
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The file of an image: its tree and its suffix; images with equal ones share the object."""
+    """The file of an image: its tree and its suffix."""
 
     root: Path
     suffix: str
     is_empty: bool
-
-
-class PatientSplits:
-    """The patients of each split of one dataset."""
-
-    def __init__(self) -> None:
-        self._patients: dict[str, set[int]] = {split: set() for split in SPLITS}
-
-    def add(self, patient: int, split: str) -> None:
-        """Add a patient with a record in train, validate or test."""
-        self._patients[split].add(patient)
-
-    def patients(self, *splits: str) -> set[int]:
-        """The patients of any of these splits."""
-        return set().union(*(self._patients[split] for split in splits))
-
-    def in_several(self) -> list[int]:
-        """The patients of more than one split, ascending."""
-        train, validate, test = self._patients.values()
-        return sorted((train & validate) | (train & test) | (validate & test))
 
 
 class ProgressCounter:
@@ -78,33 +58,46 @@ class ProgressCounter:
         self._progress(self.done, self.total)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyRun:
+    """The options of one run of `verify`, its progress, and what it has found.
+
+    Attributes:
+        has_pixels: image files are decoded, by `workers` threads.
+        is_subset: the copy is a part of a release.
+    """
+
+    has_pixels: bool
+    is_subset: bool
+    workers: int
+    progress: ProgressCounter
+    findings: Findings = field(default_factory=Findings)
+
+
 @dataclass(slots=True)
 class VerifyContext:
-    """One run of `verify`.
+    """A run on the public datasets, and what the checks share.
 
     Attributes:
         roots: the folders of the datasets.
-        has_pixels: image files are decoded.
-        is_subset: the copy is a part of a release.
+        findings, progress, has_pixels, is_subset: of the `VerifyRun`.
         counts: (dataset, table) -> rows.
         images: the metadata table, filled by the first check.
         image_files: dicom_id -> its file, filled by the second check.
         studies_with_files: the studies of these images.
-        patient_splits: the patients of each split, for each dataset.
+        patients: (dataset, split) -> its patients.
     """
 
     roots: DatasetRoots
     findings: Findings
     progress: ProgressCounter
-    has_pixels: bool = False
-    is_subset: bool = False
+    has_pixels: bool
+    is_subset: bool
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     images: ImageTable = field(default_factory=ImageTable)
     image_files: dict[str, ImageFile] = field(default_factory=dict)
     studies_with_files: set[int] = field(default_factory=set)
-    patient_splits: dict[str, PatientSplits] = field(
-        default_factory=lambda: {name: PatientSplits() for name in DATASETS}
-    )
+    patients: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def has_all_images(self) -> bool:
@@ -131,8 +124,3 @@ class VerifyContext:
         if not self.is_subset:
             self.findings.add(code, SOURCES[code])
         self.findings.note(f"{SOURCES[code]}: {count:,} of {expected:,}")
-
-    @property
-    def split_folder(self) -> Path:
-        """The folder of Chest ImaGenome's split tables."""
-        return self.roots.chest_imagenome / "silver_dataset" / "splits"

@@ -37,13 +37,12 @@ def check_gold(context: VerifyContext) -> None:
         table = RawTable(
             phrases, context.findings, PHRASE_COLUMNS, delimiter="\t", allows_extra=True
         )
-        for line, (image, _) in table.rows(PHRASE_COLUMNS):
-            _find_image(context, image, table.line(line))
+        for row_id, (image, _) in table.rows(PHRASE_COLUMNS):
+            _find_image(context, image, row_id)
 
 
 def _check_boxes(context: VerifyContext, table: RawTable) -> None:
-    for line, (image, region, *corners) in table.rows(BOX_COLUMNS):
-        row_id = table.line(line)
+    for row_id, (image, region, *corners) in table.rows(BOX_COLUMNS):
         row = _find_image(context, image, row_id)
         if region not in ALL_REGIONS:
             context.findings.add("gold-unknown-region", row_id)

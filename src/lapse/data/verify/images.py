@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.data.datasets.image_files import image_roots, split_name, suffix_rank, walk_images
@@ -13,6 +12,7 @@ from lapse.data.datasets.release_counts import MIMIC_CXR
 from lapse.data.io.csv_tables import is_empty
 from lapse.data.verify.context import ImageFile, VerifyContext
 from lapse.data.verify.image_table import ImageRow, ImageTable
+from lapse.data.verify.pixels import Film
 from lapse.data.verify.results import Findings
 from lapse.data.verify.tables import RawTable, id_number
 
@@ -34,11 +34,11 @@ def check_metadata(context: VerifyContext) -> None:
             f"{context.roots.mimic_cxr_jpg} no longer holds its metadata table: start again"
         )
     table = RawTable(path, findings, (*METADATA_COLUMNS, *FURTHER_COLUMNS))
-    for line, fields in table.rows(METADATA_COLUMNS):
+    for row_id, fields in table.rows(METADATA_COLUMNS):
         image, subject, number, view, rows, columns, date, time, code = fields
         dicom, patient, study = image.strip(), id_number(subject), id_number(number)
         if patient is None or study is None:
-            findings.add("unreadable-id", table.line(line))
+            findings.add("unreadable-id", row_id)
             continue
         position, meaning = _views((view, code), dicom, findings)
         _check_view(dicom, position, meaning, findings)
@@ -95,19 +95,19 @@ def study_folder(row: ImageRow) -> str:
     return f"files/p{str(row.patient)[:2]}/p{row.patient}/s{row.study}"
 
 
-def image_path(context: VerifyContext, row: ImageRow) -> Path | None:
-    """The image file of a row of the metadata that `check_image_files` found, or None."""
-    file = context.image_files.get(row.dicom)
-    if file is None:
-        return None
-    return file.root / study_folder(row) / f"{row.dicom}{file.suffix}"
+def films_with_content(context: VerifyContext) -> Iterator[Film]:
+    """The images whose file `check_image_files` has found, without empty files."""
+    for row in context.images.rows:
+        file = context.image_files.get(row.dicom)
+        if file is not None and not file.is_empty:
+            path = file.root / study_folder(row) / f"{row.dicom}{file.suffix}"
+            yield Film(row.dicom, path, row.patient, row.size)
 
 
 def check_image_files(context: VerifyContext) -> None:
     """Every row has a file that is not empty, and every file has a row; folders are read once."""
     images, findings = context.images, context.findings
     context.progress.expect(len(images.rows))
-    shared: dict[ImageFile, ImageFile] = {}
     for root in image_roots(context.roots.mimic_cxr_jpg, context.roots.reports):
         for folder, entry in walk_images(root):
             context.progress.step()
@@ -119,7 +119,7 @@ def check_image_files(context: VerifyContext) -> None:
                 continue
             file = ImageFile(root, suffix, entry.stat().st_size == 0)
             if _is_preferred(file, context.image_files.get(dicom)):
-                context.image_files[dicom] = shared.setdefault(file, file)
+                context.image_files[dicom] = file
             context.studies_with_files.add(row.study)
     for row in images.rows:
         existing = context.image_files.get(row.dicom)
@@ -166,7 +166,7 @@ def check_label_tables(context: VerifyContext) -> None:
             context.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{labeler}")
             continue
         table = RawTable(path, context.findings, ("subject_id", "study_id", *CHEXPERT_LABELS))
-        for line, ids in table.rows(("subject_id", "study_id")):
+        for row_id, ids in table.rows(("subject_id", "study_id")):
             if None in map(id_number, ids):
-                context.findings.add("unreadable-id", table.line(line))
+                context.findings.add("unreadable-id", row_id)
         context.counts[MIMIC_CXR, labeler] = table.num_rows

@@ -36,10 +36,10 @@ def check_overview(context: VerifyContext) -> None:
         context.findings.add("missing-side-table", "mimic_all")
         return
     table = RawTable(path, context.findings, COLUMNS)
-    for line, (subject, number, dicom) in table.rows(("subject_id", "study_id", "dicom_id")):
+    for row_id, (subject, number, dicom) in table.rows(("subject_id", "study_id", "dicom_id")):
         patient, study = id_number(subject), id_number(number)
         if patient is None or study is None:
-            context.findings.add("unreadable-id", table.line(line))
+            context.findings.add("unreadable-id", row_id)
         else:
             _check_image(context, patient, study, dicom.strip())
     context.counts[DIFF_VQA, "mimic_all"] = table.num_rows

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from lapse.core.progress import Progress, no_progress
-from lapse.data.datasets.discovery import SIMULATED, TableRoots
+from lapse.data.datasets.discovery import TableRoots
 from lapse.data.datasets.plain_boxes import BoxRow, read_boxes
 from lapse.data.datasets.plain_changes import read_changes
 from lapse.data.datasets.plain_info import read_dataset_info
@@ -19,67 +18,45 @@ from lapse.data.datasets.plain_rows import FilmRow, read_films
 from lapse.data.datasets.plain_studies import PlainStudy, group_studies, patient_splits
 from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release_counts import RowCount
+from lapse.data.verify.context import VerifyRun
 from lapse.data.verify.film_files import FilmFiles, check_sides
 from lapse.data.verify.masks import check_masks
-from lapse.data.verify.results import Findings, VerifyReport
 
 DATASET = "own films"
 Result = TypeVar("Result")
 
 
-def verify_table(
-    roots: TableRoots,
-    *,
-    pixels: bool = False,
-    subset: bool = False,
-    workers: int = 2,
-    progress: Progress = no_progress,
-) -> VerifyReport:
-    """Check a table of own films and the files next to it.
-
-    Args:
-        roots: the table, the folder of images, and the optional files (`find_table_roots`).
-        subset: images without a file are noted only.
-        progress: called with (images done, images).
-    """
-    check = _TableCheck(roots, is_subset=subset)
+def check_table(roots: TableRoots, run: VerifyRun) -> tuple[RowCount, ...]:
+    """Check a table of own films and the files next to it; returns the number of their rows."""
+    check = _TableCheck(roots, run)
     check.run()
-    if pixels:
-        check.files.check_pixels(check.findings, workers, progress)
-    else:
-        check.findings.note("image files were not decoded: --check-pixels finds truncated ones")
-    files = [(path.name, str(path)) for path in roots.files]
-    return VerifyReport(
-        roots=(*files, ("images", str(roots.images))),
-        is_simulated=(roots.table.parent / SIMULATED).is_file(),
-        has_pixels=pixels,
-        defects=check.findings.defects(),
-        rows=tuple(RowCount(DATASET, name, count, None) for name, count in check.counts.items()),
-        notes=tuple(check.findings.notes),
-    )
+    return tuple(RowCount(DATASET, name, count, None) for name, count in check.counts.items())
 
 
 class _TableCheck:
     """One run: the findings, and the rows that could be read."""
 
-    def __init__(self, roots: TableRoots, *, is_subset: bool) -> None:
-        self.roots, self.is_subset = roots, is_subset
-        self.findings = Findings()
+    def __init__(self, roots: TableRoots, run: VerifyRun) -> None:
+        self.roots, self._run, self.findings = roots, run, run.findings
         self.counts: dict[str, int] = {}
         self.films: list[FilmRow] = []
         self._num_errors = 0
 
+    def run(self) -> None:
+        """Check the tables, then the images."""
+        self._check_tables()
+        self._files.check_pixels(self._run)
+
     @property
-    def files(self) -> FilmFiles:
+    def _files(self) -> FilmFiles:
         """The images of the rows that could be read."""
         return FilmFiles(self.roots.images, {row.image: row.patient for row in self.films})
 
-    def run(self) -> None:
-        """Everything except the pixels."""
+    def _check_tables(self) -> None:
         boxes = self._read(self._read_tables, "table-file")
-        self.files.check(self.findings, subset=self.is_subset)
+        self._files.check(self._run)
         if not self._num_errors:  # else a row that cannot be read may name the image
-            self.files.check_unlisted(self.findings)
+            self._files.check_unlisted(self.findings)
         if boxes is None or self._num_errors:
             self.findings.note("the rows were not compared: correct the errors first")
             return

@@ -2,56 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
 
-from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.film_files import pixel_digest, report_identical
-from lapse.data.verify.image_table import ImageRow
-from lapse.data.verify.images import image_path
+import numpy as np
+
+from lapse.data.io.split_archive import Archives
+from lapse.data.verify.context import VerifyRun
 from lapse.images import read_image
 
 BATCH = 64  # images that are submitted together
-Decoded = tuple[tuple[int, int], bytes]  # size and digest
 
 
-def check_pixels(context: VerifyContext, workers: int) -> None:
-    """Decode all images of the metadata, which the context holds, that have a file."""
-    findings = context.findings
-    context.progress.expect(len(context.images.rows))
-    by_digest: dict[bytes, list[ImageRow]] = {}
-    for row, decoded in _decode_all(context, workers):
-        context.progress.step()
-        if isinstance(decoded, ValueError):
-            findings.add("undecodable-image", row.dicom)
-        elif decoded is not None:
-            size, digest = decoded
-            if row.size is not None and row.size != size:
-                findings.add("image-size", row.dicom)
-            by_digest.setdefault(digest, []).append(row)
-    for rows in by_digest.values():
-        report_identical(findings, [row.dicom for row in rows], {row.patient for row in rows})
+class Film(NamedTuple):
+    """An image file; `size` is its (height, width) in the tables, None if unknown."""
+
+    name: str
+    path: Path
+    patient: str | int
+    size: tuple[int, int] | None = None
 
 
-def _decode_all(
-    context: VerifyContext, workers: int
-) -> Iterator[tuple[ImageRow, Decoded | ValueError | None]]:
-    rows = context.images.rows
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
-            yield from zip(batch, pool.map(partial(_decode, context), batch), strict=True)
+def check_pixels(run: VerifyRun, films: Iterable[Film], num_films: int) -> None:
+    """Decode the images of a run that checks pixels; another run notes that it does not."""
+    findings = run.findings
+    if not run.has_pixels:
+        findings.note("image files were not decoded: --check-pixels finds truncated ones")
+        return
+    run.progress.expect(num_films)
+    by_digest: dict[bytes, list[tuple[str, str | int]]] = {}
+    remaining, decode = iter(films), partial(_decode, Archives())
+    with ThreadPoolExecutor(run.workers) as pool:
+        while batch := list(islice(remaining, BATCH)):
+            for film, decoded in zip(batch, pool.map(decode, batch), strict=True):
+                run.progress.step()
+                if decoded is None:
+                    findings.add("undecodable-image", film.name)
+                    continue
+                size, digest = decoded
+                if film.size is not None and film.size != size:
+                    findings.add("image-size", film.name)
+                by_digest.setdefault(digest, []).append((film.name, film.patient))
+    for same in by_digest.values():
+        names, patients = zip(*same, strict=True)
+        if len(set(patients)) > 1:
+            findings.add("identical-pixels", " = ".join(names))
 
 
-def _decode(context: VerifyContext, row: ImageRow) -> Decoded | ValueError | None:
-    """The decoded image of a row, the error of decoding it, or None without a file."""
-    file, path = context.image_files.get(row.dicom), image_path(context, row)
-    if file is None or path is None or file.is_empty:
-        return None
+def _decode(archives: Archives, film: Film) -> tuple[tuple[int, int], bytes] | None:
+    """Height, width and a digest of the pixels; None if the file cannot be decoded."""
     try:
-        image = read_image(path)
-    except ValueError as error:
-        return error
+        image = read_image(film.path, data=archives.read(film.path))
+    except ValueError:
+        return None
     height, width = image.shape
-    return (height, width), pixel_digest(image)
+    digest = hashlib.sha256(f"{image.shape} ".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return (height, width), digest.digest()

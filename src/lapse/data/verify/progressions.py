@@ -29,8 +29,7 @@ def check_progressions(context: VerifyContext) -> None:
         return
     table = RawTable(path, context.findings, COLUMNS)
     seen: set[tuple[str, str]] = set()
-    for line, fields in table.rows((*ID_COLUMNS, *PROGRESSION_COLUMNS)):
-        row_id = table.line(line)
+    for row_id, fields in table.rows((*ID_COLUMNS, *PROGRESSION_COLUMNS)):
         subject, study, previous_study, image, previous_image = fields[: len(ID_COLUMNS)]
         numbers = [id_number(text) for text in (subject, study, previous_study)]
         if None in numbers:

@@ -32,8 +32,8 @@ def check_questions(context: VerifyContext) -> None:
     context.progress.expect(path.stat().st_size // BYTES_PER_ROW)
     table = RawTable(path, context.findings, COLUMNS)
     check = _QuestionCheck(context)
-    for number, (line, fields) in enumerate(table.rows(COLUMNS), start=1):
-        check.row(number, table.line(line), fields)
+    for number, (row_id, fields) in enumerate(table.rows(COLUMNS), start=1):
+        check.row(number, row_id, fields)
         context.progress.step()
     check.report_time_order()
     if context.images.is_complete:
@@ -54,8 +54,8 @@ class _QuestionCheck:
         self._num_dated = 0  # difference questions of two studies with known times
         self._reversed: list[str] = []
 
-    def row(self, number: int, line: str, fields: tuple[str, ...]) -> None:
-        """Check one row; `number` counts the data rows from 1, `line` names it in the file."""
+    def row(self, number: int, row_id: str, fields: tuple[str, ...]) -> None:
+        """Check one row; `number` counts the data rows from 1, `row_id` names it in the file."""
         main, subject, ref, category_name, question, answer, split_name = fields
         category = plain_category(category_name)
         pair = f"{plain_id(main)}/{plain_id(ref)}"
@@ -80,10 +80,10 @@ class _QuestionCheck:
             self.findings.add("unknown-split", name)
         study, patient, reference = id_number(main), id_number(subject), id_number(ref)
         if study is None or patient is None or reference is None:
-            self.findings.add("unreadable-id", line)
+            self.findings.add("unreadable-id", row_id)
             return
         if split is not None:
-            self.context.patient_splits[DIFF_VQA].add(patient, split)
+            self.context.patients[DIFF_VQA, split].add(patient)
         is_joined = self._check_studies(name, (study, reference), patient, category == "difference")
         self.num_usable += is_joined and category in CATEGORIES
 

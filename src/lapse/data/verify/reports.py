@@ -70,10 +70,10 @@ def _check_sectioned(context: VerifyContext, path: Path) -> None:
     table = RawTable(path, context.findings, columns, allows_extra=True)
     studies: set[int] = set()
     num_complete = 0
-    for line, (study, *sections) in table.rows(SECTION_COLUMNS):
+    for row_id, (study, *sections) in table.rows(SECTION_COLUMNS):
         number = id_number(study)
         if number is None:
-            context.findings.add("unreadable-id", table.line(line))
+            context.findings.add("unreadable-id", row_id)
             continue
         studies.add(number)
         num_complete += any(text.strip() for text in sections[:2])  # impression, findings

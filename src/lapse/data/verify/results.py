@@ -6,7 +6,7 @@ checks --add(code, id)--> Findings --defects()--> VerifyReport --> terminal | JS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,9 +38,15 @@ class Findings:
         if len(ids) < self.max_ids:
             ids.append(printable(example))
 
-    def count(self, code: str, number: int = 1) -> None:
-        """Record defects without listing their ids."""
-        self._counts[defect_type(code).code] += number
+    def add_row_counts(self, rows: Iterable[tuple[str, RowCount]]) -> None:
+        """Record the (name, count) of tables whose number of rows is not the published one."""
+        for name, row in rows:
+            if row.differs:
+                self.add("row-count", f"{name}: {row.num_rows:,} of {row.num_published:,}")
+
+    def count(self, code: str) -> None:
+        """Record a defect without listing its id."""
+        self._counts[defect_type(code).code] += 1
 
     def note(self, line: str) -> None:
         """Record what was not checked, and why; repeated lines are kept once."""
@@ -115,6 +121,15 @@ class VerifyReport:
         return next((defect.ids for defect in self.defects if defect.type is expected), ())
 
     @property
+    def row_cells(self) -> tuple[tuple[str, ...], ...]:
+        """The cells of `rows` as text: dataset, table, rows, published rows, verdict."""
+        cells = []
+        for row in self.rows:
+            published = "-" if row.num_published is None else f"{row.num_published:,}"
+            cells.append((row.dataset, row.table, f"{row.num_rows:,}", published, row.verdict))
+        return tuple(cells)
+
+    @property
     def verdict(self) -> str:
         """A summary in one line."""
         errors, warnings = self.num_defects("error"), self.num_defects("warning")
@@ -140,29 +155,16 @@ class VerifyReport:
 
     def lines(self) -> list[str]:
         """The report for a terminal: row counts, defects, notes, verdict."""
-        counts = [
-            (
-                row.dataset,
-                row.table,
-                format_count(row.num_rows),
-                format_count(row.num_published),
-                row.verdict,
-            )
-            for row in self.rows
-        ]
-        lines = aligned(("dataset", "table", "rows", "published", ""), counts, right={2, 3})
+        header = ("dataset", "table", "rows", "published", "")
+        lines = aligned(header, self.row_cells, right={2, 3})
         if self.defects:
             cells = [
-                (
-                    defect.type.severity,
-                    defect.type.code,
-                    format_count(defect.count),
-                    defect.type.description,
-                )
+                (kind.severity, kind.code, f"{defect.count:,}", kind.description)
                 for defect in self.defects
+                for kind in (defect.type,)
             ]
-            header, *listed = aligned(("", "code", "count", "description"), cells, right={2})
-            lines += ["", header]
+            titles, *listed = aligned(("", "code", "count", "description"), cells, right={2})
+            lines += ["", titles]
             for defect, line in zip(self.defects, listed, strict=True):
                 lines += [line, f"    {_some_ids(defect)}"] if defect.ids else [line]
         if self.notes:
@@ -173,15 +175,6 @@ class VerifyReport:
 def _some_ids(defect: Defect) -> str:
     more = ", ..." if defect.count > SHOWN_IDS else ""
     return f"{', '.join(defect.ids[:SHOWN_IDS])}{more}"
-
-
-def format_count(value: int | None) -> str:
-    """A count with thousands separators, "-" for None.
-
-    >>> format_count(377110), format_count(None)
-    ('377,110', '-')
-    """
-    return "-" if value is None else f"{value:,}"
 
 
 def printable(text: str) -> str:

@@ -54,8 +54,8 @@ class RawTable:
         self._delimiter = delimiter
         self._allows_extra = allows_extra
 
-    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """(line, the given fields) of every well-formed row; nothing if a column is missing."""
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """("NAME line 7", the given fields) of each well-formed row; none without a column."""
         if self.path.stat().st_size == 0:
             self._findings.add("empty-file", self.name)
             return
@@ -69,7 +69,7 @@ class RawTable:
 
     def _rows(
         self, stream: IO[str], columns: Sequence[str]
-    ) -> Iterator[tuple[int, tuple[str, ...]]]:
+    ) -> Iterator[tuple[str, tuple[str, ...]]]:
         reader = csv.reader(self._lines(stream), delimiter=self._delimiter)
         header = next(reader, None)
         if header is None:
@@ -83,13 +83,12 @@ class RawTable:
         for row in reader:
             if len(row) == len(header):
                 self.num_rows += 1
-                yield reader.line_num, tuple(row[index] for index in indices)
+                yield self._line(reader.line_num), tuple(row[index] for index in indices)
             elif row:
-                self._findings.add("field-count", self.line(reader.line_num))
+                self._findings.add("field-count", self._line(reader.line_num))
         self.is_complete = True
 
-    def line(self, number: int) -> str:
-        """The id of a line in a report."""
+    def _line(self, number: int) -> str:
         return f"{self.name} line {number}"
 
     def _check_header(self, header: list[str]) -> None:
@@ -106,7 +105,7 @@ class RawTable:
                 self._findings.add("byte-order-mark", self.name)
                 line = line.removeprefix(BYTE_ORDER_MARK)
             if not line.isascii() and not _is_utf8(line):
-                self._findings.add("not-utf8", self.line(number))
+                self._findings.add("not-utf8", self._line(number))
             yield line
 
 

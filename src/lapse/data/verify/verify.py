@@ -14,21 +14,26 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from lapse.core.progress import Progress, no_progress
-from lapse.data.datasets.discovery import SIMULATED, DatasetRoots, ReleaseRoots, TableRoots
+from lapse.data.datasets.discovery import SIMULATED, DatasetRoots, TableRoots
 from lapse.data.datasets.release import FilmRoots
-from lapse.data.datasets.release_counts import compare_with_published
+from lapse.data.datasets.release_counts import RowCount, compare_with_published
 from lapse.data.verify.checksums import check_checksums
-from lapse.data.verify.context import ProgressCounter, VerifyContext
+from lapse.data.verify.context import ProgressCounter, VerifyContext, VerifyRun
 from lapse.data.verify.gold import check_gold
-from lapse.data.verify.images import check_image_files, check_label_tables, check_metadata
+from lapse.data.verify.images import (
+    check_image_files,
+    check_label_tables,
+    check_metadata,
+    films_with_content,
+)
 from lapse.data.verify.mimic_all import check_diseases, check_overview
-from lapse.data.verify.own_table import verify_table
+from lapse.data.verify.own_table import check_table
 from lapse.data.verify.pixels import check_pixels
 from lapse.data.verify.progressions import check_progressions
 from lapse.data.verify.questions import check_questions
-from lapse.data.verify.release import verify_release
+from lapse.data.verify.release import check_release
 from lapse.data.verify.reports import check_reports
-from lapse.data.verify.results import Findings, VerifyReport
+from lapse.data.verify.results import VerifyReport
 from lapse.data.verify.scene_graphs import check_scene_graphs
 from lapse.data.verify.splits import check_mimic_splits, check_patients
 
@@ -72,39 +77,43 @@ def verify(
     Raises:
         ValueError: the main table of a dataset was removed in the meantime.
     """
-    if isinstance(roots, TableRoots):
-        return verify_table(roots, pixels=pixels, subset=subset, workers=workers, progress=progress)
-    if isinstance(roots, ReleaseRoots):
-        return verify_release(
-            roots, pixels=pixels, subset=subset, workers=workers, progress=progress
-        )
-    context = VerifyContext(
-        roots, Findings(), ProgressCounter(progress), has_pixels=pixels, is_subset=subset
-    )
-    for check in CHECKS:
-        check(context)
-    if pixels:
-        check_pixels(context, workers)
+    run = VerifyRun(pixels, subset, workers, ProgressCounter(progress))
+    if isinstance(roots, DatasetRoots):
+        is_simulated = (roots.mimic_cxr_jpg.parent / SIMULATED).is_file()
+        folders = [(field.name, getattr(roots, field.name)) for field in fields(roots)]
+        rows = _check_datasets(roots, run, is_simulated=is_simulated)
+    elif isinstance(roots, TableRoots):
+        is_simulated = (roots.table.parent / SIMULATED).is_file()
+        folders = [*((path.name, path) for path in roots.files), ("images", roots.images)]
+        rows = check_table(roots, run)
     else:
-        context.findings.note("image files were not decoded: --check-pixels finds truncated ones")
-    is_simulated = (roots.mimic_cxr_jpg.parent / SIMULATED).is_file()
-    if is_simulated:
-        context.findings.note("simulated trees: row counts were not compared with a release")
-    elif subset:
-        context.findings.note("subset: row counts were not compared with a release")
-    has_published = not subset and not is_simulated
-    rows = compare_with_published(context.counts, has_published=has_published)
-    for row in rows:
-        if row.differs:
-            counts = f"{row.num_rows:,} of {row.num_published:,}"
-            context.findings.add("row-count", f"{row.dataset} {row.table}: {counts}")
-    folders = [(field.name, getattr(roots, field.name)) for field in fields(DatasetRoots)]
-    context.progress.finish()
+        is_simulated = roots.is_simulated
+        folders = [(path.name, path) for path in roots.files]
+        rows = check_release(roots, run)
+    run.progress.finish()
     return VerifyReport(
         roots=tuple((name, str(folder)) for name, folder in folders if folder is not None),
         is_simulated=is_simulated,
         has_pixels=pixels,
-        defects=context.findings.defects(),
+        defects=run.findings.defects(),
         rows=rows,
-        notes=tuple(context.findings.notes),
+        notes=tuple(run.findings.notes),
     )
+
+
+def _check_datasets(
+    roots: DatasetRoots, run: VerifyRun, *, is_simulated: bool
+) -> tuple[RowCount, ...]:
+    findings = run.findings
+    context = VerifyContext(roots, findings, run.progress, run.has_pixels, run.is_subset)
+    for check in CHECKS:
+        check(context)
+    check_pixels(run, films_with_content(context), len(context.image_files))
+    if is_simulated:
+        findings.note("simulated trees: row counts were not compared with a release")
+    elif run.is_subset:
+        findings.note("subset: row counts were not compared with a release")
+    has_published = not run.is_subset and not is_simulated
+    rows = compare_with_published(context.counts, has_published=has_published)
+    findings.add_row_counts((f"{row.dataset} {row.table}", row) for row in rows)
+    return rows

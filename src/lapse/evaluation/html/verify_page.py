@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lapse.data.verify.defect_types import DEFECT_TYPES
-from lapse.data.verify.results import VerifyReport, format_count
+from lapse.data.verify.results import VerifyReport
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.html.render import render, write_html
 
@@ -17,21 +17,11 @@ def write_verify_page(path: Path, report: VerifyReport) -> Path:
 
 def render_verify_page(report: VerifyReport) -> str:
     """The page as HTML text."""
-    rows = tuple(
-        (
-            row.dataset,
-            row.table,
-            format_count(row.num_rows),
-            format_count(row.num_published),
-            row.verdict,
-        )
-        for row in report.rows
-    )
     return render(
         "verify_page",
         title="Raw data: defects found",
         report=report,
         num_types=sum(report.has_pixels or not entry.needs_pixels for entry in DEFECT_TYPES),
-        rows=Table("", ("dataset", "table", "rows", "published", "verdict"), rows),
+        rows=Table("", ("dataset", "table", "rows", "published", "verdict"), report.row_cells),
         roots=Table("", ("dataset", "folder"), report.roots),
     )

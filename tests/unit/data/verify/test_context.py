@@ -1,15 +1,6 @@
-"""Shared state of the checks: patients by split, progress."""
+"""The progress of the checks."""
 
-from lapse.data.verify.context import PatientSplits, ProgressCounter
-
-
-def test_patients_by_split():
-    splits = PatientSplits()
-    for patient, split in [(7, "train"), (3, "test"), (7, "train"), (7, "validate"), (9, "train")]:
-        splits.add(patient, split)
-    assert splits.patients("train") == {7, 9}
-    assert splits.patients("validate", "test") == {3, 7}
-    assert splits.in_several() == [7]
+from lapse.data.verify.context import ProgressCounter
 
 
 def test_done_never_exceeds_the_total():

@@ -21,7 +21,10 @@ def test_a_good_table_has_no_defect(tmp_path):
     path.write_bytes(gzip.compress('b,a\n1,"x, é\ny"\n\n2,z\n'.encode()))
     findings = Findings()
     table = RawTable(path, findings, ("a", "b"))
-    assert list(table.rows(("a",))) == [(3, ("x, é\ny",)), (5, ("z",))]
+    assert list(table.rows(("a",))) == [
+        ("t.csv.gz line 3", ("x, é\ny",)),
+        ("t.csv.gz line 5", ("z",)),
+    ]
     assert table.is_complete and table.num_rows == 2 and not findings.defects()
 
 
