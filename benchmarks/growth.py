@@ -19,8 +19,9 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Box, Pair, Region, Study
 from lapse.data.loading.records import load_tasks
 from lapse.data.loading.tokenized_dataset import DatasetOptions, TokenizedDataset
+from lapse.data.store.info import Origin
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 from lapse.evaluation.evaluate import evaluate
 from lapse.training.trainer import Callbacks, train
 

@@ -14,8 +14,9 @@ from benchmarks.inputs import scratch
 from benchmarks.row import ROUNDS, Check, Row, logger
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Study
+from lapse.data.store.info import Origin
 from lapse.data.store.store import Store, open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 
 IMAGES, SIZE = 600, 448
 

@@ -11,8 +11,9 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 import tiny_store
 from lapse.config import load_config
 from lapse.data.loading.training_data import read_training_data
+from lapse.data.store.info import Origin
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 from lapse.inference.predict import PredictOptions, predict
 from lapse.models.backbones.pretrained_encoder import as_override, encoder_config_of
 from lapse.models.backbones.siglip_format import siglip_config

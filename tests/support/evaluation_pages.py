@@ -8,8 +8,9 @@ from pathlib import Path
 import tiny_store
 from lapse.core.changes import Change, render
 from lapse.core.types import Box, Prediction, Region
+from lapse.data.store.info import Origin
 from lapse.data.store.store import Store, open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 from lapse.evaluation.html.evaluation_page import EvaluationReport
 from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import BEAM, change_key

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lapse.core.types import Box, Pair, Region, Study
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.info import Origin
+from lapse.data.store.writer import write_store
 
 SIDE = 32
 FINDINGS = ("edema", "pneumonia", "atelectasis", "a small effusion", "no change at all")

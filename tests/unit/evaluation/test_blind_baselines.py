@@ -12,8 +12,9 @@ from lapse.core.findings import FINDINGS
 from lapse.core.registry import load
 from lapse.core.tokenizer import bins_box, find_box
 from lapse.core.types import Prediction
+from lapse.data.store.info import Origin
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 from lapse.evaluation.blind_baselines import (
     CONSTANT,
     MEAN_BOX,

@@ -9,8 +9,9 @@ import tiny_model
 import tiny_store
 from lapse.config import check_config
 from lapse.core.changes import Change, render
+from lapse.data.store.info import Origin
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 from lapse.evaluation.predictions.jsonl import read_predictions, write_predictions
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.probes import PROBES

@@ -203,13 +203,7 @@ class Plan(StudyPlan):
         return studies
 
     def _patient_splits(self) -> Iterator[tuple[str, str]]:
-        for dataset in (
-            self.mimic,
-            self.imagenome,
-            self.questions,
-            self.progressions,
-            self.gold,
-        ):
+        for dataset in (self.mimic, self.imagenome, self.questions, self.progressions, self.gold):
             if dataset is not None:
                 yield from dataset.patient_splits()
 

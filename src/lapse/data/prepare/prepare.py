@@ -15,7 +15,7 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,9 +45,9 @@ from lapse.data.prepare.sources import SourceCount, check_sources
 from lapse.data.prepare.study_plan import StudyPlan
 from lapse.data.prepare.table_plan import make_plan
 from lapse.data.reports.prior_removal import prior_remover
-from lapse.data.store.info import REMOVED, SPLIT_TABLE, UNANSWERED
+from lapse.data.store.info import REMOVED, SPLIT_TABLE, UNANSWERED, Origin
 from lapse.data.store.leakage import check_store_for_leaks
-from lapse.data.store.writer import Origin, StoreWriter, check_free
+from lapse.data.store.writer import StoreWriter, check_free
 
 __all__ = [
     "DatasetRoots",
@@ -136,10 +136,11 @@ class _PrepareRun:
             shards = self._complete_shards()
             stored = self._merge(writer, shards)
             self._write_pairs(writer, stored)
-            writer.add_file(SPLIT_TABLE, _split_lines(self.plan, stored))
+            writer.add_file(SPLIT_TABLE, _csv_lines(_split_rows(self.plan, stored)))
             unanswered = list(self.plan.unanswered(stored))
             if unanswered:
-                writer.add_file(UNANSWERED, _pair_lines(unanswered))
+                rows = [("reference", "main", "split"), *unanswered]
+                writer.add_file(UNANSWERED, _csv_lines(rows))
             writer.add_file(REMOVED, (read_removed(self.folder, info) for info in shards))
             self.plan.complete(self.report)
             if unanswered:
@@ -245,24 +246,19 @@ class _PrepareRun:
         )
 
 
-def _split_lines(plan: StudyPlan, stored: Mapping[str, Study]) -> Iterator[str]:
-    """The lines of splits.csv: the split of every stored image, and what the raw data says."""
-    yield ",".join((*SPLIT_HEADER, *plan.split_columns)) + "\n"
+def _split_rows(plan: StudyPlan, stored: Mapping[str, Study]) -> Iterator[Sequence[str]]:
+    """The rows of splits.csv: the split of every stored image, and what the raw data says."""
+    yield (*SPLIT_HEADER, *plan.split_columns)
     for study, values in plan.split_rows():
         if study.id in stored:
-            line = io.StringIO()
-            row = (study.patient, study.study, study.id, stored[study.id].split, *values)
-            csv.writer(line, lineterminator="\n").writerow(row)
-            yield line.getvalue()
+            yield (study.patient, study.study, study.id, stored[study.id].split, *values)
 
 
-def _pair_lines(pairs: Iterable[tuple[Path, Path, str]]) -> Iterator[str]:
-    """The lines of pairs-to-answer.csv, the table of `lapse answer --pairs`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("reference", "main", "split"))
-    writer.writerows(pairs)
-    yield text.getvalue()
+def _csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(row)
+        yield line.getvalue()
 
 
 def _remove_shards(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from lapse.data.datasets.plain_info import REMARK
@@ -38,46 +38,55 @@ NO_LABEL_FACTS = LabelFacts()
 
 
 @dataclass(frozen=True, slots=True)
-class StoreInfo:
-    """What a store holds and how it was made: the content of store.json.
+class Origin:
+    """Where the records of a store come from, and how they were selected.
 
     Attributes:
-        schema: version of the layout on disk.
-        size: side of the stored images in pixels.
-        resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
-            square, so with "squash" fractions of the original image.
-        intensity: grey values of DICOMs and of PNGs of 16 bits; every image is equalised.
         protocol: "patient-safe" or "published".
         protocol_hash: identifies the assignment of patients to splits.
         priors: how references to earlier examinations were removed.
         source: the folders that were read, and whether they are simulated.
+        resize: how images became squares, "squash" or "letterbox". Boxes are fractions of that
+            square, so with "squash" fractions of the original image.
+        intensity: grey values of DICOMs and of PNGs of 16 bits; every image is equalised.
         boxes: "silver" or "gold" annotations of Chest ImaGenome.
         regions: number of region names, 29 or 36.
         frontals: "first" frontal image of a study, or "all".
         subset: whether missing images were skipped.
-        counts: "studies/train" and so on, "pairs/train" and so on, "patients".
-        fingerprint: SHA-256 of all records and pixels, in order.
-        created_by: package and version.
         labels: what is said about times and labels; stores before it have dates.
     """
 
-    schema: int
-    size: int
-    resize: str
-    intensity: str
     protocol: str
     protocol_hash: str
     release: str
     priors: str
     source: str
-    boxes: str
-    regions: int
-    frontals: str
-    subset: bool
+    resize: str = "squash"
+    intensity: str = "mimic"
+    boxes: str = "silver"
+    regions: int = 29
+    frontals: str = "first"
+    subset: bool = False
+    labels: LabelFacts = NO_LABEL_FACTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo(Origin):
+    """What a store holds and how it was made: the content of store.json.
+
+    Attributes:
+        schema: version of the layout on disk.
+        size: side of the stored images in pixels.
+        counts: "studies/train" and so on, "pairs/train" and so on, "patients".
+        fingerprint: SHA-256 of all records and pixels, in order.
+        created_by: package and version.
+    """
+
+    schema: int
+    size: int
     counts: dict[str, int]
     fingerprint: str
     created_by: str
-    labels: LabelFacts = NO_LABEL_FACTS
 
     @property
     def processing(self) -> ImageProcessing:
@@ -126,7 +135,7 @@ def read_info(path: Path) -> StoreInfo:
             "prepare again"
         )
     expected = {field.name for field in fields(StoreInfo)}
-    needed = {field.name for field in fields(StoreInfo) if field.default is MISSING}
+    needed = expected - {"labels"}
     if not needed <= values.keys() <= expected:
         differing = ", ".join(sorted((needed - values.keys()) | (values.keys() - expected)))
         raise ValueError(f"{path} lacks or adds {differing}: run prepare again")

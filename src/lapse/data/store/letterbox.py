@@ -1,26 +1,14 @@
 """Convert boxes between an image and its letterboxed square.
 
-The letterbox is that of `lapse.images.letterbox`: scale S / max(H, W), sizes int(length * scale),
-half of the free space left and above. A squash keeps fractions, a letterbox does not:
+The letterbox is that of `lapse.images.letterbox`. A squash keeps fractions, a letterbox does not:
 
     x of the square = (left + x of the image * width in the square) / S
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lapse.core.types import Box
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """Position and size of the image in the square, in pixels of the square."""
-
-    left: int
-    top: int
-    width: int
-    height: int
+from lapse.images.resize import letterbox_size
 
 
 def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
@@ -38,12 +26,12 @@ def letterboxed(box: Box, height: int, width: int, size: int) -> Box:
     Raises:
         ValueError: a length is below 1.
     """
-    fit = _fit(height, width, size)
+    left, top, wide, high = _position(height, width, size)
     return Box(
-        (fit.left + box.x_min * fit.width) / size,
-        (fit.top + box.y_min * fit.height) / size,
-        (fit.left + box.x_max * fit.width) / size,
-        (fit.top + box.y_max * fit.height) / size,
+        (left + box.x_min * wide) / size,
+        (top + box.y_min * high) / size,
+        (left + box.x_max * wide) / size,
+        (top + box.y_max * high) / size,
     )
 
 
@@ -53,9 +41,9 @@ def unletterboxed(box: Box, height: int, width: int, size: int) -> Box | None:
     The part on the black border is cut off; None if no part of the box is on the image.
     Arguments and errors are those of `letterboxed`.
     """
-    fit = _fit(height, width, size)
-    x_min, x_max = (_clipped((x * size - fit.left) / fit.width) for x in (box.x_min, box.x_max))
-    y_min, y_max = (_clipped((y * size - fit.top) / fit.height) for y in (box.y_min, box.y_max))
+    left, top, wide, high = _position(height, width, size)
+    x_min, x_max = (_clipped((x * size - left) / wide) for x in (box.x_min, box.x_max))
+    y_min, y_max = (_clipped((y * size - top) / high) for y in (box.y_min, box.y_max))
     if x_min >= x_max or y_min >= y_max:
         return None
     return Box(x_min, y_min, x_max, y_max)
@@ -65,11 +53,11 @@ def _clipped(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def _fit(height: int, width: int, size: int) -> _Fit:
+def _position(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the image in the square, in pixels of the square."""
     if min(height, width, size) < 1:
         raise ValueError(
             f"an image of {height} x {width} in a square of {size}: lengths are at least 1 pixel"
         )
-    scale = size / max(height, width)
-    height, width = (max(1, int(length * scale)) for length in (height, width))
-    return _Fit((size - width) // 2, (size - height) // 2, width, height)
+    high, wide = letterbox_size(height, width, size)
+    return (size - wide) // 2, (size - high) // 2, wide, high

@@ -13,9 +13,8 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,12 +31,11 @@ from lapse.data.store.info import (
     FILES,
     FORMAT,
     INFO,
-    NO_LABEL_FACTS,
     PAIRS,
     PIXELS,
     SCHEMA,
     STUDIES,
-    LabelFacts,
+    Origin,
     StoreInfo,
 )
 from lapse.data.store.store import Store, open_store
@@ -63,24 +61,6 @@ PAIR_SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("question", "answer", "category", "split")),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the records come from and how they were selected; see StoreInfo."""
-
-    protocol: str
-    protocol_hash: str
-    release: str
-    priors: str
-    source: str
-    resize: str = "squash"
-    intensity: str = "mimic"
-    boxes: str = "silver"
-    regions: int = 29
-    frontals: str = "first"
-    subset: bool = False
-    labels: LabelFacts = NO_LABEL_FACTS
 
 
 class StoreWriter:
@@ -118,12 +98,7 @@ class StoreWriter:
     def __enter__(self) -> StoreWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._is_open:
             self.abort()
 

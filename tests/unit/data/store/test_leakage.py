@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lapse.core.types import Pair, Study
+from lapse.data.store.info import Origin
 from lapse.data.store.leakage import check_no_shared_patients, check_store_for_leaks
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, write_store
+from lapse.data.store.writer import write_store
 
 ORIGIN = Origin("patient-safe", "0123456789abcdef", "none", "rules", "a test")
 SPLITS = ("train", "validate", "test")

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lapse.core.types import Box, Pair, Region, Study
-from lapse.data.store.info import FILES, INFO, PAIRS, PIXELS, STUDIES
+from lapse.data.store.info import FILES, INFO, PAIRS, PIXELS, STUDIES, Origin
 from lapse.data.store.parquet import GroupedTable
 from lapse.data.store.store import open_store
-from lapse.data.store.writer import Origin, StoreWriter, write_store
+from lapse.data.store.writer import StoreWriter, write_store
 
 ORIGIN = Origin("patient-safe", "0123456789abcdef", "none", "rules", "a test")
 SIZE = 8
