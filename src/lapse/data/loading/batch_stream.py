@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -212,27 +213,13 @@ def fixed_batches(
 
     A batch ends early where the number of images per row changes. No row is parallel.
     """
-    group: list[tuple[int, Sample]] = []
-    for row in rows:
-        sample = dataset.sample(row)
-        if group and (len(group) == batch_size or len(group[0][1].images) != len(sample.images)):
-            yield _collate_rows(dataset, group, pixels, loss_on_given)
-            group = []
-        group.append((row, sample))
-    if group:
-        yield _collate_rows(dataset, group, pixels, loss_on_given)
-
-
-def _collate_rows(
-    dataset: TokenizedDataset,
-    group: Sequence[tuple[int, Sample]],
-    pixels: Pixels,
-    loss_on_given: bool,
-) -> tuple[tuple[int, ...], Batch]:
-    rows, samples = zip(*group, strict=True)
-    texts = [dataset.text(row) for row in rows]
-    batch = collate(samples, texts, read_pixels(pixels, samples), loss_on_given=loss_on_given)
-    return rows, batch
+    numbered = ((row, dataset.sample(row)) for row in rows)
+    for _, same in groupby(numbered, key=lambda item: len(item[1].images)):
+        while group := list(islice(same, batch_size)):
+            numbers, samples = zip(*group, strict=True)
+            texts = [dataset.text(row) for row in numbers]
+            images = read_pixels(pixels, samples)
+            yield numbers, collate(samples, texts, images, loss_on_given=loss_on_given)
 
 
 @lru_cache(maxsize=2)

@@ -15,7 +15,7 @@ import atexit
 import multiprocessing
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
@@ -37,6 +37,7 @@ STOP_SIGNALS = tuple(  # SIGHUP and SIGUSR1 are POSIX only
 )
 LOADER_TIMEOUT = 1800.0  # seconds until the batches of a step are given up
 STEPS_AHEAD = 2  # per worker
+StepReader = Callable[[int], tuple[Batch, ...] | str]  # step -> its batches, or an error
 
 
 def iterate_batches(
@@ -55,7 +56,14 @@ def iterate_batches(
     if num_workers <= 0:
         yield from (stream.batches(step, rank, world_size) for step in range(start, stop))
         return
-    with _running_workers(_Source(stream, rank, world_size), num_workers) as workers:
+
+    def read(step: int) -> tuple[Batch, ...] | str:
+        try:
+            return stream.batches(step, rank, world_size)
+        except (ValueError, OSError) as error:
+            return str(error)
+
+    with _running_workers(read, num_workers) as workers:
         num_ahead = STEPS_AHEAD * num_workers
         for step in range(start, min(start + num_ahead, stop)):
             workers[step % num_workers].send(step)
@@ -65,22 +73,6 @@ def iterate_batches(
             if step + num_ahead < stop:
                 worker.send(step + num_ahead)
             yield batches
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The batches of one rank by step."""
-
-    stream: BalancedBatchStream
-    rank: int
-    world_size: int
-
-    def read(self, step: int) -> tuple[Batch, ...] | str:
-        """The batches of a step, or an error as one sentence."""
-        try:
-            return self.stream.batches(step, self.rank, self.world_size)
-        except (ValueError, OSError) as error:
-            return str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +179,7 @@ class _Worker:
 
 
 @contextmanager
-def _running_workers(source: _Source, num_workers: int) -> Iterator[list[_Worker]]:
+def _running_workers(read: StepReader, num_workers: int) -> Iterator[list[_Worker]]:
     """Worker processes; they are killed when the block or the program ends."""
     if not hasattr(os, "fork"):
         raise ValueError(
@@ -208,7 +200,7 @@ def _running_workers(source: _Source, num_workers: int) -> Iterator[list[_Worker
                 pipe, worker_end = context.Pipe()
                 unused = [*(worker.pipe for worker in workers), pipe]
                 process = context.Process(
-                    target=_work, args=(source, worker_end, unused), daemon=True
+                    target=_work, args=(read, worker_end, unused), daemon=True
                 )
                 process.start()
                 worker_end.close()
@@ -223,11 +215,11 @@ def _running_workers(source: _Source, num_workers: int) -> Iterator[list[_Worker
         end()
 
 
-def _work(source: _Source, pipe: Connection, unused: list[Connection]) -> None:
+def _work(read: StepReader, pipe: Connection, unused: list[Connection]) -> None:
     """Send the batches of each step that is received, until the main process ends."""
     for connection in unused:  # of the main process: they would hide its end
         connection.close()
     torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         while True:
-            _send(pipe, source.read(pipe.recv()))
+            _send(pipe, read(pipe.recv()))

@@ -105,10 +105,11 @@ def read_stream(
             texts = chain(texts, *(changed_answers(records) for records, _ in groups))
         tokenizer = _tokenizer(config, chain(box_texts(size), texts))
     required = load_tasks((*config.data.tasks, *config.data.require_tasks), size)[len(tasks) :]
-    streams = [
-        BalancedBatchStream(_dataset(config, group, tokenizer, further), store.pixels, config)
-        for group, further in zip(groups, (required, ()), strict=False)
-    ]
+    streams = []
+    for group, further in zip(groups, (required, ()), strict=False):
+        options = DatasetOptions(config.data.max_tokens, config.data.max_records, further)
+        dataset = TokenizedDataset(*group, tokenizer, options)
+        streams.append(BalancedBatchStream(dataset, store.pixels, config))
     if second:
         streams[0].second = streams[1]
     return tokenizer, streams[0]
@@ -136,17 +137,6 @@ def _tokenizer(config: RunConfig, texts: Iterable[str]) -> Tokenizer:
     if data.vocabulary_file is not None:
         return WordPieceTokenizer.of_file(Path(data.vocabulary_file))
     return Tokenizer()
-
-
-def _dataset(
-    config: RunConfig,
-    group: tuple[Sequence[Record], tuple[Task, ...]],
-    tokenizer: Tokenizer,
-    required: tuple[Task, ...],
-) -> TokenizedDataset:
-    """The training samples of some records and their tasks."""
-    options = DatasetOptions(config.data.max_tokens, config.data.max_records, required)
-    return TokenizedDataset(*group, tokenizer, options)
 
 
 def _validation(

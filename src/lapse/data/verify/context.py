@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lapse.data.datasets.release_counts import DIFF_VQA, IMAGENOME, MIMIC_CXR
 from lapse.data.io.csv_tables import have_same_content, matching_tables
 from lapse.data.verify.image_table import ImageTable
 from lapse.data.verify.results import Findings
+from lapse.data.verify.tables import RawTable
 
 DATASETS = (MIMIC_CXR, IMAGENOME, DIFF_VQA)
 SOURCES = {  # what a source delivers -> the id of its defect
@@ -104,14 +106,21 @@ class VerifyContext:
         """Whether an image that is absent from the metadata is not in the release."""
         return self.images.is_complete and not self.is_subset
 
-    def table(self, folder: Path, pattern: str) -> Path | None:
-        """The table to read, None if there is none; further files of that name are reported."""
+    def table(
+        self, folder: Path, pattern: str, columns: Sequence[str], *, allows_extra: bool = False
+    ) -> RawTable | None:
+        """The table to read, None if there is none; further files of that name are reported.
+
+        `columns` and `allows_extra` are those of `RawTable`.
+        """
         paths = matching_tables(folder, pattern)
         for other in paths[1:]:
             is_equal = have_same_content(paths[0], other)
             code = "repeated-table" if is_equal else "ambiguous-table"
             self.findings.add(code, f"{paths[0].name} (read), {other.name}")
-        return paths[0] if paths else None
+        if not paths:
+            return None
+        return RawTable(paths[0], self.findings, columns, allows_extra=allows_extra)
 
     def is_in_copy(self, study: int) -> bool:
         """Whether the files of a study are expected: all studies, in a subset those with images."""

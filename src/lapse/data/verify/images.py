@@ -14,7 +14,7 @@ from lapse.data.verify.context import ImageFile, VerifyContext
 from lapse.data.verify.image_table import ImageRow, ImageTable
 from lapse.data.verify.pixels import Film
 from lapse.data.verify.results import Findings
-from lapse.data.verify.tables import RawTable, id_number
+from lapse.data.verify.tables import id_number
 
 FURTHER_COLUMNS = (
     "PerformedProcedureStepDescription",
@@ -28,12 +28,10 @@ VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral":
 def check_metadata(context: VerifyContext) -> None:
     """Fill `context.images` from the metadata table, and check each row."""
     findings, images = context.findings, context.images
-    path = context.table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-metadata")
-    if path is None:
-        raise ValueError(
-            f"{context.roots.mimic_cxr_jpg} no longer holds its metadata table: start again"
-        )
-    table = RawTable(path, findings, (*METADATA_COLUMNS, *FURTHER_COLUMNS))
+    root, columns = context.roots.mimic_cxr_jpg, (*METADATA_COLUMNS, *FURTHER_COLUMNS)
+    table = context.table(root, "mimic-cxr-2.*-metadata", columns)
+    if table is None:
+        raise ValueError(f"{root} no longer holds its metadata table: start again")
     for row_id, fields in table.rows(METADATA_COLUMNS):
         image, subject, number, view, rows, columns, date, time, code = fields
         dicom, patient, study = image.strip(), id_number(subject), id_number(number)
@@ -159,13 +157,12 @@ def _note_subset(context: VerifyContext) -> None:
 
 def check_label_tables(context: VerifyContext) -> None:
     """The CheXpert and NegBio labels. The loaders do not use them."""
-    root = context.roots.mimic_cxr_jpg
+    root, columns = context.roots.mimic_cxr_jpg, ("subject_id", "study_id", *CHEXPERT_LABELS)
     for labeler in ("chexpert", "negbio"):
-        path = context.table(root, f"mimic-cxr-2.*-{labeler}")
-        if path is None:
+        table = context.table(root, f"mimic-cxr-2.*-{labeler}", columns)
+        if table is None:
             context.findings.add("missing-side-table", f"mimic-cxr-2.0.0-{labeler}")
             continue
-        table = RawTable(path, context.findings, ("subject_id", "study_id", *CHEXPERT_LABELS))
         for row_id, ids in table.rows(("subject_id", "study_id")):
             if None in map(id_number, ids):
                 context.findings.add("unreadable-id", row_id)

@@ -14,7 +14,7 @@ from lapse.data.datasets.release_counts import DIFF_VQA
 from lapse.data.verify.answers import KNOWN_FINDINGS
 from lapse.data.verify.context import VerifyContext
 from lapse.data.verify.json_stream import json_items
-from lapse.data.verify.tables import RawTable, id_number
+from lapse.data.verify.tables import id_number
 
 COLUMNS = (
     "subject_id",
@@ -31,11 +31,10 @@ DISEASES = "all_diseases.json"
 
 def check_overview(context: VerifyContext) -> None:
     """`mimic_all`: the image of each study."""
-    path = context.table(context.roots.medical_diff_vqa, "mimic_all")
-    if path is None:
+    table = context.table(context.roots.medical_diff_vqa, "mimic_all", COLUMNS)
+    if table is None:
         context.findings.add("missing-side-table", "mimic_all")
         return
-    table = RawTable(path, context.findings, COLUMNS)
     for row_id, (subject, number, dicom) in table.rows(("subject_id", "study_id", "dicom_id")):
         patient, study = id_number(subject), id_number(number)
         if patient is None or study is None:

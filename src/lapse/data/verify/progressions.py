@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lapse.data.datasets.ms_cxr_t import FINDINGS, PROGRESSIONS, TABLE, bare_dicom
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.tables import RawTable, id_number
+from lapse.data.verify.tables import id_number
 
 ID_COLUMNS = ("subject_id", "study_id", "previous_study_id", "dicom_id", "previous_dicom_id")
 PROGRESSION_COLUMNS = tuple(f"{finding}_progression" for finding in FINDINGS)
@@ -23,11 +23,10 @@ COLUMNS = (
 def check_progressions(context: VerifyContext) -> None:
     """Unknown images, pairs of two patients, time order, unknown progressions, repeated pairs."""
     folder = context.roots.ms_cxr_t
-    path = None if folder is None else context.table(folder, TABLE)
-    if path is None:
+    table = None if folder is None else context.table(folder, TABLE, COLUMNS)
+    if table is None:
         context.findings.note("no MS-CXR-T: the optional evaluation set was not checked")
         return
-    table = RawTable(path, context.findings, COLUMNS)
     seen: set[tuple[str, str]] = set()
     for row_id, fields in table.rows((*ID_COLUMNS, *PROGRESSION_COLUMNS)):
         subject, study, previous_study, image, previous_image = fields[: len(ID_COLUMNS)]

@@ -17,20 +17,18 @@ from lapse.data.datasets.release_counts import DIFF_VQA
 from lapse.data.io.csv_tables import SPLIT_NAMES, plain_id
 from lapse.data.verify.answers import answer_defects
 from lapse.data.verify.context import VerifyContext
-from lapse.data.verify.tables import RawTable, id_number
+from lapse.data.verify.tables import id_number
 
 BYTES_PER_ROW = 120  # of an average row, for the progress bar alone
 
 
 def check_questions(context: VerifyContext) -> None:
     """Every row of `mimic_pair_questions`."""
-    path = context.table(context.roots.medical_diff_vqa, "mimic_pair_questions")
-    if path is None:
-        raise ValueError(
-            f"{context.roots.medical_diff_vqa} no longer holds its question table: start again"
-        )
-    context.progress.expect(path.stat().st_size // BYTES_PER_ROW)
-    table = RawTable(path, context.findings, COLUMNS)
+    root = context.roots.medical_diff_vqa
+    table = context.table(root, "mimic_pair_questions", COLUMNS)
+    if table is None:
+        raise ValueError(f"{root} no longer holds its question table: start again")
+    context.progress.expect(table.path.stat().st_size // BYTES_PER_ROW)
     check = _QuestionCheck(context)
     for number, (row_id, fields) in enumerate(table.rows(COLUMNS), start=1):
         check.row(number, row_id, fields)

@@ -19,7 +19,8 @@ from lapse.data.verify.tables import RawTable, id_number
 
 def check_reports(context: VerifyContext) -> None:
     """Report files, or the derived table of sections where the folder has one."""
-    table = context.table(context.roots.reports, SECTIONED)
+    columns = (*SECTION_COLUMNS, "comparison")
+    table = context.table(context.roots.reports, SECTIONED, columns, allows_extra=True)
     if table is not None:
         _check_sectioned(context, table)
         return
@@ -65,9 +66,7 @@ def _check_report(context: VerifyContext, path: Path, name: str, study: str) -> 
     return has_text_sections(sections)
 
 
-def _check_sectioned(context: VerifyContext, path: Path) -> None:
-    columns = (*SECTION_COLUMNS, "comparison")
-    table = RawTable(path, context.findings, columns, allows_extra=True)
+def _check_sectioned(context: VerifyContext, table: RawTable) -> None:
     studies: set[int] = set()
     num_complete = 0
     for row_id, (study, *sections) in table.rows(SECTION_COLUMNS):

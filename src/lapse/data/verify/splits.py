@@ -24,13 +24,13 @@ IMAGENOME_TABLES = {
 
 def check_mimic_splits(context: VerifyContext) -> None:
     """The split table of MIMIC-CXR: one row for each image of the metadata."""
-    path = context.table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split")
-    if path is None:
+    columns = (*IDS, "split")
+    table = context.table(context.roots.mimic_cxr_jpg, "mimic-cxr-2.*-split", columns)
+    if table is None:
         context.findings.add("missing-table", "mimic-cxr-2.0.0-split")
         return
-    table = RawTable(path, context.findings, (*IDS, "split"))
     listed: set[str] = set()
-    for dicom, patient, (name,) in _rows(context, table, "split", (*IDS, "split")):
+    for dicom, patient, (name,) in _rows(context, table, "split", columns):
         split = SPLIT_NAMES.get(name.strip().lower())
         if split is None:
             context.findings.add("unknown-split", dicom)
@@ -48,13 +48,12 @@ def check_imagenome_splits(context: VerifyContext) -> Iterator[tuple[str, str]]:
     """The split tables of Chest ImaGenome; yields (table, dicom_id) of each of their images."""
     folder = context.roots.chest_imagenome / "silver_dataset" / "splits"
     for name, split in IMAGENOME_TABLES.items():
-        path = context.table(folder, name)
-        if path is None:
+        table = context.table(folder, name, IMAGENOME_COLUMNS)
+        if table is None:
             is_avoid_list = name == "images_to_avoid"
             code = "avoid-list-missing" if is_avoid_list else "missing-table"
             context.findings.add(code, name)
             continue
-        table = RawTable(path, context.findings, IMAGENOME_COLUMNS)
         for dicom, patient, _ in _rows(context, table, name, IDS):
             context.patients[IMAGENOME, split].add(patient)
             yield name, dicom

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -132,7 +131,5 @@ def _is_utf8(text: str) -> bool:
 
 def _open(path: Path) -> IO[str]:
     if is_packed(path):
-        return io.TextIOWrapper(
-            gzip.open(path, "rb"), encoding="utf-8", errors="surrogateescape", newline=""
-        )
+        return gzip.open(path, "rt", encoding="utf-8", errors="surrogateescape", newline="")
     return path.open(encoding="utf-8", errors="surrogateescape", newline="")
