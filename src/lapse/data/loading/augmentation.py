@@ -23,7 +23,7 @@ from lapse.core.grammar import parse
 from lapse.core.seeding import derive_index, derive_seed, derive_uniform
 from lapse.core.types import Pair, Study
 from lapse.data.loading.records import Record, Task
-from lapse.images.film_augmentation import FilmDraw, augment_film, draw_film, moved_box
+from lapse.images.film_augmentation import augment_film, draw_film, moved_box
 
 MARK, FIXED = "#draw", "fixed"
 _KEY = re.compile(rf"(.*){MARK}(\d+)({FIXED})?")
@@ -61,11 +61,8 @@ class Augmenter:
         if match is None:
             return self._pixels(key)
         image, seed, fixed = match.groups()
-        draw = self._draw(int(seed), has_geometry=not fixed)
+        draw = draw_film(self.options, int(seed), has_geometry=not fixed)
         return augment_film(np.asarray(self._pixels(image)), draw)
-
-    def _draw(self, seed: int, *, has_geometry: bool) -> FilmDraw:
-        return draw_film(self.options, seed, has_geometry=has_geometry)
 
     def _pair(self, pair: Pair, key: tuple[str | int, ...]) -> Pair:
         if pair.category != DIFFERENCE:
@@ -91,7 +88,7 @@ class Augmenter:
         image = f"{study.image}{MARK}{seed}{'' if has_geometry else FIXED}"
         if not has_geometry:
             return replace(study, image=image)
-        draw = self._draw(seed, has_geometry=True)
+        draw = draw_film(self.options, seed)
         regions = tuple(
             region if region.box is None else replace(region, box=moved_box(region.box, draw))
             for region in study.regions

@@ -148,16 +148,11 @@ class TokenizedDataset:
         """The sample of a task of a record at this position; later ones are not built."""
         return next(islice(self.tasks[task].samples(record), position, None))
 
-    def locate(self, row: int) -> tuple[int, int, int]:
-        """Number of the record, task, and position within the task, of one row."""
-        cell = int(np.searchsorted(self._first, row, side="right")) - 1
-        number, task = divmod(cell, len(self.tasks))
-        return number, task, row - int(self._first[cell])
-
     def sample(self, row: int) -> Sample:
         """The sample of one row."""
-        number, task, position = self.locate(row)
-        return self.sample_of(self.record(number), task, position)
+        cell = int(np.searchsorted(self._first, row, side="right")) - 1
+        number, task = divmod(cell, len(self.tasks))
+        return self.sample_of(self.record(number), task, row - int(self._first[cell]))
 
 
 def sort_by_prompt_length(dataset: TokenizedDataset, rows: Sequence[int]) -> list[int]:

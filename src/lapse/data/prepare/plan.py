@@ -188,7 +188,7 @@ class Plan(StudyPlan):
             for study in self.mimic.images.studies
             if self.options.boxes != "gold" or study.id in self._gold_images
         )
-        studies = self._with_images(requested, self.mimic.name)
+        studies = self._with_images(requested, self.mimic)
         for name, study in studies.items():
             published = self.imagenome.split_of.get(study.id, study.split)
             is_published = self.options.protocol == "published"
@@ -197,9 +197,6 @@ class Plan(StudyPlan):
                 reason = f"splits: study moved from {published} to {split} with its patient"
                 self.noted.add(reason, study.id)
             studies[name] = replace(study, split=split)
-        if not studies:
-            reasons = "; ".join([*self.skipped.lines(), *self.mimic.skipped.lines()])
-            raise ValueError(f"no study of {self.root} can be stored: {reasons or 'empty'}")
         return studies
 
     def _patient_splits(self) -> Iterator[tuple[str, str]]:

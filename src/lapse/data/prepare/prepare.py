@@ -22,12 +22,7 @@ from pathlib import Path
 from lapse.core.files import writer_lock
 from lapse.core.progress import Progress, no_progress
 from lapse.core.types import Study
-from lapse.data.datasets.discovery import (
-    DatasetRoots,
-    TableRoots,
-    find_roots,
-    find_table_roots,
-)
+from lapse.data.datasets.discovery import DatasetRoots, find_roots
 from lapse.data.datasets.release import FilmRoots, default_intensity
 from lapse.data.datasets.splits import protocol_hash
 from lapse.data.io.skip_log import SkipLog
@@ -49,15 +44,7 @@ from lapse.data.store.info import REMOVED, SPLIT_TABLE, UNANSWERED, Origin
 from lapse.data.store.leakage import check_store_for_leaks
 from lapse.data.store.writer import StoreWriter, check_free
 
-__all__ = [
-    "DatasetRoots",
-    "PrepareOptions",
-    "PrepareReport",
-    "TableRoots",
-    "find_roots",
-    "find_table_roots",
-    "prepare",
-]
+__all__ = ["PrepareOptions", "find_roots", "prepare"]
 
 SPLIT_HEADER = ("subject_id", "study_id", "dicom_id", "split")
 logger = logging.getLogger(__name__)

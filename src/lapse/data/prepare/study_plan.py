@@ -19,6 +19,8 @@ from pathlib import Path
 from lapse.core.extras import check_extra
 from lapse.core.types import Pair, Study
 from lapse.data.datasets.discovery import DatasetRoots
+from lapse.data.datasets.mimic_cxr import MimicCxr
+from lapse.data.datasets.plain_table import PlainTable
 from lapse.data.datasets.release import FilmRoots
 from lapse.data.io.skip_log import SkipLog
 from lapse.data.prepare.options import PrepareOptions, PrepareReport
@@ -120,7 +122,7 @@ class StudyPlan(ABC):
         """One line per raw table that identifies its content."""
 
     def _with_images(
-        self, studies: Iterable[tuple[Study, Path | None]], dataset: str
+        self, studies: Iterable[tuple[Study, Path | None]], dataset: MimicCxr | PlainTable
     ) -> dict[str, Study]:
         """Image id -> study, of the images that exist; checked before the slow part starts.
 
@@ -128,7 +130,8 @@ class StudyPlan(ABC):
             studies: with the image file of each, None where there is none.
 
         Raises:
-            ValueError: an image is missing without `is_subset`, or pydicom is needed.
+            ValueError: an image is missing without `is_subset`, no study remains, or pydicom is
+                needed.
         """
         existing: dict[str, Study] = {}
         missing = SkipLog()
@@ -138,7 +141,7 @@ class StudyPlan(ABC):
                 has_dicom = has_dicom or path.suffix.lower() == ".dcm"
                 existing[study.id] = study
             elif self.options.is_subset:
-                self.skipped.add(f"{dataset}: image file missing (subset)", study.id)
+                self.skipped.add(f"{dataset.name}: image file missing (subset)", study.id)
             else:
                 missing.add("missing", str(self._expected_path(study)))
         if missing.total:
@@ -147,6 +150,9 @@ class StudyPlan(ABC):
                 f"{missing.total} of {missing.total + len(existing)} images are missing, for "
                 f"example {examples}: download them, or use --subset to continue without them"
             )
+        if not existing:
+            reasons = "; ".join([*self.skipped.lines(), *dataset.skipped.lines()])
+            raise ValueError(f"no study of {self.root} can be stored: {reasons or 'empty'}")
         if has_dicom:
             check_extra("dicom", ["pydicom"], f"reading the DICOM images of {self.root}")
         return existing

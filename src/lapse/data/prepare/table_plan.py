@@ -49,10 +49,7 @@ class TablePlan(StudyPlan):
         paths = ((study, self.table.image_path(study)) for study in self.table.images)
         archives = Archives()
         images = ((study, path if archives.is_file(path) else None) for study, path in paths)
-        self.studies = self._with_images(images, self.table.name)
-        if not self.studies:
-            reasons = "; ".join([*self.skipped.lines(), *self.table.skipped.lines()])
-            raise ValueError(f"no study of {self.root} can be stored: {reasons}")
+        self.studies = self._with_images(images, self.table)
 
     def pairs(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
         """The difference questions that follow from the findings."""

@@ -21,8 +21,6 @@ class ArrayFile:
     Args:
         path: an .npy file in C order.
 
-    Attributes:
-
     Raises:
         ValueError: the file is damaged, or shorter or longer than its header says.
     """

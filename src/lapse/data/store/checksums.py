@@ -13,6 +13,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from lapse.core.files import sha256_of
 from lapse.core.json_files import read_json_object
@@ -27,7 +30,7 @@ BLOCK = 64  # images
 class Checksums:
     """The content of checksums.json."""
 
-    block: int
+    block: Annotated[int, Field(ge=1)]
     pixels: tuple[str, ...]
     files: dict[str, str]
 
@@ -112,15 +115,10 @@ def read_checksums(folder: Path) -> Checksums | None:
     if not path.is_file():
         return None
     values = read_json_object(path)
-    block, pixels, files = (values.get(name) for name in ("block", "pixels", "files"))
-    if (
-        not isinstance(block, int)
-        or block < 1
-        or not isinstance(pixels, list)
-        or not isinstance(files, dict)
-    ):
-        raise ValueError(f"{path} is damaged: it lacks block, pixels or files")
-    return Checksums(block, tuple(map(str, pixels)), {str(k): str(v) for k, v in files.items()})
+    try:
+        return TypeAdapter(Checksums).validate_python(values)
+    except ValidationError:
+        raise ValueError(f"{path} is damaged: it lacks block, pixels or files") from None
 
 
 def store_damage(

@@ -1,18 +1,6 @@
 """Questions of Medical-Diff-VQA and MS-CXR-T: one or two images and a question -> an answer (3.4).
 
-diff_vqa      what has changed: reference and main image
-vqa           the six other categories: the main image alone; the files give a reference for
-              them too, but it is not an input
-medical_vqa   all seven categories, each with its images
-diff_vqa_boxes, diff_vqa_reports
-              the samples of diff_vqa (same task, same ids) with the boxes of the anatomy
-              (EKAID), or with boxes and the training reports (RG-AG)
-medical_vqa_boxes
-              the samples of medical_vqa with both images and their boxes in every category
-progression   MS-CXR-T, for evaluation: the difference question, answered by a list of
-              progressions
-expert_changes
-              the same with the changes that expert readers of NIH ChestX-ray14 see
+The samples with boxes or reports have the task name and the ids of those without.
 """
 
 from __future__ import annotations
@@ -63,7 +51,7 @@ class DiffVqa(ImageTask):
 
 
 class DiffVqaBoxes(DiffVqa):
-    """diff_vqa with the anatomy boxes of both images.
+    """diff_vqa with the anatomy boxes of both images (EKAID).
 
     Training pairs with an image that has no box are left out, and counted.
     """
@@ -72,13 +60,19 @@ class DiffVqaBoxes(DiffVqa):
 
 
 class DiffVqaReports(DiffVqa):
-    """diff_vqa with the boxes and reports of both images; reports are used in training only."""
+    """diff_vqa with the boxes and reports of both images (RG-AG).
+
+    Reports are used in training only.
+    """
 
     extra_fields = ("boxes", "reports")
 
 
 class Vqa(DiffVqa):
-    """ "is there evidence of edema in this image?" -> " no", from the main image alone."""
+    """ "is there evidence of edema in this image?" -> " no", from the main image alone.
+
+    The files give a reference image for these six categories too, which is not an input.
+    """
 
     name = "vqa"
     categories = SINGLE
@@ -105,14 +99,20 @@ class MedicalVqaReports(MedicalVqa):
 
 
 class Progression(DiffVqa):
-    """The progression of five findings, as a difference question; scored by `progression`."""
+    """MS-CXR-T, for evaluation: the progression of five findings, as a difference question.
+
+    Scored by `progression`.
+    """
 
     name = "progression"
     categories = ("progression",)
 
 
 class ExpertChanges(DiffVqa):
-    """Changes of three labels by expert readers, as a difference question; evaluation only."""
+    """Changes of three labels by expert readers of NIH ChestX-ray14, as a difference question.
+
+    For evaluation only.
+    """
 
     name = "expert_changes"
     categories = ("expert_changes",)

@@ -1,9 +1,4 @@
-"""Regions of one image, their phrases and boxes (paper 3.1).
-
-aref    phrase -> box: automatic referring expressions
-gcap    box -> phrases: grounded captioning, scored in Table 1
-caref   region name -> phrases and box: conditional referring expressions, scored by Acc@0.5 (4.2)
-"""
+"""Regions of one image, their phrases and boxes (paper 3.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +10,7 @@ from lapse.data.tasks.base import ImageTask
 
 
 class Aref(ImageTask):
-    """ "aref: There is no edema." -> " [61, 66, 95, 110]".
+    """Automatic referring: "aref: There is no edema." -> " [61, 66, 95, 110]".
 
     Several regions may share a phrase; the paper excludes AREF from its evaluation for that reason.
     """
@@ -39,7 +34,7 @@ class Aref(ImageTask):
 
 
 class Gcap(ImageTask):
-    """ "gcap: [61, 66, 95, 110]" -> " There is no edema."."""
+    """Grounded captioning (Table 1): "gcap: [61, 66, 95, 110]" -> " There is no edema."."""
 
     name = "gcap"
 
@@ -58,7 +53,10 @@ class Gcap(ImageTask):
 
 
 class Caref(ImageTask):
-    """ "caref: carina:" -> " There is no edema. [61, 66, 95, 110]"."""
+    """Conditional referring: "caref: carina:" -> " There is no edema. [61, 66, 95, 110]".
+
+    Scored by Acc@0.5 (4.2).
+    """
 
     name = "caref"
 

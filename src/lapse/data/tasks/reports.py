@@ -1,11 +1,6 @@
-"""Reports as answers, from one image or from two (PLURAL and RG-AG).
+"""Reports as answers, from one image or two; without boxes as in PLURAL, with boxes as in RG-AG.
 
-report_single, impression_single    one image -> its findings section, or its impression
-report_pair, impression_pair        reference and main image -> the same of the main study
-report_single_boxes, report_pair_boxes
-                                    the complete report, with the boxes of the anatomy (RG-AG)
-
-The prompts of the first four are PLURAL's. A pair is used once, with its difference question.
+The prompts without boxes are PLURAL's. A pair is used once, with its difference question.
 """
 
 from __future__ import annotations

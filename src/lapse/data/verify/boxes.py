@@ -1,13 +1,4 @@
-"""The boxes and lists of one scene graph.
-
-Only the first of these defects of a box is reported:
-
-    box-not-number   a corner, in either frame, is not a finite number
-    box-negative     it starts left of or above the image
-    box-outside      it ends beyond the image
-    box-no-area      x1 >= x2 or y1 >= y2
-    box-frames       the 224 letterbox disagrees with the original frame
-"""
+"""The boxes and lists of one scene graph. Only the first defect of a box is reported."""
 
 from __future__ import annotations
 

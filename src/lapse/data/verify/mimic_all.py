@@ -1,7 +1,6 @@
 """Two further files of Medical-Diff-VQA: the image of each study, and its findings.
 
-mimic_all.csv        the image that represents each study
-all_diseases.json    a list of a quarter of a million studies, read item by item
+The findings are a JSON list of a quarter of a million studies, read item by item.
 """
 
 from __future__ import annotations

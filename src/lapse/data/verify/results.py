@@ -1,7 +1,4 @@
-"""The results of `lapse verify`: defects by type with their ids, row counts, notes.
-
-checks --add(code, id)--> Findings --defects()--> VerifyReport --> terminal | JSON | HTML
-"""
+"""The results of `lapse verify`: defects by type with their ids, row counts, notes."""
 
 from __future__ import annotations
 

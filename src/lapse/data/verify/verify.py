@@ -1,8 +1,5 @@
 """`verify`: validate raw datasets. Reads and counts, and changes nothing.
 
-    metadata -> image files -> labels, splits -> scene graphs, gold -> reports
-        -> questions, overview, progressions -> patients between splits -> checksums [-> pixels]
-
 Every table is streamed, and every report and scene graph is read once. Memory grows with the
 number of images and questions: about 400 MB for the published releases. What depends on a damaged
 table is not checked, and the notes say so.

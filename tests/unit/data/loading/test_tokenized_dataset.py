@@ -24,7 +24,8 @@ def test_a_row_has_the_tokens_of_its_sample(store):
     tokenizer = Tokenizer()
     for row in range(dataset.num_rows):
         assert dataset.text(row) == encode_sample(dataset.sample(row), tokenizer, 96)
-    assert dataset.locate(dataset.rows(3, 2)[1]) == (3, 2, 1)
+    sample = dataset.sample(dataset.rows(3, 2)[1])
+    assert sample == dataset.sample_of(dataset.record(3), 2, 1)
 
 
 def test_records_without_a_task_are_left_out_and_counted(store):
