@@ -12,9 +12,10 @@ import tiny_store
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_stream import BalancedBatchStream
-from lapse.data.loading.records import Record, load_tasks
+from lapse.data.loading.records import load_tasks
 from lapse.data.loading.tokenized_dataset import DatasetOptions, TokenizedDataset
 from lapse.data.store.store import Store
+from lapse.data.tasks.base import Record
 
 TASKS = ("cap", "aref", "gcap", "caref")
 

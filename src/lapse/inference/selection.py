@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from lapse.core.types import Sample
-from lapse.data.loading.records import Task, load_tasks, split_records
+from lapse.data.loading.records import load_tasks, split_records
 from lapse.data.loading.tokenized_dataset import select_indices
 from lapse.data.store.store import Store
+from lapse.data.tasks.base import Task
 from lapse.inference.probes import check_probe, probe_samples
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from lapse.core.changes import UNCHANGED, invert, render
 from lapse.core.grammar import parse
 from lapse.core.seeding import derive_index, derive_seed, derive_uniform
 from lapse.core.types import Pair, Study
-from lapse.data.loading.records import Record, Task
+from lapse.data.tasks.base import Record, Task
 from lapse.images.film_augmentation import augment_film, draw_film, moved_box
 
 MARK, FIXED = "#draw", "fixed"

@@ -1,27 +1,13 @@
-"""The records of a split, the tasks that turn them into samples, and the texts of these."""
+"""The records of a split, the tasks that read them, and the texts of their samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeAlias
 
 from lapse.config import RunConfig
 from lapse.core import registry
-from lapse.core.types import Pair, Sample, Study
 from lapse.data.store.store import Store
-
-Record: TypeAlias = Study | Pair  # a task reads one of the two
-
-
-class Task(Protocol):
-    """A class of `lapse.data.tasks`: one record -> its samples."""
-
-    name: str
-    records: str
-
-    def samples(self, record: Record) -> Iterator[Sample]:
-        """All samples of one record, always in the same order."""
-        ...
+from lapse.data.tasks.base import Record, Task
 
 
 def load_tasks(names: Sequence[str], num_bins: int) -> tuple[Task, ...]:

@@ -22,7 +22,7 @@ from lapse.core.seeding import derive_index
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.types import Sample
 from lapse.data.loading.batch import EncodedText, encode_sample
-from lapse.data.loading.records import Record, Task
+from lapse.data.tasks.base import Record, Task
 
 
 @dataclass(frozen=True, slots=True)

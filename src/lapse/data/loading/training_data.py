@@ -14,8 +14,6 @@ from lapse.core.word_tokenizer import WordPieceTokenizer, WordTokenizer
 from lapse.data.loading.augmentation import changed_answers
 from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.data.loading.records import (
-    Record,
-    Task,
     box_texts,
     check_image_size,
     load_tasks,
@@ -29,6 +27,7 @@ from lapse.data.loading.tokenized_dataset import (
     sort_by_prompt_length,
 )
 from lapse.data.store.store import Store
+from lapse.data.tasks.base import Record, Task
 from lapse.data.tasks.plain_text import PlainText
 
 logger = logging.getLogger(__name__)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias
 
-from lapse.core.types import Sample, Study
+from lapse.core.types import Pair, Sample, Study
+
+Record: TypeAlias = Study | Pair  # a task reads one of the two
+
+
+class Task(Protocol):
+    """One record -> its samples."""
+
+    name: str
+    records: str
+
+    def samples(self, record: Record) -> Iterator[Sample]:
+        """All samples of one record, always in the same order."""
+        ...
 
 
 class ImageTask:

@@ -5,30 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
 
 from lapse.core.types import Sample
+from lapse.data.tasks.base import Record, Task
 
 MAX_WORDS = 100
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
-Record = TypeVar("Record", contravariant=True)
 
-
-class _Task(Protocol[Record]):
-    name: str
-    records: str
-
-    def samples(self, record: Record) -> Iterator[Sample]: ...
-
-
-class PlainText(Generic[Record]):
+class PlainText:
     """The samples of another task, their question and answer without punctuation.
 
     Both are cut after `MAX_WORDS` words. A sample without an answer after that is left out.
     """
 
-    def __init__(self, task: _Task[Record]) -> None:
+    def __init__(self, task: Task) -> None:
         self.name, self.records, self._task = task.name, task.records, task
 
     def samples(self, record: Record) -> Iterator[Sample]:

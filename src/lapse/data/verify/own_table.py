@@ -103,8 +103,7 @@ class _TableCheck:
         table = PlainTable(self.roots)
         for error in table.box_errors():
             self._on_cell(error)
-        if self.roots.masks is not None:
-            check_masks(table, self.findings)
+        check_masks(table, self.findings)
         pairs = list(table.pairs({study.id: study for study in table.images}))
         self.counts |= {
             "patients": len(table.splits),

@@ -42,8 +42,7 @@ def _check_images(table: PlainTable, run: VerifyRun) -> None:
     patients = {table.image_name(study): study.patient for study in table.images}
     files = FilmFiles(table.roots.images, patients)
     files.check(run)
-    if table.roots.masks is not None:
-        check_masks(table, run.findings)
+    check_masks(table, run.findings)
     files.check_pixels(run)
     for line in (*table.skipped.lines(), *table.noted.lines()):
         run.findings.note(line)

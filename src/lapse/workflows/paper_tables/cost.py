@@ -16,15 +16,11 @@ from pathlib import Path
 
 from lapse.config import RunConfig
 from lapse.data.loading.batch_stream import rows_per_record
-from lapse.data.loading.records import (
-    Record,
-    Task,
-    load_tasks,
-    split_records,
-)
+from lapse.data.loading.records import load_tasks, split_records
 from lapse.data.loading.tokenized_dataset import select_indices
 from lapse.data.loading.training_data import read_stream
 from lapse.data.store.store import open_store
+from lapse.data.tasks.base import Record, Task
 from lapse.models.interface import TrainableModel
 from lapse.training.feature_cache import cacheable_encoder
 from lapse.training.run_folder import build_model, skip_pretrained_weights
