@@ -30,6 +30,7 @@ def check_table(roots: TableRoots, run: VerifyRun) -> tuple[RowCount, ...]:
     """Check a table of own films and the files next to it; returns the number of their rows."""
     check = _TableCheck(roots, run)
     check.run()
+    check.files.check_pixels(run)
     return tuple(RowCount(DATASET, name, count, None) for name, count in check.counts.items())
 
 
@@ -42,21 +43,17 @@ class _TableCheck:
         self.films: list[FilmRow] = []
         self._num_errors = 0
 
-    def run(self) -> None:
-        """Check the tables, then the images."""
-        self._check_tables()
-        self._files.check_pixels(self._run)
-
     @property
-    def _files(self) -> FilmFiles:
+    def files(self) -> FilmFiles:
         """The images of the rows that could be read."""
         return FilmFiles(self.roots.images, {row.image: row.patient for row in self.films})
 
-    def _check_tables(self) -> None:
+    def run(self) -> None:
+        """Everything except the pixels."""
         boxes = self._read(self._read_tables, "table-file")
-        self._files.check(self._run)
+        self.files.check(self._run)
         if not self._num_errors:  # else a row that cannot be read may name the image
-            self._files.check_unlisted(self.findings)
+            self.files.check_unlisted(self.findings)
         if boxes is None or self._num_errors:
             self.findings.note("the rows were not compared: correct the errors first")
             return
