@@ -156,9 +156,8 @@ class VerifyReport:
         lines = aligned(header, self.row_cells, right={2, 3})
         if self.defects:
             cells = [
-                (kind.severity, kind.code, f"{defect.count:,}", kind.description)
-                for defect in self.defects
-                for kind in (defect.type,)
+                (item.type.severity, item.type.code, f"{item.count:,}", item.type.description)
+                for item in self.defects
             ]
             titles, *listed = aligned(("", "code", "count", "description"), cells, right={2})
             lines += ["", titles]
