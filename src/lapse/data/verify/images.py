@@ -28,8 +28,8 @@ VIEWS = {**FRONTAL_VIEWS, "lateral": "LATERAL", "ll": "LATERAL", "left lateral":
 def check_metadata(context: VerifyContext) -> None:
     """Fill `context.images` from the metadata table, and check each row."""
     findings, images = context.findings, context.images
-    root, columns = context.roots.mimic_cxr_jpg, (*METADATA_COLUMNS, *FURTHER_COLUMNS)
-    table = context.table(root, "mimic-cxr-2.*-metadata", columns)
+    root, names = context.roots.mimic_cxr_jpg, (*METADATA_COLUMNS, *FURTHER_COLUMNS)
+    table = context.table(root, "mimic-cxr-2.*-metadata", names)
     if table is None:
         raise ValueError(f"{root} no longer holds its metadata table: start again")
     for row_id, fields in table.rows(METADATA_COLUMNS):
