@@ -31,7 +31,7 @@ from lapse.images.dicom_frames import (
     read_stored_values,
 )
 from lapse.images.dicom_header import MAGIC, PREAMBLE, standard_dicom
-from lapse.images.errors import ImageError, check_size, damaged, truncated
+from lapse.images.errors import ImageError, check_size, damaged, truncated, unsupported
 from lapse.images.intensity import (
     ByteImage,
     IntegerImage,
@@ -104,10 +104,8 @@ def read_dicom(path: Path, data: bytes, intensity: str = "mimic") -> DicomImage:
     try:
         from pydicom import dcmread
     except ImportError as error:
-        raise ImageError(
-            "unsupported",
-            f"{path} is a DICOM and pydicom is not installed: {install_command('dicom')}",
-        ) from error
+        problem = f"is a DICOM and pydicom is not installed: {install_command('dicom')}"
+        raise unsupported(path, problem) from error
     notes = ["DICOM without preamble or file meta information"] if is_changed else []
     try:
         with quiet_pydicom():
@@ -115,7 +113,8 @@ def read_dicom(path: Path, data: bytes, intensity: str = "mimic") -> DicomImage:
             tags = _pixel_tags(path, syntax, dicom)
             notes += _clean_optional(dicom)
         values = read_stored_values(path, tags, dicom)
-        if _has_excess(tags, dicom):
+        num_padded = tags.num_bytes + tags.num_bytes % 2
+        if tags.syntax in NATIVE and len(dicom.PixelData) > num_padded:
             notes.append("bytes after the DICOM pixels ignored")
         with quiet_pydicom():
             if tags.photometric in COLOURS:
@@ -183,10 +182,7 @@ def _transfer_syntax(path: Path, data: bytes) -> str:
             if syntax in SYNTAXES:
                 return syntax
             name = "deflated, which can hide any size" if syntax == DEFLATED else repr(syntax)
-            raise ImageError(
-                "unsupported",
-                f"{path} has a transfer syntax that is {name}: store it uncompressed",
-            )
+            raise unsupported(path, f"has a transfer syntax that is {name}: store it uncompressed")
         position = start + length
     raise damaged(path, "no DICOM transfer syntax")
 
@@ -214,34 +210,20 @@ def _pixel_tags(path: Path, syntax: str, dicom: Dataset) -> PixelTags:
     high = _integer(path, dicom, "HighBit", default=stored - 1)
     signed = _integer(path, dicom, "PixelRepresentation", default=0)
     if allocated not in {8, 16}:
-        raise ImageError("unsupported", f"{path} has {allocated} bits per pixel: 8 or 16 are read")
+        raise unsupported(path, f"has {allocated} bits per pixel: 8 or 16 are read")
     if not (2 <= stored <= high + 1 <= allocated and signed in {0, 1}):
         raise damaged(path, f"{stored} bits stored up to bit {high} of {allocated}, sign {signed}")
     if samples > 1 and (allocated, stored, signed) != (8, 8, 0):
-        raise ImageError(
-            "unsupported", f"{path} has colours of {stored} bits: store it as 8 bits or as grey"
-        )
+        raise unsupported(path, f"has colours of {stored} bits: store it as 8 bits or as grey")
     planes = _integer(path, dicom, "PlanarConfiguration", default=0) if samples > 1 else 0
-    return PixelTags(
-        syntax,
-        rows,
-        columns,
-        allocated,
-        stored,
-        high,
-        bool(signed),
-        photometric=photometric,
-        samples=samples,
-        is_planar=bool(planes),
-    )
+    bits = (allocated, stored, high, bool(signed))
+    return PixelTags(syntax, rows, columns, *bits, photometric, samples, is_planar=bool(planes))
 
 
 def _check_pixel_data(path: Path, syntax: str, dicom: Dataset) -> None:
     if "PixelData" not in dicom:
         if "FloatPixelData" in dicom or "DoubleFloatPixelData" in dicom:
-            raise ImageError(
-                "unsupported", f"{path} has floating-point pixels: integers are supported"
-            )
+            raise unsupported(path, "has floating-point pixels: integers are supported")
         raise truncated(path, "the DICOM header: it has no pixels")
     is_encapsulated = _length(dicom, "PixelData") == UNDEFINED_LENGTH
     if is_encapsulated == (syntax in NATIVE):
@@ -285,11 +267,6 @@ def _clean_optional(dicom: Dataset) -> list[str]:
     return ignored
 
 
-def _has_excess(tags: PixelTags, dicom: Dataset) -> bool:
-    """Whether native pixel data is longer than its size and one byte of padding."""
-    return tags.syntax in NATIVE and len(dicom.PixelData) > tags.num_bytes + tags.num_bytes % 2
-
-
 def _process(
     path: Path, tags: PixelTags, values: IntegerImage, dicom: Dataset, intensity: str
 ) -> tuple[ByteImage, tuple[str, ...]]:
@@ -307,15 +284,15 @@ def _process(
     if intensity == "display":
         is_image &= ~is_padding
     is_big_endian = tags.syntax == EXPLICIT_BIG_ENDIAN
-    displayed = displayed_values(levels[is_image], dicom, is_big_endian=is_big_endian)
+    displayed, ignored = displayed_values(levels[is_image], dicom, is_big_endian=is_big_endian)
     table = np.zeros(len(levels), dtype=np.uint8)  # padding is black
-    shown = displayed.values if intensity == "display" else levels[is_image]
+    shown = displayed if intensity == "display" else levels[is_image]
     if intensity == "percentile":
         low, high = percentile_window(counts)
         shown = np.clip(levels[is_image], levels[low], levels[high])
     scaled = min_max_scale(shown)
     table[is_image] = 255 - scaled if tags.photometric == "MONOCHROME1" else scaled
-    return apply_table(table, values, lowest), displayed.ignored
+    return apply_table(table, values, lowest), ignored
 
 
 def _is_padding(path: Path, levels: IntegerImage, dicom: Dataset) -> npt.NDArray[np.bool_]:

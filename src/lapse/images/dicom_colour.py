@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lapse.images.dicom_frames import NATIVE, PixelTags
-from lapse.images.errors import ImageError
+from lapse.images.errors import ImageError, unsupported
 from lapse.images.intensity import ByteImage, min_max_scale, strips
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def grey_of_colours(
         rgb = (rgb >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else rgb.astype(np.uint8)
     elif tags.syntax in NATIVE and tags.photometric != "RGB":
         if tags.photometric != "YBR_FULL":
-            raise ImageError(
-                "unsupported", f"{path} has subsampled colours: store it as RGB or as grey"
-            )
+            raise unsupported(path, "has subsampled colours: store it as RGB or as grey")
         size = (tags.columns, tags.rows)
         colours = Image.frombytes("YCbCr", size, np.ascontiguousarray(values).tobytes())
         rgb = np.asarray(colours.convert("RGB"))

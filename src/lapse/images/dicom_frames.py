@@ -28,9 +28,16 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from lapse.core.extras import install_command
-from lapse.images.errors import ImageError, check_compression, check_size, damaged, truncated
+from lapse.images.errors import (
+    ImageError,
+    check_compression,
+    check_size,
+    damaged,
+    truncated,
+    unsupported,
+)
 from lapse.images.intensity import IntegerImage
-from lapse.images.jpeg2000_header import find_codestream, jpeg2000_header
+from lapse.images.jpeg2000_header import START, Jpeg2000Header, jpeg2000_header
 from lapse.images.jpeg_header import BASELINE, EXTENDED, JPEG_LS, LOSSLESS, JpegFrame, jpeg_frame
 from lapse.images.pydicom_quiet import quiet_pydicom
 
@@ -38,28 +45,20 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 # Transfer syntaxes (DICOM PS3.6, annex A).
-IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 RLE = "1.2.840.10008.1.2.5"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-JPEG_LOSSLESS = "1.2.840.10008.1.2.4.57"
-JPEG_LOSSLESS_FIRST_ORDER = "1.2.840.10008.1.2.4.70"
-JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
-JPEG_LS_NEAR_LOSSLESS = "1.2.840.10008.1.2.4.81"
-JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
-JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.91"
-NATIVE = {IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN}
+# implicit and explicit little endian, explicit big endian
+NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", EXPLICIT_BIG_ENDIAN}
 JPEG = {  # the coding processes that each syntax may hold
     JPEG_BASELINE: {BASELINE},
-    JPEG_EXTENDED: {BASELINE, EXTENDED},
-    JPEG_LOSSLESS: {LOSSLESS},
-    JPEG_LOSSLESS_FIRST_ORDER: {LOSSLESS},
-    JPEG_LS_LOSSLESS: {JPEG_LS},
-    JPEG_LS_NEAR_LOSSLESS: {JPEG_LS},
+    "1.2.840.10008.1.2.4.51": {BASELINE, EXTENDED},
+    "1.2.840.10008.1.2.4.57": {LOSSLESS},
+    "1.2.840.10008.1.2.4.70": {LOSSLESS},  # first-order prediction
+    "1.2.840.10008.1.2.4.80": {JPEG_LS},
+    "1.2.840.10008.1.2.4.81": {JPEG_LS},  # near-lossless
 }
-JPEG_2000 = {JPEG_2000_LOSSLESS, JPEG_2000_LOSSY}
+JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}  # lossless, lossy
 SYNTAXES = {*NATIVE, RLE, *JPEG, *JPEG_2000}
 
 UNDEFINED_LENGTH = 0xFFFFFFFF  # of an element that consists of items
@@ -102,10 +101,8 @@ def read_stored_values(path: Path, tags: PixelTags, dicom: Dataset) -> IntegerIm
     frame = _frame(path, dicom.PixelData)
     check_compression(path, tags.rows, tags.columns, len(frame))
     if tags.samples > 1 and tags.syntax not in {JPEG_BASELINE, *JPEG_2000}:
-        raise ImageError(
-            "unsupported",
-            f"{path} has colours in transfer syntax {tags.syntax}: store it uncompressed",
-        )
+        problem = f"has colours in transfer syntax {tags.syntax}: store it uncompressed"
+        raise unsupported(path, problem)
     if tags.syntax == RLE:
         return _used_bits(tags, _rle(path, tags, frame, dicom))
     decode = _jpeg2000 if tags.syntax in JPEG_2000 else _jpeg
@@ -204,7 +201,7 @@ def _jpeg(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
     header = jpeg_frame(path, frame)
     if header.process not in JPEG[tags.syntax]:
         raise damaged(path, f"JPEG process {header.process} in transfer syntax {tags.syntax}")
-    _check_frame(path, tags, (header.height, header.width, header.components, header.precision))
+    _check_frame(path, tags, header)
     is_lossy = header.process in {BASELINE, EXTENDED}
     if is_lossy and header.precision not in {8, 12}:  # GDCM writes such files
         raise damaged(path, f"JPEG process {header.process} with {header.precision} bits")
@@ -215,9 +212,12 @@ def _jpeg(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
 
 def _jpeg2000(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
     """Undo that Pillow shifts signed values by half their range and scales to 8 or 16 bits."""
-    stream = find_codestream(path, frame)
+    start = frame.find(START, 0, 4096)  # some writers wrap the codestream into a JP2 file
+    if start < 0:
+        raise damaged(path, "no JPEG 2000 codestream")
+    stream = frame[start:]
     header = jpeg2000_header(path, stream)
-    _check_frame(path, tags, (header.height, header.width, header.components, header.precision))
+    _check_frame(path, tags, header)
     if b"\xff\xd9" not in stream[-4:]:
         raise truncated(path, "the JPEG 2000 pixels: there is no end marker")
     if header.is_signed != tags.is_signed:
@@ -230,17 +230,17 @@ def _jpeg2000(path: Path, tags: PixelTags, frame: bytes) -> IntegerImage:
     return values
 
 
-def _check_frame(path: Path, tags: PixelTags, header: tuple[int, int, int, int]) -> None:
+def _check_frame(path: Path, tags: PixelTags, header: JpegFrame | Jpeg2000Header) -> None:
     """Check that stream and tags agree on the size, and that a pixel fits into its bits."""
-    height, width, components, precision = header
-    if (height, width, components) != (tags.rows, tags.columns, tags.samples):
+    size = (header.height, header.width, header.components)
+    if size != (tags.rows, tags.columns, tags.samples):
         raise damaged(
             path,
-            f"its stream holds {height} x {width} pixels of {components} components and its tags "
-            f"say {tags.rows} x {tags.columns} of {tags.samples}",
+            f"its stream holds {header.height} x {header.width} pixels of {header.components} "
+            f"components and its tags say {tags.rows} x {tags.columns} of {tags.samples}",
         )
-    if not 2 <= precision <= tags.allocated:
-        raise damaged(path, f"{precision} bits per pixel and {tags.allocated} allocated")
+    if not 2 <= header.precision <= tags.allocated:
+        raise damaged(path, f"{header.precision} bits per pixel and {tags.allocated} allocated")
 
 
 def _load(path: Path, plugin: Any, stream: bytes, samples: int) -> Any:
@@ -259,13 +259,10 @@ def _load(path: Path, plugin: Any, stream: bytes, samples: int) -> Any:
 
 def _gdcm(path: Path, tags: PixelTags, header: JpegFrame, frame: bytes) -> IntegerImage:
     if importlib.util.find_spec("gdcm") is None:
-        raise ImageError(
-            "unsupported",
-            f"{path} has transfer syntax {tags.syntax} and GDCM is not installed: "
-            f"{install_command('dicom')}",
-        )
+        problem = f"has transfer syntax {tags.syntax} and GDCM is not installed"
+        raise unsupported(path, f"{problem}: {install_command('dicom')}")
     numbers = (tags.rows, tags.columns, header.precision, int(tags.is_signed))
-    command = [sys.executable, "-P", str(_GDCM_WORKER), tags.syntax, *(str(n) for n in numbers)]
+    command = [sys.executable, "-P", str(_GDCM_WORKER), tags.syntax, *map(str, numbers)]
     try:
         done = subprocess.run(
             command,

@@ -117,6 +117,11 @@ def truncated(path: Path, part: str) -> ImageError:
     return ImageError("truncated", f"{path} ends inside {part}: fetch the file again")
 
 
+def unsupported(path: Path, problem: str) -> ImageError:
+    """The error for a file that may be valid, with the problem and its fix."""
+    return ImageError("unsupported", f"{path} {problem}")
+
+
 def damaged(path: Path, reason: str) -> ImageError:
     """The error for a file whose parts contradict each other."""
     return ImageError("damaged", f"{path} is damaged ({reason}): fetch the file again")

@@ -84,20 +84,18 @@ def facts_of_file(path: Path) -> FilmFacts:
 
 def facts_of_bytes(data: bytes) -> FilmFacts:
     """The facts of `facts_of_file`, from the content of the file."""
+    if data.startswith((b"\xff\xd8", b"\x89PNG")):
+        return NO_FACTS
     try:
         from pydicom import dcmread
-    except ImportError:  # without pydicom no DICOM has been read
+
+        with quiet_pydicom():
+            header = dcmread(
+                io.BytesIO(data), stop_before_pixels=True, specific_tags=FACT_TAGS, force=True
+            )
+            return facts_of_header(header)
+    except Exception:  # pydicom raises many types, or is missing; the pixels are valid
         return NO_FACTS
-    if not data.startswith((b"\xff\xd8", b"\x89PNG")):
-        try:
-            with quiet_pydicom():
-                header = dcmread(
-                    io.BytesIO(data), stop_before_pixels=True, specific_tags=FACT_TAGS, force=True
-                )
-                return facts_of_header(header)
-        except Exception:  # pydicom raises many types; the pixels are valid
-            return NO_FACTS
-    return NO_FACTS
 
 
 def facts_of_header(header: Dataset) -> FilmFacts:

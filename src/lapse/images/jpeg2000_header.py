@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.images.errors import ImageError, damaged, truncated
+from lapse.images.errors import damaged, truncated, unsupported
 
 START = b"\xff\x4f\xff\x51"
 MAX_TILES = 1024
@@ -29,18 +29,6 @@ class Jpeg2000Header:
     is_signed: bool
 
 
-def find_codestream(path: Path, data: bytes) -> bytes:
-    """The codestream; some writers wrap it into a JP2 file.
-
-    Raises:
-        ImageError: damaged.
-    """
-    start = data.find(START, 0, 4096)
-    if start < 0:
-        raise damaged(path, "no JPEG 2000 codestream")
-    return data[start:]
-
-
 def jpeg2000_header(path: Path, stream: bytes) -> Jpeg2000Header:
     """The size marker of a codestream.
 
@@ -55,9 +43,9 @@ def jpeg2000_header(path: Path, stream: bytes) -> Jpeg2000Header:
         raise damaged(path, "impossible sizes in the JPEG 2000 header")
     tiles = -((tx0 - x1) // tile_x) * -((ty0 - y1) // tile_y)
     if tiles > MAX_TILES or (step_x, step_y) != (1, 1):
-        raise ImageError(
-            "unsupported",
-            f"{path} has {tiles} JPEG 2000 tiles, sampled {step_x} x {step_y}, and the limit is "
+        raise unsupported(
+            path,
+            f"has {tiles} JPEG 2000 tiles, sampled {step_x} x {step_y}, and the limit is "
             f"{MAX_TILES}, sampled 1 x 1: store it uncompressed",
         )
     return Jpeg2000Header(y1 - y0, x1 - x0, count, (depth & 0x7F) + 1, bool(depth & 0x80))

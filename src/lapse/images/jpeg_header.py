@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lapse.images.errors import ImageError, damaged, truncated
+from lapse.images.errors import damaged, truncated, unsupported
 
 START = b"\xff\xd8\xff"
 MAX_SCANS = 64  # a progressive file decodes all its pixels once per scan; about ten are usual
 MAX_SEGMENTS = 10_000
 # Markers, the byte after FF.
-FIRST_FRAME, LAST_FRAME, JPEG_LS_FRAME = 0xC0, 0xCF, 0xF7  # SOF0 .. SOF15, SOF55
+FIRST_FRAME, JPEG_LS_FRAME = 0xC0, 0xF7  # SOF0, SOF55
+FRAMES = {*range(FIRST_FRAME, 0xD0), JPEG_LS_FRAME} - {0xC4, 0xC8, 0xCC}  # without tables
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
-NOT_A_FRAME = {0xC4, 0xC8, 0xCC}  # tables among the frame markers
 WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xD9)}
 # Processes: the number of the frame marker.
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS = 0, 1, 2, 3
@@ -62,7 +62,7 @@ def jpeg_frame(path: Path, data: bytes) -> JpegFrame:
         length = int.from_bytes(data[position : position + 2], "big")
         if length < 2 or position + length > len(data):
             raise truncated(path, f"JPEG segment {marker:#x} of {length} bytes")
-        if _is_frame(marker):
+        if marker in FRAMES:
             if frame is not None:
                 raise damaged(path, "two JPEG frame headers")
             frame = _parse_frame(path, marker, data[position + 2 : position + length])
@@ -86,11 +86,6 @@ def _read_marker(path: Path, data: bytes, position: int) -> tuple[int, int]:
     return data[position], position + 1
 
 
-def _is_frame(marker: int) -> bool:
-    is_usual = FIRST_FRAME <= marker <= LAST_FRAME and marker not in NOT_A_FRAME
-    return is_usual or marker == JPEG_LS_FRAME
-
-
 def _parse_frame(path: Path, marker: int, segment: bytes) -> JpegFrame:
     if len(segment) < 6:
         raise damaged(path, f"a JPEG frame header of {len(segment)} bytes")
@@ -107,8 +102,8 @@ def _check_scans(path: Path, data: bytes, position: int) -> None:
         raise truncated(path, "the JPEG pixels: there is no end marker")
     scans = 1 + int(np.count_nonzero(markers[: ends[0]] == START_OF_SCAN))
     if scans > MAX_SCANS:
-        raise ImageError(
-            "unsupported",
-            f"{path} holds its pixels in {scans} scans and the limit is {MAX_SCANS}: "
-            "export the image again as a baseline JPEG",
+        raise unsupported(
+            path,
+            f"holds its pixels in {scans} scans and the limit is {MAX_SCANS}: export the image "
+            "again as a baseline JPEG",
         )

@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from lapse.images.errors import Code, ImageError, check_compression, check_size
+from lapse.images.errors import Code, ImageError, check_compression, check_size, unsupported
 from lapse.images.file_kind import describe_file
 from lapse.images.intensity import (
     IntegerImage,
@@ -110,9 +110,9 @@ def open_picture(path: Path, data: bytes) -> Picture:
         check_compression(path, frame.height, frame.width, len(data))
         is_usual = frame.process in _JPEG_PROCESSES and frame.precision == _JPEG_PRECISION
         if not is_usual or frame.components not in {1, 3, 4}:
-            raise ImageError(
-                "unsupported",
-                f"{path} is a JPEG of process {frame.process}, {frame.precision} bits and "
+            raise unsupported(
+                path,
+                f"is a JPEG of process {frame.process}, {frame.precision} bits and "
                 f"{frame.components} components: export it again as an ordinary JPEG",
             )
         bytes_per_pixel += 2 * frame.components if frame.is_progressive else 0
@@ -154,8 +154,7 @@ def to_grey(decoded: Image.Image, intensity: str = "mimic") -> tuple[Image.Image
     Transparent pixels are black. A percentile window of 16 bits clips without a defect.
     """
     if decoded.mode.startswith("I"):
-        values = np.asarray(decoded)
-        return (_windowed(values), False) if intensity == "percentile" else _scaled(values)
+        return _scaled(np.asarray(decoded), intensity)
     if "transparency" in decoded.info or decoded.mode in {"LA", "RGBA", "PA"}:
         layer = decoded.convert("RGBA")
         black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
@@ -165,26 +164,17 @@ def to_grey(decoded: Image.Image, intensity: str = "mimic") -> tuple[Image.Image
     return (decoded if decoded.mode == "L" else decoded.convert("L")), False
 
 
-def _scaled(values: IntegerImage) -> tuple[Image.Image, bool]:
-    """16 bits -> 8 bits, from the darkest pixel to white."""
+def _scaled(values: IntegerImage, intensity: str) -> tuple[Image.Image, bool]:
+    """16 bits -> 8 bits from black to white, and whether bright defects were clipped."""
     lowest, highest = int(values.min()), int(values.max())
-    counts = histogram(values, highest - lowest + 1, lowest)
-    white = _white(counts)
-    table = np.full(len(counts), 255, np.uint8)
-    if white > 0:
-        table[: white + 1] = min_max_scale(np.arange(white + 1))
-    return Image.fromarray(apply_table(table, values, lowest)), white < len(counts) - 1
-
-
-def _windowed(values: IntegerImage) -> Image.Image:
-    """16 bits -> 8 bits, from a low to a high percentile of the pixels."""
-    lowest, highest = int(values.min()), int(values.max())
-    counts = histogram(values, highest - lowest + 1, lowest)
     if lowest == highest:
-        return Image.fromarray(np.full(values.shape, 255, np.uint8))
-    low, high = percentile_window(counts)
-    table = min_max_scale(np.clip(np.arange(len(counts)), low, high))
-    return Image.fromarray(apply_table(table, values, lowest))
+        return Image.fromarray(np.full(values.shape, 255, np.uint8)), False
+    counts = histogram(values, highest - lowest + 1, lowest)
+    is_window = intensity == "percentile"
+    black, white = percentile_window(counts) if is_window else (0, _white(counts))
+    table = min_max_scale(np.clip(np.arange(len(counts)), black, white))
+    is_clipped = not is_window and white < len(counts) - 1
+    return Image.fromarray(apply_table(table, values, lowest)), is_clipped
 
 
 def _white(counts: np.ndarray[Any, np.dtype[np.int64]]) -> int:

@@ -11,7 +11,6 @@ Source: DICOM PS3.3, C.11.1 and C.11.2.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,21 +32,18 @@ class UnusableHintError(ValueError):
     """A display element cannot be applied; the message is a reason without texts of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Displayed:
-    """[V] displayed values, float64 and finite, and why display elements were ignored."""
-
-    values: Values
-    ignored: tuple[str, ...]
-
-
-def displayed_values(levels: npt.NDArray[Any], dicom: Dataset, *, is_big_endian: bool) -> Displayed:
-    """The displayed value of each stored value.
+def displayed_values(
+    levels: npt.NDArray[Any], dicom: Dataset, *, is_big_endian: bool
+) -> tuple[Values, tuple[str, ...]]:
+    """The displayed value of each stored value, and why display elements were ignored.
 
     Args:
         levels: [V] stored values.
         dicom: its display elements; empty elements must be removed.
         is_big_endian: byte order of the file.
+
+    Returns:
+        [V] float64 and finite, and a reason for each ignored element.
     """
     ignored: list[str] = []
     values = levels.astype(np.float64)
@@ -61,7 +57,7 @@ def displayed_values(levels: npt.NDArray[Any], dicom: Dataset, *, is_big_endian:
                 break
     if _function(dicom) is None:
         ignored.append("unknown VOILUTFunction")
-    return Displayed(values, tuple(ignored))
+    return values, tuple(ignored)
 
 
 Step = Callable[[Values], Values]
