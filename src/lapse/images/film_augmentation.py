@@ -8,7 +8,7 @@ and right are part of the answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +61,10 @@ def draw_film(options: AugmentConfig, seed: int, *, has_geometry: bool = True) -
     low, high = np.log(options.scale)
     weak, strong = options.sharpness
     gain = symmetric(1.0, 4)
-    return FilmDraw(
-        degrees=symmetric(options.rotation, 0) if has_geometry else 0.0,
-        scale=float(np.exp(low + (high - low) * values[1])) if has_geometry else 1.0,
-        shift=(symmetric(options.shift, 2), symmetric(options.shift, 3))
-        if has_geometry
-        else (0.0, 0.0),
+    draw = FilmDraw(
+        degrees=symmetric(options.rotation, 0),
+        scale=float(np.exp(low + (high - low) * values[1])),
+        shift=(symmetric(options.shift, 2), symmetric(options.shift, 3)),
         sharpness=gain * (strong if gain > 0 else -weak),
         radius=float(RADII[0] + (RADII[1] - RADII[0]) * values[5]),
         gamma=float((1.0 + options.gamma) ** symmetric(1.0, 6)),
@@ -76,6 +74,7 @@ def draw_film(options: AugmentConfig, seed: int, *, has_geometry: bool = True) -
         num_lines=int(rng.poisson(options.lines)),
         seed=seed,
     )
+    return draw if has_geometry else replace(draw, degrees=0.0, scale=1.0, shift=(0.0, 0.0))
 
 
 def augment_film(pixels: Pixels, draw: FilmDraw) -> Pixels:
