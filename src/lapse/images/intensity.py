@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageStat
 
 from lapse.images.errors import ImageError
 
@@ -46,21 +46,13 @@ def equalise(image: Image.Image) -> Image.Image:
     Args:
         image: a Pillow image of mode "L".
     """
-    table = equalisation_table(np.asarray(image.histogram(), np.int64))
-    return image.point(table.tolist())
-
-
-def equalisation_table(counts: npt.NDArray[np.int64]) -> ByteImage:
-    """The table of grey values that equalises a histogram. # [256] -> [256]"""
-    below = np.cumsum(counts)
-    total = int(below[-1])
+    counts = np.asarray(image.histogram(), np.int64)
     if np.count_nonzero(counts) < 2:
-        return np.arange(256, dtype=np.uint8)
+        return image
+    below = np.cumsum(counts)
     first = below[np.flatnonzero(counts)[0]]
-    table: ByteImage = np.rint(np.clip((below - first) * 255.0 / (total - first), 0, 255)).astype(
-        np.uint8
-    )
-    return table
+    levels = np.clip((below - first) * 255.0 / (below[-1] - first), 0, 255)
+    return image.point(np.rint(levels).astype(np.uint8).tolist())
 
 
 def min_max_scale(values: npt.NDArray[Any]) -> ByteImage:
@@ -88,20 +80,14 @@ def equalise_film(name: Path | str, image: Image.Image) -> Image.Image:
     Raises:
         ImageError: blank (one grey value), noise (no structure at 32 x 32 pixels).
     """
-    counts = np.asarray(image.histogram(), np.int64)
-    if np.count_nonzero(counts) < 2:
+    if np.count_nonzero(image.histogram()) < 2:
         raise ImageError(
             "blank", f"{name} is blank: all its pixels are one grey; export the image again"
         )
-    table = equalisation_table(counts)
-    equalised = image.point(table.tolist())
-    total = counts.sum()
-    levels = table.astype(np.float64)
-    mean = counts @ levels / total
-    variance = counts @ (levels - mean) ** 2 / total
+    equalised = equalise(image)
     factors = max(1, image.width // THUMBNAIL), max(1, image.height // THUMBNAIL)
     thumbnail = np.asarray(equalised.reduce(factors), np.float64)
-    structure = float(thumbnail.var() / variance)
+    structure = float(thumbnail.var() / ImageStat.Stat(equalised).var[0])
     if structure < MIN_STRUCTURE:
         raise ImageError(
             "noise",
