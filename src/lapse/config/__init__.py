@@ -27,7 +27,6 @@ from lapse.config.models import (
     EncoderConfig,
     LanguageModelConfig,
     PrefixLMConfig,
-    check_heads,
 )
 from lapse.config.run import (
     DataConfig,
@@ -53,7 +52,6 @@ __all__ = [
     "Stage",
     "TrainConfig",
     "check_config",
-    "check_heads",
     "explain",
     "load_config",
     "preset_description",

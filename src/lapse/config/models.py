@@ -9,10 +9,15 @@ from pydantic import Field, model_validator
 from lapse.config.base import Config
 
 
-def check_heads(width: int, heads: int, what: str) -> None:
-    """Refuse a width that the heads do not divide."""
-    if width % heads:
-        raise ValueError(f"{what}: {heads} heads do not divide width {width}")
+def heads_divide_width(what: str) -> Any:
+    """A validator that refuses a `width` that the `heads` of a configuration do not divide."""
+
+    def check(config: Any) -> Any:
+        if config.width % config.heads:
+            raise ValueError(f"{what}: {config.heads} heads do not divide width {config.width}")
+        return config
+
+    return model_validator(mode="after")(check)
 
 
 class EncoderConfig(Config):
@@ -47,9 +52,10 @@ class EncoderConfig(Config):
     describe that encoder.
     """
 
+    _divides = heads_divide_width("encoder")
+
     @model_validator(mode="after")
-    def _divides(self) -> EncoderConfig:
-        check_heads(self.width, self.heads, "encoder")
+    def _stem_fits(self) -> EncoderConfig:
         if self.stem != "patch" and (self.width % 8 or self.patch_size.bit_count() != 1):
             raise ValueError(
                 f"encoder: a stem of convolutions needs a patch that is a power of two and a "
@@ -85,10 +91,7 @@ class DecoderConfig(Config):
     activation_checkpointing: bool = False
     """Keep only the input of each block and recompute the block in the backward pass."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> DecoderConfig:
-        check_heads(self.width, self.heads, "decoder")
-        return self
+    _divides = heads_divide_width("decoder")
 
 
 class CaptionerConfig(Config):
@@ -126,17 +129,23 @@ class LanguageModelConfig(Config):
     activation_checkpointing: bool = False
     """Keep only the input of each block and recompute the block in the backward pass."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> LanguageModelConfig:
-        check_heads(self.width, self.heads, "language model")
-        return self
+    _divides = heads_divide_width("language model")
 
 
-class PrefixLMConfig(Config):
-    """Stage 2 of the paper: frozen encoder, temporal embeddings, adapter, GPT-2 (3.4)."""
+class SystemConfig(Config):
+    """What all systems with an image encoder have."""
 
     encoder: EncoderConfig = EncoderConfig()
     """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
+    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
+    """Label smoothing of the token loss."""
+    train_encoder: bool = False
+    """Train the image encoder instead of keeping it frozen."""
+
+
+class PrefixLMConfig(SystemConfig):
+    """Stage 2 of the paper: frozen encoder, temporal embeddings, adapter, GPT-2 (3.4)."""
+
     language_model: LanguageModelConfig = LanguageModelConfig()
     """Language model that writes the answer."""
     temporal: Literal["token", "image"] = "token"
@@ -149,7 +158,3 @@ class PrefixLMConfig(Config):
     """Images that the language model sees. "none", "main" and "reference" are image-blind
     baselines.
     """
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""

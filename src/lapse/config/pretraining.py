@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from lapse.config import Config, EncoderConfig, LanguageModelConfig, check_heads
+from lapse.config import Config, EncoderConfig, LanguageModelConfig
+from lapse.config.models import heads_divide_width
 
 
 class TextEncoderConfig(Config):
@@ -23,14 +24,11 @@ class TextEncoderConfig(Config):
     max_tokens: int = Field(256, ge=8)
     """Text positions; longer texts are truncated and counted."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> TextEncoderConfig:
-        check_heads(self.width, self.heads, "text encoder")
-        return self
+    _divides = heads_divide_width("text encoder")
 
 
-class GlobalContrastiveConfig(Config):
-    """Image against report under the sigmoid loss (SigLIP, algorithm 1)."""
+class ContrastiveConfig(Config):
+    """What both contrastive methods have."""
 
     encoder: EncoderConfig = EncoderConfig()
     """Image encoder."""
@@ -41,26 +39,22 @@ class GlobalContrastiveConfig(Config):
     bias: float | None = None
     """Initial value of the learned bias. `null` means -log(B - 1) for B contrasted rows, where
     the loss of random vectors is least; SigLIP's -10 suits batches of tens of thousands."""
+
+
+class GlobalContrastiveConfig(ContrastiveConfig):
+    """Image against report under the sigmoid loss (SigLIP, algorithm 1)."""
+
     identical_texts: Literal["negative", "ignored"] = "negative"
     """Whether an identical report of another image is a negative, as published, or ignored."""
 
 
-class RegionalContrastiveConfig(Config):
+class RegionalContrastiveConfig(ContrastiveConfig):
     """Regions of the token grid against their phrases under the sigmoid loss."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder."""
-    text: TextEncoderConfig = TextEncoderConfig()
-    """Text encoder."""
     roi_side: int = Field(3, ge=1)
     """Bins of RoIAlign along each side."""
     roi_samples: int = Field(2, ge=1)
     """Sampling points of a bin along each side."""
-    temperature: float = Field(10.0, gt=0.0)
-    """Initial value of the learned inverse temperature."""
-    bias: float | None = None
-    """Initial value of the learned bias. `null` means -log(B - 1) for B contrasted rows, where
-    the loss of random vectors is least; SigLIP's -10 suits batches of tens of thousands."""
     identical_texts: Literal["negative", "ignored"] = "ignored"
     """Whether an identical phrase of another region is a negative or ignored."""
 
@@ -91,10 +85,7 @@ class QFormerConfig(Config):
     needs `data.vocabulary: bert`. Null: random weights.
     """
 
-    @model_validator(mode="after")
-    def _divides(self) -> QFormerConfig:
-        check_heads(self.width, self.heads, "Q-Former")
-        return self
+    _divides = heads_divide_width("Q-Former")
 
 
 class Blip2Config(Config):

@@ -120,16 +120,8 @@ class OptimConfig(Config):
     """Maximum gradient norm. Null: no clipping."""
 
     @model_validator(mode="after")
-    def _one_warmup(self) -> OptimConfig:
-        if (self.warmup_steps is None) == (self.warmup_fraction is None):
-            raise ValueError(
-                f"warmup_steps is {self.warmup_steps} and warmup_fraction is "
-                f"{self.warmup_fraction}: give exactly one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _peak_is_highest(self) -> OptimConfig:
+    def _consistent(self) -> OptimConfig:
+        _check_one_of(self, "warmup_steps", "warmup_fraction")
         for name in ("warmup_start_learning_rate", "end_learning_rate"):
             if getattr(self, name) > self.learning_rate:
                 raise ValueError(
@@ -184,10 +176,7 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError(
-                f"epochs is {self.epochs} and steps is {self.steps}: give exactly one of them"
-            )
+        _check_one_of(self, "epochs", "steps")
         return self
 
 
@@ -280,6 +269,14 @@ class RunConfig(Config):
     def model_config_object(self) -> Any:
         """The options of the model as its own configuration class."""
         return registry.load_config_class(self.table, self.model_type).model_validate(self.model)
+
+
+def _check_one_of(config: Config, first: str, second: str) -> None:
+    values = getattr(config, first), getattr(config, second)
+    if values.count(None) != 1:
+        raise ValueError(
+            f"{first} is {values[0]} and {second} is {values[1]}: give exactly one of them"
+        )
 
 
 def _is_registered_only(info: ValidationInfo) -> bool:

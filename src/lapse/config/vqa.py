@@ -10,12 +10,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lapse.config import (
-    Config,
+from lapse.config.base import Config
+from lapse.config.models import (
     DecoderConfig,
     EncoderConfig,
     LanguageModelConfig,
-    check_heads,
+    SystemConfig,
+    heads_divide_width,
 )
 from lapse.config.pretraining import FindingHeadConfig, QFormerConfig
 
@@ -31,17 +32,6 @@ class BlindConfig(Config):
     """Maximum number of training answers that are kept, a random sample of all."""
     max_answer: int = Field(160, ge=1)
     """Maximum tokens of an answer."""
-
-
-class SystemConfig(Config):
-    """What all systems with an image encoder have."""
-
-    encoder: EncoderConfig = EncoderConfig()
-    """Image encoder; in stage 2 it must match the encoder that `init_encoder` loads."""
-    label_smoothing: float = Field(0.11, ge=0.0, lt=1.0)
-    """Label smoothing of the token loss."""
-    train_encoder: bool = False
-    """Train the image encoder instead of keeping it frozen."""
 
 
 class Blip2SystemConfig(SystemConfig):
@@ -135,10 +125,7 @@ class EkaidConfig(SystemConfig):
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Dropout probability."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> EkaidConfig:
-        check_heads(self.width, self.heads, "graph")
-        return self
+    _divides = heads_divide_width("graph")
 
 
 class EkaidPublishedConfig(SystemConfig):
@@ -173,10 +160,7 @@ class EkaidPublishedConfig(SystemConfig):
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     """Label smoothing of the word loss."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> EkaidPublishedConfig:
-        check_heads(self.width, self.heads, "graph")
-        return self
+    _divides = heads_divide_width("graph")
 
 
 class OfaConfig(Config):
@@ -199,10 +183,7 @@ class OfaConfig(Config):
     drop_path: float = Field(0.1, ge=0.0, lt=1.0)
     """Probability of leaving out a layer of the last block; rises from zero over the blocks."""
 
-    @model_validator(mode="after")
-    def _divides(self) -> OfaConfig:
-        check_heads(self.width, self.heads, "OFA")
-        return self
+    _divides = heads_divide_width("OFA")
 
 
 class PluralPublishedConfig(Config):

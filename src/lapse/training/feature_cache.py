@@ -16,8 +16,8 @@ import json
 import logging
 import shutil
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, row_of: Callable[[str], int], precision: str) -> None:
         self.folder, self.row_of, self.precision = folder, row_of, precision
-        self._open: OrderedDict[int, tuple[ArrayFile, list[int]]] = OrderedDict()
+        self._block = lru_cache(NUM_OPEN)(self._open_block)
 
     def tokens(self, key: str) -> Tensor:
         """The tokens of one image, [N, D].
@@ -90,23 +90,16 @@ class FeatureCache:
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05d}.npy"
 
-    def _block(self, index: int) -> tuple[ArrayFile, list[int]]:
-        if index not in self._open:
-            path = self._path(index)
-            if not self.has_block(index):
-                raise ValueError(f"{path} does not exist: delete {self.folder} and start again")
-            try:
-                values = ArrayFile(path)
-                checksums: list[int] = json.loads(path.with_suffix(".json").read_text("utf-8"))
-            except (OSError, EOFError, ValueError) as error:
-                raise ValueError(
-                    f"{path} is damaged ({error}): delete {self.folder} and start again"
-                ) from error
-            self._open[index] = (values, checksums)
-            while len(self._open) > NUM_OPEN:
-                self._open.popitem(last=False)
-        self._open.move_to_end(index)
-        return self._open[index]
+    def _open_block(self, index: int) -> tuple[ArrayFile, list[int]]:
+        path = self._path(index)
+        if not self.has_block(index):
+            raise ValueError(f"{path} does not exist: delete {self.folder} and start again")
+        try:
+            return ArrayFile(path), json.loads(path.with_suffix(".json").read_text("utf-8"))
+        except (OSError, EOFError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}): delete {self.folder} and start again"
+            ) from error
 
 
 def build_feature_cache(

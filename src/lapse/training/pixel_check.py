@@ -36,9 +36,9 @@ def check_pixel_sample(store: Store, seed: int = 0) -> None:
             CHECKSUMS,
         )
         return
-    count = len(checker)
-    order = derive_permutation(count, "pixel check", seed)[:NUM_SAMPLED] if count else []
-    for index in sorted({*order, *([0, count - 1] if count else [])}):
+    order = derive_permutation(len(checker), "pixel check", seed)
+    ends = (0, len(checker) - 1) if order else ()
+    for index in sorted({*order[:NUM_SAMPLED], *ends}):
         _raise_if(checker.check(index))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lapse.config import EncoderConfig, RunConfig
-from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.encoder_model import build_encoder
 from lapse.training.distributed import DistributedContext, autocast
 from lapse.training.run_folder import read_facts
 

@@ -70,10 +70,6 @@ logger = logging.getLogger(__name__)
 STOPPED = 143  # exit code of a run that a signal stopped, as after SIGTERM
 
 
-def _ignore_step(step: int) -> None:
-    """The default of `Callbacks.on_step`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Callbacks:
     """Functions that a `Trainer` calls.
@@ -85,7 +81,7 @@ class Callbacks:
     """
 
     progress: Progress = no_progress
-    on_step: Callable[[int], None] = _ignore_step
+    on_step: Callable[[int], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

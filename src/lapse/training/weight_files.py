@@ -105,18 +105,14 @@ def opened(path: Path) -> Iterator[TensorFile]:
         raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
 
 
-def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose name starts with `prefix`, which is removed.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
 
     Raises:
         ValueError: there is no such file, or it is not a valid safetensors file.
     """
     with opened(path) as file:
-        return {
-            name[len(prefix) :]: file.get_tensor(name)
-            for name in file.keys()  # noqa: SIM118 (not a mapping)
-            if name.startswith(prefix)
-        }
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

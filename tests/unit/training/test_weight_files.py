@@ -19,7 +19,6 @@ def test_round_trip_with_tied_weights(tmp_path):
         assert torch.equal(read.state_dict()[name], tensor), name
     assert read.head.weight is read.words.weight
     assert "head.weight" not in read_tensors(tmp_path / "w.safetensors")
-    assert set(read_tensors(tmp_path / "w.safetensors", "encoder.")) == {"weight", "bias"}
 
 
 class Canary:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from lapse.config import LanguageModelConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.models.backbones.gpt2 import GPT2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.layers.adapter import Adapter
+from lapse.models.layers.transformer import normal_parameter
 
 
 class AnatomyWriter(nn.Module):
@@ -30,7 +31,7 @@ class AnatomyWriter(nn.Module):
         super().__init__()
         self.fuse = Adapter(2 * region_width, language.width)
         self.language_model = GPT2(language, tokens.kept)
-        self.visual_positions = position_table(num_regions, language.width)
+        self.visual_positions = normal_parameter(num_regions, language.width)
 
     def decoder(self, current: Tensor, prior: Tensor | None) -> PrefixDecoder:
         """The language model behind the joint tokens of each row.

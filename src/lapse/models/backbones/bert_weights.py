@@ -17,18 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from lapse.models.backbones.hub import local_folder, read_weights
+from lapse.models.backbones.qformer import QFormer
+from lapse.models.backbones.qformer_text import QFormerText
 
 LAYER = "encoder.layer.{}."
 EMBEDDINGS = "embeddings."
 HEAD = "cls.predictions."
 
 
-def load_bert(qformer: nn.Module, text: nn.Module, source: str | None, cls_token: int) -> str:
+def load_bert(qformer: QFormer, text: QFormerText, source: str | None, cls_token: int) -> str:
     """Load BERT into a Q-Former and its text part; returns one sentence about the source.
 
     Args:
-        qformer: `lapse.models.backbones.qformer.QFormer` with its text layers.
-        text: `lapse.models.backbones.qformer_text.QFormerText`, with BERT's vocabulary.
+        qformer: with its text layers.
+        text: with BERT's vocabulary.
         source: a folder with model.safetensors, "org/name@<40 hex digits>", or None.
         cls_token: the number of [CLS].
 
@@ -41,20 +43,11 @@ def load_bert(qformer: nn.Module, text: nn.Module, source: str | None, cls_token
     state = {k.removeprefix("bert."): v for k, v in read_weights(folder, lambda _: True).items()}
     with torch.no_grad():
         for part, renamed in (
-            (qformer, _qformer_tensors(state, len(_blocks(qformer)))),
-            (text, _text_tensors(state, _num_positions(text), cls_token)),
+            (qformer, _qformer_tensors(state, len(qformer.blocks))),
+            (text, _text_tensors(state, len(text.positions), cls_token)),
         ):
             _copy(part, renamed, source)
     return f"Q-Former: pretrained weights of {source}, feed-forward layers copied for the queries"
-
-
-def _num_positions(text: nn.Module) -> int:
-    positions: Tensor = text.get_parameter("positions")
-    return len(positions)
-
-
-def _blocks(qformer: nn.Module) -> list[nn.Module]:
-    return list(qformer.get_submodule("blocks").children())
 
 
 def _qformer_tensors(state: Mapping[str, Tensor], num_layers: int) -> dict[str, Tensor]:

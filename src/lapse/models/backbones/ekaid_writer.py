@@ -14,30 +14,17 @@ With W = D / 2, [h_b; p; y] has 2 D numbers, as published (512 and 1,024).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.config import GenerationConfig
+from lapse.config.vqa import EkaidPublishedConfig
+from lapse.models.backbones.lstm_decoder import State, reordered
 from lapse.models.layers.beam_search import Hypothesis, search_tokens
 from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import TokenLosses, token_losses
-
-State = tuple[Tensor, Tensor, Tensor, Tensor]  # hidden and cell of LSTM_a, then of LSTM_b
-
-
-@dataclass(frozen=True, slots=True)
-class WriterSizes:
-    """Width of the vectors, of the LSTMs and of words; number of kinds of words; dropout."""
-
-    width: int
-    hidden: int
-    words: int
-    kinds: int
-    dropout: float
 
 
 class EkaidWriter(nn.Module):
@@ -49,23 +36,23 @@ class EkaidWriter(nn.Module):
         start: token that comes before the first word.
     """
 
-    def __init__(self, sizes: WriterSizes, table: TokenEmbedding, start: int) -> None:
+    def __init__(self, config: EkaidPublishedConfig, table: TokenEmbedding, start: int) -> None:
         super().__init__()
-        width, hidden = sizes.width, sizes.hidden
+        width, hidden = config.width, config.writer_width
         self.words, self.start = table, start
         nn.init.normal_(table.weight)
         self.join = nn.Linear(3 * width, width)
         self.first = nn.LSTMCell(width + hidden, hidden)
         self.mix = nn.Linear(hidden, 3)
         self.kind_in = nn.Linear(hidden, hidden)
-        self.kind = nn.Linear(hidden, sizes.kinds)
-        self.kind_out = nn.Linear(sizes.kinds, hidden)
+        self.kind = nn.Linear(hidden, config.word_kinds)
+        self.kind_out = nn.Linear(config.word_kinds, hidden)
         joined = 2 * hidden + width
         self.gate_in = nn.Linear(joined, joined)
         self.gate = nn.Linear(joined, width)
-        self.second = nn.LSTMCell(sizes.words + width, hidden)
+        self.second = nn.LSTMCell(config.word_width + width, hidden)
         self.out = nn.Linear(hidden, table.num_rows)
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def losses(self, vectors: Tensor, answers: PaddedTokens, smoothing: float) -> TokenLosses:
         """Loss of every word of the answers, each predicted from those before it.
@@ -99,8 +86,7 @@ class EkaidWriter(nn.Module):
         def step(tokens: Tensor, order: Tensor) -> Tensor:
             nonlocal state, vectors, joined
             vectors, joined = vectors[order], joined[order]
-            before = (state[0][order], state[1][order], state[2][order], state[3][order])
-            state = self._step(tokens, before, vectors, joined)
+            state = self._step(tokens, reordered(state, order), vectors, joined)
             return self._logits(state)
 
         return search_tokens(step, self._logits(state), generation, self.words, end)

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from lapse.config import EncoderConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
-from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.hf_encoder import HFEncoder
+from lapse.models.backbones.vision_encoder import VisionEncoder
+
+
+def build_encoder(config: EncoderConfig) -> nn.Module:
+    """[U, C, S, S] in [-1, 1] -> [U, N, D], with random weights; ours or one of transformers."""
+    return VisionEncoder(config) if config.hf_config is None else HFEncoder(config)
 
 
 class EncoderModel(nn.Module):

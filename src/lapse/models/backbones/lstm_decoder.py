@@ -23,6 +23,13 @@ from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
+State = tuple[Tensor, Tensor, Tensor, Tensor]  # hidden and cell of LSTM 1, then of LSTM 2
+
+
+def reordered(state: State, rows: Tensor) -> State:
+    """The state of these rows (also repeated)."""
+    return state[0][rows], state[1][rows], state[2][rows], state[3][rows]
+
 
 @dataclass(frozen=True, slots=True)
 class Graphs:
@@ -39,18 +46,6 @@ class Graphs:
     def reorder(self, rows: Tensor) -> Graphs:
         """The graphs of these rows (also repeated)."""
         return Graphs(self.nodes[rows], self.is_present[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Hidden and cell state of both LSTMs, each [R, D]."""
-
-    first: tuple[Tensor, Tensor]
-    second: tuple[Tensor, Tensor]
-
-    def reorder(self, rows: Tensor) -> _State:
-        first, second = self.first, self.second
-        return _State((first[0][rows], first[1][rows]), (second[0][rows], second[1][rows]))
 
 
 class LstmDecoder(nn.Module):
@@ -107,22 +102,22 @@ class LstmDecoder(nn.Module):
         def step(tokens: Tensor, order: Tensor) -> Tensor:
             nonlocal state, graphs
             graphs = graphs.reorder(order)
-            state, out = self._step(self.tokens.embed(tokens), state.reorder(order), graphs)
+            state, out = self._step(self.tokens.embed(tokens), reordered(state, order), graphs)
             return self.tokens.logits(out).float()
 
         return search_tokens(step, self.tokens.logits(out).float(), generation, self.tokens, end)
 
-    def _start(self, graphs: Graphs) -> _State:
+    def _start(self, graphs: Graphs) -> State:
         zero = graphs.nodes.new_zeros(len(graphs.nodes), graphs.nodes.shape[-1])
-        return _State((zero, zero), (zero, zero))
+        return zero, zero, zero, zero
 
-    def _step(self, word: Tensor, state: _State, graphs: Graphs) -> tuple[_State, Tensor]:
+    def _step(self, word: Tensor, state: State, graphs: Graphs) -> tuple[State, Tensor]:
         """One word of every row: [R, words] -> the next state, and the output [R, words]."""
         nodes, is_present = graphs.nodes, graphs.is_present
         word = self.dropout(self.norm_word(word))
         fractions = is_present.to(word.dtype) / is_present.sum(1, keepdim=True)
         mean = torch.einsum("rgkd,rk->rd", nodes, fractions) / 3
-        first = self.first(torch.cat([word, mean, state.second[0]], -1), state.first)
+        first = self.first(torch.cat([word, mean, state[2]], -1), state[:2])
         scores = torch.einsum("rgkd,rd->rgk", nodes, self.query(first[0]))
         scores = scores / nodes.shape[-1] ** 0.5
         lowest = torch.finfo(scores.dtype).min
@@ -130,9 +125,9 @@ class LstmDecoder(nn.Module):
         attended = torch.einsum("rgk,rgkd->rgd", scores.softmax(-1), nodes)  # [R, 3, D]
         weights = self.graph_weights(first[0]).softmax(-1)  # [R, 3]
         context = (weights[..., None] * attended).sum(1)
-        second = self.second(torch.cat([word, context, first[0]], -1), state.second)
+        second = self.second(torch.cat([word, context, first[0]], -1), state[2:])
         out = self.norm_out(self.out(self.dropout(second[0])))
-        return _State(first, second), out
+        return (first[0], first[1], second[0], second[1]), out
 
 
 class QuestionReader(nn.Module):

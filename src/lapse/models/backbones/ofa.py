@@ -11,7 +11,6 @@ Type 1 marks the prior image, type 0 the main image and the text. Padding of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -26,6 +25,7 @@ from lapse.models.layers.position_bias import (
     image_distances,
     text_distances,
 )
+from lapse.models.layers.transformer import normal_parameter
 
 TEXT_DISTANCE = 255  # 511 distances of text, 83 x 83 of image
 PRIOR, MAIN_OR_TEXT = 1, 0
@@ -60,14 +60,7 @@ class Encoded:
     is_used: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Distances:
-    """Where the segments are, and the distances within them."""
-
-    images: list[slice]
-    image_distances: list[Tensor]
-    text: slice
-    text_distances: Tensor
+Segment = tuple[slice, Tensor]  # positions of the text or an image, and the distances within
 
 
 class EncoderBlock(nn.Module):
@@ -83,12 +76,13 @@ class EncoderBlock(nn.Module):
         self.image_bias = RelativeBias((2 * config.side - 1) ** 2 + 3, config.heads)
         self.text_bias = RelativeBias(2 * TEXT_DISTANCE + 1, config.heads)
 
-    def forward(self, x: Tensor, absolute: Tensor, segments: _Distances) -> Tensor:
-        """[B, L, D] -> [B, L, D]."""
+    def forward(self, x: Tensor, absolute: Tensor, segments: list[Segment]) -> Tensor:
+        """[B, L, D] -> [B, L, D]; the last segment is the text."""
         bias = absolute.clone()
-        for part, distances in zip(segments.images, segments.image_distances, strict=True):
-            bias[:, :, part, part] += self.image_bias(distances)
-        bias[:, :, segments.text, segments.text] += self.text_bias(segments.text_distances)
+        *images, (text, distances_in_text) = segments
+        for image, distances in images:
+            bias[:, :, image, image] += self.image_bias(distances)
+        bias[:, :, text, text] += self.text_bias(distances_in_text)
         normed = self.norm_attention(x)
         x = self.residual(x, self.attention(normed, self.attention.project(normed), bias))
         out: Tensor = self.residual(x, self.mlp(self.norm_mlp(x)))
@@ -110,11 +104,9 @@ class OfaEncoder(nn.Module):
         self.config = config
         width = config.width
         self.project = nn.Linear(image_width, width)
-        self.types = nn.Parameter(torch.empty(2, width))
-        self.image_positions = nn.Parameter(torch.empty(config.side**2 + 1, width))
-        self.text_positions = nn.Parameter(torch.empty(config.max_tokens, width))
-        for table in (self.types, self.image_positions, self.text_positions):
-            nn.init.normal_(table, std=0.02)
+        self.types = normal_parameter(2, width)
+        self.image_positions = normal_parameter(config.side**2 + 1, width)
+        self.text_positions = normal_parameter(config.max_tokens, width)
         self.norm_image, self.norm_text = nn.LayerNorm(width), nn.LayerNorm(width)
         self.norm_image_position, self.norm_text_position = (
             nn.LayerNorm(width),
@@ -157,15 +149,18 @@ class OfaEncoder(nn.Module):
             x = block(x, absolute, segments)
         return Encoded(self.norm(x), positions, is_used)
 
-    def _segments(self, places: Tensor, length: int) -> _Distances:
+    def _segments(self, places: Tensor, length: int) -> list[Segment]:
         _, num_images, num_patches = places.shape
-        ends = [num_patches * index for index in range(num_images + 1)]
-        return _Distances(
-            [slice(*pair) for pair in pairwise(ends)],
-            [image_distances(places[:, index], self.config.side) for index in range(num_images)],
-            slice(ends[-1], ends[-1] + length),
-            text_distances(length, TEXT_DISTANCE, places.device),
-        )
+        segments = [
+            (
+                slice(index * num_patches, (index + 1) * num_patches),
+                image_distances(places[:, index], self.config.side),
+            )
+            for index in range(num_images)
+        ]
+        start = num_images * num_patches
+        distances = text_distances(length, TEXT_DISTANCE, places.device)
+        return [*segments, (slice(start, start + length), distances)]
 
 
 class DecoderBlock(nn.Module):
@@ -234,8 +229,7 @@ class OfaDecoder(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.positions = nn.Parameter(torch.empty(config.max_tokens, width))
-        nn.init.normal_(self.positions, std=0.02)
+        self.positions = normal_parameter(config.max_tokens, width)
         self.norm_text, self.norm_position = nn.LayerNorm(width), nn.LayerNorm(width)
         self.absolute = AbsoluteBias(width, config.heads)
         self.absolute_cross = AbsoluteBias(width, config.heads)

@@ -11,6 +11,7 @@ how they make the visual tokens.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ from lapse.data.loading.batch import Batch
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
-from lapse.models.layers.padding import PaddedTokens, prompts_of
+from lapse.models.layers.padding import PaddedTokens, pad_tokens, prompts_of
 from lapse.models.layers.token_losses import TokenLosses, token_losses
 
 
@@ -53,6 +54,27 @@ class PrefixDecoder:
         row, position = is_target.nonzero(as_tuple=True)
         source = hidden[row, position - 1 + self.visual.shape[1]]
         return token_losses(source, table.weight, tokens[row, position], row, smoothing)
+
+    def answer_losses(
+        self,
+        prompts: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[int]],
+        smoothing: float,
+        end: int,
+    ) -> TokenLosses:
+        """Loss of every token of B answers, each after its prompt; both are GPT-2 ids."""
+        device = self.visual.device
+        texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+        text = pad_tokens(texts, end, device)
+        index = torch.arange(text.tokens.shape[1], device=device)
+        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        return self.losses(text, text.is_used & (index >= starts[:, None]), smoothing)
+
+    def greedy_texts(self, prompt: Sequence[int], limit: int, end: int) -> list[list[int]]:
+        """The most probable text of at most `limit` tokens in each row, after one prompt."""
+        prompts = pad_tokens([prompt] * len(self.visual), end, self.visual.device)
+        greedy = GenerationConfig(num_beams=1, max_new_tokens=limit)
+        return [texts[0].tokens for texts in self.hypotheses(prompts, greedy, end)]
 
     def hypotheses(
         self, prompts: PaddedTokens, generation: GenerationConfig, end: int
@@ -105,6 +127,7 @@ class PrefixModel(GenerativeModel):
     """A model whose language model reads visual tokens before the text of each row."""
 
     label_smoothing = 0.0
+    sharded_parts = ("encoder", "language_model")
 
     @abstractmethod
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:
@@ -123,10 +146,3 @@ class PrefixModel(GenerativeModel):
         """The texts that beam search finished; each image and prompt is read once."""
         decoder = self.prefix_decoder(batch)
         return decoder.hypotheses(prompts_of(batch), generation, self.tokenizer.end)
-
-
-def position_table(length: int, width: int) -> torch.nn.Parameter:
-    """Learned positions of visual tokens [length, D]: normal with deviation 0.02."""
-    table = torch.nn.Parameter(torch.empty(length, width))
-    torch.nn.init.normal_(table, std=0.02)
-    return table

@@ -21,7 +21,7 @@ import yaml
 from torch import Tensor
 
 from lapse.config import EncoderConfig
-from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.encoder_model import build_encoder
 from lapse.models.backbones.hf_encoder import (
     KINDS,
     hf_encoder_config,

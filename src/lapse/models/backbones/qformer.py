@@ -37,28 +37,22 @@ Pair = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class ImageMemory:
-    """Cross-attention keys and values of images, [U, H, N, d]; None in layers without it."""
+    """Keys and values of images, [U, H, N, d], of each layer with cross-attention."""
 
-    pairs: tuple[Pair | None, ...]
+    pairs: dict[int, Pair]
 
     def of(self, rows: Tensor) -> ImageMemory:
         """The images of these rows (also repeated or reordered)."""
-        return ImageMemory(
-            tuple(None if pair is None else (pair[0][rows], pair[1][rows]) for pair in self.pairs)
-        )
+        return ImageMemory({n: (key[rows], value[rows]) for n, (key, value) in self.pairs.items()})
 
     @classmethod
     def joined(cls, parts: Sequence[ImageMemory]) -> ImageMemory:
         """The images of several memories, one after another."""
-        layers: list[Pair | None] = []
-        for pairs in zip(*(part.pairs for part in parts), strict=True):
-            present = [pair for pair in pairs if pair is not None]
-            if not present:
-                layers.append(None)
-                continue
-            keys, values = zip(*present, strict=True)
-            layers.append((torch.cat(keys), torch.cat(values)))
-        return cls(tuple(layers))
+        joined = {}
+        for layer in parts[0].pairs:
+            keys, values = zip(*(part.pairs[layer] for part in parts), strict=True)
+            joined[layer] = torch.cat(keys), torch.cat(values)
+        return cls(joined)
 
 
 class FeedForward(nn.Module):
@@ -186,11 +180,9 @@ class QFormer(nn.Module):
     def image_memory(self, tokens: Tensor) -> ImageMemory:
         """Keys and values of every layer for the visual tokens [U, N, D_v] of images."""
         tokens = self.norm_image(tokens)
+        crosses = {layer: block.cross for layer, block in enumerate(self._layers())}
         return ImageMemory(
-            tuple(
-                None if block.cross is None else block.cross.project(tokens)
-                for block in self._layers()
-            )
+            {n: cross.project(tokens) for n, cross in crosses.items() if cross is not None}
         )
 
     def read(self, tokens: Tensor) -> Tensor:
@@ -215,7 +207,8 @@ class QFormer(nn.Module):
         x = self.dropout(self.norm(torch.cat([part.float() for part in parts], dim=1)))
         pairs = []
         for layer, block in enumerate(self._layers()):
-            x, pair = block(x, mask, num_queries, None if memory is None else memory.pairs[layer])
+            image = None if memory is None else memory.pairs.get(layer)
+            x, pair = block(x, mask, num_queries, image)
             pairs.append(pair)
         return QFormerOutput(x[:, :num_queries], x[:, num_queries:], tuple(pairs))
 

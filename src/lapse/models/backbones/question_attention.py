@@ -10,39 +10,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lapse.config.vqa import EkaidPublishedConfig
+from lapse.models.layers.ekaid_graph import normed_linear
 from lapse.models.layers.padding import PaddedTokens
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.models.layers.weight_norm import normed_linear
+from lapse.models.layers.transformer import normal_parameter
 
 WORD_DEVIATION = 0.3  # not published
 
 
 class QuestionAttention(nn.Module):
-    """Reads a question of at most `max_words` words.
+    """Reads a question of at most `question_words` words; shorter ones are padded to them.
+
+    Each half of a word vector has `word_width` numbers.
 
     Weights: learned and fixed word vectors normal with deviation 0.3; PyTorch's defaults.
-
-    Args:
-        word_width: width of each half of a word vector.
-        width: D.
-        max_words: questions are padded to this number.
     """
 
     fixed: Tensor
 
-    def __init__(
-        self, num_words: int, word_width: int, width: int, *, max_words: int, dropout: float
-    ) -> None:
+    def __init__(self, config: EkaidPublishedConfig, num_words: int) -> None:
         super().__init__()
-        self.max_words = max_words
-        self.learned = nn.Parameter(torch.empty(num_words, word_width))
-        nn.init.normal_(self.learned, std=WORD_DEVIATION)
+        self.max_words = config.question_words
+        width, word_width = config.width, config.word_width
+        self.learned = normal_parameter(num_words, word_width, std=WORD_DEVIATION)
         fixed = torch.empty(num_words, word_width)
         self.register_buffer("fixed", nn.init.normal_(fixed, std=WORD_DEVIATION))
         self.gru = nn.GRU(2 * word_width, width, batch_first=True)
         self.inner = normed_linear(width, width)
         self.outer = normed_linear(width, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(config.graph_dropout)
 
     def forward(self, questions: PaddedTokens, table: TokenEmbedding) -> Tensor:
         """Questions -> [B, D].

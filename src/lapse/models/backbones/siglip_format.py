@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -36,7 +37,6 @@ INNER = {
     "mlp.down": "mlp.fc2",
 }
 JOINED = "attention.query_key_value"
-KINDS = ("weight", "bias")
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
 
@@ -48,28 +48,21 @@ def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[
     """
     layers = {int(match[1]) for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
     depth = max(layers, default=-1) + 1
-    expected = _our_keys(depth)
+    names = _names(depth)
     for what, keys in (
-        ("lack", expected - set(state)),
-        ("hold the unknown", set(state) - expected),
+        ("lack", names.keys() - state.keys()),
+        ("hold the unknown", state.keys() - names.keys()),
     ):
         if keys:
             raise ValueError(
                 f"the weights {what} tensor {min(keys)!r}: not an encoder of {depth} layers"
             )
-    tensors = {siglip_name: state[name] for name, siglip_name in OUTER.items()}
-    for layer in range(depth):
-        for kind in KINDS:
-            joined = state[f"blocks.{layer}.{JOINED}.{kind}"]
-            for name, third in zip(QKV, joined.chunk(3), strict=True):
-                tensors[f"encoder.layers.{layer}.{name}.{kind}"] = third
-            for name, siglip_name in INNER.items():
-                source = f"blocks.{layer}.{name}.{kind}"
-                tensors[f"encoder.layers.{layer}.{siglip_name}.{kind}"] = state[source]
+    tensors = {}
+    for name, siglip_names in names.items():
+        parts = state[name].detach().cpu().chunk(len(siglip_names))
+        tensors |= zip(siglip_names, parts, strict=True)
     prefix = PREFIX if with_prefix else ""
-    return {
-        prefix + key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()
-    }
+    return {prefix + key: value.contiguous().clone() for key, value in tensors.items()}
 
 
 def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
@@ -89,21 +82,14 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     }
     unread.pop("embeddings.position_ids", None)
     tensors: dict[str, Tensor] = {}
-
-    def take(name: str) -> Tensor:
-        if name not in unread:
-            raise ValueError(f"the SigLIP weights lack {name!r}: not a vision model of this depth")
-        return unread.pop(name)
-
-    for name, siglip_name in OUTER.items():
-        tensors[name] = take(siglip_name)
-    for layer in range(layers):
-        for kind in KINDS:
-            parts = [take(f"encoder.layers.{layer}.{name}.{kind}") for name in QKV]
-            tensors[f"blocks.{layer}.{JOINED}.{kind}"] = torch.cat(parts)
-            for name, siglip_name in INNER.items():
-                source = f"encoder.layers.{layer}.{siglip_name}.{kind}"
-                tensors[f"blocks.{layer}.{name}.{kind}"] = take(source)
+    for name, siglip_names in _names(layers).items():
+        for key in siglip_names:
+            if key not in unread:
+                raise ValueError(
+                    f"the SigLIP weights lack {key!r}: not a vision model of this depth"
+                )
+        parts = [unread.pop(key) for key in siglip_names]
+        tensors[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
     if unread:
         raise ValueError(
             f"the SigLIP weights hold {len(unread)} unexpected tensors, the first is "
@@ -112,10 +98,14 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     return tensors
 
 
-def _our_keys(depth: int) -> set[str]:
-    parts = (*INNER, JOINED)
-    blocks = {f"blocks.{n}.{part}.{kind}" for n in range(depth) for part in parts for kind in KINDS}
-    return blocks | set(OUTER)
+def _names(depth: int) -> dict[str, tuple[str, ...]]:
+    """Our name of each tensor -> SigLIP's name, or the names of its three parts."""
+    names = {name: (siglip_name,) for name, siglip_name in OUTER.items()}
+    inner = {JOINED: QKV, **{name: (siglip_name,) for name, siglip_name in INNER.items()}}
+    for layer, (name, parts), kind in product(range(depth), inner.items(), ("weight", "bias")):
+        siglip_names = tuple(f"encoder.layers.{layer}.{part}.{kind}" for part in parts)
+        names[f"blocks.{layer}.{name}.{kind}"] = siglip_names
+    return names
 
 
 def siglip_config(config: EncoderConfig) -> dict[str, object]:

@@ -97,7 +97,10 @@ def beam_search(
         open_scores = best.masked_fill(ends, CLOSED)
         scores, kept = open_scores.topk(num_beams, dim=1)
         sources, tokens = sources.gather(1, kept), tokens.gather(1, kept)
-        texts = _grow(texts, sources.tolist(), tokens.tolist())
+        texts = [
+            [[*grown[source], token] for source, token in zip(*pair, strict=True)]
+            for grown, *pair in zip(texts, sources.tolist(), tokens.tolist(), strict=True)
+        ]
         for prompt, top in zip(prompts, scores[:, 0].tolist(), strict=True):
             prompt.is_done |= prompt.worst >= top / length**penalty
         if is_last or all(prompt.is_done for prompt in prompts):
@@ -150,22 +153,9 @@ def _collect(
         for rank in range(min(prompt.num_beams, len(best[row]))):
             if ends[row][rank]:
                 text = [*texts[row][sources[row][rank]], tokens[row][rank]]
-                total = best[row][rank]
-                hypothesis = Hypothesis(_without_end(text, end), total, len(text))
-                prompt.add(total / divisor, hypothesis)
-
-
-def _grow(
-    texts: list[list[list[int]]], sources: list[list[int]], tokens: list[list[int]]
-) -> list[list[list[int]]]:
-    return [
-        [[*old[source], token] for source, token in zip(*pair, strict=True)]
-        for old, pair in zip(texts, zip(sources, tokens, strict=True), strict=True)
-    ]
-
-
-def _without_end(tokens: list[int], end: int) -> list[int]:
-    return tokens[: tokens.index(end)] if end in tokens else tokens
+                total, length = best[row][rank], len(text)
+                text = text[: text.index(end)] if end in text else text
+                prompt.add(total / divisor, Hypothesis(text, total, length))
 
 
 def _greedy(

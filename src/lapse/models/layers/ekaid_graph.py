@@ -22,24 +22,16 @@ from typing import Literal, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
+from lapse.config.vqa import EkaidPublishedConfig
 from lapse.models.layers.ekaid_labels import NUM_GEOMETRY, NUM_SEMANTIC, NUM_SPATIAL
 from lapse.models.layers.transformer import split_heads
-from lapse.models.layers.weight_norm import normed_linear
 
 NO_EDGE = -9e15
 FORWARD, BACKWARD = "forwards", "backwards"
 PARALLEL_WEIGHTS = (0.333, 0.333, 0.334)
 SMALLEST = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class GraphSizes:
-    """Width D, heads H, and the dropout of the relations."""
-
-    width: int
-    heads: int
-    dropout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +48,13 @@ class Relations:
     semantic: Tensor
     spatial: Tensor
     geometry: Tensor
+
+
+def normed_linear(width: int, out: int) -> nn.Linear:
+    """W = g V / |V| over the whole matrix (Salimans and Kingma, 2016)."""
+    layer = nn.Linear(width, out)
+    weight_norm(layer, dim=-1)  # one norm for all elements
+    return layer
 
 
 class LabelBias(nn.Module):
@@ -90,12 +89,11 @@ class GeometryBias(nn.Module):
 class NeighbourAttention(nn.Module):
     """The message n_i of one direction: the nodes themselves, weighted by each head."""
 
-    def __init__(self, sizes: GraphSizes) -> None:
+    def __init__(self, config: EkaidPublishedConfig) -> None:
         super().__init__()
-        self.heads = sizes.heads
-        self.query = normed_linear(sizes.width, sizes.width)
-        self.key = normed_linear(sizes.width, sizes.width)
-        self.out = nn.Linear(sizes.heads * sizes.width, sizes.width)
+        width, self.heads = config.width, config.heads
+        self.query, self.key = normed_linear(width, width), normed_linear(width, width)
+        self.out = nn.Linear(self.heads * width, width)
 
     def forward(self, nodes: Tensor, bias: Tensor) -> Tensor:
         """[B, N, D] and [B, 1 or H, N, N] -> [B, N, D]."""
@@ -110,11 +108,11 @@ class NeighbourAttention(nn.Module):
 class Relation(nn.Module):
     """One relation: s, and the messages of its directions."""
 
-    def __init__(self, sizes: GraphSizes, directions: tuple[str, ...]) -> None:
+    def __init__(self, config: EkaidPublishedConfig, directions: tuple[str, ...]) -> None:
         super().__init__()
-        self.state = normed_linear(2 * sizes.width, sizes.width)
-        self.directions = nn.ModuleDict({name: NeighbourAttention(sizes) for name in directions})
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.state = normed_linear(2 * config.width, config.width)
+        self.directions = nn.ModuleDict({name: NeighbourAttention(config) for name in directions})
+        self.dropout = nn.Dropout(config.graph_dropout)
 
     def states(self, nodes: Tensor, question: Tensor) -> Tensor:
         """s: [B, N, D]."""
@@ -136,11 +134,15 @@ class Relation(nn.Module):
 
 
 class _ThreeRelations(nn.Module):
-    def __init__(self, sizes: GraphSizes, directions: tuple[str, ...]) -> None:
+    directions: tuple[str, ...]
+
+    def __init__(self, config: EkaidPublishedConfig) -> None:
         super().__init__()
-        self.semantic, self.spatial, self.implicit = (Relation(sizes, directions) for _ in range(3))
+        self.semantic, self.spatial, self.implicit = (
+            Relation(config, self.directions) for _ in range(3)
+        )
         self.semantic_bias, self.spatial_bias = LabelBias(NUM_SEMANTIC), LabelBias(NUM_SPATIAL)
-        self.geometry_bias = GeometryBias(sizes.heads)
+        self.geometry_bias = GeometryBias(config.heads)
 
     def _steps(self, relations: Relations) -> list[tuple[Relation, Tensor]]:
         """The three relations in their order, each with its bias."""
@@ -154,8 +156,7 @@ class _ThreeRelations(nn.Module):
 class ChainedRelations(_ThreeRelations):
     """The program as it runs: semantic, spatial, implicit in a chain, backward messages only."""
 
-    def __init__(self, sizes: GraphSizes) -> None:
-        super().__init__(sizes, (BACKWARD,))
+    directions = (BACKWARD,)
 
     def forward(self, nodes: Tensor, relations: Relations) -> Tensor:
         """[B, N, D] -> [B, N, D]."""
@@ -168,8 +169,7 @@ class ChainedRelations(_ThreeRelations):
 class ParallelRelations(_ThreeRelations):
     """The program as it is described: three results from the same nodes, averaged."""
 
-    def __init__(self, sizes: GraphSizes) -> None:
-        super().__init__(sizes, (FORWARD, BACKWARD))
+    directions = (FORWARD, BACKWARD)
 
     def forward(self, nodes: Tensor, relations: Relations) -> Tensor:
         """[B, N, D] -> [B, N, D]."""

@@ -45,6 +45,26 @@ def answer_mask(batch: Batch) -> Tensor:
     return batch.loss_mask & (index >= batch.prompt_lengths[:, None])
 
 
+def prompt_and_answer_ids(batch: Batch) -> list[tuple[list[int], list[int]]]:
+    """The ids of prompt and answer of each row, end token included, without padding."""
+    starts, stops = batch.prompt_lengths.tolist(), batch.lengths.tolist()
+    rows = zip(batch.tokens.tolist(), starts, stops, strict=True)
+    return [(ids[:start], ids[start:stop]) for ids, start, stop in rows]
+
+
+def check_one_report(batch: Batch, method: str) -> None:
+    """Refuse a batch with several texts per image.
+
+    Raises:
+        ValueError: names the method that needs one report per image.
+    """
+    if 4 * len(batch.images) < 3 * len(batch):  # two epochs in a batch repeat a few images
+        raise ValueError(
+            f"{len(batch)} texts describe {len(batch.images)} images: {method} needs one report "
+            "per image (data.tasks=[cap], data.regions_per_image=1)"
+        )
+
+
 def pad_tokens(
     texts: Sequence[Sequence[int]], pad: int, device: torch.device | str
 ) -> PaddedTokens:

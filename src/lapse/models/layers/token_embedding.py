@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lapse.core.tokenizer import SIZE
+from lapse.models.layers.transformer import normal_parameter
 
 
 class TokenEmbedding(nn.Module):
@@ -51,11 +52,9 @@ class TokenEmbedding(nn.Module):
         self.is_trimmed = kept is not None
         self.register_buffer("id_of", ids, persistent=False)
         self.register_buffer("row_of", rows, persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(ids), width))
-        nn.init.normal_(self.weight, std=0.02)
+        self.weight = normal_parameter(len(ids), width)
         if with_mask:
-            self.mask = nn.Parameter(torch.empty(width))
-            nn.init.normal_(self.mask, std=0.02)
+            self.mask = normal_parameter(width)
 
     @property
     def num_rows(self) -> int:

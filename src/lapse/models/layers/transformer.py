@@ -130,6 +130,11 @@ class PreNormBlock(nn.Module):
         return out
 
 
+def normal_parameter(*shape: int, std: float = 0.02) -> nn.Parameter:
+    """A learned table, normal with deviation `std`."""
+    return nn.Parameter(nn.init.normal_(torch.empty(*shape), std=std))
+
+
 def init_linear(module: nn.Module, std: float) -> None:
     """Every linear layer below `module`: normal weights of deviation `std`, zero bias."""
     for part in module.modules():

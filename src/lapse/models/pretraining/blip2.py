@@ -38,7 +38,7 @@ from lapse.models.backbones.qformer import (
 from lapse.models.backbones.qformer_text import QFormerText
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
 from lapse.models.layers.gathered_pairs import gathered, is_gathering, rank_offset
-from lapse.models.layers.padding import PaddedTokens, answers_of
+from lapse.models.layers.padding import PaddedTokens, answers_of, check_one_report
 from lapse.models.layers.token_losses import TokenLosses
 
 
@@ -73,12 +73,7 @@ class Blip2(GenerativeModel):
         Raises:
             ValueError: several texts describe one image.
         """
-        # A batch that spans two epochs may contain a few images twice.
-        if 4 * len(batch.images) < 3 * len(batch):
-            raise ValueError(
-                f"{len(batch)} texts describe {len(batch.images)} images: BLIP-2 needs one report "
-                "per image (data.tasks=[cap], data.regions_per_image=1)"
-            )
+        check_one_report(batch, "BLIP-2")
         texts, tokens = self.texts(batch), self.image_tokens(batch)[batch.image_index[:, 0]]
         memory = self.qformer.image_memory(tokens)
         pool = self._pool(tokens, texts, text_keys(batch).to(tokens.device))
@@ -209,9 +204,8 @@ class Blip2(GenerativeModel):
 
     def _generation(self, memory: ImageMemory, texts: PaddedTokens) -> TokenLosses:
         width = texts.tokens.shape[1]
-        words = self.text.embed(
-            texts.tokens[:, :-1], is_generated=True
-        )  # the last is only a target
+        # The last token is only a target.
+        words = self.text.embed(texts.tokens[:, :-1], is_generated=True)
         mask = generation_mask(texts.lengths, width, self.config.qformer.queries)
         hidden = self.qformer.run(words, memory, len(words), mask).text
         row, position = texts.is_used.nonzero(as_tuple=True)

@@ -17,8 +17,9 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel
 from lapse.models.backbones.qformer import QFormer
+from lapse.models.layers.transformer import normal_parameter
 
 
 class Blip2Writer(PrefixModel):
@@ -27,7 +28,6 @@ class Blip2Writer(PrefixModel):
     config_class = Blip2WriterConfig
     # The model and the tensors that `init_model` can take from a run of another model.
     inherits = ("blip2", ("encoder.", "qformer."))
-    sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: Blip2WriterConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
@@ -36,7 +36,7 @@ class Blip2Writer(PrefixModel):
         self.qformer = QFormer(config.qformer, config.encoder.width, has_text=False)
         self.project = nn.Linear(config.qformer.width, language.width)
         self.language_model = GPT2(language, tokenizer.kept)
-        self.visual_positions = position_table(config.qformer.queries, language.width)
+        self.visual_positions = normal_parameter(config.qformer.queries, language.width)
         self.origin = load_gpt2(self.language_model, language.weights)
         if not config.train_language_model:
             self.freeze("language_model")

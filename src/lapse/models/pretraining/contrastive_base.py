@@ -34,6 +34,7 @@ class ContrastiveModel(EncoderModel, ABC):
     ) -> None:
         sizes = config.encoder
         super().__init__(sizes, tokenizer, is_encoder_trained=True)
+        self.config = config
         self.pool = AttentionPool(sizes.width, sizes.heads, sizes.mlp_width)
         self.text = TextEncoder(config.text, sizes.width, tokenizer.kept)
         if config.bias is None:

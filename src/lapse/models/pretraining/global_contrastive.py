@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lapse.config.pretraining import GlobalContrastiveConfig
-from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
+from lapse.models.layers.padding import check_one_report
 from lapse.models.pretraining.contrastive_base import ContrastiveModel
 
 
@@ -28,22 +28,13 @@ class GlobalContrastive(ContrastiveModel):
     name = "global_contrastive"
     config_class = GlobalContrastiveConfig
 
-    def __init__(self, config: GlobalContrastiveConfig, tokenizer: Tokenizer) -> None:
-        super().__init__(config, tokenizer)
-        self.config = config
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """As the base class, for batches with one report per image.
 
         Raises:
             ValueError: several texts describe one image.
         """
-        # A batch that spans two epochs may contain a few images twice.
-        if 4 * len(batch.images) < 3 * len(batch):
-            raise ValueError(
-                f"{len(batch)} texts describe {len(batch.images)} images: global contrast needs "
-                "one report per image (data.tasks=[cap], data.regions_per_image=1)"
-            )
+        check_one_report(batch, "global contrast")
         return super().loss(batch)
 
     def image_vectors(self, batch: Batch) -> Tensor:

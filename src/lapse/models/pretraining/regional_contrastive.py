@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lapse.config.pretraining import RegionalContrastiveConfig
-from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.layers.roi_align import roi_align
 from lapse.models.pretraining.contrastive_base import ContrastiveModel
@@ -30,10 +29,7 @@ class RegionalContrastive(ContrastiveModel):
 
     name = "regional_contrastive"
     config_class = RegionalContrastiveConfig
-
-    def __init__(self, config: RegionalContrastiveConfig, tokenizer: Tokenizer) -> None:
-        super().__init__(config, tokenizer)
-        self.config = config
+    config: RegionalContrastiveConfig
 
     def image_vectors(self, batch: Batch) -> Tensor:
         """The region of each row in the common space, length one: [B, E].

@@ -26,7 +26,7 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.data.tasks.diff_vqa import TRAINED_ON
 from lapse.metrics.blind_baselines import best_constant, random_answer
-from lapse.models.layers.padding import answer_mask
+from lapse.models.layers.padding import answer_mask, prompt_and_answer_ids
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import token_losses
 
@@ -104,15 +104,13 @@ class BlindBaseline(nn.Module):
         return [self.tokenizer.decode(ids[:size]).strip() for ids, size in rows]
 
     def _keep_answers(self, batch: Batch) -> None:
-        starts, stops = batch.prompt_lengths.tolist(), batch.lengths.tolist()
-        rows = zip(batch.samples, batch.tokens.tolist(), starts, stops, strict=True)
-        for sample, ids, start, stop in rows:
+        for sample, (_, ids) in zip(batch.samples, prompt_and_answer_ids(batch), strict=True):
             index = count = int(self.seen)
             if count >= self.config.max_answers:  # reservoir sampling: fair to all answers so far
                 index = derive_index(count + 1, "reservoir", count)
             self.seen += 1
             if index < self.config.max_answers:
-                answer = [token for token in ids[start:stop] if token != self.tokenizer.end]
+                answer = [token for token in ids if token != self.tokenizer.end]
                 answer = answer[: self.config.max_answer]
                 self.answers[index, : len(answer)] = self.answers.new_tensor(answer)
                 self.sizes[index] = len(answer)

@@ -13,7 +13,6 @@ is added here, after the linear layer (docs/explanation/deviations.md).
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from lapse.config.vqa import Blip2SystemConfig
@@ -21,8 +20,9 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel
 from lapse.models.backbones.qformer import QFormer
+from lapse.models.layers.transformer import normal_parameter
 
 
 class Blip2Answerer(PrefixModel):
@@ -34,7 +34,6 @@ class Blip2Answerer(PrefixModel):
 
     config_class = Blip2SystemConfig
     further_parts = ("qformer", "project")
-    sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: Blip2SystemConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
@@ -43,10 +42,9 @@ class Blip2Answerer(PrefixModel):
         language = config.language_model
         self.qformer = QFormer(config.qformer, config.encoder.width, has_text=False)
         self.project = nn.Linear(config.qformer.width, language.width)
-        self.temporal = nn.Parameter(torch.empty(2, 1, language.width))
-        nn.init.normal_(self.temporal, std=0.02)
+        self.temporal = normal_parameter(2, 1, language.width)
         self.language_model = GPT2(language, tokenizer.kept)
-        self.visual_positions = position_table(2 * config.qformer.queries, language.width)
+        self.visual_positions = normal_parameter(2 * config.qformer.queries, language.width)
         self.origin = load_gpt2(self.language_model, language.weights)
         if not config.train_language_model:
             self.freeze("language_model")

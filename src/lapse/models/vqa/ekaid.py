@@ -37,6 +37,7 @@ from lapse.models.layers.region_graph import (
     spatial_labels,
 )
 from lapse.models.layers.token_losses import TokenLosses
+from lapse.models.layers.transformer import normal_parameter
 
 
 class Ekaid(GenerativeModel):
@@ -53,8 +54,7 @@ class Ekaid(GenerativeModel):
         self.config = config
         width = config.width
         self.region = nn.Linear(config.encoder.width, width)
-        self.region_embeddings = nn.Parameter(torch.empty(len(REGIONS), width))
-        nn.init.normal_(self.region_embeddings, std=0.02)
+        self.region_embeddings = normal_parameter(len(REGIONS), width)
         self.question = QuestionReader(config.words, width)
         self.node = nn.Linear(2 * width, width)
         self.spatial = RelationAttention(width, config.heads, NUM_SPATIAL)

@@ -21,11 +21,11 @@ from lapse.config.vqa import EkaidPublishedConfig
 from lapse.core.annotation_names import REGIONS
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
-from lapse.models.backbones.ekaid_writer import EkaidWriter, WriterSizes
+from lapse.models.backbones.ekaid_writer import EkaidWriter
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.question_attention import QuestionAttention
 from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.ekaid_graph import GRAPHS, GraphSizes, Relations
+from lapse.models.layers.ekaid_graph import GRAPHS, Relations
 from lapse.models.layers.ekaid_labels import geometry_embedding, semantic_labels, spatial_labels
 from lapse.models.layers.finding_classes import CLASS_SETS
 from lapse.models.layers.finding_head import FindingHead
@@ -58,20 +58,10 @@ class EkaidPublished(GenerativeModel):
         self.anatomy_node = nn.Linear(config.encoder.width, width)
         self.finding_node = nn.Linear(head.hidden, width)
         table = TokenEmbedding(config.word_width, tokenizer.kept, size=tokenizer.size)
-        self.question = QuestionAttention(
-            table.num_rows,
-            config.word_width,
-            width,
-            max_words=config.question_words,
-            dropout=config.graph_dropout,
-        )
-        sizes = GraphSizes(width, config.heads, config.graph_dropout)
-        self.graph = GRAPHS[config.graph](sizes)
+        self.question = QuestionAttention(config, table.num_rows)
+        self.graph = GRAPHS[config.graph](config)
         self.pooling = GatedPooling(width, config.pooling_width, config.dropout)
-        writer = WriterSizes(
-            width, config.writer_width, config.word_width, config.word_kinds, config.dropout
-        )
-        self.writer = EkaidWriter(writer, table, tokenizer.start)
+        self.writer = EkaidWriter(config, table, tokenizer.start)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean cross-entropy per word, plus a penalty on the weights of the nodes.

@@ -33,7 +33,7 @@ from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.padding import PaddedTokens, answers_of, pad_tokens, prompts_of
 from lapse.models.layers.token_losses import TokenLosses
-from lapse.models.layers.transformer import PreNormBlock
+from lapse.models.layers.transformer import PreNormBlock, normal_parameter
 
 PAST, PRESENT, QUESTION, REPORT = 0, 1, 2, 3
 
@@ -55,11 +55,9 @@ class Plural(GenerativeModel):
         width = config.decoder.width
         self.project = nn.Linear(config.encoder.width, width)
         longest = max(config.encoder.num_tokens, config.question_tokens, config.report_tokens)
-        self.slots = nn.Parameter(torch.empty(4, width))
-        self.positions = nn.Parameter(torch.empty(longest, width))
-        self.unused = nn.Parameter(torch.empty(width))
-        for table in (self.slots, self.positions, self.unused):
-            nn.init.normal_(table, std=0.02)
+        self.slots = normal_parameter(4, width)
+        self.positions = normal_parameter(longest, width)
+        self.unused = normal_parameter(width)
         heads, mlp_width = config.decoder.heads, config.decoder.mlp_width
         self.blocks = nn.ModuleList(
             PreNormBlock(width, heads, mlp_width) for _ in range(config.layers)

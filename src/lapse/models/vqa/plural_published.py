@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lapse.config import GenerationConfig
 from lapse.config.vqa import PluralPublishedConfig
@@ -33,6 +33,7 @@ from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
 from lapse.models.layers.padding import answers_of, prompts_of
 from lapse.models.layers.token_embedding import TokenEmbedding
 from lapse.models.layers.token_losses import TokenLosses, token_losses
+from lapse.models.layers.transformer import normal_parameter
 
 
 class PluralPublished(GenerativeModel):
@@ -48,8 +49,7 @@ class PluralPublished(GenerativeModel):
         self.config = config
         width = config.ofa.width
         self.tokens = TokenEmbedding(width, tokenizer.kept, size=tokenizer.size)
-        self.further_tokens = nn.Parameter(torch.empty(config.further_tokens, width))
-        nn.init.normal_(self.further_tokens, std=0.02)
+        self.further_tokens = normal_parameter(config.further_tokens, width)
         self.reader = OfaEncoder(config.ofa, config.encoder.width)
         self.writer = OfaDecoder(config.ofa)
         self.step = 0

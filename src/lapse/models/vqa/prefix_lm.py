@@ -22,8 +22,9 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.gpt2 import GPT2, resized_positions
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel
 from lapse.models.layers.adapter import Adapter
+from lapse.models.layers.transformer import normal_parameter
 
 SLOTS = {"both": (0, 1), "reference": (0,), "main": (1,), "none": ()}
 INTERPOLATED_TEXT = 256  # text positions after the visual ones when one table is interpolated
@@ -38,7 +39,6 @@ class PrefixLM(PrefixModel):
     """
 
     config_class = PrefixLMConfig
-    sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: PrefixLMConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
@@ -58,10 +58,10 @@ class PrefixLM(PrefixModel):
         self.language_model = GPT2(language, tokenizer.kept)
         self.visual_positions: nn.Parameter | None = None
         if config.visual_positions == "extend":
-            self.visual_positions = position_table(2 * self.num_visual, language.width)
+            self.visual_positions = normal_parameter(2 * self.num_visual, language.width)
         elif config.visual_positions == "learned":
             length = 2 * self.num_visual + language.max_positions
-            self.visual_positions = position_table(length, language.width)
+            self.visual_positions = normal_parameter(length, language.width)
         nn.init.normal_(self.temporal, std=0.02)
         self.origin = load_gpt2(self.language_model, language.weights)
         if config.visual_positions == "learned":

@@ -30,10 +30,11 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch, normalise
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.models.layers.adapter import Adapter
 from lapse.models.layers.registration import residual
+from lapse.models.layers.transformer import normal_parameter
 
 CONTRAST_TEMPERATURE = 0.07
 
@@ -49,7 +50,6 @@ class ReAL(PrefixModel):
     """
 
     config_class = RealConfig
-    sharded_parts = ("encoder", "language_model")
 
     def __init__(self, config: RealConfig, tokenizer: Tokenizer) -> None:
         if config.registration == "flow":
@@ -59,8 +59,7 @@ class ReAL(PrefixModel):
         self.label_smoothing = config.label_smoothing
         width, language = config.encoder.width, config.language_model
         self.residual_encoder = VisionEncoder(config.residual)
-        self.temporal = nn.Parameter(torch.empty(2, config.encoder.num_tokens, width))
-        nn.init.normal_(self.temporal, std=0.02)
+        self.temporal = normal_parameter(2, config.encoder.num_tokens, width)
         self.adapter = Adapter(width, language.width)
         self.residual_adapter = Adapter(config.residual.width, language.width)
         self.alignment = ALIGNMENTS[config.align]
@@ -68,7 +67,7 @@ class ReAL(PrefixModel):
         self.is_absolute = config.residual_sign == "absolute"
         self.align = nn.Linear(config.residual.width, width)
         self.language_model = GPT2(language, tokenizer.kept)
-        self.visual_positions = position_table(3 * config.encoder.num_tokens, language.width)
+        self.visual_positions = normal_parameter(3 * config.encoder.num_tokens, language.width)
         self.origin = load_gpt2(self.language_model, language.weights)
 
     def load_encoder(self, state: Mapping[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ it is the GPT-2 that all systems share.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +27,19 @@ from lapse.config.vqa import RgagConfig
 from lapse.core.annotation_names import REGIONS
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
+from lapse.data.tasks.reports import REPORT_PROMPT
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.gpt2 import GPT2
 from lapse.models.backbones.gpt2_weights import load_gpt2
-from lapse.models.backbones.prefix_decoder import PrefixDecoder, position_table
+from lapse.models.backbones.prefix_decoder import PrefixDecoder
 from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import pad_tokens
+from lapse.models.layers.padding import pad_tokens, prompt_and_answer_ids
 from lapse.models.layers.region_features import region_features, regions_of
 from lapse.models.layers.token_losses import TokenLosses
+from lapse.models.layers.transformer import normal_parameter
 
-REPORT_PROMPT, REFERENCE_LABEL, MAIN_LABEL = "report:", "reference:", " main:"
-Tokens = list[int]
+LABELS = ("reference:", " main:")
+Tokens = Sequence[int]
 
 
 class RGAG(GenerativeModel):
@@ -52,13 +55,11 @@ class RGAG(GenerativeModel):
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
         width, language = config.encoder.width, config.language_model
-        self.missing = nn.Parameter(torch.empty(len(REGIONS), width))
-        self.region_embeddings = nn.Parameter(torch.empty(len(REGIONS), language.width))
-        nn.init.normal_(self.missing, std=0.02)
-        nn.init.normal_(self.region_embeddings, std=0.02)
+        self.missing = normal_parameter(len(REGIONS), width)
+        self.region_embeddings = normal_parameter(len(REGIONS), language.width)
         self.joint = nn.Linear(2 * width, language.width)
         self.language_model = GPT2(language, tokenizer.kept)
-        self.visual_positions = position_table(len(REGIONS), language.width)
+        self.visual_positions = normal_parameter(len(REGIONS), language.width)
         self.origin = load_gpt2(self.language_model, language.weights)
 
     def token_losses(self, batch: Batch) -> TokenLosses:
@@ -86,7 +87,8 @@ class RGAG(GenerativeModel):
             prompt = self.tokenizer.encode(REPORT_PROMPT)
             texts = [[*reports[image], self.tokenizer.end] for image in described]
             decoder = self._decoder(self._single(anatomy[described]))
-            report_losses = self._losses(decoder, [prompt] * len(texts), texts)
+            prompts, end = [prompt] * len(texts), self.tokenizer.end
+            report_losses = decoder.answer_losses(prompts, texts, self.config.label_smoothing, end)
             losses["loss"] = (
                 losses["loss"] + self.config.report_weight * report_losses.smoothed.mean()
             )
@@ -114,55 +116,30 @@ class RGAG(GenerativeModel):
         reports = self._generate_reports(self._anatomy(batch))
         return [self.tokenizer.decode(report).strip() for report in reports]
 
-    def _generate_reports(self, anatomy: Tensor) -> list[Tokens]:
-        prompt, end = self.tokenizer.encode(REPORT_PROMPT), self.tokenizer.end
-        prompts = pad_tokens([prompt] * len(anatomy), end, anatomy.device)
-        greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
+    def _generate_reports(self, anatomy: Tensor) -> list[list[int]]:
+        prompt, limit = self.tokenizer.encode(REPORT_PROMPT), self.config.report_tokens
         decoder = self._decoder(self._single(anatomy))
-        return [texts[0].tokens for texts in decoder.hypotheses(prompts, greedy, end)]
+        return decoder.greedy_texts(prompt, limit, self.tokenizer.end)
 
     def _answer_losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Tokens]
     ) -> TokenLosses:
-        bounds = torch.stack([batch.prompt_lengths, batch.lengths], dim=1).tolist()
-        rows = zip(batch.tokens.tolist(), bounds, strict=True)
-        answers = [tokens[start:stop] for tokens, (start, stop) in rows]
+        answers = [answer for _, answer in prompt_and_answer_ids(batch)]
         decoder = self._decoder(self._pair(anatomy, batch.image_index))
-        return self._losses(decoder, self._answer_prompts(batch, reports), answers)
+        prompts, smoothing = self._answer_prompts(batch, reports), self.config.label_smoothing
+        return decoder.answer_losses(prompts, answers, smoothing, self.tokenizer.end)
 
-    def _answer_prompts(self, batch: Batch, reports: Sequence[Tokens]) -> list[Tokens]:
+    def _answer_prompts(self, batch: Batch, reports: Sequence[Tokens]) -> list[list[int]]:
         """Both reports (or the main image's) and the question of each row."""
-        rows = zip(
-            batch.image_index.tolist(),
-            batch.tokens.tolist(),
-            batch.prompt_lengths.tolist(),
-            strict=True,
-        )
+        rows = zip(batch.image_index.tolist(), prompt_and_answer_ids(batch), strict=True)
         return [
-            self.answer_prompt([reports[image] for image in images], tokens[:length])
-            for images, tokens, length in rows
+            self.answer_prompt([reports[image] for image in images], question)
+            for images, (question, _) in rows
         ]
 
-    def answer_prompt(self, reports: Sequence[Tokens], question: Tokens) -> Tokens:
+    def answer_prompt(self, reports: Sequence[Tokens], question: Tokens) -> list[int]:
         """Both labelled reports (or the main image's), the end token and the question."""
-        labels = (REFERENCE_LABEL, MAIN_LABEL)[-len(reports) :]
-        parts = [
-            [*self.tokenizer.encode(label), *report]
-            for label, report in zip(labels, reports, strict=True)
-        ]
-        return [*(token for part in parts for token in part), self.tokenizer.end, *question]
-
-    def _losses(
-        self, decoder: PrefixDecoder, prompts: Sequence[Tokens], answers: Sequence[Tokens]
-    ) -> TokenLosses:
-        """The loss of every token of the answers, each after its prompt."""
-        device = decoder.visual.device
-        texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
-        text = pad_tokens(texts, self.tokenizer.end, device)
-        index = torch.arange(text.tokens.shape[1], device=device)
-        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        is_target = text.is_used & (index >= starts[:, None])
-        return decoder.losses(text, is_target, self.config.label_smoothing)
+        return labelled_prompt(self.tokenizer, LABELS[-len(reports) :], reports, question)
 
     def _anatomy(self, batch: Batch) -> Tensor:
         """Anatomical tokens of each distinct image: [U, R, D_v]."""
@@ -172,15 +149,16 @@ class RGAG(GenerativeModel):
 
     def _single(self, anatomy: Tensor) -> Tensor:
         """One image without a past: [U, R, D_v] -> [U, R, D]."""
-        joint: Tensor = self.joint(torch.cat([anatomy, torch.zeros_like(anatomy)], -1))
-        return joint + self.region_embeddings
+        return self._joined(anatomy, torch.zeros_like(anatomy))
 
     def _pair(self, anatomy: Tensor, image_index: Tensor) -> Tensor:
         """Main image and reference, joined region by region: [B, R, D]."""
         if image_index.shape[1] == 1:
             return self._single(anatomy[image_index[:, 0]])
-        both = torch.cat([anatomy[image_index[:, 1]], anatomy[image_index[:, 0]]], -1)
-        joint: Tensor = self.joint(both)
+        return self._joined(anatomy[image_index[:, 1]], anatomy[image_index[:, 0]])
+
+    def _joined(self, current: Tensor, prior: Tensor) -> Tensor:
+        joint: Tensor = self.joint(torch.cat([current, prior], -1))
         return joint + self.region_embeddings
 
     def _decoder(self, visual: Tensor) -> PrefixDecoder:
@@ -200,3 +178,12 @@ class RGAG(GenerativeModel):
                 tokens = self.tokenizer.encode(f" {report}") if report else []
                 reports[image] = tokens[: self.config.report_tokens]
         return reports
+
+
+def labelled_prompt(
+    tokenizer: Tokenizer, labels: Sequence[str], reports: Sequence[Tokens], question: Tokens
+) -> list[int]:
+    """The ids of each label and its report, the end token, and the question."""
+    labelled = zip(labels, reports, strict=True)
+    parts = ([*tokenizer.encode(label), *report] for label, report in labelled)
+    return [*chain.from_iterable(parts), tokenizer.end, *question]

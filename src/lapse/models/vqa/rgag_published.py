@@ -22,19 +22,19 @@ from lapse.config import GenerationConfig
 from lapse.config.vqa import RgagPublishedConfig
 from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
+from lapse.data.tasks.reports import REPORT_PROMPT
 from lapse.models.backbones.anatomy_writer import AnatomyWriter
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.layers.beam_search import Hypothesis
 from lapse.models.layers.finding_classes import CLASS_SETS
 from lapse.models.layers.finding_head import FindingHead, region_vectors
-from lapse.models.layers.padding import pad_tokens
+from lapse.models.layers.padding import pad_tokens, prompt_and_answer_ids
 from lapse.models.layers.region_features import regions_of
 from lapse.models.layers.token_losses import TokenLosses
+from lapse.models.vqa.rgag import Tokens, labelled_prompt
 from lapse.models.vqa.rgag_report import NAMES, pair_of
 
-REPORT_PROMPT = "report:"  # the prefix of the tasks report_single_boxes and report_pair_boxes
 LABELS = {"main": " main:", "reference": " reference:"}
-Tokens = Sequence[int]
 
 
 class RgagPublished(GenerativeModel):
@@ -43,7 +43,6 @@ class RgagPublished(GenerativeModel):
     config_class = RgagPublishedConfig
     inherits = ("rgag_report", ("encoder.", "finding_head.", "generator."))
     further_parts = ("finding_head",)
-    sharded_parts = ("encoder",)
 
     def __init__(self, config: RgagPublishedConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
@@ -87,37 +86,18 @@ class RgagPublished(GenerativeModel):
     def _losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Sequence[Tokens]]
     ) -> TokenLosses:
-        prompts, device = self._prompts(batch, reports), batch.tokens.device
-        bounds = torch.stack([batch.prompt_lengths, batch.lengths], dim=1).tolist()
-        rows = zip(batch.tokens.tolist(), bounds, strict=True)
-        answers = [tokens[start:stop] for tokens, (start, stop) in rows]
-        texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
-        text = pad_tokens(texts, self.tokenizer.end, device)
-        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        index = torch.arange(text.tokens.shape[1], device=device)
-        is_target = text.is_used & (index >= starts[:, None])
+        prompts = self._prompts(batch, reports)
+        answers = [answer for _, answer in prompt_and_answer_ids(batch)]
         decoder = self.answerer.decoder(*pair_of(anatomy, batch.image_index))
-        return decoder.losses(text, is_target, self.config.label_smoothing)
+        smoothing = self.config.label_smoothing
+        return decoder.answer_losses(prompts, answers, smoothing, self.tokenizer.end)
 
     def _prompts(self, batch: Batch, reports: Sequence[Sequence[Tokens]]) -> list[list[int]]:
         """The labelled reports of each row, the end token, and its question."""
-        questions = [
-            tokens[:length]
-            for tokens, length in zip(
-                batch.tokens.tolist(), batch.prompt_lengths.tolist(), strict=True
-            )
-        ]
+        labels = [LABELS[label] for label in self._labels(batch)]
         return [
-            [
-                *(
-                    token
-                    for label, report in zip(self._labels(batch), row, strict=True)
-                    for token in (*self.tokenizer.encode(LABELS[label]), *report)
-                ),
-                self.tokenizer.end,
-                *question,
-            ]
-            for row, question in zip(reports, questions, strict=True)
+            labelled_prompt(self.tokenizer, labels, row, question)
+            for row, (question, _) in zip(reports, prompt_and_answer_ids(batch), strict=True)
         ]
 
     def _labels(self, batch: Batch) -> tuple[str, ...]:
@@ -143,13 +123,10 @@ class RgagPublished(GenerativeModel):
         return [self._kept[names] for names in images]
 
     @torch.no_grad()
-    def _generated(self, anatomy: Tensor, image_index: Tensor) -> list[Tokens]:
-        end, device = self.tokenizer.end, anatomy.device
-        prompt = self.tokenizer.encode(REPORT_PROMPT)
-        prompts = pad_tokens([prompt] * len(image_index), end, device)
-        greedy = GenerationConfig(num_beams=1, max_new_tokens=self.config.report_tokens)
+    def _generated(self, anatomy: Tensor, image_index: Tensor) -> list[list[int]]:
+        prompt, limit = self.tokenizer.encode(REPORT_PROMPT), self.config.report_tokens
         decoder = self.generator.decoder(*pair_of(anatomy.detach(), image_index))
-        return [texts[0].tokens for texts in decoder.hypotheses(prompts, greedy, end)]
+        return decoder.greedy_texts(prompt, limit, self.tokenizer.end)
 
     def _true_reports(self, batch: Batch) -> list[list[Tokens]]:
         """The reports of the studies of each row, cut to `report_tokens`."""

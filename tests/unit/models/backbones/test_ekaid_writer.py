@@ -4,22 +4,23 @@ import pytest
 import torch
 
 from lapse.config import GenerationConfig
-from lapse.models.backbones.ekaid_writer import EkaidWriter, WriterSizes
+from lapse.config.vqa import EkaidPublishedConfig
+from lapse.models.backbones.ekaid_writer import EkaidWriter
 from lapse.models.layers.padding import pad_tokens
 from lapse.models.layers.token_embedding import TokenEmbedding
 
 END, START = 0, 1
-SIZES = WriterSizes(width=8, hidden=4, words=5, kinds=3, dropout=0.0)
+CONFIG = EkaidPublishedConfig(width=16, writer_width=8, word_width=9, word_kinds=3, dropout=0.0)
 ANSWERS = [[3, 4, 5, END], [6, END]]
 
 
 def writer():
     torch.manual_seed(0)
-    return EkaidWriter(SIZES, TokenEmbedding(5, size=7), START)
+    return EkaidWriter(CONFIG, TokenEmbedding(9, size=7), START)
 
 
 def vectors():
-    return torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(2))
+    return torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2))
 
 
 def cell(lstm, x, hidden, memory):
@@ -34,7 +35,7 @@ def plain_logits(made, given, words):
     """Logits after each of `words`, for the three vectors of one row."""
     before, difference, after = given
     joined = torch.relu(made.join(torch.cat([before, difference, after])))
-    h_a = c_a = h_b = c_b = torch.zeros(4)
+    h_a = c_a = h_b = c_b = torch.zeros(8)
     logits = []
     for word in words:
         h_a, c_a = cell(made.first, torch.cat([joined, h_b]), h_a, c_a)

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from lapse.config import EncoderConfig
-from lapse.models.backbones.build_encoder import build_encoder
+from lapse.models.backbones.encoder_model import build_encoder
 from lapse.models.backbones.pretrained_encoder import encoder_config_of, read_encoder
 from lapse.models.backbones.siglip_format import siglip_config
 

@@ -3,16 +3,18 @@
 import pytest
 import torch
 
+from lapse.config.vqa import EkaidPublishedConfig
 from lapse.models.backbones.question_attention import QuestionAttention
 from lapse.models.layers.padding import pad_tokens
 from lapse.models.layers.token_embedding import TokenEmbedding
 
-TABLE = TokenEmbedding(4, size=9)
+TABLE = TokenEmbedding(8, size=9)
+CONFIG = EkaidPublishedConfig(width=12, word_width=8, question_words=5, graph_dropout=0.0)
 
 
 def reader():
     torch.manual_seed(0)
-    return QuestionAttention(9, 4, 6, max_words=5, dropout=0.0)
+    return QuestionAttention(CONFIG, 9)
 
 
 @torch.no_grad()

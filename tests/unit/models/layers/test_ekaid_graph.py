@@ -3,17 +3,17 @@
 import pytest
 import torch
 
+from lapse.config.vqa import EkaidPublishedConfig
 from lapse.models.layers.ekaid_graph import (
     BACKWARD,
     GRAPHS,
-    GraphSizes,
     LabelBias,
     NeighbourAttention,
     Relations,
 )
 
 WIDTH, HEADS, NODES, BATCH = 12, 3, 5, 2
-SIZES = GraphSizes(WIDTH, HEADS, 0.0)
+CONFIG = EkaidPublishedConfig(width=WIDTH, heads=HEADS, graph_dropout=0.0)
 
 
 def relations(seed=0):
@@ -28,7 +28,7 @@ def relations(seed=0):
 
 def graph(kind):
     torch.manual_seed(3)
-    made = GRAPHS[kind](SIZES).double()
+    made = GRAPHS[kind](CONFIG).double()
     for bias in (made.semantic_bias, made.spatial_bias):
         torch.nn.init.normal_(bias.values)
     return made
@@ -116,7 +116,7 @@ def test_a_graph_equals_its_loop(kind, plain):
 @torch.no_grad()
 def test_a_node_without_edges_attends_to_all_nodes_evenly():
     torch.manual_seed(0)
-    attention, x = NeighbourAttention(SIZES), torch.randn(1, NODES, WIDTH)
+    attention, x = NeighbourAttention(CONFIG), torch.randn(1, NODES, WIDTH)
     message = attention(x, LabelBias(3)(torch.zeros(1, NODES, NODES, dtype=torch.long)))
     mean = attention.out(x.mean(1).repeat(1, HEADS))
     torch.testing.assert_close(message, mean[:, None].expand_as(message), rtol=1e-4, atol=1e-5)

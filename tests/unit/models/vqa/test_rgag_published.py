@@ -9,10 +9,8 @@ import vqa_systems
 from lapse.config import GenerationConfig, load_config
 from lapse.config.vqa import RgagReportConfig
 from lapse.core.tokenizer import Tokenizer
-from lapse.data.tasks.reports import REPORT_PROMPT
 from lapse.models.layers.padding import pad_tokens
 from lapse.models.layers.region_features import regions_of
-from lapse.models.vqa import rgag_published
 from lapse.models.vqa.rgag_report import NAMES, RgagReport
 from lapse.training.run_folder import build_model
 from vqa_systems import TOKENIZER
@@ -25,10 +23,6 @@ def generator():
     config = vqa_systems.SYSTEMS[NAME][1]
     values = {key: getattr(config, key) for key in RgagReportConfig.model_fields}
     return RgagReport(RgagReportConfig(**values), TOKENIZER)
-
-
-def test_the_prompt_of_the_reports_is_that_of_their_tasks():
-    assert rgag_published.REPORT_PROMPT == REPORT_PROMPT
 
 
 def test_training_and_inference_read_the_predicted_reports():
