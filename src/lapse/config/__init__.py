@@ -1,13 +1,5 @@
 """Configuration as data: frozen pydantic models, YAML presets, and a.b=value overrides.
 
-    base          base class and error messages: an unknown key is an error
-    augment       changes of training films and pairs
-    models        the paper's models
-    pretraining   the other stage-1 methods
-    vqa           the compared systems of stage 2
-    run           data, optimizer, training, generation
-    loading       preset or file + overrides -> RunConfig
-
 The resolved configuration is saved in the run folder and is the only input of `predict`. These
 modules do not import torch, so a wrong name is reported at once.
 """

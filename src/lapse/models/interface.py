@@ -1,13 +1,7 @@
 """What training and inference require of a model, as typed protocols.
 
 A pretraining method or VQA system is an `nn.Module` that satisfies `TrainableModel`. Optional
-capabilities are separate protocols, checked with `isinstance` (`has_encoder` for the encoder):
-
-    HasEncoder        weights of a pretrained encoder can be loaded
-    FeatureModel      reads the cached tokens of a frozen encoder instead of images
-    CandidateModel    returns all hypotheses of beam search, which give a confidence
-    ScoringModel      computes the probability of a given answer
-    FollowsSteps      a loss that changes with the step
+capabilities are separate protocols, checked with `isinstance` (`has_encoder` for the encoder).
 """
 
 from __future__ import annotations

@@ -35,12 +35,8 @@ from lapse.training.weight_files import (
     write_tensors,
 )
 
-MODEL, OPTIMIZER, STATE, MANIFEST = (
-    "model.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-    "MANIFEST.json",
-)
+MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+STATE, MANIFEST = "state.json", "MANIFEST.json"
 BEST = "best"
 FORMAT = 1
 MARGIN = 1 << 20  # bytes of a checkpoint besides its tensors
@@ -95,8 +91,8 @@ def save_checkpoint(
         temporary.mkdir()
         save_weights(temporary / MODEL, model)
         write_tensors(temporary / OPTIMIZER, optimizer)
-        _write_json(temporary / STATE, {**state, "step": step})
-        _write_json(temporary / MANIFEST, _manifest(temporary, step))
+        (temporary / STATE).write_bytes(_json_bytes({**state, "step": step}))
+        (temporary / MANIFEST).write_bytes(_json_bytes(_manifest(temporary, step)))
         if final.exists():
             shutil.rmtree(final)
         rename_folder(temporary, final)
@@ -224,10 +220,6 @@ def _manifest(folder: Path, step: int) -> dict[str, Any]:
 
 def _json_bytes(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=1) + "\n").encode()
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_bytes(_json_bytes(value))
 
 
 def _disk_message(step: int, needed: int, reason: str, parent: Path) -> str:

@@ -13,7 +13,8 @@ RUN/initialization.json keeps what was loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,8 @@ def _load_encoder(
     expected = config.model["encoder"]
     if source is None:
         pretrained = read_encoder(name, EncoderConfig.model_validate(expected))
-        _load_encoder_tensors(model, pretrained.state, name)
+        with _fitting(f"the encoder of {name} does not fit"):
+            model.load_encoder(pretrained.state)
         return pretrained.messages
     given = source.config.model["encoder"]
     different = [
@@ -222,20 +224,21 @@ def _load_encoder(
         raise ValueError(
             f"the encoder of {name} has other sizes: {'; '.join(sizes)}; give {overrides}"
         )
-    _load_encoder_tensors(model, source.part("encoder."), name)
+    with _fitting(f"the encoder of {name} does not fit"):
+        model.load_encoder(source.part("encoder."))
     messages = [f"encoder: from {source.name}"]
     if isinstance(model, LoadsParts):
         messages += [model.load_part(p, source.part(f"{p}.")) for p in model.further_parts]
     return tuple(messages)
 
 
-def _load_encoder_tensors(model: HasEncoder, tensors: dict[str, Tensor], name: str) -> None:
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """One sentence in place of the lines of `load_state_dict`."""
     try:
-        model.load_encoder(tensors)
+        yield
     except RuntimeError as error:
-        raise ValueError(
-            f"the encoder of {name} does not fit: {' '.join(str(error).split())}"
-        ) from None
+        raise ValueError(f"{what}: {' '.join(str(error).split())}") from None
 
 
 def _load_model(model: TrainableModel, config: RunConfig, source: InitSource) -> str:
@@ -263,12 +266,8 @@ def _load_model(model: TrainableModel, config: RunConfig, source: InitSource) ->
         tensors = {key: tensors[key] for key in names}
         what = " and ".join(prefix.rstrip(".") for prefix in prefixes)
     note = _map_token_rows(model, tensors, source.kept)
-    try:
+    with _fitting(f"the model of {name} does not fit this one"):
         model.load_state_dict(tensors, strict=not is_inherited)
-    except RuntimeError as error:
-        raise ValueError(
-            f"the model of {name} does not fit this one: {' '.join(str(error).split())}"
-        ) from None
     return f"{what}: from {source.name}{note}"
 
 

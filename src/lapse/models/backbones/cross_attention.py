@@ -87,18 +87,17 @@ class Memory:
     """Cross-attention keys and values of every layer, and the image of each row.
 
     Attributes:
-        keys, values: one tensor [U, H, N, d] per layer.
+        pairs: keys and values of each layer, both [U, H, N, d].
         layout: the rows of each image.
     """
 
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
+    pairs: tuple[tuple[Tensor, Tensor], ...]
     layout: RowsByImage
 
     def for_rows(self, rows: Tensor) -> Memory:
         """The same images for other rows (indices into the present ones)."""
         layout = RowsByImage.of(self.layout.image_of[rows], self.layout.num_images)
-        return Memory(self.keys, self.values, layout)
+        return Memory(self.pairs, layout)
 
 
 class CrossAttention(nn.Module):

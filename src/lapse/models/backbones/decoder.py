@@ -14,12 +14,18 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lapse.config import DecoderConfig
 from lapse.models.backbones.cross_attention import CrossAttention, Memory, RowsByImage
 from lapse.models.layers.token_embedding import TokenEmbedding
-from lapse.models.layers.transformer import Mlp, SelfAttention, attend, init_linear, join_heads
+from lapse.models.layers.transformer import (
+    Mlp,
+    SelfAttention,
+    attend,
+    init_linear,
+    join_heads,
+    run_block,
+)
 
 EPSILON = 1e-5
 
@@ -110,9 +116,8 @@ class TextDecoder(nn.Module):
             visual: [U, N, D].
             image_of: [B] int64, the image of each row.
         """
-        pairs = [block.cross_attention.project(visual) for block in self._layers()]
-        layout = RowsByImage.of(image_of, visual.shape[0])
-        return Memory(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), layout)
+        pairs = tuple(block.cross_attention.project(visual) for block in self._layers())
+        return Memory(pairs, RowsByImage.of(image_of, visual.shape[0]))
 
     def forward(
         self,
@@ -141,12 +146,9 @@ class TextDecoder(nn.Module):
         x = torch.where(is_masked.unsqueeze(-1), self.tokens.mask.to(x.dtype), x)
         x = x + self.positions[: rows.shape[1]]
         mask = attention_mask(lengths, is_masked.any(dim=1), rows.shape[1], attends=attends)
-        for layer, block in enumerate(self._layers()):
-            pair = (memory.keys[layer], memory.values[layer])
-            if self.config.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, mask, pair, memory.layout, use_reentrant=False)
-            else:
-                x = block(x, mask, pair, memory.layout)
+        is_saving = self.config.activation_checkpointing
+        for block, pair in zip(self._layers(), memory.pairs, strict=True):
+            x = run_block(block, x, mask, pair, memory.layout, is_saving=is_saving)
         out: Tensor = self.norm(x)
         return out
 
@@ -169,12 +171,11 @@ class TextDecoder(nn.Module):
         x = self.tokens.embed(rows) + self.positions[:length]
         mask = attention_mask(lengths, torch.zeros_like(lengths, dtype=torch.bool), length)
         keys, values = [], []
-        for layer, block in enumerate(self._layers()):
+        for block, pair in zip(self._layers(), memory.pairs, strict=True):
             query, key, value = block.self_attention.project(block.norm_self(x))
             keys.append(F.pad(key, (0, 0, 0, max_new_tokens)))
             values.append(F.pad(value, (0, 0, 0, max_new_tokens)))
             attended = block.self_attention.out(join_heads(attend(query, key, value, mask)))
-            pair = (memory.keys[layer], memory.values[layer])
             x = block.finish(x + attended, pair, memory.layout)
         last = x[torch.arange(batch, device=x.device), lengths - 1]
         return self.norm(last), DecoderCache(keys, values, lengths.clone(), memory)
@@ -197,8 +198,7 @@ class TextDecoder(nn.Module):
             keys[index, :, cache.filled] = key[:, :, 0].to(keys.dtype)
             values[index, :, cache.filled] = value[:, :, 0].to(values.dtype)
             attended = block.self_attention.out(join_heads(attend(query, keys, values, mask)))
-            pair = (cache.memory.keys[layer], cache.memory.values[layer])
-            x = block.finish(x + attended, pair, cache.memory.layout)
+            x = block.finish(x + attended, cache.memory.pairs[layer], cache.memory.layout)
         cache.filled = cache.filled + 1
         out: Tensor = self.norm(x[:, 0])
         return out

@@ -17,7 +17,6 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lapse.config import LanguageModelConfig
 from lapse.models.layers.token_embedding import TokenEmbedding
@@ -28,6 +27,7 @@ from lapse.models.layers.transformer import (
     attend,
     init_linear,
     join_heads,
+    run_block,
 )
 
 EPSILON = 1e-5
@@ -151,10 +151,8 @@ class GPT2(nn.Module):
         """Embeddings with their positions added [B, L, D] -> hidden states [B, L, D], causal."""
         x = self.dropout(x)
         for block in self._layers():
-            if self.config.activation_checkpointing and torch.is_grad_enabled():
-                x, _ = checkpoint(block, x, "causal", use_reentrant=False)
-            else:
-                x, _ = block(x, "causal")
+            is_saving = self.config.activation_checkpointing
+            x, _ = run_block(block, x, "causal", is_saving=is_saving)
         out: Tensor = self.norm(x)
         return out
 

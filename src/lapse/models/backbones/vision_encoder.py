@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lapse.config import EncoderConfig
 from lapse.models.layers.conv_stem import ConvStem
-from lapse.models.layers.transformer import EPSILON, PreNormBlock, init_linear
+from lapse.models.layers.transformer import EPSILON, PreNormBlock, init_linear, run_block
 
 
 class VisionEncoder(nn.Module):
@@ -57,10 +56,7 @@ class VisionEncoder(nn.Module):
             )
         x = self.patches(images).flatten(2).transpose(1, 2) + self.positions  # [U, N, D]
         for block in self.blocks:
-            if self.config.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
+            x = run_block(block, x, is_saving=self.config.activation_checkpointing)
         out: Tensor = self.norm(x)
         return out
 

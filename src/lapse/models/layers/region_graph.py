@@ -29,6 +29,7 @@ NUM_SEMANTIC = 5
 MUCH_OVERLAP = 0.5  # intersection over union
 NEAR = 0.5  # distance of the centres, as a fraction of the image's diagonal
 CONTAINERS = ("right lung", "left lung", "mediastinum")
+OPPOSITE = {"right": "left", "left": "right"}
 # Regions of the mediastinum whose names do not contain the word.
 MEDIASTINAL = (
     *("trachea", "aortic arch", "upper mediastinum", "svc", "cardiac silhouette"),
@@ -88,17 +89,14 @@ def _container(name: str) -> str:
     if name in MEDIASTINAL:
         return "mediastinum"
     laterality = name.split()[0]
-    is_lung = laterality in {"right", "left"} and "clavicle" not in name
+    is_lung = laterality in OPPOSITE and "clavicle" not in name
     return f"{laterality} lung" if is_lung else ""
 
 
 def _mirrored(name: str) -> str:
     """The same region on the opposite side, "" for none."""
-    if name.startswith("right "):
-        return "left " + name.removeprefix("right ")
-    if name.startswith("left "):
-        return "right " + name.removeprefix("left ")
-    return ""
+    laterality, _, region = name.partition(" ")
+    return f"{OPPOSITE[laterality]} {region}" if laterality in OPPOSITE else ""
 
 
 def relative_geometry(boxes: Tensor) -> Tensor:

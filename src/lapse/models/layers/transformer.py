@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 # Under this many keys, a CPU that needs gradients is faster with plain products than with
 # the fused kernel (1.3 to 1.6 times per training step; experiments/log.md).
@@ -128,6 +129,13 @@ class PreNormBlock(nn.Module):
         x = x + self.attention(self.norm_attention(x), mask)
         out: Tensor = x + self.mlp(self.norm_mlp(x))
         return out
+
+
+def run_block(block: nn.Module, *inputs: Any, is_saving: bool) -> Any:
+    """The output of a block; `is_saving` recomputes it in the backward pass to save memory."""
+    if is_saving and torch.is_grad_enabled():
+        return checkpoint(block, *inputs, use_reentrant=False)
+    return block(*inputs)
 
 
 def normal_parameter(*shape: int, std: float = 0.02) -> nn.Parameter:
