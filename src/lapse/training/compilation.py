@@ -7,8 +7,6 @@ calls parts of a block and is not compiled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
@@ -25,17 +23,11 @@ def compile_blocks(model: TrainableModel, backend: str, *, fullgraph: bool = Fal
     """
     if backend == "none":
         return 0
-    blocks = list(_blocks_of(model))
+    parts = (getattr(part, "blocks", None) for part in model.modules())
+    blocks = [block for part in parts if isinstance(part, nn.ModuleList) for block in part]
     for block in blocks:
         block.compile(backend=backend, fullgraph=fullgraph)
     return len(blocks)
-
-
-def _blocks_of(model: TrainableModel) -> Iterator[nn.Module]:
-    for part in model.modules():
-        blocks = getattr(part, "blocks", None)
-        if isinstance(blocks, nn.ModuleList):
-            yield from blocks
 
 
 def check_backend(backend: str, device: torch.device) -> None:

@@ -141,14 +141,18 @@ def init_distributed(
     if not dist.is_initialized():
         yield DistributedContext(0, 1, device)
         return
+    logger = logging.getLogger("lapse")
+    level = logger.level
     try:
         if device.type == "cuda":
             local_rank = dist.get_node_local_rank() if slurm is None else slurm.local_rank
             device = torch.device("cuda", local_rank % torch.cuda.device_count())
             torch.cuda.set_device(device)
-        with _warnings_only(dist.get_rank() > 0):
-            yield DistributedContext(dist.get_rank(), dist.get_world_size(), device)
+        if dist.get_rank() > 0:
+            logger.setLevel(logging.WARNING)
+        yield DistributedContext(dist.get_rank(), dist.get_world_size(), device)
     finally:
+        logger.setLevel(level)
         if not is_initialized:
             dist.destroy_process_group()
 
@@ -192,18 +196,6 @@ def rank_failure(error: RuntimeError, distributed: DistributedContext) -> str | 
         f"rank {distributed.rank} lost the connection to another rank, whose message says why it "
         f"ended; the same command continues from the last checkpoint ({text[:200]})"
     )
-
-
-@contextmanager
-def _warnings_only(is_quiet: bool) -> Iterator[None]:
-    logger = logging.getLogger("lapse")
-    level = logger.level
-    if is_quiet:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextmanager

@@ -8,9 +8,6 @@
 "input_check" in config.json has the limits of the input check and the SHA-256 of its arrays;
 "guard" has the limits of guarded answers, "calibration" the map from confidence to probability. All
 three are optional and name the SHA-256 of the weights that they were fitted to.
-
-`lapse.inference.pretrained` writes such folders and loads them for inference;
-`lapse.training.initialization` initializes new runs from them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def to_siglip(state: Mapping[str, Tensor], *, with_prefix: bool = True) -> dict[
             raise ValueError(
                 f"the weights {what} tensor {min(keys)!r}: not an encoder of {depth} layers"
             )
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, siglip_names in names.items():
         parts = state[name].detach().cpu().chunk(len(siglip_names))
         tensors |= zip(siglip_names, parts, strict=True)

@@ -28,7 +28,9 @@ def gathered(local: Tensor, pad: int = 0) -> Tensor:
     Raises:
         ValueError: the ranks have different numbers of rows.
     """
-    sizes = [torch.zeros(2, dtype=torch.long, device=local.device) for _ in range(_world())]
+    sizes = [
+        torch.zeros(2, dtype=torch.long, device=local.device) for _ in range(dist.get_world_size())
+    ]
     width = local.shape[1] if local.dim() == 2 else 0
     dist.all_gather(sizes, torch.tensor([len(local), width], device=local.device))
     counts, widths = zip(*(size.tolist() for size in sizes), strict=True)
@@ -40,7 +42,7 @@ def gathered(local: Tensor, pad: int = 0) -> Tensor:
     sent = local.detach()
     if local.dim() == 2 and max(widths) > width:
         sent = torch.nn.functional.pad(sent, (0, max(widths) - width), value=pad)
-    parts = [torch.empty_like(sent) for _ in range(_world())]
+    parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, sent.contiguous())
     return torch.cat(parts)
 
@@ -48,7 +50,3 @@ def gathered(local: Tensor, pad: int = 0) -> Tensor:
 def rank_offset(count: int) -> int:
     """The number of this rank's first pair, with `count` pairs on each rank."""
     return int(dist.get_rank()) * count
-
-
-def _world() -> int:
-    return int(dist.get_world_size())

@@ -148,8 +148,9 @@ class _Tiles(torch.autograd.Function):
                     is_ignored = None
                     if mode.ignores_identical:
                         is_ignored = (keys[rows, None] == block.keys[None, columns]) & ~is_pair
-                    tile = _Tile.of(images[rows], block.texts[columns], temperature, bias)
-                    slope = tile.add(sums, is_pair, is_ignored)  # d loss / d logit
+                    similarity = images[rows] @ block.texts[columns].t()
+                    logits = similarity * temperature + bias
+                    slope = _add_tile(sums, similarity, logits, is_pair, is_ignored)
                     if mode.is_learning:
                         gradient[rows].addmm_(slope, block.texts[columns])
                         block.gradient[columns].addmm_(slope.t(), images[rows])
@@ -171,27 +172,19 @@ class _Tiles(torch.autograd.Function):
         return (*(part * outer[0] for part in ctx.saved_tensors), None)
 
 
-@dataclass(slots=True)
-class _Tile:
-    similarity: Tensor
-    logits: Tensor
-
-    @classmethod
-    def of(cls, images: Tensor, texts: Tensor, temperature: Tensor, bias: Tensor) -> _Tile:
-        similarity = images @ texts.t()
-        return cls(similarity, similarity * temperature + bias)
-
-    def add(self, sums: Tensor, is_pair: Tensor, is_ignored: Tensor | None) -> Tensor:
-        """Add this tile's loss and its derivatives in t and c; returns d loss / d logit."""
-        losses = F.softplus(torch.where(is_pair, -self.logits, self.logits))
-        slope = self.logits.sigmoid() - is_pair.float()
-        if is_ignored is not None:
-            losses = losses.masked_fill(is_ignored, 0.0)
-            slope = slope.masked_fill(is_ignored, 0.0)
-        sums[0] += losses.sum()
-        sums[1] += (slope * self.similarity).sum()
-        sums[2] += slope.sum()
-        return slope
+def _add_tile(
+    sums: Tensor, similarity: Tensor, logits: Tensor, is_pair: Tensor, is_ignored: Tensor | None
+) -> Tensor:
+    """Add a tile's loss and its derivatives in t and c; returns d loss / d logit."""
+    losses = F.softplus(torch.where(is_pair, -logits, logits))
+    slope = logits.sigmoid() - is_pair.float()
+    if is_ignored is not None:
+        losses = losses.masked_fill(is_ignored, 0.0)
+        slope = slope.masked_fill(is_ignored, 0.0)
+    sums[0] += losses.sum()
+    sums[1] += (slope * similarity).sum()
+    sums[2] += slope.sum()
+    return slope
 
 
 def _counts(count: int, device: torch.device) -> list[int]:
