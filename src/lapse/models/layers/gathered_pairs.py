@@ -45,8 +45,3 @@ def gathered(local: Tensor, pad: int = 0) -> Tensor:
     parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, sent.contiguous())
     return torch.cat(parts)
-
-
-def rank_offset(count: int) -> int:
-    """The number of this rank's first pair, with `count` pairs on each rank."""
-    return int(dist.get_rank()) * count

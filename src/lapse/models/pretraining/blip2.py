@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,7 +38,7 @@ from lapse.models.backbones.qformer import (
 )
 from lapse.models.backbones.qformer_text import QFormerText
 from lapse.models.layers.beam_search import Hypothesis, end_where, search_tokens
-from lapse.models.layers.gathered_pairs import gathered, is_gathering, rank_offset
+from lapse.models.layers.gathered_pairs import gathered, is_gathering
 from lapse.models.layers.padding import PaddedTokens, answers_of, check_one_report
 from lapse.models.layers.token_losses import TokenLosses
 
@@ -110,7 +111,7 @@ class Blip2(GenerativeModel):
         if not is_gathering(is_training=is_training):
             return _Pool(tokens, texts, keys, 0)
         texts = PaddedTokens(gathered(texts.tokens), gathered(texts.lengths))
-        return _Pool(gathered(tokens), texts, gathered(keys), rank_offset(len(tokens)))
+        return _Pool(gathered(tokens), texts, gathered(keys), dist.get_rank() * len(tokens))
 
     def _similarities(
         self, memory: ImageMemory, texts: PaddedTokens, pool: _Pool

@@ -26,7 +26,7 @@ from lapse.data.loading.batch import Batch
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.backbones.lstm_decoder import Graphs, LstmDecoder, QuestionReader
 from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.padding import PaddedTokens, answers_of, prompts_of
+from lapse.models.layers.padding import answers_of, prompts_of
 from lapse.models.layers.region_features import Regions, region_features, regions_of
 from lapse.models.layers.region_graph import (
     NUM_SEMANTIC,
@@ -80,7 +80,9 @@ class Ekaid(GenerativeModel):
         regions = regions_of(batch, REGIONS)
         features = region_features(self.image_tokens(batch), regions)
         features = F.relu(self.region(features))  # [U, R, D]
-        question = self._question(prompts_of(batch))
+        questions, table = prompts_of(batch), self.decoder.tokens
+        words = table.embed(table.rows(questions.tokens))
+        question = self.question(words, questions.lengths)  # [B, D]
         reference, main = (
             self._graph(features, regions, batch.image_index[:, column], question)
             for column in (0, 1)
@@ -105,10 +107,3 @@ class Ekaid(GenerativeModel):
         implicit = self.implicit(nodes, edges.long(), self.geometry(boxes))
         out: Tensor = self.norm(nodes + (spatial + semantic + implicit) / 3)
         return out
-
-    def _question(self, questions: PaddedTokens) -> Tensor:
-        """The state of the GRU after each question: [B, D]."""
-        table = self.decoder.tokens
-        words = table.embed(table.rows(questions.tokens))
-        state: Tensor = self.question(words, questions.lengths)
-        return state
