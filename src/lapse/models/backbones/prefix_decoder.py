@@ -127,7 +127,7 @@ class PrefixModel(GenerativeModel):
     """A model whose language model reads visual tokens before the text of each row."""
 
     label_smoothing = 0.0
-    sharded_parts = ("encoder", "language_model")
+    sharded_parts: tuple[str, ...] = ("encoder", "language_model")
 
     @abstractmethod
     def prefix_decoder(self, batch: Batch) -> PrefixDecoder:

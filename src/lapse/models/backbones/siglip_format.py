@@ -100,7 +100,9 @@ def from_siglip(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def _names(depth: int) -> dict[str, tuple[str, ...]]:
     """Our name of each tensor -> SigLIP's name, or the names of its three parts."""
-    names = {name: (siglip_name,) for name, siglip_name in OUTER.items()}
+    names: dict[str, tuple[str, ...]] = {
+        name: (siglip_name,) for name, siglip_name in OUTER.items()
+    }
     inner = {JOINED: QKV, **{name: (siglip_name,) for name, siglip_name in INNER.items()}}
     for layer, (name, parts), kind in product(range(depth), inner.items(), ("weight", "bias")):
         siglip_names = tuple(f"encoder.layers.{layer}.{part}.{kind}" for part in parts)

@@ -109,7 +109,7 @@ class RgagPublished(GenerativeModel):
         columns = [self._predicted_of(batch, anatomy, label) for label in self._labels(batch)]
         return [list(row) for row in zip(*columns, strict=True)]
 
-    def _predicted_of(self, batch: Batch, anatomy: Tensor, label: str) -> list[Tokens]:
+    def _predicted_of(self, batch: Batch, anatomy: Tensor, label: str) -> Sequence[Tokens]:
         """The report of the main image with its past, or of the reference alone, of each row."""
         index = batch.image_index if label == "main" else batch.image_index[:, :1]
         images = [sample.images[: index.shape[1]] for sample in batch.samples]
