@@ -62,17 +62,17 @@ def nih(tmp_path):
 def test_consecutive_pairs_of_nih_chest_xray14(nih):
     entries = read_entries(nih.table)
     assert len(entries) == 112_120 and not order_problem(entries)
-    ordered = sorted(entries, key=lambda entry: (int(entry.patient), entry.follow_up))
+    ordered = sorted(entries, key=lambda entry: (int(entry.patient), entry.order))
     pairs = [ends for ends in pairwise(ordered) if ends[0].patient == ends[1].patient]
     assert len(pairs) == 81_315 and len({after.patient for _, after in pairs}) == 13_302
-    lines = sorted(f"{before.image} {after.image}" for before, after in pairs)
+    lines = sorted(f"{before.id} {after.id}" for before, after in pairs)
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == PAIRS
     labels = [({*a.labels} - {"No Finding"}, {*b.labels} - {"No Finding"}) for a, b in pairs]
     assert sum(old == new for old, new in labels) == 33_394
     assert sum(len(new - old) for old, new in labels) == 42_708
     assert sum(len(old - new) for old, new in labels) == 40_608
-    assert sum(entry.follow_up != entry.number for entry in entries) == 24_106
-    as_in_2017 = [replace(entry, follow_up=entry.number) for entry in entries]
+    assert sum(entry.order != entry.number for entry in entries) == 24_106
+    as_in_2017 = [replace(entry, order=entry.number) for entry in entries]
     assert "as in 2017" in order_problem(as_in_2017)
 
 
@@ -128,12 +128,12 @@ def count_serial(rows):
     """Consecutive frontal, labelled studies: later ones, same day, later with one labeller."""
     studies = {}
     for row in rows:
-        if row.view and row.labels is not None:
+        if row.is_frontal and row.labels is not None:
             studies.setdefault((row.patient, row.study), row)
     ordered = sorted(studies.values(), key=lambda row: (row.patient, row.date))
     pairs = [(a, b) for a, b in pairwise(ordered) if a.patient == b.patient]
     later = [(a, b) for a, b in pairs if a.date < b.date]
-    return len(later), len(pairs) - len(later), sum(a.method == b.method for a, b in later)
+    return len(later), len(pairs) - len(later), sum(a.labeller == b.labeller for a, b in later)
 
 
 def test_padchest_has_39910_later_pairs(tmp_path):

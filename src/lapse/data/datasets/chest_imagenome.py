@@ -23,14 +23,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lapse.core.annotation_names import REGIONS
+from lapse.core.annotation_names import REGION_SETS, REGIONS
 from lapse.core.types import Region
-from lapse.data.datasets.region_reader import AnnotatedRegions
+from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import PHRASES, has_parallel_lists, stated_findings
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
 from lapse.data.reports.prior_removal import PriorRemover
 
-SPLIT_FILES = {"train": "train", "validate": "valid", "test": "test"}
+AVOID = "images_to_avoid"
+SPLIT_TABLES = {"train": "train", "valid": "validate", "test": "test", AVOID: "test"}
 ARCHIVE = "scene_graph.zip"
 SUFFIX = "_SceneGraph.json"
 MAC_FOLDER = "__MACOSX"  # macOS adds it to the archives that it makes
@@ -48,8 +49,13 @@ UNREADABLE = (
 )
 
 
-class ChestImaGenome(AnnotatedRegions):
+class ChestImaGenome(RegionReader):
     """Regions with boxes and phrases.
+
+    Args:
+        root: the folder of Chest ImaGenome.
+        names: the regions to read, such as one of REGION_SETS.
+        remover: removes references to earlier examinations from the phrases.
 
     Raises:
         ValueError: there are no scene graphs, or the archive is damaged.
@@ -63,7 +69,7 @@ class ChestImaGenome(AnnotatedRegions):
         names: tuple[str, ...] = REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
-        super().__init__(root, names, remover)
+        super().__init__(names, REGION_SETS["36"], remover)
         self._silver = root / "silver_dataset"
         self._folder = self._silver / "scene_graph"
         if (self._silver / ARCHIVE).is_file():
@@ -100,9 +106,9 @@ class ChestImaGenome(AnnotatedRegions):
         if graph is None:
             self.noted.add("image without a scene graph", dicom_id)
             return ()
-        boxes = self._reader.boxes(dicom_id, self._items(dicom_id, graph, "objects"), size)
-        phrases = self._reader.phrases(dicom_id, self._described(dicom_id, graph))
-        regions = self._reader.regions(dicom_id, boxes, phrases)
+        boxes = self.boxes(dicom_id, self._items(dicom_id, graph, "objects"), size)
+        phrases = self.phrases(dicom_id, self._described(dicom_id, graph))
+        regions = self.joined(dicom_id, boxes, phrases)
         attributes = graph.get("attributes")
         findings = {
             str(item.get("bbox_name")): stated_findings(item)
@@ -122,22 +128,19 @@ class ChestImaGenome(AnnotatedRegions):
         return {dicom: split for _, dicom, split in self._split_rows()}
 
     def _split_rows(self) -> Iterator[tuple[str, str, str]]:
-        columns = ("subject_id", "dicom_id")
-        for split, name in SPLIT_FILES.items():
-            table = find_table(self._silver / "splits", name)
-            if table is None:
+        folder = self._silver / "splits"
+        for name, split in SPLIT_TABLES.items():
+            table = find_table(folder, name)
+            if table is not None:
+                for patient, dicom in read_rows(table, ("subject_id", "dicom_id")):
+                    yield plain_id(patient), dicom.strip(), split
+            elif name == AVOID:
+                self.noted.add("table images_to_avoid missing", str(folder))
+            else:
                 raise ValueError(
-                    f"{self._silver / 'splits'} has no {name}.csv: Chest ImaGenome has train, "
-                    "valid, test and images_to_avoid there"
+                    f"{folder} has no {name}.csv: Chest ImaGenome has train, valid, test and "
+                    "images_to_avoid there"
                 )
-            for patient, dicom in read_rows(table, columns):
-                yield plain_id(patient), dicom.strip(), split
-        avoid = find_table(self._silver / "splits", "images_to_avoid")
-        if avoid is None:
-            self.noted.add("table images_to_avoid missing", str(self._silver / "splits"))
-            return
-        for patient, dicom in read_rows(avoid, columns):
-            yield plain_id(patient), dicom.strip(), "test"
 
     def _described(
         self, dicom_id: str, graph: Mapping[str, Any]

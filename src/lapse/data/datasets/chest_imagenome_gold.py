@@ -16,15 +16,14 @@ gold as in silver.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.annotation_names import REGIONS
+from lapse.core.annotation_names import REGION_SETS, REGIONS
 from lapse.core.types import Region
-from lapse.data.datasets.region_reader import AnnotatedRegions
-from lapse.data.io.csv_tables import plain_id, read_rows
+from lapse.data.datasets.region_reader import RegionReader
+from lapse.data.io.csv_tables import plain_id, read_header, read_rows
 from lapse.data.reports.prior_removal import PriorRemover
 
 FOLDER = "gold_dataset"
@@ -35,16 +34,27 @@ GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
 CORNERS = ("x1", "y1", "x2", "y2")
 NUMBERS = (*CORNERS, *(f"original_{corner}" for corner in CORNERS))
 # The columns of the second table, each with its possible names.
-IMAGE_NAMES = ("image_id",)
-REGION_NAMES = ("bbox", "bbox_name")
-SENTENCE_NAMES = ("sentence", "phrase")
-PATIENT_NAMES = ("patient_id", "subject_id")
-RELATION_NAMES = ("relation",)
+COLUMNS = {
+    "image": ("image_id",),
+    "region": ("bbox", "bbox_name"),
+    "sentence": ("sentence", "phrase"),
+    "relation": ("relation",),
+    "patient": ("patient_id", "subject_id"),
+}
+OPTIONAL = {
+    "relation": "gold without a column of relations (all rows are read)",
+    "patient": "gold without a column of patients",
+}
 RELATED, UNRELATED = ("1", "yes", "true"), ("0", "no", "false", "-1")
 
 
-class ChestImaGenomeGold(AnnotatedRegions):
+class ChestImaGenomeGold(RegionReader):
     """Regions with manually drawn boxes, and the sentences that describe them.
+
+    Args:
+        root: the folder of Chest ImaGenome.
+        names: the regions to read.
+        remover: removes references to earlier examinations from the phrases.
 
     Raises:
         ValueError: a table is missing or damaged, or lacks a column.
@@ -58,7 +68,8 @@ class ChestImaGenomeGold(AnnotatedRegions):
         names: tuple[str, ...] = GOLD_REGIONS,
         remover: PriorRemover | None = None,
     ) -> None:
-        super().__init__(root, names, remover)
+        super().__init__(names, REGION_SETS["36"], remover)
+        self.root = root
         for name in (BOXES, PHRASES):
             if not (root / FOLDER / name).is_file():
                 raise ValueError(
@@ -74,7 +85,7 @@ class ChestImaGenomeGold(AnnotatedRegions):
     @property
     def images(self) -> tuple[str, ...]:
         """The dicom_ids that have boxes, in the order of the table."""
-        return tuple(self._boxes)
+        return tuple(self._items)
 
     def regions(self, dicom_id: str, size: tuple[int, int] | None) -> tuple[Region, ...]:
         """The regions of one image in the order of `names`.
@@ -85,64 +96,69 @@ class ChestImaGenomeGold(AnnotatedRegions):
         Args:
             size: its (height, width) in pixels; boxes need it.
         """
-        items = self._boxes.get(dicom_id)
+        items = self._items.get(dicom_id)
         if items is None:
             self.noted.add("image without gold boxes", dicom_id)
             return ()
-        boxes = self._reader.boxes(dicom_id, items, size)
-        described = self._sentences.get(dicom_id, {})
-        phrases = self._reader.phrases(
-            dicom_id, ((name, tuple(texts)) for name, texts in described.items())
-        )
-        return self._reader.regions(dicom_id, boxes, phrases)
+        boxes = self.boxes(dicom_id, items, size)
+        sentences, _ = self._described
+        described = sentences.get(dicom_id, {}).items()
+        phrases = self.phrases(dicom_id, ((name, tuple(texts)) for name, texts in described))
+        return self.joined(dicom_id, boxes, phrases)
 
     def patient_splits(self) -> Iterator[tuple[str, str]]:
         """(patient, "test") of every patient with a described region."""
-        for patient in self._patients:
+        for patient in self._described[1]:
             yield patient, "test"
 
     @cached_property
-    def _boxes(self) -> dict[str, list[dict[str, str | float | None]]]:
+    def _items(self) -> dict[str, list[dict[str, str | float | None]]]:
         """Image -> its rows in the form of a scene graph; unreadable coordinates are None."""
-        boxes: dict[str, list[dict[str, str | float | None]]] = {}
+        items: dict[str, list[dict[str, str | float | None]]] = {}
         path = self.root / FOLDER / BOXES
         columns = ("image_id", "bbox_name", *NUMBERS)
         for image, region, *corners in read_rows(path, columns, self.skipped):
             item: dict[str, str | float | None] = {"bbox_name": region.strip()}
             item |= {key: _number(text) for key, text in zip(NUMBERS, corners, strict=True)}
-            boxes.setdefault(_dicom(image), []).append(item)
-        return boxes
+            items.setdefault(_dicom(image), []).append(item)
+        return items
 
     @cached_property
     def _described(self) -> tuple[dict[str, dict[str, dict[str, None]]], dict[str, None]]:
         """Image -> region -> sentences, each once and in order; and the patients."""
         path = self.root / FOLDER / PHRASES
+        columns = self._columns(path)
         sentences: dict[str, dict[str, dict[str, None]]] = {}
         patients: dict[str, None] = {}
-        rows = self._tab_rows(path)
-        header = next(rows, [])
-        image_column, region_column, sentence_column = (
-            _column_index(path, header, names)
-            for names in (IMAGE_NAMES, REGION_NAMES, SENTENCE_NAMES)
-        )
-        patient_column = _optional_index(header, PATIENT_NAMES)
-        relation_column = _optional_index(header, RELATION_NAMES)
-        if relation_column is None and header:
-            self.noted.add("gold without a column of relations (all rows are read)", path.name)
-        if patient_column is None:
-            self.noted.add("gold without a column of patients", path.name)
-        for row in rows:
-            image, region = _dicom(row[image_column]), row[region_column].strip()
+        for texts in read_rows(path, tuple(columns.values()), self.skipped, delimiter="\t"):
+            row = dict(zip(columns, texts, strict=True))
+            image, region = _dicom(row["image"]), row["region"].strip()
             if not region:
                 self.skipped.add("sentence without a region", image)
                 continue
-            example = f"{image} {region}"
-            if relation_column is not None and not self._is_related(row[relation_column], example):
+            if "relation" in row and not self._is_related(row["relation"], f"{image} {region}"):
                 continue
-            sentences.setdefault(image, {}).setdefault(region, {})[row[sentence_column]] = None
-            if patient_column is not None:
-                patients[plain_id(row[patient_column])] = None
+            sentences.setdefault(image, {}).setdefault(region, {})[row["sentence"]] = None
+            if "patient" in row:
+                patients[plain_id(row["patient"])] = None
         return sentences, patients
+
+    def _columns(self, path: Path) -> dict[str, str]:
+        """What a column holds -> its name in the table, of the columns that exist."""
+        header = read_header(path, delimiter="\t")
+        columns = {}
+        for content, names in COLUMNS.items():
+            name = next((name for name in names if name in header), "")
+            if name:
+                columns[content] = name
+            elif content in OPTIONAL:
+                self.noted.add(OPTIONAL[content], path.name)
+            else:
+                raise ValueError(
+                    f"{path} has no column {' or '.join(names)}: found "
+                    f"{', '.join(header) or 'nothing'}; was it renamed?"
+                )
+        return columns
 
     def _is_related(self, relation: str, example: str) -> bool:
         """Whether a row links its sentence to its region; other rows are counted."""
@@ -152,44 +168,6 @@ class ChestImaGenomeGold(AnnotatedRegions):
         reason = "row with a negative relation" if word in UNRELATED else "row of unknown relation"
         self.skipped.add(reason, f"{example} {relation!r}")
         return False
-
-    @property
-    def _sentences(self) -> dict[str, dict[str, dict[str, None]]]:
-        return self._described[0]
-
-    @property
-    def _patients(self) -> dict[str, None]:
-        return self._described[1]
-
-    def _tab_rows(self, path: Path) -> Iterator[list[str]]:
-        """The header, then the rows of the same length."""
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t")
-            length = 0
-            try:
-                for row in reader:
-                    length = length or len(row)
-                    if len(row) == length:
-                        yield row
-                    elif row:
-                        line = f"{path.name} line {reader.line_num}"
-                        self.skipped.add("row with a wrong number of fields", line)
-            except (OSError, UnicodeDecodeError, csv.Error) as error:
-                raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
-
-
-def _column_index(path: Path, header: list[str], names: tuple[str, ...]) -> int:
-    index = _optional_index(header, names)
-    if index is None:
-        raise ValueError(
-            f"{path} has no column {' or '.join(names)}: found {', '.join(header) or 'nothing'}; "
-            "was it renamed?"
-        )
-    return index
-
-
-def _optional_index(header: list[str], names: tuple[str, ...]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
 
 
 def _dicom(image: str) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lapse.data.datasets.plain_boxes import BoxRow
@@ -150,13 +150,13 @@ def _checked(row: MaskRow, on_problem: OnProblem) -> MaskRow:
     right, left = row.corners["right lung"], row.corners["left lung"]
     if right[0] + right[2] > left[0] + left[2]:
         on_problem("sides-swapped", f"{row.image} right lung")
-        return MaskRow(row.line, row.image, row.quality, {}, row.size)
+        return replace(row, corners={})
     height, width = row.size
     usable = {}
-    for name, (x_min, y_min, x_max, y_max) in row.corners.items():
-        is_inside = x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height
-        if is_inside and x_min < x_max and y_min < y_max:
-            usable[name] = (x_min, y_min, x_max, y_max)
+    for name, corners in row.corners.items():
+        x_min, y_min, x_max, y_max = corners
+        if 0 <= x_min < x_max <= width and 0 <= y_min < y_max <= height:
+            usable[name] = corners
         else:
             on_problem("mask-box", f"{row.image} {name}")
-    return MaskRow(row.line, row.image, row.quality, usable, row.size)
+    return replace(row, corners=usable)

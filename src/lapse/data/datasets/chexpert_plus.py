@@ -20,8 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.release_tables import read_release_rows
 from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
+from lapse.data.reports.sections import join_sections
 
 TABLE = "df_chexpert_plus_*"
 COLUMNS = (
@@ -41,30 +43,19 @@ _NUMBER = re.compile(r"\d+(\.0)?")
 
 
 @dataclass(frozen=True, slots=True)
-class CheXpertRow:
-    """One image.
+class CheXpertRow(FilmRow):
+    """One image: its `image` is the path in the table, its `order` the number of the study.
+
+    The study has the id "patient00001-study1". `view` is "PA" or "AP", "" for a frontal film
+    without one, "lateral" for others. `report` is findings and impression in one line.
 
     Attributes:
-        path: as in the table, below the folder of images.
-        study: patient and number of the study, "patient00001-study1".
-        number: the number of the study in the path.
-        order: of the report within the patient; None if empty.
-        view: "PA" or "AP", "" for a frontal film without one, "lateral" for others.
+        report_order: order of the report within the patient; None if empty.
         age: in years; None if empty.
-        findings, impression: "" where the section is empty.
     """
 
-    line: int
-    path: str
-    patient: str
-    study: str
-    number: int
-    order: int | None
-    view: str
-    age: int | None
-    split: str
-    findings: str
-    impression: str
+    report_order: int | None = None
+    age: int | None = None
 
 
 def study_of_path(path: str) -> tuple[str, int] | None:
@@ -103,18 +94,19 @@ def _row(cells: Cells) -> CheXpertRow:
     split = SPLIT_NAMES.get(cells["split"].strip().lower())
     if split is None:
         raise cells.error("split", "is not train or valid: use the original table")
+    path = cells["path_to_image"]
     return CheXpertRow(
-        line=cells.row,
-        path=cells["path_to_image"],
+        cells=Cells(cells.table, cells.row, {"image": path}),
         patient=patient,
         study=f"{patient}-study{number}",
-        number=number,
-        order=_number(cells, "patient_report_date_order"),
+        image=path,
+        order=number,
         view=_view(cells),
-        age=_number(cells, "age"),
         split=split,
-        findings=_section(cells, "section_findings"),
-        impression=_section(cells, "section_impression"),
+        id=path.replace("/", "-"),
+        report_order=_number(cells, "patient_report_date_order"),
+        age=_number(cells, "age"),
+        report=join_sections({name: _section(cells, name) for name in ("findings", "impression")}),
     )
 
 
@@ -125,9 +117,9 @@ def _view(cells: Cells) -> str:
     return view if view in ("PA", "AP") else ""
 
 
-def _section(cells: Cells, column: str) -> str:
-    text = cells[column]
-    return "" if is_empty(text) else " ".join(text.split())
+def _section(cells: Cells, name: str) -> str:
+    text = cells[f"section_{name}"]
+    return "" if is_empty(text) else text
 
 
 def _number(cells: Cells, column: str) -> int | None:
@@ -163,12 +155,12 @@ def first_frontals(rows: Iterable[CheXpertRow]) -> dict[str, CheXpertRow]:
 
 
 def order_conflicts(rows: Iterable[CheXpertRow]) -> list[tuple[CheXpertRow, CheXpertRow]]:
-    """Neighbours by study number whose order or age does not grow with it."""
+    """Neighbours by study number whose order of reports or age does not grow with it."""
     conflicts = []
-    ordered = sorted(first_frontals(rows).values(), key=lambda row: (row.patient, row.number))
+    ordered = sorted(first_frontals(rows).values(), key=lambda row: (row.patient, row.order or 0))
     for earlier, later in pairwise(ordered):
         if earlier.patient == later.patient and (
-            _falls(earlier.order, later.order, is_strict=True)
+            _falls(earlier.report_order, later.report_order, is_strict=True)
             or _falls(earlier.age, later.age, is_strict=False)
         ):
             conflicts.append((earlier, later))

@@ -10,6 +10,7 @@ to earlier studies. There is no difference question: the order of the studies is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,15 +25,10 @@ from lapse.data.datasets.chexpert_plus import (
 )
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
-from lapse.data.datasets.plain_cells import Cells
-from lapse.data.datasets.plain_info import DatasetInfo
-from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
-from lapse.data.datasets.release import Release, check_one_split, in_two_splits, tables_with
+from lapse.data.datasets.release import Release, check_one_split, row_defects, tables_with
 from lapse.data.io.csv_tables import matching_tables
-from lapse.data.reports.sections import join_sections
 
-REMARK = "reports for captions only: the order of the studies of a patient is contested"
 BASES = ("PNG", "PNG/PNG", "images", ".")
 
 
@@ -40,7 +36,9 @@ class CheXpertPlus(Release):
     """The release."""
 
     title = "CheXpert Plus"
-    remark = REMARK
+    licence = "Stanford research use agreement, not commercial"
+    prefix = "chexpert-plus"
+    remark = "reports for captions only: the order of the studies of a patient is contested"
     published = MappingProxyType({"images": 223_462, "patients": 64_725})
     languages = ("en",)
 
@@ -59,34 +57,27 @@ class CheXpertPlus(Release):
         rows = list(read_chexpert(roots.table))
         check_one_split(((row.patient, row.split) for row in rows), roots.table.name)
         base = image_base(roots.folder)
-        reports = {
-            study: join_sections({"findings": row.findings, "impression": row.impression})
-            for study, row in first_frontals(rows).items()
-        }
-        films = [_film(roots, row, base, reports.get(row.study, "")) for row in rows]
-        info = DatasetInfo(
-            name=self.title,
-            licence="Stanford research use agreement, not commercial",
-            remark=REMARK,
-            prefix="chexpert-plus",
-        )
+        reports = {study: row.report for study, row in first_frontals(rows).items()}
+        films = [
+            replace(row, image=_image(roots.folder, base, row), report=reports.get(row.study, ""))
+            for row in rows
+        ]
         splits = {row.patient: row.split for row in rows}
         notes = ("no test part: valid is the validation part",)
-        return FilmRecords(info, group_studies(films), splits, notes=notes)
+        return FilmRecords(self.info(), group_studies(films), splits, notes=notes)
 
     def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """Rows, splits, orders that disagree, reports of one study that differ beyond dates."""
         errors: list[ValueError] = []
         rows = list(read_chexpert(roots.table, on_error=errors.append))
-        yield from (("release-row", str(error)) for error in errors)
-        for name in in_two_splits((row.patient, row.split) for row in rows):
-            yield "patient-two-splits", f"{self.title}: {name}"
+        yield from row_defects(errors)
+        yield from self.split_defects((row.patient, row.split) for row in rows)
         for earlier, later in order_conflicts(rows):
             yield "order-disagrees", f"{earlier.study} {later.study}"
         first: dict[str, CheXpertRow] = {}
         for row in rows:
             if _without_dates(first.setdefault(row.study, row)) != _without_dates(row):
-                yield "reports-disagree", row.path
+                yield "reports-disagree", row.image
 
 
 def image_base(folder: Path) -> str:
@@ -99,22 +90,11 @@ def image_base(folder: Path) -> str:
 
 def _without_dates(row: CheXpertRow) -> str:
     """The words of a report: dates are anonymised differently in the reports of one study."""
-    text = f"{row.findings} {row.impression}"
-    return " ".join(word for word in text.split() if not any(map(str.isdigit, word)))
+    return " ".join(word for word in (row.report or "").split() if not any(map(str.isdigit, word)))
 
 
-def _film(roots: ReleaseRoots, row: CheXpertRow, base: str, report: str) -> FilmRow:
-    path = None if row.view == "lateral" else image_file(roots.folder / base, row.path)
-    expected = f"{base}/{row.path}" if base != "." else row.path
-    name = expected if path is None else path.relative_to(roots.folder).as_posix()
-    return FilmRow(
-        cells=Cells(roots.table.name, row.line, {"image": row.path}),
-        patient=row.patient,
-        study=row.study,
-        image=name,
-        order=row.number,
-        view=row.view,
-        split=row.split,
-        report=report,
-        id=row.path.replace("/", "-"),
-    )
+def _image(folder: Path, base: str, row: CheXpertRow) -> str:
+    """The path of an image below the folder, or where it is expected."""
+    path = None if row.view == "lateral" else image_file(folder / base, row.image)
+    expected = f"{base}/{row.image}" if base != "." else row.image
+    return expected if path is None else path.relative_to(folder).as_posix()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from lapse.core.registry import TABLES
+from lapse.data.datasets import ms_cxr_t
 from lapse.data.datasets.chest_imagenome import MAC_FOLDER
 from lapse.data.io.csv_tables import matching_tables
 
 MAX_DEPTH = 5  # physionet.org/files/<name>/<version> and one more
 SIMULATED = "SIMULATED.txt"  # written by `lapse simulate` next to its trees
-MS_CXR_T = "MS_CXR_T_temporal_image_classification_v1.*"
 BOX_TABLES = ("boxes.csv", "boxes.json")  # next to the table of own films
 CHANGE_TABLE, DATASET_FILE = "changes.csv", "dataset.json"
 _PATIENT_GROUP = re.compile(r"p\d\d+")
@@ -36,9 +36,7 @@ class DatasetRoots:
     def describe(self) -> str:
         """The names of the folders, and whether the images are simulated."""
         folders = [getattr(self, field.name) for field in fields(self)]
-        names = dict.fromkeys(folder.name for folder in folders if folder is not None)
-        is_simulated = (self.mimic_cxr_jpg.parent / SIMULATED).is_file()
-        return ("simulated: " if is_simulated else "") + ", ".join(names)
+        return _described(self.mimic_cxr_jpg.parent, filter(None, folders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ class TableRoots:
 
     def describe(self) -> str:
         """The name of the table, and whether the images are simulated."""
-        is_simulated = (self.table.parent / SIMULATED).is_file()
-        return ("simulated: " if is_simulated else "") + self.table.name
+        return _described(self.table.parent, [self.table])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +112,12 @@ class ReleaseRoots:
 
     def describe(self) -> str:
         """The names of the files, and whether the images are simulated."""
-        names = ", ".join(path.name for path in self.files)
-        return f"{'simulated: ' if self.is_simulated else ''}{names}"
+        return _described(self.folder, self.files)
+
+
+def _described(folder: Path, paths: Iterable[Path]) -> str:
+    names = ", ".join(dict.fromkeys(path.name for path in paths))
+    return f"simulated: {names}" if (folder / SIMULATED).is_file() else names
 
 
 def find_table_roots(table: Path, images: Path) -> TableRoots:
@@ -133,14 +134,11 @@ def find_table_roots(table: Path, images: Path) -> TableRoots:
     boxes = [path for path in map(table.with_name, BOX_TABLES) if path.is_file()]
     if len(boxes) > 1:
         raise ValueError(f"{boxes[0]} and {boxes[1].name} are both boxes: keep one of them")
-    changes, dataset = (table.with_name(name) for name in (CHANGE_TABLE, DATASET_FILE))
-    return TableRoots(
-        table,
-        images,
-        boxes=boxes[0] if boxes else None,
-        changes=changes if changes.is_file() else None,
-        dataset=dataset if dataset.is_file() else None,
+    changes, dataset = (
+        path if (path := table.with_name(name)).is_file() else None
+        for name in (CHANGE_TABLE, DATASET_FILE)
     )
+    return TableRoots(table, images, boxes[0] if boxes else None, changes, dataset)
 
 
 DESCRIPTIONS: dict[str, str] = {
@@ -259,5 +257,5 @@ _DETECTORS: dict[str, Callable[[Path], bool]] = {
     "reports": _has_reports,
     "chest_imagenome": _is_chest_imagenome,
     "medical_diff_vqa": partial(_has_table, "mimic_pair_questions"),
-    "ms_cxr_t": partial(_has_table, MS_CXR_T),
+    "ms_cxr_t": partial(_has_table, ms_cxr_t.TABLE),
 }

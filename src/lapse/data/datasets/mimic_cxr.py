@@ -21,7 +21,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.types import SPLITS, Study, nearest
+from lapse.core.types import Study
 from lapse.data.datasets.image_files import ImageFiles, image_roots
 from lapse.data.datasets.report_files import ReportFiles
 from lapse.data.io.csv_tables import find_table, is_empty, parse_split, plain_id, read_rows
@@ -56,13 +56,6 @@ class ImageSelection:
     frontals: str = "first"
     preferred: Mapping[str, str] = field(default_factory=dict)
     extra: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.frontals not in FRONTALS:
-            raise ValueError(
-                f"unknown choice of frontal images {self.frontals!r}; "
-                f"{nearest(self.frontals, FRONTALS)}"
-            )
 
 
 @dataclass(slots=True)
@@ -121,34 +114,16 @@ class MimicCxr:
         is_newer = self.root.name == "2.1.0" or any(self.root.glob("mimic-cxr-2.1.0-*"))
         return "2.1.0" if is_newer else self._metadata.name.split("-")[2]
 
-    def read(self, split: str | None = None) -> Iterator[Study]:
-        """Studies of one split of the dataset, or of all, in the order of the metadata.
+    def read(self) -> Iterator[Study]:
+        """The studies in the order of the metadata.
 
         Their report is findings and impression; `regions` is empty (Chest ImaGenome has them).
 
         Raises:
             ValueError: unknown split.
         """
-        if split is not None and split not in SPLITS:
-            raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
         for study in self.images.studies:
-            if split in (None, study.split):
-                yield replace(study, report=self.report(study.patient, study.study))
-
-    @property
-    def num_studies(self) -> int:
-        """Frontal images to read, in all splits."""
-        return len(self.images.studies)
-
-    @property
-    def num_images(self) -> int:
-        """Rows of the metadata table."""
-        return self.images.num_rows
-
-    @property
-    def sizes(self) -> Mapping[str, tuple[int, int]]:
-        """dicom_id -> (height, width) of every frontal image with a readable size."""
-        return self.images.sizes
+            yield replace(study, report=self.report(study.patient, study.study))
 
     def image_path(self, study: Study) -> Path | None:
         """The JPEG of a study, else its PNG or DICOM; None if there is none.
@@ -161,7 +136,8 @@ class MimicCxr:
         """Findings and impression of a study, "" (and noted) where there are none."""
         if self.reports.root is None:
             return ""
-        text = self.reports.text(patient, study)
+        report = self.reports.read(patient, study)
+        text = None if report is None else report.text
         note_report(text, study, self.noted)
         return text or ""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.types import SPLITS, Pair, Study, days_between
+from lapse.core.types import Pair, Study, days_between
 from lapse.data.io.csv_tables import find_table, parse_split, plain_id, read_rows
 from lapse.data.io.skip_log import SkipLog
 
@@ -83,20 +83,16 @@ class MimicDiffVqa:
             )
         self._table = table
 
-    def read(self, split: str | None = None) -> Iterator[QuestionRow]:
-        """Rows of one split, or of all, in the order of the table.
+    def read(self) -> Iterator[QuestionRow]:
+        """The rows in the order of the table.
 
         Raises:
-            ValueError: unknown split, in the argument or in the table.
+            ValueError: unknown split.
         """
-        if split is not None and split not in SPLITS:
-            raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
         rows = read_rows(self._table, COLUMNS, self.skipped)
         for number, fields in enumerate(rows, start=1):
             study, patient, reference, name, question, answer, split_name = fields
-            row_split = parse_split(split_name, self._table)
-            if split not in (None, row_split):
-                continue
+            split = parse_split(split_name, self._table)
             category = plain_category(name)
             if category not in CATEGORIES:
                 self.skipped.add("question of an unknown category", f"row {number} {name!r}")
@@ -111,17 +107,16 @@ class MimicDiffVqa:
                 category=category,
                 question=question,
                 answer=answer,
-                split=row_split,
+                split=split,
             )
 
-    def pairs(self, studies: Mapping[str, Study], split: str | None = None) -> Iterator[Pair]:
+    def pairs(self, studies: Mapping[str, Study]) -> Iterator[Pair]:
         """Join the questions with studies.
 
         Args:
             studies: study number -> its frontal image.
-            split: one split of the dataset, or None for all.
         """
-        for row in self.read(split):
+        for row in self.read():
             self.num_rows += 1
             main, reference = studies.get(row.study), studies.get(row.reference)
             if main is None or reference is None:

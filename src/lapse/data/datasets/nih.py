@@ -12,7 +12,8 @@ the numbers of the release were counted in its tables.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,21 +27,17 @@ from lapse.data.datasets.nih_tables import (
     ENTRY_COLUMNS,
     EXPERT_COLUMNS,
     SIDE,
-    BoxEntry,
     Entry,
     order_defects,
     order_problem,
     read_boxes,
     read_entries,
 )
+from lapse.data.datasets.packed_images import ImageIndex
 from lapse.data.datasets.plain_boxes import BoxRow
-from lapse.data.datasets.plain_cells import Cells
 from lapse.data.datasets.plain_findings import StudyFindings
-from lapse.data.datasets.plain_info import DatasetInfo
-from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
 from lapse.data.datasets.release import (
-    ImageIndex,
     Release,
     labelled_findings,
     mapping_notes,
@@ -60,7 +57,6 @@ LABELS = {  # exact names; the others are outside the 30 findings
     "Pneumonia": "pneumonia",
     "Pneumothorax": "pneumothorax",
 }
-OUTSIDE = ("infiltration", "mass", "nodule", "fibrosis")
 NO_FINDING = "No Finding"
 LABEL_REMARK = (
     "about 85% of NIH change labels are not confirmed by expert readers: never an evaluation set "
@@ -78,8 +74,10 @@ class Nih(Release):
     """The release."""
 
     title = "NIH ChestX-ray14"
+    licence = "open, with link, acknowledgement and citation"
+    prefix = "nih"
     remark = LABEL_REMARK
-    outside = OUTSIDE
+    outside = ("infiltration", "mass", "nodule", "fibrosis")
     expert_columns = ("Image Index", *EXPERT_COLUMNS)
     published = MappingProxyType({"images": 112_120, "patients": 30_805, "boxes": 984})
 
@@ -110,28 +108,27 @@ class Nih(Release):
                 f"Data_Entry_2017_v2020.csv (8 to 9 MB) from {BOX_URL} into {roots.folder}, and "
                 "move this table away; the images can stay"
             )
-        label_map = dict(roots.label_map)
-        exact = {**LABELS, **{name.capitalize(): label_map[name] for name in label_map}}
-        outside = tuple(name for name in OUTSIDE if name not in label_map)
+        exact = {**LABELS, **{label.capitalize(): name for label, name in roots.label_map}}
+        info = self.info(exact)
         noted = SkipLog()
         images = ImageIndex(roots.folder, ("images", "images_*/images", "images_*"), noted)
-        rows = [_row(entry, exact, outside, images) for entry in entries]
+        rows = [
+            replace(
+                entry,
+                image=images.path(entry.id, entry.image),
+                findings=_findings(entry, exact, info.outside),
+            )
+            for entry in entries
+        ]
         splits, source = read_splits(roots.folder, entries)
         stated = expert_pairs(entries, read_experts(roots.experts))
         evaluated = {reference.partition("_")[0] for reference, _ in stated}
         splits |= dict.fromkeys(evaluated, "test")
-        info = DatasetInfo(
-            name=self.title,
-            licence="open, with link, acknowledgement and citation",
-            remark=f"{LABEL_REMARK}{EXPERT_REMARK if roots.experts else ''}",
-            prefix="nih",
-            labelled=tuple(dict.fromkeys(exact.values())),
-            outside=outside,
-        )
         paths = {row.id: row.image for row in rows}
-        boxes = tuple(_boxes(roots, paths, exact)) if _box_table(roots) else ()
+        boxes = tuple(_boxes(roots, paths, exact))
         notes = [source, *mapping_notes(roots)]
         if roots.experts:
+            info = replace(info, remark=f"{LABEL_REMARK}{EXPERT_REMARK}")
             notes.append(
                 f"{len(stated)} pairs of expert readers, {len(evaluated)} patients moved to test"
             )
@@ -145,28 +142,13 @@ class Nih(Release):
         yield from order_defects(roots.table, entries)
         yield from list_defects(roots.folder, entries)
         if table := _box_table(roots):
-            labels = {entry.image: entry.labels for entry in entries}
+            labels = {entry.id: entry.labels for entry in entries}
             yield from _box_defects(read_boxes(table), labels)
 
 
-def _row(
-    entry: Entry, exact: Mapping[str, str], outside: tuple[str, ...], images: ImageIndex
-) -> FilmRow:
-    labels = [label for label in entry.labels if label != NO_FINDING]
-    try:
-        findings = labelled_findings(labels, exact, outside)
-    except ValueError as error:
-        raise ValueError(f"{entry.where}: {error}") from error
-    return FilmRow(
-        cells=Cells(entry.table, entry.line, {}, "line"),
-        patient=entry.patient,
-        study=entry.study,
-        image=images.path(entry.image, f"images/{entry.image}"),
-        order=entry.follow_up,
-        view=entry.view,
-        findings=findings if labels else StudyFindings(),
-        id=entry.image,
-    )
+def _findings(entry: Entry, exact: Mapping[str, str], outside: Sequence[str]) -> StudyFindings:
+    labels = (label for label in entry.labels if label != NO_FINDING)
+    return labelled_findings(labels, exact, outside, entry.cells.name)
 
 
 def _box_table(roots: ReleaseRoots) -> Path | None:
@@ -178,28 +160,20 @@ def _boxes(
 ) -> Iterator[BoxRow]:
     """The boxes of findings, each with a phrase."""
     table = _box_table(roots)
-    assert table is not None, "there is a table of boxes"
-    for box in read_boxes(table):
-        cells = Cells(table.name, box.line, {"image": box.image}, "line")
+    for box in read_boxes(table) if table else ():
         if box.image not in paths:
-            raise cells.error("Image Index", f"is not in {roots.table.name}", box.image)
-        name = exact.get(box.label, box.label.lower())
-        yield BoxRow(
-            cells=cells,
-            image=paths[box.image],
-            region=f"{FINDING_BOX}{name}",
-            phrase=f"There is {_COUNTED.get(name, name)}.",
-            corners=box.corners,
-            size=(SIDE, SIDE),
-        )
+            raise box.cells.error("Image Index", f"is not in {roots.table.name}", box.image)
+        name = exact.get(box.region, box.region.lower())
+        region, phrase = f"{FINDING_BOX}{name}", f"There is {_COUNTED.get(name, name)}."
+        yield replace(box, image=paths[box.image], region=region, phrase=phrase)
 
 
 def _box_defects(
-    boxes: list[BoxEntry], labels: Mapping[str, tuple[str, ...]]
+    boxes: list[BoxRow], labels: Mapping[str, tuple[str, ...]]
 ) -> Iterator[tuple[str, str]]:
     for box in boxes:
-        name = f"{box.image} {box.label}"
-        if box.label not in labels.get(box.image, ()):
+        name = f"{box.image} {box.region}"
+        if box.region not in labels.get(box.image, ()):
             yield "box-label", name
         x_min, y_min, x_max, y_max = box.corners
         if x_min < 0 or y_min < 0 or max(x_max, y_max) > SIDE:

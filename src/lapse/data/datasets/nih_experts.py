@@ -9,10 +9,9 @@ is that of 2017 and is not read. Patients of such pairs are in test, wherever th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
-from lapse.data.datasets.nih_tables import EXPERT_COLUMNS, Entry
+from lapse.data.datasets.nih_tables import EXPERT_COLUMNS, Entry, neighbours
 from lapse.data.datasets.plain_changes import StatedChanges
 from lapse.data.io.csv_tables import read_rows
 from lapse.metrics.expert_changes import LABELS
@@ -47,12 +46,9 @@ def expert_pairs(
     entries: Sequence[Entry], seen: Mapping[str, Seen]
 ) -> dict[tuple[str, str], StatedChanges]:
     """(reference, main) -> the changes of the labels that the readers gave to both films."""
-    ordered = sorted(entries, key=lambda entry: (entry.patient, entry.follow_up))
     pairs = {}
-    for before, after in pairwise(ordered):
-        if before.patient != after.patient:
-            continue
-        old, new = seen.get(before.image, {}), seen.get(after.image, {})
+    for before, after in neighbours(entries):
+        old, new = seen.get(before.id, {}), seen.get(after.id, {})
         states = {label: _state(old[label], new[label]) for label in old if label in new}
         if states:
             pairs[before.study, after.study] = StatedChanges(experts=states)

@@ -41,7 +41,7 @@ def read_splits(folder: Path, entries: Sequence[Entry]) -> tuple[dict[str, str],
         if names:
             listed = ", ".join(names[:3])
             raise ValueError(f"{source} in {folder}: {len(names)} {_TEXTS[code]}; first: {listed}")
-    patients = {entry.patient: split_of_image[entry.image] for entry in entries}
+    patients = {entry.patient: split_of_image[entry.id] for entry in entries}
     if "validate" not in patients.values():
         source += ", a tenth of the training patients for validation"
         patients = {
@@ -90,11 +90,9 @@ def _conflicts(split_of_image: Mapping[str, str], entries: Sequence[Entry]) -> d
     """Code of a defect -> the patients in two parts, or the images in none."""
     parts: dict[str, set[str]] = {}
     for entry in entries:
-        if entry.image in split_of_image:
-            parts.setdefault(entry.patient, set()).add(split_of_image[entry.image])
+        if entry.id in split_of_image:
+            parts.setdefault(entry.patient, set()).add(split_of_image[entry.id])
     return {
         "patient-two-splits": [name for name, splits in parts.items() if len(splits) > 1],
-        "image-without-split": [
-            entry.image for entry in entries if entry.image not in split_of_image
-        ],
+        "image-without-split": [entry.id for entry in entries if entry.id not in split_of_image],
     }

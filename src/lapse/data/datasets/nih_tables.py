@@ -9,11 +9,14 @@ by their content, as the name of the file says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from lapse.data.datasets.plain_boxes import BoxRow
+from lapse.data.datasets.plain_cells import Cells
+from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.io.csv_tables import read_rows
 
 ENTRY_COLUMNS = (
@@ -33,38 +36,18 @@ _SPELLED = {"Infiltrate": "Infiltration"}  # the table of boxes -> the table of 
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One image of the table. `number` is that of its file name."""
+class Entry(FilmRow):
+    """One image of the table: `id` is its name, `order` its `Follow-up #`; every image is a study.
 
-    table: str
-    line: int
-    image: str
-    labels: tuple[str, ...]
-    follow_up: int
-    patient: str
-    age: int
-    view: str
-    number: int
+    Attributes:
+        labels: as in the table.
+        age: of the patient, in years.
+        number: that of its file name.
+    """
 
-    @property
-    def study(self) -> str:
-        """The study: every image is one."""
-        return f"{self.patient}_{self.follow_up}"
-
-    @property
-    def where(self) -> str:
-        """The row in a message."""
-        return f"{self.table} line {self.line}"
-
-
-@dataclass(frozen=True, slots=True)
-class BoxEntry:
-    """One box of a finding: corners in pixels of the 1024 x 1024 image."""
-
-    line: int
-    image: str
-    label: str
-    corners: tuple[float, float, float, float]
+    labels: tuple[str, ...] = ()
+    age: int = 0
+    number: int = 0
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -77,38 +60,42 @@ def read_entries(path: Path) -> list[Entry]:
     entries = []
     for line, row in enumerate(read_rows(path, ENTRY_COLUMNS), start=2):
         image, text, follow_up, patient, age, view = (cell.strip() for cell in row)
+        cells = Cells(path.name, line, {}, "line")
         name = _IMAGE.fullmatch(image)
         numbers = (follow_up, patient, age.removesuffix("Y"))
         if name is None or not all(number.isdecimal() for number in numbers):
             raise ValueError(
-                f"{path.name} line {line}: {image!r} of patient {patient!r}, follow-up "
+                f"{cells.name}: {image!r} of patient {patient!r}, follow-up "
                 f"{follow_up!r}, age {age!r} cannot be read: fetch the table again, and do not "
                 "save it from a spreadsheet"
             )
         if int(name[1]) != int(patient):
             raise ValueError(
-                f"{path.name} line {line}: {image} is not a file of patient {patient}: fetch the "
-                "table again"
+                f"{cells.name}: {image} is not a file of patient {patient}: fetch the table again"
             )
-        shared = labels.setdefault(text, tuple(part.strip() for part in text.split("|")))
+        patient = str(int(patient))
         entries.append(
             Entry(
-                path.name,
-                line,
-                image,
-                shared,
-                int(follow_up),
-                str(int(patient)),
-                int(numbers[2]),
-                view,
-                int(name[2]),
+                cells=cells,
+                patient=patient,
+                study=f"{patient}_{int(follow_up)}",
+                image=f"images/{image}",
+                order=int(follow_up),
+                view=view,
+                id=image,
+                labels=labels.setdefault(text, tuple(part.strip() for part in text.split("|"))),
+                age=int(numbers[2]),
+                number=int(name[2]),
             )
         )
     return entries
 
 
-def read_boxes(path: Path) -> list[BoxEntry]:
-    """The boxes of findings; the header of the release has nine fields and its rows six.
+def read_boxes(path: Path) -> list[BoxRow]:
+    """The boxes of findings, in pixels of the 1024 x 1024 image.
+
+    `BoxRow.image` is the name of the image and `BoxRow.region` the label, as in the table of
+    entries. The header of the release has nine fields and its rows six.
 
     Raises:
         ValueError: a column is missing, or a row cannot be read.
@@ -124,7 +111,9 @@ def read_boxes(path: Path) -> list[BoxEntry]:
                 "the table again"
             ) from None
         corners = (x, y, x + width, y + height)
-        boxes.append(BoxEntry(line, image, _SPELLED.get(label, label), corners))
+        cells = Cells(path.name, line, {"image": image}, "line")
+        name = _SPELLED.get(label, label)
+        boxes.append(BoxRow(cells, image, name, "", corners, (SIDE, SIDE)))
     return boxes
 
 
@@ -137,11 +126,11 @@ def order_problem(entries: Sequence[Entry]) -> str:
         )
     old = next((entry for entry in entries if entry.age > MAX_AGE), None)
     if old is not None:
-        return f"has an age of {old.age} years in line {old.line}, as the table of 2017"
+        return f"has an age of {old.age} years in line {old.cells.row}, as the table of 2017"
     for before, after in _age_falls(entries):
         return (
-            f"gives patient {before.patient} the age {before.age} at follow-up {before.follow_up} "
-            f"and {after.age} at follow-up {after.follow_up}"
+            f"gives patient {before.patient} the age {before.age} at follow-up {before.order} "
+            f"and {after.age} at follow-up {after.order}"
         )
     return ""
 
@@ -151,18 +140,21 @@ def order_defects(path: Path, entries: Sequence[Entry]) -> Iterator[tuple[str, s
     if _has_file_numbers(entries) or any(entry.age > MAX_AGE for entry in entries):
         yield "nih-2017-numbers", path.name
     for before, after in _age_falls(entries):
-        yield "age-falls", f"{before.patient}: {before.image}, {after.image}"
+        yield "age-falls", f"{before.patient}: {before.id}, {after.id}"
 
 
 def _has_file_numbers(entries: Sequence[Entry]) -> bool:
     """Whether every number is that of the file, and a patient has two films."""
-    has_series = any(entry.follow_up for entry in entries)
-    return has_series and all(entry.follow_up == entry.number for entry in entries)
+    has_series = any(entry.order for entry in entries)
+    return has_series and all(entry.order == entry.number for entry in entries)
 
 
 def _age_falls(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Neighbours in the order of `Follow-up #` of which the later has a lower age."""
-    ordered = sorted(entries, key=lambda entry: (entry.patient, entry.follow_up))
-    for before, after in pairwise(ordered):
-        if before.patient == after.patient and after.age < before.age:
-            yield before, after
+    """Neighbours of which the later has a lower age."""
+    return ((before, after) for before, after in neighbours(entries) if after.age < before.age)
+
+
+def neighbours(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """The films of each patient that follow each other by `Follow-up #`."""
+    ordered = sorted(entries, key=lambda entry: (entry.patient, entry.order or 0))
+    return (pair for pair in pairwise(ordered) if pair[0].patient == pair[1].patient)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from lapse.data.datasets.padchest_labels import INCOMPLETE
 from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.release_tables import read_release_rows
 from lapse.data.io.csv_tables import is_empty
 
@@ -43,33 +44,20 @@ _DATE = re.compile(r"\d{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class PadChestRow:
-    """One image.
+class PadChestRow(FilmRow):
+    """One image: `id` is the name of its file, `view` is PA, AP, or a projection that is neither.
 
     Attributes:
-        line: its row as a spreadsheet counts it.
-        image: the name of its file.
-        folder: the number of its archive.
-        view: "PA" or "AP", "" for any other projection.
-        method: who labelled the report, "Physician" or "RNN_model".
         labels: names in the order of the table, without repetitions and empty texts; None if the
-            report was not labelled.
+            report was not labelled. `labeller` is "Physician" or "RNN_model".
     """
 
-    line: int
-    image: str
-    folder: str
-    date: datetime
-    study: str
-    patient: str
-    projection: str
-    method: str
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = None
 
     @property
-    def view(self) -> str:
-        """PA or AP, "" if the film is not frontal."""
-        return VIEWS.get(self.projection, "")
+    def is_frontal(self) -> bool:
+        """Whether the film is PA or AP."""
+        return self.view in VIEWS.values()
 
     @property
     def is_comparable(self) -> bool:
@@ -100,14 +88,14 @@ def _row(cells: Cells) -> PadChestRow:
     if not image or "/" in image or "\\" in image:
         raise cells.error("ImageID", "is not the name of a file: download the table again")
     return PadChestRow(
-        line=cells.row,
-        image=image,
-        folder=cells["ImageDir"],
-        date=read_date(cells, "StudyDate_DICOM"),
-        study=read_id(cells, "StudyID", STUDY),
+        cells=Cells(cells.table, cells.row, {}),  # without the texts, for less memory
         patient=read_id(cells, "PatientID", PATIENT),
-        projection=cells["Projection"],
-        method=cells["MethodLabel"],
+        study=read_id(cells, "StudyID", STUDY),
+        image=f"{cells['ImageDir']}/{image}",
+        date=read_date(cells, "StudyDate_DICOM"),
+        view=VIEWS.get(cells["Projection"], cells["Projection"]),
+        id=image,
+        labeller=cells["MethodLabel"],
         labels=_labels(cells),
     )
 

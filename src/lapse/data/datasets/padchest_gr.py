@@ -17,11 +17,11 @@ from pathlib import Path
 
 from lapse.core.types import Box
 from lapse.data.datasets.padchest import STUDY, read_id
-from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.plain_cells import Cells, raise_error, readable
+from lapse.data.datasets.plain_changes import PROGRESSIONS
 from lapse.data.datasets.release_tables import read_release_json
 
 REPORTS = "grounded_reports_*.json"
-PROGRESSIONS = {"improved": "improving", "stable": "stable", "worsened": "worsening"}
 MAX_JSON = 256 * 1024 * 1024  # bytes; the release has 6.3 million
 LANGUAGES = ("en", "es")
 
@@ -74,17 +74,16 @@ def read_grounded(
     content = read_release_json(path, MAX_JSON)
     if not isinstance(content, list):
         raise ValueError(f"{path} is not a list of studies: download it again")
-    studies, seen = [], set[str]()
-    for number, item in enumerate(content, start=1):
-        try:
-            study = _study(path.name, number, item)
-            if study.study in seen:
-                raise ValueError(f"{path.name} study {number}: {study.study!r} occurs twice")
-            seen.add(study.study)
-            studies.append(study)
-        except ValueError as error:
-            on_error(error)
-    return studies
+    seen: set[str] = set()
+
+    def read(numbered: tuple[int, object]) -> GroundedStudy:
+        study = _study(path.name, *numbered)
+        if study.study in seen:
+            raise ValueError(f"{path.name} study {numbered[0]}: {study.study!r} occurs twice")
+        seen.add(study.study)
+        return study
+
+    return list(readable(enumerate(content, start=1), read, on_error))
 
 
 def _study(table: str, number: int, item: object) -> GroundedStudy:

@@ -1,7 +1,7 @@
 """The master table of PadChest-GR, as CSV or packed: the facts of each study.
 
-The table has one row per study and label, not per sentence: only the split, the patient, the date
-and the sex are taken from it.
+The table has one row per study and label, not per sentence: only the split, the patient and the
+date are taken from it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from lapse.data.datasets.padchest import PATIENT, STUDY, read_date, read_id
 from lapse.data.datasets.plain_cells import Cells, raise_error
 from lapse.data.datasets.release_tables import read_release_rows
-from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
+from lapse.data.io.csv_tables import SPLIT_NAMES
 
 MASTER = "master_table.csv"
-MASTER_COLUMNS = ("StudyID", "ImageID", "PatientID", "split", "StudyDate_DICOM", "PatientSex_DICOM")
+MASTER_COLUMNS = ("StudyID", "ImageID", "PatientID", "split", "StudyDate_DICOM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ class StudyFacts:
     patient: str
     split: str
     date: datetime
-    sex: str
 
 
 def find_master(folder: Path) -> Path | None:
@@ -65,7 +64,6 @@ def _facts(cells: Cells) -> StudyFacts:
     split = SPLIT_NAMES.get(cells["split"].lower())
     if split is None:
         raise cells.error("split", "is not train, validation or test: use the original table")
-    sex = cells["PatientSex_DICOM"]
     return StudyFacts(
         line=cells.row,
         study=read_id(cells, "StudyID", STUDY),
@@ -73,5 +71,4 @@ def _facts(cells: Cells) -> StudyFacts:
         patient=read_id(cells, "PatientID", PATIENT),
         split=split,
         date=read_date(cells, "StudyDate_DICOM"),
-        sex="" if is_empty(sex) else sex,
     )

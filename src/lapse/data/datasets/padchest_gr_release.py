@@ -14,7 +14,7 @@ from which a difference could be stated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -36,14 +36,13 @@ from lapse.data.datasets.padchest_gr_agreement import reader_agreement
 from lapse.data.datasets.padchest_gr_master import StudyFacts, find_master, read_master
 from lapse.data.datasets.padchest_labels import FINDING_OF
 from lapse.data.datasets.padchest_release import IMAGE_FOLDERS as PADCHEST_FOLDERS
-from lapse.data.datasets.padchest_release import LICENCE
+from lapse.data.datasets.padchest_release import LICENCE, PREFIX
 from lapse.data.datasets.plain_boxes import BoxRow
 from lapse.data.datasets.plain_cells import Cells
 from lapse.data.datasets.plain_changes import StatedChanges
-from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
-from lapse.data.datasets.release import Release, check_one_split, in_two_splits
+from lapse.data.datasets.release import Release, check_one_split, row_defects
 from lapse.data.io.csv_tables import matching_tables
 from lapse.data.io.skip_log import SkipLog
 
@@ -56,31 +55,15 @@ IMAGE_FOLDERS = (
     f"{PRIORS}/*",
     *PADCHEST_FOLDERS,
 )
-REMARK = "progressions of single findings between two films, by radiologists; evaluated only"
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """A film of a patient: a study, or the prior of one; the date of a prior may be unknown."""
-
-    study: str
-    image: str
-    patient: str
-    split: str
-    date: datetime | None
-    after: datetime  # the date of its study, by which a prior without a date is sorted
-
-    @property
-    def key(self) -> tuple[datetime, bool, str]:
-        """Sorts the films of a patient."""
-        return (self.date or self.after, self.date is not None, self.study)
 
 
 class PadChestGr(Release):
     """The release; the number of its films and priors together is not published."""
 
     title = "PadChest-GR"
-    remark = REMARK
+    licence = LICENCE
+    prefix = PREFIX
+    remark = "progressions of single findings between two films, by radiologists; evaluated only"
     intensity = "percentile"
     languages = LANGUAGES
 
@@ -109,19 +92,15 @@ class PadChestGr(Release):
         priors = dict(_priors(source, skipped))
         films = _films(source, priors)
         paths = {film.study: film.image for film in films}
-        info = DatasetInfo(name=self.title, licence=LICENCE, remark=REMARK, prefix="padchest")
-        agreement = reader_agreement(source.studies)
+        language = f"sentences in {roots.language}"
+        notes = ("splits of the master table", language, reader_agreement(source.studies))
         return FilmRecords(
-            info,
+            self.info(),
             group_studies(films),
             dict(_splits(facts)),
             boxes=tuple(_boxes(source, paths, skipped)),
             stated=dict(_stated(source.studies, priors, skipped)),
-            notes=(
-                "splits of the master table",
-                f"sentences in {roots.language}",
-                *([str(agreement)] if agreement else []),
-            ),
+            notes=tuple(filter(None, notes)),
             skipped=skipped,
             noted=noted,
         )
@@ -133,11 +112,8 @@ class PadChestGr(Release):
         facts = read_master(master, on_error=problems.append)
         studies = read_grounded(reports, on_error=problems.append)
         source = _Source.open(roots, studies, facts, SkipLog())
-        for problem in problems:
-            is_id = "spreadsheet" in str(problem) or "as numbers" in str(problem)
-            yield ("changed-id" if is_id else "release-row"), str(problem)
-        for name in in_two_splits(_splits(facts)):
-            yield "patient-two-splits", f"{self.title}: {name}"
+        yield from row_defects(problems)
+        yield from self.split_defects(_splits(facts))
         yield from (("damaged-parts", problem) for problem in source.images.problems)
         for study in studies:
             if study.study not in facts:
@@ -178,7 +154,7 @@ class _Source:
             roots.table.name,
             tuple(study for study in studies if study.study in facts),
             facts,
-            {row.image: row for row in rows if row.image in names},
+            {row.id: row for row in rows if row.id in names},
             PackedImages(roots.folder, IMAGE_FOLDERS, noted),
             roots.language,
         )
@@ -192,7 +168,7 @@ class _Source:
         for prior in listed:
             if prior is not None and prior.patient != this.patient:
                 return "prior-two-patients"
-            if prior is not None and prior.date > this.date:
+            if prior is not None and prior.date is not None and prior.date > this.date:
                 return "prior-later"
         is_there = self.images.path(study.previous_image) is not None
         return "" if is_there or self.images.problems else "prior-missing"
@@ -202,7 +178,7 @@ def _splits(facts: Mapping[str, StudyFacts]) -> Iterator[tuple[str, str]]:
     return ((item.patient, item.split) for item in facts.values())
 
 
-def _priors(source: _Source, skipped: SkipLog) -> Iterator[tuple[str, Timed]]:
+def _priors(source: _Source, skipped: SkipLog) -> Iterator[tuple[str, FilmRow]]:
     """Study -> its prior, of the priors that can be used; others are counted."""
     for study in source.studies:
         if not study.previous_image:
@@ -211,50 +187,51 @@ def _priors(source: _Source, skipped: SkipLog) -> Iterator[tuple[str, Timed]]:
         if problem or source.images.path(study.previous_image) is None:
             skipped.add(f"prior that is not used ({problem or 'prior-missing'})", study.study)
             continue
-        this, row = source.facts[study.study], source.known.get(study.previous_image)
-        listed = source.facts.get(study.previous_study)
-        date = listed.date if listed else row.date if row else None
+        row, listed = source.known.get(study.previous_image), source.facts.get(study.previous_study)
+        film = _film(source, study.previous_image, source.facts[study.study])
         name = study.previous_study or f"{study.study}-prior"
-        yield (
-            study.study,
-            Timed(name, study.previous_image, this.patient, this.split, date, this.date),
-        )
+        date = listed.date if listed else row.date if row else None
+        yield study.study, replace(film, study=name, date=date)
 
 
-def _films(source: _Source, priors: Mapping[str, Timed]) -> list[FilmRow]:
-    """One row per study and per prior that is not a study itself, in order within each patient."""
-    texts = {study.study: study.report(source.language) for study in source.studies}
-    timed: dict[str, Timed] = {}
+def _films(source: _Source, priors: Mapping[str, FilmRow]) -> list[FilmRow]:
+    """One row per study and per prior that is not a study itself, in order within each patient.
+
+    A prior without a date is sorted before its study.
+    """
+    films: dict[str, tuple[datetime, FilmRow]] = {}
     for study in source.studies:
         this = source.facts[study.study]
-        timed[study.study] = Timed(
-            study.study, study.image, this.patient, this.split, this.date, this.date
-        )
-    for prior in priors.values():
-        timed.setdefault(prior.study, prior)
-    by_patient: dict[str, list[Timed]] = {}
-    for item in timed.values():
-        by_patient.setdefault(item.patient, []).append(item)
+        film = _film(source, study.image, this)
+        films[study.study] = this.date, replace(film, report=study.report(source.language))
+    for name, prior in priors.items():
+        films.setdefault(prior.study, (prior.date or source.facts[name].date, prior))
+    by_patient: dict[str, list[tuple[datetime, FilmRow]]] = {}
+    for date, film in films.values():
+        by_patient.setdefault(film.patient, []).append((date, film))
     return [
-        _film(source, item, order, texts.get(item.study, ""))
-        for films in by_patient.values()
-        for order, item in enumerate(sorted(films, key=lambda item: item.key), start=1)
+        replace(film, cells=Cells(source.table, order, {}, "film"), order=order)
+        for same_patient in by_patient.values()
+        for order, (_, film) in enumerate(sorted(same_patient, key=_time), start=1)
     ]
 
 
-def _film(source: _Source, item: Timed, order: int, report: str) -> FilmRow:
-    row = source.known.get(item.image)
+def _time(dated: tuple[datetime, FilmRow]) -> tuple[datetime, bool, str]:
+    date, film = dated
+    return date, film.date is not None, film.study
+
+
+def _film(source: _Source, image: str, facts: StudyFacts) -> FilmRow:
+    row = source.known.get(image)
     return FilmRow(
-        cells=Cells(source.table, order, {}, "film"),
-        patient=item.patient,
-        study=item.study,
-        image=source.images.path(item.image) or f"PadChest_GR/{item.image}",
-        date=item.date,
-        order=order,
-        view=row.view or row.projection if row else "",
-        split=item.split,
-        report=report,
-        id=item.image,
+        cells=Cells(source.table, 0, {}, "film"),
+        patient=facts.patient,
+        study=facts.study,
+        image=source.images.path(image) or f"PadChest_GR/{image}",
+        date=facts.date,
+        view=row.view if row else "",
+        report="",
+        id=image,
     )
 
 
@@ -295,7 +272,7 @@ def _box_defects(study: GroundedStudy) -> Iterator[tuple[str, str]]:
 
 
 def _stated(
-    studies: Sequence[GroundedStudy], priors: Mapping[str, Timed], skipped: SkipLog
+    studies: Sequence[GroundedStudy], priors: Mapping[str, FilmRow], skipped: SkipLog
 ) -> Iterator[tuple[tuple[str, str], StatedChanges]]:
     """(prior, study) -> the progressions of findings that have one of the 30 names."""
     for study in studies:

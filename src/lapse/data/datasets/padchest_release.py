@@ -13,6 +13,7 @@ are not used.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,20 +24,14 @@ from lapse.data.datasets.padchest import TABLE, PadChestRow, read_padchest
 from lapse.data.datasets.padchest_gr import REPORTS
 from lapse.data.datasets.padchest_gr_master import find_master, read_master
 from lapse.data.datasets.padchest_labels import FINDING_OF, NORMAL, OUTSIDE
-from lapse.data.datasets.plain_cells import Cells
 from lapse.data.datasets.plain_findings import StudyFindings
-from lapse.data.datasets.plain_info import DatasetInfo
-from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies, patient_splits
-from lapse.data.datasets.release import Release, labelled_findings, mapping_notes
+from lapse.data.datasets.release import Release, labelled_findings, mapping_notes, row_defects
 from lapse.data.io.csv_tables import matching_tables
 from lapse.data.io.skip_log import SkipLog
 
 LICENCE = "BIMCV research use agreement"
-REMARK = (
-    "labels of reports, three of four by a program; a change is a difference of two reports, and "
-    "what a report does not mention counts as absent"
-)
+PREFIX = "padchest"
 NUM_SHARED = 1  # studies of two patients in the release itself
 IMAGE_FOLDERS = ("images", "images/*", "images-*", "[0-9]*")
 
@@ -45,7 +40,12 @@ class PadChest(Release):
     """The release."""
 
     title = "PadChest"
-    remark = REMARK
+    licence = LICENCE
+    prefix = PREFIX
+    remark = (
+        "labels of reports, three of four by a program; a change is a difference of two reports, "
+        "and what a report does not mention counts as absent"
+    )
     outside = OUTSIDE
     # without the three images of the study of two patients that the release has
     published = MappingProxyType({"images": 160_858, "patients": 67_623})
@@ -68,21 +68,16 @@ class PadChest(Release):
         skipped, noted = SkipLog(), SkipLog()
         rows = list(_of_one_patient(read_padchest(roots.table), skipped))
         images = PackedImages(roots.folder, IMAGE_FOLDERS, noted)
-        label_map = dict(roots.label_map)
-        exact = {**FINDING_OF, **label_map}
-        outside = tuple(name for name in OUTSIDE if name not in label_map)
+        exact = {**FINDING_OF, **dict(roots.label_map)}
+        info = self.info(exact)
         films = [
-            _film(roots.table.name, row, _findings(row, exact, outside, noted), images)
+            replace(
+                row,
+                image=images.path(row.id) or row.image,
+                findings=_findings(row, exact, info.outside, noted),
+            )
             for row in rows
         ]
-        info = DatasetInfo(
-            name=self.title,
-            licence=LICENCE,
-            remark=REMARK,
-            prefix="padchest",
-            labelled=tuple(dict.fromkeys(exact.values())),
-            outside=outside,
-        )
         splits, source = patient_splits(films), "splits by a hash of the patient"
         for master in roots.tables[1:]:
             splits |= {
@@ -104,9 +99,7 @@ class PadChest(Release):
         """Ids that a program has changed, cells that cannot be read, studies of two patients."""
         errors: list[ValueError] = []
         rows = list(read_padchest(roots.table, on_error=errors.append))
-        for problem in errors:
-            is_id = "spreadsheet" in str(problem)
-            yield ("changed-id" if is_id else "release-row"), str(problem)
+        yield from row_defects(errors)
         shared = _shared_studies(rows)
         if len(shared) > NUM_SHARED:
             yield from (("study-two-patients", name) for name in sorted(shared))
@@ -141,28 +134,9 @@ def _findings(
     row: PadChestRow, exact: Mapping[str, str], outside: tuple[str, ...], noted: SkipLog
 ) -> StudyFindings | None:
     if not row.is_comparable:
-        if row.view:
+        if row.is_frontal:
             reason = "report without labels" if not row.labels else "report that says 'unchanged'"
-            noted.add(f"{reason} (no question)", row.image)
+            noted.add(f"{reason} (no question)", row.id)
         return None
-    labels = [name for name in row.labels or () if name != NORMAL]
-    try:
-        return labelled_findings(labels, exact, outside)
-    except ValueError as error:
-        raise ValueError(f"row {row.line} of the table: {error}") from error
-
-
-def _film(
-    table: str, row: PadChestRow, findings: StudyFindings | None, images: PackedImages
-) -> FilmRow:
-    return FilmRow(
-        cells=Cells(table, row.line, {}),
-        patient=row.patient,
-        study=row.study,
-        image=images.path(row.image) or f"{row.folder}/{row.image}",
-        date=row.date,
-        view=row.view or row.projection,
-        findings=findings,
-        id=row.image,
-        labeller=row.method,
-    )
+    labels = (name for name in row.labels or () if name != NORMAL)
+    return labelled_findings(labels, exact, outside, f"row {row.cells.row} of the table")

@@ -8,16 +8,17 @@ boxes.json    images: id, file_name, width, height; categories: id, name; annota
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
+from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells, readable
 
 REQUIRED = ("image", "region", "x_min", "y_min", "x_max", "y_max")
 CORNERS = REQUIRED[2:]
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +52,12 @@ def read_boxes(
     Raises:
         ValueError: a column or a key is missing, or a value cannot be read.
     """
-    boxes = []
-    for read in _coco_boxes(path) if path.suffix.lower() == ".json" else _table_boxes(path, unit):
-        try:
-            boxes.append(read())
-        except ValueError as error:
-            on_error(error)
-    return boxes
-
-
-def _table_boxes(path: Path, unit: str) -> Iterator[Callable[[], BoxRow]]:
-    """A reader for each box."""
+    if path.suffix.lower() == ".json":
+        annotations, images, names = _coco(path)
+        read = partial(_coco_box, table=path.name, images=images, names=names)
+        return list(readable(enumerate(annotations, start=1), read, on_error))
     _, rows = read_cells(path, REQUIRED, ("phrase",))
-    return (partial(_box, cells, None, unit) for cells in rows)
+    return list(readable(rows, partial(_box, size=None, unit=unit), on_error))
 
 
 def image_cell(cells: Cells) -> str:
@@ -120,26 +114,25 @@ def _number(cells: Cells, column: str) -> float:
     return value
 
 
-def _coco_boxes(path: Path) -> Iterator[Callable[[], BoxRow]]:
-    """A reader for each annotation."""
+def _coco(path: Path) -> tuple[list[Json], dict[object, Json], dict[object, Json]]:
+    """The annotations, and the images and categories by their ids."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not valid JSON ({error}): export it again") from error
     images, names = (_by_id(path, content, key) for key in ("images", "categories"))
-    items = _items(path, content, "annotations")
-    return (
-        partial(_coco_box, Cells(path.name, number, {}, "annotation"), item, images, names)
-        for number, item in enumerate(items, start=1)
-    )
+    return _items(path, content, "annotations"), images, names
 
 
 def _coco_box(
-    cells: Cells,
-    item: dict[str, Any],
-    images: dict[object, dict[str, Any]],
-    names: dict[object, dict[str, Any]],
+    numbered: tuple[int, Json],
+    *,
+    table: str,
+    images: dict[object, Json],
+    names: dict[object, Json],
 ) -> BoxRow:
+    number, item = numbered
+    cells = Cells(table, number, {}, "annotation")
     image, name = images.get(item.get("image_id")), names.get(item.get("category_id"))
     for key, entry in (("image_id", image), ("category_id", name)):
         if entry is None:
@@ -167,7 +160,7 @@ def _coco_box(
     return _box(replace(cells, texts=texts), _size(image))
 
 
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+def _size(image: Json) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
     if isinstance(height, int) and isinstance(width, int):
         return height, width
@@ -178,14 +171,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _items(path: Path, content: Any, key: str) -> list[dict[str, Any]]:
+def _items(path: Path, content: Any, key: str) -> list[Json]:
     items = content.get(key) if isinstance(content, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError(f"{path.name} has no list {key!r} of objects: export it as COCO")
     return items
 
 
-def _by_id(path: Path, content: Any, key: str) -> dict[object, dict[str, Any]]:
+def _by_id(path: Path, content: Any, key: str) -> dict[object, Json]:
     items = _items(path, content, key)
     by_id = {item.get("id"): item for item in items if isinstance(item.get("id"), int | str)}
     if len(by_id) != len(items):

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from lapse.core.types import nearest
 
 MAX_CELL = 1024 * 1024  # characters of one cell
 FINDING_COLUMN = "finding:"  # followed by the name of a finding
 SPREADSHEETS = {".xlsx", ".xls", ".ods"}
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,19 @@ class Cells:
 def raise_error(error: ValueError) -> None:
     """What readers do with the error of a row by default."""
     raise error
+
+
+def readable(
+    items: Iterable[Item], read: Callable[[Item], Row], on_error: Callable[[ValueError], None]
+) -> Iterator[Row]:
+    """What `read` returns for each item; where it raises a ValueError, that goes to `on_error`."""
+    for item in items:
+        try:
+            row = read(item)
+        except ValueError as error:
+            on_error(error)
+            continue
+        yield row
 
 
 def read_cells(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lapse.core.changes import Change
+from lapse.core.changes import Change, Kind
 from lapse.core.findings import LEVELS
 from lapse.core.types import nearest
 from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
@@ -24,9 +24,9 @@ from lapse.data.datasets.plain_studies import PlainStudy
 
 REQUIRED = ("reference", "main", "finding", "change")
 LEVEL_COLUMNS = ("before", "after")
-KINDS = ("added", "missing")
+KINDS: dict[str, Kind] = {"added": "added", "missing": "missing", "level": "level"}
 PROGRESSIONS = {"improved": "improving", "stable": "stable", "worsened": "worsening"}
-WORDS = (*KINDS, "level", *PROGRESSIONS, "none")
+WORDS = (*KINDS, *PROGRESSIONS, "none")
 
 
 @dataclass(slots=True)
@@ -112,13 +112,8 @@ def _add(pair: StatedChanges, cells: Cells) -> None:
         pair.progressions[finding] = PROGRESSIONS[word]
         return
     pair.changes = set() if pair.changes is None else pair.changes
-    if word == "level":
-        levels = (cells[column].lower() for column in LEVEL_COLUMNS)
-        pair.changes.add(Change(finding, "level", *levels))
-    elif word == "added":
-        pair.changes.add(Change(finding, "added"))
-    else:
-        pair.changes.add(Change(finding, "missing"))
+    before, after = (cells[column].lower() for column in LEVEL_COLUMNS)  # "" without a level
+    pair.changes.add(Change(finding, KINDS[word], before, after))
 
 
 def _check_level(cells: Cells, column: str, *, is_needed: bool) -> None:

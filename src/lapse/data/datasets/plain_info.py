@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from lapse.core.findings import FINDINGS
 from lapse.core.types import nearest
@@ -85,24 +86,15 @@ def read_dataset_info(path: Path | None) -> DatasetInfo:
     for key in content:
         if key not in keys:
             raise ValueError(f"{path.name}: unknown key {key!r}; {nearest(key, keys)}")
-    lists = {key: _names(path, key, content.pop(key, [])) for key in _LISTS}
+    values: dict[str, Any] = {key: _names(path, key, content.pop(key, [])) for key in _LISTS}
     for key, text in content.items():
         if not isinstance(text, str) or len(text) > MAX_TEXT:
             raise ValueError(
                 f"{path.name}: {key} {str(text)[:40]!r} is not a text of at most {MAX_TEXT} "
                 "characters: shorten it"
             )
-    texts: dict[str, str] = {key: " ".join(text.split()) for key, text in content.items()}
-    info = DatasetInfo(
-        name=texts.get("name", ""),
-        licence=texts.get("licence", ""),
-        description=texts.get("description", ""),
-        remark=texts.get("remark", ""),
-        prefix=texts.get("prefix", ""),
-        labelled=lists["labelled"],
-        outside=lists["outside"],
-        box_unit=texts.get("box_unit", BOX_UNITS[0]),
-    )
+        values[key] = " ".join(text.split())
+    info = DatasetInfo(**values)
     _check(path, info)
     return info
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from lapse.core.changes import QUESTION_CHANGED, UNCHANGED, Change, render
 from lapse.core.types import Pair, Study
+from lapse.data.datasets.film_records import FilmRecords
 from lapse.data.datasets.ms_cxr_t import CATEGORY
 from lapse.data.datasets.plain_changes import StatedChanges
 from lapse.data.datasets.plain_findings import StudyFindings
 from lapse.data.datasets.plain_studies import PlainStudy
-from lapse.data.io.skip_log import SkipLog
 from lapse.metrics.expert_changes import TASK as EXPERTS
 
 MIN_PATIENTS = 20  # from which on one patient with many pairs is unusual
@@ -29,30 +28,17 @@ MAX_PATIENT_FRACTION = 0.05
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PairLabels:
-    """What is known about the studies and their pairs.
-
-    Attributes:
-        stated: (reference, main) -> the changes that `changes.csv` states.
-        outside: findings outside the 30, which an answer cannot name.
-    """
-
-    studies: Mapping[str, PlainStudy]
-    stated: Mapping[tuple[str, str], StatedChanges] = field(default_factory=dict)
-    outside: frozenset[str] = frozenset()
-
-
 class PlainPairs:
     """Builds the pairs.
 
     Args:
+        records: the studies and stated changes; `skipped` counts the pairs that are not made.
         images: study -> the image that represents it, of the studies that have one.
-        skipped: counts the pairs that are not made, by reason.
     """
 
-    def __init__(self, labels: PairLabels, images: Mapping[str, str], skipped: SkipLog) -> None:
-        self.labels, self.images, self.skipped = labels, images, skipped
+    def __init__(self, records: FilmRecords, images: Mapping[str, str]) -> None:
+        self.records, self.images = records, images
+        self.skipped, self.outside = records.skipped, frozenset(records.info.outside)
 
     def read(self, stored: Mapping[str, Study]) -> Iterator[Pair]:
         """One difference question per labelled study with a labelled reference, and stated pairs.
@@ -60,14 +46,14 @@ class PlainPairs:
         Args:
             stored: image id -> its Study, of the images that could be read.
         """
-        if not self._is_labelled and not self.labels.stated:
+        if not self._is_labelled and not self.records.stated:
             logger.warning(
                 "no study is labelled, so the store has no difference questions: train stage 1 "
                 "with it, or fill in the column 'findings' of your own table to train stage 2"
             )
         counts: Counter[str] = Counter()
         num_unchanged = 0
-        for main in self.labels.studies.values():
+        for main in self.records.studies.values():
             for reference, category, answer in self._answers(main, stored):
                 images = [stored[self.images[study.id]] for study in (reference, main)]
                 if category in (CATEGORY, EXPERTS) and images[1].split == "train":
@@ -115,7 +101,7 @@ class PlainPairs:
     def _reference(self, main: PlainStudy) -> PlainStudy | None:
         """The study that `prior` names, else the one before; None for the first of a patient."""
         if main.prior:
-            return self.labels.studies[main.prior]
+            return self.records.studies[main.prior]
         sequence = self._sequences[main.patient]
         earlier = [study for study in sequence if study.time < main.time]
         if not earlier:
@@ -130,21 +116,21 @@ class PlainPairs:
     @cached_property
     def _is_labelled(self) -> bool:
         """Whether any study has findings."""
-        return any(study.findings is not None for study in self.labels.studies.values())
+        return any(study.findings is not None for study in self.records.studies.values())
 
     @cached_property
     def _stated(self) -> dict[str, list[tuple[PlainStudy, StatedChanges]]]:
         """Main study -> (reference, stated changes)."""
         by_main: dict[str, list[tuple[PlainStudy, StatedChanges]]] = {}
-        for (reference, main), stated in self.labels.stated.items():
-            by_main.setdefault(main, []).append((self.labels.studies[reference], stated))
+        for (reference, main), stated in self.records.stated.items():
+            by_main.setdefault(main, []).append((self.records.studies[reference], stated))
         return by_main
 
     @cached_property
     def _sequences(self) -> dict[str, list[PlainStudy]]:
         """Patient -> the studies with an image, in order of time."""
         sequences: dict[str, list[PlainStudy]] = {}
-        for study in sorted(self.labels.studies.values(), key=lambda study: study.time):
+        for study in sorted(self.records.studies.values(), key=lambda study: study.time):
             sequence = sequences.setdefault(study.patient, [])
             if study.id in self.images:
                 sequence.append(study)
@@ -181,14 +167,14 @@ class PlainPairs:
             return "a finding is uncertain (-1)"
         if reference.unlabelled != main.unlabelled:
             return "a finding is labelled in one of the two studies only"
-        if self.labels.outside & (reference.present.keys() ^ main.present.keys()):
+        if self.outside & (reference.present.keys() ^ main.present.keys()):
             return "a finding outside the 30 differs"
         return ""
 
     def _known(self, findings: StudyFindings | None) -> dict[str, str]:
         """The findings that an answer can name."""
         present = findings.present if findings is not None else {}
-        return {name: level for name, level in present.items() if name not in self.labels.outside}
+        return {name: level for name, level in present.items() if name not in self.outside}
 
 
 def changes_between(reference: Mapping[str, str], main: Mapping[str, str]) -> frozenset[Change]:

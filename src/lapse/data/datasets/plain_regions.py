@@ -10,11 +10,10 @@ from lapse.data.datasets.plain_boxes import BoxRow
 from lapse.data.datasets.plain_findings import known_finding
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.datasets.scene_graph import Frame, original_box
-from lapse.data.io.skip_log import SkipLog
 from lapse.data.reports.prior_removal import PriorRemover
 
 
-class PlainRegions:
+class PlainRegions(RegionReader):
     """Builds the regions.
 
     Args:
@@ -24,8 +23,7 @@ class PlainRegions:
     name = "boxes"
 
     def __init__(self, remover: PriorRemover | None = None) -> None:
-        self.remover = remover
-        self.skipped, self.noted = SkipLog(), SkipLog()
+        super().__init__((), (), remover)
 
     def regions(
         self, image: str, boxes: Sequence[BoxRow], size: tuple[int, int]
@@ -51,23 +49,15 @@ class PlainRegions:
             phrases.setdefault((region_name(row.region), box), []).append(row.phrase)
         counts: Counter[str] = Counter()
         regions = []
-        names = tuple(dict.fromkeys(name for name, _ in phrases))
-        reader = RegionReader(names, names, self.remover)
         for (name, box), texts in phrases.items():
             counts[name] += 1
-            described = [(name, [text for text in texts if text])] if any(texts) else []
-            cleaned = reader.phrases(image, described).get(name, ())
+            cleaned: dict[str, str] = {}
+            self.add_phrases(cleaned, filter(None, texts), f"{image} {name}")
+            if any(texts) and not cleaned:
+                self.noted.add("region without phrases", f"{image} {name}")
             number = f" {counts[name]}" if counts[name] > 1 else ""
-            regions.append(Region(f"{name}{number}", cleaned, box))
-        self.skipped.merge(reader.skipped)
-        self.noted.merge(reader.noted)
+            regions.append(Region(f"{name}{number}", tuple(cleaned.values()), box))
         return tuple(regions)
-
-    def take_logs(self) -> tuple[SkipLog, SkipLog]:
-        """The logs since the last call; both start again empty."""
-        logs = self.skipped, self.noted
-        self.skipped, self.noted = SkipLog(), SkipLog()
-        return logs
 
 
 def region_name(name: str) -> str:

@@ -15,10 +15,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from lapse.data.datasets.plain_boxes import image_cell
-from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells
+from lapse.data.datasets.plain_cells import Cells, raise_error, read_cells, readable
 from lapse.data.datasets.plain_findings import COLUMN, FindingReader, StudyFindings
 from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.io.csv_tables import SPLIT_NAMES, is_empty
@@ -96,18 +97,12 @@ def read_films(
         )
     has_report = bool({"report", *SECTIONS} & set(columns))
     reader = FindingReader(path.name, columns, info or DatasetInfo())
-    films = []
-    for cells in rows:
-        try:
-            films.append(_film(cells, reader, has_report=has_report))
-        except ValueError as error:
-            on_error(error)
     if not rows:
         raise ValueError(f"{path.name} has no row below its header: add one row per image")
-    return films
+    return list(readable(rows, partial(_film, reader=reader, has_report=has_report), on_error))
 
 
-def _film(cells: Cells, reader: FindingReader, *, has_report: bool) -> FilmRow:
+def _film(cells: Cells, *, reader: FindingReader, has_report: bool) -> FilmRow:
     return FilmRow(
         cells=cells,
         patient=_identifier(cells, "patient"),

@@ -19,7 +19,7 @@ from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import FINDING_BOX, Pair, Study
 from lapse.data.datasets.mimic_cxr import FRONTAL_VIEWS
 from lapse.data.datasets.plain_boxes import BoxRow
-from lapse.data.datasets.plain_pairs import PairLabels, PlainPairs
+from lapse.data.datasets.plain_pairs import PlainPairs
 from lapse.data.datasets.plain_regions import region_name
 from lapse.data.datasets.plain_studies import PlainStudy, time_scale
 from lapse.data.datasets.release import FilmRoots, read_records
@@ -49,17 +49,15 @@ class PlainTable:
 
     def __init__(self, roots: FilmRoots, *, frontals: str = "first") -> None:
         self.roots, self.frontals = roots, frontals
-        records = read_records(roots)
+        self._records = records = read_records(roots)
         self.info, self.notes = records.info, records.notes
         self.skipped, self.noted = records.skipped, records.noted
         self.rows = records.rows
         self.num_rows, self.num_boxes = len(self.rows), len(records.boxes)
         self.splits = {self.info.patient(name): split for name, split in records.splits.items()}
         self.time = time_scale(records.studies.values())
-        self._studies, self._stated = records.studies, records.stated
-        self._unanswered = records.unanswered
         self._paths: dict[str, str] = {}  # image id -> path below the folder of images
-        self._images_of = {name: self._frontals(study) for name, study in self._studies.items()}
+        self._images_of = {name: self._frontals(study) for name, study in records.studies.items()}
         self.images = [image for images in self._images_of.values() for image in images]
         self._boxes_of = self._group_boxes(records.boxes, {row.image for row in self.rows})
         self.region_names = tuple(dict.fromkeys(region_name(box.region) for box in records.boxes))
@@ -74,16 +72,7 @@ class PlainTable:
 
     def report(self, study: Study) -> str | None:
         """Findings and impression, "" where the cell is empty, None without such a column."""
-        return self._studies[study.study].report
-
-    def check_box_sizes(self) -> None:
-        """Check the boxes of JPEG and PNG images against the size of the image.
-
-        Raises:
-            ValueError: a box extends beyond its image.
-        """
-        for error in self.box_errors():
-            raise error
+        return self._records.studies[study.study].report
 
     def box_errors(self) -> Iterator[ValueError]:
         """An error for each box that does not fit its JPEG or PNG image."""
@@ -107,13 +96,12 @@ class PlainTable:
         Args:
             stored: image id -> its Study, of the images that could be read.
         """
-        labels = PairLabels(self._studies, self._stated, frozenset(self.info.outside))
         main_images = {name: images[0].id for name, images in self._images_of.items() if images}
-        return PlainPairs(labels, main_images, self.skipped).read(stored)
+        return PlainPairs(self._records, main_images).read(stored)
 
     def unanswered(self, stored: Mapping[str, Study]) -> Iterator[tuple[Study, Study]]:
         """(reference, main) of the pairs that the data set has no answer for."""
-        for names in self._unanswered:
+        for names in self._records.unanswered:
             images = [image[0].id for name in names if (image := self._images_of[name])]
             if len(images) == 2 and set(images) <= stored.keys():
                 yield stored[images[0]], stored[images[1]]
@@ -132,7 +120,7 @@ class PlainTable:
             if not view:
                 self.noted.add("image without a view (taken as frontal)", row.image)
             name = row.id or (f"{study.id}-{len(images) + 1}" if images else study.id)
-            if name in self._paths or (not row.id and images and name in self._studies):
+            if name in self._paths or (not row.id and images and name in self._records.studies):
                 raise row.cells.error(
                     "study", f"needs the image name {name!r}, which is a study: rename that study"
                 )

@@ -7,10 +7,8 @@ items are counted in the logs `skipped` and `noted`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeGuard
 
-from lapse.core.annotation_names import REGION_SETS
 from lapse.core.types import Box, Region
 from lapse.data.datasets.scene_graph import (
     Frame,
@@ -24,30 +22,29 @@ from lapse.data.reports.prior_removal import NoRemoval, PriorRemover
 
 
 class RegionReader:
-    """Boxes and phrases of the requested regions.
+    """Boxes and phrases of the requested regions; the base of the readers of annotations.
 
     Args:
-        names: the regions to read, in this order.
+        names: the regions to read, in this order; others are counted.
         known: all region names that have boxes in the dataset.
         remover: removes references to earlier examinations from the phrases, before the
             de-identification marks ___ are removed, because such references often end in one.
 
     Attributes:
-        skipped: what was dropped, by reason.
-        noted: anomalies of what was kept.
+        skipped: rows, boxes and phrases that were dropped, by reason.
+        noted: anomalies of what was kept. Both grow until `take_logs` is called.
+        removed: the references to earlier examinations that were removed, in order.
     """
 
     def __init__(
-        self,
-        names: tuple[str, ...],
-        known: tuple[str, ...],
-        remover: PriorRemover | None = None,
+        self, names: tuple[str, ...], known: tuple[str, ...], remover: PriorRemover | None
     ) -> None:
         self.names = names
         self.known = frozenset((*known, *names))
         self.remover = remover or NoRemoval()
         self.skipped = SkipLog()
         self.noted = SkipLog()
+        self.removed: list[str] = []
 
     def take_logs(self) -> tuple[SkipLog, SkipLog]:
         """The logs of skipped and noted records since the last call; both start again empty."""
@@ -109,19 +106,27 @@ class RegionReader:
                 continue
             if name not in self.known:
                 self.noted.add("phrases under a name outside the known regions", f"{image} {name}")
-            phrases = by_region.setdefault(name, {})
-            for text in texts:
-                cleaned = self._cleaned(text, f"{image} {name}")
-                if cleaned and cleaned.lower() in phrases:
-                    self.skipped.add("phrase repeated in its region", f"{image} {name}")
-                elif cleaned:
-                    phrases[cleaned.lower()] = cleaned
+            self.add_phrases(by_region.setdefault(name, {}), texts, f"{image} {name}")
         for name, phrases in by_region.items():
             if not phrases:
                 self.noted.add("region without phrases", f"{image} {name}")
         return {name: tuple(phrases.values()) for name, phrases in by_region.items() if phrases}
 
-    def regions(
+    def add_phrases(self, phrases: dict[str, str], texts: Iterable[object], example: str) -> None:
+        """Add the cleaned texts of one region, each once.
+
+        Args:
+            phrases: a phrase in lower case -> the phrase.
+            example: image and region, for the logs.
+        """
+        for text in texts:
+            cleaned = self._cleaned(text, example)
+            if cleaned and cleaned.lower() in phrases:
+                self.skipped.add("phrase repeated in its region", example)
+            elif cleaned:
+                phrases[cleaned.lower()] = cleaned
+
+    def joined(
         self, image: str, boxes: Mapping[str, Box], phrases: Mapping[str, tuple[str, ...]]
     ) -> tuple[Region, ...]:
         """Regions in the order of `names`, then phrases of region names without boxes."""
@@ -158,6 +163,7 @@ class RegionReader:
             return ""
         phrase = strip_headers(text)
         rest, removed = self.remover.remove(phrase)
+        self.removed += removed
         if removed:
             self.noted.add("priors: sentence or clause removed", example, len(removed))
         cleaned = remove_marks(rest)
@@ -166,36 +172,3 @@ class RegionReader:
         elif not cleaned:
             self.skipped.add("phrase without words", example)
         return cleaned
-
-
-class AnnotatedRegions:
-    """The base of the two parts of Chest ImaGenome: what they read, and the logs of the reading.
-
-    Args:
-        root: the folder of Chest ImaGenome.
-        names: the regions to read, such as one of REGION_SETS; other regions are counted.
-        remover: removes references to earlier examinations from the phrases.
-
-    Attributes:
-        skipped: rows, boxes and phrases that were dropped, by reason.
-        noted: anomalies of what was read. Both grow with every call of `regions`.
-    """
-
-    def __init__(self, root: Path, names: tuple[str, ...], remover: PriorRemover | None) -> None:
-        self.root = root
-        self.names = names
-        self._reader = RegionReader(names, REGION_SETS["36"], remover)
-
-    @property
-    def skipped(self) -> SkipLog:
-        """What was dropped, by reason."""
-        return self._reader.skipped
-
-    @property
-    def noted(self) -> SkipLog:
-        """Anomalies of what was read, by reason."""
-        return self._reader.noted
-
-    def take_logs(self) -> tuple[SkipLog, SkipLog]:
-        """The logs of skipped and noted records since the last call; both start again empty."""
-        return self._reader.take_logs()

@@ -13,7 +13,6 @@ and `lapse simulate OUT --layout NAME` then work. docs/how-to/extend.md has the 
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,10 +32,9 @@ from lapse.data.datasets.discovery import (
     is_mimic_folder,
 )
 from lapse.data.datasets.film_records import FilmRecords, read_own_table
-from lapse.data.datasets.image_files import split_name, suffix_rank
 from lapse.data.datasets.plain_findings import StudyFindings
+from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.io.csv_tables import is_csv, read_header
-from lapse.data.io.skip_log import SkipLog
 
 FilmRoots = TableRoots | ReleaseRoots
 
@@ -46,6 +44,8 @@ class Release(ABC):
 
     Attributes:
         title: the release in messages, "NIH ChestX-ray14".
+        licence: printed with every score.
+        prefix: starts its patient ids in the store, "nih" -> "nih:13".
         remark: what a reader of a score needs to know about its answers, "" for nothing; printed
             with every score.
         outside: its labels outside the 30 findings, in lower case, that a user may map to one.
@@ -57,6 +57,8 @@ class Release(ABC):
     """
 
     title: str
+    licence: str
+    prefix: str
     remark: str = ""
     outside: tuple[str, ...] = ()
     expert_columns: tuple[str, ...] = ()
@@ -96,6 +98,27 @@ class Release(ABC):
     @abstractmethod
     def table_defects(self, roots: ReleaseRoots) -> Iterator[tuple[str, str]]:
         """The defects of tables that can be used."""
+
+    def info(self, exact: Mapping[str, str] = MappingProxyType({})) -> DatasetInfo:
+        """What the data set is.
+
+        Args:
+            exact: label -> finding, of a release with labels; with those that the user maps.
+        """
+        mapped = {label.lower() for label in exact}
+        return DatasetInfo(
+            name=self.title,
+            licence=self.licence,
+            remark=self.remark,
+            prefix=self.prefix,
+            labelled=tuple(dict.fromkeys(exact.values())),
+            outside=tuple(label for label in self.outside if label not in mapped),
+        )
+
+    def split_defects(self, records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """A defect for each patient who is in two splits, of (patient, split) records."""
+        for patient in in_two_splits(records):
+            yield "patient-two-splits", f"{self.title}: {patient}"
 
 
 def release_of(roots: ReleaseRoots) -> Release:
@@ -228,40 +251,11 @@ def tables_with(folder: Path, columns: Sequence[str], *, without: Sequence[str] 
     ]
 
 
-class ImageIndex:
-    """The image files of a release, found by reading each folder once.
-
-    Args:
-        patterns: of the folders with images, relative to it; the folder itself is the last.
-        noted: counts names that are in two folders, of which the first is used.
-    """
-
-    def __init__(self, folder: Path, patterns: Sequence[str], noted: SkipLog) -> None:
-        self._paths: dict[str, str] = {}  # name without ending -> path
-        folders = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-        for path in dict.fromkeys([*folders, folder]):
-            if path.is_dir():
-                self._add(path, path.relative_to(folder).as_posix(), noted)
-
-    def _add(self, path: Path, prefix: str, noted: SkipLog) -> None:
-        with os.scandir(path) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        for name in names:
-            stem, suffix = split_name(name)
-            path_below = name if prefix == "." else f"{prefix}/{name}"
-            if suffix_rank(suffix) is None:
-                continue
-            if self._paths.setdefault(stem, path_below) != path_below:
-                noted.add("image in two folders or formats (the first is used)", name)
-
-    def path(self, image: str, expected: str) -> str:
-        """The path of an image below the folder, or where it is expected.
-
-        Args:
-            image: its file name; the file may have another ending.
-            expected: the path in messages where there is no file.
-        """
-        return self._paths.get(split_name(image)[0], expected)
+def row_defects(errors: Iterable[ValueError]) -> Iterator[tuple[str, str]]:
+    """A defect for each error of a row; ids that a program has changed have their own type."""
+    for text in map(str, errors):
+        is_id = "spreadsheet" in text or "as numbers" in text
+        yield ("changed-id" if is_id else "release-row"), text
 
 
 def in_two_splits(records: Iterable[tuple[str, str]]) -> list[str]:
@@ -303,13 +297,14 @@ def _columns(path: Path) -> list[str]:
 
 
 def labelled_findings(
-    labels: Sequence[str], exact: Mapping[str, str], outside: Sequence[str]
+    labels: Iterable[str], exact: Mapping[str, str], outside: Sequence[str], where: str
 ) -> StudyFindings:
     """The findings that the labels of an image state.
 
     Args:
         exact: label -> finding, by its exact name.
         outside: further labels, in lower case, which stay outside the 30 findings.
+        where: the row in a message.
 
     Raises:
         ValueError: a label is not known.
@@ -318,6 +313,7 @@ def labelled_findings(
     for label in labels:
         name = exact.get(label, label.lower())
         if label not in exact and name not in outside:
-            raise ValueError(f"label {label!r} is not known; {nearest(label, (*exact, *outside))}")
+            known = nearest(label, (*exact, *outside))
+            raise ValueError(f"{where}: label {label!r} is not known; {known}")
         present[name] = ""
     return StudyFindings(present)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from lapse.data.datasets.plain_cells import Cells
+from lapse.data.datasets.plain_cells import Cells, Row, readable
 from lapse.data.io.csv_tables import read_rows
-
-Row = TypeVar("Row")
 
 
 def read_release_rows(
@@ -30,14 +27,11 @@ def read_release_rows(
     Raises:
         ValueError: the table is damaged or lacks a column, or `on_error` raises.
     """
-    for line, texts in enumerate(read_rows(path, columns), start=2):
-        cells = Cells(path.name, line, dict(zip(columns, texts, strict=True)))
-        try:
-            value = row(cells)
-        except ValueError as error:
-            on_error(error)
-            continue
-        yield value
+    rows = (
+        Cells(path.name, line, dict(zip(columns, texts, strict=True)))
+        for line, texts in enumerate(read_rows(path, columns), start=2)
+    )
+    return readable(rows, row, on_error)
 
 
 def read_release_json(path: Path, max_bytes: int) -> object:

@@ -8,8 +8,10 @@ The table is preferred where it exists, because most published work was made fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from lapse.data.datasets.image_files import patient_folder
 from lapse.data.io.csv_tables import find_table, plain_id, read_rows
@@ -20,53 +22,47 @@ SECTION_COLUMNS = ("study", "impression", "findings", "last_paragraph")
 MAX_REPORT_BYTES = 1024 * 1024
 
 
+class StudyReport(NamedTuple):
+    """Findings and impression of one study.
+
+    Attributes:
+        text: both in one line, "" for a report without them.
+        impression: in one line, as `text` ends; "" where there is none.
+        has_sections: whether there are findings or an impression; else `text` is the last
+            paragraph.
+    """
+
+    text: str
+    impression: str
+    has_sections: bool
+
+
 class ReportFiles:
-    """Findings and impression of each study.
+    """The reports of the studies.
 
     Args:
         root: the folder with `files/` or with the sectioned table; None for no reports.
+
+    Attributes:
+        table: the sectioned table, None if there is none and the files are read.
     """
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
         self.table = find_table(root, SECTIONED) if root is not None else None
-        self._without_sections: set[str] = set()  # studies of the table
 
-    @property
-    def is_table(self) -> bool:
-        """Whether the sectioned table is used."""
-        return self.table is not None
-
-    def text(self, patient: str, study: str) -> str | None:
-        """Findings and impression in one line, "" for a report without them, None if missing.
+    def read(self, patient: str, study: str) -> StudyReport | None:
+        """The report of a study, None if it is missing.
 
         Raises:
             ValueError: the sectioned table is damaged, or the file is too large for a report.
         """
-        parts = self._parts(patient, study)
-        return None if parts is None else parts[0]
-
-    def impression(self, patient: str, study: str) -> str:
-        """The impression in one line, which ends `text`; "" where there is none."""
-        parts = self._parts(patient, study)
-        return "" if parts is None else parts[1]
-
-    def _parts(self, patient: str, study: str) -> tuple[str, str] | None:
-        """The text and its impression."""
         if self.table is not None:
             return self._sectioned.get(study)
-        report = self._read(patient, study)
-        return None if report is None else _text_parts(report_sections(report))
+        text = self._text(patient, study)
+        return None if text is None else _study_report(report_sections(text))
 
-    def has_sections(self, patient: str, study: str) -> bool:
-        """Whether the report of a study has findings or an impression."""
-        if self.table is not None:
-            has_text = bool(self._sectioned.get(study, ("", ""))[0])
-            return has_text and study not in self._without_sections
-        report = self._read(patient, study)
-        return report is not None and has_text_sections(report_sections(report))
-
-    def _read(self, patient: str, study: str) -> str | None:
+    def _text(self, patient: str, study: str) -> str | None:
         if self.root is None:
             return None
         path = self.root / patient_folder(patient) / f"s{study}.txt"
@@ -82,18 +78,16 @@ class ReportFiles:
         return path.read_text(encoding="utf-8", errors="replace")
 
     @cached_property
-    def _sectioned(self) -> dict[str, tuple[str, str]]:
-        """Study -> text and impression; the last row of a study wins."""
+    def _sectioned(self) -> dict[str, StudyReport]:
+        """Study -> its report; the last row of a study wins."""
         assert self.table is not None
-        texts: dict[str, tuple[str, str]] = {}
-        for row in read_rows(self.table, SECTION_COLUMNS):
-            study, sections = plain_id(row[0]), dict(zip(SECTION_COLUMNS, row, strict=True))
-            texts[study] = _text_parts(sections)
-            self._without_sections.discard(study)
-            if not has_text_sections(sections):
-                self._without_sections.add(study)
-        return texts
+        rows = read_rows(self.table, SECTION_COLUMNS)
+        return {
+            plain_id(row[0]): _study_report(dict(zip(SECTION_COLUMNS, row, strict=True)))
+            for row in rows
+        }
 
 
-def _text_parts(named: dict[str, str]) -> tuple[str, str]:
-    return join_sections(named), " ".join(named.get("impression", "").split())
+def _study_report(named: Mapping[str, str]) -> StudyReport:
+    impression = " ".join(named.get("impression", "").split())
+    return StudyReport(join_sections(named), impression, has_text_sections(named))

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from lapse.data.datasets.plain_cells import Cells, raise_error
+from lapse.data.datasets.plain_cells import Cells, raise_error, readable
 from lapse.data.datasets.release_tables import read_release_json
 from lapse.data.io.csv_tables import is_empty
 
-FILES = {split: f"{name}_metadata_view_position.json" for split, name in (
-    ("train", "train"), ("validate", "valid"), ("test", "test"),
-)}  # fmt: skip
+PARTS = {"train": "train", "valid": "validate", "test": "test"}  # in the name of a file -> split
+FILES = {f"{part}_metadata_view_position.json": split for part, split in PARTS.items()}
 FOLDER, IMAGES = "metadata", "deid_png"
 # the words of the release; any other word is unknown, and its image is not used
 VIEWS = {
@@ -54,6 +53,7 @@ class ReXStudy:
         images: (path below deid_png, view) in the order of the file; the view is "PA", "AP",
             "lateral", "" where the file gives none, or "?" and the unknown word.
         date: None where it is empty; used as an order only.
+        report: findings and impression in one line, "" where both are empty.
     """
 
     study: str
@@ -62,8 +62,7 @@ class ReXStudy:
     date: datetime | None
     images: tuple[tuple[str, str], ...]
     num_views: int
-    findings: str
-    impression: str
+    report: str
 
     @property
     def frontal(self) -> tuple[str, str] | None:
@@ -71,10 +70,9 @@ class ReXStudy:
         return next((image for image in self.images if image[1] in ("PA", "AP")), None)
 
 
-def metadata_files(root: Path) -> dict[str, Path]:
-    """Split -> its file, of the parts that exist in ROOT/metadata."""
-    paths = {split: root / FOLDER / name for split, name in FILES.items()}
-    return {split: path for split, path in paths.items() if path.is_file()}
+def metadata_files(root: Path) -> tuple[Path, ...]:
+    """The files of the parts that exist in ROOT/metadata."""
+    return tuple(path for name in FILES if (path := root / FOLDER / name).is_file())
 
 
 def read_rexgradient(
@@ -93,13 +91,11 @@ def read_rexgradient(
     content = read_release_json(path, MAX_JSON)
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not an object of studies: download it again")
-    studies = []
-    for number, (name, item) in enumerate(content.items(), start=1):
-        try:
-            studies.append(_study(Cells(path.name, number, {"id": name}, "study"), item, split))
-        except ValueError as error:
-            on_error(error)
-    return studies
+    items = (
+        (Cells(path.name, number, {"id": name}, "study"), item)
+        for number, (name, item) in enumerate(content.items(), start=1)
+    )
+    return list(readable(items, lambda named: _study(*named, split), on_error))
 
 
 def _study(cells: Cells, item: object, split: str) -> ReXStudy:
@@ -127,8 +123,7 @@ def _study(cells: Cells, item: object, split: str) -> ReXStudy:
             (_image(cells, path), view_of(view)) for path, view in zip(paths, padded, strict=False)
         ),
         num_views=len(views),
-        findings=cells["Findings"],
-        impression=cells["Impression"],
+        report=" ".join(filter(None, (cells["Findings"], cells["Impression"]))),
     )
 
 

@@ -19,10 +19,9 @@ from types import MappingProxyType
 from lapse.data.datasets.discovery import ReleaseRoots
 from lapse.data.datasets.film_records import FilmRecords
 from lapse.data.datasets.plain_cells import Cells, raise_error
-from lapse.data.datasets.plain_info import DatasetInfo
 from lapse.data.datasets.plain_rows import FilmRow
 from lapse.data.datasets.plain_studies import group_studies
-from lapse.data.datasets.release import Release, check_one_split, in_two_splits
+from lapse.data.datasets.release import Release, check_one_split, row_defects
 from lapse.data.datasets.rexgradient import (
     FILES,
     IMAGES,
@@ -31,9 +30,7 @@ from lapse.data.datasets.rexgradient import (
     read_rexgradient,
 )
 from lapse.data.io.skip_log import SkipLog
-from lapse.data.reports.sections import join_sections
 
-REMARK = "reports for captions only: there are no labels, and dates give the order only"
 NO_VIEW = "without a view"  # an image whose view is unknown may be lateral
 
 
@@ -41,13 +38,15 @@ class ReXGradient(Release):
     """The release."""
 
     title = "ReXGradient-160K"
-    remark = REMARK
+    licence = "non-commercial agreement of the publisher"
+    prefix = "rexgradient"
+    remark = "reports for captions only: there are no labels, and dates give the order only"
     published = MappingProxyType({"images": 273_004, "patients": 109_487})
     languages = ("en",)
 
     def find(self, folder: Path) -> tuple[Path, ...]:
         """The JSON files of the parts, in ROOT/metadata."""
-        return tuple(metadata_files(folder).values())
+        return metadata_files(folder)
 
     def read(self, roots: ReleaseRoots) -> FilmRecords:
         """The films; an image without a known frontal view is not used.
@@ -60,14 +59,8 @@ class ReXGradient(Release):
         noted = SkipLog()
         orders = _orders(studies, noted)
         films = [row for study in studies for row in _films(study, orders[study.study])]
-        info = DatasetInfo(
-            name=self.title,
-            licence="non-commercial agreement of the publisher",
-            remark=REMARK,
-            prefix="rexgradient",
-        )
         return FilmRecords(
-            info,
+            self.info(),
             group_studies(films),
             {study.patient: study.split for study in studies},
             notes=("splits of the release",),
@@ -79,9 +72,8 @@ class ReXGradient(Release):
         """Entries, lists of different length, unknown views, equal dates, patients in two parts."""
         errors: list[ValueError] = []
         studies = _studies(roots, on_error=errors.append)
-        yield from (("release-row", str(error)) for error in errors)
-        for name in in_two_splits((study.patient, study.split) for study in studies):
-            yield "patient-two-splits", f"{self.title}: {name}"
+        yield from row_defects(errors)
+        yield from self.split_defects((study.patient, study.split) for study in studies)
         dates: dict[tuple[str, datetime], str] = {}
         for study in studies:
             if study.num_views != len(study.images):
@@ -89,7 +81,7 @@ class ReXGradient(Release):
             for _, view in study.images:
                 if view.startswith("?"):
                     yield "unknown-view", f"{study.study} {view[1:]}"
-            if not study.findings and not study.impression:
+            if not study.report:
                 yield "report-without-text", study.study
             if study.date is not None:
                 other = dates.setdefault((study.patient, study.date), study.study)
@@ -100,11 +92,10 @@ class ReXGradient(Release):
 def _studies(
     roots: ReleaseRoots, on_error: Callable[[ValueError], None] = raise_error
 ) -> list[ReXStudy]:
-    split_of = {name: split for split, name in FILES.items()}
     return [
         study
         for path in roots.tables
-        for study in read_rexgradient(path, split_of[path.name], on_error=on_error)
+        for study in read_rexgradient(path, FILES[path.name], on_error=on_error)
     ]
 
 
@@ -144,7 +135,6 @@ def _pairs(studies: Sequence[ReXStudy]) -> Iterator[tuple[str, str]]:
 
 
 def _films(study: ReXStudy, order: int) -> Iterator[FilmRow]:
-    report = join_sections({"findings": study.findings, "impression": study.impression})
     for path, view in study.images:
         yield FilmRow(
             cells=Cells(f"{study.split} part", order, {}, "study"),
@@ -153,7 +143,6 @@ def _films(study: ReXStudy, order: int) -> Iterator[FilmRow]:
             image=f"{IMAGES}/{path}",
             order=order,
             view=view.removeprefix("?") or NO_VIEW,
-            split=study.split,
-            report=report,
+            report=study.report,
             id=path.replace("/", "-"),
         )

@@ -7,11 +7,10 @@ within about 2 / r pixels of the original.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from lapse.core.types import Box
 from lapse.data.reports.sections import section_name
@@ -145,12 +144,13 @@ def remove_marks(text: str) -> str:
 
 
 def _corners(item: Mapping[str, Any], prefix: str) -> Corners | None:
-    values = []
-    for key in ("x1", "y1", "x2", "y2"):
-        value = item.get(f"{prefix}{key}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        if abs(value) > 1e9 or not math.isfinite(value):
-            return None
-        values.append(float(value))
-    return values[0], values[1], values[2], values[3]
+    x1, y1, x2, y2 = (item.get(f"{prefix}{key}") for key in ("x1", "y1", "x2", "y2"))
+    if _is_length(x1) and _is_length(y1) and _is_length(x2) and _is_length(y2):
+        return float(x1), float(y1), float(x2), float(y2)
+    return None
+
+
+def _is_length(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= 1e9  # False for NaN

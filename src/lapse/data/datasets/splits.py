@@ -19,7 +19,6 @@ from lapse.data.io.csv_tables import plain_id
 
 MIMIC_DIGITS = 8
 PROTOCOLS = ("patient-safe", "published")
-_PRIORITY = {split: priority for priority, split in enumerate(SPLITS)}
 
 
 def assign_patients(records: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -33,9 +32,7 @@ def assign_patients(records: Iterable[tuple[str, str]]) -> dict[str, str]:
     """
     assigned: dict[str, str] = {}
     for patient, split in records:
-        current = assigned.get(patient)
-        if current is None or _PRIORITY[split] > _PRIORITY[current]:
-            assigned[patient] = split
+        assigned[patient] = max(assigned.get(patient, split), split, key=SPLITS.index)
     return assigned
 
 

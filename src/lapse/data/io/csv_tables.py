@@ -117,6 +117,7 @@ def read_rows(
     skipped: SkipLog | None = None,
     *,
     width: int | None = None,
+    delimiter: str = ",",
 ) -> Iterator[tuple[str, ...]]:
     """The given columns of every row, in the given order.
 
@@ -125,13 +126,15 @@ def read_rows(
         columns: names that the header must contain, in any order.
         skipped: counts rows with a wrong number of fields; without it they are an error.
         width: number of fields that rows may have besides that of the header.
+        delimiter: between the fields of a row.
 
     Raises:
         ValueError: a column is missing or occurs twice, a row is malformed, or the file is
             damaged or unpacks to too many characters.
     """
     with _open_text(path) as stream:
-        reader = csv.reader(_lines(path, stream), strict=True)
+        # fields between tabs can hold quotation marks that are part of the text
+        reader = csv.reader(_lines(path, stream), delimiter=delimiter, strict=delimiter == ",")
         try:
             header = next(reader, None)
             if header is None:
@@ -140,19 +143,19 @@ def read_rows(
             for row in reader:
                 if len(row) in (len(header), width):
                     yield tuple(row[index] for index in indices)
-                elif row and skipped is None:
+                elif row and skipped is not None:
+                    line = f"{path.name} line {reader.line_num}"
+                    skipped.add("row with a wrong number of fields", line)
+                elif row:
                     raise ValueError(
                         f"{path} line {reader.line_num} has {len(row)} fields and the header "
                         f"{len(header)}: fetch the file again"
                     )
-                elif row and skipped is not None:
-                    line = f"{path.name} line {reader.line_num}"
-                    skipped.add("row with a wrong number of fields", line)
         except _DAMAGE as error:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 
 
-def read_header(path: Path) -> list[str]:
+def read_header(path: Path, *, delimiter: str = ",") -> list[str]:
     """The column names of a table, [] for an empty file.
 
     Raises:
@@ -160,7 +163,8 @@ def read_header(path: Path) -> list[str]:
     """
     with _open_text(path) as stream:
         try:
-            return next(csv.reader(_lines(path, stream), strict=True), [])
+            lines = _lines(path, stream)
+            return next(csv.reader(lines, delimiter=delimiter, strict=delimiter == ","), [])
         except _DAMAGE as error:
             raise ValueError(f"{path} is damaged ({error}): fetch the file again") from error
 

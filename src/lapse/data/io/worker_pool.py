@@ -19,29 +19,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-TaskInput = TypeVar("TaskInput", contravariant=True)
-TaskOutput = TypeVar("TaskOutput", covariant=True)
 ItemCallback = Callable[[str], None]
+# A picklable callable, which each worker receives once. Its arguments are a task, the items that
+# must not be processed with the reason of each, and a function to call with the name of each item
+# before it is processed.
+Job = Callable[[Task, dict[str, str], ItemCallback], Result]
 MAX_CRASHES = 100  # more crashes point to the machine rather than to damaged files
-
-
-class Job(Protocol[TaskInput, TaskOutput]):
-    """A picklable callable that processes a task; each worker receives it once."""
-
-    def __call__(
-        self, task: TaskInput, rejected: dict[str, str], on_item: ItemCallback
-    ) -> TaskOutput:
-        """Process the task.
-
-        Args:
-            rejected: item -> reason, for the items that must not be processed.
-            on_item: must be called with the name of each item before it is processed.
-        """
-        ...
 
 
 def run_inline(

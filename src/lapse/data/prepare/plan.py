@@ -92,7 +92,7 @@ class Plan(StudyPlan):
 
     def complete(self, report: PrepareReport) -> None:
         """Add the counts, the releases and the logs of the datasets."""
-        report.read = {"images": self.mimic.num_images, "questions": self.questions.num_rows}
+        report.read = {"images": self.mimic.images.num_rows, "questions": self.questions.num_rows}
         report.release = (
             f"mimic-cxr-jpg {self.mimic.release}, chest-imagenome 1.0.0, "
             f"medical-diff-vqa {self.questions.release}"
@@ -128,9 +128,10 @@ class Plan(StudyPlan):
 
     def _has_report(self, study: Study) -> bool:
         try:
-            return self.mimic.reports.has_sections(study.patient, study.study)
+            report = self.mimic.reports.read(study.patient, study.study)
         except ValueError:
             return False
+        return report is not None and report.has_sections
 
     def _region_counts(self, sample: Sequence[Study]) -> Iterator[SourceCount]:
         root, names = self.roots.chest_imagenome, REGION_SETS[self.options.regions]
@@ -139,7 +140,7 @@ class Plan(StudyPlan):
         num_boxes = num_phrases = 0
         for study in sample:
             try:
-                regions = dataset.regions(study.id, self.mimic.sizes.get(study.id))
+                regions = dataset.regions(study.id, self.mimic.images.sizes.get(study.id))
             except ValueError:
                 continue
             num_boxes += any(region.box is not None for region in regions)
@@ -170,13 +171,14 @@ class Plan(StudyPlan):
         return self.options.boxes, int(self.options.regions)
 
     def _item(self, study: Study) -> ShardItem:
-        report, impression = None, ""
-        if self.mimic.reports.is_table:
-            report = self.mimic.reports.text(study.patient, study.study) or ""
-            impression = self.mimic.reports.impression(study.patient, study.study)
-        path, size = self.mimic.image_path(study), self.mimic.sizes.get(study.id)
+        path, size = self.mimic.image_path(study), self.mimic.images.sizes.get(study.id)
         assert path is not None, "a planned study has an image"
-        return ShardItem(study, path, size, report, impression)
+        if self.mimic.reports.table is None:
+            return ShardItem(study, path, size)
+        report = self.mimic.reports.read(study.patient, study.study)
+        if report is None:
+            return ShardItem(study, path, size, "")
+        return ShardItem(study, path, size, report.text, report.impression)
 
     def _expected_path(self, study: Study) -> Path:
         return self.mimic.root / patient_folder(study.patient) / f"s{study.study}/{study.image}.jpg"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +39,7 @@ from lapse.data.io.skip_log import SkipLog
 from lapse.data.io.split_archive import Archives
 from lapse.data.io.worker_pool import ItemCallback
 from lapse.data.prepare.options import PrepareOptions
-from lapse.data.reports.prior_removal import RecordingRemover, prior_remover
+from lapse.data.reports.prior_removal import PriorRemover, prior_remover
 from lapse.data.store.letterbox import letterboxed
 from lapse.data.store.store import study_of
 from lapse.data.store.writer import STUDY_SCHEMA, study_row
@@ -128,9 +128,9 @@ class ShardJob:
         return Archives()
 
     @cached_property
-    def remover(self) -> RecordingRemover:
+    def remover(self) -> PriorRemover:
         """The remover of references to priors, opened once per process."""
-        return RecordingRemover(prior_remover(self.options.priors))
+        return prior_remover(self.options.priors)
 
     @cached_property
     def annotations(self) -> ChestImaGenome | ChestImaGenomeGold | PlainRegions:
@@ -169,12 +169,12 @@ class _ShardBuilder:
             return
         self._note_image(item, image)
         text, impression = self._report(item)
-        report, _ = self.job.remover.remove(text)
-        self._note_removed(study, "report")
-        impression, _ = self.job.remover.remove(impression)
-        self.job.remover.take()  # what is removed from the impression is counted with the report
+        report, removed = self.job.remover.remove(text)
+        self._note_removed(study, "report", removed)
+        impression, _ = self.job.remover.remove(impression)  # counted with the report
+        self.job.annotations.removed.clear()
         regions = self._regions(item, image)
-        self._note_removed(study, "regions")
+        self._note_removed(study, "regions", self.job.annotations.removed)
         if options.resize == "letterbox":
             regions = tuple(self._letterboxed(region, image) for region in regions)
         self.pixels[len(self.studies)] = image.pixels
@@ -210,8 +210,9 @@ class _ShardBuilder:
         study, text, impression = item.study, item.report, item.impression
         try:
             if text is None:
-                text = self.job.report_files.text(study.patient, study.study)
-                impression = self.job.report_files.impression(study.patient, study.study)
+                report = self.job.report_files.read(study.patient, study.study)
+                if report is not None:
+                    text, impression = report.text, report.impression
         except ValueError as error:
             reason = f"{self.job.source}: unreadable report (study kept without text)"
             self.skipped.add(reason, str(error))
@@ -245,8 +246,7 @@ class _ShardBuilder:
         box = letterboxed(region.box, image.height, image.width, self.job.options.size)
         return replace(region, box=box)
 
-    def _note_removed(self, study: Study, where: str) -> None:
-        removed = self.job.remover.take()
+    def _note_removed(self, study: Study, where: str, removed: Sequence[str]) -> None:
         if removed:
             reason = "priors: sentence or clause removed"
             self.noted.add(reason, f"{len(removed)} in {study.id}", len(removed))

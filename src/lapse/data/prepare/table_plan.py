@@ -42,7 +42,8 @@ class TablePlan(StudyPlan):
         self.root = roots.table
         self.table = PlainTable(roots, frontals=options.frontals)
         if isinstance(roots, TableRoots):
-            self.table.check_box_sizes()
+            for error in self.table.box_errors():
+                raise error
         info = self.table.info
         self.label_facts = LabelFacts(self.table.time, info.remark, info.labelled)
         self.patients, self.num_leaked = self.table.splits, 0

@@ -15,9 +15,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lapse.core.extras import install_command
 from lapse.core.files import sha256_of
@@ -30,8 +31,7 @@ MAX_CACHED = 100_000  # cached sentences: most sentences of reports are repeated
 _WORD = re.compile(r"\S+")
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """The characters start .. end of one token, and whether it is to be removed."""
 
     start: int
@@ -128,19 +128,14 @@ def _cut(sentence: str, votes: list[_Span]) -> tuple[str, tuple[str, ...]]:
     removals = [_is_removed(sentence, word.start(), word.end(), votes) for word in words]
     if not any(removals):
         return sentence, ()
-    runs: list[list[str]] = []
-    for index, (word, is_removed) in enumerate(zip(words, removals, strict=True)):
-        if is_removed and index and removals[index - 1]:
-            runs[-1].append(word.group())
-        elif is_removed:
-            runs.append([word.group()])
-    kept = [
-        word.group() for word, is_removed in zip(words, removals, strict=True) if not is_removed
+    runs = [
+        (is_removed, " ".join(word.group() for word, _ in run))
+        for is_removed, run in groupby(zip(words, removals, strict=True), key=itemgetter(1))
     ]
-    rest = _tidy(" ".join(kept), sentence)
+    rest = _tidy(" ".join(text for is_removed, text in runs if not is_removed), sentence)
     if not any(character.isalnum() for character in rest):
         return "", (sentence,)
-    return rest, tuple(" ".join(run) for run in runs)
+    return rest, tuple(text for is_removed, text in runs if is_removed)
 
 
 def _is_removed(sentence: str, start: int, end: int, votes: list[_Span]) -> bool:

@@ -46,30 +46,6 @@ class NoRemoval:
         return text, ()
 
 
-class RecordingRemover:
-    """A remover that also records what it removes."""
-
-    def __init__(self, remover: PriorRemover) -> None:
-        self._remover = remover
-        self._removed: list[str] = []
-
-    @property
-    def name(self) -> str:
-        """The name of the wrapped remover."""
-        return self._remover.name
-
-    def remove(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """Same as the wrapped remover."""
-        rest, removed = self._remover.remove(text)
-        self._removed += removed
-        return rest, removed
-
-    def take(self) -> list[str]:
-        """What was removed since the last call, in order."""
-        removed, self._removed = self._removed, []
-        return removed
-
-
 def prior_remover(method: str) -> PriorRemover:
     """The remover of that name.
 

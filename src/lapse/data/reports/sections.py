@@ -14,18 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "LAST_PARAGRAPH",
-    "PREAMBLE",
-    "has_text_sections",
-    "has_unusual_headers",
-    "join_sections",
-    "parse_sections",
-    "report_sections",
-    "report_text",
-    "section_name",
-]
-
 PREAMBLE = "preamble"
 LAST_PARAGRAPH = "last_paragraph"
 _HEADER = re.compile(r"\n ([A-Z ()/,\-]+):(?=\s|$)")

@@ -39,8 +39,8 @@ def read(folder, *rows, **options):
 
 def test_a_row_is_read(tmp_path):
     (film,) = read(tmp_path, row(split="valid"))
-    assert film.study == "patient00001-study1" and film.number == film.order == 1
-    assert film.findings == "The lungs are clear." and film.impression == ""
+    assert film.study == "patient00001-study1" and film.order == film.report_order == 1
+    assert film.report == "The lungs are clear."
     assert film.age == 68 and film.view == "AP" and film.split == "validate"
 
 
@@ -68,7 +68,7 @@ def test_the_first_frontal_image_stands_for_a_study(tmp_path):
     )
     rows = read(tmp_path, lateral, row(), row(view=3, section_findings="Another report."))
     (film,) = first_frontals(rows).values()
-    assert film.findings == "The lungs are clear."
+    assert film.report == "The lungs are clear."
 
 
 def test_an_image_is_searched_under_any_ending(tmp_path):
@@ -90,7 +90,7 @@ def test_neighbours_conflict_where_order_or_age_does_not_grow(tmp_path):
         row(5, age="62", patient_report_date_order=""),
         row(1, patient="patient00002", age="20"),
     )
-    assert [(early.number, late.number) for early, late in order_conflicts(rows)] == [
+    assert [(early.order, late.order) for early, late in order_conflicts(rows)] == [
         (2, 3),
         (3, 4),
     ]

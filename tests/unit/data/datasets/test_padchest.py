@@ -45,7 +45,7 @@ def test_a_row_is_read_with_its_ids_as_texts(tmp_path):
     film = read_one(tmp_path, StudyID="3137231742710829928-247610802266403640553")
     assert film.study == "3137231742710829928-247610802266403640553"
     assert film.patient == PATIENT and f"{film.date:%Y-%m-%d}" == "2014-09-15"
-    assert film.line == 2 and film.view == "PA" and film.labels == ("normal",)
+    assert film.cells.row == 2 and film.view == "PA" and film.labels == ("normal",)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,8 @@ def test_a_row_is_read_with_its_ids_as_texts(tmp_path):
     [("PA", "PA"), ("AP", "AP"), ("AP_horizontal", "AP"), ("L", ""), ("COSTAL", ""), ("UNK", "")],
 )
 def test_a_lying_film_is_ap_and_other_projections_are_not_frontal(projection, view, tmp_path):
-    assert read_one(tmp_path, Projection=projection).view == view
+    film = read_one(tmp_path, Projection=projection)
+    assert film.view == (view or projection) and film.is_frontal is bool(view)
 
 
 @pytest.mark.parametrize(

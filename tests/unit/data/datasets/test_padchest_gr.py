@@ -146,13 +146,8 @@ def test_the_agreement_of_two_readers_is_that_of_their_areas(tmp_path):
     half = SENTENCE | {"boxes": [[0, 0, 0.4, 1], [0.4, 0, 0.8, 1]], "extra_boxes": [[0, 0, 0.4, 1]]}
     alone = SENTENCE | {"extra_boxes": []}
     studies = read_grounded(write(tmp_path, study(findings=[SENTENCE, half, alone, NORMAL])))
-    agreement = reader_agreement(studies)
-    assert agreement.sentences == 2
-    assert agreement.mean_iou == pytest.approx(0.5) and agreement.half == pytest.approx(
-        1.0, abs=0.5
-    )
-    assert "two readers boxed 2 sentences: mean IoU 0.50" in str(agreement)
-    assert reader_agreement([]) is None
+    assert "two readers boxed 2 sentences: mean IoU 0.50" in reader_agreement(studies)
+    assert reader_agreement([]) == ""
     # overlapping boxes of one reader are counted once
     both = [Box(0, 0, 0.5, 1), Box(0.2, 0, 0.5, 1)]
     assert area_iou(both, [Box(0, 0, 0.5, 1)]) == pytest.approx(1.0)

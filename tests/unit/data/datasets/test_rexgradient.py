@@ -28,7 +28,7 @@ def write(folder, studies, name="test_metadata_view_position.json"):
 def test_a_study_is_read(tmp_path):
     (read,) = read_rexgradient(write(tmp_path, {"GRDN01_1": study()}), "test")
     assert read.study == "GRDN01_1" and read.patient == "GRDN01" and read.split == "test"
-    assert read.findings == "No edema. No effusion." and read.impression == ""
+    assert read.report == "No edema. No effusion."
     assert read.frontal == ("GRDN01/a/2.png", "PA") and f"{read.date:%Y-%m-%d}" == "2020-01-02"
 
 
@@ -36,7 +36,7 @@ def test_a_short_list_of_views_leaves_the_rest_without_a_view(tmp_path):
     changes = {"ImageViewPosition": ["AP (KUB)"], "Findings": float("nan"), "StudyDate": None}
     (read,) = read_rexgradient(write(tmp_path, {"1": study(**changes)}), "train")
     assert [view for _, view in read.images] == ["?AP (KUB)", ""] and read.num_views == 1
-    assert read.frontal is None and read.findings == "" and read.date is None
+    assert read.frontal is None and read.report == "" and read.date is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_study_that_cannot_be_read_is_named(changes, match, tmp_path):
 
 def test_the_parts_are_in_the_folder_of_metadata(tmp_path):
     path = write(tmp_path, {})
-    assert metadata_files(tmp_path) == {"test": path}
+    assert metadata_files(tmp_path) == (path,)
     assert not metadata_files(tmp_path / "metadata")
     path.write_text("[]")
     with pytest.raises(ValueError, match="not an object of studies"):

@@ -23,7 +23,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sizes(tree):
     mimic = MimicCxr(tree / "mimic-cxr-jpg")
-    return {study.id: mimic.sizes[study.id] for study in mimic.read()}
+    return {study.id: mimic.images.sizes[study.id] for study in mimic.read()}
 
 
 def test_gold_has_the_test_patients_and_26_regions(tree, sizes):
