@@ -11,7 +11,7 @@ from lapse.core.types import Box
 from lapse.data.verify.results import Findings, VerifyReport
 from lapse.evaluation.html.case_selection import findings_of
 from lapse.evaluation.html.elements import Table
-from lapse.evaluation.html.evaluation_page import write_evaluation_report
+from lapse.evaluation.html.evaluation_page import render_evaluation_report
 from lapse.evaluation.html.line_chart import Chart, Curve
 from lapse.evaluation.html.run_page import (
     BoxExample,
@@ -19,9 +19,9 @@ from lapse.evaluation.html.run_page import (
     ModelAnswer,
     PairExample,
     RunReport,
-    write_run_report,
+    render_run_report,
 )
-from lapse.evaluation.html.verify_page import write_verify_page
+from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.metrics.error_types import error_kinds
 
 pytestmark = pytest.mark.skipif(browser.find_browser() is None, reason="needs Chromium")
@@ -66,13 +66,14 @@ def verify_report() -> VerifyReport:
 def test_page_fits_wide_and_narrow_screens_in_both_color_schemes(kind, report, tmp_path):
     path = tmp_path / "page.html"
     if kind == "evaluation":
-        write_evaluation_report(path, report)
+        text = render_evaluation_report(report)
     elif kind == "run":
-        write_run_report(path, run_report())
+        text = render_run_report(run_report())
     elif kind == "answer":
-        path.write_text(comparison().page(), encoding="utf-8")
+        text = comparison().page()
     else:
-        write_verify_page(path, verify_report())
+        text = render_verify_page(verify_report())
+    path.write_text(text, encoding="utf-8")
     with browser.Browser(tmp_path / "profile") as chromium:
         backgrounds = set()
         for width in (1280, 390):
@@ -85,7 +86,8 @@ def test_page_fits_wide_and_narrow_screens_in_both_color_schemes(kind, report, t
 
 
 def test_filters_narrow_cases_and_answers(report, tmp_path):
-    page = write_evaluation_report(tmp_path / "page.html", report)
+    page = tmp_path / "page.html"
+    page.write_text(render_evaluation_report(report), encoding="utf-8")
     rows = report.predictions
     with browser.Browser(tmp_path / "profile") as chromium:
         chromium.open(page)
@@ -135,7 +137,8 @@ TITLE = "document.querySelector('#viewer .title').textContent"
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_images_are_enlarged_and_changed_with_the_keyboard(report, tmp_path, width):
-    page = write_evaluation_report(tmp_path / "page.html", report)
+    page = tmp_path / "page.html"
+    page.write_text(render_evaluation_report(report), encoding="utf-8")
     with browser.Browser(tmp_path / "profile") as chromium:
         chromium.open(page, width=width)
         card = chromium.run("document.querySelector('.case img').offsetWidth")
@@ -163,7 +166,8 @@ def test_images_are_enlarged_and_changed_with_the_keyboard(report, tmp_path, wid
 
 
 def test_tables_and_answers_are_saved_as_csv(report, tmp_path):
-    page = write_evaluation_report(tmp_path / "page.html", report)
+    page = tmp_path / "page.html"
+    page.write_text(render_evaluation_report(report), encoding="utf-8")
     catch = (
         "(() => { window.texts = [];"
         " window.Blob = function (parts) { texts.push(parts.join('')); };"
@@ -184,7 +188,8 @@ def test_tables_and_answers_are_saved_as_csv(report, tmp_path):
 
 
 def test_boxes_are_labelled_as_regions(report, tmp_path):
-    page = write_evaluation_report(tmp_path / "page.html", report)
+    page = tmp_path / "page.html"
+    page.write_text(render_evaluation_report(report), encoding="utf-8")
     with browser.Browser(tmp_path / "profile") as chromium:
         chromium.open(page)
         labels = "Array.from(document.querySelectorAll('.boxes text'), (e) => e.textContent)"

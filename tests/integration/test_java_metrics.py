@@ -6,6 +6,7 @@
 import importlib.util
 import json
 import shutil
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_a_dead_process_is_reported_and_replaced(monkeypatch):
     first._process.wait()
     with pytest.raises(ValueError, match=r"METEOR ended early.*'no edema'.*2, 1 words"):
         first.statistics([("no edema", ["edema"])])
-    with shared_meteor() as second:
+    with closing(shared_meteor()) as second:
         assert second is not first and second.is_alive and not first.is_alive
 
 
@@ -95,7 +96,7 @@ def test_a_time_limit_ends_the_process(monkeypatch):
     monkeypatch.setattr(java, "TIME_LIMIT", 0.01)
     with pytest.raises(ValueError, match=r"tokenizer gave no answer on 1 texts in 0\.01 s"):
         tokenize(["No edema."])
-    with Meteor() as meteor:
+    with closing(Meteor()) as meteor:
         with pytest.raises(ValueError, match=r"METEOR gave no answer in 0\.01 s"):
             meteor.statistics([("no edema", ["no edema"])])
         assert not meteor.is_alive  # a late answer could be read as that of another text

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Stage-2 run folder, exported model folder, or hub id org/name@<40 hex digits>. "
+        "Without it, the packaged model answers."
+    ),
+]
+
 
 @dataclass(frozen=True)
 class GuardOptions:
@@ -78,13 +86,7 @@ class OutputOptions:
 
 
 def answer_command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Stage-2 run folder, exported model folder, or hub id org/name@<40 hex digits>. "
-            "Without it, the packaged model answers."
-        ),
-    ] = "",
+    model: ModelArgument = "",
     *,
     guard: GuardOptions,
     outputs: OutputOptions,
@@ -112,7 +114,7 @@ def answer_command(
     from lapse.inference.outputs import AnswerFiles
     from lapse.inference.structured_report.document import headers_of, structured_report
 
-    files = AnswerFiles(outputs.json, outputs.csv, outputs.html, outputs.png, outputs.sr)
+    files = AnswerFiles(**vars(outputs))
     if pairs is not None:
         if reference or main or files.csv is None or len(files.paths()) > 1:
             raise ValueError(
@@ -152,7 +154,6 @@ def _open(name: str) -> ComparisonModel:
 
 
 def _digest(name: str, model: ComparisonModel) -> str:
-    """What names the weights of a model."""
     from lapse.core.files import sha256_of
     from lapse.inference.comparison_model import RunModel
     from lapse.inference.pretrained.model import model_folder

@@ -69,18 +69,15 @@ def audit_command(
         if not separator or not name:
             raise ValueError(f"--only {text!r} is not COLUMN=VALUE")
         only[name] = value
-    questions = read_questions(
-        file,
-        QuestionColumns(
-            columns.question,
-            columns.answer,
-            tuple(columns.option),
-            columns.patient,
-            columns.patient_pattern,
-            only,
-        ),
+    read = QuestionColumns(
+        columns.question,
+        columns.answer,
+        tuple(columns.option),
+        columns.patient,
+        columns.patient_pattern,
+        only,
     )
-    audit = audit_questions(questions, resamples=resamples, seed=seed)
+    audit = audit_questions(read_questions(file, read), resamples=resamples, seed=seed)
     patients = f" of {audit.num_patients} patients" if audit.num_patients else ""
     typer.echo(f"{audit.num_questions} {audit.kind} questions{patients}, read without images\n")
     rows = [["reader", "accuracy (higher, 0 to 1)", "above chance (higher, -1 to 1)"]]

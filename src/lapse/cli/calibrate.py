@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lapse.cli.options import ConfidenceSource
 from lapse.cli.references import ValidationGroup
-
-if TYPE_CHECKING:
-    from lapse.core.types import Prediction
-    from lapse.evaluation.references import ReferenceSource
 
 TOLERANCE = 0.03  # a resplit counts as kept when its rate is at most alpha + TOLERANCE
 
@@ -68,9 +63,10 @@ def calibrate_command(
     from lapse.evaluation.references import ReferenceSource
     from lapse.metrics.abstention import choose_threshold, resplit_rates, write_threshold
     from lapse.metrics.changes import too_many_unread
+    from lapse.metrics.probability import fit_calibration, write_calibration
 
     path = out or validation.with_name("threshold.json")
-    for output in (path, *(() if calibration is None else (calibration,))):
+    for output in filter(None, (path, calibration)):
         check_output_file(output)
     source = ReferenceSource(references.to_options())
     answers = source.read_predictions(validation, is_checked=False)
@@ -95,19 +91,8 @@ def calibrate_command(
         )
     logger.info("threshold in %s", path)
     if calibration is not None:
-        _calibrate(predictions, validation, source, calibration)
-
-
-def _calibrate(
-    predictions: Sequence[Prediction], validation: Path, source: ReferenceSource, path: Path
-) -> None:
-    """Fit the probabilities of changes and write them."""
-    from lapse.metrics.probability import CalibrationData, fit_calibration, write_calibration
-
-    store = source.store
-    described = "data not described" if store is None else store.info.description
-    data = CalibrationData(source.options.split, described, validation)
-    calibration = fit_calibration(predictions, data)
-    write_calibration(path, calibration)
-    typer.echo(calibration.describe())
-    logger.info("calibration in %s", path)
+        data = "data not described" if source.store is None else source.store.info.description
+        fitted = fit_calibration(predictions, split=references.split, data=data, path=validation)
+        write_calibration(calibration, fitted)
+        typer.echo(fitted.describe())
+        logger.info("calibration in %s", calibration)

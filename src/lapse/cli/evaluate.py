@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Further files of the same system or the same samples."""
+    """Further files of the same system or the same samples: fields of `EvaluateFileOptions`."""
 
     panel: ClassVar[str] = "Further files"
 
@@ -31,11 +31,12 @@ class FileOptions:
         list[Path],
         typer.Option(help="Predictions of another system on the same samples; may be repeated."),
     ] = field(default_factory=list)
-    probe: Annotated[
+    probes: Annotated[
         list[Path],
         typer.Option(
+            "--probe",
             help="Predictions of the same system under a probe; adds consistency scores; may be "
-            "repeated."
+            "repeated.",
         ),
     ] = field(default_factory=list)
     threshold: Annotated[
@@ -142,15 +143,9 @@ def evaluate_command(
             out=out,
             references=references.to_options(),
             scoring=_evaluate_options(metrics),
-            compare_with=tuple(files.compare_with),
-            probes=tuple(files.probe),
-            threshold=files.threshold,
-            gold=files.gold,
-            patients=files.patients,
-            groups=files.groups,
-            changes=files.changes,
             joined=write_joined,
             provenance=program_facts(),
+            **vars(files),
         )
     )
     for task in result.scores:
@@ -167,18 +162,16 @@ def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
     from lapse.metrics.bertscore import BertChoice
     from lapse.metrics.radeval import RadEvalChoice
 
-    radeval = None
-    if metrics.radeval:
-        radeval = RadEvalChoice(tuple(metrics.radeval), metrics.radeval_python)
     bert = None
     if metrics.bert:
         bert = BertChoice(metrics.bert, metrics.bert_layer, metrics.bert_baseline)
+    radeval = RadEvalChoice(tuple(metrics.radeval), metrics.radeval_python)
     return EvaluateOptions(
         seed=metrics.seed,
         resamples=metrics.resamples,
         use_java=not metrics.no_java,
         bert=bert,
-        radeval=radeval,
+        radeval=radeval if metrics.radeval else None,
         extra_metrics=tuple(metrics.metric),
     )
 
@@ -195,7 +188,10 @@ def _print_task(result: EvaluationResult, task: str) -> None:
             typer.echo(f"\n{task} by {kind}\n\n{format_markdown(parts)}")
     subgroups = result.subgroups[task]
     for dimension, groups in subgroups.scores.items():
-        named = {f"{name} (n {_sample_count(scores)})": scores for name, scores in groups.items()}
+        named = {}
+        for name, scores in groups.items():
+            count = next((score.details["n"] for score in scores.values()), "0")
+            named[f"{name} (n {count})"] = scores
         _print_table(f"{task} by {dimension}", named)
     if subgroups.hidden:
         typer.echo(f"\nhidden, fewer than 50 patients or not read: {'; '.join(subgroups.hidden)}")
@@ -205,7 +201,3 @@ def _print_table(title: str, columns: Mapping[str, Mapping[str, Score]]) -> None
     from lapse.evaluation.score_tables import format_markdown, scores_table
 
     typer.echo(f"\n{title}\n\n{format_markdown(scores_table(columns))}")
-
-
-def _sample_count(scores: Mapping[str, Score]) -> str:
-    return next((score.details["n"] for score in scores.values()), "0")

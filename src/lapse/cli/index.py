@@ -39,15 +39,10 @@ def index_command(
     with progress_bar("index") as progress:
         index = index_films(folder, key=secret, progress=progress)
     write_index(index, out)
-    studies = {row.study for row in index.rows}
-    patients = {row.patient for row in index.rows}
-    logger.info(
-        "%d radiographs of %d studies of %d patients in %s",
-        len(index.rows),
-        len(studies),
-        len(patients),
-        out,
-    )
+    num_studies = len({row.study for row in index.rows})
+    num_patients = len({row.patient for row in index.rows})
+    message = "%d radiographs of %d studies of %d patients in %s"
+    logger.info(message, len(index.rows), num_studies, num_patients, out)
     logger.info("refused  %d", index.refused.total)
     for line in (*index.refused.lines(), *(f"noted: {line}" for line in index.noted.lines())):
         logger.info("  %s", line)

@@ -15,16 +15,13 @@ Kind = Literal[
 
 def list_command(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """List presets, tasks, models, data sets, layouts or metrics, each with a short description."""
-    descriptions = _descriptions(kind)
-    width = max(len(name) for name in descriptions)
-    for name, description in descriptions.items():
-        typer.echo(f"{name:{width}}  {description}".rstrip())
-
-
-def _descriptions(kind: Kind) -> dict[str, str]:
     if kind == "presets":
         from lapse.config import preset_description, preset_names
 
-        return {name: preset_description(name) for name in preset_names()}
-    table = TABLES["vqa" if kind == "systems" else kind]
-    return {name: plugin.description for name, plugin in table.items()}
+        descriptions = {name: preset_description(name) for name in preset_names()}
+    else:
+        table = TABLES["vqa" if kind == "systems" else kind]
+        descriptions = {name: plugin.description for name, plugin in table.items()}
+    width = max(len(name) for name in descriptions)
+    for name, description in descriptions.items():
+        typer.echo(f"{name:{width}}  {description}".rstrip())

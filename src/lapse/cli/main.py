@@ -3,57 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from lapse.cli.answer import answer_command
-from lapse.cli.audit import audit_command
-from lapse.cli.calibrate import calibrate_command
-from lapse.cli.compare import compare_command
 from lapse.cli.console import console, set_up_logging
-from lapse.cli.demo import demo_command
-from lapse.cli.evaluate import evaluate_command
-from lapse.cli.export import export_command
-from lapse.cli.index import index_command
-from lapse.cli.init_data import init_data_command
-from lapse.cli.list import list_command
 from lapse.cli.options import expand_options
-from lapse.cli.pacs import pacs_command
-from lapse.cli.predict import predict_command
-from lapse.cli.prepare import prepare_command
-from lapse.cli.report import report_command
-from lapse.cli.serve import serve_command
-from lapse.cli.simulate import simulate_command
-from lapse.cli.table import table_command
-from lapse.cli.train import train_command
-from lapse.cli.verify import verify_command
 from lapse.core import registry
 from lapse.core.version import __version__
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "simulate": simulate_command,
-    "verify": verify_command,
-    "init-data": init_data_command,
-    "index": index_command,
-    "prepare": prepare_command,
-    "train": train_command,
-    "predict": predict_command,
-    "evaluate": evaluate_command,
-    "calibrate": calibrate_command,
-    "compare": compare_command,
-    "audit": audit_command,
-    "report": report_command,
-    "answer": answer_command,
-    "serve": serve_command,
-    "pacs": pacs_command,
-    "table": table_command,
-    "export": export_command,
-    "demo": demo_command,
-    "list": list_command,
-}
+NAMES = (  # in the order of --help
+    *("simulate", "verify", "init-data", "index", "prepare", "train", "predict", "evaluate"),
+    *("calibrate", "compare", "audit", "report", "answer", "serve", "pacs", "table", "export"),
+    *("demo", "list"),
+)
 
+
+def _command(name: str) -> Callable[..., None]:
+    """The function NAME_command in the file NAME.py of this package."""
+    word = name.replace("-", "_")
+    function: Callable[..., None] = getattr(import_module(f"lapse.cli.{word}"), f"{word}_command")
+    return function
+
+
+COMMANDS = {name: _command(name) for name in NAMES}
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -97,14 +72,10 @@ def main() -> None:
     except ValueError as error:
         _exit_with(str(error))
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        # The name is that of torch's error of a GPU, which is not imported here.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
             raise
         _exit_with("out of memory: use a smaller batch or model, or a machine with more memory")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Also torch's error of a GPU, without an import of torch."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _exit_with(message: str) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Literal, get_type_hints
@@ -60,11 +60,8 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
         if parameter.name in groups:
             parameters += _group_parameters(groups[parameter.name])
         else:
-            parameters.append(
-                parameter.replace(
-                    kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]
-                )
-            )
+            hint = hints[parameter.name]
+            parameters.append(_keyword(parameter.name, hint, parameter.default))
 
     @wraps(function)
     def command(**values: Any) -> None:
@@ -84,27 +81,13 @@ def _group_parameters(group: Any) -> list[inspect.Parameter]:
         annotation = hints[item.name]
         for option in getattr(annotation, "__metadata__", ()):
             option.rich_help_panel = group.panel
-        parameters.append(
-            inspect.Parameter(
-                item.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=_default(item),
-                annotation=annotation,
-            )
-        )
+        default = inspect.Parameter.empty if item.default is MISSING else item.default
+        if item.default_factory is not MISSING:
+            default = item.default_factory()
+        parameters.append(_keyword(item.name, annotation, default))
     return parameters
 
 
-def _default(item: Field[Any]) -> Any:
-    if item.default_factory is not MISSING:
-        return item.default_factory()
-    return inspect.Parameter.empty if item.default is MISSING else item.default
-
-
-def split_names(text: str) -> tuple[str, ...]:
-    """The names of a comma-separated list.
-
-    >>> split_names("caref, gcap")
-    ('caref', 'gcap')
-    """
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)

@@ -14,7 +14,7 @@ from lapse.cli.answer import GuardOptions
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """How the PACS is reached."""
+    """How the PACS is reached: fields of `PacsOptions`."""
 
     panel: ClassVar[str] = "Connection"
 
@@ -110,15 +110,7 @@ def pacs_command(
     query = PacsQuery(*_ids(patient, accession or []))
     files = AnswerFiles(json=results.json, html=results.html, sr=results.sr)
     files.check([])
-    options = PacsOptions(
-        url,
-        connection.token_file,
-        connection.basic_file,
-        connection.ca_file,
-        connection.allow_unencrypted,
-        connection.timeout,
-    )
-    with connect(options) as pacs:
+    with connect(PacsOptions(url, **vars(connection))) as pacs:
         answered = compare_studies(pacs, query, open_model(model), guard.answer_options())
         for line in (*summary(answered.chosen), *answered.comparison.lines()):
             typer.echo(line)

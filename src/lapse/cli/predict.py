@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from lapse.cli.console import progress_bar
-from lapse.cli.options import Confidence, Probe, Split, split_names
+from lapse.cli.options import Confidence, Probe, Split
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class SelectionOptions:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How the answers are generated."""
+    """How the answers are generated: fields of `PredictOptions`."""
 
     panel: ClassVar[str] = "Generation"
 
@@ -116,30 +116,17 @@ def predict_command(
     if out is None and not (Path(model) / CONFIG).is_file():
         raise ValueError(f"{model} is not a run folder: give --out, the file for its predictions")
     path = out or Path(model) / f"predictions-{selection.split}.jsonl"
-    options = PredictOptions(
-        tasks=split_names(selection.tasks),
-        limit=selection.limit,
-        num_beams=generation.num_beams,
-        max_new_tokens=generation.max_new_tokens,
-        bits=generation.bits,
-        batch_size=generation.batch_size,
-        confidence=generation.confidence,
-        guarded=generation.guarded,
-    )
+    tasks = tuple(name.strip() for name in selection.tasks.split(",") if name.strip())
+    options = PredictOptions(tasks, selection.limit, **vars(generation))
     probes: list[str | None] = [probe.value for probe in selection.probe]
     with prediction_ranks() as ranks:
         answerer = open_answerer(model, options, device=ranks.device)
         for probe in probes or [None]:
             target = path if probe is None else path.with_suffix(f".{probe}{path.suffix}")
-            with progress_bar(
-                f"predict {probe or selection.split}", unit="rows", is_shown=ranks.rank == 0
-            ) as progress:
+            title = f"predict {probe or selection.split}"
+            options = replace(options, probe=probe)
+            with progress_bar(title, unit="rows", is_shown=ranks.rank == 0) as progress:
                 count = predict_to_file(
-                    answerer,
-                    selection.data,
-                    selection.split,
-                    target,
-                    replace(options, probe=probe),
-                    progress=progress,
+                    answerer, selection.data, selection.split, target, options, progress=progress
                 )
             logger.info("%d predictions in %s", count, target)

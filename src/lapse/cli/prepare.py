@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ContentOptions:
-    """What the store holds."""
+    """What the store holds: fields of `PrepareOptions`."""
 
     panel: ClassVar[str] = "Content of the store"
 
@@ -67,7 +67,7 @@ class ContentOptions:
     frontals: Annotated[Frontals, typer.Option(help="Frontal images to use of each study.")] = (
         "first"
     )
-    subset: Annotated[
+    is_subset: Annotated[
         bool,
         typer.Option(
             "--subset",
@@ -168,15 +168,7 @@ def prepare_command(
 
     *sources, out = roots
     options = PrepareOptions(
-        size=content.size,
-        protocol=content.protocol,
-        priors=content.priors,
-        resize=content.resize,
-        intensity=content.intensity or "",
-        boxes=content.boxes,
-        regions=content.regions,
-        frontals=content.frontals,
-        is_subset=content.subset,
+        **vars(content) | {"intensity": content.intensity or ""},
         workers=work.workers,
         dask=work.dask,
         shard=_parse_shard(work.shard),

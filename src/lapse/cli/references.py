@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JoinGroup:
-    """References from a store, from a question table, or from the predictions file itself."""
+    """References from a store, from a question table, or from the predictions file itself.
+
+    The fields are those of `ReferenceOptions`.
+    """
 
     panel: ClassVar[str] = "References"
 
@@ -41,10 +44,11 @@ class JoinGroup:
             show_default="all tasks that the file names; diff_vqa if it names none",
         ),
     ] = None
-    ids: Annotated[
-        ImageIds, typer.Option(help="What image_id means in a COCO file; auto detects it.")
+    image_ids: Annotated[
+        ImageIds,
+        typer.Option("--ids", help="What image_id means in a COCO file; auto detects it."),
     ] = "auto"
-    partial: Annotated[
+    is_partial: Annotated[
         bool,
         typer.Option("--partial", help="Accept a file that answers a part of the questions only."),
     ] = False
@@ -62,15 +66,7 @@ class JoinGroup:
         """The options of the library."""
         from lapse.evaluation.references import ReferenceOptions
 
-        return ReferenceOptions(
-            data=self.data,
-            questions=self.questions,
-            split=self.split,
-            task=self.task,
-            image_ids=self.ids,
-            is_partial=self.partial,
-            reader=self.reader or "strict",
-        )
+        return ReferenceOptions(**vars(self) | {"reader": self.reader or "strict"})
 
 
 @dataclass(frozen=True)
@@ -86,10 +82,6 @@ class ReferenceGroup(JoinGroup):
             show_default="the store of --data",
         ),
     ] = None
-
-    def to_options(self) -> ReferenceOptions:
-        """The options of the library."""
-        return replace(JoinGroup.to_options(self), baseline_data=self.baseline_data)
 
 
 @dataclass(frozen=True)

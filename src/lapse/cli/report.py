@@ -48,8 +48,8 @@ def report_command(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page with scores, plots and answers."""
-    from lapse.core.files import check_output_file
-    from lapse.evaluation.html.evaluation_page import EvaluationReport, write_evaluation_report
+    from lapse.core.files import check_output_file, write_text
+    from lapse.evaluation.html.evaluation_page import EvaluationReport, render_evaluation_report
     from lapse.evaluation.readers import check_same_reader, scored_reader, with_changes
     from lapse.evaluation.references import ReferenceSource, check_same_references
     from lapse.evaluation.scores_file import default_path, read_scores
@@ -82,4 +82,5 @@ def report_command(
         system=predictions.stem,
         num_cases=num_cases,
     )
-    logger.info("HTML report in %s", write_evaluation_report(path, page))
+    write_text(path, render_evaluation_report(page))
+    logger.info("HTML report in %s", path)

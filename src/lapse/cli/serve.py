@@ -7,18 +7,12 @@ from typing import Annotated
 
 import typer
 
-from lapse.cli.answer import GuardOptions
+from lapse.cli.answer import GuardOptions, ModelArgument
 from lapse.core.extras import check_extra
 
 
 def serve_command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Stage-2 run folder, exported model folder, or hub id org/name@<40 hex digits>. "
-            "Without it, the packaged model answers."
-        ),
-    ] = "",
+    model: ModelArgument = "",
     *,
     guard: GuardOptions,
     host: Annotated[

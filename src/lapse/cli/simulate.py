@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CohortOptions:
-    """Which patients are simulated."""
+    """Which patients are simulated: fields of `SimulateConfig`."""
 
     panel: ClassVar[str] = "Patients"
 
@@ -55,7 +55,7 @@ class CohortOptions:
 
 @dataclass(frozen=True)
 class DifficultyOptions:
-    """How hard the findings are to see."""
+    """How hard the findings are to see: fields of `SimulateConfig`."""
 
     panel: ClassVar[str] = "Difficulty"
 
@@ -141,24 +141,14 @@ def simulate_command(
         return
     if out is None:
         raise ValueError("no output folder: lapse simulate OUT, or --contact-sheet FOLDER")
+    patients = {"visits": _parse_visits(cohort.visits), "split": cohort.split or ""}
     config = SimulateConfig(
-        patients=cohort.patients,
         seed=seed,
         size=files.size,
-        visits=_parse_visits(cohort.visits),
-        nuisance=difficulty.nuisance,
-        confound=difficulty.confound,
-        prevalence=difficulty.prevalence,
         priors=files.priors,
         processes=processes,
         images=files.images,
-        subtlety=difficulty.subtlety,
-        portable_fraction=difficulty.portable_fraction,
-        anatomy=difficulty.anatomy,
-        tier=difficulty.tier,
-        counterfactual_fraction=cohort.counterfactual_fraction,
-        ood_fraction=cohort.ood_fraction,
-        split=cohort.split or "",
+        **vars(cohort) | patients | vars(difficulty),
     )
     if files.images != "jpeg":
         check_extra("dicom", ["pydicom"], f"--images {files.images}")
@@ -177,7 +167,6 @@ def simulate_command(
 
 
 def _write_layout(out: Path, config: SimulateConfig, files: FileOptions) -> None:
-    """Write the layout of another release."""
     if files.defect or files.defect_rate or files.images != "jpeg":
         raise ValueError("--layout goes without --images, --defect and --defect-rate")
     find("layouts", files.layout, registered_only=True)

@@ -13,12 +13,7 @@ from lapse.cli.console import program_facts, progress_bar
 from lapse.cli.options import Split
 from lapse.config import Stage
 from lapse.workflows.paper_tables.plan import TableOptions
-from lapse.workflows.paper_tables.settings import (
-    STAGES,
-    Scale,
-    parse_settings,
-    read_language_model,
-)
+from lapse.workflows.paper_tables.settings import STAGES, Scale, parse_settings, read_language_model
 from lapse.workflows.paper_tables.spec import TableSpec, read_table
 
 logger = logging.getLogger(__name__)
@@ -74,11 +69,6 @@ class RowOptions:
         ),
     ] = None
 
-    @property
-    def seeds(self) -> int:
-        """The number of seeds, with the default of the scale."""
-        return self.num_seeds or (1 if self.scale == "tiny" else 3)
-
 
 def table_command(
     tables: Annotated[
@@ -126,7 +116,7 @@ def table_command(
     options = TableOptions(
         scale=rows.scale,
         only=tuple(rows.rows),
-        seeds=rows.seeds,
+        seeds=rows.num_seeds or (1 if rows.scale == "tiny" else 3),
         split=rows.split,
         processes=processes,
         provenance=program_facts(),
@@ -145,13 +135,8 @@ def table_command(
     results = run_tables(specs, data, out, options, progress_bar=progress_bar)
     for name, table_rows in results.items():
         num_done = sum(not row.reason for row in table_rows)
-        logger.info(
-            "%s: %d of %d rows in %s.md, .csv and .html",
-            name,
-            num_done,
-            len(table_rows),
-            out / name,
-        )
+        message = "%s: %d of %d rows in %s.md, .csv and .html"
+        logger.info(message, name, num_done, len(table_rows), out / name)
 
 
 def _records(text: str) -> dict[str, int]:
@@ -177,7 +162,6 @@ def _print_plan(
         describe,
         describe_sum,
         run_cost,
-        sum_costs,
     )
     from lapse.workflows.paper_tables.output import show_sizes
     from lapse.workflows.paper_tables.run import count_parameters, open_stores, plan_tables
@@ -218,7 +202,7 @@ def _print_plan(
     )
     for number, stage in enumerate(STAGES, start=1):
         of_stage = [cost for key, cost in costs.items() if stage_of[key] == stage]
-        logger.info(describe_sum(f"stage {number}", sum_costs(of_stage)))
-    logger.info(describe_sum("all tables", sum_costs(costs.values())))
+        logger.info(describe_sum(f"stage {number}", of_stage))
+    logger.info(describe_sum("all tables", list(costs.values())))
     if uncounted:
         logger.warning("not counted: %d runs, see above", len(uncounted))

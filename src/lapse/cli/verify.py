@@ -61,7 +61,7 @@ def verify_command(
     tables.
     A store is compared with the checksums of its pixels and of its other files.
     """
-    from lapse.core.files import check_output_file
+    from lapse.core.files import check_output_file, write_text
     from lapse.data.store.info import INFO
 
     for output in (json_file, page):
@@ -74,7 +74,7 @@ def verify_command(
             )
         _verify_store(roots[0])
     from lapse.data.verify.verify import verify
-    from lapse.evaluation.html.verify_page import write_verify_page
+    from lapse.evaluation.html.verify_page import render_verify_page
 
     raw_data = find_raw_data(roots, images, command="lapse verify TABLE.csv --images FOLDER")
     with progress_bar("verify") as progress:
@@ -95,7 +95,8 @@ def verify_command(
         else:
             Path(json_file).write_text(f"{text}\n", encoding="utf-8")
     if page is not None:
-        logger.info("HTML page in %s", write_verify_page(page, report))
+        write_text(page, render_verify_page(report))
+        logger.info("HTML page in %s", page)
     raise typer.Exit(report.exit_code)
 
 

@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,13 +27,11 @@ from lapse.evaluation.question_file import AuditQuestion
 from lapse.metrics.bootstrap import RESAMPLES, with_intervals
 from lapse.metrics.statistics import FRACTION, Array, mean_score
 
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
-
 logger = logging.getLogger(__name__)
 
 FOLDS = 5
 MAX_CLASSES = 50  # answers of free questions that the classifier can give
+MAX_ITERATIONS = 500  # of its fit
 CLASSIFIER = "text-only classifier"
 CHANCE = "chance"
 
@@ -97,10 +94,10 @@ def audit_questions(
         name: mean_score(name, column.tolist(), {}, value_range=FRACTION)
         for name, column in hits.items()
     }
-    chance = next(iter(hits.values()))
+    (_, chance), *others = hits.items()
     above = {
         name: mean_score(name, (column - chance).tolist(), {}, value_range=(-1.0, 1.0))
-        for name, column in list(hits.items())[1:]
+        for name, column in others
     }
     return BlindAudit(
         "multiple choice" if is_choice else "free",
@@ -177,16 +174,20 @@ def _longest_hit(question: AuditQuestion) -> float:
 def _option_classifier(train: Sequence[AuditQuestion], seed: int) -> Chooser:
     """A logistic regression on the words of an option, and on pairs with words of the question."""
     from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
-    vectorizer = CountVectorizer(analyzer=_option_words, binary=True, min_df=2)
     pairs = [(question, i) for question in train for i in range(len(question.options))]
-    rows = vectorizer.fit_transform(pairs)
-    model = _logistic_regression(seed, solver="liblinear", class_weight="balanced")
-    model.fit(rows, [i == question.position for question, i in pairs])
+    options = {"solver": "liblinear", "class_weight": "balanced"}
+    model = make_pipeline(
+        CountVectorizer(analyzer=_option_words, binary=True, min_df=2),
+        LogisticRegression(max_iter=MAX_ITERATIONS, random_state=seed, **options),
+    )
+    model.fit(pairs, [i == question.position for question, i in pairs])
 
     def choose(questions: Sequence[AuditQuestion]) -> list[int]:
         tested = [(question, i) for question in questions for i in range(len(question.options))]
-        scores = iter(model.decision_function(vectorizer.transform(tested)).tolist())
+        scores = iter(model.decision_function(tested).tolist())
         by_question = [[next(scores) for _ in question.options] for question in questions]
         return [values.index(max(values)) for values in by_question]
 
@@ -239,21 +240,16 @@ def _answer_classifier(
 ) -> Callable[[Sequence[str]], list[str]]:
     """A logistic regression from the words of a question to one of the most frequent answers."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
     classes = [answer for answer, _ in counts.most_common(MAX_CLASSES)]
     known = [question for question in train if question.answer in set(classes)]
     if len(classes) < 2:
         return lambda texts: [classes[0]] * len(texts)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
-    model = _logistic_regression(seed)
-    model.fit(
-        vectorizer.fit_transform([question.text for question in known]),
-        [question.answer for question in known],
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"),
+        LogisticRegression(max_iter=MAX_ITERATIONS, random_state=seed),
     )
-    return lambda texts: [str(answer) for answer in model.predict(vectorizer.transform(texts))]
-
-
-def _logistic_regression(seed: int, **options: Any) -> LogisticRegression:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=500, random_state=seed, **options)
+    model.fit([question.text for question in known], [question.answer for question in known])
+    return lambda texts: [str(answer) for answer in model.predict(texts)]

@@ -7,7 +7,7 @@ same place. All answers here come from the train split of a store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lapse.core.changes import UNCHANGED
@@ -68,27 +68,18 @@ def blind_baselines(
         frequent = _most_frequent((sample.prompt, sample.answer.strip()) for sample in samples)
     boxes = _mean_boxes(store) if tasks & {*TASKS[MEAN_BOX]} else {}
 
-    def answer(name: str, item: Prediction) -> str:
-        if name == CONSTANT:
-            return frequent.get(item.prompt, constants[item.task])
-        if name == NOTHING:
-            return UNCHANGED
-        if name == RANDOM:
-            return random_answer(texts[item.task], item.id, seed)
+    def mean_box_of(item: Prediction) -> str:
         region = item.prompt.removeprefix("caref:").strip().removesuffix(":")
         box = boxes.get("" if item.task == "aref" else region)
         return box_text(box, store.info.size) if box else ""
 
-    answers = {
-        name: [
-            replace(item, prediction=answer(name, item))
-            for item in predictions
-            if item.task in baseline_tasks
-        ]
-        for name, baseline_tasks in TASKS.items()
+    answers: dict[str, Callable[[Prediction], str]] = {
+        CONSTANT: lambda item: frequent.get(item.prompt, constants[item.task]),
+        RANDOM: lambda item: random_answer(texts[item.task], item.id, seed),
+        MEAN_BOX: mean_box_of,
     }
     constant = next((constants[task] for task in TASKS[NOTHING] if task in constants), "")
-    return _non_empty(answers, constant)
+    return _answered(predictions, answers, TASKS, constant)
 
 
 def blind_text_baselines(
@@ -107,18 +98,15 @@ def blind_text_baselines(
     def constant_for(item: Prediction) -> str:
         return constant if item.task == "diff_vqa" else frequent.get(item.prompt, constant)
 
-    answers = {
-        CONSTANT: [replace(item, prediction=constant_for(item)) for item in predictions],
-        NOTHING: [
-            replace(item, prediction=UNCHANGED)
-            for item in predictions
-            if item.task in TASKS[NOTHING]
-        ],
-        RANDOM: [
-            replace(item, prediction=random_answer(texts, item.id, seed)) for item in predictions
-        ],
+    answers: dict[str, Callable[[Prediction], str]] = {
+        CONSTANT: constant_for,
+        RANDOM: lambda item: random_answer(texts, item.id, seed),
     }
-    return _non_empty(answers, constant)
+    every_task = {item.task for item in predictions}
+    tasks: dict[str, Collection[str]] = {
+        CONSTANT: every_task, NOTHING: TASKS[NOTHING], RANDOM: every_task
+    }  # fmt: skip
+    return _answered(predictions, answers, tasks, constant)
 
 
 def has_training(store: Store, task: str) -> bool:
@@ -128,16 +116,20 @@ def has_training(store: Store, task: str) -> bool:
     return next(_training_samples(store, task), None) is not None
 
 
-def _non_empty(
-    answers: Mapping[str, list[Prediction]], constant: str
+def _answered(
+    predictions: Sequence[Prediction],
+    answers: Mapping[str, Callable[[Prediction], str]],
+    tasks: Mapping[str, Collection[str]],
+    constant: str,
 ) -> dict[str, list[Prediction]]:
     """The baselines that answer anything, without a second one that is always unchanged."""
-    is_repeated = constant.strip() == UNCHANGED
-    return {
-        name: items
-        for name, items in answers.items()
-        if items and not (name == NOTHING and is_repeated)
-    }
+    baselines = {}
+    for name in tasks:
+        answer = answers.get(name, lambda _: UNCHANGED)
+        of_tasks = [item for item in predictions if item.task in tasks[name]]
+        if of_tasks and not (name == NOTHING and constant.strip() == UNCHANGED):
+            baselines[name] = [replace(item, prediction=answer(item)) for item in of_tasks]
+    return baselines
 
 
 def _training_samples(store: Store, name: str) -> Iterator[Sample]:

@@ -14,10 +14,10 @@ from lapse.core.files import check_output_file
 from lapse.core.types import Prediction
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of
-from lapse.evaluation.readers import changes_facts, with_changes
-from lapse.evaluation.references import ReferenceOptions, ReferenceSource, remark_of
+from lapse.evaluation.readers import with_changes
+from lapse.evaluation.references import ReferenceOptions, ReferenceSource
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.scores_file import difference_values, predictions_facts, write_scores
+from lapse.evaluation.scores_file import difference_values, write_scores
 from lapse.evaluation.unread import unread_warning
 from lapse.metrics.paired_tests import Difference, compare, corrected
 
@@ -79,8 +79,7 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
     if len(options.systems) < 2:
         raise ValueError(f"compare needs two predictions files or more, got {len(options.systems)}")
     check_output_file(options.out)
-    seed = options.scoring.seed
-    source = ReferenceSource(options.references, seed=seed)
+    source = ReferenceSource(options.references, seed=options.scoring.seed)
     first_path, *other_paths = options.systems
     first = source.read_predictions(first_path)
     predictions = {first_path.stem: first}
@@ -109,13 +108,9 @@ def compare_files(options: CompareOptions) -> ComparisonResult:
         differences=compare_systems(scores, patients, options.scoring),
         refused=_refused_tests(scores),
         provenance={
-            "n": str(len(first)),
-            "seed": str(seed),
-            **options.provenance,
-            **remark_of(first),
-            **source.provenance(first),
-            **({} if options.changes is None else changes_facts(options.changes)),
-            **predictions_facts(first_path),
+            **source.provenance(
+                first, first_path, changes=options.changes, further=options.provenance
+            ),
             "system": first_path.stem,
         },
     )
@@ -147,8 +142,7 @@ def _refused_tests(scores: Mapping[str, Scores]) -> dict[str, dict[str, str]]:
             for system, part in ((first, task_scores), (name, other_scores.get(task, {}))):
                 for score in headlines(part).values():
                     if reason := score.details.get("withheld"):
-                        names = reasons.setdefault(f"{system}: {reason}", [])
-                        names.append(score.name)
+                        reasons.setdefault(f"{system}: {reason}", []).append(score.name)
             if reasons:
                 names = list(dict.fromkeys(name for part in reasons.values() for name in part))
                 refused.setdefault(task, {})[f"{name} against {first}"] = (

@@ -85,18 +85,15 @@ class Evaluator:
         check_unique(predictions)
         for task in dict.fromkeys(item.task for item in predictions):
             of_task = [item for item in predictions if item.task == task]
+            names = self.metrics.get(task) or task_metrics(task, self.options)
+            metrics = [self._metric(name) for name in (*names, *self.options.extra_metrics)]
             scores: TaskScores = {}
-            for metric in self._task_metrics(task):
+            for metric in filter(None, metrics):
                 scores |= metric(of_task)
             if scores:
                 patients = [item.patient for item in of_task]
                 resamples, seed = self.options.resamples, self.options.seed
                 yield task, with_intervals(scores, patients, resamples=resamples, seed=seed)
-
-    def _task_metrics(self, task: str) -> list[Metric]:
-        names = self.metrics.get(task) or task_metrics(task, self.options)
-        metrics = [self._metric(name) for name in (*names, *self.options.extra_metrics)]
-        return [metric for metric in metrics if metric is not None]
 
     def _metric(self, name: str) -> Metric | None:
         """The metric of this name; None where it needs Java and the options exclude Java."""

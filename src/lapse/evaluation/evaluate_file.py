@@ -10,37 +10,20 @@ probes, threshold ├─> reliability: consistency, confidence, abstention
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lapse.core.files import check_output_file
 from lapse.core.types import Prediction
-from lapse.evaluation.evaluate import (
-    ALL_NEED_JAVA,
-    EvaluateOptions,
-    Evaluator,
-    Scores,
-    TaskScores,
-)
+from lapse.evaluation.evaluate import ALL_NEED_JAVA, EvaluateOptions, Evaluator, Scores, TaskScores
 from lapse.evaluation.predictions.jsonl import in_order_of, write_predictions
-from lapse.evaluation.readers import changes_facts, with_changes
-from lapse.evaluation.references import (
-    DEFAULT_TASK,
-    ReferenceOptions,
-    ReferenceSource,
-    remark_of,
-)
+from lapse.evaluation.readers import with_changes
+from lapse.evaluation.references import DEFAULT_TASK, ReferenceOptions, ReferenceSource
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.sample_labels import sample_labels
 from lapse.evaluation.score_tables import headlines
-from lapse.evaluation.scores_file import (
-    UNFINISHED,
-    default_path,
-    predictions_facts,
-    score_values,
-    write_scores,
-)
+from lapse.evaluation.scores_file import UNFINISHED, default_path, score_values, write_scores
 from lapse.evaluation.subgroups import SubgroupScores, subgroup_scores
 from lapse.evaluation.unread import unread_warning
 from lapse.metrics.abstention import check_other_patients, read_threshold
@@ -72,8 +55,8 @@ class EvaluateFileOptions:
     out: Path | None = None
     references: ReferenceOptions = field(default_factory=ReferenceOptions)
     scoring: EvaluateOptions = field(default_factory=EvaluateOptions)
-    compare_with: tuple[Path, ...] = ()
-    probes: tuple[Path, ...] = ()
+    compare_with: Sequence[Path] = ()
+    probes: Sequence[Path] = ()
     threshold: Path | None = None
     gold: Path | None = None
     patients: Path | None = None
@@ -119,7 +102,7 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     """
     seed = options.scoring.seed
     path = options.out or default_path(options.predictions)
-    for output in (path, *(() if options.joined is None else (options.joined,))):
+    for output in filter(None, (path, options.joined)):
         check_output_file(output)
     source = ReferenceSource(options.references, seed=seed)
     predictions = source.read_predictions(options.predictions)
@@ -137,15 +120,9 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     for name, items in {options.predictions.name: predictions, **columns}.items():
         if warning := unread_warning(items):
             logger.warning("%s: %s", name, warning)
-    provenance = {
-        "n": str(len(predictions)),
-        "seed": str(seed),
-        **options.provenance,
-        **remark_of(predictions),
-        **source.provenance(predictions),
-        **({} if options.changes is None else changes_facts(options.changes)),
-        **predictions_facts(options.predictions),
-    }
+    provenance = source.provenance(
+        predictions, options.predictions, changes=options.changes, further=options.provenance
+    )
     evaluator = Evaluator(options.scoring)
     scores: Scores = {}
     comparisons: dict[str, Scores] = {}
@@ -157,20 +134,23 @@ def evaluate_file(options: EvaluateFileOptions) -> EvaluationResult:
     reliability = reliability_scores(predictions, probed, threshold, seed=seed)
     for name in list(columns):
         if part := dict(evaluator.by_task(columns.pop(name))):
-            comparisons[name] = _without_statistics(part)
+            # The intervals are computed, and the rows of the statistics need most of the memory.
+            comparisons[name] = {
+                task: {key: replace(score, statistics=None) for key, score in of_task.items()}
+                for task, of_task in part.items()
+            }
         _write_unfinished(path, scores | reliability, provenance, comparisons)
     if options.patients is None:
         logger.info("no subgroups by sex and age: they need --patients, a table of MIMIC-IV")
-    subgroups = {
-        task: _subgroups(options, source, predictions, task, task_scores)
-        for task, task_scores in scores.items()
-    }
     result = EvaluationResult(
         system=options.predictions.stem,
         scores=scores,
         comparisons=comparisons,
         reliability=reliability,
-        subgroups=subgroups,
+        subgroups={
+            task: _subgroups(options, source, predictions, task, task_scores)
+            for task, task_scores in scores.items()
+        },
         provenance=provenance,
         path=path,
     )
@@ -184,14 +164,6 @@ def _write_unfinished(
     """Keep what is computed so far: a score that fails loses no other one."""
     state = f"only {', '.join(scores)} and {len(comparisons)} comparisons are computed"
     write_scores(path, scores, {**provenance, UNFINISHED: state}, comparisons=comparisons)
-
-
-def _without_statistics(scores: Scores) -> Scores:
-    """Scores whose intervals are computed, without their rows: they need most of the memory."""
-    return {
-        task: {name: replace(score, statistics=None) for name, score in part.items()}
-        for task, part in scores.items()
-    }
 
 
 def _write_joined(options: EvaluateFileOptions, path: Path, predictions: list[Prediction]) -> None:
@@ -218,12 +190,8 @@ def _read_comparisons(
     columns |= {f"gold: {name}": rows for name, rows in source.baselines(gold).items()}
     tasks, gold_tasks = ({item.task for item in part} for part in (predictions, gold))
     if extra := ", ".join(sorted(gold_tasks - tasks)):
-        logger.info(
-            "%s: %s only in the scores file, because %s has no such task",
-            options.gold.name,
-            extra,
-            options.predictions.name,
-        )
+        message = "%s: %s only in the scores file, because %s has no such task"
+        logger.info(message, options.gold.name, extra, options.predictions.name)
     return columns
 
 
@@ -247,14 +215,13 @@ def _subgroups(
 
 
 def _write(result: EvaluationResult) -> None:
+    subgroups = result.subgroups.items()
     extra = {
         "subgroups": {
-            task: {name: score_values(part) for name, part in subgroups.scores.items()}
-            for task, subgroups in result.subgroups.items()
+            task: {name: score_values(groups) for name, groups in part.scores.items()}
+            for task, part in subgroups
         },
-        "hidden_subgroups": {
-            task: list(subgroups.hidden) for task, subgroups in result.subgroups.items()
-        },
+        "hidden_subgroups": {task: list(part.hidden) for task, part in subgroups},
     }
     write_scores(
         result.path,

@@ -142,12 +142,10 @@ def _options(source: str, values: Mapping[str, object], columns: Sequence[str]) 
             raise ValueError(f"{source}: {columns[0]} is not JSON: {cell[:60]!r}") from None
     if isinstance(cell, str):
         cell = cell.split(SEPARATOR)
+    if isinstance(cell, list):
+        cell = dict(zip(string.ascii_lowercase, cell, strict=False))
     if isinstance(cell, Mapping):
         return {str(name).lower(): _text(text) for name, text in cell.items()}
-    if isinstance(cell, list):
-        return {
-            letter: _text(text) for letter, text in zip(string.ascii_lowercase, cell, strict=False)
-        }
     raise ValueError(f"{source}: {columns[0]} is a list, an object, or texts separated by '|'")
 
 

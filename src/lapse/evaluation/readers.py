@@ -33,18 +33,6 @@ KEYS = frozenset({"id", "changes", "unread", "reference_changes", "system"})
 
 
 @dataclass(frozen=True, slots=True)
-class StatedChanges:
-    """A reader that knows the changes of some texts, and has another reader for the rest."""
-
-    texts: Mapping[str, Parsed]
-    other: Reader
-
-    def __call__(self, text: str) -> Parsed:
-        """The changes of a text."""
-        return self.texts[text] if text in self.texts else self.other(text)
-
-
-@dataclass(frozen=True, slots=True)
 class _Row:
     """One line of a changes file: the answer, and the reference where it is given."""
 
@@ -134,7 +122,7 @@ def _with_row(item: Prediction, row: _Row) -> Prediction:
                 f"{item.id}: answer and reference are the same text with different changes"
             )
         texts[item.references[0]] = row.truth
-    return replace(item, reader=StatedChanges(texts, item.reader))
+    return replace(item, reader=lambda text: texts[text] if text in texts else item.reader(text))
 
 
 def _read_rows(path: Path) -> list[_Row]:
@@ -159,12 +147,8 @@ def _read_rows(path: Path) -> list[_Row]:
             rows.append(row)
     if others:
         names = ", ".join(f"{name!r} ({count})" for name, count in others.most_common(20))
-        logger.warning(
-            "%s: %d changes of findings that the grammar does not have are left out: %s",
-            path.name,
-            others.total(),
-            names,
-        )
+        message = "%s: %d changes of findings that the grammar does not have are left out: %s"
+        logger.warning(message, path.name, others.total(), names)
     return rows
 
 

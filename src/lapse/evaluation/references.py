@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lapse.core.files import sha256_of
 from lapse.core.registry import load, names
 from lapse.core.types import Prediction
 from lapse.data.datasets.plain_info import REMARK
@@ -25,14 +26,12 @@ from lapse.evaluation.blind_baselines import blind_baselines, blind_text_baselin
 from lapse.evaluation.predictions.joining import JoinOptions, read_any
 from lapse.evaluation.predictions.questions import (
     Questions,
-    has_question,
     split_of_store,
     split_of_table,
-    table_facts,
     training_answers,
 )
-from lapse.evaluation.readers import with_reader
-from lapse.evaluation.scores_file import ANSWERED, REFERENCES
+from lapse.evaluation.readers import changes_facts, with_reader
+from lapse.evaluation.scores_file import ANSWERED, REFERENCES, predictions_facts
 from lapse.metrics.consistency import split_id
 
 DEFAULT_TASK = "diff_vqa"
@@ -99,10 +98,9 @@ class ReferenceSource:
         options = self.options
         if options.questions is not None:
             return split_of_table(options.questions, options.split, options.question_task)
-        task = options.question_task
-        if self.store is not None and has_question(self.store, options.split, task):
-            return split_of_store(self.store, options.split, options.question_task)
-        return Questions()
+        if self.store is None:
+            return Questions()
+        return split_of_store(self.store, options.split, options.question_task)
 
     def read_predictions(self, path: Path, *, is_checked: bool = True) -> list[Prediction]:
         """The plain predictions of a file in any format, joined with the questions.
@@ -144,21 +142,15 @@ class ReferenceSource:
         if self.store is not None:
             store = self._training_store(self.store, predictions)
             return blind_baselines(store, predictions, seed=self.seed)
-        if self.options.questions is not None:
-            task = self.options.question_task
-            answers = training_answers(self.options.questions, task)
+        table, task = self.options.questions, self.options.question_task
+        if table is None:
+            reason = "they need training answers (--data STORE or --questions CSV)"
+        elif answers := training_answers(table, task):
             of_task = [item for item in predictions if item.task == task]
-            if not answers:
-                logger.info(
-                    "no image-blind baselines: %s has no training rows of %s",
-                    self.options.questions.name,
-                    task,
-                )
-                return {}
             return blind_text_baselines(answers, of_task, seed=self.seed)
-        logger.info(
-            "no image-blind baselines: they need training answers (--data STORE or --questions CSV)"
-        )
+        else:
+            reason = f"{table.name} has no training rows of {task}"
+        logger.info("no image-blind baselines: %s", reason)
         return {}
 
     def _training_store(self, evaluated: Store, predictions: Sequence[Prediction]) -> Store:
@@ -167,11 +159,9 @@ class ReferenceSource:
         store = evaluated if baseline_data is None else open_store(baseline_data)
         tasks = dict.fromkeys(item.task for item in predictions)
         if untrained := ", ".join(task for task in tasks if not has_training(store, task)):
-            advice = (
-                "remove --data to score without image-blind baselines"
-                if baseline_data is None
-                else "give a store that has one"
-            )
+            advice = "give a store that has one"
+            if baseline_data is None:
+                advice = "remove --data to score without image-blind baselines"
             raise ValueError(
                 f"{store.path} has no train split for {untrained}, which image-blind baselines "
                 f"need: give a store of other patients with --baseline-data STORE, or {advice}"
@@ -195,13 +185,30 @@ class ReferenceSource:
         logger.info("image-blind baselines from %s: no shared patient, study or image", store.path)
         return store
 
-    def provenance(self, predictions: Sequence[Prediction]) -> dict[str, str]:
+    def provenance(
+        self,
+        predictions: Sequence[Prediction],
+        path: Path,
+        *,
+        changes: Path | None,
+        further: Mapping[str, str],
+    ) -> dict[str, str]:
         """Release, split protocol and hashes of the data; how many questions are answered.
 
         Args:
             predictions: that the scores are computed from.
+            path: their file.
+            changes: file of another extractor's changes, if any.
+            further: facts such as command, version and commit.
         """
-        facts = {"reader": self.options.reader, REFERENCES: references_hash(predictions)}
+        facts = {
+            "n": str(len(predictions)),
+            "seed": str(self.seed),
+            **further,
+            **remark_of(predictions),
+            "reader": self.options.reader,
+            REFERENCES: references_hash(predictions),
+        }
         items = self.questions.items
         num_answered = sum(item.task == items[0].task for item in predictions) if items else 0
         if num_answered < len(items):
@@ -210,9 +217,13 @@ class ReferenceSource:
         if self.options.baseline_data is not None:
             info = open_store(self.options.baseline_data).info
             facts["baselines from"] = f"{info.source}, data fingerprint {info.fingerprint[:16]}"
-        if self.options.questions is not None:
-            facts |= table_facts(self.options.questions, self.options.split)
-        return facts
+        if (table := self.options.questions) is not None:
+            part = f"part {self.options.split!r} (rows, not patients)"
+            facts["data release"] = f"{table.name}, SHA-256 {sha256_of(table)[:16]}"
+            facts["split protocol"] = f"the table's own split, {part}"
+        if changes is not None:
+            facts |= changes_facts(changes)
+        return facts | predictions_facts(path)
 
 
 def references_hash(predictions: Sequence[Prediction]) -> str:
@@ -243,10 +254,7 @@ def remark_of(predictions: Sequence[Prediction]) -> dict[str, str]:
     A file may be scored without the store, which also holds the remark. {} for other patients, and
     for other tasks than the difference question.
     """
-    prefixes = {
-        item.patient.partition(":")[0]
-        for item in predictions
-        if item.task == DEFAULT_TASK and ":" in item.patient
-    }
+    patients = [item.patient for item in predictions if item.task == DEFAULT_TASK]
+    prefixes = {patient.partition(":")[0] for patient in patients if ":" in patient}
     remarks = [load("releases", name).remark for name in names("releases") if name in prefixes]
     return {REMARK: "; ".join(remarks)} if any(remarks) else {}

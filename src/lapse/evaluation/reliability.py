@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lapse.core.types import Prediction, Score
 from lapse.metrics.abstention import Threshold, abstention_scores
+from lapse.metrics.calibration import confidence_scores
 from lapse.metrics.changes import too_many_unread, withheld
-from lapse.metrics.confidence_scores import confidence_scores
 from lapse.metrics.consistency import consistency
 from lapse.metrics.guard_scores import guarded_scores
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -87,17 +87,15 @@ def answer_labels(predictions: Sequence[Prediction]) -> Labels:
 def store_labels(store: Store, predictions: Sequence[Prediction]) -> Labels:
     """View and interval of the samples that the store holds; `UNKNOWN` for the others."""
     labels: dict[str, list[str]] = defaultdict(list)
-    pairs, studies = _records(store, predictions)
-    for item in predictions:
-        pair, study = pairs.get(_key(item)), studies.get(_key(item))
-        if pair is not None:
-            study = pair.main
-            days = pair.days
-            interval = UNKNOWN if days is None else _band(abs(days), INTERVALS, "over 90 days")
-            views = f"{pair.reference.view or '?'} then {pair.main.view or '?'}"
+    for record in _records(store, predictions):
+        study, views, interval = _main_study(record), UNKNOWN, UNKNOWN
+        if isinstance(record, Pair):
+            views = f"{record.reference.view or '?'} then {record.main.view or '?'}"
+            if record.days is not None:
+                interval = _band(abs(record.days), INTERVALS, "over 90 days")
         labels["view"].append(study.view or UNKNOWN if study else UNKNOWN)
-        labels["views of the pair"].append(views if pair else UNKNOWN)
-        labels["interval"].append(interval if pair else UNKNOWN)
+        labels["views of the pair"].append(views)
+        labels["interval"].append(interval)
     return {name: groups for name, groups in labels.items() if set(groups) != {UNKNOWN}}
 
 
@@ -126,12 +124,9 @@ def patient_labels(
     if store.info.labels.time != "dates":
         logger.info("age band: not known, as the store has no dates")
         return {"sex": sex}
-    pairs, studies = _records(store, predictions)
     ages = []
-    for item in predictions:
-        pair, study = pairs.get(_key(item)), studies.get(_key(item))
-        study = pair.main if pair else study
-        row = rows.get(plain_id(item.patient))
+    for item, record in zip(predictions, _records(store, predictions), strict=True):
+        study, row = _main_study(record), rows.get(plain_id(item.patient))
         if study is None or study.taken_at is None or row is None:
             ages.append(UNKNOWN)
             continue
@@ -168,8 +163,13 @@ def table_labels(
         if key in rows:
             raise ValueError(f"{path} has {'/'.join(key)} more than once: keep one row")
         rows[key] = tuple(value.strip() for value in row[len(keys) :])
-    _, studies = _records(store, predictions) if store is not None else ({}, {})
-    matches = [rows.get(_table_key(item, len(keys), studies)) for item in predictions]
+    records: Sequence[Pair | Study | None] = [None] * len(predictions)
+    if store is not None:
+        records = _records(store, predictions)
+    matches = [
+        rows.get(_table_key(item, len(keys), record))
+        for item, record in zip(predictions, records, strict=True)
+    ]
     missing = matches.count(None)
     if missing == len(matches):
         logger.info("no groups from %s: it has none of these samples", path.name)
@@ -204,28 +204,27 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _table_key(item: Prediction, num_keys: int, studies: Mapping[str, Study]) -> tuple[str, ...]:
-    study = studies.get(_key(item))
-    if study is not None:
-        return (study.study,)
+def _table_key(item: Prediction, num_keys: int, record: Pair | Study | None) -> tuple[str, ...]:
+    if isinstance(record, Study):
+        return (record.study,)
     return tuple(item.id.split("#")[0].split("/")[1 : 1 + num_keys])
 
 
-def _key(item: Prediction) -> str:
-    """The store's id of a prediction's record: the id without its task and probe."""
-    return item.id.split("#")[0].partition("/")[2]
+def _main_study(record: Pair | Study | None) -> Study | None:
+    return record.main if isinstance(record, Pair) else record
 
 
-def _records(
-    store: Store, predictions: Sequence[Prediction]
-) -> tuple[dict[str, Pair], dict[str, Study]]:
-    """The pairs and studies of the predictions, by `_key`."""
-    keys = {_key(item) for item in predictions}
+def _records(store: Store, predictions: Sequence[Prediction]) -> Sequence[Pair | Study | None]:
+    """[n] the pair or the study of each prediction; None where the store does not have it."""
+    keys = [item.id.split("#")[0].partition("/")[2] for item in predictions]  # no task, no probe
     if any(item.task in PAIR_TASKS for item in predictions):
-        return {pair.id: pair for pair in store.pairs if pair.id in keys}, {}
-    images = {key.partition("/")[0] for key in keys}
-    by_image = {study.id: study for study in store.studies if study.id in images}
-    return {}, {key: by_image[i] for key in keys if (i := key.partition("/")[0]) in by_image}
+        pair_ids = set(keys)
+        pairs = {pair.id: pair for pair in store.pairs if pair.id in pair_ids}
+        return [pairs.get(key) for key in keys]
+    images = [key.partition("/")[0] for key in keys]
+    study_ids = set(images)
+    studies = {study.id: study for study in store.studies if study.id in study_ids}
+    return [studies.get(image) for image in images]
 
 
 def _band(value: float, limits: Sequence[tuple[float, str]], last: str) -> str:

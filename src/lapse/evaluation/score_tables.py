@@ -47,23 +47,29 @@ def scores_table(rows: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
 
     Scores of one finding or region (`details["kind"]`) are in `parts_table`.
     """
-    names = list(
-        dict.fromkeys(
-            name
-            for scores in rows.values()
-            for name, score in scores.items()
-            if "kind" not in score.details
-        )
-    )
-    table = [["", *(_label(rows, name) for name in names)]]
-    for row, scores in rows.items():
-        table.append([row, *(format_score(scores.get(name)) for name in names)])
-    return [*table, _directions(rows, names)]
+    return _table(rows, {name: is_of_side(name) for name in _names(rows, None)})
 
 
-def _label(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
-    """The name of a score; that of one side gets its number of true changes."""
-    return f"{name} (n {counts_of(rows, name)})" if is_of_side(name) else name
+def _names(rows: Mapping[str, Mapping[str, Score]], kind: str | None) -> list[str]:
+    """The scores of this kind in any row, None for those that have no kind."""
+    scores = (item for of_row in rows.values() for item in of_row.items())
+    return list(dict.fromkeys(name for name, s in scores if s.details.get("kind") == kind))
+
+
+def _table(
+    rows: Mapping[str, Mapping[str, Score]], has_count: Mapping[str, bool]
+) -> list[list[str]]:
+    """A header, the rows, and the better direction and range of each score.
+
+    `has_count`: name -> whether the header gives the number of true changes.
+    """
+    labels = [
+        f"{name} (n {counts_of(rows, name)})" if is_counted else name
+        for name, is_counted in has_count.items()
+    ]
+    lines = [[row, *(format_score(s.get(name)) for name in has_count)] for row, s in rows.items()]
+    scores = (next(s[name] for s in rows.values() if name in s) for name in has_count)
+    return [["", *labels], *lines, ["better", *(score.direction for score in scores)]]
 
 
 def is_of_side(name: str) -> bool:
@@ -71,32 +77,15 @@ def is_of_side(name: str) -> bool:
     return name.startswith(tuple(f"{side}-side " for side in SIDES))
 
 
-def _directions(rows: Mapping[str, Mapping[str, Score]], names: Sequence[str]) -> list[str]:
-    """The line that gives the better direction and the range of each score."""
-    scores = [next(s[name] for s in rows.values() if name in s) for name in names]
-    return ["better", *(score.direction for score in scores)]
-
-
 def parts_table(rows: Mapping[str, Mapping[str, Score]], kind: str) -> list[list[str]]:
     """One line per row, one column per score of a finding or region; [] without any value."""
-    names = list(
-        dict.fromkeys(
-            name
-            for scores in rows.values()
-            for name, score in scores.items()
-            if score.details.get("kind") == kind
-            and not name.endswith((" precision", " recall"))
-            and any(_has_value(s.get(name)) for s in rows.values())
-        )
-    )
-    if not names:
-        return []
-    cells = [[row, *(format_score(s.get(name)) for name in names)] for row, s in rows.items()]
-    return [
-        ["", *(f"{name} (n {counts_of(rows, name)})" for name in names)],
-        *cells,
-        _directions(rows, names),
+    names = [
+        name
+        for name in _names(rows, kind)
+        if not name.endswith((" precision", " recall"))
+        and any(_has_value(scores.get(name)) for scores in rows.values())
     ]
+    return _table(rows, dict.fromkeys(names, True)) if names else []
 
 
 def _has_value(score: Score | None) -> bool:
@@ -111,8 +100,7 @@ def counts_of(rows: Mapping[str, Mapping[str, Score]], name: str) -> str:
 
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     """One line per score: both systems, second minus first, p and effect."""
-    table = [["score", "first", "second", "second - first", "p", "p (Holm)", "effect"]]
-    table[0].append("better")
+    table = [["score", "first", "second", "second - first", "p", "p (Holm)", "effect", "better"]]
     for row in differences:
         table.append(
             [
@@ -172,7 +160,8 @@ def interval_notes(details: Mapping[str, Mapping[str, Any]]) -> list[str]:
         details: name -> `Score.details`.
     """
     notes = []
-    counts = [int(text) for item in details.values() if (text := _digits(item, "patients"))]
+    texts = (str(item.get("patients", "")) for item in details.values())
+    counts = [int(text) for text in texts if text.isdigit()]
     if counts and min(counts) < MIN_PATIENTS:
         notes.append(f"intervals of {min(counts)} patients: {FEW_PATIENTS}")
     reasons: dict[str, list[str]] = {}
@@ -184,11 +173,6 @@ def interval_notes(details: Mapping[str, Mapping[str, Any]]) -> list[str]:
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         notes.append(f"no interval ({reason}): {', '.join(names[:MAX_NAMES])}{more}")
     return notes
-
-
-def _digits(details: Mapping[str, Any], name: str) -> str:
-    text = str(details.get(name, ""))
-    return text if text.isdigit() else ""
 
 
 def headlines(scores: Mapping[str, Score]) -> dict[str, Score]:
@@ -203,10 +187,10 @@ def format_score(score: Score | None) -> str:
     """
     if score is None or not _has_value(score):
         return "-"
-    remark = few_events(score.details)
-    if score.low is None or score.high is None:
-        return f"{score.value:.3f}{remark}"
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]{remark}"
+    interval = ""
+    if score.low is not None and score.high is not None:
+        interval = f" [{score.low:.3f}, {score.high:.3f}]"
+    return f"{score.value:.3f}{interval}{few_events(score.details)}"
 
 
 def few_events(details: Mapping[str, Any]) -> str:

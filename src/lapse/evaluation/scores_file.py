@@ -73,12 +73,8 @@ def read_scores(path: Path, predictions: Path | None = None) -> dict[str, Any]:
 def _check_predictions(path: Path, provenance: object, predictions: Path) -> None:
     facts = provenance if isinstance(provenance, Mapping) else {}
     if SHA256 not in facts:
-        logger.warning(
-            "%s does not state which predictions it scores: it may belong to other predictions "
-            "than %s",
-            path,
-            predictions.name,
-        )
+        reason = "does not state which predictions it scores: it may belong to other predictions"
+        logger.warning("%s %s than %s", path, reason, predictions.name)
     elif facts[SHA256] != (expected := sha256_of(predictions)):
         raise ValueError(
             f"{path} holds the scores of {facts.get(PREDICTIONS, 'another file')} (SHA-256 "

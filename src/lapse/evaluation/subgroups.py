@@ -78,9 +78,9 @@ def subgroup_scores(
                     f"{dimension} {group!r}: {num_patients} patients, {mask.sum()} samples"
                 )
                 continue
-            of_read = scores if _is_read(unread, mask) else _others(scores)
-            subset = _subset(of_read, mask)
-            if not subset and of_read is not scores:
+            is_read = not unread or float(np.mean(np.array(unread)[mask])) <= MAX_UNREAD
+            subset = _subset(scores, mask, is_read=is_read)
+            if not subset and not is_read:
                 hidden.append(f"{dimension} {group!r}: not read, {mask.sum()} samples")
                 continue
             computed = with_intervals(subset, of_group, resamples=resamples, seed=seed)
@@ -90,21 +90,17 @@ def subgroup_scores(
     return SubgroupScores(visible, tuple(hidden))
 
 
-def _is_read(unread: Sequence[bool], mask: NDArray[np.bool_]) -> bool:
-    return not unread or float(np.mean(np.array(unread)[mask])) <= MAX_UNREAD
+def _subset(
+    scores: Mapping[str, Score], mask: NDArray[np.bool_], *, is_read: bool
+) -> dict[str, Score]:
+    """The scores of some of the samples; those that are undefined on them are left out.
 
-
-def _others(scores: Mapping[str, Score]) -> dict[str, Score]:
-    """The scores that do not depend on changes that were read."""
-    return {name: score for name, score in scores.items() if name not in Changes.names}
-
-
-def _subset(scores: Mapping[str, Score], mask: NDArray[np.bool_]) -> dict[str, Score]:
-    """The scores of some of the samples; those that are undefined on them are left out."""
+    If the samples are not read, also those that depend on changes.
+    """
     rows_by_id: dict[int, NDArray[np.float64]] = {}
     subset = {}
     for name, score in scores.items():
-        if score.statistics is None:
+        if score.statistics is None or (not is_read and name in Changes.names):
             continue
         key = id(score.statistics.rows)
         if key not in rows_by_id:

@@ -16,15 +16,13 @@ MAX_WORDS = 30
 def unread_warning(predictions: Sequence[Prediction]) -> str:
     """How many texts are unread, and what that does; "" up to WARN_UNREAD of each kind."""
     items = [item for item in predictions if item.task in TASKS]
-    with_reference = [item for item in items if item.task == "diff_vqa"]
-    counts = (
-        ("answers", sum(not item.answer.is_parsed for item in items), len(items)),
-        (
-            "references",
-            sum(not item.truth.is_parsed for item in with_reference),
-            len(with_reference),
-        ),
-    )
+    texts = {
+        "answers": [item.answer for item in items],
+        "references": [item.truth for item in items if item.task == "diff_vqa"],
+    }
+    counts = [
+        (name, sum(not text.is_parsed for text in part), len(part)) for name, part in texts.items()
+    ]
     parts = [
         f"{count} of {total} {name} ({100 * count / total:.0f}%)"
         for name, count, total in counts

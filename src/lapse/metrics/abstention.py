@@ -25,7 +25,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from lapse.core.files import write_text
 from lapse.core.seeding import derive_permutation
 from lapse.core.types import Prediction, Score, Statistics
-from lapse.metrics.bootstrap import RESAMPLES, bootstrap_interval, with_intervals
+from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.confidence import METHODS, StatedChange, stated_changes
 from lapse.metrics.statistics import FRACTION, ratio
 
@@ -89,7 +89,6 @@ def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: st
     """
     losses = _read_losses(predictions, method)
     threshold = losses.smallest(alpha)
-    rate = losses.rate(threshold)
     patients = {item.patient for item in predictions}
     salt = _hash("\n".join(sorted(patients)), "salt")
     return Threshold(
@@ -98,7 +97,7 @@ def choose_threshold(predictions: Sequence[Prediction], alpha: float, method: st
         threshold,
         losses.num_patients,
         len(predictions),
-        rate,
+        losses.rate(threshold),
         patient_hashes=tuple(sorted(_hash(patient, salt) for patient in patients)),
         salt=salt,
     )
@@ -148,7 +147,6 @@ class _Losses:
         self.weight = 1.0 / np.bincount(self.patient)[self.patient]  # of an answer in its patient
 
     def of(self, patients: NDArray[np.int64]) -> _Losses:
-        """The losses of some of the patients."""
         mask = np.isin(self.patient, patients)
         return _Losses(self.worst[mask], self.patient[mask])
 
@@ -158,7 +156,6 @@ class _Losses:
         return np.bincount(self.patient, losses, self.num_patients).astype(np.float64)
 
     def rate(self, threshold: float) -> float:
-        """The mean loss over patients."""
         return float(self.by_patient(threshold).mean())
 
     def smallest(self, alpha: float) -> float:
@@ -242,6 +239,7 @@ def _kept_fractions(
         counts = (len(kept), len(stated), num_kept_true, num_true, num_expected)
         rows.append((*counts, len(kept) == len(stated), 1))
     table = np.array(rows, dtype=np.float64)  # [n, 7]
+    sums = table.sum(axis=0)
     columns = {
         "changes kept": (0, 1),
         "true changes kept": (2, 3),
@@ -249,28 +247,29 @@ def _kept_fractions(
         "recall, kept": (2, 4),
         "complete answers kept": (5, 6),
     }
-    scores = {}
-    for name, (part, of) in columns.items():
-        sums = table.sum(axis=0)
-        details = {"part": f"{sums[part]:.0f}", "of": f"{sums[of]:.0f}"}
-        statistics = Statistics(table[:, [part, of]], ratio)
-        value = float(ratio(sums[[part, of]]))
-        scores[name] = Score(
-            name, value, details=details, statistics=statistics, value_range=FRACTION
+    return {
+        name: Score(
+            name,
+            float(ratio(sums[[part, of]])),
+            details={"part": f"{sums[part]:.0f}", "of": f"{sums[of]:.0f}"},
+            statistics=Statistics(table[:, [part, of]], ratio),
+            value_range=FRACTION,
         )
-    return scores
+        for name, (part, of) in columns.items()
+    }
 
 
 def _rate(name: str, by_patient: NDArray[np.float64], details: dict[str, str], seed: int) -> Score:
-    count = len(by_patient)
-    score = Score(name, float(by_patient.mean()), higher_is_better=False, value_range=FRACTION)
-    if count < 2:
-        return replace(score, details={**details, "interval": "none: one patient only"})
-    patients = [str(number) for number in range(count)]
-    details = {**details, "patients": str(count)}
-    low, high = bootstrap_interval(by_patient.tolist(), patients, seed=seed)
-    details = {**details, "interval": f"95%, {RESAMPLES} resamples of {count} patients"}
-    return replace(score, low=low, high=high, details=details)
+    score = Score(
+        name,
+        float(by_patient.mean()),
+        details=details,
+        statistics=Statistics(np.stack([by_patient, np.ones_like(by_patient)], axis=1), ratio),
+        higher_is_better=False,
+        value_range=FRACTION,
+    )
+    patients = [str(number) for number in range(len(by_patient))]
+    return with_intervals({name: score}, patients, seed=seed)[name]
 
 
 def resplit_rates(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lapse.core.types import Prediction, Score
 from lapse.metrics.laterality import SIDES
 from lapse.metrics.statistics import FRACTION, fraction_score, mean_score
@@ -30,21 +32,19 @@ class AnswerAccuracy:
         """
         if not predictions:
             raise ValueError("accuracy needs at least one prediction, got none")
-        hits = [float(is_same(item)) for item in predictions]
-        closed = [
-            float(all(plain_answer(text) <= CLOSED for text in item.references))
-            for item in predictions
-        ]
+        hits = np.array([is_same(item) for item in predictions], np.float64)
+        closed = np.array(
+            [all(plain_answer(text) <= CLOSED for text in p.references) for p in predictions]
+        )
         groups = {
             "closed accuracy": closed,
-            "open accuracy": [1.0 - value for value in closed],
-            "laterality accuracy": [float(names_side(item)) for item in predictions],
+            "open accuracy": ~closed,
+            "laterality accuracy": np.array([names_side(item) for item in predictions]),
         }
-        scores = {"accuracy": mean_score("accuracy", hits, {}, value_range=FRACTION)}
-        for name, counts in groups.items():
-            if any(counts):
-                counted = [hit * count for hit, count in zip(hits, counts, strict=True)]
-                scores[name] = fraction_score(name, counted, counts, {})
+        scores = {"accuracy": mean_score("accuracy", hits.tolist(), {}, value_range=FRACTION)}
+        for name, mask in groups.items():
+            if mask.any():
+                scores[name] = fraction_score(name, hits * mask, mask.astype(np.float64), {})
         return scores
 
 

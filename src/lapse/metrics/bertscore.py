@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.extras import install_command
+from lapse.core.extras import check_extra
 from lapse.core.hub import FORM, parse_hub_id
 from lapse.core.types import Prediction, Score
 from lapse.metrics.statistics import mean_score
@@ -84,19 +84,19 @@ class BertScore:
                 for item in predictions
             ]
         )  # [n, 3]
-        details = self._model.details()
         empty = sum(not answer.strip() or not text.strip() for answer, text in pairs)
-        details |= {"empty texts": str(empty)}
         base = self.choice.baseline
-        details["rescaled"] = "no" if base is None else f"with baseline {base}"
+        details = self._model.details() | {
+            "empty texts": str(empty),
+            "rescaled": "no" if base is None else f"with baseline {base}",
+        }
         if base is not None:
             values = (values - base) / (1 - base)
         value_range = (-1.0, 1.0) if base is None else None
-        scores = [
-            mean_score(name, values[:, part].tolist(), details, value_range=value_range)
+        return {
+            name: mean_score(name, values[:, part].tolist(), details, value_range=value_range)
             for part, name in enumerate(self.names)
-        ]
-        return {score.name: score for score in scores}
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,10 @@ class _Bert:
     """A BERT and its tokenizer, on the GPU where there is one."""
 
     def __init__(self, choice: BertChoice) -> None:
+        check_extra("metrics", ["transformers"], "BERTScore")
         import torch
+        from transformers import AutoModel, AutoTokenizer
 
-        try:
-            from transformers import AutoModel, AutoTokenizer
-        except ImportError:
-            raise ValueError(
-                f"BERTScore needs transformers: {install_command('metrics')}"
-            ) from None
         self.choice = choice
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         options: dict[str, Any] = {"trust_remote_code": False}
@@ -162,12 +158,9 @@ class _Bert:
         scores = np.zeros((len(pairs), 3))
         for row, (text, reference) in enumerate(pairs):
             answer, target = vectors.get(text.strip()), vectors.get(reference.strip())
-            if (
-                answer is None
-                or target is None
-                or not answer.is_word.any()
-                or not target.is_word.any()
-            ):
+            if answer is None or target is None:
+                continue
+            if not answer.is_word.any() or not target.is_word.any():
                 continue
             similarity = answer.vectors @ target.vectors.T  # [T, T]
             precision = float(similarity.max(axis=1)[answer.is_word].mean())

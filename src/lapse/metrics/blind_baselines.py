@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 
 from lapse.core.seeding import derive_index
 from lapse.core.types import Box
@@ -59,11 +60,6 @@ def mean_box(boxes: Iterable[tuple[str, Box]]) -> dict[str, Box]:
     for name, box in boxes:
         by_name[name].append(box)
     return {
-        name: Box(
-            sum(box.x_min for box in group) / len(group),
-            sum(box.y_min for box in group) / len(group),
-            sum(box.x_max for box in group) / len(group),
-            sum(box.y_max for box in group) / len(group),
-        )
+        name: Box(*(sum(edges) / len(group) for edges in zip(*map(astuple, group), strict=True)))
         for name, group in by_name.items()
     }

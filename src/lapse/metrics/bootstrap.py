@@ -17,39 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.types import Score, Statistics
-from lapse.metrics.statistics import ratio
+from lapse.metrics.statistics import Array
 
 RESAMPLES = 2000
 MIN_PATIENTS = 50  # with fewer, the intervals cover the true value too rarely
 LEVEL = 0.95
 CHUNK = 128  # draws in memory at once
 BLOCK = 4096  # patients whose sums are in memory as 64-bit numbers at once
-
-Array = NDArray[np.float64]
-
-
-def bootstrap_interval(
-    values: Sequence[float], patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """95% interval of the mean of `values` when whole patients are drawn with replacement.
-
-    Args:
-        values: [n], one per sample.
-        patients: [n], the patient of each sample.
-        resamples: number of draws of the patients.
-
-    Raises:
-        ValueError: no value, or not one patient for each value.
-    """
-    if not values or len(values) != len(patients):
-        raise ValueError(
-            f"an interval needs one patient per value, got {len(values)} values and "
-            f"{len(patients)} patients"
-        )
-    rows = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
-    statistics = {"mean": Statistics(rows, ratio)}
-    drawn = bootstrap_draws(statistics, patients, resamples=resamples, seed=seed)["mean"]
-    return interval_of(drawn)
 
 
 def with_intervals(
@@ -62,9 +36,9 @@ def with_intervals(
     """The scores with their 95% intervals by patient, in their order.
 
     A score has no interval where it is undefined or withheld, where it has no statistics, where
-    the patient of a sample is unknown, or where there is only one patient;
-    `details["interval"]` gives the reason. Resamples that do
-    not define a score (0 / 0) are left out and counted in `details["undefined resamples"]`.
+    the patient of a sample is unknown, or where there is only one patient; `details["interval"]`
+    gives the reason. Resamples that do not define a score (0 / 0) are left out and counted in
+    `details["undefined resamples"]`.
 
     Args:
         scores: of the same samples, in the order of `patients`.
@@ -168,12 +142,8 @@ class PatientSums:
 
     def weighted(self, weights: NDArray[np.uint16]) -> Array:
         """[d, P] how often each patient counts -> [d, K] the sums of all patients."""
-        parts = (slice(start, start + BLOCK) for start in range(0, self._count, BLOCK))
-        totals = (
-            weights[:, part].astype(np.float64) @ self.block(part.start, part.stop)
-            for part in parts
-        )
-        return reduce(np.add, totals)
+        ranges = ((start, start + BLOCK) for start in range(0, self._count, BLOCK))
+        return reduce(np.add, (weights[:, i:j].astype(float) @ self.block(i, j) for i, j in ranges))
 
 
 def patient_index(patients: Sequence[str]) -> tuple[NDArray[np.int64], int]:

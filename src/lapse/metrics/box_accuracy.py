@@ -17,6 +17,7 @@ from lapse.core.types import Prediction, Score
 from lapse.metrics.statistics import (
     FRACTION,
     check_single_reference,
+    error_rate,
     fraction_score,
     macro_score,
     mean_score,
@@ -50,22 +51,20 @@ class BoxAccuracy:
             raise ValueError("box accuracy needs at least one prediction, got none")
         check_single_reference(predictions, "box accuracy")
         boxes = [find_box(item.prediction) for item in predictions]
-        references = [_reference_box(item) for item in predictions]
+        references = list(map(_reference_box, predictions))
         overlaps = [
             0.0 if box is None else iou(box, reference)
             for box, reference in zip(boxes, references, strict=True)
         ]
-        malformed = [float(box is None) for box in boxes]
-        details = {"malformed": f"{sum(malformed):.0f}", "threshold": str(THRESHOLD)}
+        details = {"malformed": str(boxes.count(None)), "threshold": str(THRESHOLD)}
         scores = _accuracy(overlaps, "", details)
         if all(item.task == "aref" for item in predictions):
             best = _best_of_phrase(predictions, boxes, references)
             helped = sum(high > overlap for high, overlap in zip(best, overlaps, strict=True))
             phrase_details = {**details, "helped by another region": str(helped)}
             scores |= _accuracy(best, ", best region of the phrase", phrase_details)
-        scores["malformed rate"] = mean_score(
-            "malformed rate", malformed, details, higher_is_better=False, value_range=FRACTION
-        )
+        is_malformed = (box is None for box in boxes)
+        scores["malformed rate"] = error_rate("malformed rate", is_malformed, details)
         return scores | _per_region(predictions, overlaps)
 
 
@@ -140,9 +139,5 @@ def iou(first: Bins, second: Bins) -> float:
     height = min(first[3], second[3]) - max(first[1], second[1])
     if width <= 0 or height <= 0:
         return 0.0
-    intersection = width * height
-    return intersection / (_area(first) + _area(second) - intersection)
-
-
-def _area(box: Bins) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return width * height / (sum(areas) - width * height)

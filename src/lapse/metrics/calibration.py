@@ -18,21 +18,20 @@ Sources: Guo et al. 2017 (ECE), Nguyen and O'Connor 2015 (equal-mass bins), Geif
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.core.types import Score
+from lapse.core.types import Prediction, Score
 from lapse.metrics.bootstrap import draw_weights, interval_of, patient_index
-from lapse.metrics.confidence import Event
-from lapse.metrics.statistics import FRACTION
+from lapse.metrics.confidence import Event, confidence_events
+from lapse.metrics.statistics import FRACTION, Array
 
 NUM_BINS = 10
 RESAMPLES = 1000
 DRAWS = 200  # of outcomes for the floor
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,8 @@ class _Table:
         """
         if self.num_patients < 2:
             return None
-        return np.array(
-            [
-                value(*self.sums(times[self.patient].astype(np.float64)))
-                for weights in draw_weights(self.num_patients, resamples, seed)
-                for times in weights
-            ]
-        )
+        draws = chain.from_iterable(draw_weights(self.num_patients, resamples, seed))
+        return np.array([value(*self.sums(times[self.patient].astype(float))) for times in draws])
 
     def bins(self, count: Array, num_bins: int) -> NDArray[np.int64]:
         """The bin of equal mass that holds the middle of each group: [G]."""
@@ -154,19 +148,13 @@ def calibration_error(
         return np.array(np.abs(gap).sum() / count.sum())
 
     count, right = table.sums()
-    generator = np.random.default_rng(seed)
-    calibrated = [
-        float(
-            error(
-                count, generator.binomial(count.astype(np.int64), table.probability).astype(float)
-            )
-        )
-        for _ in range(DRAWS)
-    ]
+    size = (DRAWS, len(count))
+    outcomes = np.random.default_rng(seed).binomial(count.astype(int), table.probability, size)
+    floor = np.mean([error(count, drawn_right) for drawn_right in outcomes.astype(float)])
     details = {
         "events": str(len(events)),
         "bins": f"{num_bins} of equal mass",
-        "floor": f"{np.mean(calibrated):.4f}",
+        "floor": f"{floor:.4f}",
     }
     value = float(error(count, right))
     drawn = table.resampled(error, resamples, seed)
@@ -221,12 +209,28 @@ def risk_area(events: Sequence[Event], *, resamples: int = RESAMPLES, seed: int 
     return _score("risk-coverage area", float(area(count, right)), drawn, details)
 
 
+def confidence_scores(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, Score]:
+    """ "ECE, changes by beam", "risk area, ..." and so on, with intervals by patient.
+
+    Of every confidence that a predictions file has.
+    """
+    scores: dict[str, Score] = {}
+    for name, events in confidence_events(predictions).items():
+        for label, score in (
+            ("ECE", calibration_error(events, seed=seed)),
+            ("risk area", risk_area(events, seed=seed)),
+        ):
+            key = f"{label}, {name.replace(', by', ' by')}"
+            scores[key] = replace(score, name=key)
+    return scores
+
+
 def _score(name: str, value: float, drawn: Array | None, details: dict[str, str]) -> Score:
-    if drawn is None:
-        details = {**details, "interval": "none: fewer than two patients are known"}
-        return Score(name, value, details=details, higher_is_better=False, value_range=FRACTION)
-    low, high = interval_of(drawn)
-    details = {**details, "interval": f"95%, {len(drawn)} resamples by patient"}
+    low, high = (None, None) if drawn is None else interval_of(drawn)
+    interval = "none: fewer than two patients are known"
+    if drawn is not None:
+        interval = f"95%, {len(drawn)} resamples by patient"
+    details = {**details, "interval": interval}
     return Score(
         name, value, low, high, details=details, higher_is_better=False, value_range=FRACTION
     )

@@ -62,27 +62,20 @@ class Captioning:
             )
         details = {"tokenizer": java.TOKENIZER}
         ngrams = score_ngrams(answers, references)
-        pairs = [
-            (_cut(answer), [_cut(text) for text in others])
-            for answer, others in zip(answers, references, strict=True)
-        ]
-        num_cut = sum(
-            pair != (answer, others)
-            for pair, answer, others in zip(pairs, answers, references, strict=True)
-        )
+        whole = list(zip(answers, references, strict=True))
+        pairs = [(_cut(answer), list(map(_cut, others))) for answer, others in whole]
+        num_cut = sum(pair != text for pair, text in zip(pairs, whole, strict=True))
         rows = java.shared_meteor().statistics(pairs)
         meteor_details = {**details, "backend": java.METEOR}
         if num_cut:
             meteor_details["cut"] = f"{num_cut} samples to {MAX_METEOR_WORDS} words per text"
             logger.warning("METEOR: %s", meteor_details["cut"])
         idf_corpus = f"evaluated set, {len(predictions)} samples"
+        bleu_details = {**details, "length": "closest"}
         scores = [
             *(
                 _corpus_score(
-                    f"BLEU-{order}",
-                    ngrams.bleu,
-                    partial(bleu_of, order=order),
-                    {**details, "length": "closest"},
+                    f"BLEU-{order}", ngrams.bleu, partial(bleu_of, order=order), bleu_details
                 )
                 for order in range(1, ORDERS + 1)
             ),

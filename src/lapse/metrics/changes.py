@@ -38,6 +38,7 @@ from lapse.metrics.statistics import (
     PARTS,
     Counts,
     check_single_reference,
+    error_rate,
     fraction_score,
     mean_score,
     pooled_scores,
@@ -92,26 +93,15 @@ class Changes:
                 scores |= _fully_read(rows[:, :3], [item.is_read for item in predictions])
         scores |= _direction_scores(answers, references)
         details = {"unparsed references": str(sum(not item.is_parsed for item in references))}
-        values = {
-            "exact match": [
-                float(is_same(answer, reference))
-                for answer, reference in zip(answers, references, strict=True)
-            ],
-            "contradiction rate": [float(_contradicts_itself(item)) for item in answers],
-            "unparsed rate": [float(not item.is_parsed) for item in answers],
+
+        is_exact = list(map(float, map(is_same, answers, references)))
+        scores["exact match"] = mean_score("exact match", is_exact, details, value_range=FRACTION)
+        scores |= _finding_rates(answers, references)
+        errors = {
+            "contradiction rate": map(_contradicts_itself, answers),
+            "unparsed rate": (not item.is_parsed for item in answers),
         }
-        means = {
-            name: mean_score(
-                name,
-                column,
-                details,
-                higher_is_better=not name.endswith("rate"),
-                value_range=FRACTION,
-            )
-            for name, column in values.items()
-        }
-        scores["exact match"] = means.pop("exact match")
-        scores |= _finding_rates(answers, references) | means
+        scores |= {name: error_rate(name, column, details) for name, column in errors.items()}
         scores |= laterality_scores(predictions, answers, references, rows[:, :3])
         unread = too_many_unread(answers, references, self.max_unread)
         return withheld(scores | _per_finding(rows), unread)
@@ -137,6 +127,15 @@ def withheld(scores: Mapping[str, Score], reason: str) -> dict[str, Score]:
         name: score if name in ALWAYS_SHOWN else _without_value(score, reason)
         for name, score in scores.items()
     }
+
+
+def unread_withheld(
+    scores: Mapping[str, Score], predictions: Sequence[Prediction]
+) -> dict[str, Score]:
+    """The scores and "unparsed rate"; without values where too many answers are unread."""
+    answers = [item.answer for item in predictions]
+    rate = error_rate("unparsed rate", (not answer.is_parsed for answer in answers), {})
+    return withheld({**scores, rate.name: rate}, too_many_unread(answers, []))
 
 
 def _without_value(score: Score, reason: str) -> Score:
@@ -202,19 +201,14 @@ def _per_finding(rows: Counts) -> dict[str, Score]:
 def _finding_rates(answers: Sequence[Parsed], references: Sequence[Parsed]) -> dict[str, Score]:
     """Level accuracy, wrong direction, hallucination and omission rate, where they are defined."""
     counts = np.array([_count_findings(*pair) for pair in zip(answers, references, strict=True)])
-    scores = {}
     names = ("level accuracy", "wrong direction", "hallucination rate", "omission rate")
-    for index, name in enumerate(names):
-        hits, over = counts[:, 2 * index], counts[:, 2 * index + 1]
-        if over.sum():
-            scores[name] = fraction_score(
-                name,
-                hits,
-                over,
-                {"counted": "findings"},
-                higher_is_better=name == "level accuracy",
-            )
-    return scores
+    columns = zip(names, counts.T[0::2], counts.T[1::2], strict=True)
+    details = {"counted": "findings"}
+    return {
+        name: fraction_score(name, hits, over, details, higher_is_better=name == "level accuracy")
+        for name, hits, over in columns
+        if over.sum()
+    }
 
 
 def _count_findings(answer: Parsed, reference: Parsed) -> list[int]:
@@ -241,10 +235,8 @@ def _kinds(changes: Mapping[str, Collection[Change]], name: str) -> set[str]:
 def is_same(first: Parsed, second: Parsed) -> bool:
     """Whether both are parsed completely and state the same."""
     is_parsed = first.is_parsed and second.is_parsed
-    return is_parsed and (first.changes, first.is_unchanged) == (
-        second.changes,
-        second.is_unchanged,
-    )
+    is_equal = first.changes == second.changes and first.is_unchanged == second.is_unchanged
+    return is_parsed and is_equal
 
 
 def _contradicts_itself(item: Parsed) -> bool:

@@ -21,9 +21,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from lapse.core.changes import FREE_KINDS, KINDS, Change
-from lapse.core.findings import FINDINGS
+from lapse.core.changes import FREE_KINDS, KINDS, Change, Kind
+from lapse.core.findings import IDS
 from lapse.core.types import Prediction, nearest
 
 BEAM, CLAUSE = "beam: ", "clause: "
@@ -84,7 +85,7 @@ def change_of_key(key: str) -> Change:
     match = _KEY.fullmatch(key)
     if match is None:
         raise ValueError(f"{key!r} does not describe a change, such as 'added edema'")
-    kind = next(kind for kind in KINDS if kind == match["kind"])
+    kind = cast("Kind", match["kind"])
     return Change(match["finding"], kind, match["before"] or "", match["after"] or "")
 
 
@@ -100,20 +101,13 @@ def stated_changes(item: Prediction, method: str) -> list[StatedChange]:
     """
     if method not in METHODS:
         raise ValueError(f"no confidence {method!r}; {nearest(method, METHODS)}")
-    true = item.truth.changes
-    order = {name: index for index, name in enumerate(FINDINGS)}
-    changes = sorted(
-        item.answer.changes,
-        key=lambda change: (
-            order[change.finding],
-            (*KINDS, *FREE_KINDS).index(change.kind),
-            change,
-        ),
-    )
-    prefix = BEAM if method == "beam" else CLAUSE
+    kinds = (*KINDS, *FREE_KINDS)
     stated = []
-    for change in changes:
-        key = prefix + change_key(change)
+    for change in sorted(
+        item.answer.changes,
+        key=lambda change: (IDS[change.finding], kinds.index(change.kind), change),
+    ):
+        key = (BEAM if method == "beam" else CLAUSE) + change_key(change)
         if key not in item.confidence:
             raise ValueError(
                 f"prediction {item.id} has no confidence {key!r}: predict with --confidence "
@@ -121,7 +115,7 @@ def stated_changes(item: Prediction, method: str) -> list[StatedChange]:
             )
         value = item.confidence[key]
         probability = value if method == "beam" else sigmoid(value)
-        stated.append(StatedChange(change, probability, change in true))
+        stated.append(StatedChange(change, probability, change in item.truth.changes))
     return stated
 
 
@@ -175,6 +169,22 @@ def answer_events(predictions: Sequence[Prediction], measure: str) -> list[Event
         answer, true = item.answer, item.truth
         is_right = answer.is_parsed and true.is_parsed and answer.changes == true.changes
         events.append(Event(probability, is_right, item.patient))
+    return events
+
+
+def confidence_events(predictions: Sequence[Prediction]) -> dict[str, list[Event]]:
+    """The events of a file: "changes, by beam", "answers, by fraction of the beam", ...
+
+    Only confidences that every difference answer has; {} for a file without any.
+    """
+    events = {
+        f"changes, by {method}": change_events(predictions, method)
+        for method in available_methods(predictions)
+    }
+    for measure in ANSWER_MEASURES:
+        by_answer = answer_events(predictions, measure)
+        if len(by_answer) == len(predictions):
+            events[f"answers, by {measure}"] = by_answer
     return events
 
 

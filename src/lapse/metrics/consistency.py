@@ -103,70 +103,63 @@ def consistency(
         details = {"n": str(len(pairs)), "of": str(len(plain))}
         rates: dict[str, Score] = {}
         for name, values in RATES[probe](pairs).items():
-            # A pair that does not count adds nothing to the sum, nor to the number of pairs.
-            counts = [float(value is not None) for value in values]
-            if any(counts):
-                rates[name] = _rate(name, [value or 0.0 for value in values], counts, details)
+            if any(value is not None for value in values):
+                rates[name] = _rate(name, values, details)
         for name, rows, score in _pooled(probe, pairs):
-            statistics = Statistics(rows, score)
             value = float(score(rows.sum(axis=0)))
-            value_range = (-1.0, 1.0) if name.endswith("lost") else FRACTION
-            rates[name] = Score(
-                name, value, details=details, statistics=statistics, value_range=value_range
-            )
+            statistics = Statistics(rows, score)
+            rates[name] = Score(name, value, details=details, statistics=statistics)
+        ranges = {name: (-1.0, 1.0) if name.endswith("lost") else FRACTION for name in rates}
+        rates = {name: replace(rate, value_range=ranges[name]) for name, rate in rates.items()}
         answers = [pair.plain.answer for pair in pairs] + [pair.probed.answer for pair in pairs]
         rates = withheld(rates, too_many_unread(answers, []))
         scores |= with_intervals(rates, [pair.plain.patient for pair in pairs], seed=seed)
     return scores
 
 
-def _rate(
-    name: str, values: Sequence[float], counts: Sequence[float], details: Mapping[str, str]
-) -> Score:
+def _rate(name: str, values: Sequence[float | None], details: Mapping[str, str]) -> Score:
     """The mean over the pairs that count, with their values per sample."""
-    details = {**details, "n": f"{sum(counts):.0f}", "aggregate": MEAN}
+    counted = tuple(value for value in values if value is not None)
+    details = {**details, "n": str(len(counted)), "aggregate": MEAN}
+    # A pair that does not count adds nothing to the sum, nor to the number of pairs.
+    hits, counts = [value or 0.0 for value in values], [value is not None for value in values]
     is_better = not name.endswith("same answer")  # of another reference: it should matter
-    score = fraction_score(name, values, counts, details, higher_is_better=is_better)
-    counted = tuple(value for value, count in zip(values, counts, strict=True) if count)
-    value_range = (-1.0, 1.0) if name.endswith("lost") else FRACTION
-    return replace(score, per_sample=counted, value_range=value_range)
+    score = fraction_score(name, hits, counts, details, higher_is_better=is_better)
+    return replace(score, per_sample=counted)
 
 
 # name -> one value per pair; None where the pair does not count
 Rates: TypeAlias = Mapping[str, Sequence[float | None]]
+Law: TypeAlias = Callable[[Iterable[Change]], frozenset[Change]]
 
 
-def _swap(pairs: Sequence[ProbePair]) -> Rates:
-    return _agreement("swap law", pairs, invert)
-
-
-def _acquisition(pairs: Sequence[ProbePair]) -> Rates:
-    return _agreement("acquisition", pairs, frozenset)
-
-
-def _agreement(
-    name: str, pairs: Sequence[ProbePair], law: Callable[[Iterable[Change]], frozenset[Change]]
-) -> Rates:
+def _agreement(name: str, law: Law) -> Callable[[Sequence[ProbePair]], Rates]:
     """Agreement over all pairs, and over those that name a change."""
-    values: list[float] = []
-    named: list[float | None] = []
-    for plain, probed in _parsed(pairs):
-        values.append(float(_agree(plain, probed, law)))
-        named.append(values[-1] if plain.changes or probed.changes else None)
-    return {name: values, f"{name}, change named": named}
+
+    def rates(pairs: Sequence[ProbePair]) -> Rates:
+        values: list[float] = []
+        named: list[float | None] = []
+        for plain, probed in _parsed(pairs):
+            values.append(float(_agree(plain, probed, law)))
+            named.append(values[-1] if plain.changes or probed.changes else None)
+        return {name: values, f"{name}, change named": named}
+
+    return rates
 
 
 def _identity(pairs: Sequence[ProbePair]) -> Rates:
     answers = [pair.probed.answer for pair in pairs]
-    return {"identity": [float(_is_unchanged(answer)) for answer in answers]}
+    is_kept = [a.is_parsed and a.is_unchanged and not a.changes for a in answers]
+    return {"identity": list(map(float, is_kept))}
 
 
 def _replaced(name: str) -> Callable[[Sequence[ProbePair]], Rates]:
     def rates(pairs: Sequence[ProbePair]) -> Rates:
         same = [float(_agree(plain, probed, frozenset)) for plain, probed in _parsed(pairs)]
         lost = [
-            float(_is_right(pair.plain, pair.plain)) - float(_is_right(pair.probed, pair.plain))
-            for pair in pairs
+            float(_agree(plain, pair.plain.truth, frozenset))
+            - float(_agree(probed, pair.plain.truth, frozenset))
+            for pair, (plain, probed) in zip(pairs, _parsed(pairs), strict=True)
         ]
         return {f"{name}: same answer": same, f"{name}: exact match lost": lost}
 
@@ -175,9 +168,9 @@ def _replaced(name: str) -> Callable[[Sequence[ProbePair]], Rates]:
 
 # probe -> its rates; `lapse.inference.probes.PROBES` makes the samples of the same probes
 RATES: dict[str, Callable[[Sequence[ProbePair]], Rates]] = {
-    "swap": _swap,
+    "swap": _agreement("swap law", invert),
     "identity": _identity,
-    "acquisition": _acquisition,
+    "acquisition": _agreement("acquisition", frozenset),
     "shuffled": _replaced("shuffled reference"),
     "blank": _replaced("blank reference"),
 }
@@ -187,16 +180,11 @@ def _pooled(
     probe: str, pairs: Sequence[ProbePair]
 ) -> Iterator[tuple[str, Array, Callable[[Array], Array]]]:
     """Scores pooled over all changes of all answers: name, counts of each pair, the score."""
-    answers = _parsed(pairs)
-    plain, probed = (
-        [first.changes for first, _ in answers],
-        [second.changes for _, second in answers],
-    )
+    plain = [pair.plain.answer.changes for pair in pairs]
+    probed = [pair.probed.answer.changes for pair in pairs]
     if probe == "swap" and any(plain):
-        rows = [
-            (len(first & invert(second)), len(first))
-            for first, second in zip(plain, probed, strict=True)
-        ]
+        both = zip(plain, probed, strict=True)
+        rows = [(len(first & invert(second)), len(first)) for first, second in both]
         yield "swap law, clauses", np.array(rows, np.float64), ratio
     if probe == "acquisition" and any((*plain, *probed)):
         yield "acquisition F1", _overlap(plain, probed), ratio
@@ -221,18 +209,8 @@ def _parsed(pairs: Sequence[ProbePair]) -> list[tuple[Parsed, Parsed]]:
     return [(pair.plain.answer, pair.probed.answer) for pair in pairs]
 
 
-def _agree(
-    first: Parsed, second: Parsed, law: Callable[[Iterable[Change]], frozenset[Change]]
-) -> bool:
+def _agree(first: Parsed, second: Parsed, law: Law) -> bool:
     """Whether both are parsed completely and the law turns the first into the second."""
     is_parsed = first.is_parsed and second.is_parsed
     expected = (law(first.changes), first.is_unchanged)
     return is_parsed and expected == (second.changes, second.is_unchanged)
-
-
-def _is_unchanged(answer: Parsed) -> bool:
-    return answer.is_parsed and answer.is_unchanged and not answer.changes
-
-
-def _is_right(item: Prediction, plain: Prediction) -> bool:
-    return _agree(item.answer, plain.truth, frozenset)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from lapse.core.changes import Change, by_finding, contradictions
 from lapse.core.findings import FINDINGS
-from lapse.core.grammar import Parsed
 from lapse.core.types import Prediction
 from lapse.metrics.direction import directions_of
 
@@ -40,11 +39,7 @@ def error_kinds(item: Prediction) -> dict[str, tuple[str, ...]]:
     Compares with the first reference. An answer without any change that was read, and an
     answer to a reference that was not read, is "unparsed" and has no other error.
     """
-    return compare_changes(item.answer, item.truth)
-
-
-def compare_changes(answer: Parsed, reference: Parsed) -> dict[str, tuple[str, ...]]:
-    """As `error_kinds`, for parsed texts."""
+    answer, reference = item.answer, item.truth
     if not reference.is_parsed or not (answer.is_parsed or answer.changes):
         return {"unparsed": ()}  # nothing to compare
     named, true = by_finding(answer.changes), by_finding(reference.changes)

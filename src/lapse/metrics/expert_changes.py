@@ -20,30 +20,20 @@ one by one, so a part of their changes is their own disagreement.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lapse.core.changes import Change
 from lapse.core.types import Prediction, Score
-from lapse.metrics.changes import too_many_unread, withheld
-from lapse.metrics.statistics import (
-    FRACTION,
-    check_single_reference,
-    fraction_score,
-    mean_score,
-    pooled_scores,
-)
+from lapse.metrics.changes import unread_withheld
+from lapse.metrics.statistics import check_single_reference, fraction_score, pooled_scores
 
 TASK = "expert_changes"
-LABELS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "pneumothorax": frozenset({"pneumothorax"}),
-        "airspace opacity": frozenset({"lung opacity", "consolidation", "pneumonia", "edema"}),
-        "nodule or mass": frozenset(),
-    }
-)
+LABELS: Mapping[str, frozenset[str]] = {
+    "pneumothorax": frozenset({"pneumothorax"}),
+    "airspace opacity": frozenset({"lung opacity", "consolidation", "pneumonia", "edema"}),
+    "nodule or mass": frozenset(),
+}
 STATES = ("added", "missing", "unchanged")
 
 
@@ -68,11 +58,12 @@ class ExpertChanges:
         for index, item in enumerate(predictions):
             for label, true in read_states(item).items():
                 stated = state_of(item.answer.changes, label)
-                counts = _counts(stated, true)
+                is_stated, is_true = stated != "unchanged", true != "unchanged"
+                counts = np.array([is_stated and stated == true, is_stated, is_true], np.uint8)
                 start = 3 * (1 + names.index(label))
                 rows[index, start : start + 3] += counts
                 rows[index, :3] += counts
-                if "unchanged" not in (stated, true):
+                if is_stated and is_true:
                     both[index] += 1
                     opposite[index] += stated != true
         scores = pooled_scores("change", rows, 0, {})
@@ -82,11 +73,7 @@ class ExpertChanges:
         if both.any():
             name = "opposite rate"
             scores[name] = fraction_score(name, opposite, both, {}, higher_is_better=False)
-        unparsed = [float(not item.answer.is_parsed) for item in predictions]
-        scores["unparsed rate"] = mean_score(
-            "unparsed rate", unparsed, {}, higher_is_better=False, value_range=FRACTION
-        )
-        return withheld(scores, too_many_unread([item.answer for item in predictions], []))
+        return unread_withheld(scores, predictions)
 
 
 def read_states(item: Prediction) -> dict[str, str]:
@@ -112,13 +99,5 @@ def state_of(changes: frozenset[Change], label: str) -> str:
     'added'
     """
     kinds = {change.kind for change in changes if change.finding in LABELS[label]}
-    for kind, other in (("added", "missing"), ("missing", "added")):
-        if kind in kinds and other not in kinds:
-            return kind
-    return "unchanged"
-
-
-def _counts(stated: str, true: str) -> NDArray[np.uint8]:
-    """Changes that are correct, stated and true. # [3]"""
-    is_stated, is_true = stated != "unchanged", true != "unchanged"
-    return np.array([is_stated and stated == true, is_stated, is_true], np.uint8)
+    named = [kind for kind in ("added", "missing") if kind in kinds]
+    return named[0] if len(named) == 1 else "unchanged"

@@ -25,6 +25,7 @@ null: edema" and "guard unchanged" (1 if no reading names a change).
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -59,14 +60,11 @@ class Reading:
 
     def inverse(self) -> Reading:
         """The same reading for the exchanged pair."""
-        shares = {change: share for (change,), share in _inverted(self.shares)}
-        return replace(self, shares=shares, named=invert(self.named))
+        return replace(self, shares=_inverted(self.shares), named=invert(self.named))
 
 
-def _inverted(
-    shares: Mapping[Change, float],
-) -> Iterable[tuple[frozenset[Change], float]]:
-    return ((invert([change]), share) for change, share in shares.items())
+def _inverted(shares: Mapping[Change, float]) -> dict[Change, float]:
+    return {other: share for change, share in shares.items() for other in invert([change])}
 
 
 def reading_of(candidates: Sequence[Candidate]) -> Reading:
@@ -75,17 +73,12 @@ def reading_of(candidates: Sequence[Candidate]) -> Reading:
     # relative to the best one, so that very improbable texts do not vanish
     best = candidates[0].log_probability
     weights = [math.exp(candidate.log_probability - best) for candidate in candidates]
+    weights_of: dict[Change, list[float]] = defaultdict(list)
+    for weight, answer in zip(weights, parsed, strict=True):
+        for change in answer.changes:
+            weights_of[change].append(weight)
     total = math.fsum(weights)
-    changes = sorted({change for answer in parsed for change in answer.changes})
-    shares = {
-        change: math.fsum(
-            weight
-            for weight, answer in zip(weights, parsed, strict=True)
-            if change in answer.changes
-        )
-        / total
-        for change in changes
-    }
+    shares = {change: math.fsum(weights_of[change]) / total for change in sorted(weights_of)}
     top = parsed[0]
     is_unchanged = top.is_parsed and top.is_unchanged and not top.changes
     return Reading(shares, top.changes, is_unchanged)
@@ -108,8 +101,7 @@ class Evidence:
 
     def inverse(self) -> Evidence:
         """The evidence of the exchanged pair."""
-        shares = {change: share for (change,), share in _inverted(self.shares)}
-        return replace(self, shares=shares)
+        return replace(self, shares=_inverted(self.shares))
 
     def confidence(self) -> dict[str, float]:
         """The entries of `Prediction.confidence`."""
@@ -202,13 +194,8 @@ class GuardedChanges:
 
     def inverse(self) -> GuardedChanges:
         """The answer to the exchanged pair."""
-        return GuardedChanges(
-            _ordered(invert(self.stated)),
-            _ordered(invert(self.unsure)),
-            {change: share for (change,), share in _inverted(self.shares)},
-            self.status,
-            self.reasons,
-        )
+        stated, unsure = _ordered(invert(self.stated)), _ordered(invert(self.unsure))
+        return replace(self, stated=stated, unsure=unsure, shares=_inverted(self.shares))
 
 
 NOTHING = GuardedChanges((), (), {}, "unchanged")
@@ -224,10 +211,9 @@ def decide(evidence: Evidence, rule: GuardRule) -> GuardedChanges:
         stated = set()
     reasons: tuple[str, ...] = ()
     named = {change.finding for change in evidence.shares}
-    relevant = [name for name in disturbed if name in named or not stated]
-    if relevant:
+    if relevant := [name for name in disturbed if name in named or not stated]:
         reasons += (NULL_REASON + ", ".join(relevant),)
-    is_split = not certain - {c for c in certain if c.finding in excluded}
+    is_split = all(change.finding in excluded for change in certain)
     if is_split and not evidence.is_unchanged:
         reasons += (SPLIT_REASON,)
     is_decided = evidence.is_unchanged and not disturbed

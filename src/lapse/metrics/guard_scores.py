@@ -12,21 +12,12 @@ from dataclasses import replace
 from lapse.core.changes import UNCHANGED, invert
 from lapse.core.grammar import parse
 from lapse.core.types import Prediction, Score
-from lapse.metrics.bootstrap import RESAMPLES, with_intervals
+from lapse.metrics.bootstrap import with_intervals
 from lapse.metrics.changes import Changes
 from lapse.metrics.confidence import change_of_key
 from lapse.metrics.consistency import ProbePair, group_probes, pair_probes
-from lapse.metrics.guard import (
-    AGREED,
-    GUARD,
-    NULL,
-    UNDECIDED,
-    UNUSUAL,
-    Evidence,
-    GuardRule,
-    decide,
-)
-from lapse.metrics.statistics import FRACTION, fraction_score
+from lapse.metrics.guard import AGREED, GUARD, NULL, UNDECIDED, UNUSUAL, Evidence, GuardRule, decide
+from lapse.metrics.statistics import fraction_score
 
 THRESHOLDS = tuple(step / 100 for step in range(30, 100))
 
@@ -41,22 +32,19 @@ def evidence_of(item: Prediction) -> Evidence:
         raise ValueError(
             f"prediction {item.id} has no guarded answer: predict with `lapse predict --guarded`"
         )
-    shares = {
-        change_of_key(name.removeprefix(GUARD)): share
-        for name, share in item.confidence.items()
-        if name.startswith(GUARD)
-    }
-    null = {
-        name.removeprefix(NULL): share
-        for name, share in item.confidence.items()
-        if name.startswith(NULL)
-    }
+    guard, null = (
+        {
+            name.removeprefix(prefix): share
+            for name, share in item.confidence.items()
+            if name.startswith(prefix)
+        }
+        for prefix in (GUARD, NULL)
+    )
+    shares = {change_of_key(name): share for name, share in guard.items()}
     return Evidence(shares, null, item.confidence[AGREED] > 0.5)
 
 
-def choose_rule(
-    predictions: Sequence[Prediction], target: float = 0.85, *, null_limit: float = 0.5
-) -> GuardRule:
+def choose_rule(predictions: Sequence[Prediction], target: float = 0.85) -> GuardRule:
     """The smallest threshold whose stated changes reach a precision, less its standard error.
 
     Where no threshold reaches it, the threshold is 1 and nothing is stated.
@@ -64,7 +52,6 @@ def choose_rule(
     Args:
         predictions: guarded difference answers on validation patients.
         target: precision over all stated changes.
-        null_limit: of the null share; not chosen here.
 
     Raises:
         ValueError: no prediction, or one without a guarded answer.
@@ -75,7 +62,7 @@ def choose_rule(
         raise ValueError(f"the precision is {target}: choose one between 0 and 1, such as 0.85")
     answers = [(evidence_of(item), item.truth.changes) for item in predictions]
     patients = len({item.patient for item in predictions})
-    silent = GuardRule(1.0, null_limit, target, 0.0, 0.0, patients, len(predictions))
+    silent = GuardRule(1.0, target=target, patients=patients, answers=len(predictions))
     num_true = sum(len(true) for _, true in answers)
     for threshold in THRESHOLDS:
         rule = replace(silent, threshold=threshold)
@@ -129,14 +116,12 @@ def guarded_scores(
         if all(UNUSUAL in item.confidence for item in predictions):
             is_above = [float(item.confidence[UNUSUAL] > limit) for item in predictions]
             scores[name] = _rate(name, is_above, higher_is_better=False)
-    patients = [item.patient for item in predictions]
-    scores = with_intervals(scores, patients, resamples=RESAMPLES, seed=seed)
+    scores = with_intervals(scores, [item.patient for item in predictions], seed=seed)
     for probe, probed in group_probes(probes).items():
         if probe in LAWS:
             pairs = pair_probes(predictions, probed)
-            kept = [LAWS[probe](pair) for pair in pairs]
             name = {"swap": "swap law"}.get(probe, probe)
-            rate = {name: _rate(name, kept, higher_is_better=True)}
+            rate = {name: _rate(name, list(map(LAWS[probe], pairs)), higher_is_better=True)}
             scores |= with_intervals(rate, [pair.plain.patient for pair in pairs], seed=seed)
     return scores
 
@@ -159,11 +144,7 @@ LAWS: dict[str, Callable[[ProbePair], float]] = {
 
 
 def _rate(name: str, values: Sequence[float], *, higher_is_better: bool) -> Score:
-    details = {"n": str(len(values))}
-    rate = fraction_score(
-        name, values, [1.0] * len(values), details, higher_is_better=higher_is_better
-    )
-    return replace(rate, value_range=FRACTION)
+    return fraction_score(name, values, [1.0] * len(values), {}, higher_is_better=higher_is_better)
 
 
 def _change_scores(items: Sequence[Prediction], suffix: str) -> dict[str, Score]:

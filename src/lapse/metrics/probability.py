@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,6 @@ MIN_CHANGES, MIN_PATIENTS = 100, 30
 LIMIT = 0.001  # confidence is read as at least this, and at most 1 less this
 FOLDS = 5
 STEPS, TOLERANCE = 100, 1e-10  # of Newton's method
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +91,9 @@ class Calibration:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationData:
-    """Where validation answers come from, as a calibration records it."""
-
-    split: str
-    data: str
-    predictions: Path | None = None
-
-
-def fit_calibration(predictions: Sequence[Prediction], data: CalibrationData) -> Calibration:
+def fit_calibration(
+    predictions: Sequence[Prediction], *, split: str, data: str, path: Path | None = None
+) -> Calibration:
     """Fit the probabilities of changes on validation answers.
 
     Guarded answers are calibrated by their readings if every prediction has them, others by the
@@ -110,6 +101,8 @@ def fit_calibration(predictions: Sequence[Prediction], data: CalibrationData) ->
 
     Args:
         predictions: difference answers on validation patients.
+        split, data: where they come from, as the calibration records it.
+        path: their file, if any.
 
     Raises:
         ValueError: fewer than 100 changes or 30 patients, no confidence, or confidence that does
@@ -136,7 +129,7 @@ def fit_calibration(predictions: Sequence[Prediction], data: CalibrationData) ->
     return Calibration(
         source, slope, intercept, len(events), num_right, len(predictions),
         len({item.patient for item in predictions}), error.value, float(error.details["floor"]),
-        data.split, data.data, "" if data.predictions is None else sha256_of(data.predictions),
+        split, data, "" if path is None else sha256_of(path),
     )  # fmt: skip
 
 
@@ -154,13 +147,12 @@ def _held_out(events: Sequence[Event]) -> list[Event]:
     names = sorted({event.patient for event in events})
     order = derive_permutation(len(names), "calibration folds")
     fold = {names[index]: position % FOLDS for position, index in enumerate(order)}
+    fits = [_fit([e for e in events if fold[e.patient] != number]) for number in range(FOLDS)]
     calibrated = []
-    for number in range(FOLDS):
-        slope, intercept = _fit([event for event in events if fold[event.patient] != number])
-        for event in events:
-            if fold[event.patient] == number:
-                probability = sigmoid(intercept + slope * _log_odds(event.probability))
-                calibrated.append(Event(probability, event.is_right, event.patient))
+    for event in events:
+        slope, intercept = fits[fold[event.patient]]
+        probability = sigmoid(intercept + slope * _log_odds(event.probability))
+        calibrated.append(replace(event, probability=probability))
     return calibrated
 
 
@@ -172,7 +164,7 @@ def _fit(events: Sequence[Event]) -> tuple[float, float]:
     low, high = 1.0 / (len(x) - num_right + 2.0), (num_right + 1.0) / (num_right + 2.0)
     target = np.where(is_right, high, low)
     design = np.stack([x, np.ones_like(x)], axis=1)  # [E, 2]
-    weights: Array = np.zeros(2)
+    weights: NDArray[np.float64] = np.zeros(2)
     for _ in range(STEPS):
         p = 1.0 / (1.0 + np.exp(-np.clip(design @ weights, -30.0, 30.0)))
         curvature = design.T @ (design * (p * (1.0 - p))[:, None]) + 1e-9 * np.eye(2)
@@ -188,13 +180,8 @@ def _log_odds(confidence: float) -> float:
     return math.log(bounded / (1.0 - bounded))
 
 
-def calibration_values(calibration: Calibration) -> dict[str, Any]:
-    """The fields of a calibration, as JSON."""
-    return asdict(calibration)
-
-
 def parse_calibration(values: dict[str, Any], source: str) -> Calibration:
-    """A calibration from the fields that `calibration_values` gives.
+    """A calibration from its fields, as `dataclasses.asdict` gives them.
 
     Args:
         source: names the file in errors.
@@ -215,7 +202,7 @@ def parse_calibration(values: dict[str, Any], source: str) -> Calibration:
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write a calibration file, atomically."""
-    write_text(path, json.dumps({"format": FORMAT, **calibration_values(calibration)}, indent=1))
+    write_text(path, json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1))
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -16,7 +16,7 @@ import numpy as np
 
 from lapse.core.changes import Change
 from lapse.core.types import Prediction, Score
-from lapse.metrics.changes import too_many_unread, withheld
+from lapse.metrics.changes import unread_withheld
 from lapse.metrics.direction import direction_of
 from lapse.metrics.statistics import (
     FRACTION,
@@ -45,10 +45,9 @@ class ProgressionAccuracy:
             raise ValueError("progression needs at least one prediction, got none")
         check_single_reference(predictions, "progression")
         rows: dict[tuple[str, str], Array] = {}  # (finding, class) -> [n, 2] hits and counts
-        unparsed, accuracies = [], []
+        accuracies = []
         for index, item in enumerate(predictions):
             answer = item.answer
-            unparsed.append(float(not answer.is_parsed))
             hits = []
             for finding, progression in read_progressions(item):
                 is_named = answer.is_parsed or any(c.finding == finding for c in answer.changes)
@@ -58,14 +57,8 @@ class ProgressionAccuracy:
                 row = rows.setdefault(key, np.zeros((len(predictions), 2)))
                 row[index] += (hits[-1], 1.0)
             accuracies.append(sum(hits) / len(hits))
-        scores = {
-            **_macro_scores(rows),
-            "accuracy": mean_score("accuracy", accuracies, {}, value_range=FRACTION),
-            "unparsed rate": mean_score(
-                "unparsed rate", unparsed, {}, higher_is_better=False, value_range=FRACTION
-            ),
-        }
-        return withheld(scores, too_many_unread([item.answer for item in predictions], []))
+        accuracy = mean_score("accuracy", accuracies, {}, value_range=FRACTION)
+        return unread_withheld({**_macro_scores(rows), "accuracy": accuracy}, predictions)
 
 
 def _macro_scores(rows: dict[tuple[str, str], Array]) -> dict[str, Score]:
@@ -100,7 +93,5 @@ def read_progressions(item: Prediction) -> list[tuple[str, str]]:
 
 def progression_of(changes: frozenset[Change], finding: str) -> str:
     """The progression of a finding according to a set of changes."""
-    for change in changes:
-        if change.finding == finding:
-            return WORDS[direction_of(change)]
-    return "stable"
+    words = (WORDS[direction_of(change)] for change in changes if change.finding == finding)
+    return next(words, "stable")

@@ -7,7 +7,7 @@ without scoring any text again. Dimension legend: n samples, k columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,12 @@ def mean_score(
     )
 
 
+def error_rate(name: str, is_error: Iterable[bool], details: Mapping[str, str]) -> Score:
+    """The fraction of the samples with an error; lower is better."""
+    values = list(map(float, is_error))
+    return mean_score(name, values, details, higher_is_better=False, value_range=FRACTION)
+
+
 def fraction_score(
     name: str,
     hits: Sequence[float] | Array,
@@ -87,15 +93,11 @@ def fraction_score(
     total = rows.sum(axis=0)
     if not total[1]:
         raise ValueError(f"{name} has a denominator of zero: omit it")
+    count = f"{total[1]:.0f}"
     return Score(
         name,
         float(total[0] / total[1]),
-        details={
-            "n": f"{total[1]:.0f}",
-            "hits": f"{total[0]:g}",
-            "events": f"{total[1]:.0f}",
-            **details,
-        },
+        details={"n": count, "hits": f"{total[0]:g}", "events": count, **details},
         statistics=Statistics(rows, ratio, _second),
         higher_is_better=higher_is_better,
         value_range=FRACTION,
@@ -112,7 +114,6 @@ def shared_floats(values: Array) -> tuple[float, ...]:
 
 
 def _second(sums: Array) -> float:
-    """The count of a ratio."""
     return float(sums[1])
 
 
@@ -169,10 +170,7 @@ def _from_columns(part: str, first: int) -> Callable[[Array], Array]:
     def score(sums: Array) -> Array:
         correct, predicted, true = (sums[..., first + column] for column in range(3))
         over = {"precision": predicted, "recall": true, "F1": (predicted + true) / 2}[part]
-        values: Array = np.divide(
-            correct, over, out=np.full(correct.shape, np.nan), where=over != 0
-        )
-        return values
+        return ratio(np.stack([correct, over], axis=-1))
 
     return score
 
@@ -186,20 +184,15 @@ def macro_score(
         rows: [n, 2 m] hits and counts of m fractions: columns 2 i and 2 i + 1 are fraction i.
         groups: the fractions of each group.
     """
-    indices = [index for group in groups for index in group]
 
     def score(sums: Array) -> Array:
-        fractions = np.stack([ratio(sums[..., 2 * i : 2 * i + 2]) for i in indices], axis=-1)
-        means, first = [], 0
-        for group in groups:
-            means.append(_mean_of_defined(fractions[..., first : first + len(group)]))
-            first += len(group)
+        fractions = [[ratio(sums[..., 2 * i : 2 * i + 2]) for i in group] for group in groups]
+        means = [_mean_of_defined(np.stack(group, axis=-1)) for group in fractions]
         return _mean_of_defined(np.stack(means, axis=-1))
 
-    value = float(score(rows.sum(axis=0)))
     return Score(
         name,
-        value,
+        float(score(rows.sum(axis=0))),
         details=dict(details),
         statistics=Statistics(rows, score),
         value_range=FRACTION,

@@ -79,6 +79,12 @@ class MetricsLog:
                 file.close()
 
 
+def read_curve(folder: Path, key: str) -> tuple[tuple[int, float], ...]:
+    """(step, value) of one key of a run's metrics.jsonl, in order."""
+    lines = map(json.loads, (folder / METRICS).read_text(encoding="utf-8").splitlines())
+    return tuple((int(line["step"]), float(line[key])) for line in lines if key in line)
+
+
 class _Board(Protocol):
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
 

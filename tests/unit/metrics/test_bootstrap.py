@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from lapse.core.types import Score, Statistics
-from lapse.metrics.bootstrap import (
-    PatientSums,
-    bootstrap_draws,
-    bootstrap_interval,
-    with_intervals,
-)
+from lapse.metrics.bootstrap import PatientSums, bootstrap_draws, with_intervals
 from lapse.metrics.ngrams import bleu_of
 from lapse.metrics.statistics import mean_score, ratio
 
 REPEATS, PATIENTS, ROWS = 200, 60, 5
+
+
+def interval(values, patients, resamples=2000):
+    scores = {"mean": mean_score("mean", values, {})}
+    score = with_intervals(scores, patients, resamples=resamples)["mean"]
+    return score.low, score.high
 
 
 def coverage(rows_as_patients: bool) -> float:
@@ -28,7 +29,7 @@ def coverage(rows_as_patients: bool) -> float:
         names = [str(p) for p in range(PATIENTS) for _ in range(ROWS)]
         if rows_as_patients:
             names = [str(row) for row in range(len(names))]
-        low, high = bootstrap_interval(values.ravel().tolist(), names, resamples=200)
+        low, high = interval(values.ravel().tolist(), names, resamples=200)
         hits += low <= 0.0 <= high
     return hits / REPEATS
 
@@ -83,7 +84,7 @@ def test_the_interval_of_independent_values_is_the_textbook_one():
     values = [float(generator.random() < 0.3) for _ in range(800)]
     mean = sum(values) / len(values)
     margin = 1.96 * math.sqrt(mean * (1 - mean) / len(values))
-    low, high = bootstrap_interval(values, [str(index) for index in range(800)], resamples=4000)
+    low, high = interval(values, [str(index) for index in range(800)], resamples=4000)
     assert low == pytest.approx(mean - margin, abs=0.1 * margin)
     assert high == pytest.approx(mean + margin, abs=0.1 * margin)
 
@@ -91,19 +92,19 @@ def test_the_interval_of_independent_values_is_the_textbook_one():
 def test_whole_patients_are_drawn():
     values = [0.0, 1.0] * 50
     together = [str(index // 10) for index in range(100)]  # each patient holds five of both
-    assert bootstrap_interval(values, together) == (0.5, 0.5)
+    assert interval(values, together) == (0.5, 0.5)
     apart = [str(index % 2 * 5 + index // 20) for index in range(100)]
-    low, high = bootstrap_interval(values, apart)
+    low, high = interval(values, apart)
     assert high - low > 0.4
-    assert bootstrap_interval(values, apart) == (low, high)
-    with pytest.raises(ValueError, match="got 2 values and 1 patients"):
-        bootstrap_interval([0.0, 1.0], ["p"])
+    assert interval(values, apart) == (low, high)
+    with pytest.raises(ValueError, match="3 rows of statistics and there are 2 samples"):
+        interval([0.0, 1.0, 1.0], ["p", "q"])
 
 
 def test_a_patient_counts_by_the_number_of_samples():
     patients = [name for index in range(50) for name in [f"many{index}"] * 9 + [f"one{index}"]]
     values = [float(name.startswith("many")) for name in patients]
-    low, high = bootstrap_interval(values, patients)
+    low, high = interval(values, patients)
     assert 0.8 < low < 0.9 < high < 0.95
 
 

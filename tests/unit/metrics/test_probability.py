@@ -14,13 +14,12 @@ from lapse.metrics.confidence import Event, change_key
 from lapse.metrics.guard import AGREED, GUARD
 from lapse.metrics.probability import (
     Calibration,
-    CalibrationData,
     fit_calibration,
     read_calibration,
     write_calibration,
 )
 
-DATA = CalibrationData("validate", "drawings")
+DATA = {"split": "validate", "data": "drawings"}
 
 
 def answers(num_patients=400, seed=0, power=0.3, prefix=GUARD):
@@ -55,7 +54,7 @@ def _is_right(item, name):
 
 @pytest.mark.parametrize("prefix", [GUARD, "beam: "])
 def test_probabilities_are_true_for_new_patients(prefix):
-    fitted = fit_calibration(answers(prefix=prefix), DATA)
+    fitted = fit_calibration(answers(prefix=prefix), **DATA)
     new = answers(seed=1, prefix=prefix)
     raw = [
         Event(value, _is_right(item, name), item.patient)
@@ -73,7 +72,7 @@ def test_probabilities_are_true_for_new_patients(prefix):
 
 
 def test_the_probability_rises_with_the_confidence_and_is_never_certain():
-    fitted = fit_calibration(answers(), DATA)
+    fitted = fit_calibration(answers(), **DATA)
     values = [fitted.probability(c) for c in np.linspace(0, 1, 21)]
     assert values == sorted(values) and 0.0 < values[0] < values[-1] < 1.0
 
@@ -88,16 +87,16 @@ def test_the_error_is_measured_on_other_patients():
             replace(item, id=f"{item.id}/{n}", confidence={**confidence, AGREED: 0.0})
             for n in range(4)
         ]
-    fitted = fit_calibration(rows, DATA)
+    fitted = fit_calibration(rows, **DATA)
     inside = calibration_error(calibrated(fitted, rows), resamples=2).value
     assert fitted.error > inside
 
 
 def test_too_little_or_misleading_confidence_is_refused():
     with pytest.raises(ValueError, match="40 changes of 20 patients have a confidence"):
-        fit_calibration(answers(20), DATA)
+        fit_calibration(answers(20), **DATA)
     with pytest.raises(ValueError, match="0 changes of 0 patients"):
-        fit_calibration([], DATA)
+        fit_calibration([], **DATA)
     reversed_ = [
         replace(
             item, confidence={n: v if n == AGREED else 1 - v for n, v in item.confidence.items()}
@@ -105,13 +104,13 @@ def test_too_little_or_misleading_confidence_is_refused():
         for item in answers()
     ]
     with pytest.raises(ValueError, match="not right more often"):
-        fit_calibration(reversed_, DATA)
+        fit_calibration(reversed_, **DATA)
 
 
 def test_files_come_back_and_damaged_ones_are_refused(tmp_path):
     path, source = tmp_path / "calibration.json", tmp_path / "predictions.jsonl"
     source.write_text("{}")
-    fitted = fit_calibration(answers(), replace(DATA, predictions=source))
+    fitted = fit_calibration(answers(), **DATA, path=source)
     assert len(fitted.predictions) == 64
     write_calibration(path, fitted)
     assert read_calibration(path) == fitted

@@ -9,7 +9,7 @@ from lapse.core.changes import FREE_KINDS, Change
 from lapse.core.types import Pair, Prediction, Study
 from lapse.data.datasets.plain_studies import DAY_ZERO
 from lapse.data.store.store import Store
-from lapse.evaluation.html.case_selection import Case, FindingBox, finding_boxes
+from lapse.evaluation.html.case_selection import Case, finding_boxes
 from lapse.evaluation.html.elements import Outline, Pixels, outlines
 from lapse.metrics.abstention import Threshold
 from lapse.metrics.confidence import agreement, stated_changes
@@ -121,7 +121,10 @@ def _image(study: Study, title: str, colors: Mapping[str, int], store: Store) ->
     drawn = outlines(
         [(item.box, colors[item.finding]) for item in boxes], [item.region for item in boxes]
     )
-    return CaseImage(title, caption, store.pixels(study.image), drawn, _regions(boxes))
+    regions: dict[str, list[str]] = {}
+    for item in boxes:
+        regions.setdefault(item.finding, []).append(item.region)
+    return CaseImage(title, caption, store.pixels(study.image), drawn, regions)
 
 
 def _time(study: Study, store: Store) -> str:
@@ -131,10 +134,3 @@ def _time(study: Study, store: Store) -> str:
     if store.info.labels.time == "days":
         return f"day {(study.taken_at - DAY_ZERO).total_seconds() / 86400:g}"
     return f"{study.taken_at:%Y-%m-%d}"
-
-
-def _regions(boxes: Sequence[FindingBox]) -> dict[str, list[str]]:
-    regions: dict[str, list[str]] = {}
-    for item in boxes:
-        regions.setdefault(item.finding, []).append(item.region)
-    return regions

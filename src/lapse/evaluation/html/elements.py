@@ -84,19 +84,18 @@ def _coincide(first: Box, second: Box) -> bool:
 
 def png_uri(pixels: Pixels) -> str:
     """Gray pixels [S, S] as a PNG data URI: lossless, for pages with few images."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return _data_uri("image/png", buffer)
+    return _data_uri(Image.fromarray(pixels), "PNG", optimize=True)
 
 
 def jpeg_uri(pixels: Pixels) -> str:
     """Gray pixels [S, S] as a JPEG data URI of at most MAX_SIZE pixels, for many images."""
     image = Image.fromarray(np.asarray(pixels))
     image.thumbnail((MAX_SIZE, MAX_SIZE))  # never enlarges
+    return _data_uri(image, "JPEG", quality=85)
+
+
+def _data_uri(image: Image.Image, name: str, **options: int) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=85)
-    return _data_uri("image/jpeg", buffer)
-
-
-def _data_uri(media_type: str, buffer: io.BytesIO) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    image.save(buffer, format=name, **options)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{name.lower()};base64,{text}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lapse.core.findings import FINDINGS
@@ -21,8 +20,8 @@ from lapse.evaluation.html.case_card import case_card
 from lapse.evaluation.html.case_selection import TASK, choose_cases, find_pairs, findings_of
 from lapse.evaluation.html.confusion import count_confusion
 from lapse.evaluation.html.elements import Table
-from lapse.evaluation.html.plots import Bar, BarChart, Plot, reliability_plot, risk_plot
-from lapse.evaluation.html.render import render, write_html
+from lapse.evaluation.html.plots import Bar, BarChart, reliability_plot, risk_plot
+from lapse.evaluation.html.render import render
 from lapse.evaluation.html.tables import (
     difference_tables,
     every_score,
@@ -42,8 +41,7 @@ from lapse.metrics.calibration import (
     risk_coverage,
 )
 from lapse.metrics.changes import too_many_unread
-from lapse.metrics.confidence import Event
-from lapse.metrics.confidence_scores import confidence_events
+from lapse.metrics.confidence import Event, confidence_events
 from lapse.metrics.error_types import KINDS, error_kinds
 from lapse.metrics.statistics import mean_score
 
@@ -84,11 +82,6 @@ class EvaluationReport:
     system: str = "this system"
     num_cases: int = 48
 
-    @property
-    def answers(self) -> list[Prediction]:
-        """The answers to difference questions."""
-        return [item for item in self.predictions if item.task == TASK]
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -102,29 +95,16 @@ class Answers:
     kind_choices: Sequence[tuple[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Confidence:
-    """Plots and table of how confidence relates to correctness."""
-
-    plots: Sequence[Plot]
-    table: Table
-
-
-def write_evaluation_report(path: Path, report: EvaluationReport) -> Path:
-    """Write the page; returns its path.
+def render_evaluation_report(report: EvaluationReport) -> str:
+    """The page as HTML text.
 
     Raises:
         ValueError: there is no prediction, the confidence that the threshold needs is missing,
             or a patient is one that the threshold was chosen on.
     """
-    return write_html(path, render_evaluation_report(report))
-
-
-def render_evaluation_report(report: EvaluationReport) -> str:
-    """The page as HTML text."""
     if not report.predictions:
         raise ValueError("an HTML report needs at least one prediction, got none")
-    answers = report.answers
+    answers = [item for item in report.predictions if item.task == TASK]
     if report.threshold is not None:
         check_other_patients(report.threshold, [item.patient for item in answers])
     cases = choose_cases(
@@ -133,9 +113,15 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     pairs = find_pairs(report.store, cases) if report.store is not None else {}
     is_read = not too_many_unread([i.answer for i in answers], [i.truth for i in answers])
     events = confidence_events(answers) if answers and is_read else {}
+    words = tuple((word, str(count)) for word, count in unread_words(answers))
+    charts = [_error_chart(answers)] if answers else []
+    if answers and is_read:
+        charts.append(_finding_chart(answers, report.scores))
     provenance = report.scores.get("provenance")
     facts = {**(provenance if isinstance(provenance, Mapping) else {}), **report.facts}
+    sources = [str(value) for value in facts.values()]
     if report.store is not None:
+        sources.append(report.store.info.source)
         facts.setdefault(REMARK, report.store.info.labels.remark)
     return render(
         "evaluation_page",
@@ -150,13 +136,13 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         facts={name: text for name, text in facts.items() if name != REMARK or text},
         remark=facts.get(REMARK, ""),
         answered=facts.get(ANSWERED, ""),
-        is_simulated=_is_simulated(report),
+        is_simulated=any(text.startswith("simulated") for text in sources),
         confusion=count_confusion(answers),
         unread=unread_warning(answers),
         is_read=is_read,
         answers=_count_answers(answers) if answers else None,
-        unread_words=_unread_words(answers),
-        charts=_charts(answers, report.scores, is_read=is_read) if answers else [],
+        unread_words=Table("Words that are not read", ("word", "count"), words) if words else None,
+        charts=charts,
         confidence=_confidence(events) if events else None,
         abstention=_abstention(answers, report.threshold) if events and report.threshold else None,
         num_with_images=len(pairs),
@@ -166,16 +152,6 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         ],
         listed=[_listed(item) for item in answers[:MAX_LISTED]],
     )
-
-
-def _is_simulated(report: EvaluationReport) -> bool:
-    """Whether the patients are simulated, by the provenance of the scores or of the store."""
-    provenance = report.scores.get("provenance")
-    facts = [str(value) for value in provenance.values()] if isinstance(provenance, Mapping) else []
-    sources = [*facts, *report.facts.values()]
-    if report.store is not None:
-        sources.append(report.store.info.source)
-    return any(text.startswith("simulated") for text in sources)
 
 
 def _count_answers(answers: Sequence[Prediction]) -> Answers:
@@ -201,19 +177,6 @@ def _listed(item: Prediction) -> list[object]:
     return [*texts, errors, findings_of(item)]
 
 
-def _unread_words(answers: Sequence[Prediction]) -> Table | None:
-    """The most frequent words that the reader does not know; None where all are read."""
-    rows = tuple((word, str(count)) for word, count in unread_words(answers))
-    return Table("Words that are not read", ("word", "count"), rows) if rows else None
-
-
-def _charts(
-    answers: Sequence[Prediction], scores: Mapping[str, Any], *, is_read: bool
-) -> list[BarChart]:
-    """Errors, and F1 of each finding where enough answers and references are read."""
-    return [_error_chart(answers), *([_finding_chart(answers, scores)] if is_read else [])]
-
-
 def _error_chart(answers: Sequence[Prediction]) -> BarChart:
     """How many answers have each kind of error, with intervals where the patients are known."""
     errors = [error_kinds(item) for item in answers]
@@ -223,53 +186,40 @@ def _error_chart(answers: Sequence[Prediction]) -> BarChart:
         hits = [float(kind in kinds) for kinds in errors]
         if any(hits):
             scores[kind] = mean_score(kind, hits, {"hits": f"{sum(hits):.0f}"})
+    bars = []
+    for kind, score in with_intervals(scores, patients).items():
+        note = f"{score.details['hits']} of {score.details['n']} answers"
+        bars.append(Bar(kind, score.value, score.low, score.high, note))
     return BarChart(
         "Answers with each kind of error",
-        tuple(
-            Bar(kind, score.value, score.low, score.high, _count_note(score))
-            for kind, score in with_intervals(scores, patients).items()
-        ),
+        tuple(bars),
         "Lower is better, 0 to 1. An answer may have several. Hallucinated: a finding that the "
         "truth does not name. Omitted: a finding of the truth that the answer does not name.",
     )
 
 
-def _count_note(score: Score) -> str:
-    return f"{score.details['hits']} of {score.details['n']} answers"
-
-
 def _finding_chart(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> BarChart:
-    """The F1 of each finding."""
+    pairs = [(item.answer.changes, item.truth.changes) for item in answers]
+    right = Counter(change.finding for answer, truth in pairs for change in answer & truth)
+    named = Counter(change.finding for answer, _ in pairs for change in answer)
+    true = Counter(change.finding for _, truth in pairs for change in truth)
     intervals = finding_intervals(scores)
     bars = []
-    for name, (num_right, num_named, num_true) in finding_counts(answers).items():
+    for name in sorted((named | true).keys(), key=lambda name: (-true[name], FINDINGS.index(name))):
         low, high = intervals.get(name, (None, None))
-        f1 = 2 * num_right / (num_named + num_true)
-        note = f"{num_true} true, {num_named} named, {num_right} right"
+        f1 = 2 * right[name] / (named[name] + true[name])
+        note = f"{true[name]} true, {named[name]} named, {right[name]} right"
         bars.append(Bar(name, f1, low, high, note))
-    note = (
+    return BarChart(
+        "F1 of each finding",
+        tuple(bars),
         "Higher is better, 0 to 1. Finding and direction (and both levels) must be right. Most "
-        "frequent first."
+        "frequent first.",
     )
-    return BarChart("F1 of each finding", tuple(bars), note)
 
 
-def finding_counts(answers: Sequence[Prediction]) -> dict[str, tuple[int, int, int]]:
-    """Finding -> changes that are right, named and true; the most frequent in the truth first."""
-    right: Counter[str] = Counter()
-    named: Counter[str] = Counter()
-    true: Counter[str] = Counter()
-    for item in answers:
-        answer, truth = item.answer.changes, item.truth.changes
-        for counter, changes in ((right, answer & truth), (named, answer), (true, truth)):
-            counter.update(change.finding for change in changes)
-    order = sorted(FINDINGS, key=lambda name: -true[name])
-    return {
-        name: (right[name], named[name], true[name]) for name in order if named[name] + true[name]
-    }
-
-
-def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
+def _confidence(events: Mapping[str, Sequence[Event]]) -> dict[str, Any]:
+    """Plots and table of how confidence relates to correctness."""
     rows = []
     for name, items in events.items():
         error, area = calibration_error(items), risk_area(items)
@@ -281,13 +231,12 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> Confidence:
         "describe these answers and have no interval."
     )
     plotted = {name: items for name, items in events.items() if name not in NOT_PLOTTED}
-    return Confidence(
-        plots=(
-            reliability_plot({name: calibration_diagram(items) for name, items in plotted.items()}),
-            risk_plot({name: risk_coverage(items) for name, items in plotted.items()}),
-        ),
-        table=Table("", columns, tuple(rows), note),
-    )
+    diagrams = {name: calibration_diagram(items) for name, items in plotted.items()}
+    curves = {name: risk_coverage(items) for name, items in plotted.items()}
+    return {
+        "plots": (reliability_plot(diagrams), risk_plot(curves)),
+        "table": Table("", columns, tuple(rows), note),
+    }
 
 
 def _abstention(answers: Sequence[Prediction], threshold: Threshold) -> Table:

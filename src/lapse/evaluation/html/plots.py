@@ -94,14 +94,8 @@ def reliability_plot(curves: Mapping[str, Sequence[Bin]]) -> Plot:
             text = f"stated {item.probability:.2f}, right {item.accuracy:.2f} of {item.count}"
             dots.append(Dot(item.probability, item.accuracy, color, text))
         lines.append(Line(tuple((item.probability, item.accuracy) for item in bins), color))
-    return Plot(
-        "Reliability",
-        "stated probability",
-        "fraction that is right",
-        tuple(curves),
-        tuple(lines),
-        tuple(dots),
-    )
+    labels = ("Reliability", "stated probability", "fraction that is right")
+    return Plot(*labels, tuple(curves), tuple(lines), tuple(dots))
 
 
 def risk_plot(curves: Mapping[str, Sequence[RiskPoint]]) -> Plot:

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lapse.core.files import write_text
 from lapse.evaluation.html.elements import jpeg_uri, outlines, png_uri
 
 
 def render(template: str, **values: object) -> str:
     """Fill in `templates/<template>.html.jinja`."""
     return _environment().get_template(f"{template}.html.jinja").render(values)
-
-
-def write_html(path: Path, text: str) -> Path:
-    """Write an HTML report, creating its folder; returns its path."""
-    write_text(path, text)
-    return path
 
 
 @cache

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lapse.core.types import Box
 from lapse.evaluation.html.elements import Outline, Pixels, Table, outlines
 from lapse.evaluation.html.line_chart import Chart, line_plot
-from lapse.evaluation.html.render import render, write_html
+from lapse.evaluation.html.render import render
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +92,6 @@ class RunReport:
     pairs: tuple[PairExample, ...] = ()
     grounding: tuple[GroundingExample, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_run_report(path: Path, report: RunReport) -> Path:
-    """Write the page; returns its path."""
-    return write_html(path, render_run_report(report))
 
 
 def render_run_report(report: RunReport) -> str:

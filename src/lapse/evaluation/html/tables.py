@@ -7,7 +7,7 @@ Values are read by key and checked, so that a scores file of another version or 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lapse.core.findings import FINDINGS
@@ -72,11 +72,8 @@ def score_tables(scores: Mapping[str, Any], system: str) -> list[Table]:
     """One table per task with its headline scores: the system, then the other rows of the file."""
     tables = []
     for task, columns in _columns(scores, system):
-        names = [
-            name
-            for name in DESCRIPTIONS
-            if any(_has_value(column.get(name)) for column in columns.values())
-        ]
+        of_task = columns.values()
+        names = [name for name in DESCRIPTIONS if any(_has_value(s.get(name)) for s in of_task)]
         names = names or list(columns[system])[:12]
         if names and task not in SEPARATE_SECTIONS:
             tables.append(_table(TITLES.get(task, task), names, columns))
@@ -117,13 +114,8 @@ def _best_first(columns: dict[str, Scores]) -> dict[str, Scores]:
 def finding_intervals(scores: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Finding -> interval of its F1, where the file has one under "<finding> F1"."""
     of_task = _mapping(_mapping(scores.get("scores")).get("diff_vqa"))
-    intervals = {}
-    for finding in FINDINGS:
-        score = _mapping(of_task.get(f"{finding} F1"))
-        low, high = score.get("low"), score.get("high")
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            intervals[finding] = (float(low), float(high))
-    return intervals
+    intervals = {name: _interval(_mapping(of_task.get(f"{name} F1"))) for name in FINDINGS}
+    return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
@@ -135,8 +127,7 @@ def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
     tables = []
     hidden = _mapping(scores.get("hidden_subgroups"))
     for title, groups in _mapping(scores.get("subgroups")).items():
-        listed = hidden.get(title)
-        hidden_names = list(map(str, listed)) if isinstance(listed, list) else []
+        hidden_names = list(map(str, _list(hidden.get(title))))
         dimensions = {
             name: part
             for name, part in _mapping(groups).items()
@@ -152,9 +143,10 @@ def subgroup_tables(scores: Mapping[str, Any]) -> list[Table]:
         note = "; ".join(hidden_names)
         note = f"Not shown, fewer than 50 patients or not read: {note}." if note else ""
         if (cells and names) or note:
-            name = TITLES.get(title, str(title))
-            labels = (_column_label(column, rows) for column in names)
-            tables.append(Table(name, ("group", "n", *labels), cells, note))
+            heading = TITLES.get(title, str(title))
+            better = {name: _better(name, [of_group for _, of_group in rows]) for name in names}
+            labels = (f"{name} ({text})" if text else name for name, text in better.items())
+            tables.append(Table(heading, ("group", "n", *labels), cells, note))
     return tables
 
 
@@ -165,10 +157,9 @@ def _is_single_group(dimension: str, groups: object, hidden: Sequence[str]) -> b
     return is_alone and not any(name.startswith(f"{dimension} ") for name in hidden)
 
 
-def _column_label(name: str, rows: Sequence[tuple[str, Scores]]) -> str:
-    """The name of a score with its better direction and range: "omission rate (lower, 0 to 1)"."""
-    direction = next((text for _, row in rows if (text := _direction(row.get(name)))), "")
-    return f"{name} ({direction})" if direction else name
+def _better(name: str, columns: Iterable[Scores]) -> str:
+    """The better direction and range of a score: "lower, 0 to 1"; "" where none gives it."""
+    return next((text for scores in columns if (text := _direction(scores.get(name)))), "")
 
 
 def _count(scores: Scores) -> str:
@@ -181,7 +172,7 @@ def difference_tables(scores: Mapping[str, Any]) -> list[Table]:
     tables = []
     for task, pairs in _mapping(scores.get("differences")).items():
         for pair, listed in _mapping(pairs).items():
-            rows = [_mapping(row) for row in listed] if isinstance(listed, list) else []
+            rows = map(_mapping, _list(listed))
             cells = tuple(
                 (
                     str(row["name"]),
@@ -226,7 +217,7 @@ def _table(title: str, names: Sequence[str], columns: Mapping[str, Scores]) -> T
         (
             f"{name} (n {details[name].get('true', '-')})" if is_of_side(name) else name,
             DESCRIPTIONS.get(name, ""),
-            next((text for c in columns.values() if (text := _direction(c.get(name)))), "-"),
+            _better(name, columns.values()) or "-",
             *(format_cell(column.get(name)) for column in columns.values()),
         )
         for name in names
@@ -251,11 +242,15 @@ def format_cell(score: object) -> str:
     values = _mapping(score)
     if not _has_value(values):
         return "-"
-    low, high = values.get("low"), values.get("high")
-    remark = few_events(_mapping(values.get("details")))
-    if isinstance(low, int | float) and isinstance(high, int | float):
-        return f"{values['value']:.3f} [{low:.3f}, {high:.3f}]{remark}"
-    return f"{values['value']:.3f}{remark}"
+    interval = _interval(values)
+    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{values['value']:.3f}{between}{few_events(_mapping(values.get('details')))}"
+
+
+def _interval(score: Mapping[str, Any]) -> tuple[float, float] | None:
+    low, high = score.get("low"), score.get("high")
+    is_known = isinstance(low, int | float) and isinstance(high, int | float)
+    return (float(low), float(high)) if is_known else None
 
 
 def _has_value(score: object) -> bool:
@@ -269,3 +264,7 @@ def _is_number(value: object) -> bool:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lapse.data.verify.defect_types import DEFECT_TYPES
 from lapse.data.verify.results import VerifyReport
 from lapse.evaluation.html.elements import Table
-from lapse.evaluation.html.render import render, write_html
-
-
-def write_verify_page(path: Path, report: VerifyReport) -> Path:
-    """Write the page; returns its path."""
-    return write_html(path, render_verify_page(report))
+from lapse.evaluation.html.render import render
 
 
 def render_verify_page(report: VerifyReport) -> str:

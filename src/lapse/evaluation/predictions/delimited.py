@@ -17,7 +17,7 @@ from typing import IO
 
 from lapse.core.types import nearest
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 MAX_CELL = 16 * 1024 * 1024  # characters of one cell
 MAX_RATIO = 1000  # bytes that one byte of a .gz file may unpack to: real tables need about 10
 SPREADSHEETS = frozenset({".xlsx", ".xls", ".ods"})
@@ -52,7 +52,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> Iterator[Line]:
                         raise ValueError(
                             f"{path} line {number} has {len(cells)} cells and the header "
                             f"{len(names)}: put quotation marks around texts that contain "
-                            f"{_NAMES[delimiter]}"
+                            f"{DELIMITERS[delimiter]}"
                         )
                     yield number, dict(zip(names, cells, strict=True))
                 number = reader.line_num + 2
@@ -62,9 +62,6 @@ def read_table(path: Path, required: Sequence[str] = ()) -> Iterator[Line]:
         raise ValueError(f"{path} cannot be read as a table ({error}): write it again") from None
     finally:
         csv.field_size_limit(process_limit)
-
-
-_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 def _open(path: Path) -> IO[str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,12 +28,7 @@ from lapse.core.registry import names
 from lapse.core.types import Prediction, nearest
 from lapse.data.io.csv_tables import plain_id
 from lapse.evaluation.predictions.jsonl import check_unique, complete_prediction
-from lapse.evaluation.predictions.questions import (
-    TASKS,
-    Question,
-    Questions,
-    check_answered,
-)
+from lapse.evaluation.predictions.questions import TASKS, Question, Questions, check_answered
 from lapse.evaluation.predictions.rows import AnswerRow, normalized, read_answers
 from lapse.metrics.consistency import MARK, split_id
 from lapse.metrics.statistics import check_single_reference
@@ -80,17 +75,20 @@ def read_any(
     if content.unused:
         listed = ", ".join(f"{name} ({count})" for name, count in content.unused.items())
         logger.info("%s: keys that are not used: %s", path.name, listed)
-    num_complete = sum(bool(row.references) for row in content.rows)
-    if 0 < num_complete < len(content.rows):
-        row = next(row for row in content.rows if not row.references)
+    incomplete = [row for row in content.rows if not row.references]
+    num_complete = len(content.rows) - len(incomplete)
+    if num_complete and incomplete:
         raise ValueError(
-            f"{row.source} has no references and {num_complete} other rows have: give all rows "
-            "their references, or none"
+            f"{incomplete[0].source} has no references and {num_complete} other rows have: give "
+            "all rows their references, or none"
         )
     if num_complete:
         predictions = _complete(path, content.rows, options)
-        if options.is_checked:
-            _check_coverage(path, predictions, questions().items)
+        if options.is_checked and (items := questions().items):
+            task = items[0].task
+            plain = [p for p in predictions if p.task == task and not split_id(p.id)[1]]
+            if plain:
+                logger.info("%s: %s", path.name, check_answered(items, plain))
     else:
         asked = questions()
         if not asked.items:
@@ -103,34 +101,21 @@ def read_any(
     return predictions
 
 
-def _check_coverage(
-    path: Path, predictions: Sequence[Prediction], questions: Sequence[Question]
-) -> None:
-    """Refuse complete predictions that are not those of the questions; logs what they cover."""
-    if not questions:
-        return
-    task = questions[0].task
-    plain = [item for item in predictions if item.task == task and not split_id(item.id)[1]]
-    if plain:
-        logger.info("%s: %s", path.name, check_answered(questions, plain))
-
-
 def _complete(path: Path, rows: Sequence[AnswerRow], options: JoinOptions) -> list[Prediction]:
     predictions = [complete_prediction(row, options.task or "") for row in rows]
     check_unique(predictions)
-    tasks = Counter(item.task for item in predictions)
-    if options.task is not None:
-        kept = [item for item in predictions if item.task == options.task]
-        if not kept:
-            raise ValueError(
-                f"{path} has no prediction of the task {options.task!r}; "
-                f"{nearest(options.task, list(tasks))}"
-            )
-        if left_out := len(predictions) - len(kept):
-            logger.info("%s: %d predictions of other tasks are left out", path.name, left_out)
-        return kept
-    _check_tasks(path, tasks)
-    return predictions
+    tasks = list(dict.fromkeys(item.task for item in predictions))
+    if options.task is None:
+        _check_tasks(path, tasks)
+        return predictions
+    kept = [item for item in predictions if item.task == options.task]
+    if not kept:
+        raise ValueError(
+            f"{path} has no prediction of the task {options.task!r}; {nearest(options.task, tasks)}"
+        )
+    if left_out := len(predictions) - len(kept):
+        logger.info("%s: %d predictions of other tasks are left out", path.name, left_out)
+    return kept
 
 
 def _check_tasks(path: Path, tasks: Iterable[str]) -> None:
@@ -144,12 +129,8 @@ def _check_tasks(path: Path, tasks: Iterable[str]) -> None:
                 f"{path} has the unknown task {task!r}; {nearest(task, registered)} (a task of "
                 f"your plug-in with this name needs --task {task})"
             )
-        logger.warning(
-            "%s: the task %r is not registered and gets text scores only; %s",
-            path.name,
-            task,
-            nearest(task, registered),
-        )
+        message = "%s: the task %r is not registered and gets text scores only; %s"
+        logger.warning(message, path.name, task, nearest(task, registered))
 
 
 def _joined(
@@ -160,32 +141,21 @@ def _joined(
     if len(kinds) > 1:
         raise ValueError(f"{path} names its questions by {' and '.join(sorted(kinds))}: use one")
     task = questions.items[0].task
-    if other_tasks := sum(row.task not in ("", task) for row in rows):
-        logger.info(
-            "%s: %d answers of other tasks than %s are left out", path.name, other_tasks, task
-        )
+    of_task = [row for row in rows if row.task in ("", task)]
+    if left_out := len(rows) - len(of_task):
+        logger.info("%s: %d answers of other tasks than %s are left out", path.name, left_out, task)
     by_probe: dict[str, list[AnswerRow]] = {}
-    for row in rows:
-        if row.task not in ("", task):
-            continue
-        by_probe.setdefault(_probe_of(row), []).append(row)
+    for row in of_task:
+        probe = row.probe or (split_id(row.key[0])[1] if row.kind == "id" else "")
+        by_probe.setdefault(probe, []).append(row)
     predictions: list[Prediction] = []
     for probe, probed in by_probe.items():
         join = _Join(path, probed, questions, is_partial=options.is_partial or bool(probe))
         joined, note = join.by_image_id(options.image_ids) if "image_id" in kinds else join.by_key()
         logger.info("%s: %s", path.name, note)
-        predictions += [_under(probe, item) for item in joined]
+        mark = f"{MARK}{probe}" if probe else ""
+        predictions += [replace(item, id=f"{item.id}{mark}") for item in joined]
     return predictions
-
-
-def _probe_of(row: AnswerRow) -> str:
-    return row.probe or (split_id(row.key[0])[1] if row.kind == "id" else "")
-
-
-def _under(probe: str, item: Prediction) -> Prediction:
-    if not probe:
-        return item
-    return replace(item, id=f"{item.id}{MARK}{probe}")
 
 
 class _Join:
@@ -204,7 +174,8 @@ class _Join:
         if self.rows[0].kind == "id":
             keys: list[Key] = [item.id for item in self.questions.items]
             others: set[Key] = {item.id for item in self.questions.others}
-            others |= {f"{t}/{_record(item)}" for item in self.questions.others for t in TASKS}
+            records = [item.id.partition("/")[2] for item in self.questions.others]
+            others |= {f"{task}/{record}" for record in records for task in TASKS}
             rows: list[Key] = [split_id(row.key[0])[0] for row in self.rows]
             return self._join(rows, keys, others, "id")
         has_question = self.rows[0].question is not None
@@ -230,17 +201,22 @@ class _Join:
                 f"no meaning {image_ids!r} of image_id; {nearest(image_ids, IMAGE_IDS)}"
             )
         items = self.questions.items
+        keys: dict[str, Sequence[Key]] = {
+            "id": [item.id for item in items],
+            "study_ref": [(item.study, item.reference) for item in items],
+            "row": [item.row for item in items],
+            "position": range(len(items)),
+            "doubled": range(0, 2 * len(items), 2),
+        }
         fits: dict[str, list[Prediction]] = {}
         problems = []
         unused = "study_ref" if not items[0].study else "id"  # of a user's table, of the data set
         tried = [name for name in IMAGE_IDS if name != unused]
         for meaning in tried if image_ids == "auto" else (image_ids,):
-            keys = [_coco_key(meaning, item, index) for index, item in enumerate(items)]
             rows = [_coco_id(meaning, row.key[0]) for row in self.rows]
-            others: set[Key] = {item.row for item in self.questions.others}
+            others: set[Key] = {i.row for i in self.questions.others} if meaning == "row" else set()
             try:
-                of_rows = others if meaning == "row" else set()
-                fits[meaning], _ = self._join(rows, keys, of_rows, meaning)
+                fits[meaning], _ = self._join(rows, keys[meaning], others, meaning)
             except ValueError as error:
                 problems.append(str(error))
         if not fits:
@@ -267,13 +243,13 @@ class _Join:
             "duplicate": [key for key, count in Counter(rows).items() if count > 1],
             "shared by several questions": [key for key, count in expected.items() if count > 1],
         }
-        if any(problems.values()):
+        problems = {name: wrong for name, wrong in problems.items() if wrong}
+        if problems:
             parts = [
-                f"{len(wrong)} {problem} (first {_format_key(wrong[0])})"
-                for problem, wrong in problems.items()
-                if wrong
+                f"{len(wrong)} {name} (first {_format_key(wrong[0])})"
+                for name, wrong in problems.items()
             ]
-            only_missing = problems["missing"] and not any(list(problems.values())[1:])
+            only_missing = problems.keys() == {"missing"}
             advice = "; --partial scores a part of the split" if only_missing else ""
             raise ValueError(
                 f"{self.path} by {source}: {', '.join(parts)} of {len(keys)} keys{advice}"
@@ -283,19 +259,12 @@ class _Join:
             note += f"; {len(by_key)} of {len(keys)} questions are answered"
         if left_out:
             note += f"; {len(left_out)} answers to questions of other tasks are left out"
-        answered = zip(keys, self.questions.items, strict=True)
-        return [
-            replace(
-                item.answered(by_key[key].text, by_key[key].confidence),
-                guarded=by_key[key].guarded,
-            )
-            for key, item in answered
+        answered = [
+            item.answered(by_key[key].text, by_key[key].confidence, by_key[key].guarded)
+            for key, item in zip(keys, self.questions.items, strict=True)
             if key in by_key
-        ], note
-
-
-def _record(question: Question) -> str:
-    return question.id.partition("/")[2]
+        ]
+        return answered, note
 
 
 def _number_repeats(keys: Sequence[Key]) -> list[Key]:
@@ -320,17 +289,6 @@ def _coco_id(meaning: str, image_id: str) -> Key:
     if meaning == "study_ref":
         return tuple(plain_id(part) for part in image_id.replace("/", "_").split("_"))
     return int(image_id) if image_id.isdecimal() else image_id
-
-
-def _coco_key(meaning: str, item: Question, position: int) -> Key:
-    keys: Mapping[str, Callable[[], Key]] = {
-        "id": lambda: item.id,
-        "study_ref": lambda: (item.study, item.reference),
-        "row": lambda: item.row,
-        "position": lambda: position,
-        "doubled": lambda: 2 * position,
-    }
-    return keys[meaning]()
 
 
 def _format_key(key: Key) -> str:

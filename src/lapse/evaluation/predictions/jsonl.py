@@ -37,27 +37,22 @@ def complete_prediction(row: AnswerRow, task: str = "") -> Prediction:
     Raises:
         ValueError: a row without an id, a task or references, or with an invalid confidence.
     """
-    missing = [
-        name
-        for name, value in (
-            ("id", row.kind != "image_id"),
-            ("task", row.task or task),
-            ("references", row.references),
-        )
-        if not value
-    ]
-    if missing:
+    is_image, of_task = row.kind == "image_id", row.task or task
+    given = {"id": not is_image, "task": of_task, "references": row.references}
+    if missing := [name for name, value in given.items() if not value]:
         raise ValueError(
             f"{row.source} has no {' and no '.join(missing)}: a prediction with references needs "
             "id, task and prediction (--task gives the task of all rows)"
         )
-    name = row.key[0] if row.kind == "id" else _pair_id(row, task)
+    name = row.key[0]
+    if row.kind == "pair":
+        name = "/".join((of_task, *row.key, *((row.question,) if row.question else ())))
     if row.probe and not split_id(name)[1]:
         name = f"{name}{MARK}{row.probe}"
     try:
         return Prediction(
             name,
-            row.task or task,
+            of_task,
             row.text,
             row.references,
             row.patient,
@@ -67,11 +62,6 @@ def complete_prediction(row: AnswerRow, task: str = "") -> Prediction:
         )
     except ValueError as error:
         raise ValueError(f"{row.source}: {error}") from None
-
-
-def _pair_id(row: AnswerRow, task: str) -> str:
-    """The id of a row that names a pair: "diff_vqa/main/reference", then the question."""
-    return "/".join((row.task or task, *row.key, *((row.question,) if row.question else ())))
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

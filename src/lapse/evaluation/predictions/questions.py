@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapse.core.files import sha256_of
 from lapse.core.registry import load
 from lapse.core.types import SPLITS, Prediction, nearest
 from lapse.data.datasets.mimic_diff_vqa import CATEGORIES, COLUMNS
@@ -41,17 +40,14 @@ class Question:
     answer: str
     row: int
 
-    def answered(self, text: str, confidence: Mapping[str, float] | None = None) -> Prediction:
+    def answered(
+        self, text: str, confidence: Mapping[str, float] | None = None, guarded: str = ""
+    ) -> Prediction:
         """The prediction with this text."""
         return Prediction(
-            self.id,
-            self.task,
-            text.strip(),
-            (self.answer.strip(),),
-            self.patient,
-            self.text,
-            confidence or {},
-        )
+            self.id, self.task, text.strip(), (self.answer.strip(),), self.patient, self.text,
+            confidence or {}, guarded,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,11 @@ def split_of_table(path: Path, split: str, task: str) -> Questions:
         ValueError: no such file, split or task, a damaged row, or no question of the task.
     """
     _check_split(split)
-    questions = [item for name, item in _read_questions(path, task) if name in (split, "")]
-    return _divided(questions, f"split {split!r} of {path}", task)
+    rows = _read_questions(path, task)
+    questions = _divided([item for name, item in rows if name in (split, "")], task)
+    if not questions.items:
+        raise ValueError(f"split {split!r} of {path} has no question of the task {task}")
+    return questions
 
 
 def training_answers(path: Path, task: str) -> list[tuple[str, str]]:
@@ -96,19 +95,15 @@ def _read_questions(path: Path, task: str) -> Iterator[tuple[str, Question]]:
             yield _own_question(source, number, cells, task)
             continue
         if not categories:
-            _check_columns(path, cells)
+            if missing := [name for name in COLUMNS if name not in cells]:
+                raise ValueError(
+                    f"{path} has no column {missing[0]!r}: give mimic_pair_questions.csv, or a "
+                    f"table with id and answer; found {', '.join(cells)}"
+                )
             categories = _categories(task)
         name = task if cells["question_type"] in categories else OTHER
         split = parse_split(cells["split"], path)
         yield split, _mimic_question(source, number, cells, (task, name))
-
-
-def _check_columns(path: Path, cells: Mapping[str, str]) -> None:
-    if missing := [name for name in COLUMNS if name not in cells]:
-        raise ValueError(
-            f"{path} has no column {missing[0]!r}: give mimic_pair_questions.csv, or a table with "
-            f"id and answer; found {', '.join(cells)}"
-        )
 
 
 def _own_question(
@@ -154,17 +149,13 @@ def _mimic_question(
     )
 
 
-def has_question(store: Store, split: str, task: str) -> bool:
-    """Whether a split of a store has a question of a task: captions and boxes need none."""
-    categories = _categories(task)
-    return any(pair.category in categories for pair in store.pairs_of(split))
-
-
 def split_of_store(store: Store, split: str, task: str) -> Questions:
     """All questions of one split of a store, in its order.
 
+    No item where the split has no question of the task: captions and boxes need none.
+
     Raises:
-        ValueError: no such split or task, or no question of the task.
+        ValueError: no such split or task.
     """
     _check_split(split)
     categories = _categories(task)
@@ -183,15 +174,7 @@ def split_of_store(store: Store, split: str, task: str) -> Questions:
                 row=int(last) - 1 if last.isdecimal() else -1,
             )
         )
-    return _divided(questions, f"split {split!r} of {store.path}", task)
-
-
-def table_facts(path: Path, split: str) -> dict[str, str]:
-    """Provenance of scores whose references come from a question table."""
-    return {
-        "data release": f"{path.name}, SHA-256 {sha256_of(path)[:16]}",
-        "split protocol": f"the table's own split, part {split!r} (rows, not patients)",
-    }
+    return _divided(questions, task)
 
 
 def check_answered(questions: Sequence[Question], predictions: Sequence[Prediction]) -> str:
@@ -228,8 +211,6 @@ def _check_split(split: str) -> None:
         raise ValueError(f"no split {split!r}: one of {', '.join(SPLITS)}")
 
 
-def _divided(questions: Sequence[Question], source: str, task: str) -> Questions:
+def _divided(questions: Sequence[Question], task: str) -> Questions:
     items = [item for item in questions if item.task == task]
-    if not items:
-        raise ValueError(f"{source} has no question of the task {task}")
     return Questions(items, [item for item in questions if item.task != task])

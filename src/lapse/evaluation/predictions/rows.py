@@ -29,12 +29,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lapse.data.io.csv_tables import plain_id
-from lapse.evaluation.predictions.delimited import open_utf8, read_table
+from lapse.evaluation.predictions.delimited import SPREADSHEETS, open_utf8, read_table
 
-IDS = ("id", "study_id", "ref_id", "image_id")
+# kind of a row -> the keys that name its question; the first kind that a row has counts
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "pair": ("study_id", "ref_id"),
+    "image_id": ("image_id",),
+}
 KEYS = frozenset(
-    {*IDS, "prediction", "caption", "reference", "references", "task", "patient", "prompt"}
-    | {"question", "confidence", "probe", "guarded"}
+    {"id", "study_id", "ref_id", "image_id", "prediction", "caption", "reference", "references"}
+    | {"task", "patient", "prompt", "question", "confidence", "probe", "guarded"}
 )
 TABLES = frozenset({".csv", ".tsv", ".txt"})
 
@@ -98,12 +103,6 @@ def read_answers(path: Path) -> AnswerFile:
     return AnswerFile(rows, unused)
 
 
-def file_format(path: Path) -> str:
-    """The suffix that decides the format: ".csv" for "a.csv.gz"."""
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return plain.suffix.lower()
-
-
 def normalized(text: str) -> str:
     """A question in lower case with single blanks."""
     return " ".join(text.lower().split())
@@ -111,8 +110,9 @@ def normalized(text: str) -> str:
 
 def read_values(path: Path) -> Iterator[tuple[str, Values]]:
     """The rows of a file as dictionaries, each with its place for errors."""
-    suffix = file_format(path)
-    if suffix in TABLES or suffix in {".xlsx", ".xls", ".ods"}:
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    suffix = plain.suffix.lower()
+    if suffix in TABLES | SPREADSHEETS:
         for number, cells in read_table(path):
             source = f"{path} line {number}"
             yield source, {name: _cell(source, name, text) for name, text in cells.items() if name}
@@ -121,8 +121,14 @@ def read_values(path: Path) -> Iterator[tuple[str, Values]]:
     else:
         with open_utf8(path) as lines:
             for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"{path} line {number}", _read_line(line, f"{path} line {number}")
+                if not line.strip():
+                    continue
+                values = _parse(line, source := f"{path} line {number}")
+                if not isinstance(values, dict):
+                    raise ValueError(
+                        f"{source} is not an object with the keys id, task, prediction, ..."
+                    )
+                yield source, values
 
 
 def _cell(source: str, name: str, text: str) -> object:
@@ -139,23 +145,17 @@ def _cell(source: str, name: str, text: str) -> object:
     return value
 
 
-def _read_line(line: bytes, source: str) -> Values:
+def _parse(content: bytes, source: str) -> object:
     try:
-        values = json.loads(line.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        value: object = json.loads(content.decode("utf-8-sig"))
+    except ValueError as error:
         raise ValueError(f"{source} is not JSON in UTF-8: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{source} is not an object with the keys id, task, prediction, ...")
-    return values
+    return value
 
 
 def _read_list(path: Path) -> Iterator[tuple[str, Values]]:
     with open_utf8(path) as stream:
-        content = stream.read()
-    try:
-        values = json.loads(content.decode("utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON in UTF-8: {error}") from None
+        values = _parse(stream.read(), str(path))
     rows = values.get("annotations") if isinstance(values, dict) else values
     if not isinstance(rows, list) or not rows:
         raise ValueError(f"{path} holds no list of {{image_id, caption}}")
@@ -192,22 +192,16 @@ def _row(source: str, values: Values) -> AnswerRow:
 
 
 def _key(source: str, values: Values) -> tuple[str, tuple[str, ...]]:
-    names: tuple[str, ...]
-    if "id" in values:
-        kind, names = "id", ("id",)
-    elif {"study_id", "ref_id"} <= values.keys():
-        kind, names = "pair", ("study_id", "ref_id")
-    elif "image_id" in values:
-        kind, names = "image_id", ("image_id",)
-    else:
-        raise ValueError(
-            f"{source} does not name its question: give id, or study_id and ref_id, or image_id; "
-            f"found {', '.join(values) or 'nothing'}{_other_case(values)}"
-        )
-    texts = tuple(_identifier(source, values, name) for name in names)
-    if "" in texts:
-        raise ValueError(f"{source}: {names[texts.index('')]} is empty")
-    return kind, tuple(map(plain_id, texts)) if kind == "pair" else texts
+    for kind, names in KINDS.items():
+        if set(names) <= values.keys():
+            texts = tuple(_identifier(source, values, name) for name in names)
+            if "" in texts:
+                raise ValueError(f"{source}: {names[texts.index('')]} is empty")
+            return kind, tuple(map(plain_id, texts)) if kind == "pair" else texts
+    raise ValueError(
+        f"{source} does not name its question: give id, or study_id and ref_id, or image_id; "
+        f"found {', '.join(values) or 'nothing'}{_other_case(values)}"
+    )
 
 
 def _other_case(values: Values) -> str:

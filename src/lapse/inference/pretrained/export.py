@@ -30,7 +30,7 @@ from lapse.inference.checks.check_file import (
 from lapse.inference.checks.checker import Encode
 from lapse.inference.checks.pixel_check import PixelCheck
 from lapse.metrics.guard import GuardRule
-from lapse.metrics.probability import Calibration, calibration_values, parse_calibration
+from lapse.metrics.probability import Calibration, parse_calibration
 from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
 from lapse.training.checkpoint import result_checkpoint
 from lapse.training.exported_model import (
@@ -178,7 +178,7 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
     if parts.guard is not None:
         values["guard"] = {**rule_values(parts.guard), "weights": digest}
     if parts.calibration is not None:
-        values["calibration"] = {**calibration_values(parts.calibration), "weights": digest}
+        values["calibration"] = {**asdict(parts.calibration), "weights": digest}
     write_text(folder / CONFIG, json.dumps(values) + "\n")
     write_text(folder / CARD, card)
     return (folder / WEIGHTS).stat().st_size

@@ -25,7 +25,7 @@ from lapse.inference.checks.pixel_check import PixelCheck, fit_pixel_check
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained.export import ModelParts
 from lapse.metrics.guard_scores import choose_rule
-from lapse.metrics.probability import Calibration, CalibrationData, fit_calibration
+from lapse.metrics.probability import Calibration, fit_calibration
 from lapse.models.interface import CandidateModel
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _films(store: Store, split: str, limit: int) -> NDArray[np.uint8]:
 def _calibrate(predictions: Sequence[Prediction], store: Store) -> Calibration | None:
     """The probabilities of changes; None, with the reason in the log, where they have no basis."""
     try:
-        return fit_calibration(predictions, CalibrationData("validate", store.info.description))
+        return fit_calibration(predictions, split="validate", data=store.info.description)
     except ValueError as error:
         logger.warning("the model has no calibrated probabilities: %s", error)
         return None

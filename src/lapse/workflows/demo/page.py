@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from lapse.evaluation.html.run_page import (
 )
 from lapse.evaluation.score_tables import format_score, interval_notes
 from lapse.inference.pretrained import Lapse
+from lapse.training.metrics_log import read_curve
 from lapse.workflows.demo.packaged_model import PACKAGED_MODEL, answer_pairs
 from lapse.workflows.demo.verdict import is_right, verdict
 
@@ -46,14 +46,13 @@ class DemoResult:
     scores: Mapping[str, Mapping[str, Mapping[str, Score]]]
     facts: Mapping[str, str]
     num_patients: int
-    num_bins: int
     packaged_model: Lapse
     is_improved: bool
 
 
 def is_improved(folder: Path) -> bool:
     """Whether stage 2 ended with a validation loss not above its first, of the packaged weights."""
-    losses = _points(_read_metrics(folder / "diffvqa"), "validate/diff_vqa")
+    losses = read_curve(folder / "diffvqa", "validate/diff_vqa")
     return losses[-1][1] <= losses[0][1]
 
 
@@ -75,16 +74,29 @@ def build_report(result: DemoResult) -> RunReport:
         ),
         charts=charts,
         tables=(
-            _difference_table(result),
+            _score_table(
+                result,
+                "diff_vqa",
+                "Difference questions, test patients",
+                (
+                    *("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
+                    *("change precision", "change recall", "change F1", "exact match"),
+                    "unparsed rate",
+                ),
+                "Change scores compare the sets of changes (finding and direction) that the "
+                "grammar parses from answer and truth. A fixed template already scores well on "
+                "n-gram metrics, but not on change scores. Image-blind baselines: text-only model, "
+                "constant answer, nothing has changed, random training answer.",
+            ),
             _consistency_table(result),
-            _region_table(
+            _score_table(
                 result,
                 "caref",
                 "CAREF: the box of a named region, test patients",
                 ("Acc@0.5", "mean IoU", "malformed rate"),
                 "Baseline: the mean training box of the named region. A malformed box is a miss.",
             ),
-            _region_table(
+            _score_table(
                 result,
                 "gcap",
                 "GCAP: the words for a box, test patients",
@@ -99,38 +111,21 @@ def build_report(result: DemoResult) -> RunReport:
 
 
 def _charts(folder: Path) -> tuple[Chart, ...]:
-    pretrain = _read_metrics(folder / "pretrain")
+    def validation(name: str, run: str, key: str) -> Curve:
+        return Curve(f"{name}, validation", read_curve(folder / run, key), is_validation=True)
+
+    losses = [validation(task, "pretrain", f"validate/{task}") for task in TASKS]
+    gaps = [validation(task, "pretrain", f"image_gap/{task}") for task in TASKS]
+    gaps.append(validation("diff_vqa", "diffvqa", "image_gap/diff_vqa"))
     stage_two = []
     for run, name in (("diffvqa", "both images"), ("text-only", "text only")):
-        lines = _read_metrics(folder / run)
-        points = _points(lines, "validate/diff_vqa")
-        stage_two.append(Curve(f"{name}, validation", points, is_validation=True))
-        stage_two.append(Curve(f"{name}, training", _points(lines, "loss/diff_vqa")))
-    losses = tuple(
-        Curve(f"{task}, validation", _points(pretrain, f"validate/{task}"), is_validation=True)
-        for task in TASKS
-    )
-    runs = dict.fromkeys(TASKS, pretrain) | {"diff_vqa": _read_metrics(folder / "diffvqa")}
-    gaps = tuple(
-        Curve(f"{task}, validation", _points(lines, f"image_gap/{task}"), is_validation=True)
-        for task, lines in runs.items()
-    )
+        stage_two.append(validation(name, run, "validate/diff_vqa"))
+        stage_two.append(Curve(f"{name}, training", read_curve(folder / run, "loss/diff_vqa")))
     return (
-        Chart("Stage 1: four tasks on validation patients", losses),
+        Chart("Stage 1: four tasks on validation patients", tuple(losses)),
         Chart("Stage 2: difference questions", tuple(stage_two)),
-        Chart(GAP_TITLE, gaps, y_label="added loss per token (nats)", min_range=0.04),
+        Chart(GAP_TITLE, tuple(gaps), y_label="added loss per token (nats)", min_range=0.04),
     )
-
-
-def _read_metrics(run: Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl."""
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _points(lines: Sequence[Mapping[str, float]], key: str) -> tuple[tuple[int, float], ...]:
-    """(step, value) of one key, in order."""
-    return tuple((int(line["step"]), float(line[key])) for line in lines if key in line)
 
 
 def _validation_sentence(charts: Sequence[Chart]) -> str:
@@ -190,30 +185,15 @@ def _direction(scores: Iterable[Mapping[str, Score]], name: str) -> str:
     return next((of_system[name].direction for of_system in scores if name in of_system), "-")
 
 
-def _difference_table(result: DemoResult) -> Table:
-    names = (
-        *("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
-        *("change precision", "change recall", "change F1", "exact match", "unparsed rate"),
-    )
-    return Table(
-        "Difference questions, test patients",
-        ("system", "n", *names),
-        task_rows(result, "diff_vqa", names),
-        note="Change scores compare the sets of changes (finding and direction) that the grammar "
-        "parses from answer and truth. A fixed template already scores well on n-gram metrics, "
-        "but not on change scores. Image-blind baselines: text-only model, constant answer, "
-        "nothing has changed, random training answer." + _interval_note(result, "diff_vqa", names),
-        marked=(MODEL, PACKAGED_MODEL),
-    )
-
-
-def _interval_note(result: DemoResult, task: str, names: Sequence[str]) -> str:
-    """Sentences on intervals that are absent, or that few patients make unreliable."""
+def _score_table(
+    result: DemoResult, task: str, title: str, names: Sequence[str], note: str
+) -> Table:
+    """Its note ends with intervals that are absent, or that few patients make unreliable."""
     scores = next((scores[task] for scores in result.scores.values() if task in scores), {})
-    return "".join(
-        f" {note}."
-        for note in interval_notes({name: scores[name].details for name in names if name in scores})
-    )
+    details = {name: scores[name].details for name in names if name in scores}
+    note = " ".join((note, *(f"{text}." for text in interval_notes(details))))
+    columns, rows = ("system", "n", *names), task_rows(result, task, names)
+    return Table(title, columns, rows, note, marked=(MODEL, PACKAGED_MODEL, REGIONS))
 
 
 def _consistency_table(result: DemoResult) -> Table:
@@ -229,14 +209,6 @@ def _consistency_table(result: DemoResult) -> Table:
         "images must be answered with “nothing has changed”. answers.html in the same folder "
         "shows the answers case by case.",
     )
-
-
-def _region_table(
-    result: DemoResult, task: str, title: str, names: Sequence[str], note: str
-) -> Table:
-    rows = task_rows(result, task, names)
-    note += _interval_note(result, task, names)
-    return Table(title, ("system", "n", *names), rows, note, marked=(REGIONS,))
 
 
 def pair_examples(result: DemoResult) -> tuple[PairExample, ...]:
@@ -281,20 +253,21 @@ def _grounding(result: DemoResult) -> tuple[GroundingExample, ...]:
         return ()
     image = max(images, key=lambda name: len(by_task["caref", name]))
     described = by_task.get(("gcap", image), {})
+    num_bins = result.store.info.size
     examples = []
     for region, item in by_task["caref", image].items():
         truth, box = find_box(item.references[0]), find_box(item.prediction)
         if truth is None:
             continue
-        is_valid = box is not None and max(box) < result.num_bins
+        is_valid = box is not None and max(box) < num_bins
         words = (
             described[region].prediction if region in described else without_box(item.prediction)
         )
         examples.append(
             BoxExample(
                 label=region,
-                truth=bins_box(truth, result.num_bins),
-                predicted=bins_box(box, result.num_bins) if box and is_valid else None,
+                truth=bins_box(truth, num_bins),
+                predicted=bins_box(box, num_bins) if box and is_valid else None,
                 words=words,
                 truth_words=without_box(item.references[0]),
             )

@@ -29,8 +29,8 @@ from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.blind_baselines import CONSTANT, blind_baselines
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
-from lapse.evaluation.html.evaluation_page import EvaluationReport, write_evaluation_report
-from lapse.evaluation.html.run_page import write_run_report
+from lapse.evaluation.html.evaluation_page import EvaluationReport, render_evaluation_report
+from lapse.evaluation.html.run_page import render_run_report
 from lapse.evaluation.predictions.jsonl import write_predictions
 from lapse.evaluation.reliability import reliability_scores
 from lapse.evaluation.scores_file import predictions_facts, read_scores, write_scores
@@ -115,7 +115,8 @@ class _Demo:
             store=store,
             system=MODEL,
         )
-        path = write_evaluation_report(self.out / "answers.html", answers)
+        path = self.out / "answers.html"
+        write_text(path, render_evaluation_report(answers))
         logger.info("answers, case by case: %s", path)
         minutes = (time.monotonic() - start) / 60
         result = DemoResult(
@@ -125,11 +126,12 @@ class _Demo:
             scores=scores,
             facts={**self.facts, "duration": f"{minutes:.1f} minutes"},
             num_patients=self.config.num_patients,
-            num_bins=self.config.store_size,
             packaged_model=packaged_model,
             is_improved=is_improved(self.out),
         )
-        return write_run_report(self.out / "report.html", build_report(result))
+        path = self.out / "report.html"
+        write_text(path, render_run_report(build_report(result)))
+        return path
 
     def _check_config(self) -> None:
         path = self.out / "demo.json"

@@ -9,7 +9,7 @@ validation are not included.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,16 +67,6 @@ class RunCost:
         return count / (PEAKS[gpu] * UTILISATION) / 3600
 
 
-@dataclass(frozen=True, slots=True)
-class CostSum:
-    """Sums over runs, in hours on one A100 and one H100, and bytes."""
-
-    num_runs: int
-    hours: Mapping[str, float]
-    cached_hours: Mapping[str, float]
-    disk: float
-
-
 def run_cost(run: PlannedRun, records: Mapping[str, int] | None = None) -> RunCost:
     """Count the cost of a run; nothing is trained, and pretrained weights are not read.
 
@@ -113,17 +103,6 @@ def run_cost(run: PlannedRun, records: Mapping[str, int] | None = None) -> RunCo
         memory=states + 4.0 * measured.trained + activations / 2,
         disk=config.train.keep_checkpoints * states,
         feature_bytes=measured.feature_bytes * count,
-    )
-
-
-def sum_costs(costs: Iterable[RunCost]) -> CostSum:
-    """Sums over distinct runs."""
-    listed = list(costs)
-    return CostSum(
-        len(listed),
-        {gpu: sum(cost.hours(gpu) for cost in listed) for gpu in PEAKS},
-        {gpu: sum(cost.hours(gpu, is_cached=True) for cost in listed) for gpu in PEAKS},
-        sum(cost.disk for cost in listed),
     )
 
 
@@ -205,7 +184,6 @@ def _count_records(records: Sequence[Record], tasks: Sequence[Task]) -> int:
 
 
 def _origin(config: RunConfig, parent: str) -> str:
-    """Where the first weights come from."""
     parts = []
     if config.init_model is not None:
         parts.append(f"model: {parent or config.init_model}")
@@ -244,9 +222,14 @@ def _hours(hours: float) -> str:
     return f"{hours:,.1f} h" if hours >= 0.1 else f"{3600 * hours:.1f} s"
 
 
-def describe_sum(name: str, total: CostSum) -> str:
-    """One line for the sum of a stage, or of all."""
-    live = ", ".join(f"{_hours(hours)} on one {gpu}" for gpu, hours in total.hours.items())
-    cached = ", ".join(map(_hours, total.cached_hours.values()))
-    note = "" if total.cached_hours == total.hours else f" (with cached features {cached})"
-    return f"{name}: {total.num_runs} runs, {live}{note}, {total.disk / 1e9:,.0f} GB of disk"
+def describe_sum(name: str, costs: Sequence[RunCost]) -> str:
+    """One line for the sum over the distinct runs of a stage, or of all."""
+    live, cached = (
+        {gpu: sum(cost.hours(gpu, is_cached=is_cached) for cost in costs) for gpu in PEAKS}
+        for is_cached in (False, True)
+    )
+    hours = ", ".join(f"{_hours(count)} on one {gpu}" for gpu, count in live.items())
+    with_cache = f" (with cached features {', '.join(map(_hours, cached.values()))})"
+    disk = sum(cost.disk for cost in costs) / 1e9
+    note = "" if cached == live else with_cache
+    return f"{name}: {len(costs)} runs, {hours}{note}, {disk:,.0f} GB of disk"

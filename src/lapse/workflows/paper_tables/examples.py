@@ -22,12 +22,12 @@ def choose_examples(
     ids = sorted(pool)
     chosen = {ids[index] for index in derive_permutation(len(ids), "cases")[:count]}
     return {
-        f"diff_vqa/{pair.id}": PairExample(
+        key: PairExample(
             reference=store.pixels(pair.reference.image),
             main=store.pixels(pair.main.image),
-            question=pool[f"diff_vqa/{pair.id}"].prompt,
-            truth=pool[f"diff_vqa/{pair.id}"].references[0],
+            question=pool[key].prompt,
+            truth=pool[key].references[0],
         )
         for pair in store.pairs
-        if f"diff_vqa/{pair.id}" in chosen
+        if (key := f"diff_vqa/{pair.id}") in chosen
     }

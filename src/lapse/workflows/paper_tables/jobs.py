@@ -103,7 +103,8 @@ def run_job(
         ValueError: as `train` and `predict`.
         SystemExit: 143 after a signal, with a checkpoint of the last step.
     """
-    with run_lock(job.folder, _on_wait(job.folder)):
+    message = "waiting for process %s, which works on %s"
+    with run_lock(job.folder, lambda holder: logger.info(message, holder, job.folder)):
         if not job.done_mark.exists():
             with progress_bar(f"train {job.run.key}") as progress:
                 callbacks = Callbacks(progress, lambda _: on_step())
@@ -128,10 +129,6 @@ def _predict(
     predict_to_file(
         job.folder, job.run.data, request.split, request.path, options, progress=advance
     )
-
-
-def _on_wait(folder: Path) -> Callable[[str], None]:
-    return lambda holder: logger.info("waiting for process %s, which works on %s", holder, folder)
 
 
 def failure_message(error: BaseException) -> str:

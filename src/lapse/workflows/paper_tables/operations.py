@@ -152,9 +152,9 @@ class OperationCounter(TorchFunctionMode):
         others: Sequence[Tensor | None] = (),
     ) -> Tensor:
         """Zeros of a shape that need a gradient where an input does."""
-        is_on = torch.is_grad_enabled()
         self._add(count, factors)
-        is_needed = is_on and any(x is not None and x.requires_grad for x in (*factors, *others))
+        inputs = [item for item in (*factors, *others) if item is not None]
+        is_needed = torch.is_grad_enabled() and any(item.requires_grad for item in inputs)
         for item in factors if is_needed else ():
             self.keep(item)
         return torch.zeros(1).expand(tuple(shape)).requires_grad_(is_needed)

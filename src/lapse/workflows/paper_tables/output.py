@@ -13,7 +13,7 @@ from pathlib import Path
 from lapse.core.files import write_text
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.html.line_chart import Chart, Curve
-from lapse.evaluation.html.run_page import PairExample, RunReport, write_run_report
+from lapse.evaluation.html.run_page import PairExample, RunReport, render_run_report
 from lapse.workflows.paper_tables.results import Cell, Cells, RowResult, cells
 from lapse.workflows.paper_tables.spec import TableSpec
 
@@ -35,10 +35,8 @@ def write_scores_table(
     """Write stem.md, stem.csv and stem.html, each atomically; `remarks` are printed on top."""
     has_ours = any(row.row.key == spec.ours for row in rows)
     table = cells(rows, list(spec.columns.values()), spec.ours) if has_ours else {}
-    write_text(stem.with_suffix(".csv"), as_csv(stem.name, spec, rows, table))
     tables = (scores_table(spec, rows, table), _intervals(spec, rows, table), _sizes(rows))
     notes = (*remarks, *_notes(spec, rows), *floor_notes(spec, rows, table))
-    write_text(stem.with_suffix(".md"), as_markdown(spec.title, tables, notes, facts))
     charts = tuple(
         Chart(
             row.row.name,
@@ -52,7 +50,7 @@ def write_scores_table(
         if any(row.curves.values())
     )
     report = RunReport(spec.title, notes, charts, tables, provenance=facts)
-    write_run_report(stem.with_suffix(".html"), report)
+    _write(stem, as_csv(stem.name, spec, rows, table), tables, report)
 
 
 def write_examples_table(
@@ -75,11 +73,15 @@ def write_examples_table(
     table = Table(spec.title, ("case", "who", "text"), lines)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([table.columns, *lines])
-    write_text(stem.with_suffix(".csv"), text.getvalue())
     notes = tuple(_notes(spec, rows))
-    write_text(stem.with_suffix(".md"), as_markdown(spec.title, [table], notes, facts))
     report = RunReport(spec.title, notes, pairs=tuple(examples), provenance=facts)
-    write_run_report(stem.with_suffix(".html"), report)
+    _write(stem, text.getvalue(), [table], report)
+
+
+def _write(stem: Path, text: str, tables: Sequence[Table], report: RunReport) -> None:
+    write_text(stem.with_suffix(".csv"), text)
+    write_text(stem.with_suffix(".md"), as_markdown(report, tables))
+    write_text(stem.with_suffix(".html"), render_run_report(report))
 
 
 def as_csv(name: str, spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> str:
@@ -91,7 +93,7 @@ def as_csv(name: str, spec: TableSpec, rows: Sequence[RowResult], table: Cells) 
         num_parameters = row.parameters[-1] if row.parameters else ("", "")
         for title, column in spec.columns.items():
             cell = table.get(row.row.key, {}).get(column)
-            values = {
+            values: dict[str, object] = {
                 "table": name,
                 "row": row.row.key,
                 "name": row.row.name,
@@ -117,18 +119,16 @@ def as_csv(name: str, spec: TableSpec, rows: Sequence[RowResult], table: Cells) 
     return text.getvalue()
 
 
-def as_markdown(
-    title: str, tables: Sequence[Table], notes: Sequence[str], facts: Mapping[str, str]
-) -> str:
+def as_markdown(report: RunReport, tables: Sequence[Table]) -> str:
     """Title, notes, tables and where the numbers come from."""
-    parts = [f"# {title}", *notes]
+    parts = [f"# {report.title}", *report.summary]
     for table in tables:
         lines = [table.columns, tuple("---" for _ in table.columns), *table.rows]
         text = "\n".join(
             "| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in lines
         )
         parts += [text] if not table.note else [text, table.note]
-    parts.append("\n".join(f"- {key}: {value}" for key, value in facts.items()))
+    parts.append("\n".join(f"- {key}: {value}" for key, value in report.provenance.items()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -148,12 +148,12 @@ def scores_table(spec: TableSpec, rows: Sequence[RowResult], table: Cells) -> Ta
                 printed = row.row.printed.get(title)
                 line.append("" if printed is None else f"{printed:.3f}")
         lines.append(tuple(line))
-    directions = []
+    better = ["better"]
     for title, column in spec.columns.items():
-        cells = (of_row[column] for of_row in table.values() if column in of_row)
-        directions.append(next((cell.direction for cell in cells if cell.direction), "-"))
-        directions += [""] if is_printed[title] else []
-    lines.append(("better", *directions))
+        directions = (of_row[column].direction for of_row in table.values() if column in of_row)
+        better.append(next(filter(None, directions), "-"))
+        better += [""] if is_printed[title] else []
+    lines.append(tuple(better))
     note = "Means over seeds."
     if any(is_printed.values()):
         note += ' "printed": the number in the paper.'

@@ -22,12 +22,7 @@ from typing import TYPE_CHECKING
 
 from lapse.config import RunConfig, Stage, check_config, load_config, preset_names
 from lapse.core import registry
-from lapse.workflows.paper_tables.settings import (
-    LanguageModelChoice,
-    Scale,
-    Setting,
-    overrides_of,
-)
+from lapse.workflows.paper_tables.settings import LanguageModelChoice, Scale, Setting, overrides_of
 from lapse.workflows.paper_tables.spec import Changes, RowSpec, TableSpec
 
 if TYPE_CHECKING:
@@ -51,14 +46,14 @@ class PlannedRun:
 class PlannedRow:
     """One row at one seed: its runs in order, or the reason why it cannot run.
 
-    `missing_size`: the image size in pixels that no store has; None where that is not the reason.
+    `lacks_store`: no store has the image size of a run.
     """
 
     row: RowSpec
     seed: int
     runs: tuple[PlannedRun, ...]
     missing: str = ""
-    missing_size: int | None = None
+    lacks_store: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +93,7 @@ class TableOptions:
 
 
 class StoreSizeError(ValueError):
-    """No store has the image size of a run. `size`: in pixels."""
-
-    def __init__(self, message: str, size: int) -> None:
-        super().__init__(message)
-        self.size = size
+    """No store has the image size of a run."""
 
 
 def plan(
@@ -129,10 +120,9 @@ def plan(
             try:
                 runs = _chain(_configs(spec, row, options, seed), out, stores)
                 rows.append(PlannedRow(row, seed, runs))
-            except StoreSizeError as error:
-                rows.append(PlannedRow(row, seed, (), str(error), error.size))
             except ValueError as error:
-                rows.append(PlannedRow(row, seed, (), str(error)))
+                lacks_store = isinstance(error, StoreSizeError)
+                rows.append(PlannedRow(row, seed, (), str(error), lacks_store))
     return rows
 
 
@@ -214,7 +204,6 @@ def _store(config: RunConfig, stores: Mapping[int, StoreRef]) -> StoreRef:
         sizes = ", ".join(f"{size} px" for size in sorted(stores)) or "none"
         raise StoreSizeError(
             f"preset {config.name} reads {image_size} px images and --data gives {sizes}: prepare "
-            f"a store with `lapse prepare ... --size {image_size}` and pass it with --data",
-            image_size,
+            f"a store with `lapse prepare ... --size {image_size}` and pass it with --data"
         )
     return stores[image_size]

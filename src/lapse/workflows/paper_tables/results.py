@@ -87,7 +87,7 @@ def cells(
         row.row.key: {
             column: _cell(row, column)
             for column in columns
-            if row.scores and all(_is_defined(scores, column) for scores in row.scores)
+            if row.scores and all(column in s and not np.isnan(s[column].value) for s in row.scores)
         }
         for row in rows
     }
@@ -100,23 +100,16 @@ def cells(
     return table
 
 
-def _is_defined(scores: Scores, column: str) -> bool:
-    return column in scores and not np.isnan(scores[column].value)
-
-
 def _cell(row: RowResult, column: str) -> Cell:
     scores = [seed[column] for seed in row.scores]
     values = [score.value for score in scores]
-    mean = sum(values) / len(values)
-    if len(scores) == 1:
-        return Cell(
-            mean, mean, mean, None, scores[0].low, scores[0].high, direction=scores[0].direction
-        )
-    patients = (row.patients or {}).get(column.split("/")[0], ())
-    combined = with_intervals(over_seeds([column], row.scores), patients).get(column)
-    low, high = (combined.low, combined.high) if combined else (None, None)
-    deviation = float(np.std(values, ddof=1))
-    direction = scores[0].direction
+    low, high = scores[0].low, scores[0].high
+    deviation = float(np.std(values, ddof=1)) if len(scores) > 1 else None
+    if len(scores) > 1:
+        patients = (row.patients or {}).get(column.split("/")[0], ())
+        combined = with_intervals(over_seeds([column], row.scores), patients).get(column)
+        low, high = (combined.low, combined.high) if combined else (None, None)
+    mean, direction = sum(values) / len(values), scores[0].direction
     return Cell(mean, min(values), max(values), deviation, low, high, direction=direction)
 
 

@@ -12,12 +12,11 @@ the other rows run.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -32,20 +31,13 @@ from lapse.data.store.store import open_store
 from lapse.evaluation.evaluate import EvaluateOptions, Evaluator
 from lapse.evaluation.html.run_page import ModelAnswer
 from lapse.evaluation.predictions.jsonl import check_same_samples, read_predictions
-from lapse.training.metrics_log import METRICS
+from lapse.training.metrics_log import read_curve
 from lapse.training.run_folder import build_model, read_facts, skip_pretrained_weights
 from lapse.workflows.paper_tables.examples import choose_examples
 from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
-from lapse.workflows.paper_tables.plan import (
-    PlannedRow,
-    PlannedRun,
-    StoreRef,
-    TableOptions,
-    plan,
-    run_folder,
-)
-from lapse.workflows.paper_tables.results import Curve, RowResult, Scores
+from lapse.workflows.paper_tables.plan import PlannedRow, StoreRef, TableOptions, plan, run_folder
+from lapse.workflows.paper_tables.results import RowResult, Scores
 from lapse.workflows.paper_tables.scheduler import run_jobs
 from lapse.workflows.paper_tables.settings import check_settings
 from lapse.workflows.paper_tables.spec import RowSpec, TableSpec
@@ -106,14 +98,14 @@ def plan_tables(
     """
     planned = {name: plan(spec, out, stores, options) for name, spec in specs.items()}
     for name, rows in planned.items():
-        missing = {row.row.key: row.missing for row in rows if row.missing_size is not None}
-        if missing:
+        if missing := {row.row.key: row.missing for row in rows if row.lacks_store}:
             raise ValueError(
                 f"{name}, rows {', '.join(missing)}: {next(iter(missing.values()))}, or choose "
                 "other rows with --row"
             )
     runs = [run for rows in planned.values() for row in rows for run in row.runs]
-    sizes = {run.config.model["encoder"]["image_size"] for run in runs if _has_images(run)}
+    encoders = [run.config.model.get("encoder", {}) for run in runs]
+    sizes = {encoder.get("image_size") for encoder in encoders} - {None}
     unused = sorted(stores.keys() - sizes) if sizes else []
     if unused:
         raise ValueError(
@@ -123,10 +115,6 @@ def plan_tables(
         )
     check_settings(options.settings, [run.config for run in runs])
     return planned
-
-
-def _has_images(run: PlannedRun) -> bool:
-    return run.config.model.get("encoder", {}).get("image_size") is not None
 
 
 def open_stores(data: Sequence[Path]) -> dict[int, StoreRef]:
@@ -167,22 +155,13 @@ def count_parameters(row: RowSpec) -> tuple[tuple[int, int], ...]:
     return tuple(counts)
 
 
-def read_curve(folder: Path) -> Curve:
-    """(step, validation loss) of a run, from its metrics.jsonl."""
-    points = []
-    for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        if "validate/loss" in values:
-            points.append((int(values["step"]), float(values["validate/loss"])))
-    return tuple(points)
-
-
+@dataclass(frozen=True, slots=True)
 class _Table:
     """A table with the rows that are finished."""
 
-    def __init__(self, spec: TableSpec, planned: Sequence[PlannedRow]) -> None:
-        self.spec, self.planned = spec, planned
-        self.rows: dict[str, tuple[list[Prediction], RowResult]] = {}
+    spec: TableSpec
+    planned: Sequence[PlannedRow]
+    rows: dict[str, tuple[list[Prediction], RowResult]] = field(default_factory=dict)
 
     def results(self) -> dict[str, RowResult]:
         """The finished rows in the order of the table; a row with other samples has a reason."""
@@ -225,23 +204,20 @@ class _TableRunner:
         self.scored: dict[Path, tuple[list[Prediction], Scores]] = {}  # by predictions file
 
     def jobs(self) -> list[Job]:
-        """The jobs of all tables."""
         planned = [(table.spec, table.planned) for table in self.tables.values()]
         return plan_jobs(planned, self.out, self.options)
 
     def finish_rows(self) -> None:
         """Score the rows whose runs are all finished, and write their tables."""
         for name, table in self.tables.items():
-            is_new = False
+            num_finished = len(table.rows)
             for key in dict.fromkeys(item.row.key for item in table.planned):
                 seeds = [item for item in table.planned if item.row.key == key]
                 runs = [run.key for item in seeds for run in item.runs]
-                if key in table.rows or not all(run in self.reasons for run in runs):
-                    continue
-                table.rows[key] = self._row(table.spec, seeds)
-                is_new = True
-                logger.info("%s, row %s: %s", name, key, table.results()[key].reason or "done")
-            if is_new:
+                if key not in table.rows and all(run in self.reasons for run in runs):
+                    table.rows[key] = self._row(table.spec, seeds)
+                    logger.info("%s, row %s: %s", name, key, table.results()[key].reason or "done")
+            if len(table.rows) > num_finished:
                 self._write(name, table)
 
     def _row(
@@ -265,7 +241,10 @@ class _TableRunner:
             task: tuple(item.patient for item in predictions if item.task == task)
             for task in dict.fromkeys(item.task for item in predictions)
         }
-        curves = {run.config.name: read_curve(run_folder(self.out, run.key)) for run in runs}
+        curves = {
+            run.config.name: read_curve(run_folder(self.out, run.key), "validate/loss")
+            for run in runs
+        }
         scores = tuple(scores for _, scores in scored)
         return predictions, RowResult(row, scores, patients, curves, num_parameters)
 
@@ -273,14 +252,12 @@ class _TableRunner:
         """A predictions file with its scores, evaluated once for all tables."""
         if path not in self.scored:
             predictions = read_predictions(path)
-            self.scored[path] = (
-                predictions,
-                {
-                    f"{task}/{name}": score
-                    for task, scores in self.evaluator(predictions).items()
-                    for name, score in scores.items()
-                },
-            )
+            scores = {
+                f"{task}/{name}": score
+                for task, of_task in self.evaluator(predictions).items()
+                for name, score in of_task.items()
+            }
+            self.scored[path] = predictions, scores
         return self.scored[path]
 
     def _write(self, name: str, table: _Table) -> None:

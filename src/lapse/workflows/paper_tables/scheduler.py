@@ -54,16 +54,13 @@ def run_jobs(
         ValueError: inside torchrun or srun, where every task would run all jobs.
         SystemExit: 143 after a stop signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1).
     """
-    is_task = dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None
-    if is_task:
+    if dist.is_torchelastic_launched() or slurm_environment(os.environ) is not None:
         raise ValueError(
             "a table inside torchrun or srun: each of their tasks would run the same table; start "
             "lapse table once, as an ordinary process"
         )
-    if processes == 1:
-        outcomes = _run_in_order(jobs, progress_bar)
-    else:
-        outcomes = _run_in_processes(jobs, processes)
+    in_order = processes == 1
+    outcomes = _run_in_order(jobs, progress_bar) if in_order else _run_in_processes(jobs, processes)
     for key, reason in outcomes:
         if reason:
             logger.warning("%s failed: %s", key, reason)
@@ -161,7 +158,6 @@ class _Child:
 
 
 def _relay(reader: Connection) -> None:
-    """Log the lines of a child until it ends."""
     with suppress(EOFError, OSError):
         while True:
             level, line = reader.recv()
@@ -170,8 +166,6 @@ def _relay(reader: Connection) -> None:
 
 
 class _PipeHandler(logging.Handler):
-    """Sends log lines through a pipe."""
-
     def __init__(self, writer: Connection) -> None:
         super().__init__()
         self.writer = writer

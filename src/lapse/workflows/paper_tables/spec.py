@@ -9,15 +9,9 @@ from typing import Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from lapse.config import (
-    Config,
-    explain,
-    read_yaml,
-)
+from lapse.config import Config, explain, read_yaml
 from lapse.core.types import nearest
-from lapse.workflows.paper_tables.settings import (
-    Scale,
-)
+from lapse.workflows.paper_tables.settings import Scale
 
 Changes = dict[Literal["all", "pretrain", "diffvqa"], tuple[str, ...]]
 _SPECS = resources.files("lapse.workflows.paper_tables") / "specs"
@@ -51,11 +45,8 @@ class RowSpec(Config):
 
     def scale_changes(self, scale: Scale) -> Changes:
         """Changes of the presets of this row at one scale only."""
-        return {
-            "paper": self.paper_changes,
-            "small": self.small_changes,
-            "tiny": self.tiny_changes,
-        }[scale]
+        changes: Changes = getattr(self, f"{scale}_changes")
+        return changes
 
 
 class TableSpec(Config):

@@ -47,7 +47,6 @@ def result(demo, model, *, is_improved=True, scores=None):
         scores=scores or {},
         facts={},
         num_patients=12,
-        num_bins=tiny_store.SIDE,
         packaged_model=model,
         is_improved=is_improved,
     )

@@ -160,7 +160,7 @@ def test_settings_and_weights_reach_the_runs_that_have_the_key():
 
 def test_a_missing_image_size_is_stated():
     row, *_ = plan(spec(), Path("out"), {64: STORES[64]}, TableOptions(only=("ours",)))
-    assert row.missing_size == 128
+    assert row.lacks_store
 
 
 def test_a_chain_takes_the_whole_model_only_from_a_run_of_it(tmp_path):
