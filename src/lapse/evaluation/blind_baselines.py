@@ -75,6 +75,7 @@ def blind_baselines(
 
     answers: dict[str, Callable[[Prediction], str]] = {
         CONSTANT: lambda item: frequent.get(item.prompt, constants[item.task]),
+        NOTHING: lambda _: UNCHANGED,
         RANDOM: lambda item: random_answer(texts[item.task], item.id, seed),
         MEAN_BOX: mean_box_of,
     }
@@ -100,6 +101,7 @@ def blind_text_baselines(
 
     answers: dict[str, Callable[[Prediction], str]] = {
         CONSTANT: constant_for,
+        NOTHING: lambda _: UNCHANGED,
         RANDOM: lambda item: random_answer(texts, item.id, seed),
     }
     every_task = {item.task for item in predictions}
@@ -125,7 +127,7 @@ def _answered(
     """The baselines that answer anything, without a second one that is always unchanged."""
     baselines = {}
     for name in tasks:
-        answer = answers.get(name, lambda _: UNCHANGED)
+        answer = answers[name]
         of_tasks = [item for item in predictions if item.task in tasks[name]]
         if of_tasks and not (name == NOTHING and constant.strip() == UNCHANGED):
             baselines[name] = [replace(item, prediction=answer(item)) for item in of_tasks]

@@ -249,8 +249,9 @@ def format_cell(score: object) -> str:
 
 def _interval(score: Mapping[str, Any]) -> tuple[float, float] | None:
     low, high = score.get("low"), score.get("high")
-    is_known = isinstance(low, int | float) and isinstance(high, int | float)
-    return (float(low), float(high)) if is_known else None
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        return float(low), float(high)
+    return None
 
 
 def _has_value(score: object) -> bool:
