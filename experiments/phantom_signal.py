@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
-from lapse.phantom.patients.catalogue import EITHER, FINDING_SPECS, MIDLINE, SPEC_BY_NAME
+from lapse.phantom.patients.catalogue import FINDING_SPECS, SPEC_BY_NAME
 from lapse.phantom.patients.patient import Patient, draw_patient
 from lapse.phantom.patients.state import Finding, Mimic, Visit
 from lapse.phantom.rendering.fine_findings import CUES, MIMICKED, mimic_severity
@@ -29,7 +29,6 @@ from lapse.phantom.rendering.render import expose, line_integrals, render
 
 NATIVE = 1024  # px at which a cue is rendered before downsampling
 _DAY = datetime(2150, 1, 1)
-_CENTRAL = ("thymoma", "pneumomediastinum", "hypertensive heart disease")
 SEVERITIES = (0.15, 0.3, 0.55, 0.9)
 NOT_DRAWN = ("heart failure",)  # a syndrome of others
 ORDINARY = ("pleural effusion", "pneumothorax", "edema", "granuloma", "fracture", "consolidation")
@@ -171,16 +170,17 @@ def example(name: str, severity: float, index: int, *, is_fine: bool = False) ->
     """A finding with a random side, zone and type of the catalogue.
 
     Raises:
-        ValueError: severity is outside 0 .. 1.
+        ValueError: the finding is not simulated, or severity is outside 0 .. 1.
     """
     spec = SPEC_BY_NAME.get(name)
-    sides = spec.sides if spec else (MIDLINE if name in _CENTRAL else EITHER)
-    zones = spec.zones if spec else (("mid", 1.0),)
-    types = spec.types if spec else (("", 1.0),)
+    if spec is None:
+        raise ValueError(f"{name!r} is not simulated: choose one of {', '.join(SPEC_BY_NAME)}")
     if not 0.0 <= severity <= 1.0:
         raise ValueError(f"severity {severity} is outside 0 .. 1")
     rng = np.random.Generator(np.random.PCG64([index, len(name), 5]))
-    side, zone, kind = (words[int(rng.integers(len(words)))][0] for words in (sides, zones, types))
+    side, zone, kind = (
+        words[int(rng.integers(len(words)))][0] for words in (spec.sides, spec.zones, spec.types)
+    )
     return Finding(name, side, zone, severity, kind, int(rng.integers(1 << 40)), is_fine)
 
 

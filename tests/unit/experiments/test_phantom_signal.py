@@ -70,6 +70,6 @@ def test_invalid_arguments_are_rejected():
     with pytest.raises(ValueError, match="sizes"):
         energy_lost("edema", sizes=(224, 448))
     with pytest.raises(ValueError, match="is visible in none of 1 patients"):
-        energy_lost("hypoxemia", is_fine=False, patients=1)
+        energy_lost("heart failure", is_fine=False, patients=1)
     with pytest.raises(ValueError, match="severity 2 is outside"):
         example("edema", 2, 0)

@@ -1,12 +1,5 @@
 """Contact sheets: pages of simulated images for visual inspection.
 
-    normals    healthy patients, one acquisition each
-    findings   every finding at three severities, with the box of its region
-    pairs      prior | current, the same findings in another acquisition
-    devices    every tube, line and implant
-    tiers      without | coarse | fine | mimic, each with a magnified detail
-    kinds      the same findings with a plain and a detailed anatomy, and on portable films
-
 Pages are 8-bit grey PNG files with rows of tiles and a caption above each tile.
 """
 
@@ -15,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -24,61 +19,34 @@ from PIL import Image, ImageDraw, ImageFont
 from lapse.core.progress import Progress, no_progress
 from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.anatomy_locations import regions_of
-from lapse.phantom.patients.catalogue import DEVICES
-from lapse.phantom.patients.patient import DETAILS, draw_patient
+from lapse.phantom.patients.catalogue import DEVICES, FINDING_SPECS
+from lapse.phantom.patients.patient import DETAILS, Patient, draw_patient
 from lapse.phantom.patients.portable import make_portable
 from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
-from lapse.phantom.rendering.fine_findings import CUES, WIDENING
+from lapse.phantom.rendering.fine_findings import CUES, MIMICKED
 from lapse.phantom.rendering.render import Rendered, render
 
 Grey = NDArray[np.uint8]
-Example = tuple[str, str, str, str, str]
+Example = tuple[str, ...]  # name, side, zone, type
 CAPTION = 13  # px above each tile
 SIZE, FINE_SIZE = 448, 1024  # px rendered
 GREY_STEP = 4  # quantisation of a page: smaller PNG files without a visible difference
 SEVERITIES = (0.15, 0.5, 0.9)
 _DAY = datetime(2150, 1, 1)
 
-# (name, side, zone, type, region to mark); "" marks the first region of anatomy_locations.py
-EXAMPLES: tuple[Example, ...] = (
-    ("pleural effusion", "right", "basilar", "", "right lung"),
-    ("pleural effusion", "left", "basilar", "supine", "left lung"),
-    ("blunting of the costophrenic angle", "left", "basilar", "", ""),
-    ("pneumothorax", "left", "apical", "", "left lung"),
-    ("atelectasis", "right", "basilar", "linear", ""),
-    ("atelectasis", "left", "basilar", "plate-like", ""),
-    ("atelectasis", "left", "basilar", "obstructive", ""),
-    ("atelectasis", "right", "upper", "obstructive", ""),
-    ("atelectasis", "right", "basilar", "compressive", ""),
-    ("consolidation", "right", "upper", "dense", ""),
-    ("consolidation", "left", "lower", "", ""),
-    ("pneumonia", "right", "lower", "multifocal", ""),
-    ("pneumonia", "left", "mid", "focal", ""),
-    ("lung opacity", "right", "mid", "patchy", ""),
-    ("lung opacity", "left", "lower", "ground-glass", ""),
-    ("contusion", "left", "mid", "", "left mid lung zone"),
-    ("edema", "bilateral", "", "", "right lung"),
-    ("edema", "bilateral", "", "interstitial", "right lung"),
-    ("vascular congestion", "bilateral", "", "", "right lung"),
-    ("hilar congestion", "bilateral", "", "", "right hilar structures"),
-    ("cardiomegaly", "", "", "", ""),
-    ("enlargement of the cardiac silhouette", "", "", "", "cardiac silhouette"),
-    ("hypertensive heart disease", "", "", "", "cardiac silhouette"),
-    ("emphysema", "bilateral", "", "", "right lung"),
-    ("pleural thickening", "right", "apical", "", ""),
-    ("pleural thickening", "left", "lower", "", ""),
-    ("granuloma", "right", "mid", "calcified", ""),
-    ("calcification", "", "", "", ""),
-    ("fracture", "left", "mid", "", "left lung"),
-    ("scoliosis", "", "", "", ""),
-    ("tortuosity of the thoracic aorta", "", "", "", "mediastinum"),
-    ("hernia", "", "", "", ""),
-    ("gastric distention", "left", "", "", "left upper abdomen"),
-    ("thymoma", "", "", "", "mediastinum"),
-    ("pneumomediastinum", "", "", "", "mediastinum"),
-    ("air collection", "left", "", "", "left lung"),
-    ("hematoma", "right", "mid", "", "right lung"),
-)
+
+def _examples() -> tuple[Example, ...]:
+    """Every type and zone of every finding of the catalogue, and an effusion in supine position."""
+    examples = [
+        (spec.name, *(words[row % len(words)][0] for words in (spec.sides, spec.zones, spec.types)))
+        for spec in FINDING_SPECS
+        for row in range(max(len(spec.zones), len(spec.types)))
+        if spec.name != "heart failure"  # a syndrome of others
+    ]
+    return (("pleural effusion", "left", "basilar", "supine"), *examples)
+
+
+EXAMPLES = _examples()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,45 +91,46 @@ def draw_contact_sheets(
     return tuple(files)
 
 
-def normal_tiles(seed: int, count: int = 24) -> Iterator[Tile]:
-    """Patients without findings."""
-    for index in range(count):
+def normal_tiles(seed: int) -> Iterator[Tile]:
+    """Patients without findings, one acquisition each."""
+    for index in range(24):
         acquisition = draw_acquisition(seed, index, 0, 0)
         person = draw_patient(seed, index)
-        image = _render(seed, index, acquisition).image
+        image = _render(person, acquisition).image
         view = "supine" if acquisition.is_supine else acquisition.view
         yield Tile(image, f"{person.sex}{person.age} BMI {person.bmi:.0f} {view}")
 
 
 def finding_tiles(seed: int, examples: tuple[Example, ...]) -> Iterator[Tile]:
     """Each finding at three severities, for one patient and acquisition per row."""
-    for row, (name, side, zone, kind, region) in enumerate(examples):
+    for row, (name, side, zone, kind) in enumerate(examples):
         is_supine = kind == "supine"
         patient = 100 + (row * 7 + len(name)) % 40
         acquisition = near_ideal_acquisition(seed, patient, is_supine=is_supine)
         kind = "" if is_supine else kind
         for severity in SEVERITIES:
             finding = Finding(name, side, zone, severity, kind, 1000 + row)
-            rendered = _render(seed, patient, acquisition, finding)
-            marked = region or next(iter(regions_of(finding)), "")
+            rendered = _render(draw_patient(seed, patient), acquisition, finding)
+            regions = (*regions_of(finding), f"{side} lung")
+            box = next((rendered.boxes[name] for name in regions if name in rendered.boxes), None)
             words = " ".join(word for word in (kind, name, side) if word)
             caption = f"{words}{' supine' if is_supine else ''} {severity:.2f}"
-            yield Tile(rendered.image, caption, rendered.boxes.get(marked))
+            yield Tile(rendered.image, caption, box)
 
 
-def pair_tiles(seed: int, count: int = 9) -> Iterator[Tile]:
-    """Prior and current image of patients with unchanged findings."""
+def pair_tiles(seed: int) -> Iterator[Tile]:
+    """Prior and current image of patients with unchanged findings, in two acquisitions."""
     examples = [example for example in EXAMPLES if example[3] != "supine"]
-    for index in range(count):
+    for index in range(9):
         findings = tuple(
             Finding(name, side, zone, 0.3 + 0.13 * ((index + step) % 4), kind, 50 + index)
             for step in (0, 1)
-            for name, side, zone, kind, _ in (examples[(index * 4 + step * 9) % len(examples)],)
+            for name, side, zone, kind in (examples[(index * 4 + step * 9) % len(examples)],)
         )
         patient = 200 + index
         for visit, word in ((0, "prior"), (1, "current")):
             acquisition = draw_acquisition(seed, patient, visit, 0)
-            image = _render(seed, patient, acquisition, *findings).image
+            image = _render(draw_patient(seed, patient), acquisition, *findings).image
             names = " + ".join(finding.name for finding in findings)
             yield Tile(image, f"{word} {acquisition.view}: {names}")
 
@@ -174,9 +143,8 @@ def device_tiles(seed: int) -> Iterator[Tile]:
     for index, names in enumerate(groups):
         side = "left" if "pacemaker" in names else "right"
         devices = tuple(Device(name, side, 9 + index) for name in names)
-        visit = Visit(0, 0, _DAY, (), devices)
         acquisition = near_ideal_acquisition(seed, 300 + index, view="AP")
-        image = render(draw_patient(seed, 300 + index), visit, acquisition, SIZE).image
+        image = _render(draw_patient(seed, 300 + index), acquisition, devices=devices).image
         yield Tile(image, " + ".join(names))
 
 
@@ -200,42 +168,32 @@ def kind_tiles(seed: int) -> Iterator[Tile]:
                 acquisition = make_portable(acquisition, 1.0, (seed, patient, row))
                 acquisition = replace(acquisition, is_supine=False, label="PORTABLE")
             person = replace(draw_patient(seed, patient), details=details)
-            image = render(person, Visit(0, 0, _DAY, group, ()), acquisition, SIZE).image
+            image = _render(person, acquisition, *group).image
             yield Tile(image, f"{kind}: {group[0].name if group else 'no finding'}")
 
 
 def tier_tiles(seed: int) -> Iterator[Tile]:
     """Without, coarse, fine and mimic, each followed by the detail that contains the cue."""
-    mimic_of = {
-        "pneumothorax": "skin fold",
-        "edema": "under-exposure haze",
-        "granuloma": "end-on vessel",
-        "fracture": "nutrient canal",
-        "atelectasis": "expiration crowding",
-        "pleural effusion": "breast shadow",
-        "lung opacity": "breast shadow",
-    }
-    assert set(mimic_of) == set(CUES)
-    assert set(mimic_of.values()) == set(WIDENING)
     zones = {"pneumothorax": "apical", "granuloma": "mid", "fracture": "mid"}
     types = {"granuloma": "calcified", "atelectasis": "linear"}
-    for index, (name, mimic_name) in enumerate(mimic_of.items()):
+    for index, name in enumerate(CUES):
+        mimic_name = next(mimic for mimic, names in MIMICKED.items() if name in names)
         patient, zone = 400 + index, zones.get(name, "lower")
         acquisition = near_ideal_acquisition(seed, patient)
         fine = Finding(name, "left", zone, 0.5, types.get(name, ""), 5 + index, is_fine=True)
         coarse = replace(fine, is_fine=False)
         mimic = Mimic(mimic_name, name, "left", zone, fine.seed)
-        visits = (
-            ("without", Visit(0, 0, _DAY, (), ())),
-            (f"coarse {name}", Visit(0, 0, _DAY, (coarse,), ())),
-            (f"fine {name}", Visit(0, 0, _DAY, (fine,), ())),
-            (f"mimic: {mimic_name}", Visit(0, 0, _DAY, (), (), (mimic,))),
-        )
-        person = draw_patient(seed, patient)
-        images = [render(person, visit, acquisition, FINE_SIZE).image for _, visit in visits]
+        draw = partial(_render, draw_patient(seed, patient), acquisition, size=FINE_SIZE)
+        rendered = {
+            "without": draw(),
+            f"coarse {name}": draw(coarse),
+            f"fine {name}": draw(fine),
+            f"mimic: {mimic_name}": draw(mimics=(mimic,)),
+        }
+        images = [item.image for item in rendered.values()]
         top, left = _largest_difference(images[2], images[0])
         side = FINE_SIZE // 5
-        for (caption, _), image in zip(visits, images, strict=True):
+        for caption, image in zip(rendered, images, strict=True):
             height, width = image.shape
             box = (left / width, top / height, (left + side) / width, (top + side) / height)
             yield Tile(image, caption, box)
@@ -247,16 +205,21 @@ def near_ideal_acquisition(
 ) -> Acquisition:
     """The first acquisition of this view and posture with a low nuisance, without a label."""
     view = "AP" if is_supine else view
-    for visit in range(1000):
-        acquisition = draw_acquisition(seed, patient, visit, 0, nuisance=0.5)
-        if (acquisition.view, acquisition.is_supine) == (view, is_supine):
-            return replace(acquisition, label="")
-    raise AssertionError("1,000 acquisitions without one of this view and posture")
+    drawn = (draw_acquisition(seed, patient, visit, 0, nuisance=0.5) for visit in count())
+    first = next(item for item in drawn if (item.view, item.is_supine) == (view, is_supine))
+    return replace(first, label="")
 
 
-def _render(seed: int, patient: int, acquisition: Acquisition, *findings: Finding) -> Rendered:
-    visit = Visit(patient, 0, _DAY, findings, ())
-    return render(draw_patient(seed, patient), visit, acquisition, SIZE)
+def _render(
+    person: Patient,
+    acquisition: Acquisition,
+    *findings: Finding,
+    devices: tuple[Device, ...] = (),
+    mimics: tuple[Mimic, ...] = (),
+    size: int = 0,
+) -> Rendered:
+    """Render at `size` pixels, 0 for SIZE."""
+    return render(person, Visit(0, 0, _DAY, findings, devices, mimics), acquisition, size or SIZE)
 
 
 def _largest_difference(image: Grey, without: Grey) -> tuple[int, int]:

@@ -11,11 +11,8 @@ regions outside the image have no row.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lapse.core.annotation_names import REGIONS
 from lapse.core.seeding import derive_uniform
@@ -39,23 +36,11 @@ Graph = Mapping[str, Any]
 Row = tuple[str | int, ...]
 
 
-class GoldWriter:
-    """Writes both tables image by image; they are open until the stack is closed."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._boxes = csv.writer(_open(folder / BOXES, stack), lineterminator="\n")
-        self._phrases = csv.writer(
-            _open(folder / PHRASES, stack), delimiter="\t", lineterminator="\n"
-        )
-        self._boxes.writerow(BOX_COLUMNS)
-        self._phrases.writerow(PHRASE_COLUMNS)
-
-    def write(self, graph: Graph, height: int, width: int) -> None:
-        """Append one image of `height` x `width` pixels with its finished scene graph."""
-        boxes = _second_annotation(graph, height, width)
-        self._boxes.writerows(_box_rows(graph, boxes, height, width))
-        self._phrases.writerows(_phrase_rows(graph, boxes, height, width))
+def gold_rows(graph: Graph, height: int, width: int) -> tuple[list[Row], list[Row]]:
+    """The rows of both tables for an image of `height` x `width` pixels with this scene graph."""
+    boxes = _second_annotation(graph, height, width)
+    phrases = _phrase_rows(graph, boxes, height, width)
+    return list(_box_rows(graph, boxes, height, width)), list(phrases)
 
 
 def _second_annotation(graph: Graph, height: int, width: int) -> dict[str, Corners]:
@@ -82,54 +67,33 @@ def _jittered(item: Mapping[str, Any], key: tuple[str, str], size: tuple[int, in
 
 
 def _box_rows(graph: Graph, boxes: Mapping[str, Corners], height: int, width: int) -> Iterator[Row]:
-    image = f"{graph['image_id']}.dcm"
+    image = graph["image_id"]
     for name, corners in boxes.items():
         small = letterbox_corners(corners, height, width)
         x1, y1, x2, y2 = corners
-        yield (
-            image,
-            *small,
-            small[2] - small[0],
-            small[3] - small[1],
-            name,
-            f"{graph['image_id']}_{name}",
-            *(x1, x2, y1, y2),
-            x2 - x1,
-            y2 - y1,
-            "second",
-            str(list(small)),
-            str(list(corners)),
-        )
+        ids = (name, f"{image}_{name}")
+        original = (x1, x2, y1, y2, x2 - x1, y2 - y1)
+        sides = (small[2] - small[0], small[3] - small[1])
+        yield (f"{image}.dcm", *small, *sides, *ids, *original, "second", *_printed(small, corners))
 
 
 def _phrase_rows(
     graph: Graph, boxes: Mapping[str, Corners], height: int, width: int
 ) -> Iterator[Row]:
+    ids = (graph["patient_id"], graph["study_id"], f"{graph['image_id']}.dcm")
     for item in graph["attributes"]:
-        corners = boxes.get(item["bbox_name"])
-        if corners is None:
+        region = item["bbox_name"]
+        if region not in boxes:
             continue
-        small = letterbox_corners(corners, height, width)
+        frames = _printed(letterbox_corners(boxes[region], height, width), boxes[region])
         for number, text, strings in zip(
             item["phrase_IDs"], item["phrases"], item["attributes"], strict=True
         ):
             for string in strings:
                 category, context, label = string.split("|")
-                yield (
-                    graph["patient_id"],
-                    graph["study_id"],
-                    f"{graph['image_id']}.dcm",
-                    number,
-                    text,
-                    item["bbox_name"],
-                    1,
-                    label,
-                    context,
-                    category,
-                    str(list(small)),
-                    str(list(corners)),
-                )
+                yield (*ids, number, text, region, 1, label, context, category, *frames)
 
 
-def _open(path: Path, stack: ExitStack) -> IO[str]:
-    return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+def _printed(small: Corners, corners: Corners) -> tuple[str, str]:
+    """The boxes of both frames as the release prints them."""
+    return str(list(small)), str(list(corners))

@@ -87,23 +87,12 @@ def _acquisition(
     config: SimulateConfig, patient: int, visit: int, role: CohortRole, illness: float = 0.0
 ) -> Acquisition:
     """`illness` has an effect through `confound` only, and none in a quadruplet."""
+    exposure, fraction = (config.seed, patient, visit), config.portable_fraction
+    confound = 0.0 if role.is_counterfactual else config.confound
     acquisition = draw_acquisition(
-        config.seed,
-        patient,
-        visit,
-        0,
-        illness=illness,
-        nuisance=config.nuisance,
-        confound=0.0 if role.is_counterfactual else config.confound,
+        *exposure, 0, illness=illness, nuisance=config.nuisance, confound=confound
     )
-    exposure = (config.seed, patient, visit)
-    is_bedside = config.portable_fraction > 0.0 and is_portable(
-        config.portable_fraction,
-        exposure,
-        illness=illness,
-        confound=0.0 if role.is_counterfactual else config.confound,
-    )
-    if is_bedside:
+    if fraction > 0.0 and is_portable(fraction, exposure, illness=illness, confound=confound):
         acquisition = make_portable(acquisition, config.nuisance, exposure)
     if role.ood == "acquisition":
         key = (config.seed, "phantom/tail", patient, visit)

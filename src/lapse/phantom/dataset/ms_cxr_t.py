@@ -11,11 +11,8 @@ findings has no row. The label quality is constant, because lapse does not read 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from lapse.phantom.patients.findings import progression
 from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
@@ -34,21 +31,6 @@ COLUMNS = (
     *(f"{finding}_{column}" for finding in FINDINGS for column in ("progression", "label_quality")),
 )
 Row = tuple[str | int | float, ...]
-
-
-class ProgressionWriter:
-    """Writes the table, which is open until the stack is closed."""
-
-    def __init__(self, out: Path, stack: ExitStack) -> None:
-        path = out / FOLDER / TABLE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-        self._rows = csv.writer(stream, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
-
-    def write(self, rows: Iterable[Row]) -> None:
-        """Append the rows of one patient."""
-        self._rows.writerows(rows)
 
 
 def progression_rows(visits: Sequence[Visit], split: str, seed: int) -> list[Row]:

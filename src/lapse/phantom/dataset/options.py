@@ -71,17 +71,19 @@ class SimulateConfig:
             raise ValueError(f"visits {low}-{high}: need 1 <= fewest <= most <= {MAX_VISITS}")
         if not 64 <= self.size <= 3072:
             raise ValueError(f"image size {self.size} px: choose between 64 and 3072")
-        if self.tier not in TIER_CHOICES:
-            raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIER_CHOICES)}")
+        choices: dict[str, tuple[str, ...]] = {
+            "tier": TIER_CHOICES,
+            "images": IMAGE_FORMATS,
+            "anatomy": ANATOMIES,
+        }
+        if self.split:
+            choices["split"] = SPLITS
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"no {name} {value!r}; {nearest(value, known)}")
         self.difficulty("coarse")  # validates its parameters
         if self.processes < 1:
             raise ValueError(f"processes {self.processes}: at least one")
-        if self.images not in IMAGE_FORMATS:
-            raise ValueError(f"no images {self.images!r}; {nearest(self.images, IMAGE_FORMATS)}")
-        if self.split and self.split not in SPLITS:
-            raise ValueError(f"no split {self.split!r}; {nearest(self.split, SPLITS)}")
-        if self.anatomy not in ANATOMIES:
-            raise ValueError(f"no anatomy {self.anatomy!r}; {nearest(self.anatomy, ANATOMIES)}")
         if not 0.0 <= self.portable_fraction <= 1.0:
             raise ValueError(
                 f"portable_fraction {self.portable_fraction}: a fraction of the films, 0 to 1"

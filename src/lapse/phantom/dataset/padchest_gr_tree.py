@@ -15,7 +15,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +61,6 @@ SPANISH = {
 _STAMP = (1980, 1, 1, 0, 0, 0)  # so that equal content gives equal bytes
 
 
-@dataclass
-class _Tree:
-    """What the shared files collect."""
-
-    studies: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[tuple[Cell, ...]] = field(default_factory=list)
-    archives: dict[str, dict[str, bytes]] = field(default_factory=lambda: {IMAGES: {}, PRIORS: {}})
-
-
 def write_padchest_gr_tree(
     out: Path, config: SimulateConfig, progress: Progress = no_progress
 ) -> None:
@@ -79,16 +69,25 @@ def write_padchest_gr_tree(
     Raises:
         ValueError: the folder has files in it, or an option is out of range.
     """
-    tree = _Tree()
+    studies: list[dict[str, Any]] = []
+    rows: list[tuple[Cell, ...]] = []
+    images: dict[str, bytes] = {}
+    priors: dict[str, bytes] = {}
     for films in simulated_patients(out, config, progress):
+        film = films[-1]
         prior = films[-2] if len(films) > 1 and films[0].history.patient % 3 else None
-        _add(tree, config, films[-1], prior)
-    write_text(out / REPORTS, json.dumps(tree.studies, ensure_ascii=False, indent=1) + "\n")
-    write_csv(out / MASTER, ",".join(HEADER), tree.rows)
+        study = _study(config, film, prior)
+        studies.append(study)
+        rows += _master_rows(config.seed, film, study)
+        images[f"{IMAGES}/{study['ImageID']}"] = _png(film)
+        if prior is not None:
+            priors[f"{PRIORS}/{study['PreviousImageID']}"] = _png(prior)
+    write_text(out / REPORTS, json.dumps(studies, ensure_ascii=False, indent=1) + "\n")
+    write_csv(out / MASTER, ",".join(HEADER), rows)
     _pack(out / f"{MASTER}.zip", {MASTER: (out / MASTER).read_bytes()}, 1)
     (out / MASTER).unlink()
-    _pack(out / IMAGE_FOLDER / f"{IMAGES}.zip", tree.archives[IMAGES], NUM_PARTS)
-    _pack(out / PRIORS / f"{PRIORS}.zip", tree.archives[PRIORS], NUM_PARTS)
+    _pack(out / IMAGE_FOLDER / f"{IMAGES}.zip", images, NUM_PARTS)
+    _pack(out / PRIORS / f"{PRIORS}.zip", priors, NUM_PARTS)
 
 
 def image_id(seed: int, visit: Visit) -> str:
@@ -97,29 +96,18 @@ def image_id(seed: int, visit: Visit) -> str:
     return f"{study}_{derive_index(10**6, seed, KEY, study):06d}.png"
 
 
-def _add(
-    tree: _Tree, config: SimulateConfig, film: SimulatedFilm, prior: SimulatedFilm | None
-) -> None:
-    seed = config.seed
-    image = image_id(seed, film.exposure.visit)
-    tree.archives[IMAGES][f"{IMAGES}/{image}"] = _png(film)
-    if prior is not None:
-        tree.archives[PRIORS][f"{PRIORS}/{image_id(seed, prior.exposure.visit)}"] = _png(prior)
-    study = {
-        "StudyID": study_id(seed, film.exposure.visit.patient, film.exposure.visit.index),
-        "ImageID": image,
-        "PreviousStudyID": _prior_study(seed, prior),
-        "PreviousImageID": image_id(seed, prior.exposure.visit) if prior else None,
+def _study(
+    config: SimulateConfig, film: SimulatedFilm, prior: SimulatedFilm | None
+) -> dict[str, Any]:
+    seed, visit = config.seed, film.exposure.visit
+    before = prior.exposure.visit if prior else None
+    return {
+        "StudyID": study_id(seed, visit.patient, visit.index),
+        "ImageID": image_id(seed, visit),
+        "PreviousStudyID": study_id(seed, before.patient, before.index) if before else None,
+        "PreviousImageID": image_id(seed, before) if before else None,
         "findings": list(_sentences(config, film, prior)),
     }
-    tree.studies.append(study)
-    tree.rows += _master_rows(seed, film, study)
-
-
-def _prior_study(seed: int, prior: SimulatedFilm | None) -> str | None:
-    return (
-        study_id(seed, prior.exposure.visit.patient, prior.exposure.visit.index) if prior else None
-    )
 
 
 def _sentences(
@@ -128,7 +116,8 @@ def _sentences(
     """The sentences of the report; each finding is labelled in the first that affirms it."""
     for number, statement in enumerate(report_of(config, film).statements):
         texts = {"sentence_en": statement.text, "sentence_es": _spanish(statement)}
-        if not statement.finding:
+        finding = statement.finding
+        if not finding:
             yield {**texts, "abnormal": False, "progression": None}
             continue
         boxes = _boxes(film, statement)
@@ -139,9 +128,9 @@ def _sentences(
             "abnormal": True,
             "boxes": [list(box) for box in boxes],
             "extra_boxes": [list(box) for box in second],
-            "labels": [_label(statement.finding)],
+            "labels": [_label(finding)],
             "locations": _locations(film, statement, *key),
-            "progression": _progression(film, prior, statement.finding),
+            "progression": _progression(film, prior, finding),
         }
 
 

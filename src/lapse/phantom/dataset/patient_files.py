@@ -22,10 +22,12 @@ from PIL import Image
 from lapse.core.annotation_names import CHEXPERT_LABELS, REGIONS
 from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.dicom_file import draw_form, jpeg_image, stored_values, write_dicom
+from lapse.phantom.dataset.gold import gold_rows
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.ms_cxr_t import progression_rows
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.scene_graph import ImageRecord, scene_graph
+from lapse.phantom.dataset.tables import SPLIT_TABLES, TABLES
 from lapse.phantom.dataset.truth import pair_rows, state_record, study_states
 from lapse.phantom.patients.identity import dicom_name, study_folder, study_number, subject_number
 from lapse.phantom.patients.state import Visit
@@ -55,32 +57,28 @@ _VIEWS = {
     "PA": ("CHEST (PA AND LAT)", "postero-anterior"),
     "AP": ("CHEST (PORTABLE AP)", "antero-posterior"),
 }
-# names of the splits: MIMIC-CXR -> the file of Chest ImaGenome, the column of Medical-Diff-VQA
-SPLIT_FILE = {"train": "train", "validate": "valid", "test": "test"}
+# split of MIMIC-CXR -> word of Medical-Diff-VQA
 SPLIT_QUESTION = {"train": "train", "validate": "val", "test": "test"}
 
 
 @dataclass(slots=True)
 class PatientFiles:
-    """The rows that one patient adds to the shared tables, and one count for the summary.
+    """What one patient adds to the files that all patients share, and one count for the summary.
 
     Rows contain only strings and numbers, and scene graphs are JSON text, so a round trip through
     the file of a block (lapse.phantom.dataset.resume_blocks) leaves them unchanged.
+
+    Attributes:
+        tables: name in `lapse.phantom.dataset.tables.TABLES` -> rows.
+        graphs: (dicom_id, JSON text) of the scene graphs.
     """
 
     patient: int
     split: str
-    metadata: list[Row] = field(default_factory=list)
-    split_rows: list[Row] = field(default_factory=list)
-    labels: list[Row] = field(default_factory=list)
-    imagenome: list[Row] = field(default_factory=list)
+    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
     graphs: list[tuple[str, str]] = field(default_factory=list)
-    questions: list[Row] = field(default_factory=list)
-    overview: list[Row] = field(default_factory=list)
-    progressions: list[Row] = field(default_factory=list)
     diseases: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
-    pairs: list[Row] = field(default_factory=list)
     num_described: int = 0  # regions with a box and a phrase
 
 
@@ -92,9 +90,9 @@ def write_patient(
     seed = config.seed
     files = PatientFiles(patient, role.split)
     files.states = [state_record(state) for state in study_states(config, history)]
-    files.pairs = pair_rows(config, history)
+    files.tables["pairs"] = pair_rows(config, history)
     visits = [item.visit for item in history.exposures]
-    files.progressions = progression_rows(visits, role.split, seed)
+    files.tables["progressions"] = progression_rows(visits, role.split, seed)
     previous: Visit | None = None
     for exposure in history.exposures:
         visit, acquisition = exposure.visit, exposure.acquisition
@@ -105,19 +103,12 @@ def write_patient(
         _add_rows(files, record, visit, "Recumbent" if acquisition.is_supine else "Erect")
         previous = visit
     for reference, main in history.pairs:
+        number, ref = (study_number(seed, patient, item.visit.index) for item in (main, reference))
+        ids = (number, subject_number(seed, patient), ref)
         view = main.acquisition.view
         for item in pair_questions(reference.visit, main.visit, view, seed=seed):
-            files.questions.append(
-                (
-                    study_number(seed, patient, main.visit.index),
-                    subject_number(seed, patient),
-                    study_number(seed, patient, reference.visit.index),
-                    item.category,
-                    item.question,
-                    item.answer,
-                    SPLIT_QUESTION[role.split],
-                )
-            )
+            words = (item.category, item.question, item.answer, SPLIT_QUESTION[role.split])
+            files.tables["questions"].append((*ids, *words))
     return files
 
 
@@ -199,15 +190,19 @@ def _add_rows(files: PatientFiles, record: ImageRecord, visit: Visit, posture: s
     date = int(f"{taken_at:%Y%m%d}")
     time = float(f"{taken_at:%H%M%S}.{taken_at.microsecond // 1000:03d}")
     size = (record.height, record.width)
-    files.metadata.append(
-        (dicom, subject, study, exam, record.view, *size, date, time, exam, code, posture)
-    )
-    files.split_rows.append((dicom, study, subject, files.split))
-    labels = _labels(visit, record.report)
-    files.labels.append((subject, study, *labels))
+    labels: Row = (subject, study, *_labels(visit, record.report))
     path = f"{study_folder(subject, study)}/{dicom}.dcm"
-    files.imagenome.append((subject, study, dicom, path, record.view))
-    files.overview.append((subject, study, *labels, dicom, code, files.split, date, record.order))
+    exposure = (exam, record.view, *size, date, time, exam, code, posture)
+    rows: dict[str, Row] = {
+        "metadata": (dicom, subject, study, *exposure),
+        "split": (dicom, study, subject, files.split),
+        "chexpert": labels,
+        "negbio": labels,
+        SPLIT_TABLES[files.split]: (subject, study, dicom, path, record.view),
+        "mimic_all": (*labels, dicom, code, files.split, date, record.order),
+    }
+    for name, row in rows.items():
+        files.tables[name].append(row)
     files.diseases.append(
         {
             "study_id": str(study),
@@ -217,6 +212,9 @@ def _add_rows(files: PatientFiles, record: ImageRecord, visit: Visit, posture: s
     )
     graph = scene_graph(record)
     files.graphs.append((dicom, json.dumps(graph)))
+    if files.split == "test":
+        for name, added in zip(("gold", "gold_phrases"), gold_rows(graph, *size), strict=True):
+            files.tables[name] += added
     described = set(record.report.phrases) & {item["bbox_name"] for item in graph["objects"]}
     files.num_described += sum(name in REGIONS for name in described)
 

@@ -20,7 +20,7 @@ from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.dataset.patient_files import study_report
-from lapse.phantom.dataset.release_tree import Cell, write_csv
+from lapse.phantom.dataset.release_tree import Cell, require_new_folder, write_csv
 from lapse.phantom.dataset.writer import MARK
 from lapse.phantom.patients.findings import levels
 from lapse.phantom.patients.identity import SPLITS
@@ -60,8 +60,7 @@ def write_example(
     Raises:
         ValueError: the folder has files in it, or an option is out of range.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty: give a new folder")
+    require_new_folder(out)
     if patients < len(SPLIT_CYCLE):
         raise ValueError(f"{patients} patients: at least {len(SPLIT_CYCLE)}, one for each split")
     config = SimulateConfig(patients=patients, seed=seed, size=size, visits=(2, 3))

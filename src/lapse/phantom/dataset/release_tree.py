@@ -38,12 +38,16 @@ class LayoutWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFilm:
-    """One film of a patient. `number` counts them from 0 in time."""
+    """One film of a patient."""
 
     history: History
     exposure: Exposure
-    number: int
     rendered: Rendered
+
+    @property
+    def number(self) -> int:
+        """Counts the films of a patient from 0 in time."""
+        return self.exposure.visit.index
 
     @property
     def levels(self) -> dict[str, str]:
@@ -69,27 +73,33 @@ def simulated_patients(
     Raises:
         ValueError: the folder has files in it.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not empty: give a new folder")
+    require_new_folder(out)
     members = selected_patients(config)
     states: list[StudyState] = []
     for done, (patient, role) in enumerate(members, start=1):
         history = draw_history(config, patient, role)
         states += study_states(config, history)
-        yield [
-            SimulatedFilm(
-                history,
-                item,
-                number,
-                render(history.person, item.visit, item.acquisition, config.size),
-            )
-            for number, item in enumerate(history.exposures)
-        ]
+        yield [_film(history, exposure, config.size) for exposure in history.exposures]
         progress(done, len(members))
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(state_record(state)) for state in states)
     write_text(out / FOLDER / STATES, "".join(f"{line}\n" for line in lines))
     write_notice(out, config)
+
+
+def _film(history: History, exposure: Exposure, size: int) -> SimulatedFilm:
+    rendered = render(history.person, exposure.visit, exposure.acquisition, size)
+    return SimulatedFilm(history, exposure, rendered)
+
+
+def require_new_folder(out: Path) -> None:
+    """Check that nothing is overwritten.
+
+    Raises:
+        ValueError: `out` is a file, or a folder with files in it.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not empty: give a new folder")
 
 
 def write_csv(path: Path, header: str, rows: Iterable[Iterable[Cell]]) -> None:

@@ -118,22 +118,18 @@ def _object(record: ImageRecord, name: str, box: Fractions) -> dict[str, Any] | 
     small = letterbox_corners((x1, y1, x2, y2), height, width)
     return {
         "object_id": f"{record.dicom_id}_{name}",
-        "x1": small[0],
-        "y1": small[1],
-        "x2": small[2],
-        "y2": small[3],
-        "width": small[2] - small[0],
-        "height": small[3] - small[1],
+        **_frame("", small),
         "bbox_name": name,
         "synsets": _synsets(name),
         "name": name.title(),
-        "original_x1": x1,
-        "original_y1": y1,
-        "original_x2": x2,
-        "original_y2": y2,
-        "original_width": x2 - x1,
-        "original_height": y2 - y1,
+        **_frame("original_", (x1, y1, x2, y2)),
     }
+
+
+def _frame(prefix: str, corners: Corners) -> dict[str, int]:
+    x1, y1, x2, y2 = corners
+    sides = {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "width": x2 - x1, "height": y2 - y1}
+    return {f"{prefix}{name}": value for name, value in sides.items()}
 
 
 def _attributes(record: ImageRecord) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from lapse.phantom.patients.state import Device, Finding, Mimic, Visit
 from lapse.phantom.rendering.render import render
 
 FOLDER = "phantom"
-STATES, PAIRS = "states.jsonl", "pairs.csv"
+STATES = "states.jsonl"
 PAIR_COLUMNS = (
     "study_id",
     "ref_id",
@@ -100,23 +100,16 @@ def study_states(config: SimulateConfig, history: History) -> list[StudyState]:
 def pair_rows(config: SimulateConfig, history: History) -> list[tuple[str | int | float, ...]]:
     """One row of pairs.csv per pair."""
     rows: list[tuple[str | int | float, ...]] = []
+    role = history.role
     for reference, main in history.pairs:
         old, new = reference.visit, main.visit
         changes = difference(old, new)
         fine = {item.name for item in (*old.findings, *new.findings) if item.is_fine}
-        rows.append(
-            (
-                study_number(config.seed, history.patient, new.index),
-                study_number(config.seed, history.patient, old.index),
-                subject_number(config.seed, history.patient),
-                history.role.split,
-                history.role.tier,
-                pair_kind(reference.cell, main.cell),
-                history.role.ood,
-                len(changes),
-                sum(change.finding in fine for change in changes),
-            )
-        )
+        numbers = (study_number(config.seed, new.patient, item.index) for item in (new, old))
+        ids = (*numbers, subject_number(config.seed, new.patient))
+        kinds = (role.split, role.tier, pair_kind(reference.cell, main.cell), role.ood)
+        num_fine = sum(change.finding in fine for change in changes)
+        rows.append((*ids, *kinds, len(changes), num_fine))
     return rows
 
 

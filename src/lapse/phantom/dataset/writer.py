@@ -21,42 +21,27 @@ import json
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO
 
-from lapse.core.annotation_names import CHEXPERT_LABELS
 from lapse.core.changes import QUESTION_CHANGED, UNCHANGED
 from lapse.core.progress import Progress, no_progress
 from lapse.core.version import __version__
 from lapse.phantom.dataset.cohort import selected_patients
-from lapse.phantom.dataset.gold import GoldWriter
-from lapse.phantom.dataset.ms_cxr_t import ProgressionWriter
 from lapse.phantom.dataset.options import SimulateConfig
-from lapse.phantom.dataset.patient_files import SPLIT_FILE, PatientFiles, Row
+from lapse.phantom.dataset.patient_files import PatientFiles, Row
 from lapse.phantom.dataset.resume_blocks import drop_blocks, make_blocks, open_blocks, read_blocks
 from lapse.phantom.dataset.scene_graph import graph_entry
-from lapse.phantom.dataset.truth import FOLDER, PAIR_COLUMNS, PAIRS, STATES
-from lapse.phantom.patients.identity import SPLITS
+from lapse.phantom.dataset.tables import SPLIT_TABLES, TABLES
+from lapse.phantom.dataset.truth import FOLDER, STATES
 
 __all__ = ["SimulateConfig", "SimulateReport", "simulate"]
 
 logger = logging.getLogger(__name__)
 
-METADATA = (
-    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition",
-    "Rows", "Columns", "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning",
-    "ViewCodeSequence_CodeMeaning", "PatientOrientationCodeSequence_CodeMeaning",
-)  # fmt: skip
-SPLIT = ("dicom_id", "study_id", "subject_id", "split")
-IMAGENOME = ("", "subject_id", "study_id", "dicom_id", "path", "ViewPosition")
-QUESTIONS = ("study_id", "subject_id", "ref_id", "question_type", "question", "answer", "split")
-OVERVIEW = (
-    "subject_id", "study_id", *CHEXPERT_LABELS, "dicom_id", "view", "split", "study_date",
-    "study_order",
-)  # fmt: skip
 MARK = "SIMULATED.txt"
 
 
@@ -100,10 +85,10 @@ class SimulateReport:
     def add(self, files: PatientFiles) -> None:
         """Count one patient."""
         self.num_patients += 1
-        self.num_studies += len(files.metadata)
+        self.num_studies += len(files.graphs)
         self.num_described += files.num_described
-        self.studies_per_split[files.split] += len(files.metadata)
-        for row in files.questions:
+        self.studies_per_split[files.split] += len(files.graphs)
+        for row in files.tables["questions"]:
             self.questions[str(row[3])] += 1
             if row[4] == QUESTION_CHANGED:
                 self.num_pairs += 1
@@ -130,11 +115,11 @@ def simulate(out: Path, config: SimulateConfig, progress: Progress = no_progress
     make_blocks(out, config, members, progress)
     report = SimulateReport(out)
     with ExitStack() as stack:
-        tables = _Tables(out, stack)
+        shared = _SharedFiles(out, stack)
         for files in read_blocks(out, len(members)):
-            tables.write(files)
+            shared.write(files)
             report.add(files)
-        tables.finish()
+        shared.finish()
     write_notice(out, config)
     drop_blocks(out)
     for line in report.lines():
@@ -142,83 +127,47 @@ def simulate(out: Path, config: SimulateConfig, progress: Progress = no_progress
     return report
 
 
-class _CsvWriter(Protocol):
-    """The type of csv.writer(...)."""
-
-    def writerow(self, row: Iterable[Any], /) -> object: ...
-
-    def writerows(self, rows: Iterable[Iterable[Any]], /) -> object: ...
-
-
-class _Tables:
+class _SharedFiles:
     """The files that all patients share, open until the stack is closed."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
         self._stack = stack
-        jpg, vqa = out / "mimic-cxr-jpg", out / "medical-diff-vqa"
-        silver = out / "chest-imagenome" / "silver_dataset"
-        for folder in (jpg, out / "mimic-cxr", vqa, silver / "splits", out / FOLDER):
-            folder.mkdir(parents=True, exist_ok=True)
-        labels = ("subject_id", "study_id", *CHEXPERT_LABELS)
-        name = "mimic-cxr-2.0.0"
-        self._metadata = self._table(jpg / f"{name}-metadata.csv.gz", METADATA)
-        self._split = self._table(jpg / f"{name}-split.csv.gz", SPLIT)
-        self._labels = [
-            self._table(jpg / f"{name}-{kind}.csv.gz", labels) for kind in ("chexpert", "negbio")
-        ]
-        self._imagenome = {
-            split: self._table(silver / "splits" / f"{SPLIT_FILE[split]}.csv", IMAGENOME)
-            for split in SPLITS
-        }
-        self._num_imagenome = Counter[str]()
-        self._table(silver / "splits" / "images_to_avoid.csv", IMAGENOME)
-        self._questions = self._table(vqa / "mimic_pair_questions.csv", QUESTIONS)
-        self._overview = self._table(vqa / "mimic_all.csv", OVERVIEW)
-        self._diseases = self._text(vqa / "all_diseases.json")
+        self._tables = {name: self._text(out / table.path) for name, table in TABLES.items()}
+        for name, table in TABLES.items():
+            self._write_rows(name, [table.columns])
+        self._num_images = Counter[str]()
+        self._diseases = self._text(out / "medical-diff-vqa" / "all_diseases.json")
         self._separator = "["
-        self._graphs = stack.enter_context(
-            zipfile.ZipFile(silver / "scene_graph.zip", "w", zipfile.ZIP_DEFLATED)
-        )
-        self._gold = GoldWriter(out / "chest-imagenome" / "gold_dataset", stack)
-        self._progressions = ProgressionWriter(out, stack)
+        archive = out / "chest-imagenome" / "silver_dataset" / "scene_graph.zip"
+        self._graphs = stack.enter_context(zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED))
         self._states = self._text(out / FOLDER / STATES)
-        self._pairs = self._table(out / FOLDER / PAIRS, PAIR_COLUMNS)
 
     def write(self, files: PatientFiles) -> None:
         """Append one patient to every shared file."""
-        self._metadata.writerows(files.metadata)
-        self._split.writerows(files.split_rows)
-        for table in self._labels:
-            table.writerows(files.labels)
-        for row in files.imagenome:
-            self._imagenome[files.split].writerow((self._num_imagenome[files.split], *row))
-            self._num_imagenome[files.split] += 1
-        self._questions.writerows(files.questions)
-        self._overview.writerows(files.overview)
-        self._progressions.write(files.progressions)
+        split = SPLIT_TABLES[files.split]
+        images = enumerate(files.tables[split], self._num_images[split])
+        numbered: list[Row] = [(number, *row) for number, row in images]
+        self._num_images[split] += len(numbered)
+        for name, rows in {**files.tables, split: numbered}.items():
+            self._write_rows(name, rows)
         for item in files.diseases:
             self._diseases.write(f"{self._separator}\n{json.dumps(item)}")
             self._separator = ","
         for dicom, graph in files.graphs:
             self._graphs.writestr(graph_entry(dicom), graph)
-        if files.split == "test":
-            rows, columns = METADATA.index("Rows"), METADATA.index("Columns")
-            for row, (_, graph) in zip(files.metadata, files.graphs, strict=True):
-                self._gold.write(json.loads(graph), int(row[rows]), int(row[columns]))
         for state in files.states:
             self._states.write(f"{json.dumps(state)}\n")
-        self._pairs.writerows(files.pairs)
 
     def finish(self) -> None:
         """Close the JSON list; the stack closes the files."""
         self._diseases.write("\n]\n")
 
-    def _table(self, path: Path, header: Row) -> _CsvWriter:
-        writer = csv.writer(self._text(path), lineterminator="\n")
-        writer.writerow(header)
-        return writer
+    def _write_rows(self, name: str, rows: Sequence[Row]) -> None:
+        delimiter = TABLES[name].delimiter
+        csv.writer(self._tables[name], delimiter=delimiter, lineterminator="\n").writerows(rows)
 
     def _text(self, path: Path) -> IO[str]:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix != ".gz":
             return self._stack.enter_context(path.open("w", encoding="utf-8", newline=""))
         raw = self._stack.enter_context(path.open("wb"))

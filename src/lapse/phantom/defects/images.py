@@ -2,142 +2,99 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from lapse.phantom.defects.files import Injector
-from lapse.phantom.defects.tree import DefectTree
+from lapse.phantom.defects.records import image_records
+from lapse.phantom.defects.tree import DefectTree, Row
 
 LATERAL = ("LATERAL", "lateral")
 FURTHER_VIEWS = (("LL", "left lateral"), ("SWIMMERS", "swimmer's view"), ("LAO", ""))
 NO_TEXT = "                                 FINAL REPORT\n INDICATION:  Cough.\n"
+_FILES = image_records("image")
+_REPORTS = image_records("report", has_study_name=True)
 
 
-def pick_images(tree: DefectTree, *claims: str) -> list[list[str]]:
-    """Choose simulated metadata rows; `claims` are what the defect claims of each of them."""
-    table = tree.tables["metadata"]
-
-    def keys(row: list[str]) -> list[str]:
-        dicom, study = table.cell(row, "dicom_id"), table.cell(row, "study_id")
-        return [f"{claim} {study if claim in ('report', 'time') else dicom}" for claim in claims]
-
-    simulated = [row for row in table.rows if table.cell(row, "dicom_id") in tree.sizes]
-    return tree.pick(simulated, keys)
-
-
-def _dicoms(tree: DefectTree, rows: list[list[str]]) -> list[str]:
-    return [tree.tables["metadata"].cell(row, "dicom_id") for row in rows]
-
-
-def _studies(tree: DefectTree, rows: list[list[str]]) -> list[str]:
-    return [f"s{tree.tables['metadata'].cell(row, 'study_id')}" for row in rows]
-
-
-def further_views(tree: DefectTree) -> list[str]:
+@image_records("second", "row").edited
+def further_views(tree: DefectTree, row: Row, _index: int) -> str:
     """Second images of a study, with views of the real vocabulary that the phantom does not use."""
-    table = tree.tables["metadata"]
-    names = []
-    for row in pick_images(tree, "second", "row"):
-        view = FURTHER_VIEWS[tree.random_int(table.cell(row, "dicom_id")) % len(FURTHER_VIEWS)]
-        names.append(tree.add_lateral(row, table.cell(row, "subject_id"), view))
-    return names
+    view = FURTHER_VIEWS[tree.random_int(row["dicom_id"]) % len(FURTHER_VIEWS)]
+    return tree.add_lateral(row, row["subject_id"], view)
 
 
-def missing_image(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "image")
-    for path in [path for row in rows for path in tree.image_files(row)]:
+@_FILES.edited
+def missing_image(tree: DefectTree, row: Row, _index: int) -> None:
+    for path in tree.image_files(row):
         path.unlink()
-    return _dicoms(tree, rows)
 
 
-def unlisted_image(tree: DefectTree) -> list[str]:
-    names = []
-    for row in pick_images(tree, "image"):
-        path = tree.image_file(row)
-        copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
-        copy.write_bytes(path.read_bytes())
-        names.append(copy.relative_to(tree.root_of(copy)).as_posix())
-    return names
+@_FILES.edited
+def unlisted_image(tree: DefectTree, row: Row, _index: int) -> str:
+    path = tree.image_file(row)
+    copy = path.with_name(f"{tree.new_dicom(path.stem)}{path.suffix}")
+    copy.write_bytes(path.read_bytes())
+    return copy.relative_to(tree.root_of(copy)).as_posix()
 
 
-def duplicate_image(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "image", "row", "time")
-    table.rows += [list(row) for row in rows]
-    return _dicoms(tree, rows)
+duplicate_image = image_records("image", "row", "time").repeated
 
 
-def unreadable_size(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "row", "image", "graph")
-    for row in rows:
-        column = ("Rows", "Columns")[tree.random_int(table.cell(row, "dicom_id")) % 2]
-        table.set(row, column, ("", "0", "many")[tree.random_int(table.cell(row, "study_id")) % 3])
-    return _dicoms(tree, rows)
+@image_records("row", "image", "graph").edited
+def unreadable_size(tree: DefectTree, row: Row, _index: int) -> None:
+    column = ("Rows", "Columns")[tree.random_int(row["dicom_id"]) % 2]
+    row[column] = ("", "0", "many")[tree.random_int(row["study_id"]) % 3]
 
 
-def unreadable_time(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "time", "row")
-    for row in rows:
-        is_date = tree.random_int(table.cell(row, "dicom_id")) % 2
-        table.set(row, "StudyDate" if is_date else "StudyTime", "21801399" if is_date else "noon")
-    return _dicoms(tree, rows)
+@image_records("time", "row").edited
+def unreadable_time(tree: DefectTree, row: Row, _index: int) -> None:
+    is_date = tree.random_int(row["dicom_id"]) % 2
+    row["StudyDate" if is_date else "StudyTime"] = "21801399" if is_date else "noon"
 
 
-def view_disagrees(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "row")
-    for row in rows:
-        is_front = table.cell(row, "ViewPosition") == "PA"
-        other = "antero-posterior" if is_front else "postero-anterior"
-        table.set(row, "ViewCodeSequence_CodeMeaning", other)
-    return _dicoms(tree, rows)
+@image_records("row").edited
+def view_disagrees(_tree: DefectTree, row: Row, _index: int) -> None:
+    is_front = row["ViewPosition"] == "PA"
+    row["ViewCodeSequence_CodeMeaning"] = "antero-posterior" if is_front else "postero-anterior"
 
 
-def view_empty(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "row", "second")
-    for row in rows:
-        table.set(row, "ViewPosition", "")
-        table.set(row, "ViewCodeSequence_CodeMeaning", "")
-    return _dicoms(tree, rows)
+@image_records("row", "second").edited
+def view_empty(_tree: DefectTree, row: Row, _index: int) -> None:
+    row["ViewPosition"] = row["ViewCodeSequence_CodeMeaning"] = ""
 
 
-def study_two_patients(tree: DefectTree) -> list[str]:
+@image_records("row", "second").edited
+def view_nan(tree: DefectTree, row: Row, _index: int) -> None:
+    """ViewPosition as another program writes an empty field; the view code is complete."""
+    row["ViewPosition"] = ("nan", "NaN", "None")[tree.random_int(row["dicom_id"]) % 3]
+
+
+@image_records("second", "row", has_study_name=True).edited
+def study_two_patients(tree: DefectTree, row: Row, _index: int) -> None:
     """A lateral image of the study has the subject_id of another patient."""
-    table = tree.tables["metadata"]
-    patients = [table.cell(row, "subject_id") for row in table.rows]
-    rows = pick_images(tree, "second", "row")
-    for row in rows:
-        patient = table.cell(row, "subject_id")
-        other = next(candidate for candidate in patients if candidate != patient)
-        tree.add_lateral(row, other, LATERAL)
-    return _studies(tree, rows)
+    patients = (other["subject_id"] for other in tree.tables["metadata"].rows)
+    other = next(patient for patient in patients if patient != row["subject_id"])
+    tree.add_lateral(row, other, LATERAL)
 
 
-def undecodable_image(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "image")
-    for row in rows:
-        path = tree.image_file(row)
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) // 2])
-    return _dicoms(tree, rows)
+@_FILES.edited
+def undecodable_image(tree: DefectTree, row: Row, _index: int) -> None:
+    path = tree.image_file(row)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
 
 
-def image_size(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "image")
-    for row in rows:
-        path = tree.image_file(row)
-        if path.suffix == ".dcm":
-            _widen_dicom(path)
-            continue
-        with Image.open(path) as image:
-            resized = image.resize((image.width + 8, image.height))
-        resized.save(path, quality=95)
-    return _dicoms(tree, rows)
+@_FILES.edited
+def image_size(tree: DefectTree, row: Row, _index: int) -> None:
+    path = tree.image_file(row)
+    if path.suffix == ".dcm":
+        _widen_dicom(path)
+        return
+    with Image.open(path) as image:
+        resized = image.resize((image.width + 8, image.height))
+    resized.save(path, quality=95)
 
 
 def _widen_dicom(path: Path) -> None:
@@ -154,73 +111,39 @@ def _widen_dicom(path: Path) -> None:
 
 def identical_pixels(tree: DefectTree) -> list[str]:
     """Two patients with the same image file."""
-    table = tree.tables["metadata"]
-    pairs: list[tuple[list[str], list[str]]] = []
-    for first, second in zip(table.rows, table.rows[1:], strict=False):
-        patients = {table.cell(row, "subject_id") for row in (first, second)}
-        sizes = {(table.cell(row, "Rows"), table.cell(row, "Columns")) for row in (first, second)}
-        if len(patients) == 2 and len(sizes) == 1:
-            pairs.append((first, second))
-
-    def keys(pair: tuple[list[str], list[str]]) -> list[str]:
-        return [f"image {table.cell(row, 'dicom_id')}" for row in pair]
-
-    chosen = tree.pick(pairs, keys)
+    rows = tree.tables["metadata"].rows
+    pairs = [
+        (first, second)
+        for first, second in pairwise(rows)
+        if first["subject_id"] != second["subject_id"]
+        and (first["Rows"], first["Columns"]) == (second["Rows"], second["Columns"])
+    ]
+    chosen = tree.pick(pairs, lambda pair: [f"image {row['dicom_id']}" for row in pair])
     for first, second in chosen:
         tree.image_file(second).write_bytes(tree.image_file(first).read_bytes())
-    return [" = ".join(_dicoms(tree, list(pair))) for pair in chosen]
+    return [f"{first['dicom_id']} = {second['dicom_id']}" for first, second in chosen]
 
 
-def missing_report(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "report")
-    for row in rows:
-        tree.report_file(row).unlink()
-    return _studies(tree, rows)
+@_REPORTS.edited
+def missing_report(tree: DefectTree, row: Row, _index: int) -> None:
+    tree.report_file(row).unlink()
 
 
-def unlisted_report(tree: DefectTree) -> list[str]:
-    names = []
-    for row in pick_images(tree, "report"):
-        path = tree.report_file(row)
-        number = 40_000_000 + tree.random_int(path.stem) % 1_000_000
-        copy = path.with_name(f"s{number}.txt")
-        copy.write_bytes(path.read_bytes())
-        names.append(copy.relative_to(tree.out / "mimic-cxr").as_posix())
-    return names
+@_REPORTS.edited
+def unlisted_report(tree: DefectTree, row: Row, _index: int) -> str:
+    path = tree.report_file(row)
+    number = 40_000_000 + tree.random_int(path.stem) % 1_000_000
+    copy = path.with_name(f"s{number}.txt")
+    copy.write_bytes(path.read_bytes())
+    return copy.relative_to(tree.out / "mimic-cxr").as_posix()
 
 
-def report_not_utf8(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "report")
-    for row in rows:
-        path = tree.report_file(row)
-        data = path.read_bytes().rstrip()
-        path.write_bytes(data + b" Caf\xe9.\n")
-    return _studies(tree, rows)
+@_REPORTS.edited
+def report_not_utf8(tree: DefectTree, row: Row, _index: int) -> None:
+    path = tree.report_file(row)
+    path.write_bytes(path.read_bytes().rstrip() + b" Caf\xe9.\n")
 
 
-def report_without_text(tree: DefectTree) -> list[str]:
-    rows = pick_images(tree, "report")
-    for row in rows:
-        tree.report_file(row).write_text(NO_TEXT, encoding="utf-8", newline="\n")
-    return _studies(tree, rows)
-
-
-IMAGES: dict[str, Injector] = {
-    "missing-image": missing_image,
-    "unlisted-image": unlisted_image,
-    "duplicate-image": duplicate_image,
-    "unreadable-size": unreadable_size,
-    "unreadable-time": unreadable_time,
-    "view-disagrees": view_disagrees,
-    "view-empty": view_empty,
-    "study-two-patients": study_two_patients,
-    "undecodable-image": undecodable_image,
-    "image-size": image_size,
-    "identical-pixels": identical_pixels,
-}
-REPORTS: dict[str, Injector] = {
-    "missing-report": missing_report,
-    "unlisted-report": unlisted_report,
-    "report-not-utf8": report_not_utf8,
-    "report-without-text": report_without_text,
-}
+@_REPORTS.edited
+def report_without_text(tree: DefectTree, row: Row, _index: int) -> None:
+    tree.report_file(row).write_text(NO_TEXT, encoding="utf-8", newline="\n")

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lapse.phantom.defects.files import Injector
-from lapse.phantom.defects.tree import DefectTree, Table
+from lapse.phantom.defects.records import Injector, Records
+from lapse.phantom.defects.tree import DefectTree, Row, Table
 
-Edit = Callable[[DefectTree, dict[str, Any], dict[str, Any]], None]
+Json = dict[str, Any]
+BoxEdit = Callable[[DefectTree, Json, str], None]  # tree, object of a scene graph, dicom_id
 
 
 def _pick_graphs(tree: DefectTree) -> list[str]:
     """Choose scene graphs of simulated images."""
     simulated = [dicom for dicom in tree.graphs if dicom in tree.sizes]
     return tree.pick(simulated, lambda dicom: [f"graph {dicom}"])
+
+
+def _on_graphs(edit: Callable[[DefectTree, str, Json], object]) -> Injector:
+    """An injector that replaces each chosen scene graph by what `edit` returns."""
+
+    def inject(tree: DefectTree) -> list[str]:
+        dicoms = _pick_graphs(tree)
+        for dicom in dicoms:
+            tree.set_graph(dicom, edit(tree, dicom, tree.graph(dicom)))
+        return dicoms
+
+    return inject
 
 
 def damaged_archive(tree: DefectTree) -> list[str]:
@@ -25,11 +38,11 @@ def damaged_archive(tree: DefectTree) -> list[str]:
 
 
 def graph_missing(tree: DefectTree) -> list[str]:
-    table = tree.tables["train"]
-    rows = tree.pick(table.rows, lambda row: [f"graph {table.cell(row, 'dicom_id')}"])
-    for row in rows:
-        del tree.graphs[table.cell(row, "dicom_id")]
-    return [table.cell(row, "dicom_id") for row in rows]
+    dicoms = [row["dicom_id"] for row in tree.tables["train"].rows]
+    chosen = tree.pick(dicoms, lambda dicom: [f"graph {dicom}"])
+    for dicom in chosen:
+        del tree.graphs[dicom]
+    return chosen
 
 
 def graph_damaged(tree: DefectTree) -> list[str]:
@@ -40,16 +53,10 @@ def graph_damaged(tree: DefectTree) -> list[str]:
     return dicoms
 
 
-def graph_shape(tree: DefectTree) -> list[str]:
+@_on_graphs
+def graph_shape(tree: DefectTree, dicom: str, graph: Json) -> object:
     """A list instead of an object, or an object without its list of boxes."""
-    dicoms = _pick_graphs(tree)
-    for dicom in dicoms:
-        graph = tree.graph(dicom)
-        if tree.random_int(dicom, "shape") % 2:
-            tree.set_graph(dicom, [graph])
-        else:
-            tree.set_graph(dicom, {**graph, "objects": None})
-    return dicoms
+    return [graph] if tree.random_int(dicom, "shape") % 2 else {**graph, "objects": None}
 
 
 def graph_unknown_image(tree: DefectTree) -> list[str]:
@@ -61,20 +68,15 @@ def graph_unknown_image(tree: DefectTree) -> list[str]:
     return names
 
 
-def graph_other_image(tree: DefectTree) -> list[str]:
-    dicoms = _pick_graphs(tree)
-    for dicom in dicoms:
-        tree.set_graph(dicom, {**tree.graph(dicom), "image_id": tree.new_dicom(dicom)})
-    return dicoms
+@_on_graphs
+def graph_other_image(tree: DefectTree, dicom: str, graph: Json) -> object:
+    return {**graph, "image_id": tree.new_dicom(dicom)}
 
 
-def graph_ids_disagree(tree: DefectTree) -> list[str]:
-    dicoms = _pick_graphs(tree)
-    for dicom in dicoms:
-        graph = tree.graph(dicom)
-        key = ("patient_id", "study_id")[tree.random_int(dicom, "key") % 2]
-        tree.set_graph(dicom, {**graph, key: int(graph[key]) + 1})
-    return dicoms
+@_on_graphs
+def graph_ids_disagree(tree: DefectTree, dicom: str, graph: Json) -> object:
+    key = ("patient_id", "study_id")[tree.random_int(dicom, "key") % 2]
+    return {**graph, key: int(graph[key]) + 1}
 
 
 def parallel_lists(tree: DefectTree) -> list[str]:
@@ -90,130 +92,91 @@ def parallel_lists(tree: DefectTree) -> list[str]:
     return names
 
 
-def regions_incomplete(tree: DefectTree) -> list[str]:
-    dicoms = _pick_graphs(tree)
-    for dicom in dicoms:
-        graph = tree.graph(dicom)
-        del graph["objects"][tree.random_int(dicom, "item") % len(graph["objects"])]
-        tree.set_graph(dicom, graph)
-    return dicoms
+@_on_graphs
+def regions_incomplete(tree: DefectTree, dicom: str, graph: Json) -> object:
+    del graph["objects"][tree.random_int(dicom, "item") % len(graph["objects"])]
+    return graph
 
 
-def _on_one_box(edit: Edit) -> Injector:
-    """An injector that edits one box in each chosen scene graph.
+def _on_one_box(edit: BoxEdit, *, is_copy: bool = False) -> Injector:
+    """An injector that edits one box in each chosen scene graph, or a copy of the box.
 
-    `edit` receives the tree, the scene graph and one of its objects, and moves the object to the
-    end. Its region name after the edit is part of the id.
+    The box is moved to the end. Its region name after the edit is part of the id.
     """
 
     def inject(tree: DefectTree) -> list[str]:
         names = []
         for dicom in _pick_graphs(tree):
             graph = tree.graph(dicom)
-            item = graph["objects"][tree.random_int(dicom, "item") % len(graph["objects"])]
-            edit(tree, graph, item)
+            boxes = graph["objects"]
+            number = tree.random_int(dicom, "item") % len(boxes)
+            box = dict(boxes[number]) if is_copy else boxes.pop(number)
+            edit(tree, box, dicom)
+            boxes.append(box)
             tree.set_graph(dicom, graph)
-            names.append(f"{dicom} {graph['objects'][-1]['bbox_name']}")
+            names.append(f"{dicom} {box['bbox_name']}")
         return names
 
     return inject
 
 
-def _moved_to_end(graph: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-    graph["objects"].remove(item)
-    graph["objects"].append(item)
-    return item
+def _unknown_region(_tree: DefectTree, box: Json, _dicom: str) -> None:
+    box["bbox_name"] = "right lung lobe"
 
 
-def _unknown_region(_tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    graph["objects"].append({**item, "bbox_name": "right lung lobe"})
+def _not_number(tree: DefectTree, box: Json, _dicom: str) -> None:
+    key = ("original_x1", "original_y2", "x1", "y2")[tree.random_int(box["object_id"], "key") % 4]
+    box[key] = (None, "12", float("nan"), True)[tree.random_int(box["object_id"], "value") % 4]
 
 
-def _duplicate_region(_tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    graph["objects"].append(dict(item))
+def _negative(tree: DefectTree, box: Json, _dicom: str) -> None:
+    box[("original_x1", "original_y1")[tree.random_int(box["object_id"]) % 2]] = -9
 
 
-def _not_number(tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    key = ("original_x1", "original_y2", "x1", "y2")[tree.random_int(item["object_id"], "key") % 4]
-    value = (None, "12", float("nan"), True)[tree.random_int(item["object_id"], "value") % 4]
-    _moved_to_end(graph, item)[key] = value
+def _outside(tree: DefectTree, box: Json, dicom: str) -> None:
+    edge = ("x2", "y2")[tree.random_int(box["object_id"]) % 2]
+    box[f"original_{edge}"] = 9 + tree.sizes[dicom][edge == "x2"]
 
 
-def _negative(tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    key = ("original_x1", "original_y1")[tree.random_int(item["object_id"]) % 2]
-    _moved_to_end(graph, item)[key] = -9
+def _no_area(tree: DefectTree, box: Json, _dicom: str) -> None:
+    axis = "xy"[tree.random_int(box["object_id"]) % 2]
+    box[f"original_{axis}2"] = box[f"original_{axis}1"]
 
 
-def _outside(tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    edge = ("x2", "y2")[tree.random_int(item["object_id"]) % 2]
-    item[f"original_{edge}"] = 9 + tree.sizes[str(graph["image_id"])][edge == "x2"]
-    _moved_to_end(graph, item)
-
-
-def _no_area(tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
-    axis = "xy"[tree.random_int(item["object_id"]) % 2]
-    item[f"original_{axis}2"] = item[f"original_{axis}1"]
-    _moved_to_end(graph, item)
-
-
-def _frames(tree: DefectTree, graph: dict[str, Any], item: dict[str, Any]) -> None:
+def _frames(tree: DefectTree, box: Json, _dicom: str) -> None:
     """Frames that disagree: the 224-pixel frame is shifted by 30 pixels."""
-    axis = "xy"[tree.random_int(item["object_id"]) % 2]
+    axis = "xy"[tree.random_int(box["object_id"]) % 2]
     for key in (f"{axis}1", f"{axis}2"):
-        item[key] += 30
-    _moved_to_end(graph, item)
+        box[key] += 30
 
 
-def _on_gold_rows(edit: Callable[[DefectTree, Table, int], None]) -> Injector:
-    def inject(tree: DefectTree) -> list[str]:
-        table = tree.tables["gold"]
-        indices = tree.pick(range(len(table.rows)), lambda index: [f"gold {table.line(index)}"])
-        for index in indices:
-            edit(tree, table, index)
-        return [table.line(index) for index in indices]
-
-    return inject
-
-
-def _gold_unknown_image(tree: DefectTree, table: Table, index: int) -> None:
-    table.set(table.rows[index], "image_id", f"{tree.new_dicom(index)}.dcm")
+unknown_region = _on_one_box(_unknown_region, is_copy=True)
+duplicate_region = _on_one_box(lambda *_: None, is_copy=True)
+box_not_number = _on_one_box(_not_number)
+box_negative = _on_one_box(_negative)
+box_outside = _on_one_box(_outside)
+box_no_area = _on_one_box(_no_area)
+box_frames = _on_one_box(_frames)
+_GOLD = Records("gold", lambda table, index: [f"gold {table.line(index)}"], Table.line)
 
 
-def _gold_unknown_region(_tree: DefectTree, table: Table, index: int) -> None:
-    table.set(table.rows[index], "bbox_name", "left lung lobe")
+@_GOLD.edited
+def gold_unknown_image(tree: DefectTree, row: Row, index: int) -> None:
+    row["image_id"] = f"{tree.new_dicom(index)}.dcm"
 
 
-def _gold_blank(_tree: DefectTree, table: Table, index: int) -> None:
-    for column in table.header:
+@_GOLD.edited
+def gold_unknown_region(_tree: DefectTree, row: Row, _index: int) -> None:
+    row["bbox_name"] = "left lung lobe"
+
+
+@_GOLD.edited
+def gold_blank_box(_tree: DefectTree, row: Row, _index: int) -> None:
+    for column in row:
         if column.startswith("original_") or column in ("x1", "y1", "x2", "y2"):
-            table.set(table.rows[index], column, "")
+            row[column] = ""
 
 
-def _gold_bad(tree: DefectTree, table: Table, index: int) -> None:
-    row = table.rows[index]
-    bad = ("-4", "", "left", table.cell(row, "original_x2"))
-    table.set(row, "original_x1", bad[tree.random_int(index) % len(bad)])
-
-
-ARCHIVE: dict[str, Injector] = {"damaged-archive": damaged_archive}
-GRAPHS: dict[str, Injector] = {
-    "parallel-lists": parallel_lists,  # reads every scene graph, so it precedes the damage
-    "graph-missing": graph_missing,
-    "graph-damaged": graph_damaged,
-    "graph-shape": graph_shape,
-    "graph-unknown-image": graph_unknown_image,
-    "graph-other-image": graph_other_image,
-    "graph-ids-disagree": graph_ids_disagree,
-    "unknown-region": _on_one_box(_unknown_region),
-    "duplicate-region": _on_one_box(_duplicate_region),
-    "box-not-number": _on_one_box(_not_number),
-    "box-negative": _on_one_box(_negative),
-    "box-outside": _on_one_box(_outside),
-    "box-no-area": _on_one_box(_no_area),
-    "box-frames": _on_one_box(_frames),
-    "regions-incomplete": regions_incomplete,
-    "gold-unknown-image": _on_gold_rows(_gold_unknown_image),
-    "gold-unknown-region": _on_gold_rows(_gold_unknown_region),
-    "gold-blank-box": _on_gold_rows(_gold_blank),
-    "gold-bad-box": _on_gold_rows(_gold_bad),
-}
+@_GOLD.edited
+def gold_bad_box(tree: DefectTree, row: Row, index: int) -> None:
+    row["original_x1"] = ("-4", "", "left", row["original_x2"])[tree.random_int(index) % 4]

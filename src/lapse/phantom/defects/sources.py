@@ -8,13 +8,16 @@ from __future__ import annotations
 import gzip
 import re
 import zipfile
+from typing import TypeVar
 
 from PIL import Image
 
 from lapse.phantom.dataset.scene_graph import GRAPH_SUFFIX
-from lapse.phantom.defects.files import Injector
-from lapse.phantom.defects.images import LATERAL, pick_images
-from lapse.phantom.defects.tree import DefectTree, Table
+from lapse.phantom.defects.images import LATERAL
+from lapse.phantom.defects.records import image_records, on_table
+from lapse.phantom.defects.tree import DefectTree, Row, Table
+
+T = TypeVar("T")
 
 MOST = 0.6  # the fraction of a source that becomes useless
 PARAGRAPHS = "FINAL REPORT\n\nThe lungs are clear.\nThe heart is of normal size.\n"
@@ -34,33 +37,22 @@ def _plain_copy(table: Table, num_rows: int | None) -> list[str]:
     return [f"{table.path.name} (read), {copy.name}"]
 
 
-def ambiguous_table(tree: DefectTree) -> list[str]:
+@on_table("metadata", "split", "questions", "mimic_all", "train", "progressions")
+def ambiguous_table(_tree: DefectTree, table: Table) -> list[str]:
     """A short table next to the complete one."""
-    table = tree.pick_table("metadata", "split", "questions", "mimic_all", "train", "progressions")
-    return [] if table is None else _plain_copy(table, len(table.rows) // 4)
+    return _plain_copy(table, len(table.rows) // 4)
 
 
-def repeated_table(tree: DefectTree) -> list[str]:
+@on_table("valid", "test", "images_to_avoid", exclusive=True)
+def repeated_table(_tree: DefectTree, table: Table) -> list[str]:
     """A table, packed and plain."""
-    table = tree.pick_table("valid", "test", "images_to_avoid", exclusive=True)
-    return [] if table is None else _plain_copy(table, None)
-
-
-def view_nan(tree: DefectTree) -> list[str]:
-    """ViewPosition as another program writes an empty field; the view code is complete."""
-    table = tree.tables["metadata"]
-    rows = pick_images(tree, "row", "second")
-    for row in rows:
-        word = ("nan", "NaN", "None")[tree.random_int(table.cell(row, "dicom_id")) % 3]
-        table.set(row, "ViewPosition", word)
-    return [table.cell(row, "dicom_id") for row in rows]
+    return _plain_copy(table, None)
 
 
 def report_headers(tree: DefectTree) -> list[str]:
     """Section headers in lower case, or without the blank before them."""
-    table = tree.tables["metadata"]
-    with_sections = [row for row in table.rows if _has_sections(tree, row)]
-    rows = tree.pick(with_sections, lambda row: [f"report {table.cell(row, 'study_id')}"])
+    with_sections = [row for row in tree.tables["metadata"].rows if _has_sections(tree, row)]
+    rows = tree.pick(with_sections, lambda row: [f"report {row['study_id']}"])
     for row in rows:
         path = tree.report_file(row)
         text = path.read_text(encoding="utf-8")
@@ -69,10 +61,10 @@ def report_headers(tree: DefectTree) -> list[str]:
         else:
             text = _HEADER.sub(r"\1:", text)
         path.write_text(text, encoding="utf-8", newline="\n")
-    return [f"s{table.cell(row, 'study_id')}" for row in rows]
+    return [f"s{row['study_id']}" for row in rows]
 
 
-def _has_sections(tree: DefectTree, row: list[str]) -> bool:
+def _has_sections(tree: DefectTree, row: Row) -> bool:
     path = tree.report_file(row)
     if not path.is_file():
         return False
@@ -89,41 +81,34 @@ def nested_graphs(tree: DefectTree) -> list[str]:
     return ["scene_graph/scene_graph"]
 
 
-def _num_most(count: int) -> int:
-    return int(MOST * count) + 1
+def _most(items: list[T]) -> list[T]:
+    return items[: int(MOST * len(items)) + 1]
 
 
 def few_frontals(tree: DefectTree) -> list[str]:
-    table = tree.tables["metadata"]
-    for row in table.rows[: _num_most(len(table.rows))]:
-        for column, value in zip(
-            ("ViewPosition", "ViewCodeSequence_CodeMeaning"), LATERAL, strict=True
-        ):
-            table.set(row, column, value)
+    for row in _most(tree.tables["metadata"].rows):
+        row["ViewPosition"], row["ViewCodeSequence_CodeMeaning"] = LATERAL
     return ["studies with a frontal image"]
 
 
 def few_sections(tree: DefectTree) -> list[str]:
     """Most reports without any section header."""
-    rows = tree.tables["metadata"].rows
-    for row in rows[: _num_most(len(rows))]:
+    for row in _most(tree.tables["metadata"].rows):
         tree.report_file(row).write_text(PARAGRAPHS, encoding="utf-8", newline="\n")
     return ["reports with findings or an impression"]
 
 
 def few_regions(tree: DefectTree) -> list[str]:
     """Most scene graphs without phrases."""
-    dicoms = list(tree.graphs)
-    for dicom in dicoms[: _num_most(len(dicoms))]:
+    for dicom in _most(list(tree.graphs)):
         tree.set_graph(dicom, {**tree.graph(dicom), "attributes": []})
     return ["images with boxes and descriptions"]
 
 
 def few_questions(tree: DefectTree) -> list[str]:
     """Most questions of an unknown category."""
-    table = tree.tables["questions"]
-    for row in table.rows[: _num_most(len(table.rows))]:
-        table.set(row, "question_type", "severity")
+    for row in _most(tree.tables["questions"].rows):
+        row["question_type"] = "severity"
     return ["questions of a category about known studies"]
 
 
@@ -144,14 +129,15 @@ def mac_files(tree: DefectTree) -> list[str]:
     for path in names:
         path.write_bytes(MAC_BYTES)
     with zipfile.ZipFile(tree.archive, "a") as archive:
-        archive.writestr(f"__MACOSX/scene_graph/._{dicom}{GRAPH_SUFFIX}", MAC_BYTES)
+        entry = zipfile.ZipInfo(f"__MACOSX/scene_graph/._{dicom}{GRAPH_SUFFIX}")  # without a time
+        archive.writestr(entry, MAC_BYTES)
     return [path.name for path in names]
 
 
 def upper_case_suffix(tree: DefectTree) -> list[str]:
     """Images with suffixes in upper case."""
     names = []
-    for row in pick_images(tree, "image"):
+    for row in image_records("image").pick_rows(tree):
         for path in tree.image_files(row):
             names.append(path.rename(path.with_suffix(path.suffix.upper())).name)
     return names
@@ -160,7 +146,7 @@ def upper_case_suffix(tree: DefectTree) -> list[str]:
 def png_copies(tree: DefectTree) -> list[str]:
     """PNG files instead of the JPEGs."""
     names = []
-    for row in pick_images(tree, "image"):
+    for row in image_records("image").pick_rows(tree):
         for path in tree.image_files(row):
             if path.suffix == ".jpg":
                 with Image.open(path) as image:
@@ -179,25 +165,3 @@ def reports_folder(tree: DefectTree) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         names.append(path.rename(target).name)
     return names
-
-
-COPIES: dict[str, Injector] = {
-    "ambiguous-table": ambiguous_table,
-    "repeated-table": repeated_table,
-}
-VARIANTS: dict[str, Injector] = {"view-nan": view_nan, "report-headers": report_headers}
-HARMLESS_FILES: dict[str, Injector] = {
-    "upper-case-suffix": upper_case_suffix,
-    "png-copies": png_copies,
-}
-MAC_FILES: dict[str, Injector] = {"mac-files": mac_files}
-MOVED: dict[str, Injector] = {
-    "nested-graphs": nested_graphs,
-    "reports-folder": reports_folder,
-}
-MOST_OF_A_SOURCE: dict[str, Injector] = {
-    "few-frontals": few_frontals,
-    "few-sections": few_sections,
-    "few-regions": few_regions,
-    "few-questions": few_questions,
-}

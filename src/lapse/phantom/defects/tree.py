@@ -22,26 +22,15 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from lapse.core.seeding import derive_index, derive_seed
-from lapse.phantom.dataset.ms_cxr_t import FOLDER, TABLE
 from lapse.phantom.dataset.scene_graph import GRAPH_SUFFIX, graph_entry
+from lapse.phantom.dataset.tables import TABLES
 from lapse.phantom.patients.identity import study_folder
 
 T = TypeVar("T")
+Row = dict[str, str]  # column -> cell, in the order of the file
 
-TABLE_FILES = {
-    "metadata": "mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz",
-    "split": "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz",
-    "chexpert": "mimic-cxr-jpg/mimic-cxr-2.0.0-chexpert.csv.gz",
-    "negbio": "mimic-cxr-jpg/mimic-cxr-2.0.0-negbio.csv.gz",
-    "train": "chest-imagenome/silver_dataset/splits/train.csv",
-    "valid": "chest-imagenome/silver_dataset/splits/valid.csv",
-    "test": "chest-imagenome/silver_dataset/splits/test.csv",
-    "images_to_avoid": "chest-imagenome/silver_dataset/splits/images_to_avoid.csv",
-    "gold": "chest-imagenome/gold_dataset/gold_bbox_coordinate_annotations_1000images.csv",
-    "questions": "medical-diff-vqa/mimic_pair_questions.csv",
-    "mimic_all": "medical-diff-vqa/mimic_all.csv",
-    "progressions": f"{FOLDER}/{TABLE}",
-}
+# the others have another delimiter, or are not read by any loader
+TABLE_NAMES = tuple(name for name in TABLES if name not in ("gold_phrases", "pairs"))
 
 
 @dataclass(slots=True)
@@ -50,17 +39,9 @@ class Table:
 
     path: Path
     header: list[str]
-    rows: list[list[str]]
+    rows: list[Row]
     byte_order_mark: bytes = b""
     line_ending: str = "\n"
-
-    def cell(self, row: list[str], column: str) -> str:
-        """The value of a column in a row."""
-        return row[self.header.index(column)]
-
-    def set(self, row: list[str], column: str, value: str) -> None:
-        """Change the value of a column in a row."""
-        row[self.header.index(column)] = value
 
     def line(self, index: int) -> str:
         """The name of the row with this index (from 0) in a validation report."""
@@ -71,7 +52,7 @@ class Table:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator=self.line_ending)
         writer.writerow(self.header)
-        writer.writerows(self.rows)
+        writer.writerows(row.values() for row in self.rows)
         data = self.byte_order_mark + text.getvalue().encode("utf-8", "surrogateescape")
         if self.path.is_file() and _read_bytes(self.path) == data:
             return
@@ -105,7 +86,7 @@ class DefectTree:
         self.rate = rate
         self.seed = seed
         self.defect = ""
-        self.tables = {name: _read_table(out / path) for name, path in TABLE_FILES.items()}
+        self.tables = {name: _read_table(out / TABLES[name].path) for name in TABLE_NAMES}
         self.sizes = _image_sizes(self.tables["metadata"])
         self._claimed: set[str] = set()
 
@@ -157,12 +138,12 @@ class DefectTree:
         """Remove a table that was deleted or damaged on disk, so that `flush` does not write it."""
         self.tables = {name: other for name, other in self.tables.items() if other is not table}
 
-    def image_file(self, row: list[str]) -> Path:
+    def image_file(self, row: Row) -> Path:
         """The image file of a metadata row: its JPEG, otherwise its DICOM."""
         jpeg, dicom = self._image_paths(row)
         return dicom if dicom.is_file() and not jpeg.is_file() else jpeg
 
-    def image_files(self, row: list[str]) -> list[Path]:
+    def image_files(self, row: Row) -> list[Path]:
         """All existing image files of a metadata row."""
         return [path for path in self._image_paths(row) if path.is_file()]
 
@@ -170,7 +151,7 @@ class DefectTree:
         """The root folder of the data set that contains a file."""
         return self.out / path.relative_to(self.out).parts[0]
 
-    def report_file(self, row: list[str]) -> Path:
+    def report_file(self, row: Row) -> Path:
         """The report of the study of a metadata row."""
         return self.out / "mimic-cxr" / f"{self._study_folder(row)}.txt"
 
@@ -179,7 +160,7 @@ class DefectTree:
         groups = (self.random_int("dicom", *parts, group) & 0xFFFFFFFF for group in range(5))
         return "-".join(f"{group:08x}" for group in groups)
 
-    def add_lateral(self, row: list[str], patient: str, code: tuple[str, str]) -> str:
+    def add_lateral(self, row: Row, patient: str, code: tuple[str, str]) -> str:
         """Add a second, lateral image to a study.
 
         Args:
@@ -190,27 +171,25 @@ class DefectTree:
         Returns:
             Its dicom_id.
         """
-        metadata, split = self.tables["metadata"], self.tables["split"]
-        study = metadata.cell(row, "study_id")
-        dicom = self.new_dicom(study)
-        metadata_row = list(row)
-        metadata.set(metadata_row, "dicom_id", dicom)
-        metadata.set(metadata_row, "subject_id", patient)
-        metadata.set(metadata_row, "ViewPosition", code[0])
-        metadata.set(metadata_row, "ViewCodeSequence_CodeMeaning", code[1])
-        metadata.rows.append(metadata_row)
-        split_row = list(
-            next(item for item in split.rows if split.cell(item, "subject_id") == patient)
-        )
-        split.set(split_row, "dicom_id", dicom)
-        split.set(split_row, "study_id", study)
-        split.rows.append(split_row)
-        height, width = self.sizes[metadata.cell(row, "dicom_id")]
+        dicom = self.new_dicom(row["study_id"])
+        new_row = row | {"dicom_id": dicom, "subject_id": patient}
+        new_row["ViewPosition"], new_row["ViewCodeSequence_CodeMeaning"] = code
+        self.tables["metadata"].rows.append(new_row)
+        split = self.tables["split"].rows
+        split_row = next(item for item in split if item["subject_id"] == patient)
+        split.append(split_row | {"dicom_id": dicom, "study_id": row["study_id"]})
+        height, width = self.sizes[row["dicom_id"]]
         noise = hashlib.shake_256(dicom.encode()).digest(height * width)
-        path = self.image_file(metadata_row)
+        path = self.image_file(new_row)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.frombytes("L", (width, height), noise).save(path, quality=95)
         return dicom
+
+    def row_of_another_patient(self, row: Row, number: int) -> Row:
+        """A metadata row of another patient than that of a row; `number` selects it."""
+        rows = self.tables["metadata"].rows
+        others = [other for other in rows if other["subject_id"] != row["subject_id"]]
+        return others[number % len(others)]
 
     @cached_property
     def graphs(self) -> dict[str, bytes]:
@@ -249,13 +228,12 @@ class DefectTree:
                 for name in archive.namelist()
             }
 
-    def _study_folder(self, row: list[str]) -> str:
-        table = self.tables["metadata"]
-        return study_folder(int(table.cell(row, "subject_id")), int(table.cell(row, "study_id")))
+    def _study_folder(self, row: Row) -> str:
+        return study_folder(int(row["subject_id"]), int(row["study_id"]))
 
-    def _image_paths(self, row: list[str]) -> tuple[Path, Path]:
+    def _image_paths(self, row: Row) -> tuple[Path, Path]:
         """The paths of JPEG and DICOM of a metadata row; they need not exist."""
-        folder, name = self._study_folder(row), self.tables["metadata"].cell(row, "dicom_id")
+        folder, name = self._study_folder(row), row["dicom_id"]
         return (
             self.out / "mimic-cxr-jpg" / folder / f"{name}.jpg",
             self.out / "mimic-cxr" / folder / f"{name}.dcm",
@@ -266,7 +244,7 @@ def _read_table(path: Path) -> Table:
     if not path.is_file():
         raise ValueError(f"no table {path}: simulate the tree again, into a new folder")
     header, *rows = csv.reader(io.StringIO(_read_bytes(path).decode("utf-8"), newline=""))
-    return Table(path, header, rows)
+    return Table(path, header, [dict(zip(header, row, strict=True)) for row in rows])
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -275,6 +253,4 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _image_sizes(metadata: Table) -> dict[str, tuple[int, int]]:
-    columns = ("dicom_id", "Rows", "Columns")
-    cells = (tuple(metadata.cell(row, column) for column in columns) for row in metadata.rows)
-    return {dicom: (int(rows), int(width)) for dicom, rows, width in cells}
+    return {row["dicom_id"]: (int(row["Rows"]), int(row["Columns"])) for row in metadata.rows}

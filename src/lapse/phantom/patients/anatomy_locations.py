@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from lapse.phantom.patients.state import Device, Finding
 
-_ZONE_ADJECTIVE = {"basilar": "basilar", "apical": "apical", "": ""}
 _ZONE_REGION = {"basilar": "lower lung zone", "apical": "apical zone"}
 
 # finding -> (category, name, UMLS concept) of its attribute; "" for an unknown concept
@@ -92,7 +91,7 @@ def adjective(side: str, zone: str) -> str:
     """
     if side == "bilateral" and zone in ("basilar", "apical"):
         return f"bi{zone}"
-    word = _ZONE_ADJECTIVE.get(zone, f"{zone} lung")
+    word = zone if zone in ("basilar", "apical", "") else f"{zone} lung"
     return f"{side} {word}".strip()
 
 

@@ -74,88 +74,42 @@ class Spec:
 
 EITHER: Weights = (("left", 1.0), ("right", 1.0))
 ANY_SIDE: Weights = (("left", 1.0), ("right", 1.0), ("bilateral", 1.0))
+RARELY_BOTH: Weights = (("left", 2.0), ("right", 2.0), ("bilateral", 1.0))
 BILATERAL: Weights = (("bilateral", 1.0),)
 MIDLINE: Weights = (("", 1.0),)
 LUNG: Weights = (("upper", 1.0), ("mid", 1.0), ("lower", 2.0))
+BASE: Weights = (("basilar", 1.0),)
+APEX: Weights = (("apical", 1.0),)
+
+_EFFUSIONS: Weights = (("", 5.0), ("layering", 1.0))
+_ATELECTASES: Weights = (("", 3.0), ("linear", 1.5), ("plate-like", 1.0), ("compressive", 1.0))
+_LOW_SIDES: Weights = (("left", 2.0), ("right", 2.0), ("bilateral", 1.5))
+_LOW: Weights = (("basilar", 4.0), ("lower", 1.0), ("mid", 1.0))
+_OPACITIES: Weights = (("", 2.0), ("patchy", 2.0), ("focal", 1.0), ("ground-glass", 1.0))
+_LOBES: Weights = (("", 2.0), ("dense", 1.0), ("focal", 1.0))
+_FOCI: Weights = (("", 2.0), ("focal", 1.0), ("multifocal", 1.0))
+_EDEMAS: Weights = (("", 2.0), ("interstitial", 1.0))
+_SCARS: Weights = (("apical", 2.0), ("lower", 1.0))
+_RIBS: Weights = (("upper", 1.0), ("mid", 2.0), ("lower", 1.0))
 
 FINDING_SPECS: tuple[Spec, ...] = (
     Spec("heart failure", 0.05, 0.45, MIDLINE, onset=0.03, elderly=True),
-    Spec(
-        "pleural effusion",
-        0.24,
-        0.35,
-        ANY_SIDE,
-        (("basilar", 1.0),),
-        (("", 5.0), ("layering", 1.0)),
-        FLUID,
-        onset=0.11,
-    ),
-    Spec(
-        "atelectasis",
-        0.26,
-        0.35,
-        (("left", 2.0), ("right", 2.0), ("bilateral", 1.5)),
-        (("basilar", 4.0), ("lower", 1.0), ("mid", 1.0)),
-        (("", 3.0), ("linear", 1.5), ("plate-like", 1.0), ("compressive", 1.0)),
-        GRADED,
-        onset=0.12,
-    ),
+    Spec("pleural effusion", 0.24, 0.35, ANY_SIDE, BASE, _EFFUSIONS, FLUID, onset=0.11),
+    Spec("atelectasis", 0.26, 0.35, _LOW_SIDES, _LOW, _ATELECTASES, GRADED, onset=0.12),
     Spec("cardiomegaly", 0.22, 0.12, MIDLINE, scale=GRADED, onset=0.03, elderly=True),
-    Spec(
-        "edema",
-        0.15,
-        0.45,
-        BILATERAL,
-        types=(("", 2.0), ("interstitial", 1.0)),
-        scale=GRADED,
-        onset=0.07,
-    ),
+    Spec("edema", 0.15, 0.45, BILATERAL, types=_EDEMAS, scale=GRADED, onset=0.07),
     Spec("vascular congestion", 0.10, 0.45, BILATERAL, scale=GRADED, onset=0.05),
     Spec("hilar congestion", 0.03, 0.5, BILATERAL, onset=0.02),
-    Spec("pneumothorax", 0.07, 0.5, EITHER, (("apical", 1.0),), scale=FLUID, onset=0.04),
-    Spec(
-        "lung opacity",
-        0.17,
-        0.4,
-        (("left", 2.0), ("right", 2.0), ("bilateral", 1.0)),
-        LUNG,
-        (("", 2.0), ("patchy", 2.0), ("focal", 1.0), ("ground-glass", 1.0)),
-        onset=0.08,
-    ),
-    Spec(
-        "consolidation",
-        0.07,
-        0.4,
-        EITHER,
-        LUNG,
-        (("", 2.0), ("dense", 1.0), ("focal", 1.0)),
-        onset=0.04,
-    ),
-    Spec(
-        "pneumonia",
-        0.08,
-        0.5,
-        (("left", 2.0), ("right", 2.0), ("bilateral", 1.0)),
-        LUNG,
-        (("", 2.0), ("focal", 1.0), ("multifocal", 1.0)),
-        onset=0.05,
-    ),
-    Spec("blunting of the costophrenic angle", 0.04, 0.3, EITHER, (("basilar", 1.0),), onset=0.02),
-    Spec(
-        "pleural thickening", 0.04, 0.0, EITHER, (("apical", 2.0), ("lower", 1.0)), scale=LIFELONG
-    ),
+    Spec("pneumothorax", 0.07, 0.5, EITHER, APEX, scale=FLUID, onset=0.04),
+    Spec("lung opacity", 0.17, 0.4, RARELY_BOTH, LUNG, _OPACITIES, onset=0.08),
+    Spec("consolidation", 0.07, 0.4, EITHER, LUNG, _LOBES, onset=0.04),
+    Spec("pneumonia", 0.08, 0.5, RARELY_BOTH, LUNG, _FOCI, onset=0.05),
+    Spec("blunting of the costophrenic angle", 0.04, 0.3, EITHER, BASE, onset=0.02),
+    Spec("pleural thickening", 0.04, 0.0, EITHER, _SCARS, scale=LIFELONG),
     Spec("emphysema", 0.06, 0.0, BILATERAL, elderly=True, scale=LIFELONG),
     Spec("granuloma", 0.04, 0.0, EITHER, LUNG, (("calcified", 1.0),), scale=LIFELONG),
     Spec("calcification", 0.04, 0.0, MIDLINE, elderly=True, scale=LIFELONG),
-    Spec(
-        "fracture",
-        0.04,
-        0.0,
-        EITHER,
-        (("upper", 1.0), ("mid", 2.0), ("lower", 1.0)),
-        onset=0.006,
-        scale=LIFELONG,
-    ),
+    Spec("fracture", 0.04, 0.0, EITHER, _RIBS, onset=0.006, scale=LIFELONG),
     Spec("scoliosis", 0.05, 0.0, MIDLINE, scale=LIFELONG),
     Spec("tortuosity of the thoracic aorta", 0.06, 0.0, MIDLINE, elderly=True, scale=LIFELONG),
     Spec("hernia", 0.03, 0.0, MIDLINE, elderly=True, scale=LIFELONG),

@@ -45,6 +45,3 @@ class Difficulty:
             raise ValueError(f"prevalence {self.prevalence} is negative: 0 is the least")
         if self.tier not in TIERS:
             raise ValueError(f"no tier {self.tier!r}; {nearest(self.tier, TIERS)}")
-
-
-DEFAULT_DIFFICULTY = Difficulty()

@@ -12,7 +12,7 @@ other. In the fine tier, mimics pass through the chain like findings and are sep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from lapse.core.changes import Change
@@ -27,7 +27,7 @@ from lapse.phantom.patients.catalogue import (
     Weights,
 )
 from lapse.phantom.patients.devices_and_mimics import draw_devices, draw_mimics
-from lapse.phantom.patients.difficulty import DEFAULT_DIFFICULTY, LEVEL_DECAY, Difficulty
+from lapse.phantom.patients.difficulty import LEVEL_DECAY, Difficulty
 from lapse.phantom.patients.draws import Draws, Purpose
 from lapse.phantom.patients.mimics import FINE_FINDINGS, is_mimic, mimic_of, tier_specs
 from lapse.phantom.patients.state import Device, Finding, Visit
@@ -35,6 +35,11 @@ from lapse.phantom.patients.state import Device, Finding, Visit
 LEVEL_CHANGE_RATE = 0.3
 HEALTHY_FRACTION = 0.35
 MAX_VISITS = 16
+_PROGRESSIONS = {
+    **{"": "", "same": "stable"},
+    **dict.fromkeys(("new", "more"), "worsening"),
+    **dict.fromkeys(("gone", "less"), "improving"),
+}
 _SYNDROME = ("cardiomegaly", "vascular congestion")
 _FIRST_DAY = datetime(2110, 1, 1)
 
@@ -48,7 +53,7 @@ class DiseaseCourse:
             has one of catalogue.HELD_OUT_COMBINATIONS.
     """
 
-    difficulty: Difficulty = DEFAULT_DIFFICULTY
+    difficulty: Difficulty = field(default_factory=Difficulty)
     combination: tuple[str, ...] = ()
 
 
@@ -81,16 +86,8 @@ def draw_visits(
         mimics = [mimic_of(item) for item in ordered if is_mimic(item)]
         mimics += draw_mimics(chain.draws, index, difficulty.tier, difficulty.nuisance)
         taken_at = chain.taken_at(index, visits[-1].taken_at if visits else None)
-        visits.append(
-            Visit(
-                patient,
-                index,
-                taken_at,
-                tuple(findings.values()),
-                tuple(devices.values()),
-                tuple(mimics),
-            )
-        )
+        shown = tuple(findings.values()), tuple(devices.values()), tuple(mimics)
+        visits.append(Visit(patient, index, taken_at, *shown))
     return tuple(visits)
 
 
@@ -119,17 +116,25 @@ def levels(visit: Visit) -> dict[str, str]:
     return {item.name: level_of(item.name, item.severity) for item in visit.findings}
 
 
+def trend(old: Finding | None, new: Finding | None) -> str:
+    """How a finding differs from itself at another visit: "new", "gone", "same", "more", "less".
+
+    "" if neither visit has it.
+    """
+    if old is None or new is None:
+        return "gone" if old else "new" if new else ""
+    if level_of(old.name, old.severity) == level_of(new.name, new.severity):
+        return "same"
+    return "more" if new.severity > old.severity else "less"
+
+
 def progression(before: Visit, after: Visit, name: str) -> str:
     """Whether a finding is "improving", "stable" or "worsening"; "" if neither visit has it."""
     old, new = (
         next((item for item in visit.findings if item.name == name), None)
         for visit in (before, after)
     )
-    if old is None or new is None:
-        return "improving" if old else "worsening" if new else ""
-    if level_of(name, old.severity) == level_of(name, new.severity):
-        return "stable"
-    return "worsening" if new.severity > old.severity else "improving"
+    return _PROGRESSIONS[trend(old, new)]
 
 
 def difference(before: Visit, after: Visit) -> frozenset[Change]:

@@ -11,15 +11,10 @@ change and resolve equally often, so the appearance at low resolution does not s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lapse.core.seeding import derive_uniform
-from lapse.phantom.patients.catalogue import (
-    FINDING_SPECS,
-    FLUID,
-    GRADED,
-    SPEC_BY_NAME,
-    Spec,
-)
+from lapse.phantom.patients.catalogue import FINDING_SPECS, FLUID, GRADED, Spec
 from lapse.phantom.patients.state import Finding, Mimic
 
 TIERS = ("coarse", "fine")  # of a patient; a simulation may mix them
@@ -53,21 +48,13 @@ MIMICS: tuple[MimicSpec, ...] = (
 
 # Rates are twice those of the finding, because half of the instances are mimics. Granulomas and
 # fractures resolve here, unlike in real patients, so that they take part in change questions.
-_FINE_TIER = {
-    "pneumothorax": replace(
-        SPEC_BY_NAME["pneumothorax"],
-        prevalence=0.2,
-        onset=0.12,
-        resolve=0.45,
-        scale=FLUID[:2],
-    ),
-    "edema": replace(
-        SPEC_BY_NAME["edema"], prevalence=0.24, onset=0.14, resolve=0.45, scale=GRADED[:2]
-    ),
-    "granuloma": replace(SPEC_BY_NAME["granuloma"], prevalence=0.2, onset=0.1, resolve=0.4),
-    "fracture": replace(SPEC_BY_NAME["fracture"], prevalence=0.2, onset=0.1, resolve=0.4),
+_FINE_TIER: dict[str, dict[str, Any]] = {
+    "pneumothorax": {"prevalence": 0.2, "onset": 0.12, "resolve": 0.45, "scale": FLUID[:2]},
+    "edema": {"prevalence": 0.24, "onset": 0.14, "resolve": 0.45, "scale": GRADED[:2]},
+    "granuloma": {"prevalence": 0.2, "onset": 0.1, "resolve": 0.4},
+    "fracture": {"prevalence": 0.2, "onset": 0.1, "resolve": 0.4},
 }
-_FINE_SPECS = tuple(_FINE_TIER.get(spec.name, spec) for spec in FINDING_SPECS)
+_FINE_SPECS = tuple(replace(spec, **_FINE_TIER.get(spec.name, {})) for spec in FINDING_SPECS)
 
 
 def tier_specs(tier: str) -> tuple[Spec, ...]:

@@ -86,20 +86,9 @@ def build_anatomy(patient: Patient, effects: Effects, acquisition: Acquisition) 
     if "mass effect" in patient.details:
         _displace(table, effects)
     _body(table, patient, half, depth)
+    radii = (44.0 / curve * patient.width, 190.0 / curve, 66.0 / curve, 118.0 / curve)
     domes = np.array(
-        [
-            [
-                SIGNS[side] * 0.5 * half,
-                12.0,
-                top[side],
-                44.0 / curve * patient.width,
-                190.0 / curve,
-                66.0 / curve,
-                118.0 / curve,
-                SIGNS[side],
-            ]
-            for side in (0, 1)
-        ]
+        [[SIGNS[side] * 0.5 * half, 12.0, top[side], *radii, SIGNS[side]] for side in (0, 1)]
     )
     domes[:, 0] += float(np.interp(-100.0, GRID, table[:, Column.MIDDLE]))
     domes[:, 0] -= float(np.interp(-100.0, GRID, table[:, Column.SHIFT]))
@@ -190,19 +179,9 @@ def _body(table: Floats, patient: Patient, half: float, depth: float) -> None:
     shoulder = 176.0 * patient.width + 0.8 * (patient.bmi - 26)
     neck = (57.0 + 0.7 * (patient.bmi - 26)) * patient.width
     heights = [-360, -200, -60, 8, 62, 92, 118, 140, 165, 280]
-    widths = [
-        trunk * belly,
-        trunk * belly,
-        trunk,
-        trunk + 4,
-        shoulder,
-        0.93 * shoulder,
-        0.66 * shoulder,
-        0.42 * shoulder + 0.2 * neck,
-        neck,
-        neck,
-    ]
-    table[:, Column.BODY_W] = _smooth(np.interp(GRID, heights, widths))
+    chest = [trunk * belly, trunk * belly, trunk, trunk + 4, shoulder, 0.93 * shoulder]
+    throat = [0.66 * shoulder, 0.42 * shoulder + 0.2 * neck, neck, neck]
+    table[:, Column.BODY_W] = _smooth(np.interp(GRID, heights, chest + throat))
     front = 24.0 + 1.1 * max(patient.bmi - 18.0, 0.0)
     deep = np.interp(GRID, [-300, -120, -40, 60, 110, 160], [1.08, 1.02, 1.0, 0.8, 0.66, 0.52]) * (
         depth + front
@@ -218,10 +197,9 @@ def _hearts(
     wide = size * (0.96 + 0.06 * expired) * patient.width
     tall = size * (0.94 + 0.06 * patient.height)
     lift = 0.5 * (0.5 * (tops[0] + tops[1]) + 112.0)
-    turn = radians(patient.heart_turn - 12.0 * expired - 10.0 * effects.globe + 8 * effects.flat)
+    turn = radians(patient.heart_turn - 12.0 * expired + 8 * effects.flat)
     low = -37.0 + lift  # fixed upper end: an enlarged heart extends down and to the sides
     knob = patient.aortic_knob + 0.8 * effects.knob
-    globular = 1.0 + 0.25 * effects.globe
     unfold = 1.0 + 0.02 * effects.sway
 
     def solid(
@@ -231,8 +209,8 @@ def _hearts(
 
     rows = [
         # left ventricle, right atrium, right ventricle, left atrium, outflow tract
-        solid(33 * wide, 7, low - 40 * tall, 63 * wide, 63 * wide, 36 * tall * globular, turn),
-        solid(-9 * wide, 4, low - 34 * tall, 31 * wide * globular, 56 * wide, 46 * tall, -0.12),
+        solid(33 * wide, 7, low - 40 * tall, 63 * wide, 63 * wide, 36 * tall, turn),
+        solid(-9 * wide, 4, low - 34 * tall, 31 * wide, 56 * wide, 46 * tall, -0.12),
         solid(12 * wide, 26, low - 54 * tall, 52 * wide, 42 * wide, 31 * tall, 0.14),
         solid(0, -20, low - 14 * tall, 40 * wide, 34 * wide, 38 * tall),
         solid(34 * wide, 12, low - 1, 46 * wide, 34, 22, turn + 0.3),

@@ -110,14 +110,14 @@ def _lung_points(anatomy: Anatomy, side: int, low: float, high: float) -> Floats
     x, y = np.hstack([x, 0 * mid_y + sign * 6.0]), np.hstack([y, mid_y])
     z = np.broadcast_to(heights[:, None], x.shape)
     points = np.stack([(middle + x).ravel(), y.ravel(), z.ravel()], axis=1)
-    return np.vstack([points, _at_table_depth(points)])
+    return _with_table_depth(points)
 
 
-def _at_table_depth(points: Floats) -> Floats:
-    """The same points at the depth where volumes.soft_tissue reads the table. # [n, 3]"""
+def _with_table_depth(points: Floats) -> Floats:
+    """The points, and those at the depth where volumes.soft_tissue reads the table. # [2 n, 3]"""
     moved = points.copy()
     moved[:, 1] = TABLE_Y
-    return moved
+    return np.vstack([points, moved])
 
 
 def _side_outlines(anatomy: Anatomy, side: int) -> dict[str, Floats]:
@@ -188,7 +188,7 @@ def _central_outlines(anatomy: Anatomy) -> dict[str, Floats]:
         x, y = anatomy.at(Column.MIDDLE, z), anatomy.at(Column.MEDIASTINUM_Y, z)
         borders.append((x - anatomy.at(Column.MEDIASTINUM_R, z), y, z))
         borders.append((x + anatomy.at(Column.MEDIASTINUM_L, z), y, z))
-    mediastinum = np.array(borders)
+    mediastinum = _with_table_depth(np.array(borders))
     spine = np.array(
         [
             (anatomy.at(Column.SPINE_X, z) + x, -60.0, z)
@@ -220,8 +220,8 @@ def _central_outlines(anatomy: Anatomy) -> dict[str, Floats]:
         "trachea": _rectangle((middle - 16, middle + 16), (-8.0, 134.0), -14.0),
         "spine": spine,
         "aortic arch": np.vstack([_rectangle(root, (12.0, 26.0), -10.0), arch]),
-        "mediastinum": np.vstack([heart, mediastinum, _at_table_depth(mediastinum), arch]),
-        "upper mediastinum": np.vstack([mediastinum, _at_table_depth(mediastinum), arch]),
+        "mediastinum": np.vstack([heart, mediastinum, arch]),
+        "upper mediastinum": np.vstack([mediastinum, arch]),
         "svc": cava,
         "cardiac silhouette": heart,
         "cavoatrial junction": _rectangle(
@@ -230,9 +230,9 @@ def _central_outlines(anatomy: Anatomy) -> dict[str, Floats]:
         "right atrium": atrium,
         "carina": _rectangle((middle - 26, middle + 26), (-27.0, 20.0), -12.0),
         "abdomen": np.vstack([abdomen, *domes]),
-        "left cardiac silhouette": _clip_x(heart, middle + 4.0, 1.0),
-        "right cardiac silhouette": _clip_x(heart, middle + 4.0, -1.0),
-        "descending aorta": np.vstack([aorta, _at_table_depth(aorta)]),
+        "left cardiac silhouette": np.maximum(heart, (middle + 4.0, -np.inf, -np.inf)),
+        "right cardiac silhouette": np.minimum(heart, (middle + 4.0, np.inf, np.inf)),
+        "descending aorta": _with_table_depth(aorta),
     }
 
 
@@ -250,12 +250,6 @@ def _rectangle(x: tuple[float, float], z: tuple[float, float], y: float) -> Floa
 def _dilated(points: Floats, radius: float) -> Floats:
     offsets = ((radius, radius), (-radius, radius), (radius, -radius), (-radius, -radius))
     return np.vstack([points + np.array([a, 0.0, b]) for a, b in offsets])
-
-
-def _clip_x(points: Floats, x: float, sign: float) -> Floats:
-    clipped = points.copy()
-    clipped[:, 0] = np.maximum(clipped[:, 0], x) if sign > 0 else np.minimum(clipped[:, 0], x)
-    return clipped
 
 
 def surfaces(solids: Floats) -> Floats:

@@ -24,23 +24,11 @@ def device_parts(visit: Visit, anatomy: Anatomy) -> tuple[Floats, Floats]:
     for device in visit.devices:
         rng = np.random.Generator(np.random.PCG64([abs(device.seed), 77]))
         side = 1 if device.side == "left" else 0
-        if device.name == "endotracheal tube":
-            tubes += _endotracheal(anatomy, rng)
-        elif device.name == "nasogastric tube":
-            tubes += _nasogastric(anatomy, rng)
-        elif device.name == "picc line":
-            tubes += _picc(anatomy, rng, side)
-        elif device.name == "central line":
-            tubes += _central(anatomy, rng, side)
-        elif device.name == "chest tube":
-            tubes += _chest_tube(anatomy, rng, side)
-        elif device.name == "pacemaker":
+        if device.name == "pacemaker":
             side = 0 if device.side == "right" else 1
             tubes += _pacemaker(anatomy, rng, side, blocks)
-        elif device.name == "sternal wires":
-            tubes += _sternal_wires(anatomy, rng)
-        elif device.name == "ecg leads":
-            tubes += _leads(anatomy, rng)
+        elif device.name in _TUBES:
+            tubes += _TUBES[device.name](anatomy, rng, side)
     return np.vstack(tubes), np.array(blocks, dtype=np.float64).reshape(-1, 8)
 
 
@@ -52,7 +40,7 @@ def _middle(anatomy: Anatomy, z: float) -> float:
     return anatomy.at(Column.MIDDLE, z)
 
 
-def _endotracheal(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
+def _endotracheal(anatomy: Anatomy, rng: np.random.Generator, _side: int) -> list[Floats]:
     tip = float(rng.uniform(24.0, 56.0))
     lean = float(rng.uniform(-3, 3))
     knots = [
@@ -64,7 +52,7 @@ def _endotracheal(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
     return [_wire(knots, 5.0, 0.03, wall=1.1), _wire(line, 0.9, 0.16)]
 
 
-def _nasogastric(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
+def _nasogastric(anatomy: Anatomy, rng: np.random.Generator, _side: int) -> list[Floats]:
     top = anatomy.top[1]
     bend = float(rng.uniform(-4, 6))
     far = float(rng.uniform(0.3, 0.55)) * anatomy.half_width(1, -100)
@@ -163,7 +151,7 @@ def _pacemaker(
     ]
 
 
-def _sternal_wires(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
+def _sternal_wires(anatomy: Anatomy, rng: np.random.Generator, _side: int) -> list[Floats]:
     wires = []
     front = anatomy.at(Column.CAVITY_D, -20.0) + anatomy.at(Column.CAVITY_Y, -20.0)
     for index in range(6):
@@ -180,7 +168,7 @@ def _sternal_wires(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
     return wires
 
 
-def _leads(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
+def _leads(anatomy: Anatomy, rng: np.random.Generator, _side: int) -> list[Floats]:
     rows = []
     wide = anatomy.patient.width
     front = anatomy.at(Column.BODY_D, -20.0) + anatomy.at(Column.BODY_Y, -20.0)
@@ -202,3 +190,14 @@ def _leads(anatomy: Anatomy, rng: np.random.Generator) -> list[Floats]:
         ]
         rows.append(_wire(knots, 0.62, 0.22, count=80))
     return rows
+
+
+_TUBES = {
+    "endotracheal tube": _endotracheal,
+    "nasogastric tube": _nasogastric,
+    "picc line": _picc,
+    "central line": _central,
+    "chest tube": _chest_tube,
+    "sternal wires": _sternal_wires,
+    "ecg leads": _leads,
+}

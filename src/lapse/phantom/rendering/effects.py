@@ -14,14 +14,32 @@ from lapse.phantom.patients.state import Finding, Visit
 
 Sides = list[float]
 MAGNIFIED = "ap magnification"  # the mimic that enlarges the heart
+# finding -> field of Effects -> value at severity 0, increase to severity 1; the largest is taken
+_ORGANS: dict[str, dict[str, tuple[float, float]]] = {
+    "cardiomegaly": {"heart": (1.06, 0.4)},
+    "edema": {"vessels": (1.1, 0.25), "upper": (0.0, 0.3)},
+    "vascular congestion": {"vessels": (1.15, 0.45), "upper": (0.2, 0.4)},
+    "hilar congestion": {"hila": (0.35, 0.6)},
+    "emphysema": {"flat": (0.35, 0.65)},
+    "tortuosity of the thoracic aorta": {"knob": (4.0, 8.0), "sway": (10.0, 20.0)},
+    "gastric distention": {"stomach": (12.0, 26.0)},
+}
+# the same for fields with a value for each side; pleural thickening depends on the zone
+_SIDES: dict[str, tuple[str, float, float]] = {
+    "edema": ("haze", 0.2, 0.95),
+    "pleural effusion": ("fluid", 0.0, 1.0),
+    "pneumothorax": ("air", 0.0, 1.0),
+    "blunting of the costophrenic angle": ("blunt", 0.3, 0.7),
+}
+_CAP, _BAND = ("cap", 8.0, 13.0), ("band", 5.0, 11.0)
+# severity from which a finding pushes the mediastinum away, and mm per severity above it
+_PUSH = {"pleural effusion": (0.65, 55.0), "pneumothorax": (0.78, 75.0)}
+_MASS_EFFECT = {"pleural effusion": (0.55, 85.0), "pneumothorax": (0.65, 85.0)}
+_COLLAPSE = (0.5, -45.0)  # pulls
 
 
 def _zero() -> Sides:
     return [0.0, 0.0]
-
-
-def _one() -> Sides:
-    return [1.0, 1.0]
 
 
 @dataclass(slots=True)
@@ -29,10 +47,8 @@ class Effects:
     """The effects of all findings of a visit."""
 
     heart: float = 1.0  # factor
-    globe: float = 0.0  # globular shape of the heart, 0 .. 1
     lift: Sides = field(default_factory=_zero)  # mm, elevation of the domes
     flat: float = 0.0  # emphysema, 0 .. 1
-    density: Sides = field(default_factory=_one)  # factor of the lung's attenuation
     haze: Sides = field(default_factory=_zero)  # edema, 0 .. 1
     curve: float = 0.0  # mm, scoliosis
     knob: float = 0.0  # mm, radius of the aortic knob
@@ -78,13 +94,10 @@ def _displace(effects: Effects, visit: Visit) -> None:
         if finding.is_fine or len(sides) > 1:
             continue
         severity = min(1.0, max(0.0, finding.severity))
-        push = 0.0
-        if finding.name == "pleural effusion":
-            push = 85.0 * max(0.0, severity - 0.55)
-        elif finding.name == "pneumothorax":
-            push = 85.0 * max(0.0, severity - 0.65)
-        elif finding.name == "atelectasis" and finding.type not in ("linear", "plate-like"):
-            push = -45.0 * max(0.0, severity - 0.5)
+        start, strength = _MASS_EFFECT.get(finding.name, (0.0, 0.0))
+        if finding.name == "atelectasis" and finding.type not in ("linear", "plate-like"):
+            start, strength = _COLLAPSE
+        push = strength * max(0.0, severity - start)
         effects.shift += push if sides[0] == 0 else -push
         effects.lift[sides[0]] -= 0.5 * max(0.0, push)
 
@@ -92,40 +105,25 @@ def _displace(effects: Effects, visit: Visit) -> None:
 def _add(effects: Effects, finding: Finding) -> None:
     name, severity = finding.name, min(1.0, max(0.0, finding.severity))
     sides = side_indices(finding.side)
-    sign = 1.0 if finding.seed % 2 else -1.0
-    if name == "cardiomegaly":
-        effects.heart = max(effects.heart, 1.06 + 0.4 * severity)
-    elif name == "enlargement of the cardiac silhouette":
-        effects.heart = max(effects.heart, 1.06 + 0.36 * severity)
-        effects.globe = max(effects.globe, 0.4 + 0.5 * severity)
-    elif name == "hypertensive heart disease":
-        effects.heart = max(effects.heart, 1.05 + 0.26 * severity)
-        effects.knob = max(effects.knob, 3.0 + 5.0 * severity)
-        effects.sway = max(effects.sway, 6.0 + 12.0 * severity)
-    elif name == "edema":
-        for side in (0, 1):
-            effects.haze[side] = max(effects.haze[side], 0.2 + 0.95 * severity)
-        effects.vessels = max(effects.vessels, 1.1 + 0.25 * severity)
-        effects.upper = max(effects.upper, 0.3 * severity)
-    elif name == "vascular congestion":
-        effects.vessels = max(effects.vessels, 1.15 + 0.45 * severity)
-        effects.upper = max(effects.upper, 0.2 + 0.4 * severity)
-    elif name == "hilar congestion":
-        effects.hila = max(effects.hila, 0.35 + 0.6 * severity)
-    elif name == "emphysema":
-        effects.flat = max(effects.flat, 0.35 + 0.65 * severity)
+    for organ, (base, increase) in _ORGANS.get(name, {}).items():
+        setattr(effects, organ, max(getattr(effects, organ), base + increase * severity))
+    sided = _SIDES.get(name)
+    if name == "pleural thickening":
+        sided = _CAP if finding.zone in ("apical", "upper") else _BAND
     elif name == "scoliosis":
-        effects.curve += sign * (9.0 + 19.0 * severity)
-    elif name in ("tortuosity of the thoracic aorta", "tortuosity of the descending aorta"):
-        effects.knob = max(effects.knob, 4.0 + 8.0 * severity)
-        effects.sway = max(effects.sway, 10.0 + 20.0 * severity)
+        effects.curve += (1.0 if finding.seed % 2 else -1.0) * (9.0 + 19.0 * severity)
     elif name == "gastric distention":
-        effects.stomach = max(effects.stomach, 12.0 + 26.0 * severity)
         effects.lift[1] += 16.0 * severity
     elif name == "atelectasis":
         _add_atelectasis(effects, finding, severity, sides)
-    else:
-        _add_pleural(effects, finding, severity, sides)
+    start, strength = _PUSH.get(name, (0.0, 0.0))
+    push = max(0.0, severity - start) * strength
+    for side in sides:
+        if sided is not None:
+            organ, base, increase = sided
+            values = getattr(effects, organ)
+            values[side] = max(values[side], base + increase * severity)
+        effects.shift += push if side == 0 else -push  # away from the affected side
 
 
 def _add_atelectasis(
@@ -138,28 +136,3 @@ def _add_atelectasis(
         effects.lift[side] += (5.0 if is_thin else 18.0) * severity * (1.0 if is_low else 0.4)
     if len(sides) == 1 and not is_thin and severity > 0.6:
         effects.shift += (1.0 if sides[0] == 1 else -1.0) * 22.0 * (severity - 0.6)
-
-
-def _add_pleural(
-    effects: Effects, finding: Finding, severity: float, sides: tuple[int, ...]
-) -> None:
-    """Fluid, air or scar in the pleural space."""
-    for side in sides:
-        if finding.name == "pleural effusion":
-            effects.fluid[side] = max(effects.fluid[side], severity)
-            push = max(0.0, severity - 0.65) * 55.0
-        elif finding.name == "pneumothorax":
-            effects.air[side] = max(effects.air[side], severity)
-            push = max(0.0, severity - 0.78) * 75.0
-        elif finding.name == "blunting of the costophrenic angle":
-            effects.blunt[side] = max(effects.blunt[side], 0.3 + 0.7 * severity)
-            continue
-        elif finding.name == "pleural thickening":
-            if finding.zone in ("apical", "upper"):
-                effects.cap[side] = max(effects.cap[side], 8.0 + 13.0 * severity)
-            else:
-                effects.band[side] = max(effects.band[side], 5.0 + 11.0 * severity)
-            continue
-        else:
-            continue
-        effects.shift += push if side == 0 else -push  # away from the affected side

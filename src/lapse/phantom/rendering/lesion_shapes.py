@@ -1,4 +1,4 @@
-"""Primitives of lesions: their position in the lung, and the arrays that the kernels read.
+"""Primitives of lesions: where a finding is, and the arrays that the kernels read.
 
 A body is an ellipsoid with a ragged edge, visible only in aerated lung (volumes.soft_tissue); bands
 and dense parts are tubes (splat.py).
@@ -6,6 +6,7 @@ and dense parts are tubes (splat.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import cos, sin
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from lapse.phantom.patients.state import Finding
 from lapse.phantom.rendering.anatomy import SIGNS, Anatomy
+from lapse.phantom.rendering.columns import Column
+from lapse.phantom.rendering.effects import side_indices
 from lapse.phantom.rendering.kernels import Floats
 
 NUM_BODY_VALUES = 23
@@ -24,7 +27,7 @@ class LesionBody:
     """An opacity inside the lung: an ellipsoid with a ragged edge. Lengths in mm."""
 
     centre: Floats
-    axes: tuple[float, float, float]
+    axes: Floats | tuple[float, float, float]
     mu: float  # per mm at the centre, in addition to the lung
     side: int  # 0 right, 1 left
     ragged: float = 0.22  # irregularity of the edge
@@ -39,24 +42,10 @@ class LesionBody:
 
     def values(self, rng: np.random.Generator) -> list[float]:
         """The values that volumes.soft_tissue reads, with a random texture offset. # [23]"""
-        texture = rng.uniform(0, 512, 2)
-        return [
-            *(float(value) for value in self.centre),
-            *self.axes,
-            cos(self.turn),
-            sin(self.turn),
-            self.mu,
-            self.ragged,
-            0.0,
-            float(texture[0]),
-            float(texture[1]),
-            self.patchy,
-            self.power,
-            self.solid,
-            SIGNS[self.side],
-            *self.plane,
-            *self.wave,
-        ]
+        ellipsoid = (*self.centre, *self.axes, cos(self.turn), sin(self.turn))
+        texture = (*rng.uniform(0, 512, 2), self.patchy, self.power, self.solid)
+        cut = (SIGNS[self.side], *self.plane, *self.wave)
+        return [*ellipsoid, self.mu, self.ragged, 0.0, *texture, *cut]
 
 
 @dataclass(slots=True)
@@ -80,25 +69,53 @@ class Lesions:
         return np.array(self.bodies, dtype=np.float64).reshape(-1, NUM_BODY_VALUES)
 
 
-def lesion_rng(finding: Finding, side: int) -> np.random.Generator:
-    """The random stream of a finding on one side, equal at every visit."""
-    return np.random.Generator(np.random.PCG64([abs(finding.seed), side]))
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One side of a finding at an exposure."""
+
+    finding: Finding
+    severity: float  # 0 .. 1
+    side: int  # 0 right, 1 left
+    anatomy: Anatomy
+
+    @property
+    def sign(self) -> float:
+        """The sign of x."""
+        return SIGNS[self.side]
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """A random stream of the finding, equal at every visit."""
+        return np.random.Generator(np.random.PCG64([abs(self.finding.seed), self.side, *stream]))
+
+    def middle(self, z: float) -> float:
+        """x of the midline at a height."""
+        return self.anatomy.at(Column.MIDDLE, z)
+
+    def half_width(self, z: float) -> float:
+        """Inner half width of this side of the cavity at a height."""
+        return self.anatomy.half_width(self.side, z)
+
+    def position(self, rng: np.random.Generator) -> Floats:
+        """A random position in the zone of the finding at full inspiration. # [3]"""
+        patient, side = self.anatomy.patient, self.side
+        low, high = {
+            "apical": (62.0, 74.0),
+            "upper": (26.0, 52.0),
+            "mid": (-34.0, 4.0),
+            "lower": (-88.0, -58.0),
+            "basilar": (-100.0, -84.0),
+        }.get(self.finding.zone, (-80.0, 30.0))
+        z = patient.height * (low + (high - low) * float(rng.random()))
+        up = float(np.clip((z + 88.0) / (185.0 * patient.height), 0.0, 0.99))
+        half = 132.0 * patient.width * (1.0 - up**2.5) ** 0.49
+        near = 0.56 if side == 1 and z < -40 else 0.42  # lateral to the heart
+        x = half * (near + (0.74 - near) * float(rng.random()))
+        y = -14.0 - 0.2 * max(z, 0.0) + 26.0 * float(rng.uniform(-1, 1)) * (1.0 - up)
+        return np.array([self.sign * x, y, z])
 
 
-def lesion_position(zone: str, side: int, anatomy: Anatomy, rng: np.random.Generator) -> Floats:
-    """A random position in a zone of a lung at full inspiration. # [3]"""
-    patient = anatomy.patient
-    low, high = {
-        "apical": (62.0, 74.0),
-        "upper": (26.0, 52.0),
-        "mid": (-34.0, 4.0),
-        "lower": (-88.0, -58.0),
-        "basilar": (-100.0, -84.0),
-    }.get(zone, (-80.0, 30.0))
-    z = patient.height * (low + (high - low) * float(rng.random()))
-    up = float(np.clip((z + 88.0) / (185.0 * patient.height), 0.0, 0.99))
-    half = 132.0 * patient.width * (1.0 - up**2.5) ** 0.49
-    near = 0.56 if side == 1 and z < -40 else 0.42  # lateral to the heart
-    x = half * (near + (0.74 - near) * float(rng.random()))
-    y = -14.0 - 0.2 * max(z, 0.0) + 26.0 * float(rng.uniform(-1, 1)) * (1.0 - up)
-    return np.array([SIGNS[side] * x, y, z])
+def sites_of(finding: Finding, anatomy: Anatomy) -> Iterator[Site]:
+    """The side or sides of a finding, right before left."""
+    severity = min(1.0, max(0.0, finding.severity))
+    for side in side_indices(finding.side):
+        yield Site(finding, severity, side, anatomy)

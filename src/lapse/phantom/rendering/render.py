@@ -9,6 +9,7 @@ Equal arguments give equal bytes on one machine.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from lapse.phantom.rendering.markers import overlay
 from lapse.phantom.rendering.skeleton import (
     bone_tubes,
     clavicle_line,
-    rib_cage,
+    rib_line,
     rib_tubes,
     spine_bones,
 )
@@ -169,29 +170,17 @@ def _expected_window(
 
 def _tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
     """The parameters of volumes.soft_tissue besides the geometry. # [17]"""
-    effects = anatomy.effects
-    return np.array(
-        [
-            *anatomy.patient.texture,
-            effects.density[0] * (1.0 - 0.35 * effects.flat),
-            effects.density[1] * (1.0 - 0.35 * effects.flat),
-            *effects.haze,
-            *anatomy.hila[0],
-            *anatomy.hila[1],
-            pixel,
-            0.8,
-            0.25,
-            *anatomy.level,
-            *anatomy.meniscus,
-        ]
-    )
+    density = 1.0 - 0.35 * anatomy.effects.flat
+    lungs = (density, density, *anatomy.effects.haze, *anatomy.hila[0], *anatomy.hila[1])
+    pleura = (*anatomy.level, *anatomy.meniscus)
+    return np.array([*anatomy.patient.texture, *lungs, pixel, 0.8, 0.25, *pleura])
 
 
 def _ribs(anatomy: Anatomy, lesions: Lesions) -> Floats:
     """All ribs; a fractured rib has a gap, and its lateral part is displaced."""
     rows: list[Floats] = []
-    for (side, number), line in rib_cage(anatomy).items():
-        tubes = rib_tubes(line, anatomy, number)
+    for side, number in product((0, 1), range(1, 13)):
+        tubes = rib_tubes(rib_line(anatomy, side, number), anatomy, number)
         for fracture_side, fracture_rib, fraction, shift in lesions.fractures:
             if (fracture_side, fracture_rib) == (side, number):
                 cut = int(fraction * len(tubes))

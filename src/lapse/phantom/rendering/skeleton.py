@@ -7,6 +7,7 @@ parts cross as on radiographs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import radians
 
 import numpy as np
@@ -126,13 +127,11 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
             (lateral, 4.2, 0.022, 1.4),
             (spine, 4.6, 0.018, 1.5),
         ):
-            points = np.array([(sign * x * wide, y, z) for x, y, z in knots])
-            tubes = tubes_of(smooth_line(points, 24), size, mu * firm, wall=wall)
+            tubes = tubes_of(_line(knots, sign, wide, 24), size, mu * firm, wall=wall)
             tubes[:, 10] = 0.003 * firm
             rows.append(tubes)
-        points = np.array([(sign * x * wide, y, z) for x, y, z in plate])
         radii = np.linspace(22.0, 5.0, 16)
-        rows.append(tubes_of(smooth_line(points, 16), radii, 0.0011 * firm))
+        rows.append(tubes_of(_line(plate, sign, wide, 16), radii, 0.0011 * firm))
         arm = [(177, -14, 84), (183, -14, 66), (196, -12, 20), (212, -10, -70)]
         points = np.array([(sign * (x * wide - near), y, z) for x, y, z in arm])
         radii = np.interp(np.linspace(0, 1, 30), [0, 0.1, 0.25, 1], [19, 22, 12.5, 10.5])
@@ -140,13 +139,9 @@ def bone_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     return np.vstack(rows)
 
 
-def rib_cage(anatomy: Anatomy) -> dict[tuple[int, int], Floats]:
-    """(side, number) -> the axis of every rib."""
-    return {
-        (side, number): rib_line(anatomy, side, number)
-        for side in (0, 1)
-        for number in range(1, 13)
-    }
+def _line(knots: Sequence[tuple[float, float, float]], sign: float, wide: float, n: int) -> Floats:
+    """A line of one side through knots of an average patient. # [n, 3]"""
+    return smooth_line(np.array([(sign * x * wide, y, z) for x, y, z in knots]), n)
 
 
 def spine_bones(anatomy: Anatomy) -> tuple[Floats, Floats]:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 from lapse.core.seeding import derive_index
 from lapse.phantom.patients.anatomy_locations import attributes_of, regions_of
-from lapse.phantom.patients.findings import level_of
+from lapse.phantom.patients.findings import trend
 from lapse.phantom.patients.state import Finding, Visit
 from lapse.phantom.text.phrases import Key, Statement, capital
-
-DIRECTIONS = ("no change", "improved", "worsened")
 
 # {0} is capitalized, {1} is not. Some wordings compare in one clause only, so that the removal of
 # comparisons can keep the rest of the sentence.
@@ -104,7 +102,7 @@ class Comparison:
     """One finding compared with the previous visit."""
 
     finding: Finding
-    direction: str  # one of DIRECTIONS
+    direction: str  # "no change", "improved" or "worsened"
     is_change: bool
     statement: Statement
 
@@ -120,7 +118,7 @@ def compare(before: Visit, after: Visit, key: Key) -> tuple[Comparison, ...]:
 def _comparison(old: Finding | None, new: Finding | None, key: Key) -> Comparison:
     finding = new or old
     assert finding is not None
-    kind = _kind(old, new)
+    kind = trend(old, new)
     name = f"{finding.side} {finding.name}" if finding.name in _WITH_SIDE else finding.name
     if name == "lung opacity":
         name = "airspace opacity"
@@ -137,13 +135,3 @@ def _comparison(old: Finding | None, new: Finding | None, key: Key) -> Compariso
         comparison=f"comparison|yes|{direction}",
     )
     return Comparison(finding, direction, kind != "same", statement)
-
-
-def _kind(old: Finding | None, new: Finding | None) -> str:
-    if old is None:
-        return "new"
-    if new is None:
-        return "gone"
-    if level_of(old.name, old.severity) == level_of(new.name, new.severity):
-        return "same"
-    return "more" if new.severity > old.severity else "less"

@@ -63,10 +63,8 @@ _NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 _PLURALS = {"effusion": "effusions", "opacity": "opacities", "consolidation": "consolidations"}
 _FRAMES = ("{0}.", "There is {1}.", "{1} is seen.", "{1} is present.", "{1} is noted.")
-_PLURAL_FRAMES = ("{0}.", "There are {1}.", "{1} are seen.", "{1} are present.", "{1} are noted.")
 # wordings that only the OOD group "paraphrase" uses (lapse.phantom.patients.ood_splits)
 _HELD_OUT_FRAMES = ("{1} is identified.", "The image demonstrates {1}.", "Of note is {1}.")
-_HELD_OUT_PLURAL_FRAMES = ("{1} are identified.", "The image demonstrates {1}.", "Of note are {1}.")
 _LEVEL_ADVERBS = {"minimal": "minimally", "mild": "mildly", "moderate": "moderately"}
 # findings that occur on one side or both sides only, so that reports omit the side
 _SIDE_OMITTED = (
@@ -249,12 +247,9 @@ def noun_phrases(finding: Finding) -> tuple[tuple[str, str], ...]:
 def affirm(finding: Finding, key: Key, *, is_held_out: bool = False) -> Statement:
     """A sentence that affirms a finding; `is_held_out` selects the held-out wordings."""
     level = level_of(finding.name, finding.severity)
-    single: tuple[str, ...] = _HELD_OUT_FRAMES if is_held_out else _FRAMES
-    plural: tuple[str, ...] = _HELD_OUT_PLURAL_FRAMES if is_held_out else _PLURAL_FRAMES
+    frames: tuple[str, ...] = _HELD_OUT_FRAMES if is_held_out else _FRAMES
     texts = [
-        sentence(frame, phrase, kind)
-        for phrase, kind in noun_phrases(finding)
-        for frame in (plural if kind == "s" else single)
+        sentence(frame, phrase, kind) for phrase, kind in noun_phrases(finding) for frame in frames
     ]
     if not is_held_out:
         texts += _special_sentences(finding, level)
@@ -298,6 +293,8 @@ def describe_device(device: Device, key: Key) -> Statement | None:
 
 def sentence(frame: str, phrase: str, kind: str) -> str:
     """Fill a frame with a noun phrase: {0} without article, {1} with article."""
+    if kind == "s":
+        frame = frame.replace(" is ", " are ")
     article = ("an " if phrase[0] in "aeiou" else "a ") if kind == "a" else ""
     return capital(frame.format(phrase, article + phrase))
 

@@ -17,7 +17,7 @@ from lapse.core.findings import FINDINGS
 from lapse.core.seeding import derive_index, derive_uniform
 from lapse.phantom.patients.anatomy_locations import adjective, location_phrase, sides_of
 from lapse.phantom.patients.catalogue import FINDING_SPECS
-from lapse.phantom.patients.findings import difference, level_of
+from lapse.phantom.patients.findings import difference, level_of, levels
 from lapse.phantom.patients.state import Finding, Visit
 from lapse.phantom.text.phrases import Key
 
@@ -115,18 +115,13 @@ def _question(category: str, visit: Visit, view: str, key: Key) -> Question | No
         return _view(view, key)
     if category == "location":
         return _location(visit, key)
-    if category == "level":
-        graded = [item for item in visit.findings if level_of(item.name, item.severity)]
-        if not graded:
-            return None
-        item = graded[derive_index(len(graded), *key, "which")]
-        answer = level_of(item.name, item.severity)
-        return Question(category, f"what level is the {item.name}?", answer)
-    typed = [item for item in visit.findings if item.type]
-    if not typed:
+    types = {item.name: item.type for item in visit.findings}
+    words = levels(visit) if category == "level" else types
+    answers = [(name, word) for name, word in words.items() if word]
+    if not answers:
         return None
-    item = typed[derive_index(len(typed), *key, "which")]
-    return Question(category, f"what type is the {item.name}?", item.type)
+    name, answer = answers[derive_index(len(answers), *key, "which")]
+    return Question(category, f"what {category} is the {name}?", answer)
 
 
 def _abnormality(visit: Visit, key: Key) -> Question | None:

@@ -11,10 +11,10 @@ from lapse.phantom.defects.inject import (
     EXCLUSIVE_DEFECTS,
     HARMLESS_DEFECTS,
     INJECTORS,
+    MOST_OF_A_SOURCE,
     TRUTH,
     inject,
 )
-from lapse.phantom.defects.sources import MOST_OF_A_SOURCE
 
 WHOLE_SOURCES = {*MOST_OF_A_SOURCE, "nested-graphs"}
 SIZE = ["--patients", "6", "--size", "64", "--visits", "2-3"]

@@ -172,16 +172,9 @@ LOCALIZED = [
     ("calcification", "", "", "", "aortic arch"),
     ("fracture", "left", "mid", "", "left lung"),
     ("cardiomegaly", "", "", "", "cardiac silhouette"),
-    ("enlargement of the cardiac silhouette", "", "", "", "cardiac silhouette"),
     ("hernia", "", "", "", "cardiac silhouette"),
     ("tortuosity of the thoracic aorta", "", "", "", "mediastinum"),
     ("gastric distention", "left", "", "", "left upper abdomen"),
-    ("atelectasis", "left", "basilar", "obstructive", "left lung"),
-    ("atelectasis", "right", "upper", "obstructive", "right lung"),
-    ("thymoma", "", "", "", "mediastinum"),
-    ("pneumomediastinum", "", "", "", "mediastinum"),
-    ("hematoma", "right", "mid", "", "right lung"),
-    ("hypertensive heart disease", "", "", "", "cardiac silhouette"),
 ]
 
 
@@ -192,8 +185,7 @@ def test_a_finding_is_visible_in_its_region(name, side, zone, kind, region):
     box = rendered(finding).boxes[region]
     inside = box_mask(box, moved.shape, 0.03)
     assert (moved[inside] > 12).sum() >= 12
-    # a pneumothorax changes the equalised histogram, a collapsed lobe shifts the heart
-    least = 1.8 if name == "pneumothorax" or kind == "obstructive" else 2.5
+    least = 1.8 if name == "pneumothorax" else 2.5  # it changes the equalised histogram
     assert moved[inside].mean() > least * moved[~inside].mean()
     weak = np.abs(change(replace(finding, severity=0.25)))
     assert moved[inside].mean() > weak[inside].mean() > 0
