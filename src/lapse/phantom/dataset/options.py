@@ -78,9 +78,9 @@ class SimulateConfig:
         }
         if self.split:
             choices["split"] = SPLITS
-        for name, known in choices.items():
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"no {name} {value!r}; {nearest(value, known)}")
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"no {name} {value!r}; {nearest(value, allowed)}")
         self.difficulty("coarse")  # validates its parameters
         if self.processes < 1:
             raise ValueError(f"processes {self.processes}: at least one")
