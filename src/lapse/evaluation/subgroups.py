@@ -93,10 +93,7 @@ def subgroup_scores(
 def _subset(
     scores: Mapping[str, Score], mask: NDArray[np.bool_], *, is_read: bool
 ) -> dict[str, Score]:
-    """The scores of some of the samples; those that are undefined on them are left out.
-
-    If the samples are not read, also those that depend on changes.
-    """
+    """The scores that are defined on some of the samples, and can be read from them."""
     rows_by_id: dict[int, NDArray[np.float64]] = {}
     subset = {}
     for name, score in scores.items():

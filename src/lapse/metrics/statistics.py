@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def mean_score(
         float(column.sum() / len(column)),
         per_sample=shared_floats(column),
         details={**counts, **details, "aggregate": MEAN},
-        statistics=Statistics(rows, ratio, _second),
+        statistics=Statistics(rows, ratio, itemgetter(1)),
         higher_is_better=higher_is_better,
         value_range=value_range,
     )
@@ -98,7 +99,7 @@ def fraction_score(
         name,
         float(total[0] / total[1]),
         details={"n": count, "hits": f"{total[0]:g}", "events": count, **details},
-        statistics=Statistics(rows, ratio, _second),
+        statistics=Statistics(rows, ratio, itemgetter(1)),
         higher_is_better=higher_is_better,
         value_range=FRACTION,
     )
@@ -111,10 +112,6 @@ def shared_floats(values: Array) -> tuple[float, ...]:
         math.nan if math.isnan(value) else shared.setdefault(value, value)
         for value in values.tolist()
     )
-
-
-def _second(sums: Array) -> float:
-    return float(sums[1])
 
 
 def ratio(sums: Array) -> Array:
