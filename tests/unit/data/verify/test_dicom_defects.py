@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
+from defect_codes import IMAGES
 from lapse.data.prepare.prepare import PrepareOptions, find_roots, prepare
 from lapse.data.verify.verify import verify
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.defects.images import IMAGES
 from lapse.phantom.defects.inject import inject
 
 RATE = 0.1

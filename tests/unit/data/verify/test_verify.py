@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from all_release_defects import RELEASES
+from defect_codes import IMAGES, REPORTS
 from lapse.cli.main import app
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.release_counts import PUBLISHED, UNCERTAIN, compare_with_published
@@ -20,9 +21,13 @@ from lapse.data.verify.results import Findings, VerifyReport, printable
 from lapse.data.verify.verify import verify
 from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
-from lapse.phantom.defects.images import IMAGES, REPORTS
-from lapse.phantom.defects.inject import EXCLUSIVE_DEFECTS, HARMLESS_DEFECTS, INJECTORS, inject
-from lapse.phantom.defects.sources import HARMLESS_FILES, MAC_FILES, MOST_OF_A_SOURCE, MOVED
+from lapse.phantom.defects.inject import (
+    EXCLUSIVE_DEFECTS,
+    HARMLESS_DEFECTS,
+    INJECTORS,
+    MOST_OF_A_SOURCE,
+    inject,
+)
 from own_table_defects import OWN_TABLE
 
 USUAL_VIEWS = {"view-count", "unknown-view"}
@@ -38,8 +43,9 @@ CONSEQUENCES = {
     "questions-two-splits": {"cross-stage-overlap"},
     "few-questions": {"unknown-category"},
 }
-WRITES_FILES = {*IMAGES, *REPORTS, *HARMLESS_FILES, *MAC_FILES, *MOVED, "report-headers",
-                "few-sections", "empty-file", "further-views", "overview-other-image"}  # fmt: skip
+WRITES_FILES = {*IMAGES, *REPORTS, "upper-case-suffix", "png-copies", "mac-files", "nested-graphs",
+                "reports-folder", "report-headers", "few-sections", "empty-file", "further-views",
+                "overview-other-image"}  # fmt: skip
 TYPE_OF_CHECK = {  # a defect type that only this check detects
     "check_image_files": "missing-image",
     "check_label_tables": "missing-side-table",

@@ -1,0 +1,16 @@
+"""Defect types of image files and of reports."""
+
+IMAGES = (
+    "missing-image",
+    "unlisted-image",
+    "duplicate-image",
+    "unreadable-size",
+    "unreadable-time",
+    "view-disagrees",
+    "view-empty",
+    "study-two-patients",
+    "undecodable-image",
+    "image-size",
+    "identical-pixels",
+)
+REPORTS = ("missing-report", "unlisted-report", "report-not-utf8", "report-without-text")
