@@ -149,8 +149,8 @@ def page(arms: Sequence[Arm], blind: Mapping[str, Mapping[str, Score]], num_plan
             "The image gap is what the images of another patient add to the validation loss of "
             f"stage 2 (nats per token, higher is better); a run below {BLIND_GAP} is image-blind. "
             "The probe is the mean AUROC over the findings of a logistic regression on the mean "
-            "encoder token (.5 is chance, higher is better). Minutes are wall time, with pauses and "
-            "other work on the machine.",
+            "encoder token (.5 is chance, higher is better). Minutes are wall time, with pauses "
+            "and other work on the machine.",
             "",
             *run_table(arms),
             "",

@@ -26,7 +26,7 @@ LIMITS = {
     "real answer": 41,
     "plural loss": 10,
     "plural answer": 46,
-    "rgag loss": 13,
+    "rgag loss": 11,
     "rgag answer": 103,
     "ekaid loss": 8,
     "ekaid answer": 38,
@@ -38,9 +38,9 @@ LIMITS = {
     "plural_published answer": 43,
     "rgag_report loss": 5,
     "rgag_report answer": 42,
-    "rgag_published loss": 68,
+    "rgag_published loss": 66,
     "rgag_published answer": 102,
-    "blind loss": 9,
+    "blind loss": 8,
 }
 
 

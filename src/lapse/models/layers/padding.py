@@ -47,9 +47,9 @@ def answer_mask(batch: Batch) -> Tensor:
 
 def prompt_and_answer_ids(batch: Batch) -> list[tuple[list[int], list[int]]]:
     """The ids of prompt and answer of each row, end token included, without padding."""
-    starts, stops = batch.prompt_lengths.tolist(), batch.lengths.tolist()
-    rows = zip(batch.tokens.tolist(), starts, stops, strict=True)
-    return [(ids[:start], ids[start:stop]) for ids, start, stop in rows]
+    bounds = torch.stack([batch.prompt_lengths, batch.lengths], dim=1).tolist()
+    rows = zip(batch.tokens.tolist(), bounds, strict=True)
+    return [(ids[:start], ids[start:stop]) for ids, (start, stop) in rows]
 
 
 def check_one_report(batch: Batch, method: str) -> None:

@@ -105,7 +105,8 @@ class RGAG(GenerativeModel):
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """Generate the report of each distinct image, then the answers by beam search."""
         anatomy = self._anatomy(batch)
-        prompts = self._answer_prompts(batch, self._generate_reports(anatomy))
+        questions = [question for question, _ in prompt_and_answer_ids(batch)]
+        prompts = self._answer_prompts(batch, self._generate_reports(anatomy), questions)
         decoder = self._decoder(self._pair(anatomy, batch.image_index))
         end = self.tokenizer.end
         padded = pad_tokens(prompts, end, batch.tokens.device)
@@ -124,17 +125,19 @@ class RGAG(GenerativeModel):
     def _answer_losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Tokens]
     ) -> TokenLosses:
-        answers = [answer for _, answer in prompt_and_answer_ids(batch)]
+        questions, answers = zip(*prompt_and_answer_ids(batch), strict=True)
         decoder = self._decoder(self._pair(anatomy, batch.image_index))
-        prompts, smoothing = self._answer_prompts(batch, reports), self.config.label_smoothing
+        prompts = self._answer_prompts(batch, reports, questions)
+        smoothing = self.config.label_smoothing
         return decoder.answer_losses(prompts, answers, smoothing, self.tokenizer.end)
 
-    def _answer_prompts(self, batch: Batch, reports: Sequence[Tokens]) -> list[list[int]]:
+    def _answer_prompts(
+        self, batch: Batch, reports: Sequence[Tokens], questions: Sequence[Tokens]
+    ) -> list[list[int]]:
         """Both reports (or the main image's) and the question of each row."""
-        rows = zip(batch.image_index.tolist(), prompt_and_answer_ids(batch), strict=True)
         return [
             self.answer_prompt([reports[image] for image in images], question)
-            for images, (question, _) in rows
+            for images, question in zip(batch.image_index.tolist(), questions, strict=True)
         ]
 
     def answer_prompt(self, reports: Sequence[Tokens], question: Tokens) -> list[int]:

@@ -73,7 +73,8 @@ class RgagPublished(GenerativeModel):
     def hypotheses(self, batch: Batch, generation: GenerationConfig) -> list[list[Hypothesis]]:
         """Generate the reports, then the answers by beam search."""
         anatomy = self._anatomy(batch)
-        prompts = self._prompts(batch, self._predicted(batch, anatomy))
+        questions = [question for question, _ in prompt_and_answer_ids(batch)]
+        prompts = self._prompts(batch, self._predicted(batch, anatomy), questions)
         end = self.tokenizer.end
         decoder = self.answerer.decoder(*pair_of(anatomy, batch.image_index))
         return decoder.hypotheses(pad_tokens(prompts, end, batch.tokens.device), generation, end)
@@ -86,18 +87,20 @@ class RgagPublished(GenerativeModel):
     def _losses(
         self, batch: Batch, anatomy: Tensor, reports: Sequence[Sequence[Tokens]]
     ) -> TokenLosses:
-        prompts = self._prompts(batch, reports)
-        answers = [answer for _, answer in prompt_and_answer_ids(batch)]
+        questions, answers = zip(*prompt_and_answer_ids(batch), strict=True)
+        prompts = self._prompts(batch, reports, questions)
         decoder = self.answerer.decoder(*pair_of(anatomy, batch.image_index))
         smoothing = self.config.label_smoothing
         return decoder.answer_losses(prompts, answers, smoothing, self.tokenizer.end)
 
-    def _prompts(self, batch: Batch, reports: Sequence[Sequence[Tokens]]) -> list[list[int]]:
+    def _prompts(
+        self, batch: Batch, reports: Sequence[Sequence[Tokens]], questions: Sequence[Tokens]
+    ) -> list[list[int]]:
         """The labelled reports of each row, the end token, and its question."""
         labels = [LABELS[label] for label in self._labels(batch)]
         return [
             labelled_prompt(self.tokenizer, labels, row, question)
-            for row, (question, _) in zip(reports, prompt_and_answer_ids(batch), strict=True)
+            for row, question in zip(reports, questions, strict=True)
         ]
 
     def _labels(self, batch: Batch) -> tuple[str, ...]:

@@ -55,12 +55,12 @@ def test_the_prompt_holds_the_report_of_main_or_of_both():
     for reports, labels in (("main", [" main:"]), ("both", [" reference:", " main:"])):
         system = vqa_systems.build(NAME, reports=reports).eval()
         predicted = system._predicted(inputs, system._anatomy(inputs))
-        prompts = system._prompts(inputs, predicted)
-        for row, prompt in enumerate(prompts):
+        questions = [TOKENIZER.encode(sample.prefix) for sample in inputs.samples]
+        prompts = system._prompts(inputs, predicted, questions)
+        for row, (prompt, question) in enumerate(zip(prompts, questions, strict=True)):
             expected = []
             for label, report in zip(labels, predicted[row], strict=True):
                 expected += [*TOKENIZER.encode(label), *report]
-            question = TOKENIZER.encode(inputs.samples[row].prefix)
             assert prompt == [*expected, TOKENIZER.end, *question]
 
 
