@@ -113,7 +113,7 @@ def finding_tiles(seed: int, examples: tuple[Example, ...]) -> Iterator[Tile]:
             rendered = _render(draw_patient(seed, patient), acquisition, finding)
             regions = (*regions_of(finding), f"{side} lung")
             box = next((rendered.boxes[name] for name in regions if name in rendered.boxes), None)
-            words = " ".join(word for word in (kind, name, side) if word)
+            words = " ".join(word for word in (kind, name, side, zone) if word)
             caption = f"{words}{' supine' if is_supine else ''} {severity:.2f}"
             yield Tile(rendered.image, caption, box)
 
