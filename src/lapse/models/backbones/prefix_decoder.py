@@ -85,7 +85,7 @@ class PrefixDecoder:
             end: GPT-2 id of the end token.
 
         Raises:
-            ValueError: a prompt leaves no position for an answer.
+            ValueError: no position remains for an answer after a prompt.
         """
         model, limit = self.language_model, len(self.text_positions)
         width = int(prompts.lengths.max())
