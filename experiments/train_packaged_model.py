@@ -3,7 +3,7 @@
     python experiments/train_packaged_model.py OUT [--try NAME] [--minutes 50] [--patients 30000]
         [--stage-1-steps 8000] [--stage-2-steps 5000] [--processes 2] [--set KEY=VALUE]
 
-    data       simulated patients with a detailed anatomy, half of the films portable
+    data       simulated patients, half with a detailed anatomy, two of five films portable
     stage 1    pretrain-small from the packaged model, films augmented
     stage 2    diffvqa-small from the packaged model with the encoder of stage 1: films augmented,
                exchanged pairs with inverted answers, one film twice -> "nothing has changed"
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 TRAINING = (
-    *("--anatomy", "detailed", "--portable-fraction", "0.5"),
+    *("--anatomy", "mixed", "--portable-fraction", "0.4"),
     *("--counterfactual-fraction", "0", "--ood-fraction", "0"),
 )
 

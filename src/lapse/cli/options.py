@@ -35,7 +35,7 @@ RegionSet = Literal["29", "36"]
 Frontals = Literal["first", "all"]
 ImageFormat = Literal["jpeg", "dicom", "both"]
 Tier = Literal["coarse", "fine", "mixed"]
-Anatomy = Literal["plain", "detailed"]
+Anatomy = Literal["plain", "detailed", "mixed"]
 
 
 class Probe(StrEnum):

@@ -72,7 +72,10 @@ class DifficultyOptions:
         float, typer.Option(min=0, max=1, help="Fraction of the films that are portable.")
     ] = 0.0
     anatomy: Annotated[
-        Anatomy, typer.Option(help="Plain, or with menisci, fissures, mass effect and more.")
+        Anatomy,
+        typer.Option(
+            help="Plain, with menisci, fissures, mass effect and more, or one per patient."
+        ),
     ] = "plain"
     subtlety: Annotated[
         float, typer.Option(min=0, max=1, help="How faint the findings are within their level.")

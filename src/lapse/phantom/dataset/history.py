@@ -17,7 +17,7 @@ from lapse.phantom.patients.acquisition import Acquisition, draw_acquisition
 from lapse.phantom.patients.counterfactuals import draw_quadruplet
 from lapse.phantom.patients.findings import DiseaseCourse, draw_visits
 from lapse.phantom.patients.ood_splits import ood_acquisition, ood_anatomy, ood_combination
-from lapse.phantom.patients.patient import DETAILS, Patient, draw_patient
+from lapse.phantom.patients.patient import ANATOMIES, DETAILS, Patient, draw_patient
 from lapse.phantom.patients.portable import is_portable, make_portable
 from lapse.phantom.patients.state import Visit
 from lapse.phantom.text.questions import visit_pairs
@@ -54,7 +54,7 @@ class History:
 def draw_history(config: SimulateConfig, patient: int, role: CohortRole) -> History:
     """Sample the history of a patient; equal arguments give equal histories."""
     seed = config.seed
-    person = draw_person(seed, patient, role.ood, config.anatomy)
+    person = draw_person(seed, patient, role.ood, patient_anatomy(config, patient))
     combination = ood_combination(seed, patient) if role.ood == "combination" else ()
     course = DiseaseCourse(config.difficulty(role.tier), combination)
     if role.is_counterfactual:
@@ -73,6 +73,13 @@ def draw_history(config: SimulateConfig, patient: int, role: CohortRole) -> Hist
         for visit in draw_visits(seed, patient, count, age=person.age, course=course)
     )
     return History(patient, role, person, exposures)
+
+
+def patient_anatomy(config: SimulateConfig, patient: int) -> str:
+    """The anatomy of a patient, "plain" or "detailed"."""
+    if config.anatomy != "mixed":
+        return config.anatomy
+    return ANATOMIES[derive_index(2, config.seed, "phantom/details", patient)]
 
 
 def draw_person(seed: int, patient: int, ood: str, anatomy: str = "plain") -> Patient:

@@ -14,6 +14,7 @@ from lapse.phantom.patients.mimics import TIERS
 from lapse.phantom.patients.patient import ANATOMIES
 
 TIER_CHOICES = (*TIERS, "mixed")
+ANATOMY_CHOICES = (*ANATOMIES, "mixed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class SimulateConfig:
             files as in the complete simulation; "" writes all splits.
         portable_fraction: fraction of the films that are made at the bedside
             (lapse.phantom.patients.portable).
-        anatomy: "plain", or "detailed" with the differences of lapse.phantom.patients.patient.
+        anatomy: "plain", "detailed" with the differences of lapse.phantom.patients.patient, or
+            "mixed" for a random one of the two per patient.
     """
 
     patients: int
@@ -74,7 +76,7 @@ class SimulateConfig:
         choices: dict[str, tuple[str, ...]] = {
             "tier": TIER_CHOICES,
             "images": IMAGE_FORMATS,
-            "anatomy": ANATOMIES,
+            "anatomy": ANATOMY_CHOICES,
         }
         if self.split:
             choices["split"] = SPLITS

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapse.phantom.dataset.history import History, draw_person
+from lapse.phantom.dataset.history import History, draw_person, patient_anatomy
 from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.patients.acquisition import Acquisition, Portable, draw_acquisition
 from lapse.phantom.patients.counterfactuals import pair_kind
@@ -91,7 +91,7 @@ def study_states(config: SimulateConfig, history: History) -> list[StudyState]:
             tail=role.ood,
             visit=item.visit,
             acquisition=item.acquisition,
-            anatomy=config.anatomy,
+            anatomy=patient_anatomy(config, patient),
         )
         for item in history.exposures
     ]

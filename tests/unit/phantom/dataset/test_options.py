@@ -2,7 +2,10 @@
 
 import pytest
 
+from lapse.phantom.dataset.cohort import assign_cohort
+from lapse.phantom.dataset.history import draw_history, patient_anatomy
 from lapse.phantom.dataset.options import SimulateConfig
+from lapse.phantom.dataset.truth import study_states
 
 
 @pytest.mark.parametrize(
@@ -38,4 +41,14 @@ def test_the_number_of_processes_and_options_that_are_not_set_are_not_recorded()
     assert portable.recorded["portable_fraction"] == 0.25
     detailed = SimulateConfig(patients=2, seed=0, size=96, anatomy="detailed")
     assert detailed.recorded["anatomy"] == "detailed"
+
+
+def test_a_mixed_anatomy_is_one_of_the_two_for_each_patient() -> None:
+    config = SimulateConfig(patients=40, seed=3, size=96, anatomy="mixed")
+    anatomies = [patient_anatomy(config, patient) for patient in range(40)]
+    assert set(anatomies) == {"plain", "detailed"}
+    assert anatomies == [patient_anatomy(config, patient) for patient in range(40)]
+    history = draw_history(config, 7, assign_cohort(config)[7])
+    assert {state.anatomy for state in study_states(config, history)} == {anatomies[7]}
+    assert bool(history.person.details) == (anatomies[7] == "detailed")
     assert SimulateConfig(patients=2, seed=0, size=96, split="test").recorded["split"] == "test"
