@@ -73,9 +73,7 @@ class DifficultyOptions:
     ] = 0.0
     anatomy: Annotated[
         Anatomy,
-        typer.Option(
-            help="Plain, with menisci, fissures, mass effect and more, or one per patient."
-        ),
+        typer.Option(help="Plain, with menisci, mass effect and more, or mixed."),
     ] = "plain"
     subtlety: Annotated[
         float, typer.Option(min=0, max=1, help="How faint the findings are within their level.")
