@@ -14,7 +14,8 @@ Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; 
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
 command continues. The export (up to 600 guarded validation answers) is not stopped. When a try is
 complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. The time of each
-part is in OUT/NAME/seconds.jsonl.
+part is in OUT/NAME/seconds.jsonl. --processes is the number of processes of the simulation and of
+ranks in training.
 
 One core, bf16, measured at 128 px: 1.03 s a step of stage 1 (256 texts, 64 films) and 1.3 s a step
 of stage 2 (64 pairs, 121 films, which are not cached): 2.3 and 1.8 hours of one core for 8,000 and
@@ -84,10 +85,10 @@ class Job:
     def folder(self) -> Path:
         return self.out / self.name
 
-    def run(self, part: str, *words: object, is_stoppable: bool = True) -> None:
-        """Run one `lapse` command until the time is over; note its seconds.
+    def run(self, part: str, *words: object, is_stoppable: bool = True, ranks: int = 1) -> None:
+        """Run one `lapse` command, on several ranks if asked, until the time is over.
 
-        A command that cannot continue is not stoppable, and runs to its end.
+        A command that cannot continue is not stoppable, and runs to its end. The seconds are noted.
 
         Raises:
             OutOfTimeError: it was stopped. The command continues where it was when it is run again.
@@ -96,8 +97,10 @@ class Job:
         left = self.stop_at - time.monotonic()
         if left <= 0:
             raise OutOfTimeError
-        command = [sys.executable, "-m", "lapse", *map(str, words)]
-        print(f"[{part}] lapse {' '.join(command[3:])}", flush=True)
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        command = [sys.executable, *(launcher if ranks > 1 else ()), "-m", "lapse"]
+        command += map(str, words)
+        print(f"[{part}] lapse {' '.join(map(str, words))}", flush=True)
         started = time.monotonic()
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
         is_stopped = False
@@ -172,7 +175,7 @@ def train(job: Job, store: Path, stage: int) -> Path:
     if stage == 2:
         overrides += [f"init_encoder={job.folder / 'pretrain-small'}", "data.cache_features=none"]
     command = ("train", preset, "--data", store, "--out", run, *overrides, *job.changes)
-    job.run(f"stage {stage}", *command)
+    job.run(f"stage {stage}", *command, ranks=job.processes)
     done.touch()
     return run
 
