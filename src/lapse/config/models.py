@@ -158,3 +158,15 @@ class PrefixLMConfig(SystemConfig):
     """Images that the language model sees. "none", "main" and "reference" are image-blind
     baselines.
     """
+    difference_tokens: bool = False
+    """Whether the tokens of the main image minus those of the reference follow the tokens of both
+    images (not in the paper).
+    """
+
+    @model_validator(mode="after")
+    def _difference_needs_both(self) -> PrefixLMConfig:
+        if self.difference_tokens and self.images != "both":
+            raise ValueError(
+                f"model.difference_tokens=true needs model.images=both, got {self.images!r}"
+            )
+        return self

@@ -57,10 +57,11 @@ class PrefixLM(PrefixModel):
         self.adapter = Adapter(config.encoder.width, language.width)
         self.language_model = GPT2(language, tokenizer.kept)
         self.visual_positions: nn.Parameter | None = None
+        self.num_visual_positions = (3 if config.difference_tokens else 2) * self.num_visual
         if config.visual_positions == "extend":
-            self.visual_positions = normal_parameter(2 * self.num_visual, language.width)
+            self.visual_positions = normal_parameter(self.num_visual_positions, language.width)
         elif config.visual_positions == "learned":
-            length = 2 * self.num_visual + language.max_positions
+            length = self.num_visual_positions + language.max_positions
             self.visual_positions = normal_parameter(length, language.width)
         nn.init.normal_(self.temporal, std=0.02)
         self.origin = load_gpt2(self.language_model, language.weights)
@@ -91,15 +92,17 @@ class PrefixLM(PrefixModel):
         if not slots:
             return table.new_zeros(len(batch), 0, self.config.language_model.width)
         tokens = self.image_tokens(batch)  # [U, N, D_v]
-        parts = []
-        for index, slot in enumerate(slots):
-            image = batch.image_index[:, slot if num_images > 1 else 0]
-            x = self.adapter(self._pooled(tokens[image] + self.temporal[slot]))
-            # A separate table has a fixed range for each slot; a joint table counts what is there.
-            is_extended = self.config.visual_positions == "extend"
-            first = (slot if is_extended else index) * self.num_visual
-            parts.append(x + table[first : first + self.num_visual])
-        return torch.cat(parts, dim=1)
+        images = [batch.image_index[:, slot if num_images > 1 else 0] for slot in slots]
+        parts = [
+            tokens[image] + self.temporal[slot] for image, slot in zip(images, slots, strict=True)
+        ]
+        if self.config.difference_tokens and len(parts) == 2:
+            parts.append(parts[1] - parts[0])
+        # A separate table has a fixed range for each slot; a joint table counts what is there.
+        start = slots[0] if self.config.visual_positions == "extend" else 0
+        visual = torch.cat([self.adapter(self._pooled(part)) for part in parts], dim=1)
+        first = start * self.num_visual
+        return visual + table[first : first + visual.shape[1]]
 
     def _pooled(self, tokens: Tensor) -> Tensor:
         """Mean of each pool x pool square of the token grid."""
@@ -111,7 +114,7 @@ class PrefixLM(PrefixModel):
     def _position_table(self) -> Tensor:
         if self.visual_positions is not None:
             return self.visual_positions
-        length = 2 * self.num_visual + self._num_text_positions
+        length = self.num_visual_positions + self._num_text_positions
         return resized_positions(self.language_model.positions, length)
 
     @property

@@ -151,6 +151,32 @@ def test_a_single_image_question_is_about_the_main_image():
     assert system.answer(batch([row]), GenerationConfig(num_beams=2, max_new_tokens=3))
 
 
+@pytest.mark.parametrize("visual_positions", ["extend", "interpolate", "learned"])
+def test_difference_tokens_follow_the_tokens_of_both_images(visual_positions):
+    plain = model(visual_positions=visual_positions).eval()
+    system = model(visual_positions=visual_positions, difference_tokens=True).eval()
+    state = {k: v for k, v in plain.state_dict().items() if k != "visual_positions"}
+    system.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        visual = system.prefix_decoder(batch()).visual
+        images = system.image_tokens(batch())
+        table = system._position_table()
+    num = system.num_visual
+    assert visual.shape[1] == 3 * num == 3 * plain.prefix_decoder(batch()).visual.shape[1] // 2
+    row = batch().image_index[0]
+    difference = images[row[1]] - images[row[0]] + system.temporal[1] - system.temporal[0]
+    expected = system.adapter(difference) + table[2 * num : 3 * num]
+    assert torch.allclose(visual[0, 2 * num :], expected, atol=1e-5)
+    assert torch.isfinite(system.loss(batch())["loss"])
+    single = Sample("1", "diff_vqa", ("a",), "p", "is there edema?", "", " yes")
+    assert system.prefix_decoder(batch([single])).visual.shape[1] == num
+
+
+def test_difference_tokens_need_both_images():
+    with pytest.raises(ValueError, match=r"needs model.images=both, got 'main'"):
+        PrefixLMConfig(difference_tokens=True, images="main")
+
+
 def test_pooling_and_its_limit():
     assert model(pool=2).num_visual == 4
     assert torch.isfinite(model(pool=2).loss(batch())["loss"])
