@@ -11,15 +11,16 @@ import typer
 
 @dataclass(frozen=True)
 class ColumnGroup:
-    """The columns of the question file."""
+    """The columns of the question file: fields of `QuestionColumns`."""
 
     panel: ClassVar[str] = "Columns"
 
     question: Annotated[str, typer.Option(help="Column of the question.")] = "question"
     answer: Annotated[str, typer.Option(help="Column of the true answer.")] = "answer"
-    option: Annotated[
+    options: Annotated[
         list[str],
         typer.Option(
+            "--option",
             help="Column of an option of a multiple-choice question; may be repeated. A single "
             "column holds all options, as a JSON list or separated by |.",
             show_default="free questions",
@@ -69,15 +70,8 @@ def audit_command(
         if not separator or not name:
             raise ValueError(f"--only {text!r} is not COLUMN=VALUE")
         only[name] = value
-    read = QuestionColumns(
-        columns.question,
-        columns.answer,
-        tuple(columns.option),
-        columns.patient,
-        columns.patient_pattern,
-        only,
-    )
-    audit = audit_questions(read_questions(file, read), resamples=resamples, seed=seed)
+    questions = read_questions(file, QuestionColumns(**vars(columns) | {"only": only}))
+    audit = audit_questions(questions, resamples=resamples, seed=seed)
     patients = f" of {audit.num_patients} patients" if audit.num_patients else ""
     typer.echo(f"{audit.num_questions} {audit.kind} questions{patients}, read without images\n")
     rows = [["reader", "accuracy (higher, 0 to 1)", "above chance (higher, -1 to 1)"]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,21 @@ class Config(BaseModel):
     """Base of all: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, {"a.b": value}; tuples become lists.
+
+    >>> flatten({"a": {"b": 1}, "c": (2,)})
+    {'a.b': 1, 'c': [2]}
+    """
+    items: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            items |= flatten(value, f"{prefix}{key}.")
+        else:
+            items[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return items
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:

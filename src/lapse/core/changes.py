@@ -86,13 +86,10 @@ def render(changes: Iterable[Change], order: Sequence[str] = FINDINGS) -> str:
     sentences = [_level_sentence(c) for c in ordered if c.kind in ("level", *FREE_KINDS)]
     added = [change.finding for change in ordered if change.kind == "added"]
     missing = [change.finding for change in ordered if change.kind == "missing"]
-    if len(added) == 1:
+    if added:
+        noun = "an additional finding" if len(added) == 1 else "additional findings"
         sentences.append(
-            f"the main image has an additional finding of {added[0]} than the reference image. "
-        )
-    elif added:
-        sentences.append(
-            f"the main image has additional findings of {_listed(added)} than the reference image. "
+            f"the main image has {noun} of {_listed(added)} than the reference image. "
         )
     if missing:
         noun = "finding" if len(missing) == 1 else "findings"

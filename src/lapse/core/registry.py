@@ -39,65 +39,58 @@ class Plugin:
     option: str | None = None
 
 
+def _task(path: str, description: str) -> Plugin:
+    return Plugin(f"lapse.data.tasks.{path}", description)
+
+
+def _dataset(path: str, description: str) -> Plugin:
+    return Plugin(f"lapse.data.datasets.{path}", description)
+
+
+def _layout(path: str, description: str) -> Plugin:
+    return Plugin(f"lapse.phantom.dataset.{path}", description)
+
+
 TABLES: dict[str, dict[str, Plugin]] = {
     "tasks": {
-        "cap": Plugin("lapse.data.tasks.cap:Cap", "image -> report"),
-        "caption": Plugin(
-            "lapse.data.tasks.cap:Caption", "image -> report, without a task prefix (CapPa)"
+        "cap": _task("cap:Cap", "image -> report"),
+        "caption": _task("cap:Caption", "image -> report, without a task prefix (CapPa)"),
+        "aref": _task("regions:Aref", "image, phrase -> box"),
+        "gcap": _task("regions:Gcap", "image, box -> phrases"),
+        "caref": _task("regions:Caref", "image, region name -> phrases, box"),
+        "diff_vqa": _task("diff_vqa:DiffVqa", "two images, difference question -> answer"),
+        "diff_vqa_boxes": _task("diff_vqa:DiffVqaBoxes", "diff_vqa with the boxes of both images"),
+        "diff_vqa_reports": _task(
+            "diff_vqa:DiffVqaReports", "diff_vqa with boxes and training reports"
         ),
-        "aref": Plugin("lapse.data.tasks.regions:Aref", "image, phrase -> box"),
-        "gcap": Plugin("lapse.data.tasks.regions:Gcap", "image, box -> phrases"),
-        "caref": Plugin("lapse.data.tasks.regions:Caref", "image, region name -> phrases, box"),
-        "diff_vqa": Plugin(
-            "lapse.data.tasks.diff_vqa:DiffVqa", "two images, difference question -> answer"
-        ),
-        "diff_vqa_boxes": Plugin(
-            "lapse.data.tasks.diff_vqa:DiffVqaBoxes", "diff_vqa with the boxes of both images"
-        ),
-        "diff_vqa_reports": Plugin(
-            "lapse.data.tasks.diff_vqa:DiffVqaReports", "diff_vqa with boxes and training reports"
-        ),
-        "vqa": Plugin("lapse.data.tasks.diff_vqa:Vqa", "one image, question -> answer"),
-        "medical_vqa": Plugin(
-            "lapse.data.tasks.diff_vqa:MedicalVqa", "all seven question categories"
-        ),
-        "medical_vqa_boxes": Plugin(
-            "lapse.data.tasks.diff_vqa:MedicalVqaBoxes",
+        "vqa": _task("diff_vqa:Vqa", "one image, question -> answer"),
+        "medical_vqa": _task("diff_vqa:MedicalVqa", "all seven question categories"),
+        "medical_vqa_boxes": _task(
+            "diff_vqa:MedicalVqaBoxes",
             "medical_vqa with both images and their boxes in every category",
         ),
-        "medical_vqa_reports": Plugin(
-            "lapse.data.tasks.diff_vqa:MedicalVqaReports",
-            "medical_vqa with boxes and training reports",
+        "medical_vqa_reports": _task(
+            "diff_vqa:MedicalVqaReports", "medical_vqa with boxes and training reports"
         ),
-        "report_single": Plugin(
-            "lapse.data.tasks.reports:ReportSingle", "image -> findings section of the report"
+        "report_single": _task("reports:ReportSingle", "image -> findings section of the report"),
+        "impression_single": _task("reports:ImpressionSingle", "image -> impression of the report"),
+        "report_single_boxes": _task("reports:ReportSingleBoxes", "image with boxes -> report"),
+        "report_pair": _task("reports:ReportPair", "two images -> findings of the main study"),
+        "impression_pair": _task(
+            "reports:ImpressionPair", "two images -> impression of the main study"
         ),
-        "impression_single": Plugin(
-            "lapse.data.tasks.reports:ImpressionSingle", "image -> impression of the report"
+        "report_pair_boxes": _task(
+            "reports:ReportPairBoxes", "two images with boxes -> report of the main study"
         ),
-        "report_single_boxes": Plugin(
-            "lapse.data.tasks.reports:ReportSingleBoxes", "image with boxes -> report"
+        "region_findings": _task(
+            "region_findings:RegionFindings", "image with boxes -> findings of each region"
         ),
-        "report_pair": Plugin(
-            "lapse.data.tasks.reports:ReportPair", "two images -> findings of the main study"
-        ),
-        "impression_pair": Plugin(
-            "lapse.data.tasks.reports:ImpressionPair", "two images -> impression of the main study"
-        ),
-        "report_pair_boxes": Plugin(
-            "lapse.data.tasks.reports:ReportPairBoxes",
-            "two images with boxes -> report of the main study",
-        ),
-        "region_findings": Plugin(
-            "lapse.data.tasks.region_findings:RegionFindings",
-            "image with boxes -> findings of each region",
-        ),
-        "progression": Plugin(
-            "lapse.data.tasks.diff_vqa:Progression",
+        "progression": _task(
+            "diff_vqa:Progression",
             "two images -> progression of five findings (MS-CXR-T, evaluation only)",
         ),
-        "expert_changes": Plugin(
-            "lapse.data.tasks.diff_vqa:ExpertChanges",
+        "expert_changes": _task(
+            "diff_vqa:ExpertChanges",
             "two images -> changes of three labels by expert readers (NIH, evaluation only)",
         ),
     },
@@ -210,48 +203,32 @@ TABLES: dict[str, dict[str, Plugin]] = {
         ),
     },
     "datasets": {
-        "mimic_cxr": Plugin(
-            "lapse.data.datasets.mimic_cxr:MimicCxr", "MIMIC-CXR-JPG or MIMIC-CXR, with reports"
+        "mimic_cxr": _dataset("mimic_cxr:MimicCxr", "MIMIC-CXR-JPG or MIMIC-CXR, with reports"),
+        "chest_imagenome": _dataset("chest_imagenome:ChestImaGenome", "Chest ImaGenome, silver"),
+        "chest_imagenome_gold": _dataset(
+            "chest_imagenome_gold:ChestImaGenomeGold", "Chest ImaGenome, gold"
         ),
-        "chest_imagenome": Plugin(
-            "lapse.data.datasets.chest_imagenome:ChestImaGenome", "Chest ImaGenome, silver"
-        ),
-        "chest_imagenome_gold": Plugin(
-            "lapse.data.datasets.chest_imagenome_gold:ChestImaGenomeGold", "Chest ImaGenome, gold"
-        ),
-        "mimic_diff_vqa": Plugin(
-            "lapse.data.datasets.mimic_diff_vqa:MimicDiffVqa", "Medical-Diff-VQA"
-        ),
-        "ms_cxr_t": Plugin("lapse.data.datasets.ms_cxr_t:MsCxrT", "MS-CXR-T"),
-        "plain_table": Plugin(
-            "lapse.data.datasets.plain_table:PlainTable", "your own films: one CSV and a folder"
-        ),
+        "mimic_diff_vqa": _dataset("mimic_diff_vqa:MimicDiffVqa", "Medical-Diff-VQA"),
+        "ms_cxr_t": _dataset("ms_cxr_t:MsCxrT", "MS-CXR-T"),
+        "plain_table": _dataset("plain_table:PlainTable", "your own films: one CSV and a folder"),
     },
     "releases": {
-        "nih": Plugin("lapse.data.datasets.nih:Nih", "NIH ChestX-ray14"),
-        "padchest": Plugin("lapse.data.datasets.padchest_release:PadChest", "PadChest"),
-        "padchest-gr": Plugin("lapse.data.datasets.padchest_gr_release:PadChestGr", "PadChest-GR"),
-        "chexpert-plus": Plugin(
-            "lapse.data.datasets.chexpert_plus_release:CheXpertPlus",
-            "CheXpert Plus: reports for stage 1",
+        "nih": _dataset("nih:Nih", "NIH ChestX-ray14"),
+        "padchest": _dataset("padchest_release:PadChest", "PadChest"),
+        "padchest-gr": _dataset("padchest_gr_release:PadChestGr", "PadChest-GR"),
+        "chexpert-plus": _dataset(
+            "chexpert_plus_release:CheXpertPlus", "CheXpert Plus: reports for stage 1"
         ),
-        "rexgradient": Plugin(
-            "lapse.data.datasets.rexgradient_release:ReXGradient",
-            "ReXGradient-160K: reports for stage 1",
+        "rexgradient": _dataset(
+            "rexgradient_release:ReXGradient", "ReXGradient-160K: reports for stage 1"
         ),
     },
     "layouts": {
-        "nih": Plugin("lapse.phantom.dataset.nih_tree:write_nih_tree", "NIH ChestX-ray14"),
-        "padchest": Plugin("lapse.phantom.dataset.padchest_tree:write_padchest_tree", "PadChest"),
-        "padchest-gr": Plugin(
-            "lapse.phantom.dataset.padchest_gr_tree:write_padchest_gr_tree", "PadChest-GR"
-        ),
-        "chexpert-plus": Plugin(
-            "lapse.phantom.dataset.chexpert_plus_tree:write_chexpert_plus_tree", "CheXpert Plus"
-        ),
-        "rexgradient": Plugin(
-            "lapse.phantom.dataset.rexgradient_tree:write_rexgradient_tree", "ReXGradient-160K"
-        ),
+        "nih": _layout("nih_tree:write_nih_tree", "NIH ChestX-ray14"),
+        "padchest": _layout("padchest_tree:write_padchest_tree", "PadChest"),
+        "padchest-gr": _layout("padchest_gr_tree:write_padchest_gr_tree", "PadChest-GR"),
+        "chexpert-plus": _layout("chexpert_plus_tree:write_chexpert_plus_tree", "CheXpert Plus"),
+        "rexgradient": _layout("rexgradient_tree:write_rexgradient_tree", "ReXGradient-160K"),
     },
     "metrics": {
         "changes": Plugin(

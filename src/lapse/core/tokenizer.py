@@ -77,8 +77,7 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of GPT-2 ids, without end tokens."""
-        text: str = self._fast.decode([token for token in ids if token != END])
-        return text
+        return str(self._fast.decode([token for token in ids if token != END]))
 
 
 @cache

@@ -118,12 +118,11 @@ class WordPieceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """The numbers of the pieces of a text, without an end token."""
-        ids: list[int] = self._pieces.encode(text, add_special_tokens=False).ids
-        return ids
+        return list(self._pieces.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of these numbers, without special pieces."""
-        text: str = self._pieces.decode(list(ids), skip_special_tokens=True)
+        text = self._pieces.decode(list(ids), skip_special_tokens=True)
         return _AFTER_BRACKET.sub(r"\1", _BEFORE_MARK.sub(r"\1", text))
 
 

@@ -39,7 +39,7 @@ class QuestionColumns:
 
     question: str = "question"
     answer: str = "answer"
-    options: tuple[str, ...] = ()
+    options: Sequence[str] = ()
     patient: str = ""
     patient_pattern: str = ""
     only: Mapping[str, str] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _LOGGERS = ("pydicom", "highdicom")
@@ -15,10 +15,17 @@ _LOCK = threading.Lock()  # warning filters are global to the process
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Suppress warnings and log messages; the caller checks what they are about. Not to nest."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    with _LOCK, warnings.catch_warnings():
+    with _LOCK, quiet(_LOGGERS):
+        yield
+
+
+@contextmanager
+def quiet(names: Sequence[str]) -> Iterator[None]:
+    """Suppress warnings, and the log messages of loggers with these names, at any level."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)  # also of the loggers below it
         try:

@@ -18,9 +18,9 @@ from lapse.core.changes import QUESTION_CHANGED, Change
 from lapse.core.findings import FINDINGS
 from lapse.core.types import Box
 from lapse.core.version import __version__
-from lapse.evaluation.html.answer_page import AnswerPage, render_answer_page
 from lapse.evaluation.html.case_card import CaseImage, ChangeLine
 from lapse.evaluation.html.elements import Outline, outlines
+from lapse.evaluation.html.render import render
 from lapse.images import ImageProcessing
 from lapse.inference.answer import RESEARCH_USE, ROLES, Answer, describe
 from lapse.inference.checks.issues import InputIssue
@@ -151,24 +151,24 @@ class Comparison:
         answer, colors, drawn = self.answer, self._colors(), self.outlines()
         lines = [self._change_line(change, colors) for change in answer.changes]
         lines += [ChangeLine(words, "wrong", "not understood") for words in answer.leftover]
-        return render_answer_page(
-            AnswerPage(
-                question=self.question,
-                answer=answer.text or "(empty)",
-                status=answer.status,
-                images=[self._image(role, film, drawn[role]) for role, film in self.films.items()],
-                changes=lines,
-                unsure=[self._change_line(change, colors) for change in answer.unsure],
-                reasons=answer.reasons,
-                issues=[issue.line() for issue in answer.issues],
-                notes=answer.notes(),
-                facts={
-                    "trained on": answer.trained_on or "unknown",
-                    **{name: value for name, value in self.model.items() if name != "trained on"},
-                    "lapse": __version__,
-                    "answer of beam search alone": answer.beam,
-                },
-            )
+        return render(
+            "answer_page",
+            title="Comparison of two films",
+            question=self.question,
+            answer=answer.text or "(empty)",
+            status=answer.status,
+            images=[self._image(role, film, drawn[role]) for role, film in self.films.items()],
+            changes=lines,
+            unsure=[self._change_line(change, colors) for change in answer.unsure],
+            reasons=answer.reasons,
+            issues=[issue.line() for issue in answer.issues],
+            notes=answer.notes(),
+            facts={
+                "trained on": answer.trained_on or "unknown",
+                **{name: value for name, value in self.model.items() if name != "trained on"},
+                "lapse": __version__,
+                "answer of beam search alone": answer.beam,
+            },
         )
 
     def _repr_html_(self) -> str:

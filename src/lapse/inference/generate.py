@@ -132,37 +132,31 @@ def generate_batch(
     """The answers of one batch, in order; the samples have equal numbers of images."""
     device = next(model.parameters()).device
     with autocast(device, options.precision_on(device)):
-        return _answer_batch(model, samples, pixels, options)
+        batch = _collate(model, samples, pixels, options.max_tokens)
+        if options.confidence == "none":
+            answers = model.answer(batch, options.generation)
+            return [GeneratedAnswer(text.strip()) for text in answers]
+        assert isinstance(model, CandidateModel)  # as `check_confidence` requires
+        candidates = model.candidates(batch, options.generation)
+        confidences = [beam_confidence(hypotheses) for hypotheses in candidates]
+        if options.confidence == "clauses":
+            assert isinstance(model, ScoringModel)
+            scoring_model = model
 
+            def log_probabilities(group: Sequence[Sample]) -> list[float]:
+                size = SCORED_PER_ANSWER * options.generation.batch_size
+                values: list[float] = []
+                for start in range(0, len(group), size):
+                    part = _collate(model, group[start : start + size], pixels, options.max_tokens)
+                    values += scoring_model.log_probability(part).tolist()
+                return values
 
-def _answer_batch(
-    model: TrainableModel, samples: Sequence[Sample], pixels: Pixels, options: GenerateOptions
-) -> list[GeneratedAnswer]:
-    batch = _collate(model, samples, pixels, options.max_tokens)
-    if options.confidence == "none":
-        answers = model.answer(batch, options.generation)
-        return [GeneratedAnswer(text.strip()) for text in answers]
-    assert isinstance(model, CandidateModel)  # as `check_confidence` requires
-    candidates = model.candidates(batch, options.generation)
-    confidences = [beam_confidence(hypotheses) for hypotheses in candidates]
-    if options.confidence == "clauses":
-        assert isinstance(model, ScoringModel)
-        scoring_model = model
-
-        def log_probabilities(group: Sequence[Sample]) -> list[float]:
-            size = SCORED_PER_ANSWER * options.generation.batch_size
-            values: list[float] = []
-            for start in range(0, len(group), size):
-                part = _collate(model, group[start : start + size], pixels, options.max_tokens)
-                values += scoring_model.log_probability(part).tolist()
-            return values
-
-        clauses = clause_confidence(samples, candidates, log_probabilities)
-        confidences = [beam | clause for beam, clause in zip(confidences, clauses, strict=True)]
-    return [
-        GeneratedAnswer(hypotheses[0].text.strip(), tuple(hypotheses), confidence)
-        for hypotheses, confidence in zip(candidates, confidences, strict=True)
-    ]
+            clauses = clause_confidence(samples, candidates, log_probabilities)
+            confidences = [beam | clause for beam, clause in zip(confidences, clauses, strict=True)]
+        return [
+            GeneratedAnswer(hypotheses[0].text.strip(), tuple(hypotheses), confidence)
+            for hypotheses, confidence in zip(candidates, confidences, strict=True)
+        ]
 
 
 def _collate(

@@ -56,31 +56,14 @@ def _swap(sample: Sample, _: References) -> Sample | str:
     return replace(sample, images=(main, reference), answer=answer)
 
 
-def _identity(sample: Sample, _: References) -> Sample:
-    return replace(sample, images=(sample.images[1],) * 2, answer=f" {UNCHANGED}")
-
-
-def _acquisition(sample: Sample, _: References) -> Sample:
-    reference, main = sample.images
-    return replace(sample, images=(reference, main + SECOND_EXPOSURE))
-
-
-def _shuffled(sample: Sample, references: References) -> Sample:
-    return replace(sample, images=(_other_patient(sample, references), sample.images[1]))
-
-
-def _blank(sample: Sample, _: References) -> Sample:
-    return replace(sample, images=(BLANK, sample.images[1]))
-
-
 # probe -> its sample for a plain sample of two images, or the reason why there is none;
 # `lapse.metrics.consistency.RATES` scores the answers to the same probes
 PROBES: dict[str, Callable[[Sample, References], Sample | str]] = {
     "swap": _swap,
-    "identity": _identity,
-    "acquisition": _acquisition,
-    "shuffled": _shuffled,
-    "blank": _blank,
+    "identity": lambda s, _: replace(s, images=(s.images[1],) * 2, answer=f" {UNCHANGED}"),
+    "acquisition": lambda s, _: replace(s, images=(s.images[0], s.images[1] + SECOND_EXPOSURE)),
+    "shuffled": lambda s, others: replace(s, images=(_other_patient(s, others), s.images[1])),
+    "blank": lambda s, _: replace(s, images=(BLANK, s.images[1])),
 }
 
 

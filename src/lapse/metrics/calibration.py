@@ -98,8 +98,7 @@ class _Table:
     def bins(self, count: Array, num_bins: int) -> NDArray[np.int64]:
         """The bin of equal mass that holds the middle of each group: [G]."""
         middle = (np.cumsum(count) - count / 2) / count.sum()
-        index: NDArray[np.int64] = np.minimum((middle * num_bins).astype(np.int64), num_bins - 1)
-        return index
+        return np.asarray(np.minimum((middle * num_bins).astype(np.int64), num_bins - 1))
 
 
 def calibration_diagram(

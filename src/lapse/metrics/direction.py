@@ -11,18 +11,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from lapse.core.changes import Change
+from lapse.core.free_text.places import RANKS
 
 Direction = Literal["worse", "better", ""]
 
-# Levels of Medical-Diff-VQA in order of severity; "increasing" and "decreasing" are directions.
-RANKS = {
-    **dict.fromkeys(("minimal", "minimally", "subtle", "minor"), 1),
-    **dict.fromkeys(("mild", "mildly", "small"), 2),
-    "mild to moderate": 3,
-    **dict.fromkeys(("moderate", "moderately"), 4),
-    **dict.fromkeys(("moderate to large", "moderate to severe"), 5),
-    **dict.fromkeys(("severe", "massive", "acute"), 6),
-}
 _OF_KIND: dict[str, Direction] = {
     "added": "worse",
     "increased": "worse",
@@ -39,7 +31,7 @@ def direction_of(change: Change) -> Direction:
     """
     if change.kind != "level":
         return _OF_KIND[change.kind]
-    if change.after in {"increasing", "decreasing"}:
+    if change.after in {"increasing", "decreasing"}:  # levels that are directions
         return "worse" if change.after == "increasing" else "better"
     first, second = RANKS.get(change.before), RANKS.get(change.after)
     if first is None or second is None or first == second:

@@ -198,9 +198,6 @@ class GuardedChanges:
         return replace(self, stated=stated, unsure=unsure, shares=_inverted(self.shares))
 
 
-NOTHING = GuardedChanges((), (), {}, "unchanged")
-
-
 def decide(evidence: Evidence, rule: GuardRule) -> GuardedChanges:
     """Apply the limits of a model. Two stated changes of one finding become unsure."""
     certain = {c for c, share in evidence.shares.items() if share > rule.threshold}

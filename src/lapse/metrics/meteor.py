@@ -41,8 +41,7 @@ def meteor_of(sums: Array) -> Array:
     mean = np.divide(precision * recall, under, out=np.zeros_like(under), where=under > 0)
     chunks, num_matched = sums[..., 20], sums[..., 21:23].mean(axis=-1)
     broken = np.divide(chunks, num_matched, out=np.zeros_like(num_matched), where=num_matched > 0)
-    score: Array = mean * (1 - GAMMA * broken**BETA)
-    return score
+    return np.asarray(mean * (1 - GAMMA * broken**BETA))
 
 
 def without_perfect_chunks(rows: Array) -> Array:

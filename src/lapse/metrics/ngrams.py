@@ -192,8 +192,7 @@ class _Pairs:
         gap = (pairs[answer] - pairs[self.references]).astype(np.float64)
         cosine *= np.exp(-(gap**2) / (2 * SIGMA**2))[:, None]
         per_row = np.bincount(self.row, weights=cosine.mean(axis=1), minlength=len(self.answers))
-        values: Array = 10.0 * per_row / np.bincount(self.row, minlength=len(self.answers))
-        return values
+        return np.asarray(10.0 * per_row / np.bincount(self.row, minlength=len(self.answers)))
 
 
 def bleu_of(sums: Array, order: int) -> Array:
@@ -204,5 +203,4 @@ def bleu_of(sums: Array, order: int) -> Array:
     relative = (length + _TINY) / (closest + _SMALL)
     # exp of at most 0: an empty answer's ratio is nearly 0 and its penalty underflows to 0.
     penalty = np.exp(np.minimum(0.0, 1.0 - 1.0 / relative))
-    values: Array = product ** (1.0 / order) * penalty
-    return values
+    return np.asarray(product ** (1.0 / order) * penalty)

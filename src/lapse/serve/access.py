@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from lapse.core.addresses import is_loopback
+
 MIN_TOKEN, MAX_TOKEN = 32, 512  # characters
 NAMES_OF_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SAFE_SITES = {b"same-origin", b"none"}
@@ -66,20 +68,6 @@ class Access:
             return False
         scheme, _, token = values[0].partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token, self.token)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-    (True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def accepted_hosts(host: str, port: int, names: Iterable[str] = ()) -> frozenset[bytes]:

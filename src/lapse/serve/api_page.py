@@ -6,8 +6,8 @@ FastAPI's own page loads scripts from other hosts, so it is switched off.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -32,31 +32,6 @@ print(post("/comparisons", json.dumps(films).encode(), "application/json")["answ
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A value of a JSON object."""
-
-    name: str
-    kind: str
-    text: str
-    is_required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A path with a method."""
-
-    method: str
-    path: str
-    summary: str
-    text: str
-    body: tuple[Field, ...]
-    body_types: tuple[str, ...]
-    answer: tuple[Field, ...]
-    answer_types: tuple[str, ...]
-    errors: tuple[int, ...]
-
-
 def api_page(document: Mapping[str, Any]) -> str:
     """The page of an OpenAPI document."""
     environment = Environment(
@@ -66,39 +41,19 @@ def api_page(document: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    routes = [
-        _route(document, path, method, values)
-        for path, methods in document["paths"].items()
-        for method, values in methods.items()
-    ]
     template = environment.get_template("docs.html.jinja")
-    return template.render(info=document["info"], routes=routes, errors=ERRORS, client=CLIENT)
+    fields = partial(_fields, document)
+    return template.render(document=document, fields=fields, errors=ERRORS, client=CLIENT)
 
 
-def _route(document: Mapping[str, Any], path: str, method: str, values: Mapping[str, Any]) -> Route:
-    body = values.get("requestBody", {}).get("content", {})
-    success = next(item for status, item in values["responses"].items() if status.startswith("2"))
-    answer = success.get("content", {})
-    return Route(
-        method.upper(),
-        path,
-        values.get("summary", ""),
-        " ".join(values.get("description", "").split()),
-        _fields(document, body),
-        tuple(sorted(body)),
-        _fields(document, answer),
-        tuple(sorted(answer)),
-        tuple(sorted(int(status) for status in values["responses"] if int(status) >= 400)),
-    )
-
-
-def _fields(document: Mapping[str, Any], content: Mapping[str, Any]) -> tuple[Field, ...]:
+def _fields(
+    document: Mapping[str, Any], content: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str, bool]]:
+    """Name, kind and text of each value of a JSON object, and whether it is required."""
     schema = _resolved(document, content.get("application/json", {}).get("schema", {}))
     required = schema.get("required", [])
-    return tuple(
-        Field(name, _kind(document, value), _text(value), name in required)
-        for name, value in schema.get("properties", {}).items()
-    )
+    for name, value in schema.get("properties", {}).items():
+        yield name, _kind(document, value), _text(value), name in required
 
 
 def _kind(document: Mapping[str, Any], value: Mapping[str, Any]) -> str:
@@ -121,6 +76,5 @@ def _text(value: Mapping[str, Any]) -> str:
 def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
-    name = schema["$ref"].rpartition("/")[2]
-    resolved: Mapping[str, Any] = document["components"]["schemas"][name]
-    return resolved
+    schemas: Mapping[str, Mapping[str, Any]] = document["components"]["schemas"]
+    return schemas[schema["$ref"].rpartition("/")[2]]

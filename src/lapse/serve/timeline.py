@@ -41,12 +41,8 @@ def order_films(dates: Sequence[Mapping[str, str]]) -> Timeline:
 
 
 def _days(earlier: str, later: str) -> int | None:
-    first, second = _day(earlier), _day(later)
-    return None if first is None or second is None else (second - first).days
-
-
-def _day(text: str) -> date | None:
     try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+        first, second = (date.fromisoformat(text[:8]) for text in (earlier, later))
     except ValueError:
         return None
+    return (second - first).days

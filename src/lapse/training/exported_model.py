@@ -22,14 +22,14 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from lapse.config import Config, RunConfig, Stage, check_config
-from lapse.config.base import explain
+from lapse.config.base import explain, flatten
 from lapse.core.files import check_inside, sha256_of
 from lapse.core.json_files import read_json_object
 from lapse.core.tokenizer import SIZE, Tokenizer
 from lapse.core.version import __version__
 from lapse.images import ImageProcessing
 from lapse.models.backbones.hub import check_finite
-from lapse.training.run_folder import build_model, flatten, skip_pretrained_weights
+from lapse.training.run_folder import build_model, skip_pretrained_weights
 from lapse.training.weight_files import check_header, opened, read_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"

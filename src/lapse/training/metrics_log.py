@@ -28,12 +28,12 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, size: int, step: int, *, is_writing: bool) -> None:
-        self._metrics: TextIO | None = None
-        self._timing: TextIO | None = None
+        self._folder = folder
+        self._files: dict[str, TextIO] = {}
         self._board: _Board | None = None
         if not is_writing:
             return
-        path = self._path = folder / METRICS
+        path = folder / METRICS
         path.touch()
         if path.stat().st_size < size:
             raise ValueError(
@@ -41,42 +41,41 @@ class MetricsLog:
                 "the log was cut; restore it or start another run"
             )
         os.truncate(path, size)
-        self._metrics = path.open("a", encoding="utf-8")
-        self._timing = (folder / TIMING).open("a", encoding="utf-8")
+        self._files = {
+            name: (folder / name).open("a", encoding="utf-8") for name in (METRICS, TIMING)
+        }
         self._board = _tensorboard(folder / TENSORBOARD, step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One line {"step": ..., name: value ...}."""
-        if self._metrics is None:
-            return
-        with writing(self._path):
-            self._metrics.write(json.dumps({"step": step, **values}) + "\n")
-            self._metrics.flush()
+        self._append(METRICS, {"step": step, **values})
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
     def write_time(self, step: int, seconds: float, rows: int) -> None:
         """The duration of the steps since the last line."""
-        if self._timing is None:
-            return
-        line = {"step": step, "seconds": round(seconds, 4), "rows_per_second": rows / seconds}
-        with writing(self._path.with_name(TIMING)):
-            self._timing.write(json.dumps(line) + "\n")
-            self._timing.flush()
+        rate = rows / seconds
+        self._append(TIMING, {"step": step, "seconds": round(seconds, 4), "rows_per_second": rate})
 
     def size(self) -> int:
         """Bytes of metrics.jsonl on the disk, 0 where this rank does not write."""
-        if self._metrics is None:
+        if METRICS not in self._files:
             return 0
-        os.fsync(self._metrics.fileno())
-        return self._path.stat().st_size
+        os.fsync(self._files[METRICS].fileno())
+        return (self._folder / METRICS).stat().st_size
 
     def close(self) -> None:
         """Close the files."""
-        for file in (self._metrics, self._timing, self._board):
+        for file in (*self._files.values(), self._board):
             if file is not None:
                 file.close()
+
+    def _append(self, name: str, line: Mapping[str, float]) -> None:
+        if name in self._files:
+            with writing(self._folder / name):
+                self._files[name].write(json.dumps(line) + "\n")
+                self._files[name].flush()
 
 
 def read_curve(folder: Path, key: str) -> tuple[tuple[int, float], ...]:

@@ -26,6 +26,7 @@ import torch
 import yaml
 
 from lapse.config import RunConfig, check_config, read_yaml
+from lapse.config.base import flatten
 from lapse.core import registry
 from lapse.core.files import TEMPORARY, file_lock, refuse_second_writer, write_text
 from lapse.core.json_files import read_json, read_json_object
@@ -276,21 +277,6 @@ def read_facts(folder: Path, required: Sequence[str] = ("data",)) -> dict[str, A
     if missing:
         raise ValueError(f"{folder / FACTS} is damaged: it lacks {', '.join(missing)}")
     return stored
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, {"a.b": value}; tuples become lists.
-
-    >>> flatten({"a": {"b": 1}, "c": (2,)})
-    {'a.b': 1, 'c': [2]}
-    """
-    items: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            items |= flatten(value, f"{prefix}{key}.")
-        else:
-            items[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return items
 
 
 def skip_pretrained_weights(config: RunConfig) -> RunConfig:

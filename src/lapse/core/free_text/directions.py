@@ -111,7 +111,7 @@ def assign_directions(
         elif previous is not None and not previous.directions:
             previous.directions.append(value)
             previous.side, previous.zone = side or previous.side, zone or previous.zone
-            _share_left(segment, nouns, previous, value)
+            _share(segment, nouns, previous, value, is_left=True)
         elif previous is not None or last is not None:
             base = previous or last
             has_pronoun = any(t.kind == "pronoun" for t in segment)
@@ -128,7 +128,7 @@ def assign_directions(
             else:
                 says_unchanged = True
     for index, noun in forward:
-        _share_right(segment, nouns, noun, segment[index].value)
+        _share(segment, nouns, noun, segment[index].value, is_left=False)
     return copies, says_unchanged
 
 
@@ -190,29 +190,20 @@ def _other_place(segment: Sequence[Token], start: int, index: int) -> tuple[str,
     return "", ""
 
 
-def _share_left(
-    segment: Sequence[Token], nouns: Sequence[Noun], noun: Noun, direction: str
+def _share(
+    segment: Sequence[Token], nouns: Sequence[Noun], noun: Noun, direction: str, *, is_left: bool
 ) -> None:
-    """Give the nouns of a list before this one the same direction."""
+    """Give the nouns of a list before or after this one the same direction."""
     position = noun.index
-    for other in reversed([item for item in nouns if item.index < noun.index]):
-        between = segment[other.index + 1 : position]
-        if other.directions or any(token.kind not in LIST for token in between):
+    for other in reversed(nouns) if is_left else nouns:
+        if other.index == noun.index or (other.index < noun.index) != is_left:
+            continue
+        start, end = sorted((other.index, position))
+        between = segment[start + 1 : end]
+        kinds = LIST if is_left else (*LIGHT, "comma", "and")
+        if other.directions or any(token.kind not in kinds for token in between):
             return
-        other.directions.append(direction)
-        position = other.index
-
-
-def _share_right(
-    segment: Sequence[Token], nouns: Sequence[Noun], noun: Noun, direction: str
-) -> None:
-    """Give the nouns of a list after this one the same direction."""
-    position = noun.index
-    for other in [item for item in nouns if item.index > noun.index]:
-        between = segment[position + 1 : other.index]
-        if other.directions or any(token.kind not in (*LIGHT, "comma", "and") for token in between):
-            return
-        if not any(token.kind in ("comma", "and") or token.text == "with" for token in between):
+        if not is_left and not any(t.kind in ("comma", "and") or t.text == "with" for t in between):
             return
         other.directions.append(direction)
         position = other.index

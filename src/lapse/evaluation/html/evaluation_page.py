@@ -83,18 +83,6 @@ class EvaluationReport:
     num_cases: int = 48
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Counts of the difference answers, with the choices of the filter menus."""
-
-    count: int
-    num_right: int
-    num_unchanged: int
-    num_unread: int
-    finding_choices: Sequence[tuple[str, int]]
-    kind_choices: Sequence[tuple[str, int]]
-
-
 def render_evaluation_report(report: EvaluationReport) -> str:
     """The page as HTML text.
 
@@ -154,20 +142,21 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     )
 
 
-def _count_answers(answers: Sequence[Prediction]) -> Answers:
+def _count_answers(answers: Sequence[Prediction]) -> dict[str, object]:
+    """Counts of the difference answers, with the choices of the filter menus."""
     errors = [error_kinds(item) for item in answers]
     num_right = sum(not kinds for kinds in errors)
     of_finding = Counter(name for item in answers for name in findings_of(item))
     of_kind = Counter(kind for kinds in errors for kind in kinds)
     choices = [("all right", num_right), *((kind, of_kind[kind]) for kind in KINDS)]
-    return Answers(
-        count=len(answers),
-        num_right=num_right,
-        num_unread=sum(not item.is_read for item in answers),
-        num_unchanged=sum(item.truth.is_parsed and not item.truth.changes for item in answers),
-        finding_choices=[(name, of_finding[name]) for name in FINDINGS if of_finding[name]],
-        kind_choices=[(kind, count) for kind, count in choices if count],
-    )
+    return {
+        "count": len(answers),
+        "num_right": num_right,
+        "num_unread": sum(not item.is_read for item in answers),
+        "num_unchanged": sum(item.truth.is_parsed and not item.truth.changes for item in answers),
+        "finding_choices": [(name, of_finding[name]) for name in FINDINGS if of_finding[name]],
+        "kind_choices": [(kind, count) for kind, count in choices if count],
+    }
 
 
 def _listed(item: Prediction) -> list[object]:

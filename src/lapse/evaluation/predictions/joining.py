@@ -150,7 +150,7 @@ def _joined(
         by_probe.setdefault(probe, []).append(row)
     predictions: list[Prediction] = []
     for probe, probed in by_probe.items():
-        join = _Join(path, probed, questions, is_partial=options.is_partial or bool(probe))
+        join = _Join(path, probed, questions, options.is_partial or bool(probe))
         joined, note = join.by_image_id(options.image_ids) if "image_id" in kinds else join.by_key()
         logger.info("%s: %s", path.name, note)
         mark = f"{MARK}{probe}" if probe else ""
@@ -158,16 +158,14 @@ def _joined(
     return predictions
 
 
+@dataclass(frozen=True, slots=True)
 class _Join:
     """Rows of a file under one probe, to be joined with the questions of a split."""
 
-    def __init__(
-        self, path: Path, rows: Sequence[AnswerRow], questions: Questions, *, is_partial: bool
-    ) -> None:
-        self.path = path
-        self.rows = rows
-        self.questions = questions
-        self.is_partial = is_partial
+    path: Path
+    rows: Sequence[AnswerRow]
+    questions: Questions
+    is_partial: bool
 
     def by_key(self) -> tuple[list[Prediction], str]:
         """Joined by id, or by the pair and, where the rows name it, the question."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lapse.images.film_facts import FilmFacts
-from lapse.inference.checks.fact_rules import all_fact_issues, picture_issues
+from lapse.inference.checks.fact_rules import all_fact_issues
 from lapse.inference.checks.issues import InputIssue
 from lapse.inference.checks.pixel_check import PixelCheck, pooled_tokens
 
@@ -22,6 +22,9 @@ NO_PIXEL_CHECK = InputIssue(
     "not-checked",
     "note",
     "this model has no input check: images that are not chest films are not recognised",
+)
+SAME_PICTURE = InputIssue(
+    "same-picture", "warning", "both images have the same pixels: nothing can change"
 )
 
 
@@ -47,8 +50,8 @@ class InputChecker:
             pixels: of the same films, each [S, S] at the image size of the model.
         """
         issues = all_fact_issues(facts)
-        if len(pixels) == 2:
-            issues += picture_issues(pixels)
+        if len(pixels) == 2 and np.array_equal(*pixels):
+            issues.append(SAME_PICTURE)
         return (*issues, *self._pixel_issues(facts, np.stack(pixels)))
 
     def levels(self, pixels: NDArray[np.uint8]) -> list[str]:

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lapse.images.film_facts import DATES, FilmFacts
 from lapse.inference.checks.issues import InputIssue, Level
 
@@ -118,15 +115,6 @@ def _patient_issues(reference: FilmFacts, main: FilmFacts) -> Iterator[InputIssu
             yield InputIssue(
                 "patient", "warning", f"the images may be of different patients ({tag} differs)"
             )
-
-
-def picture_issues(images: Sequence[NDArray[np.uint8]]) -> Iterator[InputIssue]:
-    """Whether two images have the same pixels at the image size of the model."""
-    first, second = images
-    if np.array_equal(first, second):
-        yield InputIssue(
-            "same-picture", "warning", "both images have the same pixels: nothing can change"
-        )
 
 
 def all_fact_issues(facts: Mapping[str, FilmFacts]) -> list[InputIssue]:

@@ -93,8 +93,7 @@ class PixelCheck:
         """The score of each image: higher is less usual. # [U, D], [U, S, S] -> [U]"""
         distance = np.linalg.norm((tokens - self.mean) @ self.whitening.T, axis=1)
         correlation = (small_films(pixels) * self.film).sum(axis=(1, 2))
-        scores: Floats = np.log(np.maximum(distance, SMALLEST) / self.median) - correlation
-        return scores
+        return np.asarray(np.log(np.maximum(distance, SMALLEST) / self.median) - correlation)
 
     def kind(self, pixels: Pixels) -> str:
         """The fault of a refused image: a name of `VIEWS`, `NEGATIVE`, or "" if unknown.
@@ -194,8 +193,7 @@ def small_films(pixels: Pixels) -> Floats:
 def _centred(films: Floats) -> Floats:
     centred = films - films.mean(axis=(-2, -1), keepdims=True)
     norm = np.linalg.norm(centred, axis=(-2, -1), keepdims=True)
-    result: Floats = centred / np.maximum(norm, SMALLEST)
-    return result
+    return np.asarray(centred / np.maximum(norm, SMALLEST))
 
 
 def _half(values: Floats) -> Floats:

@@ -8,10 +8,7 @@ used.
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +21,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3 import HTTPResponse
 
+from lapse.core.addresses import is_loopback
 from lapse.images.errors import MAX_BYTES
+from lapse.images.pydicom_quiet import quiet
 
 CONNECT_TIMEOUT = 10.0  # seconds
 CHUNK = 1 << 16  # bytes
@@ -99,7 +98,7 @@ class PacsConnection:
         Raises:
             PacsError: instead of every error.
         """
-        with _quiet():
+        with quiet(_LOGGERS):
             try:
                 yield
             except PacsError:
@@ -155,19 +154,12 @@ def _checked_url(options: PacsOptions) -> SplitResult:
             "the address of the PACS holds credentials or parameters: give a file with "
             "--token-file or --basic-file instead"
         )
-    if url.scheme == "http" and not (options.allow_unencrypted or _is_loopback(url.hostname or "")):
+    if url.scheme == "http" and not (options.allow_unencrypted or is_loopback(url.hostname or "")):
         raise PacsError(
             f"http://{url.netloc} is not encrypted, and the films are of patients: use https, or "
             "--allow-unencrypted inside a network that you trust"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read_secret(path: Path) -> str:
@@ -233,22 +225,6 @@ class _LimitedBody:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._raw, name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without log messages and warnings of the libraries, at any level of logging."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _describe(error: Exception, host: str, what: str) -> str:

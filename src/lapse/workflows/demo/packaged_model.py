@@ -13,9 +13,9 @@ from lapse.core.types import Pair, Prediction
 from lapse.data.store.store import Store
 from lapse.evaluation.html.run_page import ModelAnswer
 from lapse.inference.answer import AnswerOptions
+from lapse.inference.answerers import ModelAnswerer, ModelGuards
 from lapse.inference.predict import PredictOptions, predict
 from lapse.inference.pretrained import Lapse, ModelImage
-from lapse.training.run_folder import LoadedRun
 from lapse.workflows.demo.verdict import is_right, verdict
 
 PACKAGED_MODEL = "the packaged model"
@@ -28,13 +28,10 @@ def predict_pairs(
     model: Lapse, data: Path, limit: int, progress: Progress = no_progress
 ) -> list[Prediction]:
     """The answers of the model to the difference questions of the test split."""
-    answerer = model.answerer
-    device = next(answerer.parameters()).device
-    run = LoadedRun(
-        data, model.parts.diffvqa, answerer.tokenizer, answerer, device, 0, model.parts.processing
-    )
     options = PredictOptions(limit=limit, confidence="beam")
-    return list(predict(run, data, "test", options, progress=progress))
+    guards = ModelGuards(model.parts.processing)
+    answerer = ModelAnswerer(model.answerer, model.parts.diffvqa, options, guards=guards)
+    return list(predict(answerer, data, "test", options, progress=progress))
 
 
 def answer_pairs(model: Lapse, store: Store, pairs: Sequence[Pair]) -> dict[str, ModelAnswer]:

@@ -34,7 +34,7 @@ from lapse.evaluation.predictions.jsonl import check_same_samples, read_predicti
 from lapse.training.metrics_log import read_curve
 from lapse.training.run_folder import build_model, read_facts, skip_pretrained_weights
 from lapse.workflows.paper_tables.examples import choose_examples
-from lapse.workflows.paper_tables.jobs import Job, plan_jobs, prediction_request
+from lapse.workflows.paper_tables.jobs import plan_jobs, prediction_request
 from lapse.workflows.paper_tables.output import write_examples_table, write_scores_table
 from lapse.workflows.paper_tables.plan import PlannedRow, StoreRef, TableOptions, plan, run_folder
 from lapse.workflows.paper_tables.results import RowResult, Scores
@@ -78,7 +78,8 @@ def run_tables(
         for name in specs:
             stack.enter_context(writer_lock(out / f"{name}.lock", out / name))
         runner.finish_rows()
-        for key, reason in run_jobs(runner.jobs(), options.processes, progress_bar=progress_bar):
+        jobs = plan_jobs([(spec, planned[name]) for name, spec in specs.items()], out, options)
+        for key, reason in run_jobs(jobs, options.processes, progress_bar=progress_bar):
             runner.reasons[key] = reason
             runner.finish_rows()
     return {name: list(table.results().values()) for name, table in runner.tables.items()}
@@ -202,10 +203,6 @@ class _TableRunner:
         self.reasons: dict[str, str] = {}
         self.evaluator = Evaluator(EvaluateOptions(bert=options.bert))
         self.scored: dict[Path, tuple[list[Prediction], Scores]] = {}  # by predictions file
-
-    def jobs(self) -> list[Job]:
-        planned = [(table.spec, table.planned) for table in self.tables.values()]
-        return plan_jobs(planned, self.out, self.options)
 
     def finish_rows(self) -> None:
         """Score the rows whose runs are all finished, and write their tables."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from lapse.config import RunConfig, Stage
+from lapse.config.base import flatten
 from lapse.core.types import nearest
 
 Scale = Literal["tiny", "small", "paper"]
@@ -33,7 +34,9 @@ class Setting:
 
     def applies_to(self, config: RunConfig) -> bool:
         """Whether the configuration is of the stage and has the key."""
-        return self.stage in (None, config.stage) and _has_key(config, self.key)
+        keys = flatten(config.model_dump())
+        has_key = any(f"{key}.".startswith(f"{self.key}.") for key in keys)
+        return self.stage in (None, config.stage) and has_key
 
     def overrides(self) -> list[str]:
         """As `load_config` reads them."""
@@ -79,7 +82,7 @@ def check_settings(settings: Sequence[Setting], configs: Sequence[RunConfig]) ->
     """
     for setting in settings:
         if not any(setting.applies_to(config) for config in configs):
-            keys = sorted({key for config in configs for key in _keys(config.model_dump())})
+            keys = sorted({key for config in configs for key in flatten(config.model_dump())})
             where = f" of stage {setting.stage}" if setting.stage else ""
             hint = nearest(setting.key, keys).rpartition("; ")[2]
             raise ValueError(
@@ -149,22 +152,3 @@ def read_language_model(source: str | None, scale: Scale) -> LanguageModelChoice
 
 def _show(sizes: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {size}" for name, size in sizes.items())
-
-
-def _has_key(config: RunConfig, key: str) -> bool:
-    node: Any = config.model_dump()
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return True
-
-
-def _keys(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            keys += _keys(value, f"{prefix}{key}.")
-        else:
-            keys.append(f"{prefix}{key}")
-    return keys

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lapse.images.film_facts import NO_FACTS, FilmFacts, facts_of_file
-from lapse.inference.checks.fact_rules import all_fact_issues, picture_issues
+from lapse.inference.checks.checker import SAME_PICTURE, InputChecker
+from lapse.inference.checks.fact_rules import all_fact_issues
 from lapse.inference.checks.issues import CODES, UnusualInputError, refuse_unusual
 from small_dicom import FIRST, write
 
@@ -104,6 +105,7 @@ def test_refusals_become_warnings_where_the_caller_allows_them(tmp_path):
 
 def test_the_same_picture_twice_is_a_warning():
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    (issue,) = picture_issues([image, image.copy()])
-    assert (issue.code, issue.level) == ("same-picture", "warning")
-    assert not list(picture_issues([image, image + 1]))
+    facts = {"reference image": NO_FACTS, "main image": NO_FACTS}
+    assert SAME_PICTURE.level == "warning"
+    assert SAME_PICTURE in InputChecker().issues(facts, [image, image.copy()])
+    assert SAME_PICTURE not in InputChecker().issues(facts, [image, image + 1])
