@@ -50,7 +50,7 @@ class InputChecker:
             pixels: of the same films, each [S, S] at the image size of the model.
         """
         issues = all_fact_issues(facts)
-        if len(pixels) == 2 and np.array_equal(*pixels):
+        if len(pixels) == 2 and np.array_equal(pixels[0], pixels[1]):
             issues.append(SAME_PICTURE)
         return (*issues, *self._pixel_issues(facts, np.stack(pixels)))
 
