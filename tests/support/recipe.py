@@ -11,6 +11,14 @@ import io
 
 import numpy as np
 
+from lapse.images.resize import letterbox_size, pad_to_square, resize
+
+
+def letterbox(image: np.ndarray, size: int) -> np.ndarray:
+    """An image [H, W] in a black square that it fits: [size, size] uint8."""
+    height, width = letterbox_size(*image.shape, size)
+    return pad_to_square(resize(image, height, width), size)
+
 
 def equalised(grey: np.ndarray) -> np.ndarray:
     """[H, W] uint8: every pixel becomes the fraction of the pixels up to its grey value."""

@@ -20,7 +20,6 @@ from lapse.images.read import (
     read_at,
     read_image,
 )
-from lapse.images.resize import letterbox, resize_square
 
 __all__ = [
     "INTENSITIES",
@@ -33,9 +32,7 @@ __all__ = [
     "equalise",
     "fit_image",
     "image_size",
-    "letterbox",
     "read_at",
     "read_image",
     "recorded_processing",
-    "resize_square",
 ]

@@ -10,38 +10,8 @@ from lapse.images.intensity import ByteImage, FloatImage, strips
 Crop = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
-def resize_square(image: FloatImage | ByteImage, size: int) -> ByteImage:
-    """Squash an image to a square; positions keep their fractions of width and height.
-
-    Args:
-        image: [H, W] float32 in [0, 1], or uint8.
-        size: side of the square in pixels.
-
-    Returns:
-        [size, size] uint8.
-    """
-    return resize(image, size, size)
-
-
-def letterbox(image: FloatImage | ByteImage, size: int) -> ByteImage:
-    """Fit an image into a black square and keep its proportions, as Chest ImaGenome does.
-
-    The scale is `size / max(H, W)`, sizes are rounded down, and half of the free space is left
-    and above.
-
-    Args:
-        image: [H, W] float32 in [0, 1], or uint8.
-        size: side of the square in pixels.
-
-    Returns:
-        [size, size] uint8.
-    """
-    height, width = letterbox_size(image.shape[0], image.shape[1], size)
-    return pad_to_square(resize(image, height, width), size)
-
-
 def letterbox_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width of an image inside its letterbox.
+    """Height and width of an image inside its letterbox, as in Chest ImaGenome: rounded down.
 
     >>> letterbox_size(100, 200, 40)
     (20, 40)

@@ -14,13 +14,12 @@ import recipe
 from lapse.images import (
     ImageError,
     ImageProcessing,
-    letterbox,
     read_at,
     read_image,
-    resize_square,
 )
 from lapse.images import dicom_frames as frames
 from lapse.images.dicom import read_dicom
+from lapse.images.resize import resize
 from small_files import COMPRESSED, NATIVE, Syntax, dicom, in_syntax, picture, rewritten
 
 UIDS = {
@@ -186,9 +185,9 @@ def test_read_at_squashes_and_letterboxes(tmp_path):
     full = processed(path, dicom())
     stored = read_at(path, 32)
     assert (stored.height, stored.width) == (48, 64)
-    np.testing.assert_array_equal(stored.pixels, resize_square(full, 32))
+    np.testing.assert_array_equal(stored.pixels, resize(full, 32, 32))
     letterboxed = read_at(path, 32, ImageProcessing("letterbox"))
-    np.testing.assert_array_equal(letterboxed.pixels, letterbox(full, 32))
+    np.testing.assert_array_equal(letterboxed.pixels, recipe.letterbox(full, 32))
     np.testing.assert_array_equal(np.rint(read_image(path) * 255), full)
 
 

@@ -1,6 +1,6 @@
 """Convert boxes between an image and its letterboxed square.
 
-The letterbox is that of `lapse.images.letterbox`. A squash keeps fractions, a letterbox does not:
+The letterbox is that of `lapse.images.resize`. A squash keeps fractions, a letterbox does not:
 
     x of the square = (left + x of the image * width in the square) / S
 """

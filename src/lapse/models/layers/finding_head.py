@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lapse.config.pretraining import FindingHeadConfig
+from lapse.models.layers.finding_classes import CLASS_SETS
 from lapse.models.layers.region_features import Regions, region_features
 
 
@@ -40,6 +42,11 @@ class FindingHead(nn.Module):
         self.second = nn.Linear(hidden, hidden)
         self.out = nn.Linear(hidden, num_classes)
         self.register_buffer("counts", torch.zeros(num_classes, num_classes))
+
+    @classmethod
+    def of(cls, width: int, config: FindingHeadConfig) -> FindingHead:
+        """The head of a configuration, for an encoder of width D."""
+        return cls(width, config.hidden, len(CLASS_SETS[config.classes]))
 
     def features(self, regions: Tensor) -> Tensor:
         """[..., D] -> [..., H]."""

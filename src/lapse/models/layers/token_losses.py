@@ -9,15 +9,15 @@ pass. The gradient of the table is summed in fp32, whatever the precision of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lapse.core.types import Sample
+from lapse.models.layers.transformer import run_block
 
 CHUNK = 512
 
@@ -80,67 +80,26 @@ def token_losses(
     if bias is not None:  # one more column of the table, so that the loss is computed in chunks
         hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
         table = torch.cat([table, bias[:, None]], dim=1)
-    if len(targets) > CHUNK:
-        smoothed, plain = _Chunked.apply(hidden, table, targets, smoothing)  # type: ignore[no-untyped-call]
-    else:
-        smoothed, plain = _losses(F.linear(hidden, table).float(), targets, smoothing)
-    return TokenLosses(smoothed, plain.detach(), row)
+    # a sum of gradients keeps the precision of the table
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
+    is_saving = len(targets) > CHUNK
+    parts = [
+        run_block(_losses, states, table, chunk, smoothing, is_saving=is_saving)
+        for states, chunk in zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+    ]
+    smoothed, plain = map(torch.cat, zip(*parts, strict=True))
+    return TokenLosses(smoothed, plain, row)
 
 
-def _losses(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+def _losses(
+    hidden: Tensor, table: Tensor, targets: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    # autocast would convert the table once, and sum the gradients of all chunks in its type
+    with torch.autocast(kind, enabled=False):
+        logits = F.linear(hidden.to(dtype), table.to(dtype)).float()
     smoothed = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
     if smoothing == 0.0:
-        return smoothed, smoothed
+        return smoothed, smoothed.detach()
     return smoothed, F.cross_entropy(logits.detach(), targets, reduction="none")
-
-
-class _Chunked(torch.autograd.Function):
-    """The losses of one chunk after the other; products run in autocast's type where it is on."""
-
-    @staticmethod
-    def forward(
-        context: Any, hidden: Tensor, table: Tensor, targets: Tensor, smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-        context.save_for_backward(hidden, table, targets)
-        context.dtype, context.smoothing = dtype, smoothing
-        smoothed, plain = [], []
-        with torch.autocast(kind, enabled=False):
-            weight = table.to(dtype)
-            for chunk in _chunks(len(targets)):
-                logits = F.linear(hidden[chunk].to(dtype), weight).float()
-                losses = _losses(logits, targets[chunk], smoothing)
-                smoothed.append(losses[0])
-                plain.append(losses[1])
-        all_smoothed, all_plain = torch.cat(smoothed), torch.cat(plain)
-        context.mark_non_differentiable(all_plain)
-        return all_smoothed, all_plain
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        hidden, table, targets = context.saved_tensors
-        gradient, dtype, smoothing = gradients[0], context.dtype, context.smoothing
-        of_hidden = torch.empty_like(hidden)
-        of_table = torch.zeros(table.shape, dtype=torch.float32, device=table.device)
-        with torch.autocast(hidden.device.type, enabled=False):
-            weight = table.to(dtype)
-            for chunk in _chunks(len(targets)):
-                states = hidden[chunk].to(dtype)
-                # d loss / d logits: softmax minus the smoothed one-hot target.
-                slope = F.linear(states, weight).float().softmax(dim=-1)  # [chunk, V]
-                slope.sub_(smoothing / len(table))
-                index = targets[chunk, None]
-                slope.scatter_add_(1, index, slope.new_full(index.shape, smoothing - 1.0))
-                slope = slope.mul_(gradient[chunk, None]).to(dtype)
-                of_hidden[chunk] = (slope @ weight).to(hidden.dtype)
-                if dtype == torch.float32:
-                    of_table.addmm_(slope.t(), states)
-                else:
-                    of_table += slope.t() @ states
-        return of_hidden, of_table.to(table.dtype), None, None
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    for start in range(0, count, CHUNK):
-        yield slice(start, min(start + CHUNK, count))

@@ -7,6 +7,7 @@ Source: Vaswani et al., 2017; pre-norm residual blocks as in SigLIP and GPT-2.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias
 
@@ -131,7 +132,7 @@ class PreNormBlock(nn.Module):
         return out
 
 
-def run_block(block: nn.Module, *inputs: Any, is_saving: bool) -> Any:
+def run_block(block: Callable[..., Any], *inputs: Any, is_saving: bool) -> Any:
     """The output of a block; `is_saving` recomputes it in the backward pass to save memory."""
     if is_saving and torch.is_grad_enabled():
         return checkpoint(block, *inputs, use_reentrant=False)

@@ -48,9 +48,7 @@ class Findings(EncoderModel):
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.classes = CLASS_SETS[config.finding_head.classes]
         self.numbers = class_numbers(self.classes)
-        self.finding_head = FindingHead(
-            config.encoder.width, config.finding_head.hidden, len(self.classes)
-        )
+        self.finding_head = FindingHead.of(config.encoder.width, config.finding_head)
         self._unknown: set[str] = set()
 
     def weight(self, batch: Batch) -> float:

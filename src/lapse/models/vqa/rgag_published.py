@@ -26,7 +26,6 @@ from lapse.data.tasks.reports import REPORT_PROMPT
 from lapse.models.backbones.anatomy_writer import AnatomyWriter
 from lapse.models.backbones.generative_model import GenerativeModel
 from lapse.models.layers.beam_search import Hypothesis
-from lapse.models.layers.finding_classes import CLASS_SETS
 from lapse.models.layers.finding_head import FindingHead, region_vectors
 from lapse.models.layers.padding import pad_tokens, prompt_and_answer_ids
 from lapse.models.layers.region_features import regions_of
@@ -48,9 +47,7 @@ class RgagPublished(GenerativeModel):
         super().__init__(config.encoder, tokenizer, is_encoder_trained=config.train_encoder)
         self.config = config
         head, language = config.finding_head, config.language_model
-        self.finding_head = FindingHead(
-            config.encoder.width, head.hidden, len(CLASS_SETS[head.classes])
-        )
+        self.finding_head = FindingHead.of(config.encoder.width, head)
         self.generator = AnatomyWriter(head.hidden, len(NAMES), language, tokenizer)
         self.answerer = AnatomyWriter(head.hidden, len(NAMES), language, tokenizer)
         self.freeze("finding_head")

@@ -18,7 +18,6 @@ from lapse.core.tokenizer import Tokenizer
 from lapse.data.loading.batch import Batch
 from lapse.models.backbones.anatomy_writer import AnatomyWriter
 from lapse.models.backbones.prefix_decoder import PrefixDecoder, PrefixModel
-from lapse.models.layers.finding_classes import CLASS_SETS
 from lapse.models.layers.finding_head import FindingHead, region_vectors
 from lapse.models.layers.region_features import regions_of
 
@@ -41,9 +40,7 @@ class RgagReport(PrefixModel):
         self.config = config
         self.label_smoothing = config.label_smoothing
         head = config.finding_head
-        self.finding_head = FindingHead(
-            config.encoder.width, head.hidden, len(CLASS_SETS[head.classes])
-        )
+        self.finding_head = FindingHead.of(config.encoder.width, head)
         self.freeze("finding_head")
         self.generator = AnatomyWriter(head.hidden, len(NAMES), config.language_model, tokenizer)
 

@@ -67,10 +67,15 @@ def damaged_table(tree: DefectTree, table: Table) -> list[str]:
     return [table.path.name]
 
 
-def delete_table(tree: DefectTree, table: Table) -> list[str]:
+def _delete_table(tree: DefectTree, table: Table) -> list[str]:
     table.path.unlink(missing_ok=True)
     tree.drop(table)
     return [table.path.name.split(".csv")[0]]
+
+
+missing_side_table = on_table("negbio", "chexpert", exclusive=True)(_delete_table)
+missing_table = on_table("valid", "test", exclusive=True)(_delete_table)
+avoid_list_missing = on_table("images_to_avoid", exclusive=True)(_delete_table)
 
 
 @on_table(*_OPTIONAL_TABLES)

@@ -17,11 +17,11 @@ def _claims(table: Table, index: int) -> list[str]:
 
 
 _ROWS = Records("progressions", _claims, Table.line)
-duplicate_row = _ROWS.repeated
+progression_duplicate = _ROWS.repeated
 
 
 @_ROWS.edited
-def unknown_image(tree: DefectTree, row: Row, _index: int) -> None:
+def progression_unknown_image(tree: DefectTree, row: Row, _index: int) -> None:
     image = row["dicom_id"]
     column = ("dicom_id", "previous_dicom_id")[tree.random_int(image) % 2]
     folder = row[column].rpartition("/")[0]
@@ -29,25 +29,25 @@ def unknown_image(tree: DefectTree, row: Row, _index: int) -> None:
 
 
 @_ROWS.edited
-def two_patients(tree: DefectTree, row: Row, _index: int) -> None:
+def progression_two_patients(tree: DefectTree, row: Row, _index: int) -> None:
     other = tree.row_of_another_patient(row, tree.random_int(row["dicom_id"]))
     row["previous_dicom_id"], row["previous_study_id"] = other["dicom_id"], other["study_id"]
 
 
 @_ROWS.edited
-def reversed_time(_tree: DefectTree, row: Row, _index: int) -> None:
+def progression_reversed(_tree: DefectTree, row: Row, _index: int) -> None:
     for column in ("dicom_id", "study_id"):
         previous = f"previous_{column}"
         row[column], row[previous] = row[previous], row[column]
 
 
 @_ROWS.edited
-def unknown_word(tree: DefectTree, row: Row, _index: int) -> None:
+def progression_unknown_word(tree: DefectTree, row: Row, _index: int) -> None:
     filled = [column for column in LABEL_COLUMNS if row[column]]
     row[filled[tree.random_int(row["dicom_id"]) % len(filled)]] = "vanished"
 
 
 @_ROWS.edited
-def empty(_tree: DefectTree, row: Row, _index: int) -> None:
+def progression_empty(_tree: DefectTree, row: Row, _index: int) -> None:
     for column in LABEL_COLUMNS:
         row[column] = ""

@@ -57,19 +57,19 @@ def category_case(tree: DefectTree, row: Row, index: int) -> None:
 
 
 @_ALL.edited
-def empty(tree: DefectTree, row: Row, index: int) -> None:
+def empty_question(tree: DefectTree, row: Row, index: int) -> None:
     column = ("question", "answer")[tree.random_int(index) % 2]
     row[column] = "" if tree.random_int(index, "blank") % 2 else "  "
 
 
 @_ALL.edited
-def unknown_study(tree: DefectTree, row: Row, index: int) -> None:
+def question_unknown_study(tree: DefectTree, row: Row, index: int) -> None:
     column = ("study_id", "ref_id")[tree.random_int(index) % 2]
     row[column] = str(40_000_000 + tree.random_int(index, "study") % 1_000_000)
 
 
 @_ALL.edited
-def two_patients(tree: DefectTree, row: Row, index: int) -> None:
+def question_two_patients(tree: DefectTree, row: Row, index: int) -> None:
     row["ref_id"] = tree.row_of_another_patient(row, index)["study_id"]
 
 
@@ -105,7 +105,7 @@ def reversed_time(tree: DefectTree) -> list[str]:
     return _reverse(tree, records.pick(tree, most))
 
 
-def old_release(tree: DefectTree) -> list[str]:
+def release_1_0_0(tree: DefectTree) -> list[str]:
     """About half of the difference questions reversed, as in release 1.0.0."""
     return _reverse(tree, _difference_indices(tree)[::2])
 

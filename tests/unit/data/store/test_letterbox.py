@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lapse.core.types import Box
 from lapse.data.store.letterbox import letterboxed, unletterboxed
-from lapse.images import letterbox
+from recipe import letterbox
 
 LENGTHS = st.integers(3, 4000)
 SIZES = st.sampled_from([32, 224, 448])

@@ -12,7 +12,7 @@ from PIL import Image
 
 import recipe
 from file_hashes import file_hashes
-from lapse.images import ImageProcessing, letterbox, read_at, read_image
+from lapse.images import ImageProcessing, read_at, read_image
 from lapse.images.dicom import read_dicom
 from lapse.phantom.dataset.dicom_file import (
     DISPLAYS,
@@ -146,4 +146,4 @@ def test_the_borders_of_a_letterbox_are_black(trees):
     for _, path in pairs(trees / "both"):
         stored = read_at(path, 64, ImageProcessing("letterbox"))
         full = np.rint(read_image(path) * 255).astype(np.uint8)
-        np.testing.assert_array_equal(stored.pixels, letterbox(full, 64))
+        np.testing.assert_array_equal(stored.pixels, recipe.letterbox(full, 64))
