@@ -1,5 +1,16 @@
 """Defect types of image files and of reports."""
 
+HARMLESS_DEFECTS = (
+    "plain-csv",
+    "column-order",
+    "line-endings",
+    "padded-ids",
+    "further-views",
+    "upper-case-suffix",
+    "png-copies",
+    "mac-files",
+    "reports-folder",
+)
 IMAGES = (
     "missing-image",
     "unlisted-image",

@@ -8,7 +8,6 @@ tubes     clavicles, airways, hilar vessels; blocks: vertebrae
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -26,14 +25,16 @@ from lapse.phantom.rendering.boxes import (
     lung_heights,
     near_hilum,
 )
-from lapse.phantom.rendering.camera import blank_image, rays
+from lapse.phantom.rendering.camera import Slot, pixel_size, rays
 from lapse.phantom.rendering.columns import Column
 from lapse.phantom.rendering.kernels import Floats, Singles
 from lapse.phantom.rendering.lesion_shapes import Lesions
-from lapse.phantom.rendering.render import expose, tissue_layers
+from lapse.phantom.rendering.render import expose, tissue_parameters
 from lapse.phantom.rendering.skeleton import clavicle_line, spine_bones
 from lapse.phantom.rendering.splat import paint_blocks, paint_tubes, tubes_of
+from lapse.phantom.rendering.textures import texture_tile
 from lapse.phantom.rendering.vessels import airway_tubes, vessel_tubes
+from lapse.phantom.rendering.volumes import soft_tissue
 
 _ALL = (np.full(3, -inf), np.full(3, inf))
 
@@ -104,7 +105,7 @@ def _central(name: str, anatomy: Anatomy, camera: Floats, acquisition: Acquisiti
         tubes[:, 8] *= -1.0
         return _tubes(tubes[is_part], camera)
     if name == "spine":
-        image = blank_image(camera)
+        image = _blank(camera)
         paint_blocks(image, spine_bones(anatomy)[0][:-2:2], camera)  # without the sternum
         return image
     if name == "abdomen":
@@ -141,8 +142,13 @@ def _central(name: str, anatomy: Anatomy, camera: Floats, acquisition: Acquisiti
     return _chords(rays(camera), solids, low, high)
 
 
+def _blank(camera: Floats) -> Singles:
+    height, width = camera[Slot.SIZE : Slot.WARP]
+    return np.zeros((int(height), int(width)), dtype=np.float32)
+
+
 def _tubes(tubes: Floats, camera: Floats) -> Singles:
-    image = blank_image(camera)
+    image = _blank(camera)
     paint_tubes(image, tubes, camera)
     return image
 
@@ -178,8 +184,11 @@ def _tissue(
 ) -> Singles:
     """Soft tissue with another table and domes, without texture, lesions and gas. # [H, W]"""
     domes = anatomy.domes if domes is None else domes
-    modified = replace(anatomy, table=table, domes=domes, gases=np.zeros((0, 9)))
-    layers = tissue_layers(modified, camera, Lesions(), is_homogeneous=True)
+    parameters = tissue_parameters(anatomy, pixel_size(camera))
+    parameters[[4, 5, 11]] = 0.0  # haze and texture
+    solids = (anatomy.hearts, domes, anatomy.extras, np.zeros((0, 9)), Lesions().body_array())
+    tile = np.zeros_like(texture_tile())
+    layers = soft_tissue(rays(camera), table, *solids, tile, parameters)
     return np.asarray(layers[0], dtype=np.float32)
 
 

@@ -43,17 +43,14 @@ def resize(
     """
     if height < 1 or width < 1:
         raise ValueError(f"cannot resize an image to {height} x {width} pixels: at least 1 x 1")
-    source = image if isinstance(image, Image.Image) else _to_pillow(image)
-    resized = np.array(source.resize((width, height), Image.Resampling.BICUBIC, box=crop))
+    if isinstance(image, np.ndarray) and image.ndim != 2:
+        raise ValueError(f"an image is [H, W], got shape {image.shape}: convert it to grey first")
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(np.ascontiguousarray(image))
+    resized = np.array(image.resize((width, height), Image.Resampling.BICUBIC, box=crop))
     if resized.dtype == np.uint8:
         return resized
     rounded = np.empty((height, width), dtype=np.uint8)
     for rows in strips(height, width):
         rounded[rows] = np.rint(np.clip(resized[rows] * np.float32(255), 0, 255))
     return rounded
-
-
-def _to_pillow(image: FloatImage | ByteImage) -> Image.Image:
-    if image.ndim != 2:
-        raise ValueError(f"an image is [H, W], got shape {image.shape}: convert it to grey first")
-    return Image.fromarray(np.ascontiguousarray(image))

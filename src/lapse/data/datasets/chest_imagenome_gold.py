@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from lapse.core.annotation_names import REGION_SETS, REGIONS
+from lapse.core.annotation_names import GOLD_REGIONS, REGION_SETS
 from lapse.core.types import Region
 from lapse.data.datasets.region_reader import RegionReader
 from lapse.data.io.csv_tables import plain_id, read_header, read_rows
@@ -29,8 +29,6 @@ from lapse.data.reports.prior_removal import PriorRemover
 FOLDER = "gold_dataset"
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
 PHRASES = "gold_object_attribute_with_coordinates.txt"
-NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
-GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
 CORNERS = ("x1", "y1", "x2", "y2")
 NUMBERS = (*CORNERS, *(f"original_{corner}" for corner in CORNERS))
 # The columns of the second table, each with its possible names.

@@ -95,6 +95,7 @@ def _row(cells: Cells) -> CheXpertRow:
     if split is None:
         raise cells.error("split", "is not train or valid: use the original table")
     path = cells["path_to_image"]
+    sections = ((name, cells[f"section_{name}"]) for name in ("findings", "impression"))
     return CheXpertRow(
         cells=Cells(cells.table, cells.row, {"image": path}),
         patient=patient,
@@ -106,7 +107,7 @@ def _row(cells: Cells) -> CheXpertRow:
         id=path.replace("/", "-"),
         report_order=_number(cells, "patient_report_date_order"),
         age=_number(cells, "age"),
-        report=join_sections({name: _section(cells, name) for name in ("findings", "impression")}),
+        report=join_sections({name: text for name, text in sections if not is_empty(text)}),
     )
 
 
@@ -115,11 +116,6 @@ def _view(cells: Cells) -> str:
         return "lateral"
     view = cells["ap_pa"].strip().upper()
     return view if view in ("PA", "AP") else ""
-
-
-def _section(cells: Cells, name: str) -> str:
-    text = cells[f"section_{name}"]
-    return "" if is_empty(text) else text
 
 
 def _number(cells: Cells, column: str) -> int | None:

@@ -152,7 +152,8 @@ class MimicCxr:
         images = FrontalImages()
         candidates: dict[str, Study] = {}
         other_views: dict[str, None] = {}  # studies with images that are neither PA nor AP
-        split_of, preferred = self._split_of(), self.selection.preferred
+        rows = read_rows(self._splits, ("dicom_id", "split"))
+        split_of = {dicom.strip(): parse_split(split, self._splits) for dicom, split in rows}
         numbers: dict[str, str] = {}  # equal numbers share one text
         for row in read_rows(self._metadata, METADATA_COLUMNS):
             images.num_rows += 1
@@ -175,10 +176,12 @@ class MimicCxr:
                 self.noted.add("Rows or Columns unreadable", dicom)
             else:
                 images.sizes[dicom] = size
-            if number not in images.by_study or preferred.get(number) == dicom:
+            if number not in images.by_study or self.selection.preferred.get(number) == dicom:
                 images.by_study[number] = study
+        has_all = self.selection.frontals == "all"
         for study in candidates.values():
-            if images.by_study[study.study] is study or self._is_extra(study):
+            is_extra = has_all or study.id in self.selection.extra
+            if is_extra or images.by_study[study.study] is study:
                 images.studies.append(study)
             else:
                 self.skipped.add("further frontal image of a study", study.id)
@@ -210,14 +213,6 @@ class MimicCxr:
             report="",
             regions=(),
         )
-
-    def _split_of(self) -> dict[str, str]:
-        """dicom_id -> train, validate or test, of every image of the split table."""
-        rows = read_rows(self._splits, ("dicom_id", "split"))
-        return {dicom.strip(): parse_split(split, self._splits) for dicom, split in rows}
-
-    def _is_extra(self, study: Study) -> bool:
-        return self.selection.frontals == "all" or study.id in self.selection.extra
 
     def _note_ties(self, studies: Iterable[Study]) -> None:
         first: dict[tuple[str, datetime | None], str] = {}

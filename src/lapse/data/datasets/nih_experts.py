@@ -49,13 +49,11 @@ def expert_pairs(
     pairs = {}
     for before, after in neighbours(entries):
         old, new = seen.get(before.id, {}), seen.get(after.id, {})
-        states = {label: _state(old[label], new[label]) for label in old if label in new}
+        states = {
+            label: "unchanged" if was_seen == new[label] else "missing" if was_seen else "added"
+            for label, was_seen in old.items()
+            if label in new
+        }
         if states:
             pairs[before.study, after.study] = StatedChanges(experts=states)
     return pairs
-
-
-def _state(before: bool, after: bool) -> str:
-    if before == after:
-        return "unchanged"
-    return "added" if after else "missing"

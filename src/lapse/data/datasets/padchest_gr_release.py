@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 
 from lapse.core.annotation_names import REGION_SETS
@@ -206,19 +207,15 @@ def _films(source: _Source, priors: Mapping[str, FilmRow]) -> list[FilmRow]:
         films[study.study] = this.date, replace(film, report=study.report(source.language))
     for name, prior in priors.items():
         films.setdefault(prior.study, (prior.date or source.facts[name].date, prior))
-    by_patient: dict[str, list[tuple[datetime, FilmRow]]] = {}
+    by_patient: dict[str, list[tuple[datetime, bool, str, FilmRow]]] = {}
     for date, film in films.values():
-        by_patient.setdefault(film.patient, []).append((date, film))
+        dated = (date, film.date is not None, film.study, film)
+        by_patient.setdefault(film.patient, []).append(dated)
     return [
         replace(film, cells=Cells(source.table, order, {}, "film"), order=order)
         for same_patient in by_patient.values()
-        for order, (_, film) in enumerate(sorted(same_patient, key=_time), start=1)
+        for order, (*_, film) in enumerate(sorted(same_patient, key=itemgetter(0, 1, 2)), start=1)
     ]
-
-
-def _time(dated: tuple[datetime, FilmRow]) -> tuple[datetime, bool, str]:
-    date, film = dated
-    return date, film.date is not None, film.study
 
 
 def _film(source: _Source, image: str, facts: StudyFacts) -> FilmRow:

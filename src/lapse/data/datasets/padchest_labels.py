@@ -15,50 +15,35 @@ FINDING_OF = {
     name: finding
     for finding, names in {
         "pleural effusion": (
-            "pleural effusion",
-            "loculated pleural effusion",
-            "loculated fissural effusion",
+            "pleural effusion, loculated pleural effusion, loculated fissural effusion"
         ),
         "atelectasis": (
-            "atelectasis",
-            "atelectasis basal",
-            "laminar atelectasis",
-            "lobar atelectasis",
-            "round atelectasis",
-            "segmental atelectasis",
-            "total atelectasis",
-            "volume loss",
+            "atelectasis, atelectasis basal, laminar atelectasis, lobar atelectasis, "
+            "round atelectasis, segmental atelectasis, total atelectasis, volume loss"
         ),
-        "cardiomegaly": ("cardiomegaly",),
-        "edema": ("pulmonary edema",),
-        "hernia": ("hiatal hernia",),
-        "hilar congestion": ("hilar congestion",),
-        "pneumothorax": ("pneumothorax",),
-        "heart failure": ("heart insufficiency",),
-        "lung opacity": (
-            "alveolar pattern",
-            "ground glass pattern",
-            "increased density",
-            "infiltrates",
-        ),
-        "pneumonia": ("pneumonia", "atypical pneumonia"),
-        "tortuosity of the descending aorta": ("descendent aortic elongation",),
-        "tortuosity of the thoracic aorta": ("aortic elongation", "ascendent aortic elongation"),
-        "scoliosis": ("scoliosis",),
-        "emphysema": ("emphysema",),
-        "granuloma": ("granuloma", "calcified granuloma"),
-        "calcification": ("calcified densities",),
+        "cardiomegaly": "cardiomegaly",
+        "edema": "pulmonary edema",
+        "hernia": "hiatal hernia",
+        "hilar congestion": "hilar congestion",
+        "pneumothorax": "pneumothorax",
+        "heart failure": "heart insufficiency",
+        "lung opacity": "alveolar pattern, ground glass pattern, increased density, infiltrates",
+        "pneumonia": "pneumonia, atypical pneumonia",
+        "tortuosity of the descending aorta": "descendent aortic elongation",
+        "tortuosity of the thoracic aorta": "aortic elongation, ascendent aortic elongation",
+        "scoliosis": "scoliosis",
+        "emphysema": "emphysema",
+        "granuloma": "granuloma, calcified granuloma",
+        "calcification": "calcified densities",
         "pleural thickening": (
-            "pleural thickening",
-            "apical pleural thickening",
-            "calcified pleural thickening",
+            "pleural thickening, apical pleural thickening, calcified pleural thickening"
         ),
-        "blunting of the costophrenic angle": ("costophrenic angle blunting",),
-        "consolidation": ("consolidation",),
-        "fracture": ("fracture", "rib fracture", "clavicle fracture"),
-        "pneumomediastinum": ("pneumomediastinum",),
+        "blunting of the costophrenic angle": "costophrenic angle blunting",
+        "consolidation": "consolidation",
+        "fracture": "fracture, rib fracture, clavicle fracture",
+        "pneumomediastinum": "pneumomediastinum",
     }.items()
-    for name in names
+    for name in names.split(", ")
 }
 
 # the other names of the release, in lower case

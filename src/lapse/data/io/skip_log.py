@@ -16,8 +16,9 @@ class SkipLog:
     ['1 x no frontal view (study 51000001)']
     """
 
-    def __init__(self, num_examples: int = 3) -> None:
-        self.num_examples = num_examples
+    num_examples = 3  # of each reason
+
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
 
@@ -55,12 +56,9 @@ class SkipLog:
 
     def lines(self) -> list[str]:
         """One line per reason, the most frequent first."""
-        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        return [
-            f"{count} x {reason} ({_examples(self.examples[reason], count)})"
-            for reason, count in ordered
-        ]
-
-
-def _examples(examples: list[str], count: int) -> str:
-    return ", ".join(examples) + (", ..." if count > len(examples) else "")
+        lines = []
+        for reason, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
+            examples = self.examples[reason]
+            more = ["..."] if count > len(examples) else []
+            lines.append(f"{count} x {reason} ({', '.join([*examples, *more])})")
+        return lines

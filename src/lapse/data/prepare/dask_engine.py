@@ -184,16 +184,14 @@ def _make_shard(job: ShardJob, shard: Shard, sender: _Sender) -> ShardInfo:
                 "must be in a file system that all workers share"
             )
         try:
-            return _opened(job, sender.cwd)(shard, {}, _restart_timer)
+            return _opened(job, sender.cwd)(
+                shard, {}, lambda _: faulthandler.dump_traceback_later(SILENT_SECONDS, exit=True)
+            )
         except BaseException:
             _opened.cache_clear()  # a dataset that failed may hold parts of a study
             raise
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-
-def _restart_timer(_: str) -> None:
-    faulthandler.dump_traceback_later(SILENT_SECONDS, exit=True)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from lapse.core.annotation_names import REGION_SETS
@@ -49,13 +50,16 @@ class Plan(StudyPlan):
         self.root = roots.mimic_cxr_jpg
         self.questions = MimicDiffVqa(roots.medical_diff_vqa)
         self.progressions = MsCxrT(roots.ms_cxr_t) if roots.ms_cxr_t is not None else None
-        self.gold = _open_gold(roots, options)
+        has_gold = options.boxes == "gold" or ChestImaGenomeGold.is_in(roots.chest_imagenome)
+        self.gold = ChestImaGenomeGold(roots.chest_imagenome) if has_gold else None
         self._gold_images = frozenset(self.gold.images if self.gold else ())
         extra = self._gold_images | (self.progressions.images if self.progressions else set())
         selection = ImageSelection(options.frontals, self.questions.images, extra)
         self.mimic = MimicCxr(roots.mimic_cxr_jpg, roots.reports, selection=selection)
         self.imagenome = ChestImaGenome(roots.chest_imagenome)
-        patient_splits = list(dict.fromkeys(self._patient_splits()))
+        tables = (self.mimic, self.imagenome, self.questions, self.progressions, self.gold)
+        rows = chain.from_iterable(table.patient_splits() for table in tables if table is not None)
+        patient_splits = list(dict.fromkeys(rows))
         self.patients = assign_patients(patient_splits)
         self.num_leaked = len(leaked_patients(patient_splits))
         self.studies = self._select_studies()
@@ -201,11 +205,6 @@ class Plan(StudyPlan):
             studies[name] = replace(study, split=split)
         return studies
 
-    def _patient_splits(self) -> Iterator[tuple[str, str]]:
-        for dataset in (self.mimic, self.imagenome, self.questions, self.progressions, self.gold):
-            if dataset is not None:
-                yield from dataset.patient_splits()
-
     def _raw_lines(self) -> Iterator[str]:
         roots = self.roots
         silver = roots.chest_imagenome / "silver_dataset"
@@ -222,10 +221,3 @@ class Plan(StudyPlan):
             paths += sorted(roots.ms_cxr_t.glob("*.csv"))
         for path in paths:
             yield f"{path.name} {path.stat().st_size}\n"
-
-
-def _open_gold(roots: DatasetRoots, options: PrepareOptions) -> ChestImaGenomeGold | None:
-    """The gold annotations, where they exist or are requested."""
-    if options.boxes == "gold" or ChestImaGenomeGold.is_in(roots.chest_imagenome):
-        return ChestImaGenomeGold(roots.chest_imagenome)
-    return None

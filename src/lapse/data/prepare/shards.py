@@ -23,11 +23,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lapse.core.annotation_names import REGION_SETS
+from lapse.core.annotation_names import NOT_IN_GOLD, REGION_SETS
 from lapse.core.files import atomic_write, sha256_of, write_text
 from lapse.core.types import Region, Study
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
-from lapse.data.datasets.chest_imagenome_gold import NOT_IN_GOLD, ChestImaGenomeGold
+from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
 from lapse.data.datasets.discovery import DatasetRoots
 from lapse.data.datasets.mimic_cxr import MimicCxr, note_report
 from lapse.data.datasets.plain_boxes import BoxRow

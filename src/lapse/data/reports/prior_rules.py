@@ -74,7 +74,7 @@ def _prune(sentence: str) -> tuple[str, list[str]]:
         return sentence, []
     for cut in (_without_parentheses, _without_opening, _without_closing, _without_front):
         rest, removed = cut(sentence)
-        if removed and _is_sentence(rest):
+        if removed and any(map(str.isalnum, rest)):
             rest, further = _prune(rest)
             return (rest, removed + further) if rest else ("", [sentence])
     return "", [sentence]
@@ -144,7 +144,3 @@ def _is_separate(clause: str) -> bool:
     if words[0].lower() in ("and", "or") or len(words) > MAX_CLOSING_WORDS:
         return False
     return is_dated(" ".join(words[:4])) or _CONTRAST.match(clause) is not None
-
-
-def _is_sentence(text: str) -> bool:
-    return any(character.isalnum() for character in text)

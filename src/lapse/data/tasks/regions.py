@@ -22,14 +22,11 @@ class Aref(ImageTask):
         for region in record.regions:
             if region.box is None:
                 continue
+            box = box_text(region.box, self.num_bins)
             for index, phrase in enumerate(region.phrases):
+                name = f"{record.id}/{region.name}/{index}"
                 yield self.sample(
-                    f"{record.id}/{region.name}/{index}",
-                    record,
-                    prefix="aref:",
-                    given=phrase,
-                    answer=box_text(region.box, self.num_bins),
-                    box=region.box,
+                    name, record, prefix="aref:", given=phrase, answer=box, box=region.box
                 )
 
 
@@ -42,13 +39,10 @@ class Gcap(ImageTask):
         """One sample per described region with a box; its phrases are joined in order."""
         for region in record.regions:
             if region.box is not None and region.phrases:
+                name, box = f"{record.id}/{region.name}", box_text(region.box, self.num_bins)
+                text = " ".join(region.phrases)
                 yield self.sample(
-                    f"{record.id}/{region.name}",
-                    record,
-                    prefix="gcap:",
-                    given=box_text(region.box, self.num_bins),
-                    answer=" ".join(region.phrases),
-                    box=region.box,
+                    name, record, prefix="gcap:", given=box, answer=text, box=region.box
                 )
 
 
@@ -67,11 +61,8 @@ class Caref(ImageTask):
         """
         for region in record.regions:
             if region.box is not None and region.phrases and not region.is_finding:
+                name, given = f"{record.id}/{region.name}", f"{region.name}:"
+                answer = f"{' '.join(region.phrases)} {box_text(region.box, self.num_bins)}"
                 yield self.sample(
-                    f"{record.id}/{region.name}",
-                    record,
-                    prefix="caref:",
-                    given=f"{region.name}:",
-                    answer=f"{' '.join(region.phrases)} {box_text(region.box, self.num_bins)}",
-                    box=region.box,
+                    name, record, prefix="caref:", given=given, answer=answer, box=region.box
                 )

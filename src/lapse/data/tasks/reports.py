@@ -15,30 +15,24 @@ IMPRESSION_PROMPT = "what is the summary of the image?"
 REPORT_PROMPT = "report:"
 
 
-class _Reports(ImageTask):
-    """A section of the report of the last of some studies."""
+class ReportSingle(ImageTask):
+    """One image -> the findings section of its report."""
 
+    name = "report_single"
     prompt = FINDINGS_PROMPT
     section = "findings"  # attribute of Study
     has_boxes = False
 
-    def _samples(self, record_id: str, *studies: Study) -> Iterator[Sample]:
+    def samples(self, record: Study | Pair) -> Iterator[Sample]:
+        """One sample, or none without such a text; of pairs, only for a difference question."""
+        if isinstance(record, Pair) and record.category != "difference":
+            return
+        studies = (record,) if isinstance(record, Study) else (record.reference, record.main)
         text = " ".join(getattr(studies[-1], self.section).split())
         boxes = tuple(map(located_regions, studies)) if self.has_boxes else ()
         is_training = studies[-1].split == "train"
-        if not text or (is_training and boxes and not all(boxes)):
-            return
-        yield self.sample(record_id, *studies, prefix=self.prompt, answer=text, boxes=boxes)
-
-
-class ReportSingle(_Reports):
-    """One image -> the findings section of its report."""
-
-    name = "report_single"
-
-    def samples(self, record: Study) -> Iterator[Sample]:
-        """One sample, or none if the study has no such text."""
-        yield from self._samples(record.id, record)
+        if text and not (is_training and boxes and not all(boxes)):
+            yield self.sample(record.id, *studies, prefix=self.prompt, answer=text, boxes=boxes)
 
 
 class ImpressionSingle(ReportSingle):
@@ -58,16 +52,11 @@ class ReportSingleBoxes(ReportSingle):
     has_boxes = True
 
 
-class ReportPair(_Reports):
+class ReportPair(ReportSingle):
     """Reference and main image -> the findings section of the main study."""
 
     name = "report_pair"
     records = "pairs"
-
-    def samples(self, record: Pair) -> Iterator[Sample]:
-        """One sample of a difference question, none of the others or without such a text."""
-        if record.category == "difference":
-            yield from self._samples(record.id, record.reference, record.main)
 
 
 class ImpressionPair(ReportPair):

@@ -76,13 +76,12 @@ class VerifyRun:
     findings: Findings = field(default_factory=Findings)
 
 
-@dataclass(slots=True)
-class VerifyContext:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyContext(VerifyRun):
     """A run on the public datasets, and what the checks share.
 
     Attributes:
         roots: the folders of the datasets.
-        findings, progress, has_pixels, is_subset: of the `VerifyRun`.
         counts: (dataset, table) -> rows.
         images: the metadata table, filled by the first check.
         image_files: dicom_id -> its file, filled by the second check.
@@ -91,10 +90,6 @@ class VerifyContext:
     """
 
     roots: DatasetRoots
-    findings: Findings
-    progress: ProgressCounter
-    has_pixels: bool
-    is_subset: bool
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     images: ImageTable = field(default_factory=ImageTable)
     image_files: dict[str, ImageFile] = field(default_factory=dict)

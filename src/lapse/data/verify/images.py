@@ -119,19 +119,15 @@ def check_image_files(context: VerifyContext) -> None:
             if _is_preferred(file, context.image_files.get(dicom)):
                 context.image_files[dicom] = file
             context.studies_with_files.add(row.study)
+    has_all = not context.is_subset  # else the frontal images of its studies are expected
     for row in images.rows:
         existing = context.image_files.get(row.dicom)
         if existing is not None and existing.is_empty:
             findings.add("empty-file", f"{study_folder(row)}/{row.dicom}{existing.suffix}")
-        elif existing is None and _is_expected(context, row):
+        elif existing is None and (row.is_frontal or has_all) and context.is_in_copy(row.study):
             findings.add("missing-image", row.dicom)
     if context.is_subset:
         _note_subset(context)
-
-
-def _is_expected(context: VerifyContext, row: ImageRow) -> bool:
-    """Whether an image should have a file: in a subset, the frontal images of its studies."""
-    return context.is_in_copy(row.study) and (row.is_frontal or not context.is_subset)
 
 
 def _is_preferred(file: ImageFile, other: ImageFile | None) -> bool:

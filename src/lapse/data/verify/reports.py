@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from lapse.data.datasets.release_counts import MIMIC_CXR
@@ -38,10 +37,9 @@ def check_reports(context: VerifyContext) -> None:
     context.counts[MIMIC_CXR, "reports"] = num_reports
     context.check_amount("few-sections", num_complete, len(studies))
     if images.is_complete:
-        for path in _report_files(root):
-            if id_number(path.stem) not in images.by_study:
-                name = path.relative_to(root).as_posix()
-                context.findings.add("unlisted-report", name)
+        paths = root.glob("files/p[0-9][0-9]/p*/s*.txt")
+        for path in sorted(p for p in paths if id_number(p.stem) not in images.by_study):
+            context.findings.add("unlisted-report", path.relative_to(root).as_posix())
 
 
 def _check_report(context: VerifyContext, path: Path, name: str, study: str) -> bool | None:
@@ -84,9 +82,3 @@ def _check_sectioned(context: VerifyContext, table: RawTable) -> None:
             if context.is_in_copy(study_number):
                 context.findings.add("missing-report", f"s{study_number}")
         context.check_amount("few-sections", num_complete, len(context.images.by_study))
-
-
-def _report_files(root: Path) -> Iterator[Path]:
-    for group in sorted(root.glob("files/p[0-9][0-9]")):
-        for patient in sorted(group.glob("p*")):
-            yield from sorted(patient.glob("s*.txt"))

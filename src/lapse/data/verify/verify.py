@@ -102,7 +102,8 @@ def _check_datasets(
     roots: DatasetRoots, run: VerifyRun, *, is_simulated: bool
 ) -> tuple[RowCount, ...]:
     findings = run.findings
-    context = VerifyContext(roots, findings, run.progress, run.has_pixels, run.is_subset)
+    settings = (run.has_pixels, run.is_subset, run.workers, run.progress)
+    context = VerifyContext(*settings, findings, roots=roots)
     for check in CHECKS:
         check(context)
     check_pixels(run, films_with_content(context), len(context.image_files))

@@ -116,7 +116,8 @@ class QFormerBlock(nn.Module):
     ) -> tuple[Tensor, Pair]:
         """[B, L, D] -> [B, L, D], and this layer's self-attention keys and values."""
         query, key, value = self.attention.project(x)
-        x = self._attended(x, attend(query, key, value, mask, self._rate()))
+        rate = self.rate if self.training else 0.0
+        x = self._attended(x, attend(query, key, value, mask, rate))
         parts = []
         if num_queries:
             front = x[:, :num_queries]
@@ -143,9 +144,6 @@ class QFormerBlock(nn.Module):
             raise ValueError("this Q-Former was built with has_text=False: it cannot read text")
         out: Tensor = self.mlp_text(x)
         return out
-
-    def _rate(self) -> float:
-        return self.rate if self.training else 0.0
 
 
 class QFormer(nn.Module):

@@ -83,9 +83,10 @@ def token_losses(
     # a sum of gradients keeps the precision of the table
     table = table.to(torch.promote_types(table.dtype, torch.float32))
     is_saving = len(targets) > CHUNK
+    chunks = zip(torch.split(hidden, CHUNK), torch.split(targets, CHUNK), strict=True)
     parts = [
         run_block(_losses, states, table, chunk, smoothing, is_saving=is_saving)
-        for states, chunk in zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+        for states, chunk in chunks
     ]
     smoothed, plain = map(torch.cat, zip(*parts, strict=True))
     return TokenLosses(smoothed, plain, row)

@@ -14,14 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lapse.core.annotation_names import REGIONS
+from lapse.core.annotation_names import GOLD_REGIONS
 from lapse.core.seeding import derive_uniform
 from lapse.phantom.dataset.scene_graph import Corners, letterbox_corners
 
 BOXES = "gold_bbox_coordinate_annotations_1000images.csv"
 PHRASES = "gold_object_attribute_with_coordinates.txt"
-NOT_IN_GOLD = ("spine", "mediastinum", "abdomen")
-GOLD_REGIONS = tuple(name for name in REGIONS if name not in NOT_IN_GOLD)
 JITTER = 0.03  # largest deviation of an edge, as a fraction of the side
 BOX_COLUMNS = (
     "image_id", "x1", "y1", "x2", "y2", "width", "height", "bbox_name", "annot_id", "original_x1",

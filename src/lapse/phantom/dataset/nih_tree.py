@@ -47,17 +47,11 @@ LABELS = {  # finding of the phantom -> label
     "pneumonia": "Pneumonia",
     "pneumothorax": "Pneumothorax",
 }
-BOXED = {"Infiltration": "Infiltrate"} | {
-    name: name
-    for name in (
-        "Atelectasis",
-        "Effusion",
-        "Cardiomegaly",
-        "Pneumonia",
-        "Pneumothorax",
-        "Nodule",
-    )
-}
+# labels that have boxes; a film has a box of the first one
+BOXED = (
+    "Infiltration", "Atelectasis", "Effusion", "Cardiomegaly", "Pneumonia", "Pneumothorax",
+    "Nodule",
+)  # fmt: skip
 MAX_AGE = 95
 # one of so many patients, first films, label lists, patients with expert labels
 ROTATED, RGBA, SHUFFLED, READ = 10, 20, 10, 2
@@ -103,7 +97,8 @@ def write_nih_tree(out: Path, config: SimulateConfig, progress: Progress = no_pr
             boxes += ((name, *row) for row in _boxes(film, labels))
             masks.append((name, *mask_row(film.rendered.boxes, SIDE, (config.seed, name))))
             if patient % READ == 0:
-                experts.append((name, patient + 1, *_expert_labels(film)))
+                seen = ("YES" if film.levels.keys() & names else "NO" for names in EXPERT_FINDINGS)
+                experts.append((name, patient + 1, *seen))
             part = "test_list.txt" if film.history.role.split == "test" else "train_val_list.txt"
             lists[part].append(name)
     write_csv(out / "Data_Entry_2017_v2020.csv", ENTRY_HEADER, entries)
@@ -112,10 +107,6 @@ def write_nih_tree(out: Path, config: SimulateConfig, progress: Progress = no_pr
     write_csv(out / MASKS, MASK_HEADER, masks)
     for file, names in lists.items():
         (out / file).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-
-
-def _expert_labels(film: SimulatedFilm) -> list[str]:
-    return ["YES" if film.levels.keys() & names else "NO" for names in EXPERT_FINDINGS]
 
 
 def _labels(film: SimulatedFilm, seed: int) -> list[str]:
@@ -128,22 +119,15 @@ def _labels(film: SimulatedFilm, seed: int) -> list[str]:
 def _entry(film: SimulatedFilm, labels: list[str]) -> tuple[Cell, ...]:
     height, width = film.rendered.image.shape
     return (
-        "|".join(labels) or "No Finding",
-        film.number,
-        film.history.patient + 1,
-        min(film.age, MAX_AGE),
-        film.history.person.sex,
-        film.exposure.acquisition.view,
-        width * 8,
-        height * 8,
-        0.14300000000000002,
-        0.14300000000000002,
-    )
+        "|".join(labels) or "No Finding", film.number, film.history.patient + 1,
+        min(film.age, MAX_AGE), film.history.person.sex, film.exposure.acquisition.view,
+        width * 8, height * 8, 0.14300000000000002, 0.14300000000000002,
+    )  # fmt: skip
 
 
 def _boxes(film: SimulatedFilm, labels: list[str]) -> list[tuple[Cell, ...]]:
     """A box for one film of each patient: of a label that has boxes, where the finding is."""
-    names = sorted((name for name in labels if name in BOXED), key=list(BOXED).index)
+    names = sorted((name for name in labels if name in BOXED), key=BOXED.index)
     if not names or film.number != film.history.patient % 2:
         return []
     finding = next(
@@ -152,7 +136,8 @@ def _boxes(film: SimulatedFilm, labels: list[str]) -> list[tuple[Cell, ...]]:
     side = finding.side if finding.side in ("left", "right") else "right"
     region = "cardiac silhouette" if finding.name == "cardiomegaly" else f"{side} lung"
     x_min, y_min, x_max, y_max = (value * SIDE for value in film.rendered.boxes[region])
-    return [(BOXED[names[0]], x_min, y_min, x_max - x_min, y_max - y_min)]
+    name = names[0].replace("Infiltration", "Infiltrate")
+    return [(name, x_min, y_min, x_max - x_min, y_max - y_min)]
 
 
 def _write_image(path: Path, film: SimulatedFilm) -> None:

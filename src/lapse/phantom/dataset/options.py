@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lapse.core.types import nearest
+from lapse.core.types import SPLITS, nearest
 from lapse.phantom.dataset.dicom_file import IMAGE_FORMATS
 from lapse.phantom.patients.difficulty import Difficulty
 from lapse.phantom.patients.findings import MAX_VISITS
-from lapse.phantom.patients.identity import SPLITS
 from lapse.phantom.patients.mimics import TIERS
 from lapse.phantom.patients.patient import ANATOMIES
 

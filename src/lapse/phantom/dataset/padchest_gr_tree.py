@@ -128,15 +128,10 @@ def _sentences(
             "abnormal": True,
             "boxes": [list(box) for box in boxes],
             "extra_boxes": [list(box) for box in second],
-            "labels": [_label(finding)],
+            "labels": [NAMES[finding][0] if finding in NAMES else OUTSIDE.get(finding, finding)],
             "locations": _locations(film, statement, *key),
             "progression": _progression(film, prior, finding),
         }
-
-
-def _label(finding: str) -> str:
-    names = NAMES.get(finding)
-    return names[0] if names else OUTSIDE.get(finding, finding)
 
 
 def _spanish(statement: Statement) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from lapse.core.files import write_text
 from lapse.core.progress import Progress, no_progress
+from lapse.core.types import SPLITS
 from lapse.phantom.dataset.cohort import CohortRole
 from lapse.phantom.dataset.history import Exposure, History, draw_history
 from lapse.phantom.dataset.options import SimulateConfig
@@ -23,8 +24,8 @@ from lapse.phantom.dataset.patient_files import study_report
 from lapse.phantom.dataset.release_tree import Cell, require_new_folder, write_csv
 from lapse.phantom.dataset.writer import MARK
 from lapse.phantom.patients.findings import levels
-from lapse.phantom.patients.identity import SPLITS
 from lapse.phantom.rendering.render import Rendered, render
+from lapse.phantom.text.report import Report
 
 FILM_HEADER = "image,patient,study,date,order,view,split,findings,prior,report"
 CHANGE_HEADER = "reference,main,finding,change,before,after"
@@ -79,10 +80,7 @@ def write_example(
             Image.fromarray(rendered.image).save(path)
             report = study_report(config, history, visit, None)
             films.append(_film(name, history, exposure, report.text.strip()))
-            phrases = {
-                region: [item.text for item in items] for region, items in report.phrases.items()
-            }
-            boxes += _boxes(name, rendered, phrases)
+            boxes += _boxes(name, rendered, report)
         progress(patient + 1, patients)
     write_csv(out / "template.csv", FILM_HEADER, [])
     write_csv(out / "template-boxes.csv", BOX_HEADER, [])
@@ -101,28 +99,16 @@ def _film(name: str, history: History, exposure: Exposure, report: str) -> Row:
         f"{finding}={level}" if level else finding for finding, level in levels(visit).items()
     )
     return (
-        name,
-        patient,
-        f"{patient}S{visit.index + 1}",
-        f"{visit.taken_at:%Y-%m-%d}",
-        visit.index + 1,
-        exposure.acquisition.view,
-        history.role.split,
-        findings or "none",
-        "",
+        name, patient, f"{patient}S{visit.index + 1}", f"{visit.taken_at:%Y-%m-%d}",
+        visit.index + 1, exposure.acquisition.view, history.role.split, findings or "none", "",
         report,
-    )
+    )  # fmt: skip
 
 
-def _boxes(name: str, rendered: Rendered, phrases: dict[str, list[str]]) -> Iterator[Row]:
+def _boxes(name: str, rendered: Rendered, report: Report) -> Iterator[Row]:
     """The boxes of the described regions in pixels, one row per phrase."""
     height, width = rendered.image.shape
     for region, (x_min, y_min, x_max, y_max) in rendered.boxes.items():
-        corners = (
-            int(x_min * width),
-            int(y_min * height),
-            min(width, int(x_max * width) + 1),
-            min(height, int(y_max * height) + 1),
-        )
-        for phrase in phrases.get(region, ()):
-            yield (name, region, phrase, *corners)
+        far = min(width, int(x_max * width) + 1), min(height, int(y_max * height) + 1)
+        for phrase in report.phrases.get(region, ()):
+            yield name, region, phrase.text, int(x_min * width), int(y_min * height), *far

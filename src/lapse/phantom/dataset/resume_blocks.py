@@ -44,7 +44,7 @@ def open_blocks(out: Path, config: SimulateConfig) -> None:
         ValueError: `out` is a file, contains other files, or a run with other options.
     """
     folder = out / FOLDER
-    options = _options(config)
+    options = json.loads(json.dumps(config.recorded | {"version": __version__}))  # lists, no tuples
     shutil.rmtree(out / _REMOVED, ignore_errors=True)  # left by a run interrupted at its last step
     if not folder.is_dir():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -134,8 +134,3 @@ def _write(path: Path, items: Iterable[dict[str, Any]]) -> None:
 
 def _path(out: Path, index: int) -> Path:
     return out / FOLDER / f"{index:06d}.jsonl"
-
-
-def _options(config: SimulateConfig) -> dict[str, Any]:
-    options = json.loads(json.dumps(config.recorded))  # tuples become lists
-    return {**options, "version": __version__}

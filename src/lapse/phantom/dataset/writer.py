@@ -69,18 +69,14 @@ class SimulateReport:
             f"simulated {self.num_patients} patients, {self.num_studies} studies ({splits}) "
             f"in {self.out}",
             f"{self.described_per_image:.1f} described regions per image; {self.num_pairs} pairs, "
-            f"{self.unchanged_fraction:.0%} unchanged; {self.questions.total()} questions",
+            f"{self.num_unchanged / max(1, self.num_pairs):.0%} unchanged; "
+            f"{self.questions.total()} questions",
         ]
 
     @property
     def described_per_image(self) -> float:
         """Regions with a box and a phrase, per image."""
         return self.num_described / max(1, self.num_studies)
-
-    @property
-    def unchanged_fraction(self) -> float:
-        """Fraction of pairs in which nothing has changed."""
-        return self.num_unchanged / max(1, self.num_pairs)
 
     def add(self, files: PatientFiles) -> None:
         """Count one patient."""

@@ -21,17 +21,6 @@ from lapse.phantom.defects.tree import DefectTree
 
 TRUTH = "quirks.json"
 MOST_OF_A_SOURCE = ("few-frontals", "few-sections", "few-regions", "few-questions")
-HARMLESS_DEFECTS = (
-    "plain-csv",
-    "column-order",
-    "line-endings",
-    "padded-ids",
-    "further-views",
-    "upper-case-suffix",
-    "png-copies",
-    "mac-files",
-    "reports-folder",
-)
 # These hide or contradict other defects, so they are injected only by name.
 EXCLUSIVE_DEFECTS = (
     "damaged-archive",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lapse.phantom.defects.records import Injector, Records
@@ -120,43 +121,43 @@ def _on_one_box(edit: BoxEdit, *, is_copy: bool = False) -> Injector:
     return inject
 
 
-def _unknown_region(_tree: DefectTree, box: Json, _dicom: str) -> None:
+@partial(_on_one_box, is_copy=True)
+def unknown_region(_tree: DefectTree, box: Json, _dicom: str) -> None:
     box["bbox_name"] = "right lung lobe"
 
 
-def _not_number(tree: DefectTree, box: Json, _dicom: str) -> None:
+@_on_one_box
+def box_not_number(tree: DefectTree, box: Json, _dicom: str) -> None:
     key = ("original_x1", "original_y2", "x1", "y2")[tree.random_int(box["object_id"], "key") % 4]
     box[key] = (None, "12", float("nan"), True)[tree.random_int(box["object_id"], "value") % 4]
 
 
-def _negative(tree: DefectTree, box: Json, _dicom: str) -> None:
+@_on_one_box
+def box_negative(tree: DefectTree, box: Json, _dicom: str) -> None:
     box[("original_x1", "original_y1")[tree.random_int(box["object_id"]) % 2]] = -9
 
 
-def _outside(tree: DefectTree, box: Json, dicom: str) -> None:
+@_on_one_box
+def box_outside(tree: DefectTree, box: Json, dicom: str) -> None:
     edge = ("x2", "y2")[tree.random_int(box["object_id"]) % 2]
     box[f"original_{edge}"] = 9 + tree.sizes[dicom][edge == "x2"]
 
 
-def _no_area(tree: DefectTree, box: Json, _dicom: str) -> None:
+@_on_one_box
+def box_no_area(tree: DefectTree, box: Json, _dicom: str) -> None:
     axis = "xy"[tree.random_int(box["object_id"]) % 2]
     box[f"original_{axis}2"] = box[f"original_{axis}1"]
 
 
-def _frames(tree: DefectTree, box: Json, _dicom: str) -> None:
+@_on_one_box
+def box_frames(tree: DefectTree, box: Json, _dicom: str) -> None:
     """Frames that disagree: the 224-pixel frame is shifted by 30 pixels."""
     axis = "xy"[tree.random_int(box["object_id"]) % 2]
     for key in (f"{axis}1", f"{axis}2"):
         box[key] += 30
 
 
-unknown_region = _on_one_box(_unknown_region, is_copy=True)
 duplicate_region = _on_one_box(lambda *_: None, is_copy=True)
-box_not_number = _on_one_box(_not_number)
-box_negative = _on_one_box(_negative)
-box_outside = _on_one_box(_outside)
-box_no_area = _on_one_box(_no_area)
-box_frames = _on_one_box(_frames)
 _GOLD = Records("gold", lambda table, index: [f"gold {table.line(index)}"], Table.line)
 
 

@@ -87,7 +87,8 @@ class DefectTree:
         self.seed = seed
         self.defect = ""
         self.tables = {name: _read_table(out / TABLES[name].path) for name in TABLE_NAMES}
-        self.sizes = _image_sizes(self.tables["metadata"])
+        rows = self.tables["metadata"].rows
+        self.sizes = {row["dicom_id"]: (int(row["Rows"]), int(row["Columns"])) for row in rows}
         self._claimed: set[str] = set()
 
     def pick(
@@ -250,7 +251,3 @@ def _read_table(path: Path) -> Table:
 def _read_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     return gzip.decompress(data) if path.suffix == ".gz" else data
-
-
-def _image_sizes(metadata: Table) -> dict[str, tuple[int, int]]:
-    return {row["dicom_id"]: (int(row["Rows"]), int(row["Columns"])) for row in metadata.rows}

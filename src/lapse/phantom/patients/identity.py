@@ -8,11 +8,11 @@ splits serves all data sets, which use different words for the splits.
 from __future__ import annotations
 
 from lapse.core.seeding import derive_permutation, derive_seed
+from lapse.core.types import SPLITS
 from lapse.phantom.patients.findings import MAX_VISITS
 
 MAX_PATIENTS = 500_000
 SPLIT_FRACTIONS = (0.70, 0.15)  # training, validation; the rest is test
-SPLITS = ("train", "validate", "test")
 # The strides are coprime to the ranges, so no two patients or visits share a number.
 _SUBJECT_STRIDE, _NUM_SUBJECTS = 618_033, 1_000_000
 _STUDY_STRIDE, _NUM_STUDIES = 6_180_339, 10_000_000

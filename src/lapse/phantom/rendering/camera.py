@@ -17,7 +17,7 @@ from math import cos, radians, sin
 import numpy as np
 
 from lapse.phantom.patients.acquisition import Acquisition
-from lapse.phantom.rendering.kernels import Floats, Singles, compiled
+from lapse.phantom.rendering.kernels import Floats, compiled
 
 PIVOT_Z = -40.0
 DETECTOR_GAP = 150.0  # mm from the plane Y = 0 to the detector
@@ -73,12 +73,6 @@ def make_camera(acquisition: Acquisition, size: int, *, middle: float, scale: fl
 def pixel_size(camera: Floats) -> float:
     """Millimetres per pixel."""
     return float(camera[Slot.PIXEL])
-
-
-def blank_image(camera: Floats) -> Singles:
-    """An image of zeros. # [H, W]"""
-    height, width = camera[Slot.SIZE : Slot.WARP]
-    return np.zeros((int(height), int(width)), dtype=np.float32)
 
 
 @compiled

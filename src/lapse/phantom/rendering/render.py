@@ -128,23 +128,13 @@ def line_integrals(
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
 
 
-def tissue_layers(
-    anatomy: Anatomy, camera: Floats, lesions: Lesions, *, is_homogeneous: bool = False
-) -> Singles:
-    """Soft tissue, fraction of aerated lung, fraction of solid lung. # [3, H, W]
-
-    `is_homogeneous` omits texture and haze.
-    """
-    hearts, gases, tile = anatomy.hearts, anatomy.gases, texture_tile()
+def tissue_layers(anatomy: Anatomy, camera: Floats, lesions: Lesions) -> Singles:
+    """Soft tissue, fraction of aerated lung, fraction of solid lung. # [3, H, W]"""
+    hearts, gases = anatomy.hearts, anatomy.gases
     if lesions.masses:
         hearts = np.vstack([hearts, lesions.masses])
     if lesions.gases:
         gases = np.vstack([gases, lesions.gases])
-    parameters = _tissue_parameters(anatomy, pixel_size(camera))
-    if is_homogeneous:
-        parameters[4:6] = 0.0
-        parameters[11] = 0.0
-        tile = np.zeros_like(tile)
     return soft_tissue(
         rays(camera),
         anatomy.table,
@@ -153,8 +143,8 @@ def tissue_layers(
         anatomy.extras,
         gases,
         lesions.body_array(),
-        tile,
-        parameters,
+        texture_tile(),
+        tissue_parameters(anatomy, pixel_size(camera)),
     )
 
 
@@ -168,7 +158,7 @@ def _expected_window(
     return expected_window(np.asarray(tissue), acquisition, pixel_size(camera))
 
 
-def _tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
+def tissue_parameters(anatomy: Anatomy, pixel: float) -> Floats:
     """The parameters of volumes.soft_tissue besides the geometry. # [17]"""
     density = 1.0 - 0.35 * anatomy.effects.flat
     lungs = (density, density, *anatomy.effects.haze, *anatomy.hila[0], *anatomy.hila[1])

@@ -41,9 +41,7 @@ def disc(image: Singles, u: float, v: float, radius: float, value: float) -> Non
 
 
 @compiled
-def draw_tubes(
-    image: Singles, tubes: Floats, ends: Floats, pixel: float, step_fraction: float
-) -> None:
+def draw_tubes(image: Singles, tubes: Floats, ends: Floats, pixel: float) -> None:
     """Add all tubes; `ends` are the projected first ends followed by the last ends. # [2 n, 3]"""
     count = tubes.shape[0]
     height, width = image.shape
@@ -63,7 +61,7 @@ def draw_tubes(
             + (tubes[i, 6] - tubes[i, 2]) ** 2
         )
         mu, wall, inside = tubes[i, 8], tubes[i, 9], tubes[i, 10]
-        stride = step_fraction * min(r0, r1)
+        stride = 0.4 * min(r0, r1)
         if wall > 0.0:
             stride = min(stride, 1.9 * wall * m0, 2.0)
         steps = max(1, int(np.ceil(run / max(0.6, stride))))
@@ -144,11 +142,11 @@ def smooth_line(points: Floats, count: int) -> Floats:
     return out
 
 
-def paint_tubes(image: Singles, tubes: Floats, camera: Floats, step: float = 0.4) -> None:
+def paint_tubes(image: Singles, tubes: Floats, camera: Floats) -> None:
     """Project tubes and add their line integrals to the image."""
     if len(tubes):
         ends = project(np.vstack([tubes[:, 0:3], tubes[:, 4:7]]), camera)
-        draw_tubes(image, tubes, ends, pixel_size(camera), step)
+        draw_tubes(image, tubes, ends, pixel_size(camera))
 
 
 def paint_blocks(image: Singles, blocks: Floats, camera: Floats) -> None:

@@ -193,7 +193,7 @@ def airway_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     middle = float(np.interp(0.0, GRID, anatomy.table[:, Column.MIDDLE]))
     push = 2.0 + 0.25 * anatomy.effects.knob
     wide = 8.2 if anatomy.patient.sex == "M" else 7.2
-    lift = 0.0 if not acquisition.is_supine else 2.0
+    lift = 2.0 if acquisition.is_supine else 0.0
     top = np.array(
         [
             [middle, -18.0, 170.0],
@@ -207,18 +207,13 @@ def airway_tubes(anatomy: Anatomy, acquisition: Acquisition) -> Floats:
     left = np.array([[middle + 2, -12, 3], [middle + 18, -12, -11], [middle + 35, -16, -20.0]])
     if "hila" in anatomy.patient.details:
         right[2], left[2] = (middle - 34, -12, -38.0), (middle + 50, -16, -28.0)
-        sizes = np.linspace(7.4, 5.0, 16), np.linspace(6.8, 4.6, 18)
-        return np.vstack(
-            [
-                tubes_of(smooth_line(top, 40), wide, -0.0195),
-                tubes_of(smooth_line(right, 16), sizes[0], -0.021),
-                tubes_of(smooth_line(left, 18), sizes[1], -0.021),
-            ]
-        )
+        radii, mu = ((7.4, 5.0), (6.8, 4.6)), (-0.0195, -0.021)
+    else:
+        radii, mu = ((7.0, 3.2), (6.4, 3.0)), (-0.019, -0.017)
     return np.vstack(
         [
-            tubes_of(smooth_line(top, 40), wide, -0.019),
-            tubes_of(smooth_line(right, 16), np.linspace(7.0, 3.2, 16), -0.017),
-            tubes_of(smooth_line(left, 18), np.linspace(6.4, 3.0, 18), -0.017),
+            tubes_of(smooth_line(top, 40), wide, mu[0]),
+            tubes_of(smooth_line(right, 16), np.linspace(*radii[0], 16), mu[1]),
+            tubes_of(smooth_line(left, 18), np.linspace(*radii[1], 18), mu[1]),
         ]
     )

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from all_release_defects import RELEASES
-from defect_codes import IMAGES, REPORTS
+from defect_codes import HARMLESS_DEFECTS, IMAGES, REPORTS
 from lapse.cli.main import app
 from lapse.data.datasets.discovery import find_roots
 from lapse.data.datasets.release_counts import PUBLISHED, UNCERTAIN, compare_with_published
@@ -23,7 +23,6 @@ from lapse.evaluation.html.verify_page import render_verify_page
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.inject import (
     EXCLUSIVE_DEFECTS,
-    HARMLESS_DEFECTS,
     INJECTORS,
     MOST_OF_A_SOURCE,
     inject,

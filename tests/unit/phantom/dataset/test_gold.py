@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
+from lapse.core.annotation_names import GOLD_REGIONS
 from lapse.data.datasets.chest_imagenome import ChestImaGenome
-from lapse.data.datasets.chest_imagenome_gold import GOLD_REGIONS, ChestImaGenomeGold
+from lapse.data.datasets.chest_imagenome_gold import ChestImaGenomeGold
 from lapse.data.datasets.mimic_cxr import MimicCxr
 from lapse.phantom.dataset.gold import BOXES, PHRASES, gold_rows
 from lapse.phantom.dataset.tables import TABLES

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from defect_codes import HARMLESS_DEFECTS
 from file_hashes import file_hashes
 from lapse.phantom.dataset.writer import SimulateConfig, simulate
 from lapse.phantom.defects.inject import (
     EXCLUSIVE_DEFECTS,
-    HARMLESS_DEFECTS,
     INJECTORS,
     MOST_OF_A_SOURCE,
     TRUTH,
