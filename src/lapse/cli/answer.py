@@ -129,7 +129,7 @@ def answer_command(
     files.check(films)
     opened = _open(model)
     comparison = opened.compare(*films, question, guard.answer_options())
-    if files.shows_films:
+    if files.html is not None or files.png is not None:
         from lapse.inference.comparison import with_full_films
 
         comparison = with_full_films(comparison, films, opened.processing)

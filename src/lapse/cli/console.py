@@ -13,18 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import progress
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from lapse.core.version import __version__
@@ -48,14 +39,14 @@ def set_up_logging(level: int = logging.INFO) -> None:
         logger.addHandler(_ConsoleHandler())
 
 
-class _RateColumn(ProgressColumn):
+class _RateColumn(progress.ProgressColumn):
     """Finished units per second, averaged over the last tasks of the bar."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
         self._unit = unit
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
 
@@ -72,14 +63,14 @@ def progress_bar(
         is_shown: False shows nothing, as on ranks other than 0.
     """
     columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
         *([_RateColumn(unit)] if unit else []),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=console, disable=not is_shown) as bar:
+    with progress.Progress(*columns, console=console, disable=not is_shown) as bar:
         task = bar.add_task(title, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 

@@ -177,7 +177,6 @@ def _evaluate_options(metrics: MetricOptions) -> EvaluateOptions:
 
 
 def _print_task(result: EvaluationResult, task: str) -> None:
-    """Print the scores of a task, those of single findings and regions, and the subgroups."""
     from lapse.evaluation.score_tables import format_markdown, parts_table, table_note
 
     columns = result.columns(task)

@@ -154,7 +154,6 @@ def _print_plan(
     options: TableOptions,
     records: dict[str, int],
 ) -> None:
-    """Print the runs of each row with their cost, what tables share, and the sums."""
     from lapse.workflows.paper_tables.cost import (
         PEAKS,
         UTILISATION,

@@ -59,7 +59,6 @@ def _model_at(title: str, location: tuple[int | str, ...]) -> type[BaseModel] | 
 
 
 def _kinds(owner: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Every imported configuration class."""
     for kind in owner.__subclasses__():
         yield kind
         yield from _kinds(kind)

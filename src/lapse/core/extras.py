@@ -63,7 +63,6 @@ def _from_source(source: dict[str, object], extra: str) -> str | None:
 
 
 def _from_requirements(requirements: Sequence[str], extra: str) -> str:
-    """The command that names the packages of the extra."""
     marker = re.compile(rf"""extra\s*==\s*['"]{re.escape(extra)}['"]""")
     packages = [line.partition(";")[0].strip() for line in requirements if marker.search(line)]
     return "pip install " + " ".join(f'"{package}"' for package in packages)

@@ -39,9 +39,9 @@ DEFAULT_TASK = "diff_vqa"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceOptions:
-    """Which data the references and baselines come from.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceOptions(JoinOptions):
+    """Which data the references and baselines come from, and how the rows are read.
 
     Attributes:
         data: store of the evaluated patients, or None.
@@ -49,10 +49,6 @@ class ReferenceOptions:
             `data`.
         questions: question table, instead of a store.
         split: the split that the predictions answer.
-        task: the evaluated task; None for all tasks that a file names, and diff_vqa for a file
-            that names none.
-        image_ids: meaning of image_id in a COCO file, or "auto".
-        is_partial: whether a file may answer a part of the questions only.
         reader: how texts become changes: "strict" (the templates only) or "lenient" (free text).
     """
 
@@ -60,9 +56,6 @@ class ReferenceOptions:
     baseline_data: Path | None = None
     questions: Path | None = None
     split: str = "test"
-    task: str | None = None
-    image_ids: str = "auto"
-    is_partial: bool = False
     reader: str = "strict"
 
     def __post_init__(self) -> None:
@@ -124,13 +117,8 @@ class ReferenceSource:
         return self._read(path)
 
     def _read(self, path: Path, *, is_checked: bool = False) -> list[Prediction]:
-        options = self.options
-        predictions = read_any(
-            path,
-            lambda: self.questions,
-            JoinOptions(options.task, options.image_ids, options.is_partial, is_checked=is_checked),
-        )
-        return with_reader(predictions, options.reader)
+        predictions = read_any(path, lambda: self.questions, self.options, is_checked=is_checked)
+        return with_reader(predictions, self.options.reader)
 
     def baselines(self, predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
         """The image-blind baselines for the samples of these predictions.

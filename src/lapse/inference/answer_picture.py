@@ -54,7 +54,6 @@ def draw_comparison(comparison: Comparison) -> Image.Image:
 
 
 def _draw_panel(title: str, film: Film, outlined: Sequence[Outline]) -> Image.Image:
-    """A film with its title above and the boxes of its regions."""
     height, width = film.pixels.shape
     size = (max(1, round(FILM_HEIGHT * width / height)), FILM_HEIGHT)
     picture = Image.fromarray(film.pixels).resize(size, Image.Resampling.BICUBIC).convert("RGB")

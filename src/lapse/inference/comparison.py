@@ -215,7 +215,6 @@ class Comparison:
         return label if len(label) <= MAX_LABEL else finding
 
     def _colors(self) -> dict[str, int]:
-        """The number of the color of each finding."""
         named = {change.finding for change in (*self.changes, *self.unsure)}
         return {name: color for color, name in enumerate(n for n in FINDINGS if n in named)}
 

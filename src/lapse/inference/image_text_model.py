@@ -16,7 +16,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -185,9 +185,7 @@ def open_image_text_model(
             processor without a chat template.
     """
     check_extra("transformers", ["transformers"], "an image-text-to-text model")
-    import transformers
-
-    library: Any = transformers  # its loaders are not typed
+    library = import_module("transformers")  # its loaders are not typed
     device = torch.device(device or pick_device())
     name, options = _location(source)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -238,9 +236,7 @@ def _quantization(bits: int) -> Any:
         raise ValueError(f"weights of {bits} bits: 8 or 4")
     if find_spec("bitsandbytes") is None:
         raise ValueError(f"weights of {bits} bits need bitsandbytes: pip install bitsandbytes")
-    import transformers
-
-    library: Any = transformers
+    library = import_module("transformers")
     if bits == 8:
         return library.BitsAndBytesConfig(load_in_8bit=True)
     return library.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)

@@ -70,11 +70,6 @@ class AnswerFiles:
         named = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
         return [(name, path) for name, path in named if path is not None]
 
-    @property
-    def shows_films(self) -> bool:
-        """Whether a file contains the films."""
-        return self.html is not None or self.png is not None
-
     def write(self, comparison: Comparison, report: Dataset | None = None) -> None:
         """Write all files, each one complete or not at all.
 

@@ -100,7 +100,6 @@ def _per_region(predictions: Sequence[Prediction], overlaps: Sequence[float]) ->
 def _best_of_phrase(
     predictions: Sequence[Prediction], boxes: Sequence[Bins | None], references: Sequence[Bins]
 ) -> list[float]:
-    """The best overlap with any region of the same image that has the same phrase."""
     by_phrase: dict[tuple[str, str], list[Bins]] = defaultdict(list)
     keys = [(_image_of(item), item.prompt) for item in predictions]
     for key, reference in zip(keys, references, strict=True):

@@ -98,7 +98,10 @@ class Changes:
         scores["exact match"] = mean_score("exact match", is_exact, details, value_range=FRACTION)
         scores |= _finding_rates(answers, references)
         errors = {
-            "contradiction rate": map(_contradicts_itself, answers),
+            "contradiction rate": (
+                bool(contradictions(item.changes)) or (item.is_unchanged and bool(item.changes))
+                for item in answers
+            ),
             "unparsed rate": (not item.is_parsed for item in answers),
         }
         scores |= {name: error_rate(name, column, details) for name, column in errors.items()}
@@ -177,7 +180,6 @@ def _scopes_of(change: Change) -> tuple[int, int, int, int]:
 
 
 def _direction_scores(answers: Sequence[Parsed], references: Sequence[Parsed]) -> dict[str, Score]:
-    """Precision, recall and F1 of findings with their direction."""
     named = [directions_of(item.changes) for item in answers]
     true = [directions_of(item.changes) for item in references]
     pairs = zip(named, true, strict=True)
@@ -237,7 +239,3 @@ def is_same(first: Parsed, second: Parsed) -> bool:
     is_parsed = first.is_parsed and second.is_parsed
     is_equal = first.changes == second.changes and first.is_unchanged == second.is_unchanged
     return is_parsed and is_equal
-
-
-def _contradicts_itself(item: Parsed) -> bool:
-    return bool(contradictions(item.changes)) or (item.is_unchanged and bool(item.changes))

@@ -16,23 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lapse.core.version import __version__
+from lapse.serve import schemas
 from lapse.serve.access import Access
 from lapse.serve.api_page import api_page
 from lapse.serve.errors import ERRORS, ServiceError
 from lapse.serve.gate import FILM_TYPES, FILMS, Gate, error_response
-from lapse.serve.schemas import (
-    CompareBody,
-    ComparisonAnswer,
-    ErrorAnswer,
-    FilmAnswer,
-    FilmId,
-    HealthAnswer,
-    ReportAnswer,
-    ReportBody,
-    ServiceAnswer,
-    TimelineAnswer,
-    TimelineBody,
-)
 from lapse.serve.service import Service
 
 DESCRIPTION = (
@@ -49,7 +37,7 @@ STATIC = {  # files of the package; no other file can be fetched
     "theme.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-FILM_ID = Annotated[FilmId, Path()]
+FILM_ID = Annotated[schemas.FilmId, Path()]
 _ANY = ("bad-request", "wrong-host", "wrong-origin", "unauthorized", "internal")
 _BODY = ("length-required", "body-too-large", "unsupported-media-type", "timeout")
 _MODEL = ("unknown-film", "refused-input", "model-failed", "busy")
@@ -95,7 +83,7 @@ def _add_films(app: FastAPI, service: Service) -> None:
         FILMS,
         status_code=201,
         summary="Send a film",
-        response_model=FilmAnswer,
+        response_model=schemas.FilmAnswer,
         responses=_errors(*_ANY, *_BODY, "damaged", "busy"),
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )
@@ -136,10 +124,10 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     @app.post(
         "/api/comparisons",
         summary="Compare two films",
-        response_model=ComparisonAnswer,
+        response_model=schemas.ComparisonAnswer,
         responses=_errors(*_ANY, *_BODY, *_MODEL),
     )
-    async def compare(body: CompareBody) -> JSONResponse:
+    async def compare(body: schemas.CompareBody) -> JSONResponse:
         """What changed from the reference (earlier) to the main (later) film, and where."""
         options = body.model_dump()
         names = (options.pop("reference"), options.pop("main"))
@@ -148,34 +136,36 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     @app.post(
         "/api/reports",
         summary="Report of one film",
-        response_model=ReportAnswer,
+        response_model=schemas.ReportAnswer,
         responses=_errors(*_ANY, *_BODY, *_MODEL, "not-found"),
     )
-    async def report(body: ReportBody) -> JSONResponse:
+    async def report(body: schemas.ReportBody) -> JSONResponse:
         """The report that the model writes of one film; not found if the model writes none."""
         return JSONResponse(await service.report(body.film, allow_unusual=body.allow_unusual))
 
     @app.post(
         "/api/timelines",
         summary="Order films in time",
-        response_model=TimelineAnswer,
+        response_model=schemas.TimelineAnswer,
         responses=_errors(*_ANY, *_BODY, "unknown-film"),
     )
-    async def timeline(body: TimelineBody) -> JSONResponse:
+    async def timeline(body: schemas.TimelineBody) -> JSONResponse:
         """The order of one patient's films by the dates in their headers, which are not shown."""
         return JSONResponse(service.timeline(body.films))
 
     @app.get(
         "/api/service",
         summary="Model and limits",
-        response_model=ServiceAnswer,
+        response_model=schemas.ServiceAnswer,
         responses=_errors(*_ANY),
     )
     async def facts() -> JSONResponse:
         """What the model is, what it was trained on, and which questions it answers."""
         return JSONResponse(service.facts())
 
-    @app.get("/health", summary="Health", response_model=HealthAnswer, responses=_errors(*_ANY))
+    @app.get(
+        "/health", summary="Health", response_model=schemas.HealthAnswer, responses=_errors(*_ANY)
+    )
     async def health() -> JSONResponse:
         """Whether the service runs; needs no token."""
         return JSONResponse({"status": "stopping" if service.uploads.is_stopping else "ok"})
@@ -206,27 +196,20 @@ def static_text(name: str) -> str:
 def add_error_handlers(app: Starlette) -> None:
     """Errors of the list instead of those of Starlette and FastAPI."""
 
-    async def service_error(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ServiceError)
-        return error_response(error)
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, ServiceError):
+            return error_response(error)
+        is_invalid = isinstance(error, RequestValidationError | HTTPException)  # or not JSON
+        return error_response(ServiceError("bad-request" if is_invalid else "internal"))
 
-    async def invalid(_: Request, __: Exception) -> JSONResponse:
-        return error_response(ServiceError("bad-request"))
-
-    async def internal(_: Request, __: Exception) -> JSONResponse:
-        return error_response(ServiceError("internal"))
-
-    app.add_exception_handler(ServiceError, service_error)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, invalid)  # a body that is not JSON
-    app.add_exception_handler(Exception, internal)
+    for kind in (ServiceError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
 
 
 def _errors(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route, by status."""
-    statuses = {ERRORS[code].status for code in codes} | {422}
-    return {status: {"model": ErrorAnswer, "description": _names(status)} for status in statuses}
-
-
-def _names(status: int) -> str:
-    return ", ".join(code for code, kind in ERRORS.items() if kind.status == status)
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in {ERRORS[code].status for code in codes} | {422}:
+        names = ", ".join(code for code, kind in ERRORS.items() if kind.status == status)
+        responses[status] = {"model": schemas.ErrorAnswer, "description": names}
+    return responses

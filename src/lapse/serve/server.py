@@ -98,7 +98,7 @@ def _config(service: Service, access: Access, limits: Limits) -> uvicorn.Config:
         logging.getLogger(name).propagate = False
     return uvicorn.Config(
         build_app(service, access),
-        http=limited_protocol(limits),
+        http=type("LimitedProtocol", (LimitedProtocol,), {"limits": limits}),
         ws="none",
         loop="asyncio",
         log_config=None,
@@ -208,11 +208,6 @@ class LimitedProtocol(H11Protocol):
             for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-
-
-def limited_protocol(limits: Limits) -> type[LimitedProtocol]:
-    """The class of connections with these limits."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})
 
 
 def _listening_socket(options: ServeOptions) -> socket.socket:

@@ -129,7 +129,6 @@ def read_exported_model(folder: Path) -> ExportedModel:
 def _read_input_check(
     folder: Path, values: _Values
 ) -> tuple[dict[str, Tensor] | None, Mapping[str, Any]]:
-    """The arrays of the input check, and its limits and facts."""
     limits = _of_weights(folder, "input_check", values.input_check, values.sha256)
     if not limits:
         return None, {}

@@ -37,19 +37,13 @@ from lapse.models.interface import (
     has_encoder,
 )
 from lapse.models.layers.token_embedding import TokenEmbedding
+from lapse.training import run_folder
 from lapse.training.checkpoint import MODEL, Checkpoint, result_checkpoint
 from lapse.training.exported_model import (
     DEFAULT,
     PACKAGED,
     is_exported_model,
     read_exported_model,
-)
-from lapse.training.run_folder import (
-    CONFIG,
-    build_model,
-    read_config,
-    read_tokenizer,
-    skip_pretrained_weights,
 )
 from lapse.training.weight_files import load_weights, read_tensors
 
@@ -120,15 +114,15 @@ def resolve_init_source(source: str, key: str, stage: Stage) -> InitSource | Non
     Raises:
         ValueError: no such folder, an unpinned hub id, no valid checkpoint, damaged weights.
     """
-    if source != PACKAGED and (Path(source) / CONFIG).is_file():
+    if source != PACKAGED and (Path(source) / run_folder.CONFIG).is_file():
         folder = Path(source)
-        config = read_config(folder)
+        config = run_folder.read_config(folder)
         checkpoint = result_checkpoint(folder, config.train.keep).checkpoint
         if checkpoint is None:
             raise ValueError(f"{key} {source} has no valid checkpoint: train it first")
         tensors = read_tensors(checkpoint.folder / MODEL)
         name = f"{source}, step {checkpoint.step}"
-        return InitSource(config, read_tokenizer(folder).kept, tensors, name)
+        return InitSource(config, run_folder.read_tokenizer(folder).kept, tensors, name)
     folder = DEFAULT if source == PACKAGED else local_folder(source, key)
     if not is_exported_model(folder):
         return None
@@ -151,10 +145,10 @@ def build_run_model(
         ValueError: as `initialize_weights`, or the checkpoint does not fit.
     """
     if checkpoint is not None:
-        model = build_model(skip_pretrained_weights(config), tokenizer)
+        model = run_folder.build_model(run_folder.skip_pretrained_weights(config), tokenizer)
         load_weights(checkpoint.folder / MODEL, model)
         return model, None
-    model = build_model(config, tokenizer)
+    model = run_folder.build_model(config, tokenizer)
     return model, initialize_weights(model, config)
 
 
@@ -163,7 +157,7 @@ def reads_weights(config: RunConfig) -> bool:
     return (
         config.init_encoder is not None
         or config.init_model is not None
-        or skip_pretrained_weights(config) is not config
+        or run_folder.skip_pretrained_weights(config) is not config
     )
 
 
@@ -181,8 +175,8 @@ def initialize_weights(model: TrainableModel, config: RunConfig) -> InitReport:
         source = resolve_init_source(config.init_model, "init_model", config.stage)
         if source is None:
             raise ValueError(
-                f"init_model {config.init_model} is neither a run folder (no {CONFIG}) nor an "
-                "exported model"
+                f"init_model {config.init_model} is neither a run folder (no "
+                f"{run_folder.CONFIG}) nor an exported model"
             )
         message = _load_model(model, config, source)
         is_same_model = source.config.model_type == config.model_type  # it replaces every part

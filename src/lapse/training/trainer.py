@@ -25,6 +25,7 @@ from lapse.data.loading.batch import Batch
 from lapse.data.loading.batch_workers import iterate_batches
 from lapse.data.loading.training_data import read_training_data
 from lapse.data.store.store import Store, open_store
+from lapse.training import optim, run_folder
 from lapse.training.checkpoint import (
     BEST,
     check_finite,
@@ -45,24 +46,10 @@ from lapse.training.distributed import (
 from lapse.training.feature_cache import build_feature_cache
 from lapse.training.initialization import build_run_model, write_init_report
 from lapse.training.metrics_log import MetricsLog
-from lapse.training.optim import (
-    build_optimizer,
-    learning_rate,
-    load_optimizer_tensors,
-    optimizer_tensors,
-)
 from lapse.training.optimizer_step import OptimizerStep
 from lapse.training.parallel import ParallelModel
 from lapse.training.pixel_check import BackgroundPixelCheck, check_pixel_sample
 from lapse.training.precision import resolve_precision
-from lapse.training.run_folder import (
-    check_same_run,
-    is_run_folder,
-    read_tokenizer,
-    run_facts,
-    run_lock,
-    write_run,
-)
 from lapse.training.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -121,10 +108,10 @@ def train(
             of the last step.
     """
     with init_distributed() as distributed:
-        if is_run_folder(out) and not resume:
+        if run_folder.is_run_folder(out) and not resume:
             raise ValueError(f"{out} already holds a run: resume it or choose another folder")
         store = open_store(data)
-        lock = nullcontext() if is_locked else run_lock(out)
+        lock = nullcontext() if is_locked else run_folder.run_lock(out)
         with enter_on_first_rank(lock, distributed, f"rank 0 cannot write to {out}"):
             trainer = Trainer(config, store, out, callbacks=callbacks, distributed=distributed)
             return trainer.train()
@@ -164,11 +151,11 @@ class Trainer:
         self.callbacks = callbacks or Callbacks()
         self.distributed = distributed or DistributedContext(0, 1, pick_device())
         self.is_first_rank = self.distributed.rank == 0
-        facts = run_facts(data, self.distributed)
-        is_existing = is_run_folder(out)
+        facts = run_folder.run_facts(data, self.distributed)
+        is_existing = run_folder.is_run_folder(out)
         if is_existing:
-            check_same_run(out, config, facts)
-        tokenizer = read_tokenizer(out) if is_existing else None
+            run_folder.check_same_run(out, config, facts)
+        tokenizer = run_folder.read_tokenizer(out) if is_existing else None
         self.data = read_training_data(data, config, tokenizer)
         self.total_steps = self.data.stream.total_steps
         search = latest_valid_checkpoint(out)
@@ -194,20 +181,20 @@ class Trainer:
             self.data.stream.features = cache.tokens
         if not is_existing and self.is_first_rank:
             facts["precision"] = config.train.precision
-            write_run(out, given, self.data.tokenizer, facts)
+            run_folder.write_run(out, given, self.data.tokenizer, facts)
         if report is not None and self.is_first_rank:
             write_init_report(out, report)
         self.validator = Validator(self.data, config)
         compile_blocks(self.model, config.train.compile)
         self.parallel = ParallelModel(self.model, self.distributed, config.train.parallel)
-        self.optimizer = build_optimizer(self.model, config.optim)
+        self.optimizer = optim.build_optimizer(self.model, config.optim)
 
         self.step, log_size = 0, 0
         self.window: dict[str, list[float]] = {}  # sums of the steps since the last log line
         self.validation: dict[str, float] = {}
         self.best_loss: float | None = None  # lowest validation loss, with `train.keep: best`
         if checkpoint is not None:
-            load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer())
+            optim.load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer())
             self.step, log_size = checkpoint.step, int(checkpoint.state["metrics_bytes"])
             self.window = checkpoint.state["window"]
             self.validation = checkpoint.state["validation"]
@@ -296,7 +283,9 @@ class Trainer:
         for name in self.optimizer_step.loss_names:
             if window[f"{name}#"][0] > 0:
                 values[name] = window[name][0] / window[f"{name}#"][0]
-        values["learning_rate"] = learning_rate(self.config.optim, self.step - 1, self.total_steps)
+        values["learning_rate"] = optim.learning_rate(
+            self.config.optim, self.step - 1, self.total_steps
+        )
         values["gradient_norm"] = sum(window["norm"]) / len(window["norm"])
         self.log.write(self.step, values)
         self.window = {}
@@ -330,7 +319,7 @@ class Trainer:
         self.distributed.barrier()
 
     def _save_checkpoint(self) -> None:
-        tensors = optimizer_tensors(self.model, self.optimizer, is_kept=self.is_first_rank)
+        tensors = optim.optimizer_tensors(self.model, self.optimizer, is_kept=self.is_first_rank)
         with self.parallel.full_state() as model:
             if self.is_first_rank:
                 check_finite(self.step, model, tensors)

@@ -77,7 +77,7 @@ def train_options(folder, name, **changes) -> EvaluateFileOptions:
     options = EvaluateFileOptions(
         folder / f"{name}.jsonl",
         out=folder / f"{name}.scores.json",
-        references=ReferenceOptions(folder / "store", split="train"),
+        references=ReferenceOptions(data=folder / "store", split="train"),
         scoring=SCORING,
         patients=folder / "patients.csv.gz",
         groups=folder / "raw" / "phantom" / "pairs.csv",
@@ -110,7 +110,7 @@ def test_gold_boxes_are_comparisons_with_their_own_baseline(folder):
     options = EvaluateFileOptions(
         folder / "boxes-store.jsonl",
         out=folder / "boxes.json",
-        references=ReferenceOptions(folder / "store"),
+        references=ReferenceOptions(data=folder / "store"),
         scoring=SCORING,
         gold=folder / "boxes-gold.jsonl",
     )
@@ -129,10 +129,10 @@ def test_gold_boxes_are_comparisons_with_their_own_baseline(folder):
     assert len(set(baselines.values())) == 2
     # A gold store has no train split: its baseline can come from the silver store.
     gold_options = replace(options, predictions=folder / "boxes-gold.jsonl", gold=None,
-                           references=ReferenceOptions(folder / "gold"))  # fmt: skip
+                           references=ReferenceOptions(data=folder / "gold"))  # fmt: skip
     with pytest.raises(ValueError, match=r"no train split for caref.*--baseline-data STORE"):
         evaluate_file(gold_options)
-    references = ReferenceOptions(folder / "gold", baseline_data=folder / "store")
+    references = ReferenceOptions(data=folder / "gold", baseline_data=folder / "store")
     result = evaluate_file(replace(gold_options, references=references))
     assert result.provenance["baselines from"].startswith("simulated: ")
     mean_box = result.comparisons["mean box"]["caref"]["mean IoU"]
@@ -147,7 +147,7 @@ def test_a_baseline_whose_scores_all_need_java_is_left_out(folder, tmp_path):
     texts = [Prediction(s.id, "gcap", s.answer, (s.answer,), s.patient, s.prompt) for s in samples]
     write_predictions(tmp_path / "both.jsonl", [*boxes, *texts])
     options = EvaluateFileOptions(
-        tmp_path / "both.jsonl", references=ReferenceOptions(folder / "store"), scoring=SCORING
+        tmp_path / "both.jsonl", references=ReferenceOptions(data=folder / "store"), scoring=SCORING
     )
     result = evaluate_file(options)
     assert list(result.scores) == ["caref"]
@@ -158,7 +158,9 @@ def test_a_baseline_whose_scores_all_need_java_is_left_out(folder, tmp_path):
 
 
 def test_baselines_of_the_evaluated_patients_are_refused(folder, tmp_path):
-    references = ReferenceOptions(folder / "store", folder / "store", split="train")
+    references = ReferenceOptions(
+        data=folder / "store", baseline_data=folder / "store", split="train"
+    )
     options = train_options(folder, "a", references=references, patients=None, groups=None)
     with pytest.raises(ValueError, match=r"leak .* by patient: \d+ .*another --seed"):
         evaluate_file(options)
@@ -170,7 +172,7 @@ def test_baselines_of_the_evaluated_patients_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match="needs --data"):
         ReferenceOptions(baseline_data=folder / "store")
     with pytest.raises(ValueError, match="use one of them"):
-        ReferenceOptions(folder / "store", questions=folder / "table.csv")
+        ReferenceOptions(data=folder / "store", questions=folder / "table.csv")
 
 
 def test_subgroups_by_store_patients_and_table(folder, monkeypatch, caplog):
@@ -221,7 +223,7 @@ def test_probes_and_a_threshold_add_reliability(folder, tmp_path):
 @pytest.mark.parametrize("source", ["store", "table"])
 def test_systems_are_tested_against_the_first(folder, source):
     if source == "store":
-        references = ReferenceOptions(folder / "store", split="train")
+        references = ReferenceOptions(data=folder / "store", split="train")
     else:
         table = folder / "raw" / "medical-diff-vqa" / "mimic_pair_questions.csv"
         references = ReferenceOptions(questions=table, split="train")

@@ -16,30 +16,18 @@ from lapse.core.findings import FINDINGS
 from lapse.core.types import Prediction, Score
 from lapse.data.datasets.plain_info import REMARK
 from lapse.data.store.store import Store
+from lapse.evaluation.html import tables
 from lapse.evaluation.html.case_card import case_card
 from lapse.evaluation.html.case_selection import TASK, choose_cases, find_pairs, findings_of
 from lapse.evaluation.html.confusion import count_confusion
 from lapse.evaluation.html.elements import Table
 from lapse.evaluation.html.plots import Bar, BarChart, reliability_plot, risk_plot
 from lapse.evaluation.html.render import render
-from lapse.evaluation.html.tables import (
-    difference_tables,
-    every_score,
-    finding_intervals,
-    format_cell,
-    score_tables,
-    subgroup_tables,
-)
 from lapse.evaluation.scores_file import ANSWERED
 from lapse.evaluation.unread import unread_warning, unread_words
+from lapse.metrics import calibration
 from lapse.metrics.abstention import Threshold, abstention_scores, check_other_patients
 from lapse.metrics.bootstrap import with_intervals
-from lapse.metrics.calibration import (
-    calibration_diagram,
-    calibration_error,
-    risk_area,
-    risk_coverage,
-)
 from lapse.metrics.changes import too_many_unread
 from lapse.metrics.confidence import Event, confidence_events
 from lapse.metrics.error_types import KINDS, error_kinds
@@ -117,10 +105,10 @@ def render_evaluation_report(report: EvaluationReport) -> str:
         report=report,
         tasks=Counter(item.task for item in report.predictions),
         num_patients=len({item.patient for item in report.predictions} - {""}),
-        score_tables=score_tables(report.scores, report.system),
-        every_score=every_score(report.scores, report.system),
-        subgroups=subgroup_tables(report.scores),
-        differences=difference_tables(report.scores),
+        score_tables=tables.score_tables(report.scores, report.system),
+        every_score=tables.every_score(report.scores, report.system),
+        subgroups=tables.subgroup_tables(report.scores),
+        differences=tables.difference_tables(report.scores),
         facts={name: text for name, text in facts.items() if name != REMARK or text},
         remark=facts.get(REMARK, ""),
         answered=facts.get(ANSWERED, ""),
@@ -192,7 +180,7 @@ def _finding_chart(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> 
     right = Counter(change.finding for answer, truth in pairs for change in answer & truth)
     named = Counter(change.finding for answer, _ in pairs for change in answer)
     true = Counter(change.finding for _, truth in pairs for change in truth)
-    intervals = finding_intervals(scores)
+    intervals = tables.finding_intervals(scores)
     bars = []
     for name in sorted((named | true).keys(), key=lambda name: (-true[name], FINDINGS.index(name))):
         low, high = intervals.get(name, (None, None))
@@ -208,10 +196,9 @@ def _finding_chart(answers: Sequence[Prediction], scores: Mapping[str, Any]) -> 
 
 
 def _confidence(events: Mapping[str, Sequence[Event]]) -> dict[str, Any]:
-    """Plots and table of how confidence relates to correctness."""
     rows = []
     for name, items in events.items():
-        error, area = calibration_error(items), risk_area(items)
+        error, area = calibration.calibration_error(items), calibration.risk_area(items)
         cells = (_cell(error), error.details["floor"], _cell(area), area.details["error rate"])
         rows.append((name, str(len(items)), *cells))
     columns = ("confidence in", "n", "ECE", "ECE floor", "risk area", "error rate")
@@ -220,8 +207,8 @@ def _confidence(events: Mapping[str, Sequence[Event]]) -> dict[str, Any]:
         "describe these answers and have no interval."
     )
     plotted = {name: items for name, items in events.items() if name not in NOT_PLOTTED}
-    diagrams = {name: calibration_diagram(items) for name, items in plotted.items()}
-    curves = {name: risk_coverage(items) for name, items in plotted.items()}
+    diagrams = {name: calibration.calibration_diagram(items) for name, items in plotted.items()}
+    curves = {name: calibration.risk_coverage(items) for name, items in plotted.items()}
     return {
         "plots": (reliability_plot(diagrams), risk_plot(curves)),
         "table": Table("", columns, tuple(rows), note),
@@ -237,4 +224,4 @@ def _abstention(answers: Sequence[Prediction], threshold: Threshold) -> Table:
 
 
 def _cell(score: Score) -> str:
-    return format_cell({"value": score.value, "low": score.low, "high": score.high})
+    return tables.format_cell({"value": score.value, "low": score.low, "high": score.high})

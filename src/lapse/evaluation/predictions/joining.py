@@ -45,26 +45,30 @@ class JoinOptions:
     """How the rows of a file are read.
 
     Attributes:
-        task: of the rows that name none; where it is given, only its rows are used.
-        image_ids: meaning of image_id, or "auto".
-        is_partial: whether questions without an answer are allowed.
-        is_checked: whether the references of a complete file must be those of the questions.
+        task: the evaluated task, also that of rows that name none; where it is given, only its
+            rows are used. None for all tasks that a file names, and diff_vqa if it names none.
+        image_ids: meaning of image_id in a COCO file, or "auto".
+        is_partial: whether a file may answer a part of the questions only.
     """
 
     task: str | None = None
     image_ids: str = "auto"
     is_partial: bool = False
-    is_checked: bool = False
 
 
 def read_any(
-    path: Path, questions: Callable[[], Questions], options: JoinOptions | None = None
+    path: Path,
+    questions: Callable[[], Questions],
+    options: JoinOptions | None = None,
+    *,
+    is_checked: bool = False,
 ) -> list[Prediction]:
     """The predictions of a file in any format; logs what they cover and what is not used.
 
     Args:
         questions: called where they are needed; no items where there are none.
         options: how the rows are read.
+        is_checked: whether the references of a complete file must be those of the questions.
 
     Raises:
         ValueError: an unreadable file, an unknown task, a row that answers no question, several
@@ -84,7 +88,7 @@ def read_any(
         )
     if num_complete:
         predictions = _complete(path, content.rows, options)
-        if options.is_checked and (items := questions().items):
+        if is_checked and (items := questions().items):
             task = items[0].task
             plain = [p for p in predictions if p.task == task and not split_id(p.id)[1]]
             if plain:

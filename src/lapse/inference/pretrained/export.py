@@ -20,18 +20,13 @@ from lapse.core.files import sha256_of, write_text
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
 from lapse.images import ImageProcessing
-from lapse.inference.checks.check_file import (
-    check_tensors,
-    check_values,
-    parse_check,
-    parse_rule,
-    rule_values,
-)
+from lapse.inference.checks import check_file
 from lapse.inference.checks.checker import Encode
 from lapse.inference.checks.pixel_check import PixelCheck
 from lapse.metrics.guard import GuardRule
 from lapse.metrics.probability import Calibration, parse_calibration
 from lapse.models.interface import FeatureModel, TrainableModel, has_encoder
+from lapse.training import run_folder
 from lapse.training.checkpoint import result_checkpoint
 from lapse.training.exported_model import (
     CARD,
@@ -46,14 +41,6 @@ from lapse.training.exported_model import (
     read_exported_model,
 )
 from lapse.training.initialization import read_init_report
-from lapse.training.run_folder import (
-    build_model,
-    read_config,
-    read_facts,
-    read_processing,
-    read_tokenizer,
-    skip_pretrained_weights,
-)
 from lapse.training.weight_files import read_tensors
 
 
@@ -116,7 +103,7 @@ def from_runs(stage1: Path, stage2: Path, *, facts: Mapping[str, str] | None = N
     facts = dict(facts or {})
     stages = []
     for stage, folder in (("pretrain", stage1), ("diffvqa", stage2)):
-        config = read_config(folder)
+        config = run_folder.read_config(folder)
         if config.stage != stage:
             raise ValueError(
                 f"run {folder} is of stage {config.stage!r}, expected {stage!r}: give the stage-1 "
@@ -125,7 +112,7 @@ def from_runs(stage1: Path, stage2: Path, *, facts: Mapping[str, str] | None = N
         checkpoint = result_checkpoint(folder, config.train.keep).checkpoint
         if checkpoint is None:
             raise ValueError(f"run {folder} has no valid checkpoint: train it first")
-        run_facts = read_facts(folder)
+        run_facts = run_folder.read_facts(folder)
         facts[f"{stage}: configuration"] = config.name
         facts[f"{stage}: steps"] = str(checkpoint.step)
         if config.init_model is not None:
@@ -133,7 +120,7 @@ def from_runs(stage1: Path, stage2: Path, *, facts: Mapping[str, str] | None = N
             facts[f"{stage}: initialized from"] = _describe_source(config.init_model, digest)
         facts[f"{stage}: data"] = str(run_facts["data"])
         tensors = read_tensors(checkpoint.folder / "model.safetensors")
-        stages.append((config, read_tokenizer(folder), tensors))
+        stages.append((config, run_folder.read_tokenizer(folder), tensors))
     (pretrain, tokenizer1, tensors1), (diffvqa, tokenizer2, tensors2) = stages
     _check_same_encoder(tensors1, tensors2)
     captioner = _load_model(pretrain, tokenizer1, tensors1)
@@ -166,17 +153,17 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
             for stage, model in (("pretrain", parts.captioner), ("diffvqa", parts.answerer))
         },
         "pretrain": parts.pretrain.model_dump(mode="json"),
-        "diffvqa": skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
+        "diffvqa": run_folder.skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
     }
     if parts.pixel_check is not None:
-        save_file(check_tensors(parts.pixel_check), folder / CHECK, {"format": "pt"})
+        save_file(check_file.check_tensors(parts.pixel_check), folder / CHECK, {"format": "pt"})
         values["input_check"] = {
-            **check_values(parts.pixel_check),
+            **check_file.check_values(parts.pixel_check),
             "sha256": sha256_of(folder / CHECK),
             "weights": digest,
         }
     if parts.guard is not None:
-        values["guard"] = {**rule_values(parts.guard), "weights": digest}
+        values["guard"] = {**check_file.rule_values(parts.guard), "weights": digest}
     if parts.calibration is not None:
         values["calibration"] = {**asdict(parts.calibration), "weights": digest}
     write_text(folder / CONFIG, json.dumps(values) + "\n")
@@ -204,8 +191,8 @@ def read_folder(folder: Path) -> ModelParts:
             diffvqa,
             exported.processing,
             exported.facts,
-            parse_check(exported.input_check, exported.input_check_values),
-            parse_rule(exported.guard),
+            check_file.parse_check(exported.input_check, exported.input_check_values),
+            check_file.parse_rule(exported.guard),
             parse_calibration(dict(exported.calibration), f"{folder / CONFIG}, calibration")
             if exported.calibration
             else None,
@@ -216,7 +203,7 @@ def read_folder(folder: Path) -> ModelParts:
 def _load_model(
     config: RunConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor]
 ) -> TrainableModel:
-    model = build_model(skip_pretrained_weights(config), tokenizer)
+    model = run_folder.build_model(run_folder.skip_pretrained_weights(config), tokenizer)
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -242,8 +229,7 @@ def _describe_source(source: str, digest: str | None) -> str:
 
 
 def _same_processing(stage1: Path, stage2: Path) -> ImageProcessing:
-    """The processing of the training images of both runs."""
-    first, second = read_processing(stage1), read_processing(stage2)
+    first, second = run_folder.read_processing(stage1), run_folder.read_processing(stage2)
     if first != second:
         raise ValueError(
             f"{stage1} was trained on images by {first} and {stage2} on images by {second}: one "

@@ -19,28 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from highdicom import UID
-from highdicom.sr import (
-    AlgorithmIdentification,
-    ContainerContentItem,
-    ContentSequence,
-    DeviceObserverIdentifyingAttributes,
-    GraphicTypeValues,
-    ImageRegion,
-    Measurement,
-    MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
-    ObservationContext,
-    ObserverContext,
-    PlanarROIMeasurementsAndQualitativeEvaluations,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    SourceImageForMeasurementGroup,
-    SourceImageForRegion,
-    TextContentItem,
-    TimePointContext,
-    TrackingIdentifier,
-)
+from highdicom import UID, sr
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -60,7 +39,7 @@ from lapse.inference.structured_report.codes import (
 )
 from lapse.metrics.confidence import agreement, change_key
 
-Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+Group = sr.MeasurementsAndQualitativeEvaluations | sr.PlanarROIMeasurementsAndQualitativeEvaluations
 CHANGES = {
     "added": "In the later image only",
     "missing": "In the earlier image only; not proven resolved",
@@ -69,7 +48,9 @@ CHANGES = {
 FILMS = {"reference": "earlier image (reference)", "main": "later image (main)"}
 
 
-def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -> MeasurementReport:
+def measurement_report(
+    comparison: Comparison, headers: Mapping[str, Dataset]
+) -> sr.MeasurementReport:
     """The content of the report of one comparison.
 
     Args:
@@ -84,7 +65,7 @@ def measurement_report(comparison: Comparison, headers: Mapping[str, Dataset]) -
     if not groups:  # the template needs one, and viewers expect a region in each
         groups.append(_comparison_group(comparison, headers))
     listed = [item for item in headers.values() if _has_library_tags(item)]
-    report = MeasurementReport(
+    report = sr.MeasurementReport(
         _observation_context(comparison),
         private("procedure", "comparison", "Comparison of two chest radiographs by software"),
         groups,
@@ -120,76 +101,78 @@ def _finding_group(
     """One finding on one film, with its box if the model gives a valid one."""
     header, box = headers[role], comparison.boxes.get(role, {}).get(change.finding)
     films = [str(headers[name].SOPInstanceUID) for name in ROLES]
-    tracking = TrackingIdentifier(derived_uid(*films, change.finding), change.finding)
+    tracking = sr.TrackingIdentifier(derived_uid(*films, change.finding), change.finding)
     probability = comparison.answer.probabilities.get(change_key(change))
     measurements = []
     if probability is not None:
-        measurements.append(Measurement(CERTAINTY, round(100 * probability, 1), PERCENT))
+        measurements.append(sr.Measurement(CERTAINTY, round(100 * probability, 1), PERCENT))
     shared: dict[str, Any] = {
-        "time_point_context": TimePointContext(FILMS[role]),
+        "time_point_context": sr.TimePointContext(FILMS[role]),
         "finding_type": finding_code(change.finding),
         "algorithm_id": _algorithm(comparison),
         "measurements": measurements,
         "qualitative_evaluations": list(_finding_evaluations(comparison, change, role)),
     }
     if box is None:
-        source = SourceImageForMeasurementGroup.from_source_image(header)
-        return MeasurementsAndQualitativeEvaluations(tracking, source_images=[source], **shared)
-    region = ImageRegion(
-        GraphicTypeValues.POLYLINE,
+        source = sr.SourceImageForMeasurementGroup.from_source_image(header)
+        return sr.MeasurementsAndQualitativeEvaluations(tracking, source_images=[source], **shared)
+    region = sr.ImageRegion(
+        sr.GraphicTypeValues.POLYLINE,
         polygon(box, int(header.Rows), int(header.Columns)),
-        SourceImageForRegion.from_source_image(header),
+        sr.SourceImageForRegion.from_source_image(header),
     )
     sites = [finding_site(comparison.region_name(role, change.finding))]
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking, region, finding_sites=sites, **shared
     )
 
 
 def _finding_evaluations(
     comparison: Comparison, change: Change, role: str
-) -> Iterator[QualitativeEvaluation]:
+) -> Iterator[sr.QualitativeEvaluation]:
     kind = private("change", change.kind, CHANGES[change.kind])
-    yield QualitativeEvaluation(private("item", "change", "Change between both images"), kind)
+    yield sr.QualitativeEvaluation(private("item", "change", "Change between both images"), kind)
     level = change.before if role == "reference" else change.after
     if level:
         name = private("item", "level", "Level of the finding in this image")
-        yield QualitativeEvaluation(name, private("level", level))
+        yield sr.QualitativeEvaluation(name, private("level", level))
     confidence = comparison.answer.confidence.get(change_key(change))
     if confidence is not None:
         name = private("item", "agreement", "Agreement of the model with itself; no probability")
-        yield QualitativeEvaluation(name, private("agreement", agreement(confidence)))
+        yield sr.QualitativeEvaluation(name, private("agreement", agreement(confidence)))
 
 
 def _comparison_group(comparison: Comparison, headers: Mapping[str, Dataset]) -> Group:
     """The status of an answer without a stated change, which both films support."""
     films = [headers[role] for role in ROLES]
-    return MeasurementsAndQualitativeEvaluations(
-        TrackingIdentifier(
+    return sr.MeasurementsAndQualitativeEvaluations(
+        sr.TrackingIdentifier(
             derived_uid(*(str(film.SOPInstanceUID) for film in films), "comparison"), "comparison"
         ),
         algorithm_id=_algorithm(comparison),
         qualitative_evaluations=[_status(comparison)],
-        source_images=[SourceImageForMeasurementGroup.from_source_image(film) for film in films],
+        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(film) for film in films],
     )
 
 
-def _status(comparison: Comparison) -> QualitativeEvaluation:
+def _status(comparison: Comparison) -> sr.QualitativeEvaluation:
     status = private("status", comparison.answer.status)
-    return QualitativeEvaluation(private("item", "status", "Status of the answer"), status)
+    return sr.QualitativeEvaluation(private("item", "status", "Status of the answer"), status)
 
 
-def _evaluations(comparison: Comparison) -> ContainerContentItem:
+def _evaluations(comparison: Comparison) -> sr.ContainerContentItem:
     """What a reader must know about the answer, as free text."""
-    container = ContainerContentItem(EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
-    container.ContentSequence = ContentSequence(
+    container = sr.ContainerContentItem(
+        EVALUATIONS, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+    container.ContentSequence = sr.ContentSequence(
         [
             *_status(comparison),
             *(
-                TextContentItem(
+                sr.TextContentItem(
                     private("item", name, meaning),
                     text,
-                    relationship_type=RelationshipTypeValues.CONTAINS,
+                    relationship_type=sr.RelationshipTypeValues.CONTAINS,
                 )
                 for name, meaning, text in _texts(comparison)
                 if text
@@ -222,23 +205,25 @@ def _texts(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
         yield "model", "Fact of the model", f"{name}: {value}"
 
 
-def _algorithm(comparison: Comparison) -> AlgorithmIdentification:
-    return AlgorithmIdentification(
+def _algorithm(comparison: Comparison) -> sr.AlgorithmIdentification:
+    return sr.AlgorithmIdentification(
         f"lapse, {comparison.model.get('model', 'unknown model')}",
         __version__,
         parameters=["research use only"],
     )
 
 
-def _observation_context(comparison: Comparison) -> ObservationContext:
+def _observation_context(comparison: Comparison) -> sr.ObservationContext:
     name = comparison.model.get("model", "unknown model")
-    device = DeviceObserverIdentifyingAttributes(
+    device = sr.DeviceObserverIdentifyingAttributes(
         derived_uid("device", name, __version__),
         name="lapse",
         manufacturer_name="lapse, open-source software, research use only",
         model_name=name,
     )
-    return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
+    )
 
 
 def _has_library_tags(header: Dataset) -> bool:

@@ -158,7 +158,6 @@ def _for_stage(changes: Changes, stage: Stage) -> list[str]:
 def _chain(
     configs: Sequence[RunConfig], out: Path, stores: Mapping[int, StoreRef]
 ) -> tuple[PlannedRun, ...]:
-    """Runs that are each initialized from the one before."""
     runs: list[PlannedRun] = []
     for config in configs:
         parent = ""
