@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from lapse.core import registry
@@ -61,7 +62,7 @@ class Evaluator:
     ) -> None:
         self.options = options or EvaluateOptions()
         self.metrics = metrics or {}
-        self._built: dict[str, Metric | None] = {}
+        self._metric = cache(self._build)
 
     def __call__(self, predictions: Sequence[Prediction]) -> Scores:
         """Score the predictions of one system: task -> name -> Score with its 95% interval.
@@ -95,13 +96,8 @@ class Evaluator:
                 resamples, seed = self.options.resamples, self.options.seed
                 yield task, with_intervals(scores, patients, resamples=resamples, seed=seed)
 
-    def _metric(self, name: str) -> Metric | None:
-        """The metric of this name; None where it needs Java and the options exclude Java."""
-        if name not in self._built:
-            self._built[name] = self._build(name)
-        return self._built[name]
-
     def _build(self, name: str) -> Metric | None:
+        """The metric of this name; None where it needs Java and the options exclude Java."""
         metric_class = registry.load("metrics", name)
         if getattr(metric_class, "needs_java", False) and not self.options.use_java:
             names = ", ".join(metric_class.names)

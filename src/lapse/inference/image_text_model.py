@@ -210,7 +210,7 @@ def open_image_text_model(
         model.to(device)
     facts = {
         "model": source,
-        "weights": _fingerprint(source),
+        "weights": options.get("revision") or _folder_hash(Path(source)),
         "architecture": type(model).__name__,
         "precision": str(dtype) if bits is None else f"{bits} bits",
         "device": device.type,
@@ -242,11 +242,8 @@ def _quantization(bits: int) -> Any:
     return library.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def _fingerprint(source: str) -> str:
-    """The revision of a hub id, or a hash of all files of a folder."""
-    hub_id = parse_hub_id(source)
-    if hub_id is not None and not Path(source).is_dir():
-        return hub_id[1]
-    files = sorted(path for path in Path(source).iterdir() if path.is_file())
+def _folder_hash(folder: Path) -> str:
+    """A hash of all files of a folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     text = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -127,18 +128,6 @@ def sigmoid(log_odds: float) -> float:
     return power / (1.0 + power)
 
 
-def available_methods(predictions: Sequence[Prediction]) -> tuple[str, ...]:
-    """The methods by which every change of every answer has a probability."""
-
-    def has_all(method: str) -> bool:
-        try:
-            return sum(len(stated_changes(item, method)) for item in predictions) > 0
-        except ValueError:
-            return False
-
-    return tuple(method for method in METHODS if has_all(method))
-
-
 def change_events(predictions: Sequence[Prediction], method: str) -> list[Event]:
     """One event for every stated change: its probability, and whether it is true."""
     return [
@@ -177,10 +166,11 @@ def confidence_events(predictions: Sequence[Prediction]) -> dict[str, list[Event
 
     Only confidences that every difference answer has; {} for a file without any.
     """
-    events = {
-        f"changes, by {method}": change_events(predictions, method)
-        for method in available_methods(predictions)
-    }
+    events: dict[str, list[Event]] = {}
+    for method in METHODS:
+        with suppress(ValueError):  # an answer without this confidence
+            if by_change := change_events(predictions, method):
+                events[f"changes, by {method}"] = by_change
     for measure in ANSWER_MEASURES:
         by_answer = answer_events(predictions, measure)
         if len(by_answer) == len(predictions):

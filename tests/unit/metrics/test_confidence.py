@@ -8,9 +8,9 @@ from lapse.core.changes import Change
 from lapse.core.types import Prediction
 from lapse.metrics.confidence import (
     answer_events,
-    available_methods,
     change_events,
     change_key,
+    confidence_events,
     sigmoid,
     stated_changes,
 )
@@ -30,6 +30,11 @@ CONFIDENCE = {
 
 def prediction(confidence, text: str = ADDED) -> Prediction:
     return Prediction("a", "diff_vqa", text, (EDEMA,), "p", confidence=confidence)
+
+
+def change_confidences(confidence, text: str = ADDED) -> list[str]:
+    events = confidence_events([prediction(confidence, text)])
+    return [name for name in events if name.startswith("changes")]
 
 
 def test_every_stated_change_has_its_probability():
@@ -57,13 +62,9 @@ def test_a_missing_confidence_is_an_error_with_its_key():
         stated_changes(prediction(part), "beam")
     with pytest.raises(ValueError, match=r"no confidence 'baem'.*did you mean 'beam'"):
         stated_changes(prediction(CONFIDENCE), "baem")
-    assert available_methods([prediction(CONFIDENCE)]) == ("beam", "clauses")
-    assert available_methods([prediction(part)]) == ("clauses",)
-    assert (
-        available_methods([prediction({})])
-        == ()
-        == available_methods([prediction({}, "nothing has changed.")])
-    )
+    assert change_confidences(CONFIDENCE) == ["changes, by beam", "changes, by clauses"]
+    assert change_confidences(part) == ["changes, by clauses"]
+    assert change_confidences({}) == change_confidences({}, "nothing has changed.") == []
 
 
 def test_an_answer_is_right_when_all_its_changes_are():

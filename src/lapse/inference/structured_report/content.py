@@ -64,7 +64,9 @@ def measurement_report(
     ]
     if not groups:  # the template needs one, and viewers expect a region in each
         groups.append(_comparison_group(comparison, headers))
-    listed = [item for item in headers.values() if _has_library_tags(item)]
+    # an entry of the image library needs both elements
+    needed = ("PatientOrientation", "ImagerPixelSpacing")
+    listed = [item for item in headers.values() if all(item.get(name) for name in needed)]
     report = sr.MeasurementReport(
         _observation_context(comparison),
         private("procedure", "comparison", "Comparison of two chest radiographs by software"),
@@ -224,8 +226,3 @@ def _observation_context(comparison: Comparison) -> sr.ObservationContext:
     return sr.ObservationContext(
         observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
     )
-
-
-def _has_library_tags(header: Dataset) -> bool:
-    """Whether a header has what an entry of the image library needs."""
-    return all(header.get(name) for name in ("PatientOrientation", "ImagerPixelSpacing"))
