@@ -22,30 +22,24 @@ def no_progress_bar(_: str) -> AbstractContextManager[Progress]:
 
 
 class RateLog:
-    """Logs the rate of a long job and the time left, at most once per interval.
+    """Logs the rate of a long job and the time left, at most one line a minute.
 
     Args:
         what: the things that are counted.
-        interval: seconds between two lines.
         clock: returns seconds.
     """
 
     def __init__(
-        self,
-        logger: logging.Logger,
-        what: str,
-        *,
-        interval: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
+        self, logger: logging.Logger, what: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._logger, self._what, self._interval, self._clock = logger, what, interval, clock
+        self._logger, self._what, self._clock = logger, what, clock
         self._start = self._last = clock()
         self._done = 0
 
     def __call__(self, done: int, total: int) -> None:
         """Record the progress; the signature of a `Progress`."""
         now, self._done = self._clock(), done
-        if now - self._last < self._interval or done == 0:
+        if now - self._last < 60 or done == 0:
             return
         self._last = now
         rate = done / (now - self._start)

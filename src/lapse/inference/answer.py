@@ -192,7 +192,11 @@ def answer_images(
         generated.text,
         tuple(changes),
         parsed.leftover,
-        _by_change(generated.confidence),
+        {
+            name.removeprefix(BEAM): value
+            for name, value in generated.confidence.items()
+            if name == "answer" or name.startswith(BEAM)
+        },
         beam=generated.text,
         issues=() if rule is None else (NO_GUARD,),
     )
@@ -244,12 +248,3 @@ def _guarded(
         beam=generated.plain.text,
         issues=notes,
     )
-
-
-def _by_change(confidence: Mapping[str, float]) -> dict[str, float]:
-    """The fractions of the beam alone, under the names of the changes."""
-    return {
-        name.removeprefix(BEAM): value
-        for name, value in confidence.items()
-        if name == "answer" or name.startswith(BEAM)
-    }
