@@ -83,11 +83,7 @@ def _modality_steps(dicom: Dataset, is_big_endian: bool) -> Iterator[Step]:
     yield from _tables(dicom, "ModalityLUTSequence", is_big_endian)
     slope, intercept = (name in dicom for name in MODALITY[1:])
     if slope and intercept:
-        yield (
-            lambda values: (
-                values * _numbers(dicom.RescaleSlope)[0] + _numbers(dicom.RescaleIntercept)[0]
-            )
-        )
+        yield lambda x: x * _numbers(dicom.RescaleSlope)[0] + _numbers(dicom.RescaleIntercept)[0]
     elif slope or intercept:
         yield _refuse("rescale with only one of slope and intercept")
 

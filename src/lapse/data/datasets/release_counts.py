@@ -73,12 +73,7 @@ def compare_with_published(
     """
     order = {key: position for position, key in enumerate(PUBLISHED)}
     keys = sorted(counts, key=lambda key: (order.get(key, len(order)), key))
+    published = PUBLISHED if has_published else {}
     return tuple(
-        RowCount(
-            *key,
-            num_rows=counts[key],
-            num_published=PUBLISHED.get(key) if has_published else None,
-            is_certain=key not in UNCERTAIN,
-        )
-        for key in keys
+        RowCount(*key, counts[key], published.get(key), key not in UNCERTAIN) for key in keys
     )

@@ -143,13 +143,9 @@ class BalancedBatchStream:
                 groups.setdefault(len(row[0].images), []).append(row)
         for num_images in sorted(groups):
             samples, texts, parallel = zip(*groups[num_images], strict=True)
-            batch = collate(
-                samples,
-                texts,
-                read_pixels(self.augmenter.pixels if self.augmenter else self.pixels, samples),
-                parallel=parallel,
-                loss_on_given=self.data.loss_on_given,
-            )
+            read = self.augmenter.pixels if self.augmenter else self.pixels
+            pixels, on_given = read_pixels(read, samples), self.data.loss_on_given
+            batch = collate(samples, texts, pixels, parallel=parallel, loss_on_given=on_given)
             batch = replace(batch, parallel_form=self.form)
             if self.data.loss_on_prefix:
                 batch = with_prefix_loss(batch)

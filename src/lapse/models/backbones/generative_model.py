@@ -71,11 +71,9 @@ class GenerativeModel(EncoderModel, ABC):
 
         A text ends where the decoder's positions end, whatever the other rows need.
         """
+        decode = self.tokenizer.decode
         return [
-            [
-                Candidate(self.tokenizer.decode(text.tokens), text.log_probability, text.length)
-                for text in texts
-            ]
+            [Candidate(decode(text.tokens), text.log_probability, text.length) for text in texts]
             for texts in self.hypotheses(batch, generation)
         ]
 

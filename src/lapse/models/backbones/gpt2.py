@@ -190,6 +190,5 @@ class GPT2(nn.Module):
 
 def resized_positions(table: Tensor, length: int) -> Tensor:
     """A position table [L, D] interpolated linearly to another length [length, D]."""
-    return F.interpolate(table.t().unsqueeze(0), size=length, mode="linear", align_corners=True)[
-        0
-    ].t()
+    line = table.t().unsqueeze(0)
+    return F.interpolate(line, size=length, mode="linear", align_corners=True)[0].t()

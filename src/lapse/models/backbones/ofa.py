@@ -108,10 +108,8 @@ class OfaEncoder(nn.Module):
         self.image_positions = normal_parameter(config.side**2 + 1, width)
         self.text_positions = normal_parameter(config.max_tokens, width)
         self.norm_image, self.norm_text = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.norm_image_position, self.norm_text_position = (
-            nn.LayerNorm(width),
-            nn.LayerNorm(width),
-        )
+        self.norm_image_position = nn.LayerNorm(width)
+        self.norm_text_position = nn.LayerNorm(width)
         self.absolute = AbsoluteBias(width, config.heads)
         self.blocks = nn.ModuleList(EncoderBlock(config, rate) for rate in _rates(config))
         self.norm = nn.LayerNorm(width)
@@ -131,15 +129,9 @@ class OfaEncoder(nn.Module):
         texts = self.dropout(self.norm_text(words + self.types[MAIN_OR_TEXT]))
         x = torch.cat([pictures, texts], dim=1)
         places = images.places.flatten(1)
-        positions = torch.cat(
-            [
-                self.norm_image_position(self.image_positions[places + 1]),
-                self.norm_text_position(self.text_positions[: words.shape[1]]).expand(
-                    batch, -1, -1
-                ),
-            ],
-            dim=1,
-        )
+        of_images = self.norm_image_position(self.image_positions[places + 1])
+        of_text = self.norm_text_position(self.text_positions[: words.shape[1]])
+        positions = torch.cat([of_images, of_text.expand(batch, -1, -1)], dim=1)
         seen = places.new_ones(batch, num_images * num_patches, dtype=torch.bool)
         is_used = torch.cat([seen, text.is_used], dim=1)
         absolute = self.absolute(positions, positions)
@@ -151,13 +143,10 @@ class OfaEncoder(nn.Module):
 
     def _segments(self, places: Tensor, length: int) -> list[Segment]:
         _, num_images, num_patches = places.shape
-        segments = [
-            (
-                slice(index * num_patches, (index + 1) * num_patches),
-                image_distances(places[:, index], self.config.side),
-            )
-            for index in range(num_images)
-        ]
+        segments = []
+        for index, of_image in enumerate(places.unbind(1)):
+            part = slice(index * num_patches, (index + 1) * num_patches)
+            segments.append((part, image_distances(of_image, self.config.side)))
         start = num_images * num_patches
         distances = text_distances(length, TEXT_DISTANCE, places.device)
         return [*segments, (slice(start, start + length), distances)]

@@ -163,14 +163,10 @@ class QFormer(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
         self.norm_image = nn.LayerNorm(image_width) if config.norm_image else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
+        crosses = [layer % config.cross_every == 0 for layer in range(config.layers)]
         self.blocks = nn.ModuleList(
-            QFormerBlock(
-                config,
-                image_width,
-                has_cross=layer % config.cross_every == 0,
-                has_text=has_text,
-            )
-            for layer in range(config.layers)
+            QFormerBlock(config, image_width, has_cross=has_cross, has_text=has_text)
+            for has_cross in crosses
         )
         init_linear(self, 0.02)
         nn.init.normal_(self.queries, std=0.02)

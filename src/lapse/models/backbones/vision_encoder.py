@@ -63,13 +63,7 @@ class VisionEncoder(nn.Module):
 
 def _stem(config: EncoderConfig) -> nn.Module:
     """The layers that turn patches of pixels into tokens."""
+    sizes = (config.channels, config.width, config.patch_size)
     if config.stem != "patch":
-        return ConvStem(
-            config.channels,
-            config.width,
-            config.patch_size,
-            over_batch=config.stem == "conv_batch",
-        )
-    return nn.Conv2d(
-        config.channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
-    )
+        return ConvStem(*sizes, over_batch=config.stem == "conv_batch")
+    return nn.Conv2d(*sizes, stride=config.patch_size)

@@ -43,13 +43,11 @@ class ConvStem(nn.Module):
             after = max(width >> (num_stages - 1 - stage), 2 * GROUPS) // GROUPS * GROUPS
             after = width if stage == num_stages - 1 else after
             for stride, source in ((2, before), (1, after)):
-                stages += [
-                    nn.Conv2d(source, after, 3, stride, 1, bias=False),
-                    nn.BatchNorm2d(after, momentum=MOMENTUM)
-                    if over_batch
-                    else nn.GroupNorm(GROUPS, after),
-                    nn.ReLU() if over_batch else nn.GELU(),
-                ]
+                stages.append(nn.Conv2d(source, after, 3, stride, 1, bias=False))
+                if over_batch:
+                    stages += [nn.BatchNorm2d(after, momentum=MOMENTUM), nn.ReLU()]
+                else:
+                    stages += [nn.GroupNorm(GROUPS, after), nn.GELU()]
             before = after
         self.stages = nn.Sequential(*stages)
         self.out = nn.Conv2d(before, width, 1)

@@ -58,12 +58,8 @@ def regions_of(batch: Batch, names: Sequence[str]) -> Regions:
         boxes_of_image = [named.get(name) for name in names]
         has_none = not any(boxes_of_image)
         present.append([has_none or box is not None for box in boxes_of_image])
-        corners.append(
-            [
-                [box.x_min, box.y_min, box.x_max, box.y_max]
-                for box in (box or FULL_IMAGE for box in boxes_of_image)
-            ]
-        )
+        used = [box or FULL_IMAGE for box in boxes_of_image]
+        corners.append([[box.x_min, box.y_min, box.x_max, box.y_max] for box in used])
     device = batch.images.device
     return Regions(torch.tensor(corners, device=device), torch.tensor(present, device=device))
 

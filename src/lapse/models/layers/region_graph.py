@@ -124,10 +124,7 @@ class RelationAttention(nn.Module):
     def __init__(self, width: int, heads: int, num_labels: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.label_scores = nn.Parameter(torch.zeros(num_labels, heads))
         self.label_values = nn.Parameter(torch.zeros(num_labels, width))
 

@@ -102,12 +102,9 @@ class SelfAttention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, T, D] -> query, key, value, each [B, H, T, d]."""
-        query, key, value = self.query_key_value(x).chunk(3, dim=-1)
-        return (
-            split_heads(query, self.heads),
-            split_heads(key, self.heads),
-            split_heads(value, self.heads),
-        )
+        parts = self.query_key_value(x).chunk(3, dim=-1)
+        query, key, value = (split_heads(part, self.heads) for part in parts)
+        return query, key, value
 
     def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """[B, T, D] -> [B, T, D]."""

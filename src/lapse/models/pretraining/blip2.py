@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.distributed as dist
@@ -185,17 +186,13 @@ class Blip2(GenerativeModel):
         temperature = self.log_temperature.detach().exp()
         pairs = torch.arange(count, device=to_texts.device)
         rows = pairs[is_negative.any(dim=1)]
-        chosen_text, chosen_image = (
-            hard_negatives(
-                similarity[rows] / temperature, is_negative[rows], is_drawn=self.training
-            )
-            for similarity in (to_texts, to_images)
-        )
+        hard = partial(hard_negatives, is_negative=is_negative[rows], is_drawn=self.training)
+        chosen_text, chosen_image = (hard(x[rows] / temperature) for x in (to_texts, to_images))
         if len(pool.keys) == count:  # all images are read already
-            hard = memory.of(chosen_image)
+            others = memory.of(chosen_image)
         else:
-            hard = self.qformer.image_memory(pool.tokens[chosen_image])
-        images = ImageMemory.joined([memory, hard, memory.of(rows)])
+            others = self.qformer.image_memory(pool.tokens[chosen_image])
+        images = ImageMemory.joined([memory, others, memory.of(rows)])
         matches = self.match(
             images, joined_texts([(texts, pairs), (texts, rows), (pool.texts, chosen_text)])
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import compress
 
 import torch
 import torch.nn.functional as F
@@ -76,14 +77,10 @@ class Findings(EncoderModel):
         del generation  # the answer is not generated token by token
         regions, logits = self._logits(batch)
         shown = (logits.sigmoid() > THRESHOLD) & regions.is_present[..., None]
-        names = list(self.classes)
         texts = []
         for image in batch.image_index[:, 0].tolist():
             rows = zip(NAMES, shown[image].tolist(), strict=True)
-            findings = tuple(
-                (region, tuple(name for name, is_shown in zip(names, row, strict=True) if is_shown))
-                for region, row in rows
-            )
+            findings = tuple((region, tuple(compress(self.classes, row))) for region, row in rows)
             texts.append(findings_text(findings))
         return texts
 

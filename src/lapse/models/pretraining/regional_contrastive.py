@@ -49,11 +49,7 @@ class RegionalContrastive(ContrastiveModel):
             if (box := sample.box) is not None
         ]
         tokens = self.image_tokens(batch)
-        regions = roi_align(
-            tokens,
-            torch.tensor(corners, device=tokens.device),
-            batch.image_index[:, 0],
-            bins=self.config.roi_side,
-            samples=self.config.roi_samples,
-        )
+        boxes, image_of = torch.tensor(corners, device=tokens.device), batch.image_index[:, 0]
+        bins, samples = self.config.roi_side, self.config.roi_samples
+        regions = roi_align(tokens, boxes, image_of, bins=bins, samples=samples)
         return F.normalize(self.pool(regions).float(), dim=-1)

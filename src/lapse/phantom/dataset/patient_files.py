@@ -98,7 +98,9 @@ def write_patient(
         visit, acquisition = exposure.visit, exposure.acquisition
         rendered = render(history.person, visit, acquisition, config.size)
         record = _image_record(config, history, exposure, previous, rendered)
-        _write_report(out, record)
+        path = out / "mimic-cxr" / f"{study_folder(record.subject_id, record.study_id)}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.report.text, encoding="utf-8", newline="\n")
         _write_images(out, config, exposure, rendered, record)
         _add_rows(files, record, visit, "Recumbent" if acquisition.is_supine else "Erect")
         previous = visit
@@ -176,13 +178,6 @@ def _image_path(out: Path, suffix: str, record: ImageRecord) -> Path:
     return folder / f"{record.dicom_id}.{suffix}"
 
 
-def _write_report(out: Path, record: ImageRecord) -> None:
-    folder = study_folder(record.subject_id, record.study_id)
-    path = out / "mimic-cxr" / f"{folder}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(record.report.text, encoding="utf-8", newline="\n")
-
-
 def _add_rows(files: PatientFiles, record: ImageRecord, visit: Visit, posture: str) -> None:
     dicom, subject, study = record.dicom_id, record.subject_id, record.study_id
     exam, code = _VIEWS[record.view]
@@ -203,13 +198,8 @@ def _add_rows(files: PatientFiles, record: ImageRecord, visit: Visit, posture: s
     }
     for name, row in rows.items():
         files.tables[name].append(row)
-    files.diseases.append(
-        {
-            "study_id": str(study),
-            "subject_id": str(subject),
-            **entities(visit, record.report.denied),
-        }
-    )
+    ids = {"study_id": str(study), "subject_id": str(subject)}
+    files.diseases.append(ids | entities(visit, record.report.denied))
     graph = scene_graph(record)
     files.graphs.append((dicom, json.dumps(graph)))
     if files.split == "test":

@@ -96,15 +96,8 @@ def _lung_points(anatomy: Anatomy, side: int, low: float, high: float) -> Floats
     sign, table = SIGNS[side], anatomy.table
     heights = np.linspace(low, high, 9)
     angle = np.linspace(-1.35, 1.35, 5)
-    middle, half, deep, mid_y = (
-        np.interp(heights, GRID, table[:, column])[:, None]
-        for column in (
-            Column.MIDDLE,
-            Column.CAVITY_R + side,
-            Column.CAVITY_D,
-            Column.CAVITY_Y,
-        )
-    )
+    columns = (Column.MIDDLE, Column.CAVITY_R + side, Column.CAVITY_D, Column.CAVITY_Y)
+    middle, half, deep, mid_y = (np.interp(heights, GRID, table[:, c])[:, None] for c in columns)
     x = sign * np.maximum(half, 12.0) * np.cos(angle) ** 0.85
     y = mid_y + deep * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.85
     x, y = np.hstack([x, 0 * mid_y + sign * 6.0]), np.hstack([y, mid_y])
@@ -140,24 +133,17 @@ def _side_outlines(anatomy: Anatomy, side: int) -> dict[str, Floats]:
     size = float(tree.radii[is_hilar].max(initial=1.0)) * 1.3
     middle = anatomy.at(Column.MIDDLE, top)
     abdomen = anatomy.half_width(side, top) + 4.0
+    hilum = _rectangle((hx - sign * 16, hx + sign * 27), (hz - 40, hz + 28), -5.0)
+    dome = _dome_points(anatomy, side)
+    below = _rectangle((middle, middle + sign * abdomen), (-300.0, top), 10.0)
     return outlines | {
-        f"{word} hilar structures": np.vstack(
-            [
-                _rectangle((hx - sign * 16, hx + sign * 27), (hz - 40, hz + 28), -5.0),
-                _dilated(anatomy.breathe(vessels), size),
-            ]
-        ),
+        f"{word} hilar structures": np.vstack([hilum, _dilated(anatomy.breathe(vessels), size)]),
         f"{word} costophrenic angle": angle,
-        f"{word} hemidiaphragm": _dome_points(anatomy, side),
+        f"{word} hemidiaphragm": dome,
         f"{word} cardiophrenic angle": _rectangle(
             (corner[0] - 17, corner[0] + 17), (corner[2] - 21, corner[2] + 21), corner[1]
         ),
-        f"{word} upper abdomen": np.vstack(
-            [
-                _rectangle((middle, middle + sign * abdomen), (-300.0, top), 10.0),
-                _dome_points(anatomy, side),
-            ]
-        ),
+        f"{word} upper abdomen": np.vstack([below, dome]),
     }
 
 

@@ -135,17 +135,9 @@ def tissue_layers(anatomy: Anatomy, camera: Floats, lesions: Lesions) -> Singles
         hearts = np.vstack([hearts, lesions.masses])
     if lesions.gases:
         gases = np.vstack([gases, lesions.gases])
-    return soft_tissue(
-        rays(camera),
-        anatomy.table,
-        hearts,
-        anatomy.domes,
-        anatomy.extras,
-        gases,
-        lesions.body_array(),
-        texture_tile(),
-        tissue_parameters(anatomy, pixel_size(camera)),
-    )
+    bodies = (hearts, anatomy.domes, anatomy.extras, gases, lesions.body_array())
+    parameters = tissue_parameters(anatomy, pixel_size(camera))
+    return soft_tissue(rays(camera), anatomy.table, *bodies, texture_tile(), parameters)
 
 
 def _expected_window(

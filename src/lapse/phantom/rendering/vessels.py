@@ -116,17 +116,12 @@ def _one_lung(
     root = np.array([sign * 27.0, -2.0, hilum_z])
     order = np.argsort(np.linalg.norm(targets - root, axis=1) + 22 * rng.random(count))
     # trunks of the lower lobe, lateral to the heart, and of the upper lobe
-    steps = (
-        (0, 0, 0),
-        (9, -4, -4),
-        (17, -8, -18),
-        (21, -12, -36),
-        (24, -17, -54),
-        (10, 0, 9),
-        (16, 0, 24),
-        (23, -2, 40),
+    steps = (  # along x, y, z
+        (0, 9, 17, 21, 24, 10, 16, 23),
+        (0, -4, -8, -12, -17, 0, 0, -2),
+        (0, -4, -18, -36, -54, 9, 24, 40),
     )
-    trunk = root + np.array(steps, dtype=np.float64) * (sign, 1.0, 1.0)
+    trunk = root + np.array(steps, dtype=np.float64).T * (sign, 1.0, 1.0)
     nodes, parents = np.zeros((count * 8 + 8, 4)), np.full(count * 8 + 8, -1.0)
     nodes[:8, :3] = trunk
     nodes[:8, 3] = (0, 5, 12, 18, 25, 6, 12, 20)
