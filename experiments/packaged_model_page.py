@@ -1,6 +1,7 @@
 """The page docs/explanation/results.md, written from the scores files of packaged_model_results.py.
 
-    OUT/<tier>/diffvqa.scores.json, regions.scores.json, OUT/answer.json -> targets -> page
+    OUT/<set>/diffvqa.scores.json, regions.scores.json, guarded.scores.json, OUT/answer.json
+        -> targets -> page
 
 No number and no verdict is edited by hand. Scores that a system does not have are "-".
 """
@@ -11,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from lapse.core.files import write_text
@@ -30,7 +30,9 @@ from lapse.inference.answer import RESEARCH_USE
 ABLATIONS = ("text-only", "main-only", "reference-only")  # runs that see less than both images
 GROUPS = ("kind of patient", "pair of a quadruplet", "OOD group")
 MODEL, MEAN_BOX = "model", "mean box"
-CHANGE_F1, ACC, IDENTITY, SECONDS = 0.75, 0.90, 0.90, 3.0
+CHANGE_F1 = {"coarse": 0.70, "portable": 0.60}  # name of a set -> least change F1 of beam search
+PRECISION, RECALL, IDENTITY, WARNED = 0.85, 0.50, 0.98, 0.02  # of guarded answers
+TITLES = {"coarse": "coarse tier", "fine": "fine tier", "portable": "portable films"}
 GROUP_SCORES = ("change F1", "exact match", "BLEU-4", "Acc@0.5", "mean IoU", "ROUGE-L")
 
 Scores = Mapping[str, Score]
@@ -52,18 +54,27 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """The scores of one tier: task -> system -> its scores; the model is the first system."""
+class TestSet:
+    """The scores of one set: task -> system -> its scores; the model is the first system.
+
+    `guarded` holds the scores of the guarded answers.
+    """
 
     name: str
     tasks: Mapping[str, Mapping[str, Scores]]
     subgroups: Mapping[str, Mapping[str, Mapping[str, Scores]]]
     hidden: Mapping[str, Sequence[str]]
     provenance: Mapping[str, str]
+    guarded: Scores
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence."""
+        return TITLES[self.name]
 
 
-def read_tier(folder: Path) -> Tier:
-    """The scores of OUT/<tier>."""
+def read_set(folder: Path) -> TestSet:
+    """The scores of OUT/<set>."""
     tasks: dict[str, dict[str, Scores]] = {}
     subgroups: dict[str, Any] = {}
     hidden: dict[str, Sequence[str]] = {}
@@ -85,7 +96,8 @@ def read_tier(folder: Path) -> Tier:
             }
         hidden |= values["hidden_subgroups"]
         provenance = values["provenance"]
-    return Tier(folder.name, tasks, subgroups, hidden, provenance)
+    guarded = _scores(read_scores(folder / "guarded.scores.json")["scores"]["guarded"])
+    return TestSet(folder.name, tasks, subgroups, hidden, provenance, guarded)
 
 
 def _scores(values: Mapping[str, Any]) -> dict[str, Score]:
@@ -96,53 +108,50 @@ def _scores(values: Mapping[str, Any]) -> dict[str, Score]:
     }
 
 
-def check_targets(tiers: Sequence[Tier], seconds: Sequence[float]) -> list[Target]:
-    """Every target with its figure; the target for change F1 is for the first tier."""
-    score = tiers[0].tasks["diff_vqa"][MODEL]["change F1"]
-    targets = [
+def check_targets(sets: Sequence[TestSet]) -> list[Target]:
+    """Every target with its figure: answers of beam search, boxes, guarded answers."""
+    return [target for item in sets for target in (*_beam_targets(item), *_guard_targets(item))]
+
+
+def _beam_targets(item: TestSet) -> list[Target]:
+    systems = item.tasks["diff_vqa"]
+    score = systems[MODEL]["change F1"]
+    name, best = best_baseline(systems, "change F1")
+    targets = []
+    if (limit := CHANGE_F1.get(item.name)) is not None:
+        words = f"change F1 of beam search, {item.title}"
+        targets.append(Target(words, f">= {limit:.2f}", format_score(score), score.value >= limit))
+    targets.append(
         Target(
-            f"change F1, {tiers[0].name} tier",
-            f">= {CHANGE_F1:.2f}",
+            f"interval of change F1 above the best image-blind baseline, {item.title}",
+            f"lower end > {best.value:.3f} ({name})",
+            f"{format_score(score)} against {format_score(best)}",
+            score.low is not None and score.low > best.value,
+        )
+    )
+    score, mean_box = (item.tasks["caref"][name]["Acc@0.5"] for name in (MODEL, MEAN_BOX))
+    targets.append(
+        Target(
+            f"boxes of named regions, Acc@0.5, {item.title}",
+            f"> {mean_box.value:.3f} (mean box)",
             format_score(score),
-            score.value >= CHANGE_F1,
+            score.value > mean_box.value,
         )
-    ]
-    for tier in tiers:
-        systems = tier.tasks["diff_vqa"]
-        score = systems[MODEL]["change F1"]
-        name, best = best_baseline(systems, "change F1")
-        targets.append(
-            Target(
-                f"interval of change F1 above the best image-blind baseline, {tier.name} tier",
-                f"lower end > {best.value:.3f} ({name})",
-                f"{format_score(score)} against {format_score(best)}",
-                score.low is not None and score.low > best.value,
-            )
-        )
-    for tier in tiers:
-        score, mean_box = (tier.tasks["caref"][name]["Acc@0.5"] for name in (MODEL, MEAN_BOX))
-        targets.append(
-            Target(
-                f"CAREF Acc@0.5, {tier.name} tier",
-                f">= {ACC:.2f} and above the mean box",
-                f"{format_score(score)}, mean box {format_score(mean_box)}",
-                score.value >= ACC and score.value > mean_box.value,
-            )
-        )
-    for tier in tiers:
-        score = tier.tasks["consistency"][MODEL]["identity"]
-        targets.append(
-            Target(
-                f"the same image twice: “nothing has changed”, {tier.name} tier",
-                f">= {IDENTITY:.2f}",
-                format_score(score),
-                score.value >= IDENTITY,
-            )
-        )
-    answer = "`lapse answer` on two PNG files, including program start"
-    span = f"{min(seconds):.2f} to {max(seconds):.2f} s in {len(seconds)} calls"
-    measured = f"{median(seconds):.2f} s ({span})"
-    targets.append(Target(answer, f"< {SECONDS:.0f} s", measured, median(seconds) < SECONDS))
+    )
+    return targets
+
+
+def _guard_targets(item: TestSet) -> list[Target]:
+    least = {"change precision": PRECISION, "change recall": RECALL}
+    least |= {"identity": IDENTITY, "swap law": 1.0}
+    most = {"unusual input rate": WARNED, "refused input rate": 0.0}
+    targets = []
+    for limits, sign in ((least, ">="), (most, "<=")):
+        for name, limit in limits.items():
+            score = item.guarded[name]
+            is_met = score.value >= limit if sign == ">=" else score.value <= limit
+            words = f"guarded answers: {name}, {item.title}"
+            targets.append(Target(words, f"{sign} {limit:.2f}", format_score(score), is_met))
     return targets
 
 
@@ -160,20 +169,20 @@ def best_baseline(systems: Mapping[str, Scores], name: str) -> tuple[str, Score]
 
 
 def write_page(
-    path: Path, out: Path, tier_names: Sequence[str], commands: Sequence[str], facts: dict[str, str]
+    path: Path, out: Path, set_names: Sequence[str], commands: Sequence[str], facts: dict[str, str]
 ) -> Path:
     """Write the page; returns its path.
 
     Args:
         path: file of the page.
         out: folder of packaged_model_results.py.
-        tier_names: the tiers, in order.
+        set_names: the sets, in order.
         commands: the commands that were run.
         facts: commit, runs, seed.
     """
-    tiers = [read_tier(out / name) for name in tier_names]
+    sets = [read_set(out / name) for name in set_names]
     answer = json.loads((out / "answer.json").read_text(encoding="utf-8"))
-    targets = check_targets(tiers, answer["seconds"])
+    targets = check_targets(sets)
     num_met = sum(target.is_met for target in targets)
     parts = [
         "# Results of the packaged model",
@@ -188,14 +197,14 @@ def write_page(
         "used for any training or choice, and no patient, study or image id is shared with the "
         "training store (checked). Ordinary patients, counterfactual quadruplets and "
         "out-of-distribution groups are in one set; “Subgroups” lists them separately.",
-        "All answers on this page are those of beam search alone, as in the paper. [Input checks "
-        "and guarded answers](input-checks.md) has the figures of the answers that `lapse answer` "
-        "gives.",
+        "The tables of difference questions are of beam search alone, as in the paper; “guarded "
+        "answers” are what `lapse answer` gives ([how they are made](input-checks.md)). [Real "
+        "films](real-films.md) has the figures of real films.",
     ]
-    for tier in tiers:
-        parts += _tier(tier)
+    for item in sets:
+        parts += _set(item)
     parts += ["## `lapse answer`", *_answer(answer), "## Provenance"]
-    facts = {**facts, **_provenance(tiers)}
+    facts = {**facts, **_provenance(sets)}
     parts += [
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "Configurations, curves and training times of the runs: "
@@ -208,24 +217,24 @@ def write_page(
     return path
 
 
-def _tier(tier: Tier) -> list[str]:
-    name = tier.name.capitalize()
+def _set(item: TestSet) -> list[str]:
+    name = item.title.capitalize()
     parts = []
     for task, title in (
         ("diff_vqa", "difference questions"),
         ("caref", "boxes of named regions (CAREF)"),
         ("gcap", "phrases for boxes (GCAP)"),
     ):
-        systems = tier.tasks[task]
-        parts += [f"## {name} tier: {title}", format_markdown(scores_table(systems))]
-        parts.append(table_note(systems, tier.provenance))
+        systems = item.tasks[task]
+        parts += [f"## {name}: {title}", format_markdown(scores_table(systems))]
+        parts.append(table_note(systems, item.provenance))
         if task == "diff_vqa":
             parts += ["### By finding", format_plain(_finding_table(systems))]
         if task == "caref":
             parts += ["### By region", format_plain(_region_table(systems))]
-        parts += _subgroups(tier, task)
+        parts += _subgroups(item, task)
         if task == "diff_vqa":
-            rates = tier.tasks["consistency"][MODEL]
+            rates = item.tasks["consistency"][MODEL]
             table = [["probe", "n", "value"]]
             table += [[name, rate.details["n"], format_score(rate)] for name, rate in rates.items()]
             parts += [
@@ -233,8 +242,14 @@ def _tier(tier: Tier) -> list[str]:
                 format_plain(table),
                 "[Reliability](reliability.md#probes) explains each probe. Shuffled is read the "
                 "other way round: an answer that stays the same ignores its reference image.",
+                "### Guarded answers",
+                format_plain([["score", "n", "value"], *_guarded_rows(item.guarded)]),
             ]
     return parts
+
+
+def _guarded_rows(scores: Scores) -> list[list[str]]:
+    return [[name, s.details.get("n", "-"), format_score(s)] for name, s in scores.items()]
 
 
 def _finding_table(systems: Mapping[str, Scores]) -> list[list[str]]:
@@ -274,11 +289,11 @@ def _value(scores: Scores, name: str) -> str:
     return f"{scores[name].value:.3f}" if name in scores else "-"
 
 
-def _subgroups(tier: Tier, task: str) -> list[str]:
+def _subgroups(item: TestSet, task: str) -> list[str]:
     """Every subgroup that is large enough, the kinds of simulated patients first."""
-    dimensions = tier.subgroups.get(task, {})
+    dimensions = item.subgroups.get(task, {})
     order = sorted(dimensions, key=lambda name: name not in GROUPS)
-    names = [name for name in GROUP_SCORES if name in headlines(tier.tasks[task][MODEL])]
+    names = [name for name in GROUP_SCORES if name in headlines(item.tasks[task][MODEL])]
     lines = [
         [
             dimension,
@@ -292,7 +307,7 @@ def _subgroups(tier: Tier, task: str) -> list[str]:
     parts = ["### Subgroups"]
     if lines:
         parts.append(format_plain([["by", "group", "n", *names], *lines]))
-    if hidden := tier.hidden.get(task):
+    if hidden := item.hidden.get(task):
         parts.append(f"Hidden, fewer than 50 patients or not read: {'; '.join(hidden)}.")
     return parts
 
@@ -307,14 +322,14 @@ def _answer(answer: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _provenance(tiers: Sequence[Tier]) -> dict[str, str]:
-    """Facts of all tiers; those that differ name the tier."""
+def _provenance(sets: Sequence[TestSet]) -> dict[str, str]:
+    """Facts of all sets; those that differ name the set."""
     facts: dict[str, str] = {}
-    for name in tiers[0].provenance:
+    for name in sets[0].provenance:
         if name not in ("command", "commit", "n"):
-            values = {tier.name: tier.provenance.get(name, "-") for tier in tiers}
+            values = {item.name: item.provenance.get(name, "-") for item in sets}
             is_shared = len(set(values.values())) == 1
-            listed = "; ".join(f"{tier} {value}" for tier, value in values.items())
-            facts[name] = tiers[0].provenance[name] if is_shared else listed
+            listed = "; ".join(f"{item} {value}" for item, value in values.items())
+            facts[name] = sets[0].provenance[name] if is_shared else listed
     facts["seed of intervals and random answers"] = facts.pop("seed", "-")
     return facts

@@ -3,8 +3,12 @@
     python experiments/packaged_model_results.py runs/pretrain runs/diffvqa --train-store store \\
         --out OUT [--model MODEL] [--text-only RUN] [--main-only RUN] [--reference-only RUN]
 
-    each tier:  simulate --split test -> prepare -> predict, also under probes -> evaluate
-    then:       lapse answer on two PNG files, timed -> the page
+    each set:  simulate --split test -> prepare -> predict, also under probes -> evaluate
+               -> predict --guarded, also under probes -> evaluate
+    then:      lapse answer on two PNG files, timed -> the page
+
+The sets are clean films of the coarse and of the fine tier, and portable films of patients with a
+detailed anatomy.
 
 The seed of the patients was used by no run. Every step is a command of lapse that writes a file
 to OUT. Steps whose file exists are skipped, so that a second call continues an interrupted one.
@@ -38,7 +42,13 @@ from lapse.inference.answer import answer_images
 from lapse.inference.pretrained import DEFAULT, load
 from lapse.phantom.patients.identity import SPLIT_FRACTIONS
 
-TIERS = ("coarse", "fine")
+# name of a set -> options of its simulation
+SETS = {
+    "coarse": ("--tier", "coarse"),
+    "fine": ("--tier", "fine"),
+    "portable": ("--tier", "coarse", "--anatomy", "detailed", "--portable-fraction", "1"),
+}
+GUARD_PROBES = ("swap", "identity")
 PROBES = ("swap", "identity", "acquisition", "shuffled")
 NUM_TIMED = 5  # timed calls of `lapse answer`
 NUM_CORES = 2  # that these calls may use
@@ -86,13 +96,14 @@ def main() -> None:
         "runs": ", ".join(f"{name} ({_describe_run(run)})" for name, run in runs.items()),
         "SHA-256 of the weights": sha256_of(model / "model.safetensors"),
         "seed of the patients": str(options.seed),
-        "simulated": f"{options.patients} test patients per tier, images of {options.size} px",
+        "simulated": f"{options.patients} test patients per set, images of {options.size} px",
         "largest numbers of samples": f"{options.limit_pairs} difference questions, "
         f"{options.limit_regions} of CAREF and of GCAP, {options.limit_probes} questions under "
-        "each probe; drawn by a hash over all patients, independent of the answers",
+        f"each probe, {options.limit_guarded} guarded answers, as many under each probe; drawn by "
+        "a hash over all patients, independent of the answers",
     }
     commands = [show_command(step.words, out) for step in steps]
-    written = page.write_page(options.page, out, TIERS, commands, facts)
+    written = page.write_page(options.page, out, tuple(SETS), commands, facts)
     print(f"page in {written}; {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
 
 
@@ -109,12 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--train-store", type=_folder, required=True, help="store that the runs were trained on")
     add("--out", type=lambda text: Path(text).resolve(), required=True, help="folder for all files")
     add("--page", type=Path, default=Path("docs/explanation/results.md"), help="page to write")
-    add("--patients", type=int, default=1000, help="test patients per tier")
+    add("--patients", type=int, default=1000, help="test patients per set")
     add("--seed", type=int, default=7001, help="seed of the patients")
     add("--size", type=int, default=160, help="longest side of the images in pixels")
-    add("--limit-pairs", type=int, default=1500, help="difference questions per tier")
-    add("--limit-regions", type=int, default=1000, help="samples of CAREF, and of GCAP, per tier")
+    add("--limit-pairs", type=int, default=1500, help="difference questions per set")
+    add("--limit-regions", type=int, default=1000, help="samples of CAREF, and of GCAP, per set")
     add("--limit-probes", type=int, default=500, help="questions per probe")
+    add("--limit-guarded", type=int, default=500, help="guarded answers, and of each probe")
     add("--processes", type=int, default=1, help="processes of simulate")
     add("--no-java", action="store_true", help="skip the scores that need Java")
     return parser
@@ -129,7 +141,8 @@ def _folder(text: str) -> Path:
 
 def _plan(options: argparse.Namespace, runs: dict[str, Path]) -> dict[str, Any]:
     """Everything that determines the numbers."""
-    names = ("patients", "seed", "size", "limit_pairs", "limit_regions", "limit_probes", "no_java")
+    names = ("patients", "seed", "size", "no_java")
+    names += tuple(f"limit_{name}" for name in ("pairs", "regions", "probes", "guarded"))
     weights = {
         name: sha256_of(_last_checkpoint(run) / "model.safetensors") for name, run in runs.items()
     }
@@ -177,13 +190,30 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
     info = open_store(options.train_store).info
     if options.model is None:
         words = ("export", str(runs["pretrain"]), str(runs["diffvqa"]), str(model))
-        source = f"{info.counts['studies/train']:,} studies, {info.source}"
-        yield Step((*words, "--trained-on", source), model / "README.md")
-    for tier in TIERS:
-        yield from _tier_steps(options, runs, options.out / tier, str(info.size))
+        yield Step((*words, "--data", str(options.train_store)), model / "README.md")
+    for name in SETS:
+        yield from _set_steps(options, runs, options.out / name, str(info.size))
+        yield from _guarded_steps(options, model, options.out / name)
 
 
-def _tier_steps(
+def _guarded_steps(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[Step]:
+    answers, scores = folder / "guarded.jsonl", folder / "guarded.scores.json"
+    data = ("--data", str(folder / "store"))
+    predict = ("predict", str(model), *data, "--limit", str(options.limit_guarded), "--guarded")
+    predict += ("--out", str(answers))
+    yield Step(predict, answers)
+    probes: tuple[str, ...] = ()
+    for probe in GUARD_PROBES:
+        path = answers.with_suffix(f".{probe}.jsonl")
+        probes += ("--probe", str(path))
+        yield Step((*predict, "--probe", probe), path)
+    words = ("evaluate", str(answers), *data, "--baseline-data", str(options.train_store))
+    words += ("--no-java",) if options.no_java else ()
+    words += (*probes, "--out", str(scores))
+    yield Step(words, scores, answers.with_suffix(".evaluate.md"))
+
+
+def _set_steps(
     options: argparse.Namespace, runs: dict[str, Path], folder: Path, image_size: str
 ) -> Iterator[Step]:
     raw, store = folder / "raw", folder / "store"
@@ -191,7 +221,7 @@ def _tier_steps(
     yield Step(
         (
             *("simulate", str(raw), "--patients", num_patients, "--split", "test"),
-            *("--tier", folder.name, "--seed", str(options.seed), "--size", str(options.size)),
+            *(*SETS[folder.name], "--seed", str(options.seed), "--size", str(options.size)),
             *("--processes", str(options.processes)),
         ),
         raw / "SIMULATED.txt",
@@ -270,7 +300,7 @@ def write_groups(folder: Path) -> None:
 
 def _time_answers(out: Path, model: Path) -> dict[str, object]:
     """Time `lapse answer` on two PNG files, and compare the model folder with its run."""
-    folder = out / TIERS[0]
+    folder = out / next(iter(SETS))
     store = open_store(folder / "store")
     pairs = {f"diff_vqa/{pair.id}": pair for pair in store.pairs_of("test", "difference")}
     predictions = [item for item in read_predictions(folder / "diffvqa.jsonl") if item.id in pairs]

@@ -73,64 +73,101 @@ def scores(f1: float, low: float, acc: float, identity: float) -> tuple[dict, di
     return pairs, boxes
 
 
-def write_files(folder: Path, coarse: tuple[dict, dict], fine: tuple[dict, dict]) -> Path:
-    for name, (pairs, boxes) in (("coarse", coarse), ("fine", fine)):
+GUARDED = {
+    "change precision": 0.85,
+    "change recall": 0.50,
+    "identity": 0.98,
+    "swap law": 1.0,
+    "unusual input rate": 0.02,
+    "refused input rate": 0.0,
+}
+
+
+def write_files(folder: Path, sets: dict[str, tuple[dict, dict]], **guarded: float) -> Path:
+    """The files of OUT; `guarded` changes guarded scores of all sets, with "_" for a blank."""
+    values = GUARDED | {name.replace("_", " "): value for name, value in guarded.items()}
+    rates = {}
+    for name, value in values.items():
+        rates |= plain_score(name, value, 0.0, 1.0)
+    for name, (pairs, boxes) in sets.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "diffvqa.scores.json").write_text(json.dumps(pairs))
         (folder / name / "regions.scores.json").write_text(json.dumps(boxes))
+        text = json.dumps({**pairs, "scores": {"guarded": rates}})
+        (folder / name / "guarded.scores.json").write_text(text)
     answer = {"seconds": [2.0, 2.5, 4.0], "cores": 2, "output": ["answer: no"],
               "command": "lapse a", "equal": 9, "compared": 10}  # fmt: skip
     (folder / "answer.json").write_text(json.dumps(answer))
     return folder
 
 
-def verdicts(page, folder: Path, seconds: list[float]) -> list[bool]:
-    tiers = [page.read_tier(folder / name) for name in ("coarse", "fine")]
-    return [target.is_met for target in page.check_targets(tiers, seconds)]
+def missed(page, folder: Path) -> list[str]:
+    sets = [page.read_set(folder / name) for name in ("coarse", "fine", "portable")]
+    targets = page.check_targets(sets)
+    assert len(targets) == 3 + 2 + 3 + 3 * 6
+    return [target.what for target in targets if not target.is_met]
 
 
-GOOD = (0.75, 0.31, 0.90, 0.90)
+GOOD = (0.70, 0.31, 0.90, 0.90)
 
 
 def test_every_target_is_met_at_its_limit(page, tmp_path):
-    folder = write_files(tmp_path, scores(*GOOD), scores(*GOOD))
-    assert verdicts(page, folder, [2.0, 2.9, 9.0]) == [True] * 8
+    sets = dict.fromkeys(("coarse", "fine"), scores(*GOOD)) | {
+        "portable": scores(0.60, 0.31, 0.90, 0.90)
+    }
+    assert missed(page, write_files(tmp_path, sets)) == []
 
 
 @pytest.mark.parametrize(
-    ("coarse", "fine", "seconds", "missed"),
+    ("name", "values", "what"),
     [
-        ((0.749, 0.31, 0.90, 0.90), GOOD, 1.0, [0]),
-        ((0.75, 0.30, 0.90, 0.90), GOOD, 1.0, [1]),
-        (GOOD, (0.40, 0.29, 0.90, 0.90), 1.0, [2]),
-        ((0.75, 0.31, 0.899, 0.90), GOOD, 1.0, [3]),
-        (GOOD, (0.75, 0.31, 0.74, 0.90), 1.0, [4]),
-        ((0.75, 0.31, 0.90, 0.899), GOOD, 1.0, [5]),
-        (GOOD, (0.75, 0.31, 0.90, 0.10), 1.0, [6]),
-        (GOOD, GOOD, 3.0, [7]),
+        ("coarse", (0.699, 0.31, 0.90, 0.90), "change F1 of beam search, coarse tier"),
+        ("portable", (0.599, 0.31, 0.90, 0.90), "change F1 of beam search, portable films"),
+        ("fine", (0.70, 0.30, 0.90, 0.90), "interval of change F1 above the best image-blind "),
+        ("fine", (0.70, 0.31, 0.74, 0.90), "boxes of named regions, Acc@0.5, fine tier"),
     ],
 )
-def test_a_missed_target_is_reported(page, tmp_path, coarse, fine, seconds, missed):
-    folder = write_files(tmp_path, scores(*coarse), scores(*fine))
-    is_met = verdicts(page, folder, [seconds])
-    assert [index for index in range(8) if not is_met[index]] == missed
+def test_a_missed_target_is_reported(page, tmp_path, name, values, what):
+    sets = dict.fromkeys(("coarse", "fine", "portable"), scores(*GOOD))
+    folder = write_files(tmp_path, sets | {name: scores(*values)})
+    (target,) = missed(page, folder)
+    assert target.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("change_precision", 0.849),
+        ("change_recall", 0.499),
+        ("identity", 0.979),
+        ("swap_law", 0.999),
+        ("unusual_input_rate", 0.021),
+        ("refused_input_rate", 0.001),
+    ],
+)
+def test_a_missed_target_of_guarded_answers_is_reported(page, tmp_path, name, value):
+    sets = dict.fromkeys(("coarse", "fine", "portable"), scores(*GOOD))
+    targets = missed(page, write_files(tmp_path, sets, **{name: value}))
+    titles = ("coarse tier", "fine tier", "portable films")
+    assert targets == [f"guarded answers: {name.replace('_', ' ')}, {title}" for title in titles]
 
 
 def test_a_score_without_baselines_gets_no_verdict(page, tmp_path):
     pairs, boxes = scores(*GOOD)
-    folder = write_files(tmp_path, ({**pairs, "comparisons": {}}, boxes), scores(*GOOD))
+    sets = dict.fromkeys(("coarse", "fine", "portable"), ({**pairs, "comparisons": {}}, boxes))
     with pytest.raises(ValueError, match="no baseline with 'change F1'"):
-        verdicts(page, folder, [1.0])
+        missed(page, write_files(tmp_path, sets))
 
 
 def test_the_page_has_tables_groups_commands_and_provenance(page, tmp_path):
-    folder = write_files(tmp_path / "out", scores(*GOOD), scores(0.2, 0.1, 0.5, 0.4))
+    sets = {"coarse": scores(*GOOD), "portable": scores(0.2, 0.1, 0.5, 0.4)}
+    folder = write_files(tmp_path / "out", sets)
     facts = {"commit of the code": "abc"}
     commands = ["lapse simulate coarse/raw"]
-    path = page.write_page(tmp_path / "results.md", folder, ("coarse", "fine"), commands, facts)
+    path = page.write_page(tmp_path / "results.md", folder, ("coarse", "portable"), commands, facts)
     text = path.read_text("utf-8")
-    assert "5 of 8 met" in text and text.count("**not met**") == 3
-    assert "0.750 [0.310, 1.000] against 0.300 [0.200, 0.400]" in text and "(text-only)" in text
+    assert "15 of 18 met" in text and text.count("**not met**") == 3
+    assert "0.700 [0.310, 1.000] against 0.300 [0.200, 0.400]" in text and "(text-only)" in text
     assert "| kind of patient | counterfactual | 40 | 0.600 [0.500, 0.700] |" in text
     assert "Hidden, fewer than 50 patients or not read: OOD group" in text
     assert "| carina | 40 | 0.900 |" in text and "| edema | 9 |" in text
