@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lapse.config import AugmentConfig
 from lapse.core.progress import Progress, no_progress
+from lapse.core.seeding import derive_seed, derive_uniform
 from lapse.core.types import Prediction
 from lapse.data.store.store import Store, open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
+from lapse.images.film_augmentation import augment_film, draw_film
 from lapse.inference.answerers import ModelAnswerer
 from lapse.inference.checks.pixel_check import PixelCheck, fit_pixel_check
 from lapse.inference.predict import PredictOptions, predict
@@ -90,21 +93,29 @@ def _fit_check(parts: ModelParts, store: Store) -> PixelCheck:
     encode = parts.encode
     if encode is None:
         raise ValueError("an input check needs a model with an encoder")
-    train = _films(store, "train", MAX_TRAIN)
-    validate = _films(store, "validate", MAX_VALIDATE)
+    augment = parts.pretrain.data.augment
+    train = _films(store, "train", MAX_TRAIN, augment)
+    validate = _films(store, "validate", MAX_VALIDATE, augment)
+    augmented = ", augmented as in stage 1" if augment.fraction else ""
     source = "simulated" if store.info.source.startswith("simulated") else "the"
     facts = {
         "fitted on": f"{len(train)} train films of {source} data "
-        f"{store.info.fingerprint[:12]}..., limits from {len(validate)} validation films"
+        f"{store.info.fingerprint[:12]}..., limits from {len(validate)} validation films{augmented}"
     }
     return fit_pixel_check(encode, train, validate, facts=facts)
 
 
-def _films(store: Store, split: str, limit: int) -> NDArray[np.uint8]:
-    """Films of one split, evenly spaced over its patients. # [U, S, S]"""
+def _films(store: Store, split: str, limit: int, augment: AugmentConfig) -> NDArray[np.uint8]:
+    """Films of one split as in training, evenly spaced over its patients. # [U, S, S]"""
     studies = store.studies_of(split)
     step = max(1, -(-len(studies) // limit))
-    return np.stack([np.asarray(store.pixels(study.image)) for study in studies[::step]])
+    films = []
+    for study in studies[::step]:
+        film, key = np.asarray(store.pixels(study.image)), ("input check", study.image)
+        if derive_uniform(*key, "whether") < augment.fraction:
+            film = augment_film(film, draw_film(augment, derive_seed(*key, "film") >> 1))
+        films.append(film)
+    return np.stack(films)
 
 
 def _calibrate(predictions: Sequence[Prediction], store: Store) -> Calibration | None:
