@@ -42,6 +42,7 @@ from lapse.inference.answer import answer_images
 from lapse.inference.pretrained import DEFAULT, load
 from lapse.phantom.patients.identity import SPLIT_FRACTIONS
 
+LIMITS = ("pairs", "regions", "probes", "guarded", "guarded_probes")
 # name of a set -> options of its simulation
 SETS = {
     "coarse": ("--tier", "coarse"),
@@ -99,8 +100,8 @@ def main() -> None:
         "simulated": f"{options.patients} test patients per set, images of {options.size} px",
         "largest numbers of samples": f"{options.limit_pairs} difference questions, "
         f"{options.limit_regions} of CAREF and of GCAP, {options.limit_probes} questions under "
-        f"each probe, {options.limit_guarded} guarded answers, as many under each probe; drawn by "
-        "a hash over all patients, independent of the answers",
+        f"each probe, {options.limit_guarded} guarded answers and {options.limit_guarded_probes} "
+        "under each probe; drawn by a hash over all patients, independent of the answers",
     }
     commands = [show_command(step.words, out) for step in steps]
     written = page.write_page(options.page, out, tuple(SETS), commands, facts)
@@ -126,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit-pairs", type=int, default=1500, help="difference questions per set")
     add("--limit-regions", type=int, default=1000, help="samples of CAREF, and of GCAP, per set")
     add("--limit-probes", type=int, default=500, help="questions per probe")
-    add("--limit-guarded", type=int, default=500, help="guarded answers, and of each probe")
+    add("--limit-guarded", type=int, default=500, help="guarded answers per set")
+    add("--limit-guarded-probes", type=int, default=200, help="guarded answers per probe")
     add("--processes", type=int, default=1, help="processes of simulate")
     add("--no-java", action="store_true", help="skip the scores that need Java")
     return parser
@@ -142,7 +144,7 @@ def _folder(text: str) -> Path:
 def _plan(options: argparse.Namespace, runs: dict[str, Path]) -> dict[str, Any]:
     """Everything that determines the numbers."""
     names = ("patients", "seed", "size", "no_java")
-    names += tuple(f"limit_{name}" for name in ("pairs", "regions", "probes", "guarded"))
+    names += tuple(f"limit_{name}" for name in LIMITS)
     weights = {
         name: sha256_of(_last_checkpoint(run) / "model.safetensors") for name, run in runs.items()
     }
@@ -199,14 +201,14 @@ def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> I
 def _guarded_steps(options: argparse.Namespace, model: Path, folder: Path) -> Iterator[Step]:
     answers, scores = folder / "guarded.jsonl", folder / "guarded.scores.json"
     data = ("--data", str(folder / "store"))
-    predict = ("predict", str(model), *data, "--limit", str(options.limit_guarded), "--guarded")
-    predict += ("--out", str(answers))
-    yield Step(predict, answers)
+    predict = ("predict", str(model), *data, "--guarded", "--out", str(answers))
+    yield Step((*predict, "--limit", str(options.limit_guarded)), answers)
     probes: tuple[str, ...] = ()
     for probe in GUARD_PROBES:
         path = answers.with_suffix(f".{probe}.jsonl")
         probes += ("--probe", str(path))
-        yield Step((*predict, "--probe", probe), path)
+        limit = ("--limit", str(min(options.limit_guarded_probes, options.limit_guarded)))
+        yield Step((*predict, *limit, "--probe", probe), path)
     words = ("evaluate", str(answers), *data, "--baseline-data", str(options.train_store))
     words += ("--no-java",) if options.no_java else ()
     words += (*probes, "--out", str(scores))

@@ -5,7 +5,7 @@
 d is the Mahalanobis distance of the pooled encoder tokens from those of training films, in the
 directions of largest variance; r is the correlation of the image with the mean training film at
 32 px. Limits: a warning above the 99% quantile of other films of the same kind (validation
-patients), a refusal above the 2% quantile of training films that are turned or negative. No image
+patients), a refusal above the 5% quantile of training films that are turned or negative. No image
 of another kind sets a limit, so a warning says "unlike the training films" and nothing else.
 
 A mirrored film is not detected: left and right of a chest film are too similar at this scale.
@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 FILM_SIZE = 32  # pixels of the mean film
 MAX_DIRECTIONS = 96
 MIN_FILMS = 50  # training films, and validation films, that a fit needs
-WARN_QUANTILE, REFUSE_QUANTILE = 0.99, 0.02
+WARN_QUANTILE, REFUSE_QUANTILE = 0.99, 0.05
 NUM_DAMAGED = 250  # training films that are turned and inverted for each kind
 BATCH = 128
 MIN_CORRELATION = 0.3  # with a view of the mean film, below which no kind is named
