@@ -191,8 +191,8 @@ def test_a_published_encoder_starts_either_stage_and_is_not_needed_again(
     caplog.set_level(logging.INFO, logger="lapse")
     changes = [ENCODER, *SMALL.get(preset, STAGE_TWO[1:]), *LOOP, f"init_encoder={siglip}"]
     train(load_config(preset, changes), data, tmp_path / "run")
-    told = [line for line in caplog.messages if line.startswith("encoder: ")]
-    assert told == [
+    logged = [line for line in caplog.messages if line.startswith("encoder: ")]
+    assert logged == [
         f"encoder: from {siglip}",
         "encoder: its 3 colour channels are summed for grey images (equal outputs)",
         "encoder: positions interpolated from 3 x 3 to 2 x 2 (bicubic)",
