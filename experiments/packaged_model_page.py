@@ -208,7 +208,7 @@ def write_page(
     parts += [
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "Configurations, curves and training times of the runs: "
-        "[experiments/packaged-model](../../experiments/packaged-model/README.md).",
+        "[experiments/packaged-model-2](../../experiments/packaged-model-2/README.md).",
         "Commands, in one folder, with the option names of version 0.2:",
         "```sh\n" + "\n".join(commands) + "\n```",
         RESEARCH_USE,

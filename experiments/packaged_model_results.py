@@ -103,6 +103,9 @@ def main() -> None:
         f"each probe, {options.limit_guarded} guarded answers and {options.limit_guarded_probes} "
         "under each probe; drawn by a hash over all patients, independent of the answers",
     }
+    missing = [name for name in page.ABLATIONS if name not in runs]
+    if missing:
+        facts["image-blind language models"] = f"{', '.join(missing)}: not trained for this model"
     commands = [show_command(step.words, out) for step in steps]
     written = page.write_page(options.page, out, tuple(SETS), commands, facts)
     print(f"page in {written}; {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
