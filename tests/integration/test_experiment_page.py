@@ -123,7 +123,7 @@ def test_the_page_and_its_figures_are_written(
     monkeypatch.setattr(sys, "argv", arguments)
     experiment_page.main()
     text = (docs / experiment_page.PAGE).read_text()
-    assert "2 of 42 planned runs are finished" in text
+    assert "2 of 48 planned runs are finished" in text
     assert "no decision yet: 2 of 3 seeds missing (so far: holds here)" in text
     assert "| random training answer (image-blind) |" in text
     assert (docs / "images" / "experiment-forest.png").stat().st_size > 5000
