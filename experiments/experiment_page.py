@@ -176,6 +176,12 @@ def decision_table(arms: Sequence[Arm]) -> list[str]:
             f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}] | {decision.p_holm:.4f} | "
             f"{verdict} |"
         )
+    finished = {arm.key for arm in arms}
+    lines += [
+        f"| {claim} | `{key}` | 0 | - | - | **undecided here**, not run |"
+        for key, claim in CLAIMS.items()
+        if key not in finished
+    ]
     return lines
 
 
