@@ -42,7 +42,7 @@ def run(folder: Path, seconds: int) -> str:
         check=False,
         timeout=580,
     )
-    logs = [path.read_text("utf-8")[-500:] for path in folder.glob("out/work/runs/logs/*.log")]
+    logs = [path.read_text("utf-8")[-500:] for path in (folder / "out").rglob("logs/*.log")]
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:], logs)
     return done.stdout
 
