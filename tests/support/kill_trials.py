@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -26,7 +27,7 @@ import torch.distributed as dist
 import tiny_model
 import tiny_store
 from lapse.core import files
-from lapse.training import checkpoint, optimizer_step, weight_files
+from lapse.training import checkpoint, optim, optimizer_step, weight_files
 from lapse.training import trainer as train
 from lapse.training import validation as watch
 from lapse.training.trainer import Callbacks
@@ -91,6 +92,10 @@ def group_stop(go: Callable[..., Callable[[], object]], name: str, number: int, 
             assert multiprocessing.active_children() == [], "a worker outlives the run"
 
     return job
+
+
+def other_seed(*parts: object) -> int:
+    return hash(parts) % 1000 + os.getpid()
 
 
 def in_call(owner: object, name: str, call: int) -> None:
@@ -174,21 +179,20 @@ def trials(folder: Path, stage: str, num_workers: int) -> dict[str, object]:
         for step in (first, first % 6 + 2):
             name = f"stopped by {number} at {step}"
             results[name] = stopped(name, number, step)
-    real_stop, train.stop_signal = train.stop_signal, lambda: nullcontext(threading.Event())
-    results["without a handler"] = [stopped(f"lost {n}", n, step) for n, step in stops.items()]
-    train.stop_signal = real_stop
+    with mock.patch.object(train, "stop_signal", lambda: nullcontext(threading.Event())):
+        results["without a handler"] = [stopped(f"lost {n}", n, step) for n, step in stops.items()]
 
     forked(go("half", on_step=at_step(5)))
     for name in ("lost optimizer", "other dropout"):
         shutil.copytree(folder / "half", folder / name)
 
     def lose_optimizer():
-        train.load_optimizer_tensors = lambda *_: None
-        go("lost optimizer")()
+        with mock.patch.object(optim, "load_optimizer_tensors"):
+            go("lost optimizer")()
 
     def other_dropout():
-        optimizer_step.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
-        go("other dropout")()
+        with mock.patch.object(optimizer_step, "derive_seed", other_seed):
+            go("other dropout")()
 
     assert forked(lose_optimizer) == forked(other_dropout) == 0
     results["sabotage"] = [digest(folder / n) for n in ("lost optimizer", "other dropout")]
@@ -272,8 +276,8 @@ def rank_kills(folder: Path, num_kills: int) -> dict[str, str]:
         assert two(name, (number % 2, 1 + number % 7)) != [0, 0]
         assert two(name) == [0, 0]
         results[name] = digest(folder / name)
-    optimizer_step.derive_seed = lambda *parts: hash(parts) % 1000 + os.getpid()
-    assert two("sabotage") == [0, 0]
+    with mock.patch.object(optimizer_step, "derive_seed", other_seed):
+        assert two("sabotage") == [0, 0]
     return {**results, "sabotage": digest(folder / "sabotage")}
 
 
