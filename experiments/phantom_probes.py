@@ -14,7 +14,7 @@ fine     Quadruplets of the fine tier with a finding and its mimic in one exposu
          difference of the two images at 32 x 32 pixels to the one that has the finding; and the
          size of the difference in grey levels, compared with another exposure of the same state.
 
-Prints AUCs with 95% intervals, cross-validated by patient (tests/support/phantom_probe.py).
+`--anatomy detailed --portable-fraction .4` simulates these patients. Prints AUCs with 95% intervals, cross-validated by patient (tests/support/phantom_probe.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from lapse.phantom.dataset.options import SimulateConfig
 from lapse.phantom.patients.counterfactuals import pair_kind
 from lapse.phantom.patients.findings import difference
 from lapse.phantom.patients.mimics import FINE_FINDINGS
+from lapse.phantom.patients.patient import ANATOMIES
 from lapse.phantom.rendering.render import render
 from phantom_probe import (
     Floats,
@@ -52,16 +54,16 @@ from phantom_probe import (
 MAX_LABELS = 12
 
 
-def words(patients: int, seed: int) -> None:
+def words(patients: int, seed: int, **phantom: Any) -> None:
     inputs: dict[str, Callable[[Pairs], Floats]] = {
         "acquisition parameters": acquisition_inputs,
         "device presence": device_inputs,
     }
     print("| input | tier | confound | labels | pairs | mean AUC | any change | highest label |")
     print("|---|---|---|---|---|---|---|---|")
-    fractions = {"counterfactual_fraction": 0.0, "ood_fraction": 0.0}
+    options = {"counterfactual_fraction": 0.0, "ood_fraction": 0.0, **phantom}
     for tier, confound in (("coarse", 0.0), ("fine", 0.0), ("coarse", 1.0)):
-        config = SimulateConfig(patients, seed, 64, tier=tier, confound=confound, **fractions)
+        config = SimulateConfig(patients, seed, 64, tier=tier, confound=confound, **options)
         cohort = enumerate(assign_cohort(config))
         pairs = consecutive_pairs([draw_history(config, *item) for item in cohort])
         names, labels = change_labels(pairs, MAX_LABELS)
@@ -79,9 +81,9 @@ def words(patients: int, seed: int) -> None:
             print(f"| + a noisy copy of the label | {tier} | 0 | 1 | {len(pairs)} | | {auc} | |")
 
 
-def quadruplets(count: int, seed: int, tier: str, size: int) -> list[History]:
+def quadruplets(count: int, seed: int, tier: str, size: int, **phantom: Any) -> list[History]:
     """The quadruplets among `count` patients."""
-    config = SimulateConfig(count, seed, size, tier=tier)
+    config = SimulateConfig(count, seed, size, tier=tier, **phantom)
     role = CohortRole("test", tier, is_counterfactual=True)
     histories = [draw_history(config, patient, role) for patient in range(count)]
     return [history for history in histories if history.exposures[0].cell]
@@ -94,9 +96,9 @@ def downsampled(history: History, exposure: Exposure, size: int, side: int) -> F
     return np.asarray(small, dtype=np.float64).ravel()
 
 
-def pixels(count: int, seed: int, size: int) -> None:
+def pixels(count: int, seed: int, size: int, **phantom: Any) -> None:
     main, both, is_changed, has_effusion, patients = [], [], [], [], []
-    for history in quadruplets(count, seed, "coarse", size):
+    for history in quadruplets(count, seed, "coarse", size, **phantom):
         image_of = {e.cell: downsampled(history, e, size, 16) for e in history.exposures}
         for reference, current in history.pairs:
             kind = pair_kind(reference.cell, current.cell)
@@ -108,7 +110,7 @@ def pixels(count: int, seed: int, size: int) -> None:
                 names = {finding.name for finding in current.visit.findings}
                 has_effusion.append(float("pleural effusion" in names))
     ordinary, ordinary_labels, ordinary_patients = [], [], []
-    config = SimulateConfig(2 * count, seed, size)
+    config = SimulateConfig(2 * count, seed, size, **phantom)
     for patient in range(2 * count):
         history = draw_history(config, patient, CohortRole("test", "coarse"))
         reference, current = history.exposures[:2]
@@ -130,12 +132,12 @@ def auc_of(inputs: list[Floats], labels: list[float], patients: list[int]) -> st
     return str(probe(np.array(inputs), np.array(labels)[:, None], np.array(patients))[0])
 
 
-def fine(count: int, seed: int, size: int) -> None:
+def fine(count: int, seed: int, size: int, **phantom: Any) -> None:
     print("| fine finding | quadruplets | finding - mimic, grey levels | another exposure | AUC |")
     print("|---|---|---|---|---|")
     rows: dict[str, tuple[list[Floats], list[float], list[int]]] = {}
     magnitudes: dict[str, tuple[list[float], list[float]]] = {}
-    for history in quadruplets(count, seed, "fine", size):
+    for history in quadruplets(count, seed, "fine", size, **phantom):
         by_cell = {e.cell: e for e in history.exposures}
         finding, mimic = by_cell["A1"], by_cell["B1"]
         (change,) = difference(finding.visit, mimic.visit)
@@ -172,12 +174,15 @@ def main() -> None:
         options.add_argument("--quadruplets", type=int, default=200)
         options.add_argument("--seed", type=int, default=21)
         options.add_argument("--size", type=int, default=size)
+        options.add_argument("--anatomy", choices=ANATOMIES, default="plain")
+        options.add_argument("--portable-fraction", type=float, default=0.0)
     options = parser.parse_args()
+    phantom = {"anatomy": options.anatomy, "portable_fraction": options.portable_fraction}
     if options.command == "words":
-        words(options.patients, options.seed)
+        words(options.patients, options.seed, **phantom)
     else:
         run = pixels if options.command == "pixels" else fine
-        run(options.quadruplets, options.seed, options.size)
+        run(options.quadruplets, options.seed, options.size, **phantom)
 
 
 if __name__ == "__main__":
