@@ -14,8 +14,8 @@ fine     Quadruplets of the fine tier with a finding and its mimic in one exposu
          difference of the two images at 32 x 32 pixels to the one that has the finding; and the
          size of the difference in grey levels, compared with another exposure of the same state.
 
-`--anatomy detailed --portable-fraction .4` simulates these patients. Prints AUCs with 95% intervals,
-cross-validated by patient (tests/support/phantom_probe.py).
+`--anatomy detailed --portable-fraction .4` simulates these patients. Prints AUCs with 95%
+intervals, cross-validated by patient (tests/support/phantom_probe.py).
 """
 
 from __future__ import annotations
