@@ -20,6 +20,7 @@ matplotlib.use("Agg")
 from experiment_scores import (
     BLIND_GAP,
     ENDPOINTS,
+    LOSS,
     NLL,
     OTHERS,
     RESAMPLES,
@@ -30,6 +31,7 @@ from experiment_scores import (
     blind_endpoints,
     endpoints_of,
     mean_over_seeds,
+    validation_of,
 )
 from matplotlib import pyplot
 
@@ -47,6 +49,9 @@ No run of the [protocol](experiment.md) is finished. This page is written by
 `python experiments/experiment_page.py` from the files in `experiments/results`.
 """
 FALL, MARGIN, SEEDS = -0.20, 0.10, 3  # the decision rules
+CANDIDATES = {"pairs": "diffvqa-lapse-plus", "difference": "diffvqa-lapse-plus"}
+CANDIDATES |= {"parallel-0": "pretrain-lapse-plus"}  # arm -> the preset it would become
+MAX_LOSS, MIN_GAIN = 0.005, 0.02  # the rule for presets
 PAGE = "explanation/results-experiment.md"
 CLAIMS = {  # arm -> the claim of the paper: change in BLEU-4 from .594
     "cap": "captions alone are worse (Table 4: .350 against .594)",
@@ -144,6 +149,7 @@ def page(arms: Sequence[Arm], blind: Mapping[str, Mapping[str, Score]], num_plan
             "",
             *score_table(arms, blind, OTHERS),
             "",
+            *candidate_section(arms),
             "## Does the model look at its images?",
             "",
             "The image gap is what the images of another patient add to the validation loss of "
@@ -183,6 +189,42 @@ def decision_table(arms: Sequence[Arm]) -> list[str]:
         if key not in finished
     ]
     return lines
+
+
+def candidate_section(arms: Sequence[Arm]) -> list[str]:
+    """The choice of presets on validation patients; empty without answers of their questions."""
+    means: dict[str, dict[str, float]] = {}
+    for arm in arms:
+        seeds = [validation_of(item.run) for item in arm.runs if item.run]
+        rows = [row for row in seeds if row is not None]
+        if rows and len(rows) == len(seeds):
+            means[arm.key] = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    if REFERENCE not in means:
+        return []
+    base = means[REFERENCE]
+    lines = [
+        "## Candidates for the presets `-lapse-plus`",
+        "",
+        "Scores of stage 2 on the first 400 difference questions of the **validation** patients, "
+        "means over the seeds. An arm becomes a preset if its validation loss is at most "
+        f"{MAX_LOSS} above that of `{REFERENCE}`, and its change F1 or its swap law is at least "
+        f"{MIN_GAIN} higher while the other is not {MIN_GAIN} lower. The test scores of "
+        "`parallel-0` had been seen before it became a candidate.",
+        "",
+        "| arm | validation loss ↓ | change F1 ↑ | swap law ↑ | preset |",
+        "|---|---|---|---|---|",
+    ]
+    for key, row in means.items():
+        gains = [row[name] - base[name] for name in ("change F1", "swap law")]
+        is_better = max(gains) >= MIN_GAIN and min(gains) > -MIN_GAIN
+        is_chosen = is_better and row[LOSS] - base[LOSS] <= MAX_LOSS
+        preset = f"`{CANDIDATES[key]}`" if is_chosen and key in CANDIDATES else "none"
+        lines.append(
+            f"| `{key}` | {row[LOSS]:.4f} ({row[LOSS] - base[LOSS]:+.4f}) | "
+            f"{row['change F1']:.3f} ({gains[0]:+.3f}) | {row['swap law']:.3f} ({gains[1]:+.3f}) | "
+            f"{'-' if key == REFERENCE else preset} |"
+        )
+    return [*lines, ""]
 
 
 def score_table(

@@ -2,10 +2,11 @@
 
     python experiments/experiment_runs.py --data store128 --data store64 --out runs \
         --results experiments/results [--processes 2] [--arms ours,cap] [--seeds 3] \
-        [--set train.steps=5] [--minutes 150] [--keep-weights]
+        [--set train.steps=5] [--minutes 150] [--keep-weights] [--validation-questions 400]
 
 Each arm and seed is one process of one thread: stage 1, stage 2, answers to the test questions,
-answers to the same questions with exchanged images, and the log-probability of the true answers.
+answers to the same questions with exchanged images, and the log-probability of the true answers
+(with --validation-questions 400, also the answers by which a preset is chosen).
 A finished chain is copied to RESULTS/<arm>-<seed>/ and is not run again. A chain that is stopped
 continues from its checkpoints. With --minutes, chains are dropped from the end of the list as soon
 as their progress shows that they cannot end in time.
@@ -59,6 +60,7 @@ class Settings:
     keep_weights: bool
     commit: str = "unknown"
     changes: tuple[str, ...] = ()
+    validation_questions: int = 0
 
 
 def planned_rows(settings: Settings, arms: list[str], num_seeds: int) -> list[PlannedRow]:
@@ -93,11 +95,13 @@ def run_chain(settings: Settings, row: PlannedRow) -> None:
     loaded = load_run(folder)
     draft = settings.out / "drafts" / f"{row.row.key}-{row.seed}"
     draft.mkdir(parents=True, exist_ok=True)
-    limit = spec.limit("small")
-    for name, probe in (("test", None), ("test-swap", "swap")):
-        options = PredictOptions(limit=limit, probe=probe)
-        path = draft / f"predictions-{name}.jsonl"
-        write_predictions(path, predict(loaded, last.data, "test", options))
+    limits = {"test": spec.limit("small"), "validate": settings.validation_questions}
+    for split, limit in limits.items():
+        for name, probe in ((split, None), (f"{split}-swap", "swap")):
+            if limit != 0:
+                options = PredictOptions(limit=limit, probe=probe)
+                path = draft / f"predictions-{name}.jsonl"
+                write_predictions(path, predict(loaded, last.data, split, options))
     if isinstance(loaded.model, ScoringModel):
         ids = {item.id for item in read_predictions(draft / "predictions-test.jsonl")}
         write_log_probabilities(loaded, last.data, ids, draft / "log-probability.jsonl")
@@ -275,6 +279,12 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=1, help="never drop below this many chains")
     parser.add_argument("--keep-weights", action="store_true")
     parser.add_argument("--commit", default="unknown", help="of the code, for facts.json")
+    parser.add_argument(
+        "--validation-questions",
+        type=int,
+        default=0,
+        help="also answer that many questions of validation patients (the choice of presets)",
+    )
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
     settings = Settings(
@@ -285,6 +295,7 @@ def main() -> None:
         args.keep_weights,
         args.commit,
         tuple(args.changes),
+        args.validation_questions,
     )
     rows = planned_rows(settings, [key for key in args.arms.split(",") if key], args.seeds)
     if args.worker:

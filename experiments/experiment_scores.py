@@ -31,7 +31,7 @@ from lapse.metrics.paired_tests import Difference, compare
 from lapse.metrics.statistics import Array, fraction_score
 
 NLL = "NLL per token"
-PROBE = "probe AUROC"
+LOSS = "validation loss"
 ENDPOINTS = (NLL, "change F1", "exact match", "BLEU-4", "swap law")  # in the protocol's order
 OTHERS = ("METEOR", "ROUGE-L", "CIDEr")
 BLIND_GAP = 0.005  # nats per token: a run with a smaller image gap is image-blind
@@ -134,6 +134,20 @@ def endpoints_of(run: Run) -> Endpoints:
         scores[NLL] = replace(nll, value_range=None)
     patients = [item.patient for item in answers]
     return Endpoints(run, patients, [item.id for item in answers], scores)
+
+
+def validation_of(run: Run) -> dict[str, float] | None:
+    """Validation loss of stage 2, and change F1 and swap law of the answers to questions of
+    validation patients; None where the run has no such answers."""
+    if not (run.folder / "predictions-validate.jsonl.gz").is_file():
+        return None
+    answers = run.predictions("validate")
+    law = consistency(answers, run.predictions("validate-swap"))
+    return {
+        LOSS: run.curve("diffvqa", "validate/loss")[-1][1],
+        "change F1": Changes()(answers)["change F1"].value,
+        "swap law": law["swap law"].value,
+    }
 
 
 def blind_endpoints(answers: Sequence[Prediction], results: Path) -> dict[str, Endpoints]:

@@ -26,13 +26,24 @@ NUM_QUESTIONS = 120
 
 
 def write_run(
-    results: Path, arm: str, seed: int, num_right: int, *, image_gap: float = 0.1
+    results: Path,
+    arm: str,
+    seed: int,
+    num_right: int,
+    *,
+    image_gap: float = 0.1,
+    validation_loss: float = 1.0,
 ) -> None:
     """A finished run whose first answers are right and whose others are wrong."""
     folder = results / f"{arm}-{seed}"
     folder.mkdir(parents=True)
     answers = [TRUE if index < num_right else FALSE for index in range(NUM_QUESTIONS)]
-    for name, suffix in (("test", ""), ("test-swap", "#swap")):
+    for name, suffix in (
+        ("test", ""),
+        ("test-swap", "#swap"),
+        ("validate", ""),
+        ("validate-swap", "#swap"),
+    ):
         items = [
             Prediction(
                 f"diff_vqa/{index}{suffix}",
@@ -54,7 +65,8 @@ def write_run(
             row = {"id": f"diff_vqa/{index}", "log_probability": loss, "tokens": 10}
             packed.write(json.dumps(row) + "\n")
     lines = [
-        {"step": step, "validate/loss": 1.0, "image_gap/diff_vqa": image_gap} for step in (0, 250)
+        {"step": step, "validate/loss": validation_loss, "image_gap/diff_vqa": image_gap}
+        for step in (0, 250)
     ]
     metrics = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "2-diffvqa-metrics.jsonl").write_text(metrics)
@@ -95,6 +107,25 @@ def test_a_blind_reference_decides_nothing(tmp_path: Path) -> None:
     write_run(tmp_path, "ours", 0, 90, image_gap=0.001)
     write_run(tmp_path, "cap", 0, 50)
     assert verdicts(tmp_path)["cap"].startswith("undecided here")
+
+
+def test_an_arm_becomes_a_preset_by_its_validation_scores(tmp_path: Path) -> None:
+    write_run(tmp_path, "ours", 0, 60)
+    write_run(tmp_path, "pairs", 0, 90, validation_loss=1.006)
+    write_run(tmp_path, "difference", 0, 62)
+    write_run(tmp_path, "parallel-0", 0, 64, validation_loss=1.004)
+    runs = [endpoints_of(Run(path)) for path in sorted(tmp_path.iterdir())]
+    names = {key: key for key in ("ours", "pairs", "difference", "parallel-0")}
+    lines = experiment_page.candidate_section(arms_of(runs, "ours", names))
+    presets = {
+        line.split("`")[1]: line.split(" | ")[-1] for line in lines if line.startswith("| `")
+    }
+    assert presets == {
+        "ours": "- |",
+        "pairs": "none |",  # its loss is too high
+        "difference": "none |",  # its gain is too small
+        "parallel-0": "`pretrain-lapse-plus` |",
+    }
 
 
 def test_scores_are_means_over_seeds(tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_the_paper_presets_hold_the_papers_numbers():
     assert (diffvqa.train.epochs, diffvqa.generation.num_beams) == (10, 10)
 
 
+def test_what_the_experiment_added_is_off_in_the_paper_presets():
+    paper, plus = load_config("pretrain-lapse"), load_config("pretrain-lapse-plus")
+    data = plus.data.model_copy(update={"parallel_fraction": 0.25})
+    assert plus.data.parallel_fraction == 0.0
+    assert plus.model_copy(update={"name": paper.name, "data": data}) == paper
+    assert not load_config("diffvqa-lapse").model_config_object().difference_tokens
+    for preset in ("pretrain-lapse", "diffvqa-lapse"):
+        augment = load_config(preset).data.augment
+        assert augment.fraction == augment.exchanged_pairs == augment.repeated_films == 0.0
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
