@@ -197,7 +197,8 @@ def write_page(
         "used for any training, and no patient, study or image id is shared with the training "
         "store (checked). Choices that were made after scores of these patients had been seen are "
         "in `experiments/packaged-model-2/tries.md`. Ordinary patients, counterfactual "
-        "quadruplets and out-of-distribution groups are in one set; “Subgroups” lists them separately.",
+        "quadruplets and out-of-distribution groups are in one set; “Subgroups” lists "
+        "them separately.",
         "The tables of difference questions are of beam search alone, as in the paper; “guarded "
         "answers” are what `lapse answer` gives ([how they are made](input-checks.md)). [Real "
         "films](real-films.md) has the figures of real films.",
