@@ -35,18 +35,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import packaged_model_curves
+from deepen_model import deepen
+
+from lapse.inference.pretrained import DEFAULT
+from lapse.inference.pretrained.export import read_folder, write_folder
+from lapse.inference.pretrained.model_card import model_card
 
 DATA_SEED, TEST_SEED = 106, 7006
 GRACE_SECONDS = 120.0  # from SIGTERM to the checkpoint
 AUGMENT = ("data.augment.fraction=0.6",)
 PAIRS = ("data.augment.exchanged_pairs=0.3", "data.augment.repeated_films=0.15")
 FROM_PACKAGED = ("init_model=packaged",)
+LAYERS = {"encoder": 4, "language_model": 6}  # of a deeper model
+DEEPER = "deeper"  # folder in OUT: the packaged model with more blocks, and the same answers
+FROM_DEEPER = (f"init_model={DEEPER}", f"model.encoder.layers={LAYERS['encoder']}")
 # a try -> overrides of stage 1, overrides of stage 2
 TRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "continued": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT, *PAIRS)),
     "without-augmentation": (FROM_PACKAGED, FROM_PACKAGED),
     "without-pairs": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT)),
     "from-random": (AUGMENT, (*AUGMENT, *PAIRS)),
+    "deeper": (
+        (*FROM_DEEPER, *AUGMENT),
+        (
+            *FROM_DEEPER,
+            f"model.language_model.layers={LAYERS['language_model']}",
+            *AUGMENT,
+            *PAIRS,
+        ),
+    ),
 }
 RATES = {1: "optim.learning_rate=0.0015", 2: "optim.learning_rate=0.0007"}
 # name -> options of the simulation of new test patients
@@ -127,6 +144,8 @@ def main() -> None:
     job = parse_options()
     try:
         store = prepared(job, "data", ("--patients", job.patients), DATA_SEED, TRAINING)
+        if DEEPER in " ".join(TRIES[job.name][0]) and not (job.out / DEEPER).exists():
+            write_deeper(job.out / DEEPER)
         first, second = (train(job, store, stage) for stage in (1, 2))
         model = job.folder / "model"
         if not (model / "config.json").is_file():
@@ -165,13 +184,24 @@ def prepared(
     return store
 
 
+def write_deeper(folder: Path) -> None:
+    """The packaged model with more blocks that add nothing yet."""
+    parts = deepen(read_folder(DEFAULT), LAYERS["encoder"], LAYERS["language_model"])
+    write_folder(folder, parts, model_card(parts))
+
+
 def train(job: Job, store: Path, stage: int) -> Path:
     """One stage of the try, from its last checkpoint."""
     preset = ("pretrain-small", "diffvqa-small")[stage - 1]
     run, done = job.folder / preset, job.folder / f"stage-{stage}.done"
     if done.exists():
         return run
-    overrides = [*TRIES[job.name][stage - 1], RATES[stage], f"train.steps={job.steps[stage - 1]}"]
+    folder = f"init_model={job.out / DEEPER}"
+    overrides = [
+        folder if override == f"init_model={DEEPER}" else override
+        for override in TRIES[job.name][stage - 1]
+    ]
+    overrides += [RATES[stage], f"train.steps={job.steps[stage - 1]}"]
     if stage == 2:
         overrides += [f"init_encoder={job.folder / 'pretrain-small'}", "data.cache_features=none"]
     command = ("train", preset, "--data", store, "--out", run, *overrides, *job.changes)
