@@ -2,11 +2,14 @@
 
     python experiments/guard_results.py checks --store STORE [--real FOLDER] --out OUT
     python experiments/guard_results.py pairs --real FOLDER --out OUT [--limit 60]
+    python experiments/guard_results.py strength --store STORE --out OUT [--limit 450]
     python experiments/guard_results.py page --out OUT [--predictions FILE]
 
 `checks` gives the fractions of films that are warned about and refused, by kind (OUT/checks.json).
 `pairs` answers consecutive films of each patient in both orders; it appends to OUT/pairs.jsonl and
-continues there. `page` prints both as Markdown, with the scores of a predictions file of new
+continues there. `strength` answers simulated validation pairs whose films are augmented 0 to 2.5
+times as strongly as in training, by beam search alone, and prints change F1 by the score of the
+input check (OUT/strength.csv: strength, score, changes that are right, given and true). `page` prints both as Markdown, with the scores of a predictions file of new
 simulated patients (`lapse predict packaged --guarded`). FOLDER holds data.csv (patient_id,
 image_id, admission_offset) and png/; its films are read and not copied.
 """
@@ -17,7 +20,7 @@ import argparse
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -28,23 +31,29 @@ from numpy.typing import NDArray
 from unusual_images import photographs, unusual_images
 
 import lapse
+from lapse.config import AugmentConfig
 from lapse.core.changes import QUESTION_CHANGED, UNCHANGED, invert
 from lapse.core.grammar import parse
+from lapse.core.seeding import derive_seed
 from lapse.core.types import Sample, Score
 from lapse.data.store.store import open_store
 from lapse.evaluation.predictions.jsonl import read_predictions
 from lapse.images.errors import ImageError
+from lapse.images.film_augmentation import augment_film, draw_film
 from lapse.images.film_facts import NO_FACTS
 from lapse.inference.answer import ROLES
 from lapse.inference.checks.checker import InputChecker
 from lapse.inference.checks.issues import is_unfamiliar
-from lapse.inference.generate import GenerateOptions
+from lapse.inference.checks.pixel_check import pooled_tokens
+from lapse.inference.generate import GenerateOptions, generate
 from lapse.inference.guard import GuardedGeneration, generate_guarded
 from lapse.inference.pretrained import Lapse
 from lapse.metrics.guard import decide
 from lapse.metrics.guard_scores import guarded_scores
 
 NUM_FILMS = 1000  # of each split, about
+STRENGTHS = (0.0, 1.0, 1.5, 2.0, 2.5)  # of augmentation, times that of training
+NUM_BINS = 12
 SEED, COUNT = 19, 65  # of images that are not films, a kind
 VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "upright": lambda film: film,
@@ -62,11 +71,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=("checks", "pairs", "page"))
+    parser.add_argument("part", choices=("checks", "pairs", "strength", "page"))
     parser.add_argument("--store", type=Path)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--predictions", type=Path)
-    parser.add_argument("--limit", type=int, default=60, help="pairs of real films")
+    parser.add_argument("--limit", type=int, default=60, help="pairs of films")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +83,8 @@ def main() -> None:
         _checks(options.store, options.real, options.out / "checks.json")
     elif options.part == "pairs":
         _pairs(options.real, options.out / "pairs.jsonl", options.limit)
+    elif options.part == "strength":
+        _strength(options.store, options.out / "strength.csv", options.limit)
     else:
         _page(options.out, options.predictions)
 
@@ -199,6 +210,72 @@ def _pairs(real: Path, out: Path, limit: int) -> None:
         }
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def _strength(path: Path, out: Path, limit: int) -> None:
+    model, store = lapse.load("packaged", device="cpu"), open_store(path)
+    check, encode, answerer = model.parts.pixel_check, model.parts.encode, model.answerer
+    assert check is not None and encode is not None
+    pairs = [pair for pair in store.pairs_of("validate") if pair.category == "difference"]
+    chosen = np.random.default_rng(1).permutation(len(pairs))[:limit]
+    config = model.parts.diffvqa
+    options = GenerateOptions(
+        config.generation, config.data.max_tokens, "none", config.train.precision
+    )
+    rows = []
+    for strength in STRENGTHS:
+        films, samples = {}, []
+        for pair in (pairs[index] for index in chosen):
+            for role, study in zip(ROLES, (pair.reference, pair.main), strict=True):
+                film = np.asarray(store.pixels(study.image))
+                seed = derive_seed("strength", study.image, role, strength) >> 1
+                draw = draw_film(_stronger(strength), seed)
+                films[f"{pair.id} {role}"] = augment_film(film, draw) if strength else film
+            images = tuple(f"{pair.id} {role}" for role in ROLES)
+            samples.append(Sample(pair.id, "diff_vqa", images, "", pair.question, "", " ?"))
+        pixels = np.stack(list(films.values()))
+        scores = check.scores(pooled_tokens(encode, pixels), pixels).reshape(-1, 2).max(axis=1)
+        for start in range(0, len(samples), 16):
+            part = samples[start : start + 16]
+            for offset, answer in enumerate(
+                generate(answerer, part, films.__getitem__, options), start
+            ):
+                given = parse(answer.text).changes
+                true = parse(pairs[chosen[offset]].answer).changes
+                counts = len(given & true), len(given), len(true)
+                rows.append((strength, float(scores[offset]), *counts))
+        print(f"strength {strength}: change F1 {_f1(rows, strength):.3f}", flush=True)
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("strength", "score", "right", "given", "true"))
+        writer.writerows((s, round(score, 4), *counts) for s, score, *counts in rows)
+    print(f"warning above {check.warn:.3f}, refusal above {check.refuse:.3f}\n")
+    print("| score of the pair | pairs | change F1 |\n|---|---|---|")
+    for part in np.array_split(np.array(sorted(rows, key=lambda row: row[1])), NUM_BINS):
+        print(f"| {part[0, 1]:.2f} to {part[-1, 1]:.2f} | {len(part)} | {_f1(part):.3f} |")
+
+
+def _stronger(strength: float) -> AugmentConfig:
+    """The augmentation of training, so many times as strong."""
+    once = AugmentConfig()
+    weak, strong = once.sharpness
+    return AugmentConfig(
+        shift=once.shift * strength,
+        scale=(once.scale[0] ** strength, once.scale[1] ** strength),
+        rotation=once.rotation * strength,
+        gamma=once.gamma * strength,
+        sharpness=(max(-1.0, weak * strength), strong * strength),
+        shading=once.shading * strength,
+        noise=once.noise * strength,
+        lines=once.lines * strength,
+    )
+
+
+def _f1(rows: Sequence[Sequence[float]] | NDArray[np.float64], strength: float = -1.0) -> float:
+    """Change F1 of all rows, or of those of one strength."""
+    counts = np.array([row[2:] for row in rows if strength in (-1.0, row[0])])
+    right, given, true = counts.sum(axis=0)
+    return float(2 * right / (given + true))
 
 
 def _page(out: Path, predictions: Path | None) -> None:
