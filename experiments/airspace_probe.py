@@ -180,8 +180,9 @@ def train(classifier: nn.Module, batch: Batch, labels: Tensor, steps: int) -> No
     test = torch.arange(NUM_TRAIN, NUM_FILMS)
     for step in range(1, steps + 1):
         indices = torch.randint(NUM_TRAIN, (48,))
-        logits = classifier(batch(indices))
-        loss = nn.functional.cross_entropy(logits, labels[indices], label_smoothing=0.05)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = classifier(batch(indices))
+        loss = nn.functional.cross_entropy(logits.float(), labels[indices], label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -9,9 +9,10 @@
 `pairs` answers consecutive films of each patient in both orders; it appends to OUT/pairs.jsonl and
 continues there. `strength` answers simulated validation pairs whose films are augmented 0 to 2.5
 times as strongly as in training, by beam search alone, and prints change F1 by the score of the
-input check (OUT/strength.csv: strength, score, changes that are right, given and true). `page` prints both as Markdown, with the scores of a predictions file of new
-simulated patients (`lapse predict packaged --guarded`). FOLDER holds data.csv (patient_id,
-image_id, admission_offset) and png/; its films are read and not copied.
+input check (OUT/strength.csv: strength, score, changes that are right, given and true). `page`
+prints checks and pairs as Markdown, with the scores of a predictions file of new simulated patients
+(`lapse predict packaged --guarded`). FOLDER holds data.csv (patient_id, image_id, admission_offset)
+and png/; its films are read and not copied.
 """
 
 from __future__ import annotations
