@@ -229,7 +229,7 @@ def _strength(path: Path, out: Path, limit: int) -> None:
         for pair in (pairs[index] for index in chosen):
             for role, study in zip(ROLES, (pair.reference, pair.main), strict=True):
                 film = np.asarray(store.pixels(study.image))
-                seed = derive_seed("strength", study.image, role, strength) >> 1
+                seed = derive_seed("strength", study.image, role, str(strength)) >> 1
                 draw = draw_film(_stronger(strength), seed)
                 films[f"{pair.id} {role}"] = augment_film(film, draw) if strength else film
             images = tuple(f"{pair.id} {role}" for role in ROLES)

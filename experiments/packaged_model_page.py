@@ -195,8 +195,8 @@ def write_page(
         ),
         "Intervals are 95%, bootstrap over patients. The seed of the test patients was not "
         "used for any training, and no patient, study or image id is shared with the training "
-        "store (checked). Choices that were made after scores of these patients had been seen are "
-        "in `experiments/packaged-model-2/tries.md`. Ordinary patients, counterfactual "
+        "store (checked). `experiments/packaged-model-2/tries.md` says which choices were made "
+        "after test scores had been seen, and of which seed. Ordinary patients, counterfactual "
         "quadruplets and out-of-distribution groups are in one set; “Subgroups” lists "
         "them separately.",
         "The tables of difference questions are of beam search alone, as in the paper; “guarded "
