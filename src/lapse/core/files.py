@@ -1,4 +1,4 @@
-"""Atomic writes, SHA-256 of files, and a lock between processes.
+"""Atomic writes, file modes, SHA-256 of files, and a lock between processes.
 
 A reader sees the old file or the new file, never a part of one: the data goes to a temporary name
 in the same folder, is synced to the disk, and is renamed; then the folder is synced.
@@ -51,6 +51,18 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, with the line ends of `text`."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def usual_mode(path: Path) -> Iterator[None]:
+    """Give a file that is written within the block the mode of any new file.
+
+    safetensors lets only the owner read its files, so that a group could not share a model.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    yield
+    path.chmod(mode)
 
 
 def check_output_file(path: Path) -> None:

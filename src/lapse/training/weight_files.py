@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lapse.core.files import usual_mode
 from lapse.training.optim import Module
 
 # Names of types in a safetensors header
@@ -119,7 +120,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file."""
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     # One key only: safetensors writes several keys in an order that differs between processes.
-    save_file(contiguous, path, metadata={"format": "pt"})
+    with usual_mode(path):
+        save_file(contiguous, path, metadata={"format": "pt"})
 
 
 def distinct_tensors(model: Module) -> dict[str, Tensor]:

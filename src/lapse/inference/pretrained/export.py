@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lapse.config import RunConfig
-from lapse.core.files import sha256_of, write_text
+from lapse.core.files import sha256_of, usual_mode, write_text
 from lapse.core.tokenizer import Tokenizer
 from lapse.core.version import __version__
 from lapse.images import ImageProcessing
@@ -139,7 +139,8 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
             key = name if name.startswith(ENCODER) else prefix + name
             dtype = torch.float16 if name in parameters else value.dtype  # buffers keep theirs
             tensors[key] = value.detach().to("cpu", dtype).contiguous().clone()
-    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    with usual_mode(folder / WEIGHTS):
+        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     digest = sha256_of(folder / WEIGHTS)
     values = {
         "library_name": LIBRARY,
@@ -156,7 +157,8 @@ def write_folder(folder: Path, parts: ModelParts, card: str) -> int:
         "diffvqa": run_folder.skip_pretrained_weights(parts.diffvqa).model_dump(mode="json"),
     }
     if parts.pixel_check is not None:
-        save_file(check_file.check_tensors(parts.pixel_check), folder / CHECK, {"format": "pt"})
+        with usual_mode(folder / CHECK):
+            save_file(check_file.check_tensors(parts.pixel_check), folder / CHECK, {"format": "pt"})
         values["input_check"] = {
             **check_file.check_values(parts.pixel_check),
             "sha256": sha256_of(folder / CHECK),

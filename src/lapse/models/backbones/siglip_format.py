@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lapse.config import EncoderConfig
+from lapse.core.files import usual_mode
 from lapse.models.backbones.vision_encoder import VisionEncoder
 from lapse.models.layers.transformer import EPSILON
 
@@ -141,6 +142,7 @@ def export_encoder(encoder: VisionEncoder, folder: Path) -> None:
             "encoder.stem=patch to export it"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(to_siglip(encoder.state_dict()), folder / "model.safetensors", {"format": "pt"})
+    with usual_mode(folder / "model.safetensors"):
+        save_file(to_siglip(encoder.state_dict()), folder / "model.safetensors", {"format": "pt"})
     text = json.dumps(siglip_config(encoder.config), indent=1)
     (folder / "config.json").write_text(text, encoding="utf-8")

@@ -183,6 +183,14 @@ def test_save_pretrained_writes_the_same_files(folders, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (folders.model / name).read_bytes()
 
 
+def test_a_group_can_read_every_file_of_a_model(folders, tmp_path):
+    """safetensors writes files that only their owner can read."""
+    load(folders.model, device="cpu").save_pretrained(tmp_path / "again")
+    (tmp_path / "new").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "again").iterdir()}
+    assert modes == {(tmp_path / "new").stat().st_mode}
+
+
 def test_push_to_hub_uploads_the_three_files(folders, monkeypatch):
     """The upload itself is the library's work; this checks what it gets."""
     sent = {}
