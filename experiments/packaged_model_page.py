@@ -102,7 +102,15 @@ def read_set(folder: Path) -> TestSet:
 
 def _scores(values: Mapping[str, Any]) -> dict[str, Score]:
     return {
-        name: Score(name, item["value"], item["low"], item["high"], details=item["details"])
+        name: Score(
+            name,
+            item["value"],
+            item["low"],
+            item["high"],
+            details=item["details"],
+            higher_is_better=item["higher_is_better"],
+            value_range=item["range"],
+        )
         for name, item in values.items()
         if item["value"] is not None  # undefined
     }

@@ -36,7 +36,8 @@ def results(experiments):
 
 def plain_score(name: str, value: float, low: float, high: float, **details: str) -> dict:
     return {name: {"name": name, "value": value, "low": low, "high": high, "per_sample": [],
-                   "details": {"n": "40", **details}}}  # fmt: skip
+                   "details": {"n": "40", **details}, "range": [0.0, 1.0],
+                   "higher_is_better": not name.endswith("rate")}}  # fmt: skip
 
 
 def scores(f1: float, low: float, acc: float, identity: float) -> tuple[dict, dict]:
@@ -50,7 +51,7 @@ def scores(f1: float, low: float, acc: float, identity: float) -> tuple[dict, di
     pairs = {
         "provenance": facts,
         "scores": {
-            "diff_vqa": change_f1 | exact | edema,
+            "diff_vqa": change_f1 | exact | edema | plain_score("omission rate", 0.3, 0.2, 0.4),
             "consistency": plain_score("identity", identity, 0.5, 1.0),
         },
         "comparisons": {
@@ -174,6 +175,9 @@ def test_the_page_has_tables_groups_commands_and_provenance(page, tmp_path):
     assert "lapse simulate coarse/raw" in text and "commit of the code: abc" in text
     assert "/some/where" not in text and text.count("Research use only") == 2
     assert "the same text as the run for 9 of 10 pairs" in text
+    rows = [line.split(" | ") for line in text.splitlines()]
+    better = {row[0].strip("| "): row[-1].strip("| ") for row in rows}
+    assert (better["change F1"], better["omission rate"]) == ("higher, 0 to 1", "lower, 0 to 1")
 
 
 def test_groups_separate_ordinary_counterfactual_and_ood_patients(results, tmp_path):
