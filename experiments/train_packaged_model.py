@@ -9,8 +9,10 @@
                exchanged pairs with inverted answers, one film twice -> "nothing has changed"
     export     one model folder with input check, guard and calibration from validation patients
     scores     new patients, clean and portable: guarded and unguarded answers, identity, exchange
+               (not with --limit 0)
 
 Every film is equalised by `prepare`. Each try (`TRIES`) has a folder OUT/NAME; the data are shared.
+The try `more-findings` has other patients in stage 1: findings begin 2.5 times as often.
 With --minutes the command stops at the end of that time (training stops at a checkpoint); the same
 command continues. The export (up to 600 guarded validation answers) is not stopped. When a try is
 complete its curves are in OUT/NAME/curves, and OUT/tries.md has a row for it. The time of each
@@ -41,7 +43,7 @@ from lapse.inference.pretrained import DEFAULT
 from lapse.inference.pretrained.export import read_folder, write_folder
 from lapse.inference.pretrained.model_card import model_card
 
-DATA_SEED, TEST_SEED = 106, 7006
+DATA_SEED, FINDINGS_SEED, TEST_SEED = 106, 107, 7006
 GRACE_SECONDS = 120.0  # from SIGTERM to the checkpoint
 AUGMENT = ("data.augment.fraction=0.6",)
 PAIRS = ("data.augment.exchanged_pairs=0.3", "data.augment.repeated_films=0.15")
@@ -49,12 +51,14 @@ FROM_PACKAGED = ("init_model=packaged",)
 LAYERS = {"encoder": 4, "language_model": 6}  # of a deeper model
 DEEPER = "deeper"  # folder in OUT: the packaged model with more blocks, and the same answers
 FROM_DEEPER = (f"init_model={DEEPER}", f"model.encoder.layers={LAYERS['encoder']}")
+MORE_FINDINGS = "more-findings"
 # a try -> overrides of stage 1, overrides of stage 2
 TRIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "continued": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT, *PAIRS)),
     "without-augmentation": (FROM_PACKAGED, FROM_PACKAGED),
     "without-pairs": ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT)),
     "from-random": (AUGMENT, (*AUGMENT, *PAIRS)),
+    MORE_FINDINGS: ((*FROM_PACKAGED, *AUGMENT), (*FROM_PACKAGED, *AUGMENT, *PAIRS)),
     "deeper": (
         (*FROM_DEEPER, *AUGMENT),
         (
@@ -143,19 +147,25 @@ class Job:
 def main() -> None:
     job = parse_options()
     try:
-        store = prepared(job, "data", ("--patients", job.patients), DATA_SEED, TRAINING)
+        patients = ("--patients", job.patients)
+        stores = [prepared(job, "data", patients, DATA_SEED, TRAINING)] * 2
+        if job.name == MORE_FINDINGS:
+            options = (*TRAINING, "--prevalence", 2.5)
+            stores[0] = prepared(job, "data-findings", patients, FINDINGS_SEED, options)
         if DEEPER in " ".join(TRIES[job.name][0]) and not (job.out / DEEPER).exists():
             write_deeper(job.out / DEEPER)
-        first, second = (train(job, store, stage) for stage in (1, 2))
+        first, second = (train(job, stores[stage - 1], stage) for stage in (1, 2))
         model = job.folder / "model"
         if not (model / "config.json").is_file():
-            words = ("export", first, second, model, "--data", store)
+            words = ("export", first, second, model, "--data", stores[1])
             job.run("export", *words, is_stoppable=False)
-        rows = {name: score(job, model, name) for name in TEST_SETS}
+        rows = {name: score(job, model, name) for name in TEST_SETS if job.limit}
     except OutOfTimeError:
         print("out of time: the same command continues", flush=True)
         return
     packaged_model_curves.main(str(job.folder / "curves"), str(first), str(second))
+    if not rows:
+        return
     (job.folder / "scores.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     (job.out / "tries.md").write_text(table(job.out), encoding="utf-8")
     print(table(job.out))
@@ -168,7 +178,7 @@ TRAINING = (
 
 
 def prepared(
-    job: Job, name: str, patients: tuple[object, ...], seed: int, options: tuple[str, ...]
+    job: Job, name: str, patients: tuple[object, ...], seed: int, options: tuple[object, ...]
 ) -> Path:
     """A store of simulated patients; simulate and prepare continue where they were stopped."""
     folder = job.out / name
@@ -261,7 +271,7 @@ def parse_options() -> Job:
     parser.add_argument("--stage-1-steps", type=int, default=8000)
     parser.add_argument("--stage-2-steps", type=int, default=5000)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=1000, help="test questions")
+    parser.add_argument("--limit", type=int, default=1000, help="test questions; 0: no scores")
     parser.add_argument("--set", action="append", default=[], help="override of both stages")
     options = parser.parse_args()
     return Job(
