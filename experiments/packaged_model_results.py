@@ -73,7 +73,9 @@ def main() -> None:
     for name in page.ABLATIONS:
         if (run := getattr(options, name.replace("-", "_"))) is not None:
             runs[name] = run
-    _check_training_data(runs, options.train_store)
+    stage_1_store = options.stage_1_store or options.train_store
+    for name, run in runs.items():
+        _check_training_data(run, stage_1_store if name == "pretrain" else options.train_store)
     model = options.model or out / "model"
     check_plan(out, _plan(options, runs))
     steps = list(_steps(options, runs, model))
@@ -86,7 +88,8 @@ def main() -> None:
             print(f"{position} {show_command(step.words, out)}", flush=True)
             _run(step)
         if step.words[0] == "prepare":
-            _check_shared_patients(options.train_store, step.product.parent)
+            for train_store in {options.train_store, stage_1_store}:
+                _check_shared_patients(train_store, step.product.parent)
             write_groups(step.product.parent.parent)
     answer = out / "answer.json"
     if not answer.exists():
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in page.ABLATIONS:
         add(f"--{name}", type=_folder, help=f"run folder of the {name} ablation")
     add("--train-store", type=_folder, required=True, help="store that the runs were trained on")
+    add("--stage-1-store", type=_folder, help="store of stage 1, if it is another one")
     add("--out", type=lambda text: Path(text).resolve(), required=True, help="folder for all files")
     add("--page", type=Path, default=Path("docs/explanation/results.md"), help="page to write")
     add("--patients", type=int, default=1000, help="test patients per set")
@@ -179,16 +183,15 @@ def check_plan(out: Path, plan: dict[str, Any]) -> None:
     path.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_training_data(runs: dict[str, Path], train_store: Path) -> None:
-    """Refuse a run that was trained on another store than the image-blind baselines use."""
+def _check_training_data(run: Path, train_store: Path) -> None:
+    """Refuse a run that was trained on another store than the one given for it."""
     expected = open_store(train_store).info.fingerprint
-    for run in runs.values():
-        fingerprint = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]
-        if fingerprint != expected:
-            raise ValueError(
-                f"run {run} was trained on data {fingerprint[:16]}, --train-store is "
-                f"{expected[:16]}: give the store of the run"
-            )
+    fingerprint = json.loads((run / "run.json").read_text(encoding="utf-8"))["data"]
+    if fingerprint != expected:
+        raise ValueError(
+            f"run {run} was trained on data {fingerprint[:16]}, the store given for it is "
+            f"{expected[:16]}: give the store of the run with --train-store or --stage-1-store"
+        )
 
 
 def _steps(options: argparse.Namespace, runs: dict[str, Path], model: Path) -> Iterator[Step]:
