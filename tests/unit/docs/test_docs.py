@@ -196,3 +196,20 @@ def test_the_page_of_promises_has_only_kept_ones(tmp_path):
     (tmp_path / "counts.json").write_text(json.dumps(counts), "utf-8")
     with pytest.raises(ValueError, match="no count of promise 1: run its tests"):
         promises_page(tmp_path / "counts.json")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial/two-films.md"])
+def test_pages_quote_the_current_results_of_the_packaged_model(name):
+    results = (DOCS / "explanation" / "results.md").read_text("utf-8")
+    values, baselines = [], []
+    for films in ("coarse tier", "fine tier", "portable films"):
+        row = re.search(rf"above the best image-blind baseline, {films} \|.*", results).group()
+        value, baseline = re.search(r"(0\.\d+) \[.*\] against (0\.\d+)", row).groups()
+        values.append(f"{float(value):.2f}"[1:])
+        baselines.append(f"{float(baseline):.2f}"[1:])
+    text = (ROOT / name).read_text("utf-8")
+    for quote in (
+        "is {} on clean films, {} in the fine tier and {} on portable films".format(*values),
+        "where the best image-blind baselines have {}, {} and {}".format(*baselines),
+    ):
+        assert quote in text
