@@ -202,11 +202,11 @@ def write_page(
             [["measure", "target", "result", "verdict"], *(target.row for target in targets)]
         ),
         "Intervals are 95%, bootstrap over patients. The seed of the test patients was not "
-        "used for any training, and no patient, study or image id is shared with the training "
-        "store (checked). `experiments/packaged-model-2/tries.md` says which choices were made "
-        "after test scores had been seen, and of which seed. Ordinary patients, counterfactual "
-        "quadruplets and out-of-distribution groups are in one set; “Subgroups” lists "
-        "them separately.",
+        "used for any training, and no patient, study or image id is shared with the stores of "
+        "the two stages (checked). `experiments/packaged-model-2/tries.md` says which choices were "
+        "made after test scores had been seen, and of which seed. Ordinary patients, "
+        "counterfactual quadruplets and out-of-distribution groups are in one set; "
+        "“Subgroups” lists them separately.",
         "The tables of difference questions are of beam search alone, as in the paper; “guarded "
         "answers” are what `lapse answer` gives ([how they are made](input-checks.md)). [Real "
         "films](real-films.md) has the figures of real films.",
@@ -218,7 +218,7 @@ def write_page(
     parts += [
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "Configurations, curves and training times of the runs: "
-        "[experiments/packaged-model-2](../../experiments/packaged-model-2/README.md).",
+        "[experiments/packaged-model-3](../../experiments/packaged-model-3/README.md).",
         "Commands, in one folder, with the option names of version 0.2:",
         "```sh\n" + "\n".join(commands) + "\n```",
         RESEARCH_USE,
