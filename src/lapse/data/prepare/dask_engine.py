@@ -12,6 +12,7 @@ all machines share a file system.
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import logging
 import platform
@@ -200,6 +201,18 @@ def _opened(job: ShardJob, cwd: Path) -> ShardJob:  # noqa: ARG001
     return job
 
 
+async def _try_connection(address: str) -> None:
+    """Connect once, before there is a client.
+
+    A client that cannot connect is not closed before it is garbage-collected. If that happens while
+    another client starts, both wait for one lock of `distributed`, forever.
+    """
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=CONNECT_SECONDS)
+    await comm.close()
+
+
 @contextmanager
 def _connect(address: str, num_workers: int) -> Iterator[Client]:
     """A client of the scheduler, or of a cluster of local processes that end with it."""
@@ -213,6 +226,8 @@ def _connect(address: str, num_workers: int) -> Iterator[Client]:
         else:
             target = address
         try:
+            if address != LOCAL:
+                asyncio.run(_try_connection(address))
             client = Client(target, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise ValueError(

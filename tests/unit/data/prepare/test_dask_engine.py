@@ -1,5 +1,7 @@
 """Dask: what is refused before any work; the runs are in tests/integration."""
 
+import gc
+
 import pytest
 
 import tiny_tree
@@ -24,9 +26,11 @@ def test_the_extra_is_checked_before_any_work(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "somewhere", "other://node"])
 def test_an_address_without_a_scheduler_is_refused_before_any_work(address, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
+    client = pytest.importorskip("distributed").Client
     roots = find_roots([tiny_tree.write_tree(tmp_path / "tree")])
     monkeypatch.setattr(dask_engine, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ValueError, match=rf"no Dask scheduler at {address} .*start one with"):
         prepare(roots, tmp_path / "store", PrepareOptions(24, dask=address))
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+    # a client that could not connect can block the next one when it is garbage-collected
+    assert not [item for item in gc.get_objects() if type(item) is client]
