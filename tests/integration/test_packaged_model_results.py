@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import tiny_store
+from lapse.data.store.store import open_store
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 MODULES = ("packaged_model_page", "packaged_model_results", "packaged_model_curves", "plot_run")
 
@@ -213,6 +216,33 @@ def test_results_of_another_plan_are_refused_and_ablations_may_be_added(results,
     results.check_plan(tmp_path, more)
     assert not scored.exists()
     assert json.loads((tmp_path / "plan.json").read_text()) == more
+
+
+def write_run(folder: Path, store: Path) -> Path:
+    """The part of a run folder that names its data."""
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"data": open_store(store).info.fingerprint}))
+    return folder
+
+
+@pytest.mark.parametrize("stores", [(), ("--stage-1-store", "usual")])
+def test_stage_1_trained_on_another_store_needs_that_store(results, tmp_path, monkeypatch, stores):
+    usual, findings = (
+        tiny_store.write(tmp_path / name, n) for name, n in (("usual", 12), ("findings", 9))
+    )
+    first, second = write_run(tmp_path / "1", findings), write_run(tmp_path / "2", usual)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str) -> None:
+        words = [str(first), str(second), "--train-store", str(usual), "--out", "out", *options]
+        monkeypatch.setattr(sys, "argv", ["packaged_model_results.py", *words])
+        results.main()
+
+    with pytest.raises(ValueError, match="give the store of the run with --train-store or --stage"):
+        run(*stores)
+    with pytest.raises(ValueError, match="no checkpoint"):  # the stores are right
+        run("--stage-1-store", "findings")
+    assert not (tmp_path / "out" / "plan.json").exists()
 
 
 def test_a_command_is_shown_without_the_paths_of_this_machine(results, tmp_path):
