@@ -6,6 +6,7 @@ with a zero byte. Console errors, exceptions and failed or foreign requests go t
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -75,21 +76,29 @@ class Browser:
         """Load a page and wait until it is complete."""
         scheme = {"name": "prefers-color-scheme", "value": color_scheme}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
-        self._call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
+        self._resize(width, 900)
         self._events.clear()
         self._call("Page.navigate", url=url)
         deadline = time.monotonic() + TIMEOUT
         while "Page.loadEventFired" not in self._events:
             self._read(deadline)
 
+    def screenshot(self, width: int, height: int) -> bytes:
+        """What a window of this size shows, as PNG."""
+        self._resize(width, height)
+        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+
     def run(self, code: str) -> Any:
         """The value of an expression in the page."""
         answer = self._call("Runtime.evaluate", expression=code, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def _resize(self, width: int, height: int) -> None:
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._count += 1

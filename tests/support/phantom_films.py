@@ -20,7 +20,12 @@ DAYS = [1, 6]
 @cache
 def films() -> tuple[bytes, ...]:
     """Three films as DICOM."""
-    config = SimulateConfig(patients=1, seed=SEED, size=256, visits=(3, 3), images="dicom")
+    return read_films(256)
+
+
+def read_films(size: int) -> tuple[bytes, ...]:
+    """The same three films with a longest side of `size` pixels."""
+    config = SimulateConfig(patients=1, seed=SEED, size=size, visits=(3, 3), images="dicom")
     with tempfile.TemporaryDirectory() as folder:
         simulate(Path(folder), config)
         files = [path.read_bytes() for path in Path(folder).rglob("*.dcm")]
