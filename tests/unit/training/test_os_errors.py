@@ -1,22 +1,17 @@
 """Errors of the operating system and damaged files are one sentence that names the file."""
 
-import multiprocessing
-import os
 import resource
-import signal
 import sys
-import time
 
 import pytest
 
 import tiny_model
 import tiny_store
 from lapse.cli import main as command_line
-from lapse.data.loading import batch_workers
 from lapse.data.loading.batch_stream import BalancedBatchStream
 from lapse.training.checkpoint import latest_valid_checkpoint
 from lapse.training.run_folder import load_run
-from lapse.training.trainer import Callbacks, train
+from lapse.training.trainer import train
 
 CONFIG = {"train__save_every": 2}
 
@@ -74,37 +69,6 @@ def test_an_output_that_cannot_be_a_file_is_refused_at_once(data, tmp_path, monk
         words = ["predict", "packaged", "--data", data, "--out", out]
         code, message = command(monkeypatch, capsys, *words)
         assert code == 2 and reason in message and "\n" not in message
-
-
-@pytest.mark.parametrize("kind", ["killed", "stopped", "hanging"])
-def test_a_worker_that_dies_or_hangs_ends_the_run(kind, data, tmp_path, monkeypatch):
-    """One sentence, and then the same command continues to the same bits."""
-    real = BalancedBatchStream.batches
-
-    def hang(stream, step, *ranks):
-        if step == 5:
-            time.sleep(100)
-        return real(stream, step, *ranks)
-
-    def send_signal(step):
-        number = signal.SIGKILL if kind == "killed" else signal.SIGSTOP
-        for worker in multiprocessing.active_children() if step == 2 else ():
-            os.kill(worker.pid, number)
-
-    config = tiny_model.config(train__num_workers=1)
-    callbacks = Callbacks() if kind == "hanging" else Callbacks(on_step=send_signal)
-    with monkeypatch.context() as patch, pytest.raises(ValueError) as error:
-        if kind != "killed":
-            patch.setattr(batch_workers, "LOADER_TIMEOUT", 1.0)
-        if kind == "hanging":
-            patch.setattr(BalancedBatchStream, "batches", hang)
-        train(config, data, tmp_path / "run", callbacks=callbacks)
-    expected = "ended (exit code -9)" if kind == "killed" else "made a batch in 1 seconds"
-    assert expected in str(error.value) and "\n" not in str(error.value)
-    assert multiprocessing.active_children() == []
-    train(config, data, tmp_path / "run")
-    train(config, data, tmp_path / "straight")
-    assert_same_run(tmp_path / "run", tmp_path / "straight")
 
 
 def test_an_error_in_a_worker_is_one_sentence(data, tmp_path, monkeypatch):
