@@ -94,7 +94,11 @@ class Answer:
 
     def lines(self) -> list[str]:
         """The answer for a terminal; the last line is the research-use notice."""
-        return [*self.body(), *self.footer()]
+        return [*self.warnings(), *self.body(), *self.footer()]
+
+    def warnings(self) -> list[str]:
+        """The warnings of the input checks, which are above the answer."""
+        return [issue.line() for issue in self.issues if issue.level != "note"]
 
     def body(self) -> list[str]:
         """The answer and its changes."""
@@ -105,8 +109,9 @@ class Answer:
         return [*lines, *(f"  reason: {reason}" for reason in self.reasons)]
 
     def footer(self) -> list[str]:
-        """The input checks, the training data and the research-use notice."""
-        lines = [*(issue.line() for issue in self.issues), *self.notes()]
+        """Checks that could not be made, the training data and the research-use notice."""
+        lines = [issue.line() for issue in self.issues if issue.level == "note"]
+        lines += self.notes()
         if self.trained_on:
             lines.append(f"Model trained on: {self.trained_on}.")
         return [*lines, RESEARCH_USE]

@@ -81,8 +81,8 @@ class Comparison:
         return self.answer.issues
 
     def lines(self) -> list[str]:
-        """The answer and its boxes for a terminal; the last line is the research-use notice."""
-        lines = self.answer.body()
+        """Warnings, answer and boxes for a terminal; the last line is the research-use notice."""
+        lines = [*self.answer.warnings(), *self.answer.body()]
         for role, boxes in self.boxes.items():
             for finding, box in boxes.items():
                 region = "no box found" if box is None else self._describe_box(role, finding, box)

@@ -38,7 +38,17 @@ def test_films_that_are_unusual_or_not_checked_have_no_probability(code, level):
     answer = with_probabilities(replace(comparison().answer, issues=issues), CALIBRATION)
     assert not answer.probabilities
     assert PROBABILITY_UNUSUAL in answer.lines() and AGREEMENT_NOTE in answer.lines()
-    assert "strong agreement of 6 readings" in answer.lines()[1]
+    assert any("strong agreement of 6 readings" in line for line in answer.lines())
+
+
+def test_warnings_are_above_the_answer_and_notes_below():
+    levels = ("note", "warning", "refused")
+    issues = tuple(InputIssue("order", level, f"a {level}") for level in levels)
+    given = replace(comparison(), answer=replace(comparison().answer, issues=issues))
+    for lines in (given.lines(), given.answer.lines()):
+        assert lines[:2] == ["warning: a warning", "warning: a refused"]
+        assert lines[2].startswith("answer: ")
+        assert lines.index("note: a note") > 2 and sum("a note" in line for line in lines) == 1
 
 
 def test_a_calibration_of_another_kind_of_answer_is_not_used():

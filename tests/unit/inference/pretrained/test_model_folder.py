@@ -139,12 +139,13 @@ def test_lines_of_a_guarded_answer():
         issues=(InputIssue("view", "refused", "not frontal"),),
         trained_on="drawings",
     )
-    assert answer.lines()[1:] == [
+    assert answer.lines() == [
+        "warning: not frontal",
+        "answer: ...",
         "  + edema (in the main image only), strong agreement of 6 readings",
         "  unsure: - pneumothorax (in the reference image only; not proven resolved), weak "
         "agreement of 6 readings",
         "  reason: why",
-        "warning: not frontal",
         AGREEMENT_NOTE,
         "Model trained on: drawings.",
         RESEARCH_USE,
