@@ -6,7 +6,7 @@ The losses of the two contrastive presets were recorded again when their bias be
 Answers and losses were recorded again when `prepare` began to equalise every image: the JPEGs of
 the phantom are equalised in part, so the pixels of the store changed. The answers were recorded in
 bf16 then, and again in fp32: answers on a CPU are computed in fp32. Their texts did not change.
-The answers were recorded once more for the second packaged model, and for the third run of it.
+The answers were recorded once more for the second packaged model, and for its third run.
 """
 
 import json

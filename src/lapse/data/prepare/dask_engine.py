@@ -18,7 +18,7 @@ import logging
 import platform
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -201,16 +201,22 @@ def _opened(job: ShardJob, cwd: Path) -> ShardJob:  # noqa: ARG001
     return job
 
 
-async def _try_connection(address: str) -> None:
+def _check_scheduler(address: str) -> None:
     """Connect once, before there is a client.
 
     A client that cannot connect is not closed before it is garbage-collected. If that happens while
     another client starts, both wait for one lock of `distributed`, forever.
     """
+    from distributed import Security
     from distributed.comm import connect
 
-    comm = await connect(address, timeout=CONNECT_SECONDS)
-    await comm.close()
+    async def try_connection() -> None:
+        arguments = Security().get_connection_args("client")  # of Dask's configuration: TLS
+        comm = await connect(address, timeout=CONNECT_SECONDS, **arguments)
+        await comm.close()
+
+    with ThreadPoolExecutor(1) as thread:  # the caller may be in an event loop, as in a notebook
+        thread.submit(asyncio.run, try_connection()).result()
 
 
 @contextmanager
@@ -227,7 +233,7 @@ def _connect(address: str, num_workers: int) -> Iterator[Client]:
             target = address
         try:
             if address != LOCAL:
-                asyncio.run(_try_connection(address))
+                _check_scheduler(address)
             client = Client(target, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Dask: what is refused before any work; the runs are in tests/integration."""
 
+import asyncio
 import gc
 
 import pytest
@@ -34,3 +35,16 @@ def test_an_address_without_a_scheduler_is_refused_before_any_work(address, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
     # a client that could not connect can block the next one when it is garbage-collected
     assert not [item for item in gc.get_objects() if type(item) is client]
+
+
+def test_an_address_is_tried_within_an_event_loop(tmp_path, monkeypatch):
+    """A notebook has one."""
+    pytest.importorskip("distributed")
+    roots = find_roots([tiny_tree.write_tree(tmp_path / "tree")])
+    monkeypatch.setattr(dask_engine, "CONNECT_SECONDS", 0.2)
+
+    async def cell():
+        prepare(roots, tmp_path / "store", PrepareOptions(24, dask="tcp://127.0.0.1:9"))
+
+    with pytest.raises(ValueError, match="no Dask scheduler at tcp://127"):
+        asyncio.run(cell())
