@@ -1,6 +1,8 @@
 """Shards on a Dask cluster of two workers: deaths change no byte of the store."""
 
 import logging
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -63,6 +65,30 @@ def test_a_shard_whose_files_are_complete_is_not_made_again(
     monkeypatch.setattr(prepare_module, "ShardJob", shard_jobs.DyingAfterJob)
     with caplog.at_level(logging.WARNING, "lapse"):
         prepare(roots, tmp_path / "dask", replace(OPTIONS, dask=address))
+    assert file_hashes(tmp_path / "dask") == file_hashes(tmp_path / "processes")
+    assert not [text for text in lapse_warnings(caplog) if text.startswith("shard 0 ")]
+
+
+def test_a_result_that_is_lost_before_it_is_read_ends_no_run(
+    address, roots, tmp_path, monkeypatch, caplog
+):
+    """The workers die after the first shard is complete, and again when they make it again."""
+    prepare(roots, tmp_path / "processes", OPTIONS)
+    lost, real = tmp_path / "lost", distributed.Future.exception
+
+    def lose(future, *options, **names):
+        error = real(future, *options, **names)
+        if error is None and not lost.exists() and future.result().index == 0:
+            lost.touch()
+            for pid in future.client.run(os.getpid).values():
+                os.kill(pid, signal.SIGKILL)
+        return error
+
+    monkeypatch.setattr(distributed.Future, "exception", lose)
+    monkeypatch.setattr(prepare_module, "ShardJob", shard_jobs.DyingAgainJob)
+    with caplog.at_level(logging.WARNING, "lapse"):
+        prepare(roots, tmp_path / "dask", replace(OPTIONS, dask=address))
+    assert lost.exists()
     assert file_hashes(tmp_path / "dask") == file_hashes(tmp_path / "processes")
     assert not [text for text in lapse_warnings(caplog) if text.startswith("shard 0 ")]
 

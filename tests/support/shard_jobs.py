@@ -42,6 +42,17 @@ class DyingAfterJob(ShardJob):
         return info
 
 
+@dataclass(frozen=True)
+class DyingAgainJob(ShardJob):
+    """A ShardJob whose process is killed when it finds the first shard, if OUT/../lost exists."""
+
+    def __call__(self, task, rejected, on_item):
+        info = super().__call__(task, rejected, on_item)
+        if task.index == 0 and (self.folder.parent / "lost").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return info
+
+
 def kill_once(folder: Path, image: str) -> Path:
     """Mark an image that kills the first process that reads it."""
     mark = folder / f"kill-{image}"

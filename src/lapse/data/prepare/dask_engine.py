@@ -33,7 +33,7 @@ from lapse.data.io.worker_pool import ItemCallback, run_isolated
 from lapse.data.prepare.shards import Shard, ShardInfo, ShardJob, read_shard_info
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 LOCAL = "local"
 CONNECT_SECONDS = 10
@@ -134,7 +134,7 @@ def _results(
         submit()
         for future in futures:
             shard = shards.pop(future.key)
-            error = future.exception()
+            info, error = _outcome(future)
             if isinstance(error, CancelledError):
                 raise error
             if error is not None and not isinstance(error, KilledWorker):
@@ -143,13 +143,29 @@ def _results(
                     f"and workers need lapse {__version__} and the folders of this machine; the "
                     "same command keeps the finished shards"
                 )
-            yield shard, None if error is not None else future.result()
+            yield shard, info
             submit()
     except (CancelledError, OSError) as error:
         raise ValueError(
             f"the Dask scheduler ended ({_reason(error)}): the same command keeps the finished "
             "shards"
         ) from error
+
+
+def _outcome(future: Future[ShardInfo]) -> tuple[ShardInfo | None, BaseException | None]:
+    """The result of a shard that is complete, or its error.
+
+    A result is lost if its worker dies before it is read here; Dask then makes the shard again.
+    """
+    from distributed import KilledWorker
+
+    error = future.exception()
+    if error is not None:
+        return None, error
+    try:
+        return future.result(), None
+    except KilledWorker as lost:
+        return None, lost
 
 
 def _check_killed(killed: Sequence[Shard], address: str) -> None:
